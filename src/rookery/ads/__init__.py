@@ -1,0 +1,1 @@
+"""Who pays for which place, why this one, and is the bill right?"""

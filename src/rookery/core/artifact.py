@@ -1,0 +1,163 @@
+"""Artifacts: folders that are immutable, and finished exactly when their manifest exists.
+
+    artifacts/<kind>/<key>/          key: digest of stage version, config and inputs
+        manifest.json                written last, atomically: its presence means "finished"
+        …                            the files, each listed in the manifest with size and digest
+        notes/…                      what may differ between two equal runs (timings, logs): not digested
+
+Not for what lives: the lake, the live log, the search index and the ads database are not artifacts.
+How an artifact is made is in `stage.py`; which artifacts hold a post is in `lineage.py`.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rookery.core.config import from_plain, to_plain
+from rookery.core.digest import digest_file, digest_value
+from rookery.core.errors import DataError
+
+MANIFEST = "manifest.json"
+NOTES = "notes"
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of an artifact: its path inside the folder, its size and the digest of its bytes."""
+
+    path: str
+    size_bytes: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that is known of an artifact; enough to make it again.
+
+    `digest` names the content: it covers kind, stage version, config, inputs and files, and so is
+    equal for two runs that did the same. `created`, `seconds` and `metrics` are not part of it.
+    """
+
+    kind: str
+    key: str
+    stage_version: int
+    config: Any
+    inputs: dict[str, str]
+    files: tuple[FileEntry, ...]
+    digest: str
+    tally: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    policy: str | None = None
+    rookery_version: str = ""
+    created: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished folder and its manifest."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def kind(self) -> str:
+        return self.manifest.kind
+
+    @property
+    def key(self) -> str:
+        return self.manifest.key
+
+    @property
+    def digest(self) -> str:
+        return self.manifest.digest
+
+    def file(self, name: str) -> Path:
+        """The path of one of its files."""
+        return self.path / name
+
+    def verify(self) -> None:
+        """Read every file and compare it with the manifest; raises `DataError` naming the first that differs."""
+        for entry in self.manifest.files:
+            path = self.path / entry.path
+            if not path.exists():
+                raise DataError("a file of a finished artifact is missing", where=path, mend=_MEND)
+            if path.stat().st_size != entry.size_bytes or digest_file(path) != entry.digest:
+                raise DataError("a file of a finished artifact has changed", where=path, mend=_MEND)
+
+
+_MEND = "Remove the artifact's folder and run the command again"
+
+
+def key_of(kind: str, stage_version: int, config: Any, inputs: Mapping[str, str]) -> str:
+    """The key of an artifact before it exists: 16 hexadecimal characters."""
+    return digest_value({"kind": kind, "version": stage_version, "config": to_plain(config), "inputs": dict(inputs)})[
+        :16
+    ]
+
+
+def content_digest(kind: str, stage_version: int, config: Any, inputs: Mapping[str, str], files) -> str:
+    """The digest of an artifact's content."""
+    plain = {"kind": kind, "version": stage_version, "config": to_plain(config), "inputs": dict(inputs)}
+    return digest_value(plain | {"files": to_plain(tuple(files))})
+
+
+def list_files(folder: Path) -> tuple[FileEntry, ...]:
+    """The digested files of a folder in the order of their paths (`notes/` and the manifest left out)."""
+    paths = sorted(p for p in folder.rglob("*") if p.is_file())
+    names = [(p, p.relative_to(folder).as_posix()) for p in paths]
+    return tuple(
+        FileEntry(name, p.stat().st_size, digest_file(p))
+        for p, name in names
+        if name != MANIFEST and not name.startswith(f"{NOTES}/")
+    )
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Artifact:
+    """Publish: from this moment the folder is a finished artifact."""
+    text = json.dumps(to_plain(manifest), indent=1, ensure_ascii=False, sort_keys=True)
+    write_atomically(folder / MANIFEST, text.encode())
+    return Artifact(folder, manifest)
+
+
+def open_artifact(folder: Path) -> Artifact:
+    """Open a finished artifact; raises `DataError` if it is not finished or its manifest cannot be read."""
+    try:
+        plain = json.loads((folder / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise DataError("not a finished artifact: it has no manifest.json", where=folder) from None
+    except ValueError as error:
+        raise DataError(f"manifest.json cannot be read: {error}", where=folder, mend=_MEND) from None
+    return Artifact(folder, from_plain(Manifest, plain))
+
+
+def find_artifacts(root: Path, kind: str | None = None) -> Iterator[Artifact]:
+    """All finished artifacts under a root (of one kind), oldest first."""
+    found = (open_artifact(p.parent) for p in root.glob(f"{kind or '*'}/*/{MANIFEST}"))
+    yield from sorted(found, key=lambda a: (a.manifest.created, a.kind, a.key))
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a whole file so that a reader sees the old bytes or the new ones, never a mixture."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename or a new file inside `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

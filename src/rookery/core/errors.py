@@ -1,0 +1,58 @@
+"""The error tree: what can go wrong, and which exit code says so.
+
+    RookeryError          1   anything else that we can put into words
+    ├── UsageError        2   the person asked for something that cannot be
+    ├── DataError         2   a file, row or setting is not what it has to be
+    ├── StorageError      2   the disk is full or cannot be written
+    ├── RefusedError      2   a policy said no
+    └── UnavailableError  1   something outside did not answer
+
+Every error says what happened, where, and how to mend it, in one line. An expected "no" is not an
+error: it is a `Drop` (see `verdict.py`). `assert` is only for what cannot happen.
+"""
+
+
+class RookeryError(Exception):
+    """Something went wrong; `what`, `where` and `mend` make up the one line a person reads."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: object = None, mend: str | None = None):
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.mend = mend
+        super().__init__(self.line())
+
+    def line(self) -> str:
+        """The whole message on one line: what (where). How to mend it."""
+        text = self.what if self.where is None else f"{self.what} ({self.where})"
+        text = text if self.mend is None else f"{text}. {self.mend}"
+        return " ".join(text.split())
+
+
+class UsageError(RookeryError):
+    """The person asked for something that cannot be."""
+
+    exit_code = 2
+
+
+class DataError(RookeryError):
+    """A file, row or setting is not what it has to be."""
+
+    exit_code = 2
+
+
+class StorageError(RookeryError):
+    """The disk is full or cannot be written."""
+
+    exit_code = 2
+
+
+class RefusedError(RookeryError):
+    """A policy said no."""
+
+    exit_code = 2
+
+
+class UnavailableError(RookeryError):
+    """Something outside this process did not answer."""

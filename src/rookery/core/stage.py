@@ -1,0 +1,186 @@
+"""Running a stage: skip what is finished, go on with what was killed, record every attempt.
+
+A stage is a plain function `make(workspace) -> metrics` together with what its result depends on.
+The workspace is the artifact's own folder: it is named by the key, so a stage that is started again
+finds its parts and goes on. `run_stage` publishes by writing the manifest last.
+
+Not here: what the stages do. Each lives in the package that owns its result.
+"""
+
+import contextlib
+import fcntl
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rookery import __version__
+from rookery.core.artifact import (
+    MANIFEST,
+    NOTES,
+    Artifact,
+    Manifest,
+    content_digest,
+    key_of,
+    list_files,
+    open_artifact,
+    sync_folder,
+    write_manifest,
+)
+from rookery.core.config import to_plain
+from rookery.core.context import Context
+from rookery.core.errors import RookeryError, UsageError
+from rookery.core.home import Home
+from rookery.core.verdict import Tally
+
+SCRATCH = "scratch"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What an artifact depends on: raise `version` by hand when the same input gives other output."""
+
+    kind: str
+    version: int
+    config: Any
+    inputs: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        return key_of(self.kind, self.version, self.config, self.inputs)
+
+    def folder(self, home: Home) -> Path:
+        """Where its artifact lies, or will lie."""
+        return home.artifacts / self.kind / self.key
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a stage works.
+
+    path: the artifact's folder; every file left here is published. Found again after a kill.
+    scratch: parts and temporary files; kept after a kill, removed when the artifact is finished.
+    notes: what may differ between equal runs (timings); published but not digested.
+    """
+
+    path: Path
+    context: Context
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def scratch(self) -> Path:
+        return _folder(self.path / SCRATCH)
+
+    @property
+    def notes(self) -> Path:
+        return _folder(self.path / NOTES)
+
+
+def run_stage(home: Home, stage: Stage, make: Callable[[Workspace], Mapping[str, Any]], context: Context) -> Artifact:
+    """Make the artifact of a stage, or return it if it is finished already.
+
+    Raises `UsageError` if another process is making it at this moment, and whatever `make` raises.
+    """
+    folder = stage.folder(home)
+    if (folder / MANIFEST).exists():
+        return open_artifact(folder)
+    with exclusive(home.artifacts / stage.kind / f"{stage.key}.lock", f"the {stage.kind} {stage.key}"):
+        if (folder / MANIFEST).exists():
+            return open_artifact(folder)
+        with _recorded(home, stage, context) as started_seconds:
+            workspace = Workspace(_folder(folder), context)
+            metrics = make(workspace)
+            seconds = context.clock.monotonic_seconds() - started_seconds
+            return _publish(home, stage, workspace, metrics, seconds)
+
+
+def _publish(home: Home, stage: Stage, workspace: Workspace, metrics: Mapping, seconds: float) -> Artifact:
+    shutil.rmtree(workspace.path / SCRATCH, ignore_errors=True)
+    files = list_files(workspace.path)
+    sync_folder(workspace.path)
+    inputs = dict(stage.inputs)
+    return write_manifest(
+        workspace.path,
+        Manifest(
+            kind=stage.kind,
+            key=stage.key,
+            stage_version=stage.version,
+            config=to_plain(stage.config),
+            inputs=inputs,
+            files=files,
+            digest=content_digest(stage.kind, stage.version, stage.config, inputs, files),
+            tally=dict(workspace.tally.to_dict()),
+            metrics=dict(metrics),
+            policy=home.settings.rights.policy,
+            rookery_version=__version__,
+            created=workspace.context.clock.now().isoformat(),
+            seconds=round(seconds, 3),
+        ),
+    )
+
+
+@contextlib.contextmanager
+def exclusive(lock: Path, what: str) -> Iterator[None]:
+    """Hold a lock file; raises `UsageError` at once if another process holds it. A kill releases it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"another process is working on {what}", where=lock, mend="Wait until it is done, then try again"
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
+def _recorded(home: Home, stage: Stage, context: Context) -> Iterator[float]:
+    """Note the attempt in the register, however it ends; yields the starting time in seconds."""
+    started = context.clock.monotonic_seconds()
+    note = {"kind": stage.kind, "key": stage.key}
+    record_run(home, context, note | {"event": "started"})
+    try:
+        yield started
+    except BaseException as error:
+        reason = error.line() if isinstance(error, RookeryError) else f"{type(error).__name__}: {error}"
+        record_run(home, context, note | {"event": "failed", "reason": reason})
+        raise
+    seconds = round(context.clock.monotonic_seconds() - started, 3)
+    record_run(home, context, note | {"event": "finished", "seconds": seconds})
+
+
+def record_run(home: Home, context: Context, note: Mapping[str, Any]) -> None:
+    """Append one line to the run register; a single short write, so that two processes do not mix."""
+    line = json.dumps({"at": context.clock.now().isoformat(), **note}, ensure_ascii=False) + "\n"
+    with open(home.runs, "ab", buffering=0) as file:
+        file.write(line.encode())
+
+
+def read_runs(home: Home) -> list[dict[str, Any]]:
+    """The attempts so far, oldest first: kind, key, started, state (`running` when no end was noted), seconds."""
+    attempts: list[dict[str, Any]] = []
+    open_attempts: dict[tuple[str, str], dict[str, Any]] = {}
+    for line in home.runs.read_text().splitlines() if home.runs.exists() else []:
+        try:
+            note = json.loads(line)
+        except ValueError:
+            continue  # the last line of a process that was killed while writing it
+        name = (note["kind"], note["key"])
+        if note["event"] == "started":
+            if name in open_attempts:
+                open_attempts[name]["state"] = "killed"
+            attempt = {"kind": name[0], "key": name[1], "started": note["at"], "state": "running"}
+            open_attempts[name] = attempt
+            attempts.append(attempt)
+        elif name in open_attempts:
+            attempt = open_attempts.pop(name)
+            attempt["state"] = note["event"]
+            attempt |= {k: note[k] for k in ("seconds", "reason") if k in note}
+    return attempts
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,1 @@
+"""How do posts become training text?"""

@@ -1,0 +1,1 @@
+"""What will this hardware do, how long, at what cost?"""

@@ -1,0 +1,1 @@
+"""How is a language model made, judged and used?"""

@@ -1,0 +1,78 @@
+"""`Post`: what a person wrote, with what may be done with it; and the same as an Arrow schema.
+
+In bulk, posts travel as Arrow tables of `POST_SCHEMA`; one at a time, as `Post`. Both have the same
+fields in the same order. Rights are part of the record: visibility says who the author wrote for,
+and consent says, for each use, yes (True), no (False) or nothing (None). What follows from them is
+decided in `rights.py`.
+"""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+import pyarrow as pa
+
+Visibility = Literal["public", "unlisted", "followers", "direct", "unknown"]
+VISIBILITIES: tuple[str, ...] = get_args(Visibility)
+
+Use = Literal["search", "answers", "ads", "training"]
+USES: tuple[str, ...] = get_args(Use)
+
+CONSENT_FIELD = {use: f"consent_{use}" for use in USES}
+"""The field of a post that holds the author's word on a use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One post. Times are UTC; counts are None where the source does not tell them."""
+
+    id: str
+    author: str
+    text: str
+    created: datetime
+    language: str | None = None
+    reply_to: str | None = None
+    quote_of: str | None = None
+    conversation: str | None = None
+    likes: int | None = None
+    reposts: int | None = None
+    replies: int | None = None
+    alt_text: str | None = None
+    visibility: Visibility = "unknown"
+    consent_search: bool | None = None
+    consent_answers: bool | None = None
+    consent_ads: bool | None = None
+    consent_training: bool | None = None
+    source: str = ""
+
+
+POST_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("author", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("created", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("language", pa.string()),
+        pa.field("reply_to", pa.string()),
+        pa.field("quote_of", pa.string()),
+        pa.field("conversation", pa.string()),
+        pa.field("likes", pa.int64()),
+        pa.field("reposts", pa.int64()),
+        pa.field("replies", pa.int64()),
+        pa.field("alt_text", pa.string()),
+        pa.field("visibility", pa.string(), nullable=False),
+        *(pa.field(name, pa.bool_()) for name in CONSENT_FIELD.values()),
+        pa.field("source", pa.string(), nullable=False),
+    ]
+)
+
+
+def to_table(posts: list[Post]) -> pa.Table:
+    """Posts as a table of `POST_SCHEMA`."""
+    columns = {f.name: [getattr(post, f.name) for post in posts] for f in fields(Post)}
+    return pa.table(columns, schema=POST_SCHEMA)
+
+
+def from_row(row: dict[str, Any]) -> Post:
+    """A row of such a table as a `Post`; columns that a post does not have are left out."""
+    return Post(**{f.name: row[f.name] for f in fields(Post)})
