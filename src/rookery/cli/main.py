@@ -1,0 +1,54 @@
+"""The command `rookery`: its verbs, and the one place where an error becomes a line and an exit code.
+
+Nothing heavy is imported here: a verb imports its package when it runs, so that `--help` is quick.
+"""
+
+import errno
+import sys
+
+import typer
+
+from rookery.cli import ads, corpus, demo, fleet, home, model, posts, search
+from rookery.core.errors import RookeryError, StorageError
+
+app = typer.Typer(
+    name="rookery",
+    help="A social platform's own generative AI, made of its own posts.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(posts.app, name="posts")
+app.add_typer(corpus.app, name="corpus")
+app.add_typer(model.app, name="model")
+app.add_typer(search.app, name="search")
+app.add_typer(ads.app, name="ads")
+app.add_typer(fleet.app, name="fleet")
+app.command("demo")(demo.demo)
+for verb in (home.init, home.runs, home.trace, home.serve):
+    app.command()(verb)
+
+
+def main() -> None:
+    """Run a command: exit 0 done, 2 wrong use or bad input (one line on stderr), 1 for the rest."""
+    try:
+        app()
+    except RookeryError as error:
+        _end(error)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            sys.exit(0)  # the reader of our output has gone
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        _end(StorageError("the disk cannot be written", where=error.filename or error.strerror, mend="Free some space"))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _end(error: RookeryError) -> None:
+    print(f"rookery: {error.line()}", file=sys.stderr)
+    sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
