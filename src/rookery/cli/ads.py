@@ -1,0 +1,70 @@
+"""`rookery ads …`: campaigns, one auction, a simulated day, the report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
+
+app = typer.Typer(help="Who pays for which place, why, and whether the bill is right.", no_args_is_help=True)
+
+
+@app.command()
+def campaigns(
+    file: Annotated[Path | None, typer.Argument(help="A TOML file of campaigns to take in.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Take campaigns in from a TOML file, or list those that are there."""
+    from rookery.ads.campaigns import load_campaigns
+    from rookery.ads.report import report
+    from rookery.ads.store import save_campaigns
+
+    opened_home = opened(home)
+    if file is not None:
+        save_campaigns(opened_home, load_campaigns(file))
+    _show(report(opened_home), as_json)
+
+
+@app.command()
+def serve(
+    query: Annotated[str, typer.Argument(help="The words that a person searched for.")],
+    language: Annotated[str | None, typer.Option(help="The person's language, such as en.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Run one auction and say what became of every campaign."""
+    from rookery.ads.server import AdRequest, AdServer
+    from rookery.cli.show import context, show_json, show_table
+    from rookery.core.config import to_plain
+    from rookery.gateway.wiring import embedder_of
+
+    opened_home = opened(home)
+    server = AdServer(opened_home, embedder_of(opened_home), context().clock)
+    outcome = server.serve(AdRequest(text=query, language=language, viewer="cli"))
+    if as_json:
+        show_json(to_plain(outcome))
+        return
+    print(f"{outcome.offer.title}: {outcome.why}" if outcome.offer else "No ad.")
+    show_table(["campaign", "verdict"], [[c.campaign, getattr(c.verdict, "reason", "eligible")] for c in outcome.candidates])
+
+
+@app.command()
+def report(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Offers, views, clicks and spend of every campaign, and whether the ledger agrees."""
+    from rookery.ads.report import report
+
+    _show(report(opened(home)), as_json)
+
+
+def _show(found: dict, as_json: bool) -> None:
+    from rookery.cli.show import show_facts, show_json, show_table
+
+    if as_json:
+        show_json(found)
+        return
+    rows = found["campaigns"]
+    columns = list(rows[0]) if rows else ["campaign"]
+    show_table(columns, [[row[c] for c in columns] for row in rows])
+    show_facts(found["totals"], "\nTotals")

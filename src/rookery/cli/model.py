@@ -1,0 +1,114 @@
+"""`rookery model …`: make a language model of the corpus, judge it, use it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, SetOption, opened
+
+app = typer.Typer(help="How a language model is made, judged and used.", no_args_is_help=True)
+ScaleOption = Annotated[
+    float | None, typer.Option(help="The one dial: training compute in petaFLOP. Sets width, depth, batch, horizon.")
+]
+MinutesOption = Annotated[
+    float | None, typer.Option(help="Pick the scale that this machine trains in about so many minutes.")
+]
+CHECKPOINT = "rookery model train"
+
+
+@app.command()
+def tokenizer(scale: ScaleOption = None, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Train the tokenizer on the newest corpus."""
+    from rookery.cli.show import context, show_facts, show_json
+    from rookery.model.config import config_for_scale
+    from rookery.model.tokenizer import train_tokenizer
+
+    opened_home = opened(home)
+    corpus = opened_home.need("corpus", "rookery corpus build")
+    size = config_for_scale(scale or DEFAULT_SCALE).shape.vocabulary
+    made = train_tokenizer(opened_home, corpus, context(), size)
+    facts = {"key": made.key, **made.manifest.metrics}
+    show_json(facts) if as_json else show_facts(facts, "Tokenizer")
+
+
+DEFAULT_SCALE = 0.03
+
+
+@app.command()
+def train(
+    scale: ScaleOption = None,
+    minutes: MinutesOption = None,
+    settings: SetOption = [],  # noqa: B006
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Train on the newest corpus; killed at any moment and started again, it ends with the same weights."""
+    from rookery.cli.loop import train_model
+    from rookery.cli.show import context, show_facts, show_json
+    from rookery.core.errors import UsageError
+    from rookery.model.measure import scale_for_minutes
+
+    if scale is not None and minutes is not None:
+        raise UsageError("--scale and --minutes are two ways to say the same", mend="Give one of them")
+    opened_home, shown = opened(home), context()
+    if minutes is not None:
+        scale = scale_for_minutes(minutes)
+        shown.progress.say(f"Scale {scale:g} petaFLOP; give --scale {scale:g} to go on with it after a stop.")
+    made = train_model(opened_home, scale or DEFAULT_SCALE, shown, settings)
+    facts = {"key": made.key, **made.manifest.metrics}
+    show_json(facts) if as_json else show_facts(facts, "Checkpoint")
+
+
+@app.command()
+def evaluate(
+    texts: Annotated[Path | None, typer.Option(help="A CSV, JSONL or Parquet file; else the held-out posts.")] = None,
+    column: Annotated[str, typer.Option(help="Its column with the text.")] = "text",
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Bits per UTF-8 byte, beside zstd and an n-gram model on the same bytes."""
+    import json
+
+    from rookery.cli.show import context, show_facts, show_json
+    from rookery.model.evaluate import evaluate, evaluate_texts
+    from rookery.posts.tabular import read_column
+
+    opened_home = opened(home)
+    checkpoint, corpus = opened_home.need("checkpoint", CHECKPOINT), opened_home.need("corpus", "rookery corpus build")
+    if texts is None:
+        result = json.loads(evaluate(opened_home, checkpoint, corpus, context()).file("result.json").read_text())
+    else:
+        result = evaluate_texts(checkpoint, corpus, read_column(texts, column))
+    show_json(result) if as_json else show_facts(result, "Evaluation")
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="How the text begins.")],
+    max_tokens: Annotated[int, typer.Option(min=1)] = 64,
+    temperature: Annotated[float, typer.Option(min=0.0)] = 0.8,
+    seed: Annotated[int | None, typer.Option()] = None,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Continue a text with the newest model."""
+    from rookery.core.protocols import GenerationOptions
+    from rookery.model.generate import load_generator
+
+    generator = load_generator(opened(home).need("checkpoint", CHECKPOINT))
+    print(prompt, end="", flush=True)
+    for piece in generator.generate(prompt, GenerationOptions(max_tokens, temperature, seed=seed)):
+        print(piece.text, end="", flush=True)
+    print()
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Where to write; must not exist yet.")],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Write the newest model in the Hugging Face layout: transformers, vLLM and SGLang load it."""
+    from rookery.model.export import export
+
+    export(opened(home).need("checkpoint", CHECKPOINT), folder)
+    print(f"Exported to {folder}")
