@@ -1,0 +1,224 @@
+"""`rookery demo`: the whole loop, from posts to a page, on the built-in town or on the user's own posts.
+
+The choices of a demo, above all the scale that `--minutes` picked, are noted in its home before the
+first stage that depends on them, so that a demo that was killed goes on as the same one.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, MapOption, read_map
+
+if TYPE_CHECKING:
+    from rookery.core.context import Context
+    from rookery.core.home import Home
+
+CHOICES = "demo.json"
+DEFAULT_MINUTES = 1.5
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a demo was asked for, and the scale that followed."""
+
+    posts: str | None = None
+    mapping: dict[str, str] | None = None
+    limit: int | None = None
+    minutes: float | None = None
+    scale: float | None = None
+
+
+def demo(
+    posts: Annotated[Path | None, typer.Option("--posts", help="Your own posts; else a built-in town.")] = None,
+    mapping: MapOption = None,
+    limit: Annotated[int | None, typer.Option(help="Take only the first N posts.", min=1)] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help=f"Train about this long; {DEFAULT_MINUTES:g} unless --scale is given.", min=0.01)
+    ] = None,
+    scale: Annotated[float | None, typer.Option(help="Training compute in petaFLOP, instead of --minutes.")] = None,
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Open the page at the end.")] = True,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Posts, corpus, model, search, answer, ads and a page: everything once, nothing faked."""
+    from rookery.cli.show import context, show_json
+    from rookery.core.errors import UsageError
+    from rookery.core.home import create_home
+
+    if minutes is not None and scale is not None:
+        raise UsageError("--scale and --minutes are two ways to say the same", mend="Give one of them")
+    if scale is None and minutes is None:
+        minutes = DEFAULT_MINUTES
+    if posts is not None and not posts.exists():
+        raise UsageError("there is no such file", where=posts)
+    asked = Choices(str(posts.absolute()) if posts else None, read_map(mapping), limit, minutes, scale)
+    opened, shown = create_home(home), context()
+    result = run_demo(opened, _kept_choices(opened, asked), shown)
+    if as_json:
+        show_json(result)
+    else:
+        _show(result, opened)
+    if serve and not as_json:
+        from rookery.gateway.serve import serve as serve_pages
+
+        settings = opened.settings.serve
+        serve_pages(opened, settings.host, settings.port, shown, lambda url: print(f"\nOpen {url} (Ctrl-C ends it)"))
+
+
+def _kept_choices(home: "Home", asked: Choices) -> Choices:
+    """The choices noted in the home if they answer the same wish, else the new ones, noted."""
+    from rookery.core.config import from_plain
+    from rookery.core.errors import UsageError
+
+    path = home.path / CHOICES
+    if path.exists():
+        kept = from_plain(Choices, json.loads(path.read_text()))
+        if (kept.posts, kept.mapping, kept.limit) != (asked.posts, asked.mapping, asked.limit):
+            raise UsageError(
+                "this home holds a demo on other posts", where=home.path, mend="Give another --home, or remove this one"
+            )
+        if asked.scale is None and kept.minutes == asked.minutes:
+            return kept
+    _note_choices(home, asked)
+    return asked
+
+
+def _note_choices(home: "Home", choices: Choices) -> None:
+    from rookery.core.artifact import write_atomically
+    from rookery.core.config import to_plain
+
+    write_atomically(home.path / CHOICES, json.dumps(to_plain(choices), indent=1).encode())
+
+
+@dataclass
+class _Loop:
+    """The stages that ran so far, with what each made."""
+
+    context: "Context"
+    stages: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self, name: str, work: Callable[[], Any], made: Callable[[Any], str]) -> Any:
+        """Do one stage, timed; `made` says in a few words what it made."""
+        clock = self.context.clock
+        started = clock.monotonic_seconds()
+        result = work()
+        self.stages.append(
+            {"name": name, "seconds": round(clock.monotonic_seconds() - started, 2), "made": made(result)}
+        )
+        return result
+
+
+def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, Any]:
+    """The whole loop; returns `{"stages": […], "bits_per_byte": {…}, "scale": …, …}`."""
+    from rookery.ads import demo as ads_demo
+    from rookery.cli.loop import train_model
+    from rookery.corpus.build import build
+    from rookery.model.evaluate import evaluate
+    from rookery.model.export import export_stage
+    from rookery.model.generate import load_generator
+    from rookery.search.answer import answer
+    from rookery.search.index import build_index, open_index
+
+    loop = _Loop(context)
+    loop.run("posts", lambda: _take_posts(home, choices, context), _said_of_ingest)
+    corpus = loop.run("corpus", lambda: build(home, context), _said_of_corpus)
+    choices = loop.run("scale", lambda: _with_scale(home, choices), lambda c: f"{c.scale:g} petaFLOP")
+    checkpoint = loop.run("model", lambda: train_model(home, choices.scale, context), _said_of_model)
+    evaluation = loop.run(
+        "evaluation",
+        lambda: json.loads(evaluate(home, checkpoint, corpus, context).file("result.json").read_text()),
+        lambda r: ", ".join(f"{n} {b:.3f}" for n, b in r["bits_per_byte"].items()) + " bits per byte",
+    )
+    loop.run("export", lambda: export_stage(home, checkpoint, context), lambda a: f"{a.path.name}: Hugging Face layout")
+    embedder = _embedder(checkpoint)
+    loop.run("search", lambda: build_index(home, embedder, context), lambda r: f"{r.posts:,} posts in the index")
+    question = ads_demo.a_question(corpus)
+    found = loop.run(
+        "answer",
+        lambda: answer(open_index(home, embedder), question),
+        lambda a: f"“{question}”: {len(a.sentences)} sentences citing {len(a.sources)} posts",
+    )
+    simulation = loop.run("ads", lambda: ads_demo.run(home, corpus, embedder, context, choices.posts is None), _said_of_ads)
+    sample = _sample(load_generator(checkpoint))
+    return {
+        "stages": loop.stages,
+        "bits_per_byte": evaluation["bits_per_byte"],
+        "scale": choices.scale,
+        "question": question,
+        "answer": [{"text": s.text, "citations": list(s.citations)} for s in found.sentences],
+        "ads": simulation,
+        "sample": sample,
+    }
+
+
+def _take_posts(home: "Home", choices: Choices, context: "Context"):
+    from rookery.posts.ingest import ingest
+    from rookery.posts.town import TownConfig, ingest_town
+
+    if choices.posts is None:
+        return ingest_town(home, TownConfig(), context)
+    return ingest(home, [Path(choices.posts)], choices.mapping, context, choices.limit)
+
+
+def _with_scale(home: "Home", choices: Choices) -> Choices:
+    """The choices with a scale: measured once, noted, and kept from then on."""
+    from rookery.model.measure import scale_for_minutes
+
+    if choices.scale is None:
+        choices = replace(choices, scale=scale_for_minutes(choices.minutes))
+        _note_choices(home, choices)
+    return choices
+
+
+def _embedder(checkpoint):
+    from rookery.model.embed import load_embedder
+
+    return load_embedder(checkpoint)
+
+
+def _sample(generator) -> str:
+    """A few words of the model's own."""
+    from rookery.core.protocols import GenerationOptions
+
+    return "".join(p.text for p in generator.generate("", GenerationOptions(max_tokens=40, seed=1)))
+
+
+def _said_of_ingest(report) -> str:
+    aside = sum(report.set_aside.values())
+    return f"{report.added:,} posts added, {report.already_there:,} already there, {aside:,} set aside"
+
+
+def _said_of_corpus(corpus) -> str:
+    metrics = corpus.manifest.metrics
+    return f"{metrics['documents_train']:,} documents to learn from, {metrics['documents_validation']:,} later ones held out"
+
+
+def _said_of_model(checkpoint) -> str:
+    metrics = checkpoint.manifest.metrics
+    return f"{metrics['parameters']:,} parameters, {metrics['tokens']:,} tokens seen"
+
+
+def _said_of_ads(result: dict[str, Any]) -> str:
+    return (
+        f"{result['views']:,} views, {result['clicks']:,} clicks; "
+        f"AUC {result['auc_model']:.3f} where the truth reaches {result['auc_truth']:.3f}"
+    )
+
+
+def _show(result: dict[str, Any], home: "Home") -> None:
+    from rookery.cli.show import show_table
+
+    show_table(
+        ["stage", "seconds", "made"], [[s["name"], f"{s['seconds']:.1f}", s["made"]] for s in result["stages"]]
+    )
+    print(f"\nTotal {sum(s['seconds'] for s in result['stages']):.0f} seconds. The model in its own words:")
+    print(f"  {' '.join(result['sample'].split())}")
+    print(f"\nAsked: {result['question']}")
+    for sentence in result["answer"]:
+        print(f"  {sentence['text']} {''.join(f'[{n}]' for n in sentence['citations'])}")
+    print(f"\nEverything lies in {home.path}; `rookery runs --home {home.path.name}` lists how it was made.")
