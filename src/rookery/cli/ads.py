@@ -47,7 +47,9 @@ def serve(
         show_json(to_plain(outcome))
         return
     print(f"{outcome.offer.title}: {outcome.why}" if outcome.offer else "No ad.")
-    show_table(["campaign", "verdict"], [[c.campaign, getattr(c.verdict, "reason", "eligible")] for c in outcome.candidates])
+    show_table(
+        ["campaign", "verdict"], [[c.campaign, getattr(c.verdict, "reason", "eligible")] for c in outcome.candidates]
+    )
 
 
 @app.command()

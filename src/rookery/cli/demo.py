@@ -38,7 +38,8 @@ def demo(
     mapping: MapOption = None,
     limit: Annotated[int | None, typer.Option(help="Take only the first N posts.", min=1)] = None,
     minutes: Annotated[
-        float | None, typer.Option(help=f"Train about this long; {DEFAULT_MINUTES:g} unless --scale is given.", min=0.01)
+        float | None,
+        typer.Option(help=f"Train about this long; {DEFAULT_MINUTES:g} unless --scale is given.", min=0.01),
     ] = None,
     scale: Annotated[float | None, typer.Option(help="Training compute in petaFLOP, instead of --minutes.")] = None,
     serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Open the page at the end.")] = True,
@@ -143,7 +144,9 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
         lambda: answer(open_index(home, embedder), question),
         lambda a: f"“{question}”: {len(a.sentences)} sentences citing {len(a.sources)} posts",
     )
-    simulation = loop.run("ads", lambda: ads_demo.run(home, corpus, embedder, context, choices.posts is None), _said_of_ads)
+    simulation = loop.run(
+        "ads", lambda: ads_demo.run(home, corpus, embedder, context, choices.posts is None), _said_of_ads
+    )
     sample = _sample(load_generator(checkpoint))
     return {
         "stages": loop.stages,
@@ -213,9 +216,7 @@ def _said_of_ads(result: dict[str, Any]) -> str:
 def _show(result: dict[str, Any], home: "Home") -> None:
     from rookery.cli.show import show_table
 
-    show_table(
-        ["stage", "seconds", "made"], [[s["name"], f"{s['seconds']:.1f}", s["made"]] for s in result["stages"]]
-    )
+    show_table(["stage", "seconds", "made"], [[s["name"], f"{s['seconds']:.1f}", s["made"]] for s in result["stages"]])
     print(f"\nTotal {sum(s['seconds'] for s in result['stages']):.0f} seconds. The model in its own words:")
     print(f"  {' '.join(result['sample'].split())}")
     print(f"\nAsked: {result['question']}")

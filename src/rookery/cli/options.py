@@ -36,5 +36,7 @@ def read_map(text: str | None) -> dict[str, str] | None:
     pairs = [part.partition("=") for part in text.split(",") if part]
     for field, sign, column in pairs:
         if not (field and sign and column):
-            raise UsageError(f"--map takes FIELD=COLUMN pairs, not {text!r}", mend="Example: --map text=body,author=user")
+            raise UsageError(
+                f"--map takes FIELD=COLUMN pairs, not {text!r}", mend="Example: --map text=body,author=user"
+            )
     return {field.strip(): column.strip() for field, _, column in pairs}

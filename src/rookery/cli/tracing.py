@@ -21,7 +21,9 @@ def trace_post(home: Home, post_id: str) -> dict[str, Any]:
     if author is not None:
         places.append({"place": "lake", "how": "holds", "owed": owe("physical erasure")})
     if index.holds(home, post_id):
-        places.append({"place": "search index", "how": "holds", "owed": owe("hidden now; removal when it is built anew")})
+        places.append(
+            {"place": "search index", "how": "holds", "owed": owe("hidden now; removal when it is built anew")}
+        )
     for found in trace(home, post_id):
         held = found.how == "holds"
         owed = owe("masked in every later batch; erasure when built anew" if held else "training anew without it")

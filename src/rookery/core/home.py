@@ -1,12 +1,12 @@
 """The home folder: where everything of one platform lies, and the settings that say how to treat it.
 
-    rookery.toml    the settings: which policy holds, where to listen
-    lake/           posts at rest (a Delta Lake table)
-    live.sqlite     the live log: what changed, in one rising sequence
-    artifacts/      everything that was made (see artifact.py)
-    search/         the search index (derived; can be rebuilt)
-    ads.sqlite      campaigns and the ledger
-    runs.jsonl      every attempt to make something, failed ones too
+rookery.toml    the settings: which policy holds, where to listen
+lake/           posts at rest (a Delta Lake table)
+live.sqlite     the live log: what changed, in one rising sequence
+artifacts/      everything that was made (see artifact.py)
+search/         the search index (derived; can be rebuilt)
+ads.sqlite      campaigns and the ledger
+runs.jsonl      every attempt to make something, failed ones too
 """
 
 from dataclasses import dataclass, field

@@ -1,0 +1,47 @@
+"""Forgetting: from the moment `forget` returns, a post is hidden everywhere and masked in every later batch.
+
+What makes it so is the live log: the entry is durable before the function returns, and every reader
+asks the log. The text itself still lies in the lake and in older artifacts; that is reported as owed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rookery.core.context import Context
+from rookery.core.home import Home
+from rookery.posts.lake import find_lake
+from rookery.posts.live import live_log
+
+
+@dataclass(frozen=True)
+class ForgetReport:
+    """What was forgotten: subjects new to the log, and how many posts of the lake they hide."""
+
+    posts: int
+    authors: int
+    already_forgotten: int
+    hidden_in_lake: int
+    owed: str = "physical erasure from the lake and from what was made of it; `rookery trace POST_ID` lists it"
+
+
+def forget(
+    home: Home, post_ids: Sequence[str], author_ids: Sequence[str], context: Context, reason: str = "asked"
+) -> ForgetReport:
+    """Forget posts by id and authors with all their posts, known to the lake or not. Durable on return."""
+    with live_log(home) as log:
+        posts = log.append("forget_post", post_ids, context.clock, reason)
+        authors = log.append("forget_author", author_ids, context.clock, reason)
+    known = len(set(post_ids)) + len(set(author_ids)) - posts - authors
+    return ForgetReport(posts, authors, known, _count_in_lake(home, post_ids, author_ids))
+
+
+def _count_in_lake(home: Home, post_ids: Sequence[str], author_ids: Sequence[str]) -> int:
+    lake = find_lake(home)
+    ids, authors = pa.array(post_ids, pa.string()), pa.array(author_ids, pa.string())
+    count = 0
+    for batch in lake.batches(["id", "author"]) if lake else ():
+        count += pc.sum(pc.or_(pc.is_in(batch["id"], ids), pc.is_in(batch["author"], authors))).as_py() or 0
+    return count
