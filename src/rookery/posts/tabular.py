@@ -1,0 +1,321 @@
+"""Tables of posts: CSV, JSON lines and Parquet (also compressed), with a mapping from our fields to their columns.
+
+A mapped file is a platform's own export, so the operator who maps it vouches for it: where no
+`visibility` column is mapped its posts are public. What one row lacks sets that row aside; what the
+whole file lacks (a column, an encoding, its end) raises `DataError` and nothing is taken.
+"""
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+import zstandard
+
+from rookery.core.digest import digest_bytes
+from rookery.core.errors import DataError, UsageError
+from rookery.posts.post import POST_SCHEMA, VISIBILITIES
+
+BATCH_ROWS = 65_536
+REQUIRED = ("text", "author", "created")
+GUESSES: Mapping[str, tuple[str, ...]] = {
+    "id": ("id", "post_id", "tweet_id", "uri", "id_str"),
+    "text": ("text", "content", "body", "message", "full_text"),
+    "author": ("author", "author_id", "user", "author_handle", "username", "user_id"),
+    "created": ("created", "created_at", "publish_date", "date", "timestamp"),
+    "language": ("language", "lang", "langs"),
+}
+LANGUAGE_CODES = {
+    "arabic": "ar", "bulgarian": "bg", "catalan": "ca", "chinese": "zh", "croatian": "hr", "czech": "cs", "danish": "da",
+    "dutch": "nl", "english": "en", "estonian": "et", "farsi (persian)": "fa", "finnish": "fi", "french": "fr",
+    "german": "de", "greek": "el", "hebrew": "he", "hindi": "hi", "hungarian": "hu", "icelandic": "is",
+    "indonesian": "id", "italian": "it", "japanese": "ja", "korean": "ko", "latvian": "lv", "lithuanian": "lt",
+    "macedonian": "mk", "norwegian": "no", "polish": "pl", "portuguese": "pt", "romanian": "ro", "russian": "ru",
+    "serbian": "sr", "slovak": "sk", "slovenian": "sl", "somali": "so", "spanish": "es", "swedish": "sv", "thai": "th",
+    "turkish": "tr", "ukrainian": "uk", "urdu": "ur", "uzbek": "uz", "vietnamese": "vi",
+}  # fmt: skip
+_TIME_FORMATS = ("%a %b %d %H:%M:%S %z %Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d %b %Y %H:%M:%S %z")
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A row that was not taken: where it stands, why, and what it says."""
+
+    where: str
+    reason: str
+    row: Any
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """Some rows as the file has them (a table of the mapped columns), and those that could not even be read."""
+
+    rows: pa.RecordBatch
+    first_row: int
+    unread: tuple[SetAside, ...] = ()
+
+
+def kind_of(path: Path) -> str | None:
+    """`csv`, `jsonl` or `parquet` by the file's name, `.gz` and `.zst` looked through; None for anything else."""
+    names = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".zst")]
+    kinds = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+    return kinds.get(names[-1]) if names else None
+
+
+def columns_of(path: Path) -> list[str]:
+    """The names of a file's columns; raises `DataError` if it is empty or cannot be read."""
+    with _clear_errors(path):
+        match kind_of(path):
+            case "parquet":
+                return pa.parquet.read_schema(path).names
+            case "csv":
+                with _opened(path) as file, pa.csv.open_csv(file) as reader:
+                    return reader.schema.names
+            case "jsonl":
+                with _opened(path) as file:
+                    row = next((row for line in file if isinstance(row := _json(line), dict)), None)
+                if row is None:
+                    raise DataError("no line of the file is a JSON object", where=path)
+                return list(row)
+    raise UsageError("not a table that can be read", where=path, mend="Give .csv, .jsonl, .ndjson or .parquet")
+
+
+def resolve_mapping(path: Path, mapping: Mapping[str, str] | None) -> dict[str, str]:
+    """The mapping, checked against the file's columns, or a guess by their names; raises `UsageError` or `DataError`."""
+    columns = columns_of(path)
+    known = set(POST_SCHEMA.names) - {"source"}
+    if mapping is None:
+        mapping = {
+            f: next(c for c in names if c in columns) for f, names in GUESSES.items() if set(names) & set(columns)
+        }
+    for field, column in mapping.items():
+        if field not in known:
+            raise UsageError(f"--map: there is no field {field!r}", mend=f"Known: {', '.join(sorted(known))}")
+        if column not in columns:
+            raise DataError(f"there is no column {column!r}", where=path, mend=f"It has: {', '.join(columns)}")
+    missing = [field for field in REQUIRED if field not in mapping]
+    if missing:
+        hint = f"Say --map {','.join(f'{field}=…' for field in missing)}; it has: {', '.join(columns)}"
+        raise UsageError(f"which column is {' and which is '.join(missing)}?", where=path, mend=hint)
+    return dict(mapping)
+
+
+def read_raw(path: Path, columns: list[str]) -> Iterator[RawBatch]:
+    """Some columns of the file, in batches, in the file's order."""
+    with _clear_errors(path):
+        match kind_of(path):
+            case "parquet":
+                first_row = 1
+                for batch in pa.parquet.ParquetFile(path).iter_batches(BATCH_ROWS, columns=columns):
+                    yield RawBatch(batch, first_row)
+                    first_row += batch.num_rows
+            case "csv":
+                yield from _read_csv(path, columns)
+            case _:
+                yield from _read_jsonl(path, columns)
+
+
+def read_column(path: Path, column: str) -> list[str]:
+    """One column of a table as texts, missing values left out; raises `DataError` if there is no such column."""
+    if column not in (columns := columns_of(path)):
+        raise DataError(f"there is no column {column!r}", where=path, mend=f"It has: {', '.join(columns)}")
+    batches = [raw.rows[column].cast(pa.string()).drop_null() for raw in read_raw(path, [column])]
+    return [text for batch in batches for text in batch.to_pylist()]
+
+
+def to_posts(raw: RawBatch, mapping: Mapping[str, str], source: str) -> tuple[pa.RecordBatch, list[SetAside]]:
+    """The rows that are posts, as a batch of `POST_SCHEMA`, and those that are not, each with its reason."""
+    rows = raw.rows
+    column = {field: rows[name] for field, name in mapping.items()}
+    made = {
+        "text": column["text"].cast(pa.string()),
+        "author": column["author"].cast(pa.string()),
+        "created": parse_times(column["created"]),
+        "visibility": _visibility(column.get("visibility"), rows.num_rows),
+        "source": pa.repeat(source, rows.num_rows),
+    }
+    if "language" in column:
+        made["language"] = language_codes(column["language"])
+    made["id"] = column["id"].cast(pa.string()) if "id" in column else _made_up_ids(made)
+    arrays = [_as_field(field, made.get(field.name, column.get(field.name)), rows.num_rows) for field in POST_SCHEMA]
+    reasons = _reasons(made)
+    good = pc.is_null(reasons)
+    aside = list(raw.unread)
+    if pc.any(pc.invert(good)).as_py():
+        for place, reason in enumerate(reasons.to_pylist()):
+            if reason:
+                aside.append(SetAside(f"row {raw.first_row + place}", reason, rows.slice(place, 1).to_pylist()[0]))
+    nullable = pa.schema([field.with_nullable(True) for field in POST_SCHEMA])
+    kept = pa.RecordBatch.from_arrays(arrays, schema=nullable).filter(good)
+    return pa.RecordBatch.from_arrays(kept.columns, schema=POST_SCHEMA), aside
+
+
+def parse_time(text: str) -> datetime | None:
+    """A time as people write it: ISO 8601, seconds or milliseconds since 1970, Twitter's form, month/day/year."""
+    text = text.strip()
+    try:
+        if text.isdigit() and len(text) >= 9:
+            return datetime.fromtimestamp(int(text) / (1000 if len(text) > 11 else 1), UTC)
+        time = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        time = next((t for form in _TIME_FORMATS if (t := _strptime(text, form))), None)
+    if time is None:
+        return None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def parse_times(column: pa.Array) -> pa.Array:
+    """A column of times as UTC microseconds; null where one cannot be read."""
+    kind = pa.timestamp("us", tz="UTC")
+    if pa.types.is_timestamp(column.type):
+        return column.cast(pa.timestamp("us", tz=column.type.tz), safe=False).cast(kind)
+    if pa.types.is_date(column.type):
+        return column.cast(pa.timestamp("us")).cast(kind)
+    texts = column.cast(pa.string()).to_pylist()
+    return pa.array([None if text is None else parse_time(text) for text in texts], kind)
+
+
+def language_codes(column: pa.Array) -> pa.Array:
+    """Languages as lower-case codes: `English` and `en-GB` become `en`; unknown and undetermined become null."""
+    encoded = column.cast(pa.string()).dictionary_encode()
+    names = [(name or "").strip().lower() for name in encoded.dictionary.to_pylist()]
+    codes = [LANGUAGE_CODES.get(name) or _code(name) for name in names]
+    return pa.DictionaryArray.from_arrays(encoded.indices, pa.array(codes, pa.string())).cast(pa.string())
+
+
+def _code(name: str) -> str | None:
+    code = name.replace("_", "-").split("-")[0]
+    return code if 2 <= len(code) <= 3 and code.isalpha() and code not in ("und", "mul", "zxx") else None
+
+
+def _strptime(text: str, form: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, form)
+    except ValueError:
+        return None
+
+
+def _visibility(column: pa.Array | None, n: int) -> pa.Array:
+    """Mapped visibilities in our words; what is not one of them is unknown. Without a column: public."""
+    if column is None:
+        return pa.repeat("public", n)
+    words = pc.utf8_lower(column.cast(pa.string()))
+    known = pc.fill_null(pc.is_in(words, pa.array(VISIBILITIES)), False)
+    return pc.if_else(known, words, "unknown")
+
+
+def _made_up_ids(made: Mapping[str, pa.Array]) -> pa.Array:
+    """Stable ids for a file without them: the digest of author, time and text."""
+    rows = zip(*(made[name].cast(pa.string()).to_pylist() for name in ("author", "created", "text")), strict=True)
+    return pa.array([digest_bytes("\0".join(map(str, row)).encode()) for row in rows])
+
+
+def _as_field(field: pa.Field, values: pa.Array | None, n: int) -> pa.Array:
+    return pa.nulls(n, field.type) if values is None else values.cast(field.type)
+
+
+def _reasons(made: Mapping[str, pa.Array]) -> pa.Array:
+    reasons = pa.nulls(len(made["text"]), pa.string())
+    for name, reason in (("text", "no_text"), ("author", "no_author"), ("id", "no_id")):
+        blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(made[name]), ""), True)
+        reasons = pc.if_else(blank, reason, reasons)
+    return pc.if_else(pc.is_null(made["created"]), "bad_time", reasons)
+
+
+def _read_csv(path: Path, columns: list[str]) -> Iterator[RawBatch]:
+    unread: list[SetAside] = []
+
+    def set_aside(row) -> str:
+        unread.append(SetAside(f"row {row.number or '?'}", "wrong_number_of_columns", row.text))
+        return "skip"
+
+    with _opened(path) as file:
+        reader = pa.csv.open_csv(
+            file,
+            read_options=pa.csv.ReadOptions(block_size=4 << 20, use_threads=False),
+            parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
+            convert_options=pa.csv.ConvertOptions(
+                include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
+            ),
+        )
+        first_row = 1
+        for batch in reader:
+            yield RawBatch(batch, first_row, tuple(unread))
+            first_row += batch.num_rows + len(unread)
+            unread.clear()
+
+
+def _read_jsonl(path: Path, columns: list[str]) -> Iterator[RawBatch]:
+    rows: list[dict[str, Any]] = []
+    unread: list[SetAside] = []
+    first_row = 1
+    with _opened(path) as file:
+        for number, line in enumerate(file, 1):
+            row = _json(line) if line.strip() else None
+            if isinstance(row, dict):
+                rows.append(row)
+            elif line.strip():
+                unread.append(
+                    SetAside(f"line {number}", "not_a_json_object", line.decode(errors="replace").rstrip("\n"))
+                )
+            if len(rows) == BATCH_ROWS:
+                yield RawBatch(_strings(rows, columns), first_row, tuple(unread))
+                rows, unread, first_row = [], [], number + 1
+    yield RawBatch(_strings(rows, columns), first_row, tuple(unread))
+
+
+def _strings(rows: list[dict[str, Any]], columns: list[str]) -> pa.RecordBatch:
+    values = [[_text(row.get(column)) for row in rows] for column in columns]
+    return pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in values], names=columns)
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _json(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    match path.suffix.lower():
+        case ".gz":
+            with gzip.open(path) as file:
+                yield file
+        case ".zst":
+            with open(path, "rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
+                yield reader
+        case _:
+            with open(path, "rb") as file:
+                yield file
+
+
+@contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    """Turn what readers raise on a broken file into one clear line."""
+    try:
+        if not path.exists():
+            raise UsageError("there is no such file", where=path)
+        if path.stat().st_size == 0:
+            raise DataError("the file is empty", where=path)
+        yield
+    except (gzip.BadGzipFile, EOFError, zstandard.ZstdError) as error:
+        raise DataError(f"the compressed file is damaged or cut short: {error}", where=path) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8: {error.reason}", where=path, mend="Convert it, for example with iconv") from None
+    except pa.ArrowInvalid as error:
+        what = str(error).splitlines()[0]
+        mend = "Convert it to UTF-8, for example with iconv" if "UTF8" in what else None
+        raise DataError(f"cannot be read: {what}", where=path, mend=mend) from None
