@@ -198,7 +198,8 @@ def _said_of_ingest(report) -> str:
 
 def _said_of_corpus(corpus) -> str:
     metrics = corpus.manifest.metrics
-    return f"{metrics['documents_train']:,} documents to learn from, {metrics['documents_validation']:,} later ones held out"
+    train, validation = metrics["documents_train"], metrics["documents_validation"]
+    return f"{train:,} documents to learn from, {validation:,} later ones held out"
 
 
 def _said_of_model(checkpoint) -> str:

@@ -9,12 +9,15 @@ Not here: what a source's file means (`ingest.py`) and what may be done with a p
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
+from rookery.core.digest import digest_value
 from rookery.core.errors import UsageError
 from rookery.core.home import Home
 from rookery.posts.post import POST_SCHEMA
@@ -36,8 +39,9 @@ class Lake:
 
     @property
     def name(self) -> str:
-        """This version's name among a stage's inputs: table id and version."""
-        return f"lake:{self.table.metadata().id}@{self.version}"
+        """This version's name among a stage's inputs: the same for two lakes that took in the same ingests."""
+        keys = [commit.get("ingest_key", "") for commit in reversed(self.table.history())]
+        return f"lake@{self.version}:{digest_value(keys)[:16]}"
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The posts (or some of their columns) in batches of at most `BATCH_ROWS`; the order is not defined."""
@@ -70,14 +74,29 @@ def open_lake(home: Home) -> Lake:
     return lake
 
 
-def was_ingested(home: Home, ingest_key: str) -> bool:
-    """Whether the lake's history holds an ingest of this key."""
+def find_ingest(home: Home, ingest_key: str) -> int | None:
+    """How many posts the ingest of this key added, or None if the lake's history holds no such ingest."""
     lake = find_lake(home)
-    return lake is not None and any(c.get("ingest_key") == ingest_key for c in lake.table.history())
+    commits = lake.table.history() if lake else []
+    found = next((c for c in commits if c.get("ingest_key") == ingest_key), None)
+    return None if found is None else int(found["operationMetrics"]["num_added_rows"])
 
 
 def append(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> None:
-    """Add batches of `POST_SCHEMA` in one transaction; if the iterable raises, nothing is added."""
+    """Add batches of `POST_SCHEMA` in one transaction; if the iterable raises, nothing is added.
+
+    The files of a write that failed are removed; those of a killed one are no part of the table, and
+    the next write removes them.
+    """
+    try:
+        _write(home, batches, ingest_key)
+    except BaseException:
+        _remove_uncommitted(home)
+        raise
+
+
+def _write(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> None:
+    _remove_uncommitted(home)
     reader = pa.RecordBatchReader.from_batches(LAKE_SCHEMA, (_with_month(batch) for batch in batches))
     write_deltalake(
         str(home.lake),
@@ -86,6 +105,15 @@ def append(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> No
         partition_by=[MONTH],
         commit_properties=CommitProperties(custom_metadata={"ingest_key": ingest_key}),
     )
+
+
+def _remove_uncommitted(home: Home) -> None:
+    """Remove data files that no version of the table names."""
+    lake = find_lake(home)
+    named = {Path(unquote(uri.removeprefix("file://"))).name for uri in lake.files()} if lake else set()
+    for path in home.lake.glob(f"{MONTH}=*/*.parquet"):
+        if path.name not in named:
+            path.unlink()
 
 
 def _with_month(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -34,9 +34,9 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "language": ("language", "lang", "langs"),
 }
 LANGUAGE_CODES = {
-    "arabic": "ar", "bulgarian": "bg", "catalan": "ca", "chinese": "zh", "croatian": "hr", "czech": "cs", "danish": "da",
-    "dutch": "nl", "english": "en", "estonian": "et", "farsi (persian)": "fa", "finnish": "fi", "french": "fr",
-    "german": "de", "greek": "el", "hebrew": "he", "hindi": "hi", "hungarian": "hu", "icelandic": "is",
+    "arabic": "ar", "bulgarian": "bg", "catalan": "ca", "chinese": "zh", "croatian": "hr", "czech": "cs",
+    "danish": "da", "dutch": "nl", "english": "en", "estonian": "et", "farsi (persian)": "fa", "finnish": "fi",
+    "french": "fr", "german": "de", "greek": "el", "hebrew": "he", "hindi": "hi", "hungarian": "hu", "icelandic": "is",
     "indonesian": "id", "italian": "it", "japanese": "ja", "korean": "ko", "latvian": "lv", "lithuanian": "lt",
     "macedonian": "mk", "norwegian": "no", "polish": "pl", "portuguese": "pt", "romanian": "ro", "russian": "ru",
     "serbian": "sr", "slovak": "sk", "slovenian": "sl", "somali": "so", "spanish": "es", "swedish": "sv", "thai": "th",
@@ -89,7 +89,10 @@ def columns_of(path: Path) -> list[str]:
 
 
 def resolve_mapping(path: Path, mapping: Mapping[str, str] | None) -> dict[str, str]:
-    """The mapping, checked against the file's columns, or a guess by their names; raises `UsageError` or `DataError`."""
+    """The mapping, checked against the file's columns, or guessed by their names.
+
+    Raises `UsageError` for a wrong or missing field, `DataError` for a column that the file lacks.
+    """
     columns = columns_of(path)
     known = set(POST_SCHEMA.names) - {"source"}
     if mapping is None:

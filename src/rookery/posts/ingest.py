@@ -1,0 +1,179 @@
+"""Ingest: sources' files into the lake, once each, with everything that was not taken set aside.
+
+One ingest is one transaction of the lake. Its key is the digest of the files and of how they were
+read, and stands in the lake's history: the same ingest run again, also after a kill, adds nothing.
+A post whose id the lake holds is not added again (edits come with a later release).
+"""
+
+import contextlib
+import errno
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from rookery.core.config import to_plain
+from rookery.core.context import Context
+from rookery.core.digest import digest_file, digest_value, hash_ids
+from rookery.core.errors import StorageError, UsageError
+from rookery.core.home import Home
+from rookery.core.stage import exclusive
+from rookery.posts import lake, tabular, x_archive
+from rookery.posts.tabular import SetAside
+
+FORMAT_VERSION = 1
+
+Read = Iterator[tuple[pa.RecordBatch, list[SetAside]]]
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What an ingest found and did. `set_aside` counts by reason the rows that are no usable posts."""
+
+    format: str
+    read: int
+    added: int
+    already_there: int
+    set_aside: dict[str, int]
+    set_aside_path: str | None
+    lake_version: int | None
+
+    def to_dict(self) -> dict[str, object]:
+        return to_plain(self)
+
+
+@dataclass
+class _Counts:
+    read: int = 0
+    added: int = 0
+    already_there: int = 0
+    set_aside: Counter[str] = field(default_factory=Counter)
+
+
+def ingest(
+    home: Home, paths: list[Path], mapping: Mapping[str, str] | None, context: Context, limit: int | None = None
+) -> IngestReport:
+    """Take files into the lake: tables through `mapping` (guessed if None), and X archives. `limit`: the first rows.
+
+    Raises `UsageError` or `DataError` for what cannot be read; then the lake is as it was.
+    """
+    sources = [_source(path, mapping) for path in paths]
+    if not sources:
+        raise UsageError("no file to ingest")
+    described = [{"file": digest_file(path), "how": how} for path, (how, _) in zip(paths, sources, strict=True)]
+    key = digest_value({"version": FORMAT_VERSION, "sources": described, "limit": limit})[:16]
+    formats = ", ".join(sorted({how["format"] for how, _ in sources}))
+    return take_in(home, formats, key, lambda: _first(limit, (read() for _, read in sources)), context)
+
+
+def take_in(home: Home, name: str, key: str, read: Callable[[], Read], context: Context) -> IngestReport:
+    """Add what `read` yields in one transaction, unless the lake's history holds this key already."""
+    with exclusive(home.path / "lake.lock", "the lake"), _disk_errors(home):
+        if (done := lake.find_ingest(home, key)) is not None:
+            return IngestReport(name, done, 0, done, {}, None, lake.open_lake(home).version)
+        counts = _Counts()
+        home.set_aside.mkdir(exist_ok=True)
+        aside_path = home.set_aside / f"{key}.jsonl"
+        partial = aside_path.with_suffix(".part")
+        try:
+            with (
+                open(partial, "w", encoding="utf-8") as aside,
+                context.progress.task("reading posts", None, "posts") as task,
+            ):
+                batches = _new_posts(_known_ids(home), read(), aside, counts, task)
+                lake.append(home, batches, key)
+            os.replace(partial, aside_path)
+        finally:
+            partial.unlink(missing_ok=True)
+        if not counts.set_aside:
+            aside_path.unlink()
+        found = lake.find_lake(home)
+        path = str(aside_path) if counts.set_aside else None
+        version = found.version if found else None
+        return IngestReport(
+            name, counts.read, counts.added, counts.already_there, dict(counts.set_aside), path, version
+        )
+
+
+def _source(path: Path, mapping: Mapping[str, str] | None) -> tuple[dict, Callable[[], Read]]:
+    """What a file is, as a value for the ingest's key, and how to read it."""
+    if not path.exists():
+        raise UsageError("there is no such file", where=path)
+    if path.suffix.lower() == ".zip":
+        return {"format": "x_archive"}, lambda: x_archive.read(path)
+    kind = tabular.kind_of(path)
+    resolved = tabular.resolve_mapping(path, mapping)
+
+    def read() -> Read:
+        for raw in tabular.read_raw(path, list(dict.fromkeys(resolved.values()))):
+            yield tabular.to_posts(raw, resolved, kind)
+
+    return {"format": kind, "map": resolved}, read
+
+
+def _first(limit: int | None, sources: Iterable[Read]) -> Read:
+    """The first `limit` rows of all sources together, the unusable ones counted too."""
+    left = limit
+    for source in sources:
+        for batch, aside in source:
+            if left is None:
+                yield batch, aside
+                continue
+            aside = aside[:left]
+            batch = batch.slice(0, left - len(aside))
+            yield batch, aside
+            left -= batch.num_rows + len(aside)
+            if left <= 0:
+                return
+
+
+def _new_posts(known: np.ndarray, read: Read, aside_file, counts: _Counts, task) -> Iterator[pa.RecordBatch]:
+    """The posts whose ids are new, each id once; what is not taken is counted and written down."""
+    seen: set[int] = set()
+    for batch, aside in read:
+        hashes = hash_ids(batch["id"].to_pylist())
+        stored = np.isin(hashes, known)
+        fresh = ~stored
+        for place in np.flatnonzero(fresh):
+            code = int(hashes[place])
+            if code in seen:
+                fresh[place] = False
+                aside.append(
+                    SetAside(f"id {batch['id'][int(place)]}", "duplicate_id", batch.slice(int(place), 1).to_pylist()[0])
+                )
+            seen.add(code)
+        for item in aside:
+            counts.set_aside[item.reason] += 1
+            aside_file.write(json.dumps(to_plain(item), ensure_ascii=False, default=str) + "\n")
+        counts.read += batch.num_rows + sum(item.reason != "duplicate_id" for item in aside)
+        counts.already_there += int(stored.sum())
+        counts.added += int(fresh.sum())
+        task.advance(batch.num_rows)
+        if fresh.any():
+            yield batch.filter(pa.array(fresh))
+
+
+def _known_ids(home: Home) -> np.ndarray:
+    """Hashes of all ids in the lake, sorted."""
+    found = lake.find_lake(home)
+    parts = [hash_ids(batch["id"].to_pylist()) for batch in found.batches(["id"])] if found else []
+    return np.sort(np.concatenate(parts)) if parts else np.empty(0, dtype="<u8")
+
+
+@contextlib.contextmanager
+def _disk_errors(home: Home) -> Iterator[None]:
+    """A full disk, however the storage layer words it, is one clear error."""
+    try:
+        yield
+    except OSError as error:
+        # the lake's engine raises a plain OSError without errno, with the system's words in its text
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "os error 28" in str(error).lower()
+        if not full and "no space left" not in str(error).lower():
+            raise
+        mend = "Nothing was added; free some space and run the same command again"
+        raise StorageError("the disk is full", where=home.path, mend=mend) from None
