@@ -8,13 +8,13 @@ demo: .venv/installed          ## the whole loop on a built-in town, then the pa
 	$(BIN)/rookery demo --home demo-home
 
 test: .venv/installed-dev      ## what every change must pass; under ten minutes on two cores
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu" -q
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu" -q
 
 check: .venv/installed-dev     ## style, arrows, all tests that need no GPU
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 -m "not gpu" -q
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu" -q
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
