@@ -23,9 +23,10 @@ def write_result(theme: str, title: str, packages: Sequence[str], body: str) -> 
         f"- versions: Python {platform.python_version()}, {versions}",
         f"- command: `{command}`",
         "",
+        "",
     ]
     path = RESULTS / f"{theme}.md"
-    path.write_text("\n".join(head) + body.rstrip() + "\n")
+    path.write_text("\n".join([*head, body.rstrip(), ""]))
     return path
 
 
@@ -42,6 +43,6 @@ def _shown(word: str) -> str:
 
 def _machine() -> str:
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    amx = ", AMX bf16" if "amx_bf16" in flags else ""
+    bf16 = next((f", {name}" for name in ("amx_bf16", "avx512_bf16") if name in flags), "")
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{len(os.sched_getaffinity(0))} shared cores ({platform.machine()}{amx}), {memory_gib:.0f} GiB, no GPU"
+    return f"{len(os.sched_getaffinity(0))} shared cores ({platform.machine()}{bf16}), {memory_gib:.0f} GiB, no GPU"
