@@ -29,8 +29,8 @@ POWER_FACTOR = 1.5
 """Everything in the hall for each watt of GPU: hosts, network, cooling. An assumption."""
 
 WEAKNESSES = (
-    "Fitted to published bf16 runs of dense models on A100 and H100: within a tenth of half of them, within a third of all, and nothing "
-    "newer, no fp8 and no mixture of experts has been checked.",
+    "Fitted to published bf16 runs of dense models on A100 and H100: half within an eighth, all within a third; "
+    "nothing newer, no fp8 and no mixture of experts has been checked.",
     "Links are one bandwidth each: no latency, no congestion, no oversubscribed spine, no slow node among good ones.",
     "How much communication hides behind compute is one number, not a schedule.",
     "Activations are counted on the safe side; a tuned run may fit what is refused here.",
