@@ -187,15 +187,18 @@ def parse_times(column: pa.Array) -> pa.Array:
 
 
 def language_codes(column: pa.Array) -> pa.Array:
-    """Languages as lower-case codes: `English` and `en-GB` become `en`; unknown and undetermined become null."""
+    """Languages as lower-case codes; of a list of languages the first; unknown and undetermined become null."""
+    if pa.types.is_list(column.type):
+        column = pa.array([names[0] if names else None for names in column.to_pylist()], pa.string())
     encoded = column.cast(pa.string()).dictionary_encode()
-    names = [(name or "").strip().lower() for name in encoded.dictionary.to_pylist()]
-    codes = [LANGUAGE_CODES.get(name) or _code(name) for name in names]
-    return pa.DictionaryArray.from_arrays(encoded.indices, pa.array(codes, pa.string())).cast(pa.string())
+    codes = [name and language_code(name) for name in encoded.dictionary.to_pylist()]
+    return pa.array(codes, pa.string()).take(encoded.indices)
 
 
-def _code(name: str) -> str | None:
-    code = name.replace("_", "-").split("-")[0]
+def language_code(name: str) -> str | None:
+    """`English`, `en-GB` and `EN` become `en`; None where no language is named."""
+    name = name.strip().lower()
+    code = LANGUAGE_CODES.get(name) or name.replace("_", "-").split("-")[0]
     return code if 2 <= len(code) <= 3 and code.isalpha() and code not in ("und", "mul", "zxx") else None
 
 
