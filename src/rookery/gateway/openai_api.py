@@ -212,7 +212,9 @@ def _room(generator: Generator, prompt_tokens: int, wanted: int | None, usual: i
     """How many tokens to write: as many as wanted if they fit, or as many as are usual and fit."""
     left = generator.context_tokens - prompt_tokens
     if (wanted or 1) > left:
-        what = f"{prompt_tokens} tokens of prompt and {wanted or 1} to write are more than the {generator.context_tokens}"
+        what = (
+            f"{prompt_tokens} tokens of prompt and {wanted or 1} to write are more than the {generator.context_tokens}"
+        )
         raise ApiError(400, f"{what} of this model's context", param="max_tokens", code="context_length_exceeded")
     return wanted or min(usual, left)
 

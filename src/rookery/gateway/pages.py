@@ -111,7 +111,9 @@ def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
     @routes.get("/ads/report")
     def ads_report() -> HTMLResponse:
         """Offers, views, clicks and spend of every campaign."""
-        return render("report.html", title="Ads report · Rookery", report=parts.report())
+        report = parts.report()
+        columns = [name for row in report["campaigns"][:1] for name in row if not name.endswith("_micros")]
+        return render("report.html", title="Ads report · Rookery", report=report, columns=columns)
 
     @routes.get("/ads/report.json")
     def ads_report_json() -> JSONResponse:

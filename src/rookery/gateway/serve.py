@@ -33,6 +33,8 @@ def serve(home: Home, host: str, port: int, context: Context, ready: Callable[[s
 def listening(host: str, port: int) -> Iterator[socket.socket]:
     """A socket bound to an address; raises `UsageError` in words if that cannot be."""
     where = f"{host}:{port}"
+    if not 0 <= port <= 65_535:
+        raise UsageError("a port is a number from 0 to 65535", where=where, mend="Choose another with --port")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -45,8 +47,6 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
             listener.listen(128)
         except OSError as error:
             raise UsageError(_why_not(error), where=where, mend="Choose another with --port") from None
-        except OverflowError:
-            raise UsageError("a port is a number from 0 to 65535", where=where) from None
         yield listener
 
 
