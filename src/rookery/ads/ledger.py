@@ -11,11 +11,11 @@ click counts, is free of charge, and is reported as given away.
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlalchemy.engine import Connection, Engine, Row
 
 from rookery.ads import store
@@ -26,14 +26,14 @@ from rookery.core.verdict import KEEP, Drop, Verdict
 
 @dataclass(frozen=True)
 class Terms:
-    """What is offered to whom: the price of a click, and what was predicted from which feature buckets."""
+    """What is offered to whom: the price of a click, and what was predicted from which features (their buckets)."""
 
     token: str
     campaign: str
     viewer: str
     price_micros: int
     pctr: float
-    buckets: tuple[int, ...]
+    features: tuple[int, ...]
     url: str
 
 
@@ -50,19 +50,8 @@ def day_of(now_seconds: float) -> str:
 
 def add_offer(connection: Connection, terms: Terms, now_seconds: int, lifetime_seconds: int) -> None:
     """Write an offer down, before it is shown to anybody."""
-    connection.execute(
-        offer.insert().values(
-            token=terms.token,
-            campaign=terms.campaign,
-            viewer=terms.viewer,
-            price_micros=terms.price_micros,
-            pctr=terms.pctr,
-            features=json.dumps(terms.buckets),
-            url=terms.url,
-            at=now_seconds,
-            expires=now_seconds + lifetime_seconds,
-        )
-    )
+    times = {"at": now_seconds, "expires": now_seconds + lifetime_seconds}
+    connection.execute(_ADD_OFFER, asdict(terms) | {"features": json.dumps(terms.features)} | times)
 
 
 def add_view(engine: Engine, token: str, now_seconds: int) -> Verdict:
@@ -80,7 +69,7 @@ def add_click(engine: Engine, token: str, now_seconds: int) -> tuple[Verdict, st
     """Count a click and charge it. Also returns where it leads: whoever clicked arrives, counted or not."""
 
     def count(connection: Connection, found: Row) -> Verdict:
-        if not connection.execute(select(view.c.auction).where(view.c.auction == found.auction)).first():
+        if not connection.execute(_VIEW_OF, {"auction": found.auction}).first():
             return Drop("click_without_view")
         if now_seconds >= found.expires:
             return Drop("expired")
@@ -96,7 +85,7 @@ def _take(
 ) -> tuple[Verdict, str | None]:
     """Find the offer of an event, count the event, write down a refusal: one transaction."""
     with store.writing(engine) as connection:
-        found = connection.execute(select(offer).where(offer.c.token == token)).first()
+        found = connection.execute(_OFFER_OF, {"token": token}).first()
         verdict = count(connection, found) if found else Drop("unknown_offer")
         if isinstance(verdict, Drop):
             _refuse(connection, kind, verdict.reason, token if found else "", now_seconds)
@@ -140,24 +129,29 @@ def _refuse(connection: Connection, kind: str, reason: str, token: str, now_seco
         connection.execute(update(refusal).where(same).values(times=refusal.c.times + 1, at=now_seconds))
 
 
-def standings(connection: Connection, campaigns: Sequence[str], viewer: str, now_seconds: int) -> dict[str, Standing]:
-    """What was spent and shown so far, for some campaigns and one viewer (a pseudonym).
+def standings(connection: Connection, viewer: str, now_seconds: int) -> dict[str, Standing]:
+    """What was spent and shown so far, for every campaign and one viewer (a pseudonym).
 
     An offer that was not seen yet counts as a view until it expires, so that no cap is passed.
     """
-    spent = _by_campaign(connection, select(campaign.c.id, campaign.c.spent_micros).where(campaign.c.id.in_(campaigns)))
-    of_day = select(campaign_day.c.campaign, campaign_day.c.spent_micros).where(
-        campaign_day.c.day == day_of(now_seconds), campaign_day.c.campaign.in_(campaigns)
-    )
-    seen = (
-        select(offer.c.campaign, func.count())
-        .select_from(offer.outerjoin(view))
-        .where(offer.c.viewer == viewer, or_(view.c.at.is_not(None), offer.c.expires > now_seconds))
-        .group_by(offer.c.campaign)
-    )
-    today, views = _by_campaign(connection, of_day), _by_campaign(connection, seen)
-    return {name: Standing(spent[name], today.get(name, 0), views.get(name, 0)) for name in campaigns}
+    values = {"day": day_of(now_seconds), "viewer": viewer, "now": now_seconds}
+    views = {row[0]: row[1] for row in connection.execute(_VIEWS_OF_VIEWER, values)}
+    return {
+        row.id: Standing(row.spent, row.today or 0, views.get(row.id, 0)) for row in connection.execute(_SPENT, values)
+    }
 
 
-def _by_campaign(connection: Connection, query) -> dict[str, int]:
-    return {name: number for name, number in connection.execute(query)}
+# Built once, as they run with every request.
+_ADD_OFFER = offer.insert()
+_OFFER_OF = select(offer).where(offer.c.token == bindparam("token"))
+_VIEW_OF = select(view.c.auction).where(view.c.auction == bindparam("auction"))
+_OF_DAY = and_(campaign_day.c.campaign == campaign.c.id, campaign_day.c.day == bindparam("day"))
+_SPENT = select(
+    campaign.c.id, campaign.c.spent_micros.label("spent"), campaign_day.c.spent_micros.label("today")
+).select_from(campaign.outerjoin(campaign_day, _OF_DAY))
+_VIEWS_OF_VIEWER = (
+    select(offer.c.campaign, func.count())
+    .select_from(offer.outerjoin(view))
+    .where(offer.c.viewer == bindparam("viewer"), or_(view.c.at.is_not(None), offer.c.expires > bindparam("now")))
+    .group_by(offer.c.campaign)
+)

@@ -46,11 +46,13 @@ class Relevance:
 class AdVectors:
     """Campaigns with what comparing a text to them needs; row i belongs to campaign i.
 
-    vectors: float32 (campaigns, dimensions). usual, spread: mean and standard deviation of the similarity
-    of other campaigns' keywords to each ad, float64 (campaigns,); spread is infinite where there are too few.
+    phrases: each campaign's keywords, as they stand in a text. vectors: float32 (campaigns, dimensions).
+    usual, spread: mean and standard deviation of the similarity of other campaigns' keywords to each
+    ad, float64 (campaigns,); spread is infinite where there are too few.
     """
 
     campaigns: tuple[Campaign, ...]
+    phrases: tuple[dict[str, str], ...]
     vectors: np.ndarray
     usual: np.ndarray
     spread: np.ndarray
@@ -58,9 +60,10 @@ class AdVectors:
     def compare(self, words: Sequence[str], vector: np.ndarray) -> list[Relevance]:
         """How each campaign fits a text, given as its words and its vector."""
         similarity = (self.vectors @ vector - self.usual) / self.spread
+        text = _spaced(words)
         return [
-            Relevance(found_in(words, campaign.keywords), float(value))
-            for campaign, value in zip(self.campaigns, similarity, strict=True)
+            Relevance(tuple(term for term, phrase in phrases.items() if phrase in text), float(value))
+            for phrases, value in zip(self.phrases, similarity, strict=True)
         ]
 
 
@@ -71,8 +74,13 @@ def words_of(text: str) -> list[str]:
 
 def found_in(words: Sequence[str], terms: Sequence[str]) -> tuple[str, ...]:
     """Those of some words and phrases that stand among the words of a text."""
-    text = f" {' '.join(words)} "
-    return tuple(term for term in terms if f" {' '.join(words_of(term))} " in text)
+    text = _spaced(words)
+    return tuple(term for term in terms if _spaced(words_of(term)) in text)
+
+
+def _spaced(words: Sequence[str]) -> str:
+    """Words such that a phrase is found among them only at whole words."""
+    return f" {' '.join(words)} "
 
 
 def prepare(campaigns: Sequence[Campaign], embedder: Embedder) -> AdVectors:
@@ -85,4 +93,5 @@ def prepare(campaigns: Sequence[Campaign], embedder: Embedder) -> AdVectors:
         foreign = similarity[row, [k not in campaign.keywords for k in keywords]].astype(np.float64)
         if len(foreign) >= LEAST_BACKGROUND and foreign.std() > 0:
             usual[row], spread[row] = foreign.mean(), foreign.std()
-    return AdVectors(tuple(campaigns), vectors, usual, spread)
+    phrases = tuple({keyword: _spaced(words_of(keyword)) for keyword in c.keywords} for c in campaigns)
+    return AdVectors(tuple(campaigns), phrases, vectors, usual, spread)

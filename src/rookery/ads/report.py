@@ -18,16 +18,20 @@ from rookery.core.home import Home
 def report(home: Home) -> dict[str, Any]:
     """`{"campaigns": [a row for each], "totals": {…}}`; the same for a home without campaigns, empty."""
     with store.opened_store(home) as engine, store.reading(engine) as connection:
-        campaigns = store.read_campaigns(connection)
-        counts = _counts(connection)
-        spent = dict(connection.execute(select(campaign.c.id, campaign.c.spent_micros)).all())
-        rows = []
-        for one in campaigns:
-            left = one.budget_micros - spent[one.id]
-            rows.append({"campaign": one.id} | _line(counts.get(one.id, _NOTHING), spent[one.id], left))
-        sums = tuple(map(sum, zip(*counts.values(), strict=True))) if counts else _NOTHING
-        left = sum(one.budget_micros for one in campaigns) - sum(spent.values())
-        return {"campaigns": rows, "totals": _totals(connection, _line(sums, sum(spent.values()), left))}
+        return report_of(connection)
+
+
+def report_of(connection: Connection) -> dict[str, Any]:
+    """The same for a store that is open."""
+    campaigns, counts = store.read_campaigns(connection), _counts(connection)
+    spent = dict(connection.execute(select(campaign.c.id, campaign.c.spent_micros)).all())
+    rows = [
+        {"campaign": one.id} | _line(counts.get(one.id, _NOTHING), spent[one.id], one.budget_micros - spent[one.id])
+        for one in campaigns
+    ]
+    sums = tuple(map(sum, zip(*counts.values(), strict=True))) if counts else _NOTHING
+    left = sum(one.budget_micros for one in campaigns) - sum(spent.values())
+    return {"campaigns": rows, "totals": _totals(connection, _line(sums, sum(spent.values()), left))}
 
 
 _NOTHING = (0, 0, 0, 0)

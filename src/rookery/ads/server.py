@@ -34,7 +34,7 @@ from rookery.core.verdict import KEEP, Drop, Verdict
 RESERVE_MICROS = 10_000  # no click is sold for less than 0.01
 SQUASH = 0.75  # trusts a prediction of clicks a little less than it says; see auction.py
 OFFER_LIFETIME_SECONDS = 1800  # a view or click after this does not count
-LEARN_EVERY_SECONDS = 60
+LEARN_EVERY_SECONDS = 300
 _TEXTS_KEPT = 2048
 
 
@@ -99,18 +99,17 @@ class _Contender:
 
 
 class AdServer:
-    """Serves ads from a home's campaigns. Close it, or leave it to the end of the process."""
+    """Serves ads from the campaigns of a home, or of another store that is open already."""
 
     def __init__(
         self,
-        home: Home,
+        home: Home | Engine,
         embedder: Embedder,
         clock: Clock,
         *,
-        engine: Engine | None = None,
         new_token: Callable[[], str] = secrets.token_urlsafe,
     ):
-        self._engine = engine or open_store(sqlite_url(home))
+        self._engine = open_store(sqlite_url(home.ads)) if isinstance(home, Home) else home
         self._embedder, self._clock, self._new_token = embedder, clock, new_token
         self._lock = threading.Lock()
         self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
@@ -132,7 +131,7 @@ class AdServer:
             return Outcome(None, tuple(fates.values()))
         with writing(self._engine) as connection:  # one at a time: two requests cannot both pass a cap
             viewer = ledger.pseudonym(connection, request.viewer, page.now_seconds)
-            standings = ledger.standings(connection, [c.id for c, _ in fitting], viewer, page.now_seconds)
+            standings = ledger.standings(connection, viewer, page.now_seconds)
             token = self._new_token()
             contenders = []
             for campaign, relevance in fitting:

@@ -14,6 +14,7 @@ import contextlib
 import json
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -31,6 +32,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     create_engine,
     event,
     select,
@@ -129,20 +131,27 @@ state = Table(
     Column("value", LargeBinary, nullable=False),
 )
 
+# Statements that every request needs are built once: building them costs more than running them.
+_INSERTS = {
+    dialect: {table: insert(table).on_conflict_do_nothing() for table in metadata.tables.values()}
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_GET_STATE = select(state.c.value).where(state.c.name == bindparam("name"))
+
 
 @contextlib.contextmanager
 def opened_store(home: Home) -> Iterator[Engine]:
     """The home's ads database for a while; made if it is not there yet."""
-    engine = open_store(sqlite_url(home))
+    engine = open_store(sqlite_url(home.ads))
     try:
         yield engine
     finally:
         engine.dispose()
 
 
-def sqlite_url(home: Home) -> URL:
-    """Where the home's own database lies."""
-    return URL.create("sqlite", database=str(home.ads))
+def sqlite_url(path: Path) -> URL:
+    """The name of an SQLite database for `open_store`."""
+    return URL.create("sqlite", database=str(path))
 
 
 def open_store(url: URL | str, synchronous: str = "FULL") -> Engine:
@@ -213,13 +222,12 @@ def _storage_errors(engine: Engine) -> Iterator[None]:
 
 def insert_once(connection: Connection, table: Table, **values: Any) -> bool:
     """Insert a row unless one with its key is there; returns whether it was inserted."""
-    insert = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[connection.dialect.name]
-    return connection.execute(insert(table).values(**values).on_conflict_do_nothing()).rowcount == 1
+    return connection.execute(_INSERTS[connection.dialect.name][table], values).rowcount == 1
 
 
 def get_state(connection: Connection, name: str) -> bytes | None:
     """A value of the `state` table."""
-    return connection.execute(select(state.c.value).where(state.c.name == name)).scalar()
+    return connection.execute(_GET_STATE, {"name": name}).scalar()
 
 
 def set_state(connection: Connection, name: str, value: bytes) -> None:
