@@ -27,6 +27,7 @@ from rookery.posts import lake, tabular, x_archive
 from rookery.posts.tabular import SetAside
 
 FORMAT_VERSION = 1
+DUPLICATE_ID = "duplicate_id"
 
 Read = Iterator[tuple[pa.RecordBatch, list[SetAside]]]
 
@@ -132,30 +133,36 @@ def _first(limit: int | None, sources: Iterable[Read]) -> Read:
                 return
 
 
-def _new_posts(known: np.ndarray, read: Read, aside_file, counts: _Counts, task) -> Iterator[pa.RecordBatch]:
-    """The posts whose ids are new, each id once; what is not taken is counted and written down."""
-    seen: set[int] = set()
+def _new_posts(stored: np.ndarray, read: Read, aside_file, counts: _Counts, task) -> Iterator[pa.RecordBatch]:
+    """The posts whose ids are new, each id once; what is not taken is counted and written down.
+
+    `stored`: hashes of the ids in the lake, sorted.
+    """
+    seen = np.empty(0, dtype="<u8")
     for batch, aside in read:
         hashes = hash_ids(batch["id"].to_pylist())
-        stored = np.isin(hashes, known)
-        fresh = ~stored
-        for place in np.flatnonzero(fresh):
-            code = int(hashes[place])
-            if code in seen:
-                fresh[place] = False
-                aside.append(
-                    SetAside(f"id {batch['id'][int(place)]}", "duplicate_id", batch.slice(int(place), 1).to_pylist()[0])
-                )
-            seen.add(code)
-        for item in aside:
+        is_stored = _is_among(hashes, stored)
+        is_first = np.zeros(len(hashes), dtype=bool)
+        is_first[np.unique(hashes, return_index=True)[1]] = True
+        is_first &= ~_is_among(hashes, seen)
+        twice = batch.filter(pa.array(~is_stored & ~is_first)).to_pylist()
+        counts.read += batch.num_rows + len(aside)
+        counts.already_there += int(is_stored.sum())
+        for item in [*aside, *(SetAside(f"id {row['id']}", DUPLICATE_ID, row) for row in twice)]:
             counts.set_aside[item.reason] += 1
             aside_file.write(json.dumps(to_plain(item), ensure_ascii=False, default=str) + "\n")
-        counts.read += batch.num_rows + sum(item.reason != "duplicate_id" for item in aside)
-        counts.already_there += int(stored.sum())
+        fresh = ~is_stored & is_first
+        seen = np.sort(np.concatenate([seen, hashes[fresh]]))
         counts.added += int(fresh.sum())
         task.advance(batch.num_rows)
         if fresh.any():
             yield batch.filter(pa.array(fresh))
+
+
+def _is_among(hashes: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Which hashes stand in a sorted array."""
+    places = np.searchsorted(of, hashes)
+    return np.append(of, np.uint64(0))[places] == hashes if len(of) else np.zeros(len(hashes), dtype=bool)
 
 
 def _known_ids(home: Home) -> np.ndarray:

@@ -97,14 +97,27 @@ def append(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> No
 
 def _write(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> None:
     _remove_uncommitted(home)
-    reader = pa.RecordBatchReader.from_batches(LAKE_SCHEMA, (_with_month(batch) for batch in batches))
-    write_deltalake(
-        str(home.lake),
-        reader,
-        mode="append",
-        partition_by=[MONTH],
-        commit_properties=CommitProperties(custom_metadata={"ingest_key": ingest_key}),
-    )
+    raised: list[BaseException] = []
+
+    def with_months() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from (_with_month(batch) for batch in batches)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    try:
+        write_deltalake(
+            str(home.lake),
+            pa.RecordBatchReader.from_batches(LAKE_SCHEMA, with_months()),
+            mode="append",
+            partition_by=[MONTH],
+            commit_properties=CommitProperties(custom_metadata={"ingest_key": ingest_key}),
+        )
+    except Exception:
+        if raised:  # the lake's engine hands on only the words of what was raised while it read
+            raise raised[0] from None
+        raise
 
 
 def _remove_uncommitted(home: Home) -> None:
