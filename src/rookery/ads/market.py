@@ -56,8 +56,8 @@ def town_themes() -> tuple[Theme, ...]:
 def found_themes(texts: Iterable[str], most: int = 10) -> tuple[Theme, ...]:
     """Themes found in texts, the largest first: seeds that have company, each with the words beside it.
 
-    Words are tied by the log-likelihood ratio of standing in one text (Dunning 1993). Fewer than
-    `most` where the texts have too few words.
+    Two words are tied by how much oftener they stand in one text than chance has it (the leading term of
+    Dunning's log-likelihood ratio, 1993). Fewer than `most` where the texts have too few words.
     """
     documents = [set(w for w in words_of(text) if len(w) > 3 and w.isalpha()) for text in texts]
     names, together = _ties(documents)
@@ -91,7 +91,7 @@ def _ties(documents: Sequence[set[str]]) -> tuple[list[str], np.ndarray]:
     expected = np.outer(single, single) / max(1, len(documents))
     tie = np.where(both > expected, both * np.log(np.maximum(both, 1) / np.maximum(expected, 1e-12)), 0.0)
     np.fill_diagonal(tie, 0.0)
-    return names, tie
+    return names, tie / np.sqrt(np.sqrt(np.outer(single, single)))  # else the commonest words come first
 
 
 def _theme(words: Sequence[str]) -> Theme:

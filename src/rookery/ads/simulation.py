@@ -39,7 +39,7 @@ class Quality:
 
     auc_model: float
     auc_truth: float
-    views: int
+    views_judged: int
 
 
 def visits(market: Market, interests: np.ndarray, count: int, random: np.random.Generator) -> Iterator[Visit]:
