@@ -24,6 +24,7 @@ from rookery.corpus.sieve import Sieve
 JSON, HTML = "report.json", "report.html"
 SAMPLES_KEPT, SAMPLES_DROPPED = 12, 4
 SHOWN_CHARACTERS = 400
+SHOWN_LANGUAGES = 14
 LENGTH_LIMITS_BYTES = (32, 64, 128, 256, 512, 1024, 4096)
 
 
@@ -62,7 +63,8 @@ def page(facts: dict[str, Any]) -> str:
     """The facts as one HTML file; whatever people wrote is escaped."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(Path(__file__).with_name("report.html.jinja").read_text())
-    return template.render(facts=facts, largest=lambda numbers: max(numbers, default=0) or 1)
+    languages = _with_others(facts["languages"])
+    return template.render(facts=facts, languages=languages, largest=lambda numbers: max(numbers, default=0) or 1)
 
 
 def summary(corpus: Artifact) -> dict[str, Any]:
@@ -91,13 +93,13 @@ def summary(corpus: Artifact) -> dict[str, Any]:
 def _funnel(admitted, sieve: Sieve) -> list[dict[str, Any]]:
     """How many posts are left after each step."""
     left = admitted.posts.num_rows
-    steps = [("in the lake", admitted.in_lake), ("may be trained on", left)]
+    steps = [("are in the lake", admitted.in_lake), ("may be trained on", left)]
     names = {
-        "of quality": tuple(quality.RULES),
-        "no exact duplicate": (dedup.EXACT_DUPLICATE,),
-        "no flood": (dedup.TEMPLATE_FLOOD,),
-        "no near duplicate": (dedup.NEAR_DUPLICATE,),
-        "on one side of the split": (split.THREAD_IN_TRAIN,),
+        "pass the quality rules": tuple(quality.RULES),
+        "are no exact duplicate": (dedup.EXACT_DUPLICATE,),
+        "are no flood": (dedup.TEMPLATE_FLOOD,),
+        "are no near duplicate": (dedup.NEAR_DUPLICATE,),
+        "are on one side of the split": (split.THREAD_IN_TRAIN,),
     }
     for name, reasons in names.items():
         left -= sum(len(sieve.dropped[reason]) for reason in reasons)
@@ -120,6 +122,13 @@ def _counts(column) -> dict[str, int]:
     """How often each value occurs, the most frequent first."""
     counts = Counter({v["values"]: v["counts"] for v in pc.value_counts(column).to_pylist()})
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _with_others(counts: dict[str, int]) -> dict[str, int]:
+    """The most frequent ones, and the rest as one."""
+    shown = dict(list(counts.items())[:SHOWN_LANGUAGES])
+    rest = sum(counts.values()) - sum(shown.values())
+    return shown | ({"others": rest} if rest else {})
 
 
 def _lengths(bytes_each: np.ndarray) -> dict[str, int]:
