@@ -5,16 +5,16 @@ BIN := .venv/bin
 .PHONY: demo test check format shape bench clean
 
 demo: .venv/installed          ## the whole loop on a built-in town, then the page
-	$(BIN)/rookery demo --home demo-home
+	$(BIN)/rookery demo --home demo-home $(ARGS)
 
 test: .venv/installed-dev      ## what every change must pass; under ten minutes on two cores
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu" -q
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu" -q
 
-check: .venv/installed-dev     ## style, arrows, all tests that need no GPU
+check: test                    ## style, arrows, and the slow tests that need no GPU
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 -m "not gpu" -q
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow and not gpu" -q
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
@@ -22,6 +22,9 @@ format: .venv/installed-dev
 shape:                         ## lines per package and the longest files
 	@for p in src/rookery/*/; do printf "%6d  %s\n" $$(cat $$p*.py | wc -l) $$p; done
 	@wc -l $$(git ls-files 'src/*.py') | sort -n | tail -6
+
+bench: .venv/installed-dev      ## what needs no data but ours; the others take a path, see benchmarks/README.md
+	$(BIN)/python benchmarks/bench_start.py
 
 clean:
 	rm -rf .venv demo-home

@@ -86,9 +86,9 @@ def evaluate(
 @app.command()
 def generate(
     prompt: Annotated[str, typer.Argument(help="How the text begins.")],
-    max_tokens: Annotated[int, typer.Option(min=1)] = 64,
-    temperature: Annotated[float, typer.Option(min=0.0)] = 0.8,
-    seed: Annotated[int | None, typer.Option()] = None,
+    max_tokens: Annotated[int, typer.Option(help="At most so many tokens.", min=1)] = 64,
+    temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.", min=0.0)] = 0.8,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same text.")] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Continue a text with the newest model."""

@@ -1,0 +1,47 @@
+"""What every result carries: the date, the machine, the versions and the command, above its tables."""
+
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def write_result(theme: str, title: str, packages: Sequence[str], body: str) -> Path:
+    """Write `results/<theme>.md`."""
+    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(_shown, sys.argv[1:])])
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    head = [
+        f"# {title}",
+        "",
+        f"- date: {datetime.now(UTC):%Y-%m-%d}",
+        f"- machine: {_machine()}",
+        f"- versions: Python {platform.python_version()}, {versions}",
+        f"- command: `{command}`",
+        "",
+    ]
+    path = RESULTS / f"{theme}.md"
+    path.write_text("\n".join([*head, body.rstrip(), ""]))
+    return path
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+def _shown(word: str) -> str:
+    """A path as its last two parts: results name no machine's folders."""
+    return "/".join(Path(word).parts[-2:]) if "/" in word else word
+
+
+def _machine() -> str:
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    bf16 = next((f", {name}" for name in ("amx_bf16", "avx512_bf16") if name in flags), "")
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{len(os.sched_getaffinity(0))} shared cores ({platform.machine()}{bf16}), {memory_gib:.0f} GiB, no GPU"

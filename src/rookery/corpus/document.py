@@ -1,0 +1,79 @@
+"""`Document`: a piece of training text, with the ids of the posts inside it; and reading a corpus of them.
+
+No document is without its posts: that is how a forgotten post is found again in training data. In
+bulk, documents travel as Arrow batches of `DOCUMENT_SCHEMA`. How they are made is in `build.py`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rookery.core.artifact import Artifact
+from rookery.core.errors import UsageError
+
+SPLITS = ("train", "validation")
+BATCH_DOCUMENTS = 16_384
+GROUP_DOCUMENTS = 4 * BATCH_DOCUMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One post, or a thread. `author_ids` is parallel to `post_ids`; `created` is the time of the last post."""
+
+    id: str
+    text: str
+    post_ids: tuple[str, ...]
+    author_ids: tuple[str, ...]
+    language: str | None
+    created: datetime
+
+
+DOCUMENT_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("post_ids", pa.list_(pa.string()), nullable=False),
+        pa.field("author_ids", pa.list_(pa.string()), nullable=False),
+        pa.field("language", pa.string()),
+        pa.field("created", pa.timestamp("us", tz="UTC"), nullable=False),
+    ]
+)
+
+
+def from_row(row: dict[str, Any]) -> Document:
+    """A row of such a batch as a `Document`."""
+    return Document(**(row | {"post_ids": tuple(row["post_ids"]), "author_ids": tuple(row["author_ids"])}))
+
+
+def write_documents(path: Path, documents: pa.Table) -> None:
+    """Write a table of documents as `DOCUMENT_SCHEMA`; equal tables give equal bytes."""
+    with pq.ParquetWriter(path, DOCUMENT_SCHEMA, compression="zstd") as writer:
+        for start in range(0, documents.num_rows, GROUP_DOCUMENTS):
+            writer.write_table(documents.slice(start, GROUP_DOCUMENTS).cast(DOCUMENT_SCHEMA))
+
+
+def read_documents(corpus: Artifact, split: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The documents of one split (or some of their columns), in the file's order.
+
+    That order is shuffled by the corpus' seed, so that a prefix is a fair sample; it is the same on
+    every reading. Raises `UsageError` for a split that does not exist.
+    """
+    with pq.ParquetFile(split_file(corpus, split)) as file:
+        yield from file.iter_batches(BATCH_DOCUMENTS, columns=None if columns is None else list(columns))
+
+
+def count_documents(corpus: Artifact, split: str) -> int:
+    """How many documents a split holds."""
+    return pq.read_metadata(split_file(corpus, split)).num_rows
+
+
+def split_file(corpus: Artifact, split: str) -> Path:
+    """The Parquet file of one split."""
+    if split not in SPLITS:
+        raise UsageError(f"there is no split {split!r}", mend=f"Known: {', '.join(SPLITS)}")
+    return corpus.file(f"{split}.parquet")

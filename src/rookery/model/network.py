@@ -1,0 +1,244 @@
+"""The network: a Qwen3-shaped decoder for one device, in plain torch.
+
+RMSNorm, rotary positions, grouped-query attention with normed queries and keys, SwiGLU, tied
+embeddings, no biases. Parameter names and arithmetic are those of transformers' Qwen3ForCausalLM, so
+that an export copies tensors. Documents packed into one row attend only inside themselves. Knows
+nothing of training (`train.py`), of files (`checkpoint.py`) or of many devices.
+
+Letters in names: B rows, T tokens of a row, D width, H heads, K key-value heads, S head size, V vocabulary.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rookery.model.shape import ModelShape
+
+IGNORED = -100  # a target that is not counted in the loss
+
+
+class Cache:
+    """Keys and values of the tokens that went before, for generation; every row has the same length."""
+
+    def __init__(self, shape: ModelShape, rows: int, capacity_tokens: int | None = None, dtype=torch.float32):
+        capacity = shape.context_tokens if capacity_tokens is None else capacity_tokens
+        size = (shape.layers, 2, rows, shape.kv_heads, capacity, shape.head_size)
+        self.values = torch.zeros(size, dtype=dtype)
+        self.length = 0
+
+    def extend(self, layer: int, keys_BKTS: Tensor, values_BKTS: Tensor) -> tuple[Tensor, Tensor]:
+        """Add one layer's new keys and values; returns those of all tokens so far."""
+        end = self.length + keys_BKTS.shape[2]
+        self.values[layer, 0, :, :, self.length : end] = keys_BKTS
+        self.values[layer, 1, :, :, self.length : end] = values_BKTS
+        return self.values[layer, 0, :, :, :end], self.values[layer, 1, :, :, :end]
+
+
+class RMSNorm(nn.Module):
+    """Divides by the root mean square over the last dimension (arXiv:1910.07467)."""
+
+    def __init__(self, size: int, epsilon: float):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+
+
+class Attention(nn.Module):
+    """Grouped-query attention with normed queries and keys."""
+
+    def __init__(self, shape: ModelShape):
+        super().__init__()
+        self.shape = shape
+        queries, keys = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
+        self.q_proj = nn.Linear(shape.width, queries, bias=False)
+        self.k_proj = nn.Linear(shape.width, keys, bias=False)
+        self.v_proj = nn.Linear(shape.width, keys, bias=False)
+        self.o_proj = nn.Linear(queries, shape.width, bias=False)
+        self.q_norm = RMSNorm(shape.head_size, shape.norm_epsilon)
+        self.k_norm = RMSNorm(shape.head_size, shape.norm_epsilon)
+
+    def forward(self, x_BTD: Tensor, rotation: tuple, mask: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
+        rows, tokens, _ = x_BTD.shape
+        split = lambda y: y.view(rows, tokens, -1, self.shape.head_size).transpose(1, 2)  # noqa: E731
+        q_BHTS = rotate(self.q_norm(split(self.q_proj(x_BTD))), rotation)
+        k_BKTS = rotate(self.k_norm(split(self.k_proj(x_BTD))), rotation)
+        v_BKTS = split(self.v_proj(x_BTD))
+        if cache is not None:
+            k_BKTS, v_BKTS = cache.extend(layer, k_BKTS, v_BKTS)
+        causal = mask is None and tokens > 1
+        y_BHTS = F.scaled_dot_product_attention(
+            q_BHTS, k_BKTS, v_BKTS, mask, is_causal=causal, enable_gqa=self.shape.heads > self.shape.kv_heads
+        )
+        return self.o_proj(y_BHTS.transpose(1, 2).reshape(rows, tokens, -1))
+
+
+class MLP(nn.Module):
+    """SwiGLU (arXiv:2002.05202)."""
+
+    def __init__(self, shape: ModelShape):
+        super().__init__()
+        self.gate_proj = nn.Linear(shape.width, shape.hidden, bias=False)
+        self.up_proj = nn.Linear(shape.width, shape.hidden, bias=False)
+        self.down_proj = nn.Linear(shape.hidden, shape.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Layer(nn.Module):
+    """Attention, then the SwiGLU, each on a normed copy and added to the stream."""
+
+    def __init__(self, shape: ModelShape):
+        super().__init__()
+        self.input_layernorm = RMSNorm(shape.width, shape.norm_epsilon)
+        self.self_attn = Attention(shape)
+        self.post_attention_layernorm = RMSNorm(shape.width, shape.norm_epsilon)
+        self.mlp = MLP(shape)
+
+    def forward(self, x_BTD: Tensor, rotation: tuple, mask: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
+        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotation, mask, cache, layer)
+        return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
+
+
+class Decoder(nn.Module):
+    """Embedding, layers and the last norm."""
+
+    def __init__(self, shape: ModelShape):
+        super().__init__()
+        self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
+        self.norm = RMSNorm(shape.width, shape.norm_epsilon)
+
+
+class Network(nn.Module):
+    """Tokens to hidden states; logits and loss are asked for apart, since they are the largest tensors."""
+
+    def __init__(self, shape: ModelShape):
+        super().__init__()
+        self.shape = shape
+        self.model = Decoder(shape)
+        if not shape.tied:
+            self.lm_head = nn.Linear(shape.width, shape.vocabulary, bias=False)
+
+    @property
+    def head_VD(self) -> Tensor:
+        """The output matrix: the embedding itself where they are tied."""
+        return self.model.embed_tokens.weight if self.shape.tied else self.lm_head.weight
+
+    def forward(
+        self,
+        tokens_BT: Tensor,
+        documents_BT: Tensor | None = None,
+        cache: Cache | None = None,
+        layers: int | None = None,
+    ) -> Tensor:
+        """Hidden states (B, T, D) of tokens (int64).
+
+        documents_BT: a number for each token; neighbours with the same number are one document, which
+        begins at position 0 and is seen only by itself. Without it, a row is one document.
+        cache: the tokens follow those in the cache, and are added to it (not together with documents).
+        layers: the stream after so many layers (0: the embedding), not normed; None: after all, normed.
+        """
+        past = cache.length if cache is not None else 0
+        rotation = rotations(self.shape, positions_of(tokens_BT, documents_BT, past), self.model.norm.weight.dtype)
+        mask = attention_mask(tokens_BT.shape[1], documents_BT, past)
+        x_BTD = self.model.embed_tokens(tokens_BT)
+        for number, layer in enumerate(self.model.layers[:layers]):
+            x_BTD = layer(x_BTD, rotation, mask, cache, number)
+        if cache is not None:
+            cache.length += tokens_BT.shape[1]
+        return self.model.norm(x_BTD) if layers is None else x_BTD
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits over the vocabulary (…, V) of normed hidden states (…, D)."""
+        return F.linear(hidden, self.head_VD)
+
+
+def positions_of(tokens_BT: Tensor, documents_BT: Tensor | None, past: int = 0) -> Tensor:
+    """The place of each token in its document: (B, T), or (1, T) where a row is one document."""
+    places_T = torch.arange(past, past + tokens_BT.shape[1], device=tokens_BT.device)
+    if documents_BT is None:
+        return places_T[None]
+    begins = torch.ones_like(documents_BT, dtype=torch.bool)
+    begins[:, 1:] = documents_BT[:, 1:] != documents_BT[:, :-1]
+    return places_T - torch.where(begins, places_T, 0).cummax(dim=1).values
+
+
+def attention_mask(tokens: int, documents_BT: Tensor | None, past: int = 0) -> Tensor | None:
+    """Who may see whom, true where allowed: (B, 1, T, T), or (T, past + T); None: plainly causal, or one token."""
+    if documents_BT is not None:
+        same = documents_BT[:, None, :, None] == documents_BT[:, None, None, :]
+        return same.tril()
+    if past and tokens > 1:
+        return torch.ones(tokens, past + tokens, dtype=torch.bool).tril(past)
+    return None
+
+
+def rotations(shape: ModelShape, positions_BT: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (B, 1, T, S/2) of the rotary positions (arXiv:2104.09864)."""
+    exponents = torch.arange(0, shape.head_size, 2, device=positions_BT.device, dtype=torch.float32) / shape.head_size
+    angles = positions_BT[:, None, :, None].float() / shape.rope_theta**exponents
+    return angles.cos().to(dtype), angles.sin().to(dtype)
+
+
+def rotate(x_BHTS: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn each pair (i, i + S/2) by its angle: the half-rotation layout of transformers."""
+    cos, sin = rotation
+    a, b = x_BHTS.chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+
+
+@torch.no_grad()
+def initialise(network: Network, seed: int) -> None:
+    """Fill the weights from a seed.
+
+    Embedding: normal, deviation 0.02, so that the first loss is log V. Matrices: normal, deviation
+    1/√(inputs); those that write to the stream begin at zero, so that each layer begins as identity.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, weight in network.named_parameters():
+        if name.endswith(("o_proj.weight", "down_proj.weight")):
+            weight.zero_()
+        elif weight.dim() == 2:
+            is_embedding = name.endswith("embed_tokens.weight")
+            deviation = 0.02 if is_embedding else weight.shape[1] ** -0.5
+            weight.normal_(0.0, deviation, generator=generator)
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Sum of the cross-entropies, with the gradients made chunk by chunk in the forward pass.
+
+    The logits of one chunk exist at a time, and none is kept: memory does not grow with N × V.
+    """
+
+    @staticmethod
+    def forward(ctx, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, chunk_tokens: int) -> Tensor:
+        total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
+        grad_hidden = torch.empty_like(hidden_ND)
+        grad_head = torch.zeros(head_VD.shape, dtype=torch.float32, device=head_VD.device)
+        pieces = zip(hidden_ND.split(chunk_tokens), targets_N.split(chunk_tokens), strict=True)
+        for (hidden, targets), into in zip(pieces, grad_hidden.split(chunk_tokens), strict=True):
+            counted = targets != IGNORED
+            index = targets.clamp(min=0)[:, None]
+            log_p = F.linear(hidden, head_VD).float().log_softmax(dim=-1)
+            total -= (log_p.gather(1, index)[:, 0] * counted).sum()
+            grad_logits = log_p.exp_().scatter_add_(1, index, torch.full_like(index, -1, dtype=log_p.dtype))
+            grad_logits = grad_logits.mul_(counted[:, None]).to(hidden.dtype)
+            torch.mm(grad_logits, head_VD, out=into)
+            grad_head += grad_logits.T @ hidden
+        ctx.save_for_backward(grad_hidden, grad_head.to(head_VD.dtype))
+        return total
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        grad_hidden, grad_head = ctx.saved_tensors
+        return grad_hidden * grad.to(grad_hidden.dtype), grad_head * grad.to(grad_head.dtype), None, None
+
+
+def summed_loss(network: Network, hidden_BTD: Tensor, targets_BT: Tensor, chunk_tokens: int = 512) -> Tensor:
+    """Sum in nats (float32) of the cross-entropies of all targets that are not `IGNORED`."""
+    hidden_ND = hidden_BTD.reshape(-1, hidden_BTD.shape[-1])
+    return _ChunkedCrossEntropy.apply(hidden_ND, network.head_VD, targets_BT.reshape(-1), chunk_tokens)

@@ -1,0 +1,74 @@
+"""The shape of a model: its sizes, and what they cost in parameters and arithmetic.
+
+Free of torch, so that the fleet planner can reckon with it. The network that has this shape is in
+`network.py`; the rules that choose a shape for a scale are in `config.py`.
+"""
+
+from dataclasses import dataclass
+
+from rookery.core.errors import DataError
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The sizes of a Qwen3-shaped decoder.
+
+    vocabulary: tokens the model knows, `width`: size of the residual stream, `hidden`: inner size of
+    the SwiGLU, `head_size`: size of one attention head (heads × head_size need not equal the width).
+    """
+
+    vocabulary: int
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_size: int
+    hidden: int
+    context_tokens: int
+    rope_theta: float = 10_000.0
+    norm_epsilon: float = 1e-6
+    tied: bool = True
+
+    def __post_init__(self) -> None:
+        sizes = ("vocabulary", "width", "layers", "heads", "kv_heads", "head_size", "hidden", "context_tokens")
+        for name in sizes:
+            if getattr(self, name) < 1:
+                raise DataError(f"shape.{name} must be at least 1, not {getattr(self, name)}")
+        if self.heads % self.kv_heads:
+            raise DataError(f"shape.heads ({self.heads}) must be a multiple of shape.kv_heads ({self.kv_heads})")
+        if self.head_size % 2:
+            raise DataError(f"shape.head_size must be even for rotary positions, not {self.head_size}")
+
+
+def layer_matrix_parameters(shape: ModelShape) -> int:
+    """Parameters of one layer's matrices: queries, keys, values, output, and the three of the SwiGLU."""
+    attention = shape.width * shape.head_size * (2 * shape.heads + 2 * shape.kv_heads)
+    return attention + 3 * shape.width * shape.hidden
+
+
+def matrix_parameters(shape: ModelShape) -> int:
+    """Parameters that every token is multiplied with: all layers' matrices and the output head."""
+    return shape.layers * layer_matrix_parameters(shape) + shape.vocabulary * shape.width
+
+
+def parameters(shape: ModelShape) -> int:
+    """All parameters: matrices, norms (two a layer, two a head kind, one at the end), the untied embedding if any."""
+    norms = shape.layers * (2 * shape.width + 2 * shape.head_size) + shape.width
+    embedding = 0 if shape.tied else shape.vocabulary * shape.width
+    return matrix_parameters(shape) + norms + embedding
+
+
+def forward_flops_per_token(shape: ModelShape, attended_tokens: float | None = None) -> float:
+    """Floating-point operations of one token's forward pass.
+
+    2 for each matrix parameter, and 4 × heads × head_size × attended tokens a layer for scores and
+    their sum; attended tokens default to the whole context, not halved for causality, as in PaLM,
+    appendix B (arXiv:2204.02311).
+    """
+    attended = shape.context_tokens if attended_tokens is None else attended_tokens
+    return 2.0 * matrix_parameters(shape) + 4.0 * shape.layers * shape.heads * shape.head_size * attended
+
+
+def training_flops_per_token(shape: ModelShape, attended_tokens: float | None = None) -> float:
+    """Of one token's forward and backward pass: three times the forward (same source)."""
+    return 3.0 * forward_flops_per_token(shape, attended_tokens)

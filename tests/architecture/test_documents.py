@@ -1,0 +1,92 @@
+"""What the documents say exists: links, files, commands, options and the words of the glossary."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer.main
+from click.testing import CliRunner
+
+from rookery.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+)
+COMMAND = typer.main.get_command(app)
+CODE = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py")).lower()
+
+
+def commands_in(text: str) -> set[tuple[str, ...]]:
+    """Every `rookery GROUP VERB` of a document; `rookery GROUP a | b` stands for two."""
+    found: set[tuple[str, ...]] = set()
+    for group, verbs in re.findall(r"(?:`|bin/|^)rookery ([a-z]+)((?:(?: \|)? [a-z]+)*)", text, re.MULTILINE):
+        found |= {(group, *verb.split()[:1]) for verb in verbs.split("|")}
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_every_link_leads_to_a_file(document):
+    links = re.findall(r"\]\(([^)#]+)\)", document.read_text())
+    assert not [link for link in links if "://" not in link and not (document.parent / link).exists()]
+
+
+def test_every_command_of_the_readme_exists():
+    named = commands_in((ROOT / "README.md").read_text())
+    assert ("posts", "ingest") in named
+    known = {words[:n] for words in leaves(COMMAND) for n in (1, 2)}
+    assert named <= known
+
+
+def test_every_file_on_the_reading_path_exists():
+    architecture = (ROOT / "ARCHITECTURE.md").read_text()
+    rows = re.findall(r"^\| \d+-\d+ \| (.*?) \|", architecture, re.MULTILINE)
+    assert rows
+    for row in rows:
+        package = re.match(r"(\w+):", row)
+        for name in re.findall(r"`([\w/]+\.py)`", row):
+            path = ROOT / "src/rookery" / (package.group(1) if package else "") / name
+            assert path.exists(), path
+
+
+def test_every_word_of_the_glossary_is_used_in_the_code():
+    words = re.findall(r"\*(\w[\w ]*)\*:", (ROOT / "ARCHITECTURE.md").read_text().split("## Words")[1])
+    assert len(words) > 10
+    assert not [word for word in words if word.lower() not in CODE]
+
+
+def test_every_package_of_the_map_is_a_folder_and_every_folder_is_on_the_map():
+    folders = {path.name for path in (ROOT / "src/rookery").iterdir() if (path / "__init__.py").exists()}
+    mapped = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE))
+    assert mapped == folders
+
+
+def leaves(command, words=()):
+    if hasattr(command, "commands"):
+        for name, child in command.commands.items():
+            yield from leaves(child, (*words, name))
+    else:
+        yield words
+
+
+@pytest.mark.parametrize("words", list(leaves(COMMAND)), ids=" ".join)
+def test_every_command_and_option_has_help(words):
+    result = CliRunner().invoke(COMMAND, [*words, "--help"])
+    assert result.exit_code == 0, result.output
+    command = COMMAND
+    for word in words:
+        command = command.commands[word]
+    assert command.help
+    assert not [p.name for p in command.params if p.name != "help" and not (getattr(p, "help", None) or "").strip()]
+
+
+def test_the_tree_names_no_machine_of_its_makers():
+    found = subprocess.run(
+        ["git", "grep", "-nIE", r"/(root|work|tmp)/[a-z]", "--", ":!tests/architecture"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert found.stdout == ""

@@ -1,0 +1,75 @@
+"""Shards: tokens, offsets, and the mask of what was forgotten."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rookery.core.context import Context
+from rookery.core.lineage import trace
+from rookery.corpus.shards import open_shards, write_shards
+from rookery.posts.live import Forgotten
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """A tokenizer whose tokens are the bytes of the text."""
+
+    digest: str = "bytes"
+    vocabulary: int = 257
+    end_of_document: int = 256
+
+    def encode(self, texts):
+        return [list(text.encode()) for text in texts]
+
+
+def test_each_document_is_found_at_its_offsets_and_ends_with_the_end_token(home, corpus_of, a_document):
+    corpus = corpus_of([a_document("a", "rook"), a_document("b", ""), a_document("c", "ж")])
+    shards = open_shards(write_shards(home, corpus, Bytes(), Context()), "train")
+    pieces = [shards.tokens[a:b].tolist() for a, b in zip(shards.offsets, shards.offsets[1:], strict=False)]
+    assert pieces == [[*b"rook", 256], [256], [*"ж".encode(), 256]]
+    assert (shards.documents, shards.vocabulary, shards.end_of_document) == (3, 257, 256)
+
+
+@pytest.mark.parametrize(("vocabulary", "kind"), [(65_536, np.uint16), (65_537, np.uint32)])
+def test_tokens_take_the_smallest_type_that_holds_the_vocabulary(home, corpus_of, a_document, vocabulary, kind):
+    encoder = Bytes(vocabulary=vocabulary, end_of_document=vocabulary - 1)
+    shards = open_shards(write_shards(home, corpus_of([a_document("a")]), encoder, Context()), "train")
+    assert shards.tokens.dtype == kind
+    assert shards.tokens[-1] == vocabulary - 1
+
+
+def test_an_empty_split_opens_as_no_documents(home, corpus_of, a_document):
+    shards = open_shards(write_shards(home, corpus_of([a_document("a")]), Bytes(), Context()), "validation")
+    assert shards.documents == 0
+    assert shards.masked(Forgotten(frozenset("a"), frozenset(), 1)).tolist() == []
+
+
+@given(st.sets(st.sampled_from("abcdefg")), st.sets(st.sampled_from(["ada", "bo", "cy"])))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+def test_a_document_is_masked_exactly_when_one_of_its_posts_or_authors_is_forgotten(
+    home, corpus_of, a_document, posts, authors
+):
+    documents = [
+        a_document("a", posts="abc", authors=["ada", "bo", "ada"]),
+        a_document("d", authors=["cy"]),
+        a_document("e", posts="efg", authors=["bo"] * 3),
+    ]
+    shards = open_shards(write_shards(home, corpus_of(documents), Bytes(), Context()), "train")
+    expected = [bool(posts & set(d.post_ids) or authors & set(d.author_ids)) for d in documents]
+    assert shards.masked(Forgotten(frozenset(posts), frozenset(authors), 1)).tolist() == expected
+
+
+def test_another_tokenizer_gives_another_artifact_and_the_same_one_the_same(home, corpus_of, a_document):
+    corpus = corpus_of([a_document("a")])
+    first = write_shards(home, corpus, Bytes(), Context())
+    assert write_shards(home, corpus, Bytes(), Context()).key == first.key
+    assert write_shards(home, corpus, Bytes(digest="other"), Context()).key != first.key
+
+
+def test_shards_are_named_among_what_holds_a_post(home, corpus_of, a_document):
+    shards = write_shards(home, corpus_of([a_document("a"), a_document("b")]), Bytes(), Context())
+    assert (shards.digest, "holds") in [(t.artifact.digest, t.how) for t in trace(home, "b")]
+    assert list(trace(home, "absent")) == []

@@ -1,0 +1,109 @@
+"""The whole loop through the real command: it runs through, twice is once, and a kill anywhere changes nothing."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rookery.core.artifact import find_artifacts
+from rookery.core.home import open_home
+from rookery.posts.lake import open_lake
+
+SCALE = "0.002"
+DEMO = [sys.executable, "-m", "rookery.cli.main", "demo", "--scale", SCALE, "--no-serve", "--json", "--home"]
+
+
+def run(home: Path, *more: str) -> dict:
+    done = subprocess.run([*DEMO, str(home), *more], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def digests(home: Path) -> dict[str, str]:
+    """What the demo made, by kind; and what its lake, which is no artifact, holds."""
+    opened = open_home(home)
+    found = {a.kind: a.digest for a in find_artifacts(opened.artifacts)}
+    return found | {"lake": open_lake(opened).name, "posts": str(open_lake(opened).count())}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, dict]:
+    """A demo on the built-in town that nothing disturbed, and what it printed."""
+    home = tmp_path_factory.mktemp("demo") / "home"
+    return home, run(home)
+
+
+@pytest.mark.slow
+def test_demo_runs_the_whole_loop(finished):
+    home, result = finished
+    names = [stage["name"] for stage in result["stages"]]
+    assert names == ["posts", "corpus", "scale", "model", "evaluation", "export", "search", "answer", "ads"]
+    assert set(result["bits_per_byte"]) == {"model", "zstd", "ngram"}
+    assert result["answer"]
+    assert all(sentence["citations"] for sentence in result["answer"])
+    assert 0.5 < result["ads"]["auc_model"] <= 1
+    for artifact in find_artifacts(open_home(home).artifacts):
+        artifact.verify()
+
+
+@pytest.mark.slow
+def test_demo_run_again_makes_nothing_again(finished):
+    home, _ = finished
+    before = digests(home)
+    run(home)
+    assert digests(home) == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_demo_killed_again_and_again_ends_with_the_same_artifacts(finished, tmp_path):
+    home = tmp_path / "home"
+    moments = random.Random(5)
+    seconds, kills = 3.0, 0
+    while True:
+        process = subprocess.Popen([*DEMO, str(home)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=moments.uniform(0.3, 1.0) * seconds)
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+            kills, seconds = kills + 1, seconds * 1.15  # longer each time, so that a stage without parts gets done
+            continue
+        assert process.returncode == 0
+        break
+    assert kills >= 5
+    assert digests(home) == digests(finished[0])
+
+
+@pytest.mark.slow
+def test_demo_on_other_posts_in_the_same_home_is_refused(finished, tmp_path):
+    posts = tmp_path / "posts.csv"
+    posts.write_text("id,author,created,text\n1,ada,2026-01-01,hello\n")
+    command = [*DEMO, str(finished[0]), "--posts", str(posts)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "this home holds a demo on other posts" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_post_forgotten_after_the_demo_is_hidden_at_once_and_traced(finished):
+    home, _ = finished
+    rookery = [sys.executable, "-m", "rookery.cli.main"]
+
+    def ask(*words: str) -> dict:
+        done = subprocess.run([*rookery, *words, "--home", str(home), "--json"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    hit = ask("search", "query", "tram")["hits"][0]
+    ask("posts", "forget", hit["id"])
+    assert hit["id"] not in [h["id"] for h in ask("search", "query", "tram", "--limit", "1000")["hits"]]
+    trace = ask("trace", hit["id"])
+    assert trace["forgotten"]
+    assert "lake" in [place["place"] for place in trace["places"]]
+    assert all(place["owed"] for place in trace["places"])

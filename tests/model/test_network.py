@@ -1,0 +1,131 @@
+"""The network: its laws, on sizes small enough to run in a blink."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from rookery.model.network import IGNORED, Cache, Network, initialise, positions_of, summed_loss
+from rookery.model.shape import ModelShape, parameters
+
+SHAPE = ModelShape(vocabulary=97, width=32, layers=2, heads=4, kv_heads=2, head_size=8, hidden=48, context_tokens=32)
+
+
+@pytest.fixture
+def network() -> Network:
+    return made(SHAPE)
+
+
+def made(shape: ModelShape, seed: int = 1) -> Network:
+    """A network in which every matrix says something (a fresh one's layers are the identity)."""
+    network = Network(shape)
+    initialise(network, seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(torch.randn(weight.shape, generator=generator) * 0.05)
+    return network
+
+
+def some_tokens(rows: int, tokens: int, seed: int = 2) -> torch.Tensor:
+    return torch.randint(SHAPE.vocabulary, (rows, tokens), generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_parameters_are_as_many_as_the_shape_says(tied):
+    shape = ModelShape(96, 32, 3, 4, 1, 16, 64, 32, tied=tied)
+    assert sum(weight.numel() for weight in Network(shape).parameters()) == parameters(shape)
+
+
+def test_first_loss_is_that_of_a_uniform_guess(network):
+    fresh = Network(SHAPE)
+    initialise(fresh, 0)
+    tokens = some_tokens(4, 32)
+    loss = summed_loss(fresh, fresh(tokens), tokens.roll(1)) / tokens.numel()
+    assert abs(loss.item() - math.log(SHAPE.vocabulary)) < 0.1
+
+
+def test_documents_of_one_row_do_not_see_each_other(network):
+    documents = torch.tensor([[0] * 10 + [1] * 12 + [2] * 10])
+    tokens = some_tokens(1, 32)
+    changed = tokens.clone()
+    changed[0, :10] = (changed[0, :10] + 1) % SHAPE.vocabulary
+    before, after = network(tokens, documents), network(changed, documents)
+    assert torch.equal(before[:, 10:], after[:, 10:])
+    assert not torch.equal(before[:, :10], after[:, :10])
+
+
+def test_a_packed_document_is_read_as_if_alone(network):
+    documents = torch.tensor([[4] * 10 + [5] * 22])
+    tokens = some_tokens(1, 32)
+    alone = network(tokens[:, 10:])
+    torch.testing.assert_close(network(tokens, documents)[:, 10:], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_no_token_sees_a_later_one(network):
+    tokens = some_tokens(1, 32)
+    changed = tokens.clone()
+    changed[0, 20:] = 0
+    torch.testing.assert_close(network(tokens)[:, :20], network(changed)[:, :20])
+
+
+def test_positions_begin_anew_in_every_document():
+    documents = torch.tensor([[3, 3, 3, 1, 1, 3]])
+    assert positions_of(documents, documents).tolist() == [[0, 1, 2, 0, 1, 0]]
+
+
+@pytest.mark.parametrize("pieces", [[32], [7, 25], [5, 1, 1, 20, 5], [1] * 32])
+def test_cache_gives_what_one_pass_gives(network, pieces):
+    tokens = some_tokens(2, 32)
+    cache = Cache(SHAPE, rows=2)
+    parts = [network(part, cache=cache) for part in tokens.split(pieces, dim=1)]
+    assert cache.length == 32
+    torch.testing.assert_close(torch.cat(parts, dim=1), network(tokens), atol=1e-5, rtol=1e-5)
+
+
+def test_layers_stop_early_at_the_stream(network):
+    tokens = some_tokens(1, 8)
+    assert torch.equal(network(tokens, layers=0), network.model.embed_tokens(tokens))
+    last = network.model.norm(network(tokens, layers=SHAPE.layers))
+    assert torch.equal(last, network(tokens))
+
+
+@pytest.mark.parametrize("chunk_tokens", [1, 5, 64, 1000])
+def test_chunked_loss_and_gradients_are_the_plain_ones(network, chunk_tokens):
+    tokens, targets = some_tokens(2, 32), some_tokens(2, 32, seed=3)
+    targets[0, 5:9] = IGNORED
+    weights = list(network.parameters())
+    plain = F.cross_entropy(network.logits(network(tokens)).flatten(0, 1), targets.flatten(), reduction="sum")
+    chunked = summed_loss(network, network(tokens), targets, chunk_tokens)
+    torch.testing.assert_close(chunked, plain)
+    expected = torch.autograd.grad(plain / 60, weights)
+    torch.testing.assert_close(torch.autograd.grad(chunked / 60, weights), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_names_and_arithmetic_are_those_of_qwen3(tied):
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    shape = ModelShape(97, 32, 2, 4, 2, 16, 48, 32, rope_theta=5000.0, tied=tied)
+    network = made(shape)
+    peer = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=97,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=16,
+            intermediate_size=48,
+            rope_parameters={"rope_type": "default", "rope_theta": 5000.0},
+            rms_norm_eps=shape.norm_epsilon,
+            tie_word_embeddings=tied,
+        )
+    )
+    missing, unexpected = peer.load_state_dict(network.state_dict(), strict=False)
+    assert (missing, unexpected) == ((["lm_head.weight"] if tied else []), [])
+    peer.tie_weights()
+    tokens = some_tokens(2, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(network.logits(network(tokens)), peer(tokens).logits, atol=1e-5, rtol=1e-4)
