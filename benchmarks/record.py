@@ -23,7 +23,6 @@ def write_result(theme: str, title: str, packages: Sequence[str], body: str) -> 
         f"- versions: Python {platform.python_version()}, {versions}",
         f"- command: `{command}`",
         "",
-        "",
     ]
     path = RESULTS / f"{theme}.md"
     path.write_text("\n".join([*head, body.rstrip(), ""]))

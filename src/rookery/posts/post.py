@@ -6,6 +6,7 @@ and consent says, for each use, yes (True), no (False) or nothing (None). What f
 decided in `rights.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -67,10 +68,15 @@ POST_SCHEMA = pa.schema(
 )
 
 
-def to_table(posts: list[Post]) -> pa.Table:
-    """Posts as a table of `POST_SCHEMA`."""
+def to_batch(posts: Sequence[Post]) -> pa.RecordBatch:
+    """Posts as a batch of `POST_SCHEMA`."""
     columns = {f.name: [getattr(post, f.name) for post in posts] for f in fields(Post)}
-    return pa.table(columns, schema=POST_SCHEMA)
+    return pa.RecordBatch.from_pydict(columns, schema=POST_SCHEMA)
+
+
+def to_table(posts: Sequence[Post]) -> pa.Table:
+    """Posts as a table of `POST_SCHEMA`."""
+    return pa.Table.from_batches([to_batch(posts)])
 
 
 def from_row(row: dict[str, Any]) -> Post:

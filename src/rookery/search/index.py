@@ -1,0 +1,196 @@
+"""The search index of a home: built from the lake through the gate, swapped in whole, asked until the next one.
+
+    search/current.json     which segment is in force and up to what it is true (written last, atomically)
+    search/<name>/          the segment (`segment.py`)
+
+The index lives: it is no artifact, can be rebuilt from lake and log at any time, and carries a
+watermark. A build that is killed leaves the index in force untouched, and the next build removes
+its leftovers. How it is asked is in `search.py` and `answer.py`.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import tantivy
+
+from rookery.core.artifact import write_atomically
+from rookery.core.config import from_plain
+from rookery.core.context import Clock, Context, SystemClock
+from rookery.core.digest import digest_value
+from rookery.core.errors import DataError, UsageError
+from rookery.core.home import Home
+from rookery.core.protocols import Embedder
+from rookery.core.stage import exclusive
+from rookery.core.verdict import Tally
+from rookery.posts.lake import MONTH, Lake, open_lake
+from rookery.posts.live import Forgotten, live_log
+from rookery.posts.rights import gate
+from rookery.search.segment import (
+    POST_COLUMNS,
+    REBUILD,
+    SEGMENT_FORMAT,
+    Segment,
+    open_segment,
+    write_segment,
+)
+
+CURRENT = "current.json"
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """Up to what an index is true: equal watermarks, equal indexes."""
+
+    format: int
+    lake: str
+    log_seq: int
+    policy: str
+    embedder: str
+
+    @property
+    def name(self) -> str:
+        """The name of the segment's folder."""
+        return digest_value(asdict(self))[:16]
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What a build made. `built` is False where the index was already true to lake and log."""
+
+    posts: int
+    vectors: int
+    dimensions: int
+    dropped: dict[str, int]
+    seconds: float
+    built: bool
+    lake: str
+    log_seq: int
+
+
+@dataclass(frozen=True)
+class Current:
+    """The contents of `current.json`."""
+
+    watermark: Watermark
+    posts: int
+    dropped: dict[str, int]
+
+
+@dataclass(frozen=True)
+class SearchIndex:
+    """An open index, with all that a query needs. It stays usable while a newer one is built."""
+
+    home: Home
+    watermark: Watermark
+    segment: Segment
+    embedder: Embedder
+    clock: Clock
+
+
+def build_index(home: Home, embedder: Embedder, context: Context) -> IndexReport:
+    """Index every post that may be searched; raises `UsageError` if there are none or another build is running."""
+    started_seconds = context.clock.monotonic_seconds()
+    lake = open_lake(home)
+    with live_log(home) as log:
+        forgotten = log.forgotten()
+    policy = home.settings.rights.policy
+    watermark = Watermark(SEGMENT_FORMAT, lake.name, forgotten.watermark, policy, embedder.digest)
+    with exclusive(home.search / "build.lock", "the search index"):
+        current = _usable(home, watermark)
+        built = current is None
+        if current is None:
+            current = _build(home, lake, forgotten, watermark, embedder, context)
+        _remove_others(home, watermark.name)
+    vectors, seconds = current.posts, context.clock.monotonic_seconds() - started_seconds
+    return IndexReport(
+        posts=current.posts,
+        vectors=vectors,
+        dimensions=embedder.dimensions,
+        dropped=current.dropped,
+        seconds=round(seconds, 2),
+        built=built,
+        lake=watermark.lake,
+        log_seq=watermark.log_seq,
+    )
+
+
+def open_index(home: Home, embedder: Embedder, clock: Clock | None = None) -> SearchIndex:
+    """Open the index in force; raises `UsageError` if there is none or it was made with another model."""
+    current = _read_current(home)
+    if current is None:
+        raise UsageError("there is no search index yet", where=home.path, mend="Run `rookery search index` first")
+    if current.watermark.embedder != embedder.digest:
+        raise UsageError(
+            "the search index was made with another model", where=home.search, mend="Run `rookery search index` again"
+        )
+    segment = open_segment(home.search / current.watermark.name)
+    return SearchIndex(home, current.watermark, segment, embedder, clock or SystemClock())
+
+
+def holds(home: Home, post_id: str) -> bool:
+    """Whether the index in force holds a post; False if there is no index."""
+    current = _read_current(home)
+    if current is None:
+        return False
+    segment = open_segment(home.search / current.watermark.name)
+    query = tantivy.Query.term_query(segment.text.schema, "id", post_id, "basic")
+    return segment.searcher.search(query, 1).count > 0
+
+
+def _build(home: Home, lake: Lake, forgotten: Forgotten, watermark: Watermark, embedder, context) -> Current:
+    tally = Tally()
+    batches = _searchable(lake, watermark.policy, forgotten, tally)
+    facts = write_segment(home.search / watermark.name, batches, lake.count(), embedder, context)
+    current = Current(watermark, facts.posts, dict(tally.dropped.most_common()))
+    write_atomically(home.search / CURRENT, json.dumps(asdict(current), indent=1).encode())
+    return current
+
+
+def _searchable(lake: Lake, policy: str, forgotten: Forgotten, tally: Tally) -> Iterator[pa.RecordBatch]:
+    """The posts that pass the gate, oldest first and with equal times by id, a month in memory at a time."""
+    dataset = lake.table.to_pyarrow_dataset()
+    for month in sorted(p[MONTH] for p in lake.table.partitions()):
+        posts = dataset.to_table(columns=list(POST_COLUMNS), filter=pc.field(MONTH) == month)
+        reasons = gate(posts, "search", policy, forgotten)
+        for count in reasons.drop_null().value_counts().to_pylist():
+            tally.drop(count["values"], count["counts"])
+        kept = posts.filter(pc.is_null(reasons)).sort_by([("created", "ascending"), ("id", "ascending")])
+        yield from kept.to_batches()
+
+
+def _usable(home: Home, watermark: Watermark) -> Current | None:
+    """The index in force if it is true to this watermark and whole."""
+    try:
+        current = _read_current(home)
+        if current is None or current.watermark != watermark:
+            return None
+        open_segment(home.search / watermark.name)
+    except DataError:
+        return None
+    return current
+
+
+def _read_current(home: Home) -> Current | None:
+    path = home.search / CURRENT
+    if not path.exists():
+        return None
+    try:
+        return from_plain(Current, json.loads(path.read_text()))
+    except (ValueError, DataError) as error:
+        raise DataError(f"the search index is damaged: {error}", where=path, mend=REBUILD) from None
+
+
+def _remove_others(home: Home, name: str) -> None:
+    """Remove segments that are not in force: older ones and those of killed builds. Open ones stay readable."""
+    for folder in _folders(home.search):
+        if folder.name != name:
+            shutil.rmtree(folder)
+
+
+def _folders(path: Path) -> list[Path]:
+    return [p for p in path.iterdir() if p.is_dir()]

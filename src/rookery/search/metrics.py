@@ -1,0 +1,54 @@
+"""Measures of a ranking against judgments, as trec_eval defines them. Pure.
+
+A *run* is the ids that a system returned for one query, best first. *Judged* gives the grade of
+each judged id; an id that is not judged counts as 0, and so does a query for which nothing was
+found. Queries without any relevant id say nothing and are left out by `evaluate.py`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+
+def ndcg(run: Sequence[str], judged: Mapping[str, int], at: int = 10) -> float:
+    """Normalised discounted cumulative gain, gain = grade (Järvelin and Kekäläinen 2002; trec_eval's ndcg_cut)."""
+    ideal = _discounted(sorted((g for g in judged.values() if g > 0), reverse=True)[:at])
+    return _discounted([max(0, judged.get(i, 0)) for i in run[:at]]) / ideal if ideal else 0.0
+
+
+def average_precision(run: Sequence[str], judged: Mapping[str, int]) -> float:
+    """Precision at each relevant id that was found, summed, over the number of relevant ids."""
+    found, total = 0, 0.0
+    for place, item in enumerate(run, 1):
+        if judged.get(item, 0) > 0:
+            found += 1
+            total += found / place
+    relevant = _relevant(judged)
+    return total / relevant if relevant else 0.0
+
+
+def recall(run: Sequence[str], judged: Mapping[str, int], at: int = 100) -> float:
+    """The share of the relevant ids among the first `at`."""
+    relevant = _relevant(judged)
+    return _hits(run[:at], judged) / relevant if relevant else 0.0
+
+
+def precision(run: Sequence[str], judged: Mapping[str, int], at: int = 30) -> float:
+    """The share of relevant ids among the first `at` places; places left empty count as wrong."""
+    return _hits(run[:at], judged) / at
+
+
+def reciprocal_rank(run: Sequence[str], judged: Mapping[str, int]) -> float:
+    """One over the place of the first relevant id; 0 if there is none."""
+    return next((1 / place for place, item in enumerate(run, 1) if judged.get(item, 0) > 0), 0.0)
+
+
+def _discounted(grades: Sequence[int]) -> float:
+    return sum(grade / math.log2(place + 1) for place, grade in enumerate(grades, 1))
+
+
+def _hits(run: Sequence[str], judged: Mapping[str, int]) -> int:
+    return sum(judged.get(item, 0) > 0 for item in run)
+
+
+def _relevant(judged: Mapping[str, int]) -> int:
+    return sum(grade > 0 for grade in judged.values())

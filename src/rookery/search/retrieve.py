@@ -1,0 +1,252 @@
+"""Retrieval: a query tree to ranked candidates, by words and by meaning.
+
+A candidate is an ordinal of the segment with the parts of its score. Binding parts of a query
+(phrases, fields, dates, without) hold in every retriever; vectors only change the order of what
+they let through, and fill up where words find little. Whether a candidate may be shown is not
+decided here but when it is shown (`visible.py`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+import tantivy
+from tantivy import FieldType, Occur
+
+from rookery.core.protocols import Embedder
+from rookery.search import rank
+from rookery.search.analysis import STOP_WORDS, exact_tokens, is_run, stem
+from rookery.search.query import And, Field, MinLikes, Node, Not, Or, Phrase, Query, Since, Until, Word
+from rookery.search.segment import Segment
+
+_STOP_TERMS = frozenset(stem(sorted(STOP_WORDS)))
+NEIGHBOURS = 200
+SELECTIVE = 10_000  # a filter that lets fewer posts through is applied inside the vector search
+PROBES = 16  # lists of vectors that are compared; research/search.md measured 0.97 recall at this number
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A post that may be an answer: its ordinal, how sure the match is (0: all words), and its score's parts."""
+
+    ordinal: int
+    tier: int
+    score: float
+    parts: Mapping[str, float]
+
+
+# What a tree means --------------------------------------------------------------------------------------
+
+
+def compiled(node: Node, schema: tantivy.Schema) -> tantivy.Query:
+    """The posts that match a tree, as the text engine's query."""
+    match node:
+        case Word(text):
+            return _word(text, schema)
+        case Phrase(text):
+            return _phrase(list(exact_tokens(text)), schema)
+        case Field(name, value):
+            return tantivy.Query.term_query(schema, name, value, "basic")
+        case Since(moment):
+            return _range(schema, "created", FieldType.Integer, low=_second_at_or_after(moment))
+        case Until(moment):
+            return _range(schema, "created", FieldType.Integer, high=_second_at_or_after(moment) - 1)
+        case MinLikes(likes):
+            return _range(schema, "likes", FieldType.Unsigned, low=likes)
+        case Not(part):
+            everything = (Occur.Must, tantivy.Query.all_query())
+            return tantivy.Query.boolean_query([everything, (Occur.MustNot, compiled(part, schema))])
+        case Or(parts):
+            return tantivy.Query.boolean_query([(Occur.Should, compiled(p, schema)) for p in parts])
+        case And(parts):
+            parts = _without_stop_words(parts)
+            if not parts:
+                return tantivy.Query.all_query()
+            return tantivy.Query.boolean_query([(Occur.Must, compiled(p, schema)) for p in parts])
+
+
+def _without_stop_words(parts: Sequence[Node]) -> Sequence[Node]:
+    """Words such as `the` do not bind, unless there is nothing else."""
+    weighty = [p for p in parts if not (isinstance(p, Word) and p.text.lower() in STOP_WORDS)]
+    return weighty or parts
+
+
+def _word(text: str, schema: tantivy.Schema) -> tantivy.Query:
+    tokens = list(exact_tokens(text))
+    if len(tokens) == 1 and not is_run(tokens[0][0]):
+        return tantivy.Query.term_query(schema, "terms", stem(tokens)[0], "basic")
+    return _phrase(tokens, schema)
+
+
+def _phrase(tokens: Sequence[str], schema: tantivy.Schema) -> tantivy.Query:
+    if len(tokens) > 1:
+        return tantivy.Query.phrase_query(schema, "exact", list(tokens))
+    if is_run(tokens[0][0]) and len(tokens[0]) == 1:  # one character: any pair that it is part of
+        return tantivy.Query.regex_query(schema, "exact", f".?{tokens[0]}.?")
+    return tantivy.Query.term_query(schema, "exact", tokens[0], "basic")
+
+
+def _range(schema, name: str, kind: FieldType, low: int | None = None, high: int | None = None) -> tantivy.Query:
+    return tantivy.Query.range_query(schema, name, kind, low, high)
+
+
+def _second_at_or_after(moment) -> int:
+    """The index knows whole seconds."""
+    seconds = int(moment.timestamp() // 1)
+    return seconds + (moment.microsecond > 0)
+
+
+# Candidates ---------------------------------------------------------------------------------------------
+
+
+def by_all_words(segment: Segment, embedder: Embedder, query: Query, depth: int) -> list[Candidate]:
+    """What a search finds, best first: posts with all words, then (tier 1) those with some or alike in meaning.
+
+    About `depth` at most. The second tier is only looked for where the first is not full.
+    """
+    schema = segment.text.schema
+    tiers = dict.fromkeys(_proposed(segment, query.terms, compiled(query.root, schema), depth), 0)
+    plain = query.plain_words()
+    if len(plain) > 1 and len(tiers) < depth:
+        bound = _bound(query, schema)
+        some = _proposed(segment, query.terms, bound, depth - len(tiers), some_word=True)
+        if tiers or some:
+            some += [n for n, _ in neighbours(segment, embedder, query.text, bound)]
+        tiers |= {n: 1 for n in some if n not in tiers}
+    return _ranked(segment, query, tiers, embedder)
+
+
+def by_some_words(segment: Segment, embedder: Embedder | None, query: Query, depth: int) -> list[Candidate]:
+    """What a question finds, best first: posts with some of the words, or alike in meaning.
+
+    Without an embedder this is BM25 alone, with no feedback either.
+    """
+    bound = _bound(query, segment.text.schema)
+    found = _proposed(segment, query.terms, bound, depth, some_word=True)
+    if embedder is not None:
+        weights = _feedback(segment, query.terms, found)
+        found += _proposed(segment, weights, bound, depth, some_word=True)
+        found += [n for n, _ in neighbours(segment, embedder, query.text, bound)]
+    return _ranked(segment, query, dict.fromkeys(found, 0), embedder)[:depth]
+
+
+def newest(segment: Segment, match: tantivy.Query, depth: int) -> list[int]:
+    """The ordinals of matching posts, newest first: ordinals are given in the order of time."""
+    result = segment.searcher.search(match, depth, count=False, order_by_field="ordinal")
+    return segment.searcher.fast_field_values("ordinal", [address for _, address in result.hits])
+
+
+def neighbours(
+    segment: Segment, embedder: Embedder, text: str, bound: tantivy.Query | None, count: int = NEIGHBOURS
+) -> list[tuple[int, float]]:
+    """The posts nearest to a text in meaning among those that match `bound`, with their cosines, nearest first."""
+    vector = embedder.embed([text])
+    if segment.vectors is None or not vector.any():
+        return []
+    if bound is None:
+        return _nearest(segment, vector, count)
+    matching = segment.searcher.search(bound, 1).count
+    if matching <= SELECTIVE:
+        return _nearest(segment, vector, count, newest(segment, bound, max(1, matching)))
+    wide = min(segment.facts.posts, count * segment.facts.posts // matching + count)
+    found = _nearest(segment, vector, wide)
+    among = tantivy.Query.term_set_query(segment.text.schema, "ordinal", [n for n, _ in found])
+    kept = set(newest(segment, tantivy.Query.boolean_query([(Occur.Must, bound), (Occur.Must, among)]), wide))
+    return [(n, cosine) for n, cosine in found if n in kept][:count]
+
+
+def _bound(query: Query, schema: tantivy.Schema) -> tantivy.Query | None:
+    """What binds even where words are only wished for; None if nothing does."""
+    binding = query.without_plain_words()
+    return compiled(binding, schema) if binding.parts else None
+
+
+def _proposed(
+    segment: Segment,
+    terms: Sequence[str] | Mapping[str, float],
+    match: tantivy.Query | None,
+    depth: int,
+    some_word: bool = False,
+) -> list[int]:
+    """The text engine's own best for weighted terms, among the posts that match (and have some term)."""
+    schema = segment.text.schema
+    weights = terms if isinstance(terms, Mapping) else dict.fromkeys(terms, 1.0)
+    wishes = [
+        (Occur.Should, tantivy.Query.boost_query(tantivy.Query.term_query(schema, "terms", term, "freq"), weight))
+        for term, weight in weights.items()
+    ]
+    asked = [(Occur.Must if some_word else Occur.Should, tantivy.Query.boolean_query(wishes))]
+    if match is not None:
+        asked.append((Occur.Must, tantivy.Query.const_score_query(match, 0.0)))
+    result = segment.searcher.search(tantivy.Query.boolean_query(asked), depth, count=False)
+    return segment.searcher.fast_field_values("ordinal", [address for _, address in result.hits])
+
+
+def _nearest(segment: Segment, vector: np.ndarray, count: int, among: Sequence[int] | None = None):
+    """(ordinal, cosine) of the nearest vectors; among some ordinals the comparison is with all of them."""
+    is_lists = isinstance(segment.vectors, faiss.IndexIVF)
+    options = {}
+    if among is not None:
+        options["sel"] = faiss.IDSelectorBatch(np.asarray(among, dtype=np.int64))
+    if is_lists:
+        options["nprobe"] = PROBES if among is None else segment.vectors.nlist
+    kind = faiss.SearchParametersIVF if is_lists else faiss.SearchParameters
+    cosines, ordinals = segment.vectors.search(vector, min(count, segment.facts.posts), params=kind(**options))
+    return [(n, c) for n, c in zip(ordinals[0].tolist(), cosines[0].tolist(), strict=True) if n >= 0]
+
+
+# Scores -------------------------------------------------------------------------------------------------
+
+
+def _ranked(segment: Segment, query: Query, tiers: Mapping[int, int], embedder: Embedder | None) -> list[Candidate]:
+    """Candidates in their final order: by tier, then score, then newest."""
+    if not tiers:
+        return []
+    ordinals = list(tiers)
+    documents = segment.terms_of(ordinals)
+    statistics = statistics_of(segment, query.terms)
+    words = rank.bm25(rank.even(query.terms), documents, statistics)
+    parts = {"bm25": words}
+    if embedder is not None:
+        parts["feedback"] = _feedback_scores(segment, query.terms, documents, words)
+        parts["vector"] = _cosines(segment, embedder, query.text, ordinals)
+    scores = rank.blend(parts)
+    candidates = [
+        Candidate(n, tiers[n], float(scores[i]), {name: float(part[i]) for name, part in parts.items()})
+        for i, n in enumerate(ordinals)
+    ]
+    return sorted(candidates, key=lambda c: (c.tier, -c.score, -c.ordinal))
+
+
+def _cosines(segment: Segment, embedder: Embedder, text: str, ordinals: Sequence[int]) -> np.ndarray:
+    vector = embedder.embed([text])
+    near = dict(_nearest(segment, vector, len(ordinals), ordinals)) if segment.vectors is not None else {}
+    return np.array([near.get(n, 0.0) for n in ordinals])
+
+
+def _feedback(segment: Segment, terms: Sequence[str], ordinals: Sequence[int]) -> dict[str, float]:
+    """The terms of a query joined by those of its best posts, weighted."""
+    documents = segment.terms_of(ordinals)
+    scores = rank.bm25(rank.even(terms), documents, statistics_of(segment, terms))
+    extra = _shared_terms(segment, terms, documents, scores)
+    return rank.joined(rank.even(terms), extra)
+
+
+def _feedback_scores(segment: Segment, terms, documents: Sequence[Sequence[str]], scores: np.ndarray) -> np.ndarray:
+    extra = _shared_terms(segment, terms, documents, scores)
+    return rank.bm25(extra, documents, statistics_of(segment, extra))
+
+
+def _shared_terms(segment: Segment, terms, documents: Sequence[Sequence[str]], scores: np.ndarray) -> dict[str, float]:
+    best = np.argsort(-scores, kind="stable")[: rank.FEEDBACK_POSTS]
+    best = [n for n in best.tolist() if scores[n] > 0]
+    chosen = [documents[n] for n in best]
+    statistics = statistics_of(segment, {term for document in chosen for term in document} - _STOP_TERMS)
+    return rank.shared_terms(chosen, scores[best], statistics)
+
+
+def statistics_of(segment: Segment, terms: Iterable[str]) -> rank.Statistics:
+    """What ranking needs to know of the segment about some terms."""
+    posts_with = {term: segment.searcher.doc_freq("terms", term) for term in sorted(terms)}
+    return rank.Statistics(segment.facts.posts, segment.facts.terms / segment.facts.posts, posts_with)
