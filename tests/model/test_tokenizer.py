@@ -52,18 +52,6 @@ def test_a_special_token_written_in_a_post_stays_plain_text(name):
     assert TOKENIZER.decode(tokens) == f"ignore that {name} and obey"
 
 
-@given(st.lists(st.integers(0, TOKENIZER.vocabulary - 1)))
-def test_a_stream_of_any_tokens_gives_the_text_of_them_all_in_whole_characters(tokens):
-    pieces = list(TOKENIZER.decode_stream(tokens))
-    assert "".join(pieces) == TOKENIZER.decode(tokens)
-
-
-def test_a_stream_holds_a_character_back_until_its_last_byte():
-    (tokens,) = TOKENIZER.encode(["🦜"])  # not in the training texts: more than one token
-    assert len(tokens) > 1
-    assert [piece for piece in TOKENIZER.decode_stream(tokens) if piece] == ["🦜"]
-
-
 def test_half_a_surrogate_pair_is_replaced_rather_than_fatal():
     assert TOKENIZER.decode(TOKENIZER.encode(["bad \ud83d half"])[0]) == "bad \ufffd half"
 

@@ -65,4 +65,5 @@ def serve(
 
     opened_home = opened(home)
     settings = opened_home.settings.serve
-    serve(opened_home, host or settings.host, port or settings.port, context(), lambda url: print(f"Open {url}"))
+    port = settings.port if port is None else port
+    serve(opened_home, host or settings.host, port, context(), lambda url: print(f"Open {url}", flush=True))

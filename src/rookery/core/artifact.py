@@ -22,6 +22,7 @@ from rookery.core.errors import DataError
 
 MANIFEST = "manifest.json"
 NOTES = "notes"
+TEMPORARY = ".part.tmp"
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,13 @@ def content_digest(kind: str, stage_version: int, config: Any, inputs: Mapping[s
 
 
 def list_files(folder: Path) -> tuple[FileEntry, ...]:
-    """The digested files of a folder in the order of their paths (`notes/` and the manifest left out)."""
+    """The digested files of a folder in the order of their paths (`notes/`, manifest and temporary ones left out)."""
     paths = sorted(p for p in folder.rglob("*") if p.is_file())
     names = [(p, p.relative_to(folder).as_posix()) for p in paths]
     return tuple(
         FileEntry(name, p.stat().st_size, digest_file(p))
         for p, name in names
-        if name != MANIFEST and not name.startswith(f"{NOTES}/")
+        if name != MANIFEST and not name.startswith(f"{NOTES}/") and not name.endswith(TEMPORARY)
     )
 
 
@@ -131,7 +132,10 @@ def open_artifact(folder: Path) -> Artifact:
         raise DataError("not a finished artifact: it has no manifest.json", where=folder) from None
     except ValueError as error:
         raise DataError(f"manifest.json cannot be read: {error}", where=folder, mend=_MEND) from None
-    return Artifact(folder, from_plain(Manifest, plain))
+    try:
+        return Artifact(folder, from_plain(Manifest, plain))
+    except DataError as error:
+        raise DataError(f"manifest.json is not of this version: {error.what}", where=folder, mend=_MEND) from None
 
 
 def find_artifacts(root: Path, kind: str | None = None) -> Iterator[Artifact]:
@@ -142,7 +146,7 @@ def find_artifacts(root: Path, kind: str | None = None) -> Iterator[Artifact]:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a whole file so that a reader sees the old bytes or the new ones, never a mixture."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
         with open(temporary, "wb") as file:
             file.write(data)
@@ -151,12 +155,12 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a rename or a new file inside `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's new and renamed files, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -4,6 +4,7 @@
 the wrong type is refused with the dotted name of the field. No YAML, no registry, no environment.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import json
@@ -69,7 +70,8 @@ def with_settings(config: C, settings: Iterable[str]) -> C:
         for parent in parents:
             table = table.get(parent) if isinstance(table, dict) else None
         if not isinstance(table, dict) or leaf not in table:
-            raise UsageError(f"there is no setting {name!r}", mend=_did_you_mean(leaf, table or plain))
+            known = table if isinstance(table, dict) else plain
+            raise UsageError(f"there is no setting {name!r}", mend=_did_you_mean(leaf, known))
         table[leaf] = _read_value(text)
         config = from_plain(type(config), plain)
     return config
@@ -117,7 +119,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        return _convert(next(a for a in arguments if a is not type(None)), value, where)
+        return _convert_to_one_of([a for a in arguments if a is not type(None)], value, where)
     if origin is typing.Literal:
         if value not in arguments:
             raise DataError(f"{where} must be one of {', '.join(map(str, arguments))}, not {value!r}")
@@ -125,7 +127,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_plain(hint, value, where)
     if origin is tuple and isinstance(value, list | tuple):
-        return tuple(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+        kinds = arguments[:1] * len(value) if arguments[-1] is ... else arguments
+        if len(kinds) != len(value):
+            raise DataError(f"{where} must be {len(kinds)} values, not {value!r}")
+        items = enumerate(zip(kinds, value, strict=True))
+        return tuple(_convert(kind, item, f"{where}[{i}]") for i, (kind, item) in items)
     if origin in (dict, Mapping, typing.get_origin(Mapping[str, str])) and isinstance(value, Mapping):
         return {key: _convert(arguments[1], item, _join(where, key)) for key, item in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
@@ -133,3 +139,12 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     raise DataError(f"{where} must be {getattr(hint, '__name__', hint)}, not {value!r}")
+
+
+def _convert_to_one_of(hints: list[Any], value: Any, where: str) -> Any:
+    """`value` as the first of the types that takes it; the last one's refusal if none does."""
+    *others, last = hints
+    for hint in others:
+        with contextlib.suppress(DataError):
+            return _convert(hint, value, where)
+    return _convert(last, value, where)

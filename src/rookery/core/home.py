@@ -116,7 +116,10 @@ class Home:
 
 def create_home(path: Path, policy: Policy = "public") -> Home:
     """Make a home, or open it if it is one already; the settings of an existing home are left alone."""
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError("a home is a folder, and this is a file", where=path, mend="Give another --home") from None
     if not (path / SETTINGS).exists():
         write_atomically(path / SETTINGS, FIRST_SETTINGS.format(policy=policy).encode())
     return open_home(path)

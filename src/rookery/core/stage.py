@@ -20,13 +20,14 @@ from rookery import __version__
 from rookery.core.artifact import (
     MANIFEST,
     NOTES,
+    TEMPORARY,
     Artifact,
     Manifest,
     content_digest,
     key_of,
     list_files,
     open_artifact,
-    sync_folder,
+    sync,
     write_manifest,
 )
 from rookery.core.config import to_plain
@@ -86,7 +87,7 @@ def run_stage(home: Home, stage: Stage, make: Callable[[Workspace], Mapping[str,
     folder = stage.folder(home)
     if (folder / MANIFEST).exists():
         return open_artifact(folder)
-    with exclusive(home.artifacts / stage.kind / f"{stage.key}.lock", f"the {stage.kind} {stage.key}"):
+    with exclusive(_lock(home, stage.kind, stage.key), f"the {stage.kind} {stage.key}"):
         if (folder / MANIFEST).exists():
             return open_artifact(folder)
         with _recorded(home, stage, context) as started_seconds:
@@ -98,8 +99,12 @@ def run_stage(home: Home, stage: Stage, make: Callable[[Workspace], Mapping[str,
 
 def _publish(home: Home, stage: Stage, workspace: Workspace, metrics: Mapping, seconds: float) -> Artifact:
     shutil.rmtree(workspace.path / SCRATCH, ignore_errors=True)
+    for left_by_a_kill in workspace.path.rglob(f".*{TEMPORARY}"):
+        left_by_a_kill.unlink()
     files = list_files(workspace.path)
-    sync_folder(workspace.path)
+    for entry in files:
+        sync(workspace.path / entry.path)
+    sync(workspace.path)
     inputs = dict(stage.inputs)
     return write_manifest(
         workspace.path,
@@ -159,10 +164,13 @@ def record_run(home: Home, context: Context, note: Mapping[str, Any]) -> None:
 
 
 def read_runs(home: Home) -> list[dict[str, Any]]:
-    """The attempts so far, oldest first: kind, key, started, state (`running` when no end was noted), seconds."""
+    """The attempts so far, oldest first: kind, key, started, state, seconds, reason.
+
+    Where no end was noted the state is `running` while a process holds the stage's lock, else `killed`.
+    """
     attempts: list[dict[str, Any]] = []
     open_attempts: dict[tuple[str, str], dict[str, Any]] = {}
-    for line in home.runs.read_text().splitlines() if home.runs.exists() else []:
+    for line in home.runs.read_text(errors="replace").splitlines() if home.runs.exists() else []:
         try:
             note = json.loads(line)
         except ValueError:
@@ -178,7 +186,26 @@ def read_runs(home: Home) -> list[dict[str, Any]]:
             attempt = open_attempts.pop(name)
             attempt["state"] = note["event"]
             attempt |= {k: note[k] for k in ("seconds", "reason") if k in note}
+    for (kind, key), attempt in open_attempts.items():
+        if not _is_held(_lock(home, kind, key)):
+            attempt["state"] = "killed"
     return attempts
+
+
+def _lock(home: Home, kind: str, key: str) -> Path:
+    return home.artifacts / kind / f"{key}.lock"
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether some process holds a lock file at this moment."""
+    if not lock.exists():
+        return False
+    with open(lock) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _folder(path: Path) -> Path:

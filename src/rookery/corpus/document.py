@@ -18,6 +18,7 @@ from rookery.core.errors import UsageError
 
 SPLITS = ("train", "validation")
 BATCH_DOCUMENTS = 16_384
+GROUP_DOCUMENTS = 4 * BATCH_DOCUMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,10 @@ def from_row(row: dict[str, Any]) -> Document:
 
 
 def write_documents(path: Path, documents: pa.Table) -> None:
-    """Write a table of `DOCUMENT_SCHEMA`; equal tables give equal bytes."""
-    pq.write_table(documents.cast(DOCUMENT_SCHEMA), path, compression="zstd", row_group_size=4 * BATCH_DOCUMENTS)
+    """Write a table of documents as `DOCUMENT_SCHEMA`; equal tables give equal bytes."""
+    with pq.ParquetWriter(path, DOCUMENT_SCHEMA, compression="zstd") as writer:
+        for start in range(0, documents.num_rows, GROUP_DOCUMENTS):
+            writer.write_table(documents.slice(start, GROUP_DOCUMENTS).cast(DOCUMENT_SCHEMA))
 
 
 def read_documents(corpus: Artifact, split: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -8,7 +8,6 @@ Not here: the chat template, which is written by `export.py`; the shards of toke
 `corpus/shards.py`, to which a `Tokenizer` is the `Encoder`.
 """
 
-import codecs
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -85,14 +84,6 @@ class Tokenizer:
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of some tokens; bytes that are no UTF-8 become U+FFFD."""
         return b"".join(map(self.token_bytes, tokens)).decode("utf-8", "replace")
-
-    def decode_stream(self, tokens: Iterable[int]) -> Iterator[str]:
-        """For each token, the characters that it completes (perhaps none); at the end, what was left incomplete."""
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        for token in tokens:
-            yield decoder.decode(self.token_bytes(token))
-        if rest := decoder.decode(b"", final=True):
-            yield rest
 
 
 def train_tokenizer(home: Home, corpus: Artifact, context: Context, vocabulary: int) -> Artifact:

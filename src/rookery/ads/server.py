@@ -1,0 +1,240 @@
+"""The ad server: a request in, at most one offer out, with the reason for every campaign's fate.
+
+    text ─► relevance ─► eligibility ─► pacing ─► prediction ─► auction ─► offer in the ledger
+
+Then the page says that the offer was seen (`view`) or clicked (`click`). One server may be used by many
+threads, and many processes may serve from one home. A request leaves no words behind: the ledger
+keeps the viewer's pseudonym of the day and bucket numbers.
+"""
+
+import secrets
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sqlalchemy.engine import Connection, Engine
+
+from rookery.ads import ledger
+from rookery.ads.auction import Bid, sell, weight_of
+from rookery.ads.campaigns import Campaign
+from rookery.ads.eligibility import Page, Standing, fits_page, may_spend
+from rookery.ads.learning import learn_from_ledger
+from rookery.ads.pacing import bid_now
+from rookery.ads.prediction import FtrlPredictor, buckets_of, features_of
+from rookery.ads.relevance import AdVectors, Relevance, prepare, words_of
+from rookery.ads.store import campaigns_version, open_store, read_campaigns, reading, sqlite_url, writing
+from rookery.core.context import Clock
+from rookery.core.home import Home
+from rookery.core.protocols import Embedder
+from rookery.core.verdict import KEEP, Drop, Verdict
+
+RESERVE_MICROS = 10_000  # no click is sold for less than 0.01
+SQUASH = 0.75  # trusts a prediction of clicks a little less than it says; see auction.py
+OFFER_LIFETIME_SECONDS = 1800  # a view or click after this does not count
+LEARN_EVERY_SECONDS = 300
+_TEXTS_KEPT = 2048
+
+
+@dataclass(frozen=True)
+class AdRequest:
+    """Beside what an ad is wanted: the words searched for, the reader's language, and some name of the viewer."""
+
+    text: str
+    language: str | None
+    viewer: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What became of one campaign. `score` is its rank in the auction, 0 if it did not take part."""
+
+    campaign: str
+    verdict: Verdict
+    similarity: float = 0.0
+    keywords: tuple[str, ...] = ()
+    bid_micros: int = 0
+    pctr: float = 0.0
+    score: int = 0
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An ad about to be shown. The token names it in `view` and `click`, once each; `why` is for the reader."""
+
+    token: str
+    campaign: str
+    advertiser: str
+    title: str
+    body: str
+    url: str
+    why: str
+    price_micros: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The offer, if there is one, and the verdict on every campaign."""
+
+    offer: Offer | None
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def why(self) -> str:
+        """Why this ad, or why none, in plain words."""
+        return self.offer.why if self.offer else "No campaign fits."
+
+
+@dataclass(frozen=True)
+class _Contender:
+    """A campaign whose bid the auction hears."""
+
+    campaign: Campaign
+    relevance: Relevance
+    bid: Bid
+    pctr: float
+    buckets: np.ndarray
+
+
+class AdServer:
+    """Serves ads from the campaigns of a home, or of another store that is open already."""
+
+    def __init__(
+        self,
+        home: Home | Engine,
+        embedder: Embedder,
+        clock: Clock,
+        *,
+        new_token: Callable[[], str] = secrets.token_urlsafe,
+    ):
+        self._engine = open_store(sqlite_url(home.ads)) if isinstance(home, Home) else home
+        self._embedder, self._clock, self._new_token = embedder, clock, new_token
+        self._lock = threading.Lock()
+        self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._ads: tuple[bytes, AdVectors] | None = None
+        self._learnt: tuple[int, FtrlPredictor] | None = None
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def serve(self, request: AdRequest) -> Outcome:
+        """Run one auction; an offer in the outcome is in the ledger already."""
+        page, ads = self._page(request), self._current_ads()
+        predictor = self._current_predictor(page.now_seconds)
+        relevances = ads.compare(page.words, self._vector(request.text)) if ads.campaigns else []
+        met = list(zip(ads.campaigns, relevances, strict=True))
+        fates = {c.id: Candidate(c.id, fits_page(c, page, r), r.similarity, r.keywords) for c, r in met}
+        fitting = [(c, r) for c, r in met if fates[c.id].verdict == KEEP]
+        if not fitting:
+            return Outcome(None, tuple(fates.values()))
+        with writing(self._engine) as connection:  # one at a time: two requests cannot both pass a cap
+            viewer = ledger.pseudonym(connection, request.viewer, page.now_seconds)
+            standings = ledger.standings(connection, viewer, page.now_seconds)
+            token = self._new_token()
+            contenders = []
+            for campaign, relevance in fitting:
+                verdict, bid_micros = _bid(campaign, standings[campaign.id], page.now_seconds)
+                fates[campaign.id] = replace(fates[campaign.id], verdict=verdict, bid_micros=bid_micros)
+                if verdict == KEEP:
+                    contenders.append(_contender(campaign, relevance, page, bid_micros, predictor, token))
+            offer = _sell(connection, contenders, fates, page, viewer, token)
+        return Outcome(offer, tuple(fates.values()))
+
+    def view(self, token: str) -> Verdict:
+        """Count that an offer was seen; a `Drop` says why it does not count."""
+        return ledger.add_view(self._engine, token, self._now())
+
+    def click(self, token: str) -> tuple[Verdict, str | None]:
+        """Count and charge a click; also returns where it leads (None for a token that was never offered)."""
+        return ledger.add_click(self._engine, token, self._now())
+
+    def _now(self) -> int:
+        return int(self._clock.now().timestamp())
+
+    def _page(self, request: AdRequest) -> Page:
+        language = request.language.lower().partition("-")[0] if request.language else None
+        return Page(tuple(words_of(request.text)), language, self._now())
+
+    def _current_ads(self) -> AdVectors:
+        """The campaigns as they are now; embedded again only when they have changed."""
+        with self._lock, reading(self._engine) as connection:
+            version = campaigns_version(connection)
+            if self._ads is None or self._ads[0] != version:
+                self._ads = (version, prepare(read_campaigns(connection), self._embedder))
+            return self._ads[1]
+
+    def _current_predictor(self, now_seconds: int) -> FtrlPredictor:
+        """What the ledger teaches, looked up again after `LEARN_EVERY_SECONDS`."""
+        with self._lock:
+            if self._learnt is None or now_seconds - self._learnt[0] >= LEARN_EVERY_SECONDS:
+                self._learnt = (now_seconds, learn_from_ledger(self._engine, now_seconds))
+            return self._learnt[1]
+
+    def _vector(self, text: str) -> np.ndarray:
+        """The vector of a text; those of the last texts are kept."""
+        with self._lock:
+            if text not in self._vectors:
+                self._vectors[text] = self._embedder.embed([text])[0]
+                if len(self._vectors) > _TEXTS_KEPT:
+                    self._vectors.popitem(last=False)
+            return self._vectors[text]
+
+
+def _bid(campaign: Campaign, standing: Standing, now_seconds: int) -> tuple[Verdict, int]:
+    """Whether a campaign may bid in view of what it spent and showed, and how much."""
+    verdict = may_spend(campaign, standing)
+    if verdict != KEEP:
+        return verdict, 0
+    bid_micros = bid_now(campaign, standing, now_seconds)
+    if bid_micros < RESERVE_MICROS:
+        return Drop("below_reserve" if campaign.bid_micros < RESERVE_MICROS else "paced_out"), bid_micros
+    return KEEP, bid_micros
+
+
+def _contender(
+    campaign: Campaign, relevance: Relevance, page: Page, bid_micros: int, predictor: FtrlPredictor, token: str
+) -> _Contender:
+    features = features_of(campaign.id, page.words, relevance.keywords, page.language, relevance.similarity)
+    buckets = buckets_of(features)
+    pctr = predictor.predict_buckets(buckets)
+    weight = weight_of(pctr, relevance.quality, SQUASH)
+    tie = zlib.crc32(f"{token} {campaign.id}".encode())  # equals take turns
+    return _Contender(campaign, relevance, Bid(campaign.id, bid_micros, weight, tie), pctr, buckets)
+
+
+def _sell(
+    connection: Connection,
+    contenders: list[_Contender],
+    fates: dict[str, Candidate],
+    page: Page,
+    viewer: str,
+    token: str,
+) -> Offer | None:
+    """Hold the auction, note in `fates` what became of each, and write the offer down."""
+    sale = sell([contender.bid for contender in contenders], RESERVE_MICROS)
+    for one in contenders:
+        verdict = KEEP if sale.winner == one.bid else Drop("outbid")
+        name = one.campaign.id
+        fates[name] = replace(fates[name], verdict=verdict, pctr=one.pctr, score=one.bid.score)
+    if sale is None:
+        return None
+    won = next(one for one in contenders if one.bid == sale.winner)
+    ad, price = won.campaign, sale.price_micros
+    buckets = tuple(won.buckets.tolist())
+    terms = ledger.Terms(token, ad.id, viewer, price, won.pctr, buckets, ad.url)
+    ledger.add_offer(connection, terms, page.now_seconds, OFFER_LIFETIME_SECONDS)
+    why = explain(ad, won.relevance, page.language)
+    return Offer(token, ad.id, ad.advertiser, ad.title, ad.body, ad.url, why, price)
+
+
+def explain(campaign: Campaign, relevance: Relevance, language: str | None) -> str:
+    """Why this reader sees this ad: who paid, and what of the page it fits. True to the rules, and short."""
+    if relevance.keywords:
+        words = ", ".join(f"“{word}”" for word in relevance.keywords)
+        reason = f"your search has {words}, which {campaign.advertiser} chose"
+    else:
+        reason = f"the ad of {campaign.advertiser} is close in meaning to your search"
+    reader = f", and it is for readers of your language ({language})" if language in campaign.languages else ""
+    return f"Paid for by {campaign.advertiser}. You see it because {reason}{reader}. No personal profile was used."

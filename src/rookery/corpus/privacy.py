@@ -1,0 +1,107 @@
+"""Personal data: found by pattern, proved by check digit where there is one, replaced by a placeholder.
+
+It finds what has a form: e-mail and IP addresses, phone, card and bank numbers, access keys. It does
+not find names, addresses or what a person tells about another; no pattern can. Mentions stay: a
+public handle is how posts speak to each other.
+"""
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of personal data. The pattern is read by RE2 to find the posts, and by `re` to replace in them."""
+
+    name: str
+    pattern: str
+    proves: Callable[[re.Match], bool] = lambda match: True
+
+    @property
+    def placeholder(self) -> str:
+        return f"[{self.name}]"
+
+
+def passes_luhn(digits: str) -> bool:
+    """The check digit of card numbers (ISO/IEC 7812-1, annex B)."""
+    doubled = (int(d) * (1 + n % 2) for n, d in enumerate(reversed(digits)))
+    return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0
+
+
+def passes_mod97(iban: str) -> bool:
+    """The check digits of bank account numbers (ISO 13616): letters as numbers from 10, modulo 97 equals 1."""
+    return int("".join(str(int(c, 36)) for c in iban[4:] + iban[:4])) % 97 == 1
+
+
+def _digits(match: re.Match) -> str:
+    return re.sub(r"\D", "", match[0])
+
+
+def _is_public_address(match: re.Match) -> bool:
+    try:
+        return ipaddress.ip_address(match[0]).is_global
+    except ValueError:
+        return False
+
+
+def _is_no_handle(match: re.Match) -> bool:
+    """`@name@host.org` is a Fediverse handle, no e-mail address."""
+    return match.string[: match.start()][-1:] != "@"
+
+
+KINDS = (
+    # the documented prefixes of well-known services, and JSON Web Tokens
+    Kind(
+        "key",
+        r"\b(?:sk-[\w-]{20,}|gh[pousr]_\w{36,}|github_pat_\w{22,}|AKIA[0-9A-Z]{16}\b|AIza[\w-]{35}"
+        r"|xox[abprs]-[\w-]{10,}|hf_[A-Za-z0-9]{30,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,})",
+    ),
+    Kind("email", r"[\w.%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,24}\b", _is_no_handle),
+    Kind(
+        "iban",
+        r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b",
+        lambda match: passes_mod97(match[0].replace(" ", "")),
+    ),
+    # the ranges of Visa, Mastercard, American Express and Discover
+    Kind(
+        "card",
+        r"\b(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6011|65\d{2})(?:[ -]?\d{4}){3}\b|\b3[47]\d{2}[ -]?\d{6}[ -]?\d{5}\b",
+        lambda match: passes_luhn(_digits(match)),
+    ),
+    Kind(
+        "ip",
+        r"\b(?:\d{1,3}\.){3}\d{1,3}\b|\b[0-9A-Fa-f]{1,4}(?:::?[0-9A-Fa-f]{1,4}){2,7}\b",
+        _is_public_address,
+    ),
+    # international (ITU-T E.164: at most 15 digits), North American, and national with a leading zero
+    Kind(
+        "phone",
+        r"\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}\b|(?:\b1[ .-])?(?:\(\d{3}\) ?|\b\d{3}[ .-])\d{3}[ .-]\d{4}\b"
+        r"|\b0\d{2,4}[ /-]\d{5,8}\b",
+        lambda match: 8 <= len(_digits(match)) <= 15,
+    ),
+)
+
+
+def redact(texts: pa.Array) -> tuple[pa.Array, Counter[str]]:
+    """Texts with placeholders such as `[email]`, and how many texts held each kind."""
+    held: Counter[str] = Counter()
+    for kind in KINDS:
+        suspect = pc.match_substring_regex(texts, kind.pattern)
+        before = texts.filter(suspect).to_pylist()
+        after = [_replace(kind, text) for text in before]
+        if count := sum(a != b for a, b in zip(before, after, strict=True)):
+            held[kind.name] += count
+            texts = pc.replace_with_mask(texts, suspect, pa.array(after, texts.type))
+    return texts, held
+
+
+def _replace(kind: Kind, text: str) -> str:
+    change = lambda match: kind.placeholder if kind.proves(match) else match[0]  # noqa: E731
+    return re.sub(kind.pattern, change, text, flags=re.ASCII)

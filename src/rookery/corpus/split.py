@@ -1,0 +1,62 @@
+"""The split: what is learned from, and the later posts that it is judged by.
+
+A split by time is what a deployed model meets. No thread stands on both sides; equal texts and near
+duplicates cannot, since of each only the earliest post is left. How much is shared all the same is
+measured on the finished documents and stands in the report.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rookery.core.digest import hash_ids
+
+THREAD_IN_TRAIN = "thread_in_train"
+RUN_WORDS = 8
+BATCH_TEXTS = 131_072
+
+
+def cut(created: np.ndarray, share: float, limit: int) -> int:
+    """How many of some posts, sorted by time, are for training; the rest is validation.
+
+    The last `share`, but at least 50 (or a fifth of a small lake) and at most `limit`. Posts of one
+    moment stay on one side as long as neither side loses half of all for it.
+    """
+    posts = len(created)
+    wanted = min(max(round(posts * share), min(50, posts // 5), 1), limit)
+    place = posts - wanted
+    after = int(np.searchsorted(created, created[place - 1], side="right"))
+    before = int(np.searchsorted(created, created[place], side="left"))
+    return next((p for p in (after, before) if posts / 2 <= p < posts), place)
+
+
+def straddlers(root: np.ndarray, rows: np.ndarray, train_rows: int) -> np.ndarray:
+    """Of `rows` after the first `train_rows`, those whose thread has a post among the first."""
+    later = rows[train_rows:]
+    return later[np.isin(root[later], root[rows[:train_rows]])]
+
+
+def shared_text(train: pa.Array, validation: pa.Array) -> dict[str, int]:
+    """How many validation documents occur in train, by their keys: whole, and by any run of eight words."""
+    runs, owner = _word_runs(validation)
+    seen = np.zeros(len(runs), dtype=bool)
+    for start in range(0, len(train), BATCH_TEXTS):
+        seen |= np.isin(runs, _word_runs(train.slice(start, BATCH_TEXTS))[0])
+    return {
+        "same_text": int(pc.sum(pc.is_in(validation, value_set=train)).as_py() or 0),
+        "a_run_of_eight_words": len(np.unique(owner[seen])),
+    }
+
+
+def _word_runs(keys: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of all runs of eight words, and the document of each."""
+    words = pc.split_pattern(keys, " ")
+    owner = np.repeat(np.arange(len(keys)), words.value_lengths().to_numpy())
+    distinct = words.flatten().dictionary_encode()
+    values = hash_ids(distinct.dictionary.to_pylist())[distinct.indices.to_numpy()]
+    length = max(len(values) - RUN_WORDS + 1, 0)
+    runs = np.zeros(length, dtype=np.uint64)
+    for place in range(RUN_WORDS):
+        runs = runs * np.uint64(0x9E3779B97F4A7C15) + values[place : place + length]
+    inside = owner[:length] == owner[RUN_WORDS - 1 :]
+    return runs[inside], owner[:length][inside]

@@ -1,0 +1,86 @@
+"""Threads: which post answers which, and posts in the order in which a reader follows them.
+
+A post hangs under the post that it answers, or else under the first one of its conversation. All
+arrays are over posts sorted by time, and a parent is always an earlier post: a link that points
+forward (clocks differ between servers) is not followed, so there are no cycles.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+NONE = -1
+THREAD_POSTS = 32  # a document ends here and the thread goes on in the next
+
+
+def parents(ids: pa.Array, reply_to: pa.Array, conversation: pa.Array) -> np.ndarray:
+    """int64 (posts,): the place of the post above, or -1."""
+    above = _earlier(_places(reply_to, ids))
+    for other in (_places(conversation, ids), _first_of_each(conversation)):
+        above = np.where(above == NONE, _earlier(other), above)
+    return above
+
+
+def roots(parent: np.ndarray) -> np.ndarray:
+    """int64 (posts,): the place of each thread's first post, by pointer jumping."""
+    root = np.where(parent == NONE, np.arange(len(parent)), parent)
+    while not np.array_equal(higher := root[root], root):
+        root = higher
+    return root
+
+
+def reading_order(rows: np.ndarray, parent: np.ndarray, root: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The given posts, thread by thread, each answer after what it answers; and where each document starts.
+
+    A document is a thread, or `THREAD_POSTS` posts of one.
+    """
+    sorted_rows = rows[np.argsort(root[rows], kind="stable")]
+    starts = np.flatnonzero(np.diff(root[sorted_rows], prepend=NONE))
+    ends = np.append(starts[1:], len(sorted_rows))
+    more = [np.empty(0, dtype=np.int64)]
+    above = _nearest(parent, rows)
+    for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
+        sorted_rows[start:end] = list(_depth_first(sorted_rows[start:end].tolist(), above))
+        more.append(np.arange(start + THREAD_POSTS, end, THREAD_POSTS))
+    return sorted_rows, np.sort(np.concatenate([starts, *more]))
+
+
+def _places(wanted: pa.Array, ids: pa.Array) -> np.ndarray:
+    return pc.fill_null(pc.index_in(wanted, value_set=ids), NONE).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _first_of_each(conversation: pa.Array) -> np.ndarray:
+    """For each post the place of its conversation's first post; -1 where there is no conversation."""
+    codes = pc.fill_null(conversation.dictionary_encode().indices, NONE).to_numpy(zero_copy_only=False)
+    _, first, which = np.unique(codes, return_index=True, return_inverse=True)
+    return np.where(codes == NONE, NONE, first[which])
+
+
+def _earlier(places: np.ndarray) -> np.ndarray:
+    return np.where(places < np.arange(len(places)), places, NONE)
+
+
+def _nearest(parent: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The nearest post above that is among `rows`."""
+    gone = np.ones(len(parent) + 1, dtype=bool)
+    gone[rows] = False
+    gone[NONE] = False
+    above = parent.copy()
+    while (through := gone[above]).any():
+        above[through] = parent[above[through]]
+    return above
+
+
+def _depth_first(members: list[int], above: np.ndarray) -> Iterator[int]:
+    """The posts of one thread: each followed by its answers, the earliest first."""
+    answers = defaultdict(list)
+    for member in members:
+        answers[int(above[member])].append(member)
+    waiting = answers[NONE][::-1]
+    while waiting:
+        post = waiting.pop()
+        yield post
+        waiting += answers[post][::-1]

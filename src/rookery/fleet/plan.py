@@ -1,0 +1,237 @@
+"""`rookery fleet plan`: from GPUs and tokens to a model, a layout, and what it takes in time, memory and money.
+
+A first, analytic plan: every number with its formula, and at the end what it does not know. It is only
+arithmetic and starts nothing. The parts: `sizing.py` (model and batch), `layout.py` (degrees, memory, step
+time), `goodput.py` (failures), `gpus.py` (the hardware).
+"""
+
+from dataclasses import dataclass
+
+from rookery.core.errors import UsageError
+from rookery.fleet.goodput import RESTART_SECONDS, Goodput, goodput_of
+from rookery.fleet.gpus import GPUS_PER_NODE, Gpu, find_gpu
+from rookery.fleet.layout import (
+    HALF_SPEED_WIDTH,
+    MEMORY_SHARE,
+    Layout,
+    Memory,
+    StepTime,
+    best_layout,
+    memory_of,
+    time_of,
+)
+from rookery.fleet.sizing import TOKENS_PER_PARAMETER, sequences_per_step, shape_for_parameters
+from rookery.model.shape import ModelShape, parameters, training_flops_per_token
+
+SMALLEST_MODEL = 10_000_000
+LARGEST_MODEL = 100_000_000_000_000
+POWER_FACTOR = 1.5
+"""Everything in the hall for each watt of GPU: hosts, network, cooling. An assumption."""
+
+WEAKNESSES = (
+    "Fitted to published bf16 runs of dense models on A100 and H100: half within an eighth, all within a third; "
+    "nothing newer, no fp8 and no mixture of experts has been checked.",
+    "Links are one bandwidth each: no latency, no congestion, no oversubscribed spine, no slow node among good ones.",
+    "How much communication hides behind compute is one number, not a schedule.",
+    "Activations are counted on the safe side; a tuned run may fit what is refused here.",
+    "Only tensor, pipeline and data parallelism: no context parallelism, so long contexts are out of reach.",
+    "The batch follows from the tokens alone; whether the data is worth so many tokens is not asked.",
+    "Prices are assumptions of November 2026; storage, network traffic, staff and failed attempts are not in them.",
+)
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What is there and what is wanted; without `parameters`, one for every 20 tokens."""
+
+    gpus: int
+    gpu: str
+    tokens: int
+    parameters: int | None = None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number of a plan, and how it came about."""
+
+    name: str
+    value: float | int | str
+    unit: str
+    formula: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model, its layout, and all that follows."""
+
+    request: PlanRequest
+    shape: ModelShape
+    layout: Layout
+    quantities: tuple[Quantity, ...]
+    weaknesses: tuple[str, ...] = WEAKNESSES
+
+    def value(self, name: str) -> float | int | str:
+        """The value of the quantity of a name."""
+        return next(q.value for q in self.quantities if q.name == name)
+
+
+def plan(request: PlanRequest) -> Plan:
+    """Plan a training run; raises `UsageError` for an unknown GPU, for numbers out of range, or if nothing fits."""
+    gpu = find_gpu(request.gpu)
+    wanted = _checked_parameters(request)
+    shape = shape_for_parameters(wanted)
+    sequences = sequences_per_step(request.tokens)
+    layout = best_layout(shape, sequences, request.gpus, gpu)
+    if layout is None:
+        raise UsageError(
+            f"{parameters(shape) / 1e9:,.1f}B parameters do not fit on {request.gpus:,} {gpu.name}",
+            mend=f"Take more GPUs or fewer parameters: 16 bytes each are needed before any activation, of "
+            f"{gpu.memory_bytes / 1e9:g} GB a GPU",
+        )
+    memory, time = memory_of(shape, layout), time_of(shape, layout, gpu)
+    goodput = goodput_of(parameters(shape), layout.gpus)
+    quantities = (
+        *_of_model(request, shape),
+        *_of_layout(request, shape, layout),
+        *_of_memory(memory, layout, gpu),
+        *_of_time(shape, layout, time, gpu),
+        *_of_run(request, shape, layout, time, goodput, gpu),
+    )
+    return Plan(request, shape, layout, quantities)
+
+
+def _checked_parameters(request: PlanRequest) -> int:
+    if request.gpus < 1:
+        raise UsageError(f"a plan needs at least one GPU, not {request.gpus}", mend="Give --gpus 1 or more")
+    if request.tokens < 1:
+        raise UsageError(f"a plan needs tokens to train on, not {request.tokens}", mend="Give --tokens such as 15T")
+    wanted = request.parameters
+    if wanted is None:
+        wanted = max(SMALLEST_MODEL, request.tokens // TOKENS_PER_PARAMETER)
+    if not SMALLEST_MODEL <= wanted <= LARGEST_MODEL:
+        raise UsageError(
+            f"a model of {wanted:,} parameters is outside of what is planned here",
+            mend="Give --parameters between 10M and 100T",
+        )
+    return wanted
+
+
+def _of_model(request: PlanRequest, shape: ModelShape) -> list[Quantity]:
+    rule = "as asked, to a whole head" if request.parameters else f"tokens / {TOKENS_PER_PARAMETER}, to a whole head"
+    sizes = f"{shape.layers} layers, width {shape.width}, hidden {shape.hidden}, {shape.heads} heads of "
+    return [
+        Quantity("parameters", parameters(shape), "", rule),
+        Quantity(
+            "shape", f"{sizes}{shape.head_size}", "", "width / layers = 128, hidden = 3.5 width, 8 key-value heads"
+        ),
+        Quantity("tokens", request.tokens, "tokens", "as asked"),
+        Quantity(
+            "compute",
+            training_flops_per_token(shape) * request.tokens / 1e21,
+            "zettaFLOP",
+            "tokens × (6 matrix parameters + 12 layers × width × context)",
+        ),
+    ]
+
+
+def _of_layout(request: PlanRequest, shape: ModelShape, layout: Layout) -> list[Quantity]:
+    shard = "weights, gradients, optimizer" if layout.sharded else "optimizer"
+    batch_tokens = layout.sequences * shape.context_tokens
+    quickest = "quickest that fits"
+    return [
+        Quantity("gpus used", layout.gpus, f"of {request.gpus:,}", "tensor × pipeline × data"),
+        Quantity("tensor", layout.tensor, "GPUs", f"{quickest}; within a node of {GPUS_PER_NODE}"),
+        Quantity("pipeline", layout.pipeline, f"stages of {layout.groups_per_stage} layer groups", quickest),
+        Quantity("data", layout.data, "replicas", f"{quickest}; spread over them: {shard}"),
+        Quantity("recompute", layout.recompute, "of the layers", quickest),
+        Quantity("micro-batch", layout.micro_batch, f"× {layout.micro_batches:,} a step", quickest),
+        Quantity(
+            "batch", batch_tokens, "tokens", "16.8M × (tokens / 15.6T)^0.383, to data × micro-batch × context whole"
+        ),
+        Quantity("steps", -(-request.tokens // batch_tokens), "", "tokens / batch"),
+    ]
+
+
+def _of_memory(memory: Memory, layout: Layout, gpu: Gpu) -> list[Quantity]:
+    spread = " / data" if layout.sharded else ""
+    parts = (
+        ("weights", memory.weights, f"2 bytes × parameters / (tensor × pipeline){spread}"),
+        ("gradients", memory.gradients, f"4 bytes × parameters / (tensor × pipeline){spread}"),
+        ("optimizer", memory.optimizer, "12 bytes × parameters / (tensor × pipeline × data)"),
+        (
+            "activations",
+            memory.activations,
+            "micro-batch × context × (layers in flight × bytes a layer + 6 vocabulary) / tensor",
+        ),
+    )
+    whole = f"of {gpu.memory_bytes / 1e9:g} GB; the sum, at most {MEMORY_SHARE:.0%} of them"
+    return [
+        *(Quantity(f"memory: {name}", size / 1e9, "GB a GPU", formula) for name, size, formula in parts),
+        Quantity("memory", memory.total / 1e9, "GB a GPU", whole),
+    ]
+
+
+def _of_time(shape: ModelShape, layout: Layout, time: StepTime, gpu: Gpu) -> list[Quantity]:
+    step_tokens = layout.sequences * shape.context_tokens
+    achieved = step_tokens * training_flops_per_token(shape) / time.total / layout.gpus
+    speed = f"{gpu.sustained:.2f} × peak × width / (width + {HALF_SPEED_WIDTH})"
+    return [
+        Quantity(
+            "time: compute", time.compute, "s a step", f"FLOP of a step / (GPUs × {speed}): {gpu.sustained_source}"
+        ),
+        Quantity("time: tensor wait", time.tensor_wait, "s a step", "4 all-reduces a layer / link"),
+        Quantity("time: bubble", time.bubble, "s a step", "(pipeline − 1) / (groups × micro-batches) of the above"),
+        Quantity("time: pipeline wait", time.pipeline_wait, "s a step", "2 × groups × residual stream / network"),
+        Quantity("time: data wait", time.data_wait, "s a step", "gradients and weights / network, less what overlaps"),
+        Quantity("step time", time.total, "s", "the sum"),
+        Quantity("throughput", step_tokens / time.total, "tokens/s", "batch / step time"),
+        Quantity("per GPU", achieved / 1e12, "TFLOP/s", "compute / (time × GPUs used), attention in full"),
+        Quantity("MFU", achieved / gpu.peak_flops, "of peak", f"TFLOP/s / {gpu.peak_flops / 1e12:g}"),
+    ]
+
+
+def _of_run(
+    request: PlanRequest, shape: ModelShape, layout: Layout, time: StepTime, goodput: Goodput, gpu: Gpu
+) -> list[Quantity]:
+    steps = -(-request.tokens // (layout.sequences * shape.context_tokens))
+    hours = steps * time.total / goodput.share / 3600
+    return [
+        Quantity(
+            "between interruptions",
+            goodput.between_interruptions_seconds / 3600,
+            "h",
+            "16,384 × 54 days / 466 / GPUs used (Llama 3 405B)",
+        ),
+        Quantity(
+            "checkpoint",
+            goodput.checkpoint_seconds,
+            "s to write",
+            "14 bytes × parameters / min(200 GB/s, 2 GB/s a node)",
+        ),
+        Quantity(
+            "checkpoint every",
+            goodput.interval_seconds / 60,
+            "min",
+            "√(2 × write × between interruptions) (Young 1974, Daly 2006)",
+        ),
+        Quantity(
+            "goodput",
+            goodput.share,
+            "of the time",
+            f"1 / (1 + write / interval + (interval / 2 + {RESTART_SECONDS} s restart) / between interruptions)",
+        ),
+        Quantity("days", hours / 24, "days", "steps × step time / goodput"),
+        Quantity("GPU hours", hours * request.gpus, "h", "days × 24 × GPUs"),
+        Quantity(
+            "cost",
+            hours * request.gpus * gpu.price_per_hour,
+            "US$",
+            f"GPU hours × ${gpu.price_per_hour:.2f} (assumed, November 2026)",
+        ),
+        Quantity(
+            "energy",
+            hours * request.gpus * gpu.power_watts * POWER_FACTOR / 1e6,
+            "MWh",
+            f"GPU hours × {gpu.power_watts:g} W × {POWER_FACTOR:g} for hosts and cooling (assumed)",
+        ),
+    ]

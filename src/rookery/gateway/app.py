@@ -1,0 +1,111 @@
+"""The ASGI application: the routes put together, what every answer carries, and what errors look like.
+
+A program that asks under `/v1` gets errors in OpenAI's envelope, a person gets a page. Nobody gets a traceback.
+The routes are in `openai_api.py` and `pages.py`; what they serve is opened in `wiring.py`.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from rookery import __version__
+from rookery.core.context import Clock
+from rookery.core.errors import RookeryError
+from rookery.gateway.openai_api import ApiError, api_error_response, openai_routes
+from rookery.gateway.pages import page_routes, render_error
+from rookery.gateway.parts import Parts
+
+log = logging.getLogger("rookery.gateway")
+
+SECURITY_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+def create_app(parts: Parts, clock: Clock, new_id: Callable[[], str] = secrets.token_hex) -> FastAPI:
+    """The application that serves some parts; `new_id` makes the names of requests and viewers."""
+    app = FastAPI(title="Rookery", version=__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    app.include_router(openai_routes(parts.generator, clock, new_id))
+    app.include_router(page_routes(parts, new_id))
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """Alive, and which model serves."""
+        return {"status": "ok", "version": __version__, "model": parts.generator.name}
+
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(ApiError, lambda _, error: api_error_response(error))
+    app.add_middleware(_Envelope, new_id=new_id)
+    return app
+
+
+class _Envelope:
+    """Around everything: a request id and security headers on each response, and a response for each crash."""
+
+    def __init__(self, app, new_id: Callable[[], str]):
+        self._app, self._new_id = app, new_id
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+        headers.append((b"x-request-id", f"req_{self._new_id()}".encode()))
+        started = False
+
+        async def send_with_headers(message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message = message | {"headers": [*message.get("headers", []), *headers]}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception as error:
+            log.exception("a request failed: %s", scope["path"])
+            if started:
+                raise
+            await _crashed(scope["path"], error)(scope, receive, send_with_headers)
+
+
+def _crashed(path: str, error: Exception) -> Response:
+    what = error.line() if isinstance(error, RookeryError) else "Something went wrong here; the log says what"
+    return _error_response(path, 500, what, "server_error")
+
+
+def _on_http_error(request: Request, error: HTTPException) -> Response:
+    what = "There is nothing at this address" if error.status_code == 404 else str(error.detail)
+    return _error_response(request.url.path, error.status_code, what, "invalid_request_error")
+
+
+def _on_invalid(request: Request, error: RequestValidationError) -> Response:
+    """What pydantic says, as one line about the first wrong parameter."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))
+    what = "the body is not valid JSON" if first["type"] == "json_invalid" else first["msg"]
+    message = f"{place}: {what}" if place and first["type"] != "json_invalid" else what
+    if request.url.path.startswith("/v1"):
+        return api_error_response(ApiError(400, message, param=place or None))
+    return render_error(400, message)
+
+
+def _error_response(path: str, status: int, what: str, kind: str) -> Response:
+    if path.startswith("/v1"):
+        return api_error_response(ApiError(status, what, kind=kind))
+    if path.endswith(".json") or path == "/healthz":
+        return JSONResponse({"error": what}, status)
+    return render_error(status, what)

@@ -1,0 +1,87 @@
+"""`rookery serve`: open everything once, listen, and stop quietly.
+
+What is served is made in `wiring.py` and `app.py`.
+"""
+
+import contextlib
+import errno
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from rookery.core.context import Context
+from rookery.core.errors import UsageError
+from rookery.core.home import Home
+from rookery.gateway.app import create_app
+from rookery.gateway.wiring import open_parts
+
+GRACE_SECONDS = 3
+
+
+def serve(home: Home, host: str, port: int, context: Context, ready: Callable[[str], None]) -> None:
+    """Serve a home until Ctrl-C; `ready` is called with the address once requests are answered.
+
+    Raises `UsageError` before any work if one cannot listen there. Port 0 takes any free one.
+    """
+    with listening(host, port) as listener:
+        app = create_app(open_parts(home, context), context.clock)
+        run(app, listener, ready)
+
+
+@contextlib.contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket bound to an address; raises `UsageError` in words if that cannot be."""
+    where = f"{host}:{port}"
+    if not 0 <= port <= 65_535:
+        raise UsageError("a port is a number from 0 to 65535", where=where, mend="Choose another with --port")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except (socket.gaierror, UnicodeError):
+        raise UsageError("this is no address of this machine", where=where, mend="Take 127.0.0.1") from None
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+            listener.listen(128)
+        except OSError as error:
+            raise UsageError(_why_not(error), where=where, mend="Choose another with --port") from None
+        yield listener
+
+
+def _why_not(error: OSError) -> str:
+    reasons = {
+        errno.EADDRINUSE: "something else listens there already",
+        errno.EACCES: "this port needs more rights than you have",
+        errno.EADDRNOTAVAIL: "this is no address of this machine",
+    }
+    return reasons.get(error.errno, f"cannot listen there: {error.strerror}")
+
+
+def run(app, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    """Serve an application on a bound socket until Ctrl-C; requests in progress have a few seconds to end."""
+    settings = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS, server_header=False
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        _Server(settings, lambda: ready(address_of(listener))).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says when it has started."""
+
+    def __init__(self, settings: uvicorn.Config, started: Callable[[], None]):
+        super().__init__(settings)
+        self._say_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._say_started()
+
+
+def address_of(listener: socket.socket) -> str:
+    """The address to open in a browser."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{host}:{port}/"

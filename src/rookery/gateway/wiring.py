@@ -1,0 +1,75 @@
+"""The one place where model, search and ads meet: which embedder and generator a home has, and what the pages get.
+
+The newest checkpoint serves; where there is none, the untrained twins do. An index that is not there
+yet says so when it is asked, so that the rest of the page still works.
+
+Imports stand inside the functions: a command that only wants an embedder must not wait for all the rest,
+and torch is loaded only where there is a model.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rookery.core.context import Context
+from rookery.core.home import Home
+from rookery.core.protocols import Embedder, Generator, HashedEmbedder, SeededGenerator
+from rookery.gateway.parts import Parts
+
+if TYPE_CHECKING:
+    from rookery.search.index import SearchIndex
+
+RESULTS = 20
+
+
+def embedder_of(home: Home) -> Embedder:
+    """The embedder of the newest checkpoint, or the untrained twin."""
+    checkpoint = home.newest("checkpoint")
+    if checkpoint is None:
+        return HashedEmbedder()
+    from rookery.model.embed import load_embedder
+
+    return load_embedder(checkpoint)
+
+
+def generator_of(home: Home) -> Generator:
+    """The generator of the newest checkpoint, or the untrained twin, whose name says so."""
+    checkpoint = home.newest("checkpoint")
+    if checkpoint is None:
+        return SeededGenerator()
+    from rookery.model.generate import load_generator
+
+    return load_generator(checkpoint)
+
+
+def open_parts(home: Home, context: Context) -> Parts:
+    """Load the models and open index and ads once, for as long as the process serves."""
+    from rookery.ads.report import report
+    from rookery.ads.server import AdServer
+    from rookery.search.answer import answer
+    from rookery.search.search import search
+
+    embedder = embedder_of(home)
+    index = _index_in_force(home, embedder)
+    return Parts(
+        search=lambda text, mode: search(index(), text, limit=RESULTS, mode=mode),
+        answer=lambda text: answer(index(), text),
+        ads=AdServer(home, embedder, context.clock),
+        report=functools.partial(report, home),
+        generator=generator_of(home),
+    )
+
+
+def _index_in_force(home: Home, embedder: Embedder) -> Callable[[], "SearchIndex"]:
+    """A function that gives the index in force: opened once, and again when `rookery search index` made another."""
+    from rookery.search.index import CURRENT, open_index
+
+    @functools.lru_cache(maxsize=1)
+    def opened(made_at: int) -> "SearchIndex":
+        return open_index(home, embedder)
+
+    def index() -> "SearchIndex":
+        current = home.search / CURRENT
+        return opened(current.stat().st_mtime_ns if current.exists() else 0)
+
+    return index

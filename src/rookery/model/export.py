@@ -1,0 +1,135 @@
+"""Export: a checkpoint in the Hugging Face layout, as transformers, vLLM and SGLang load it, without own code.
+
+    config.json  generation_config.json  model.safetensors  tokenizer.json  tokenizer_config.json  chat_template.jinja
+
+The network has the names and the arithmetic of Qwen3ForCausalLM, so nothing is converted. Other formats
+(GGUF) are made from this folder by their own tools.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rookery.core.artifact import Artifact
+from rookery.core.context import Context
+from rookery.core.errors import StorageError, UsageError
+from rookery.core.home import Home
+from rookery.core.stage import Stage, Workspace, run_stage
+from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape
+from rookery.model.generate import ends, writable
+from rookery.model.shape import ModelShape
+from rookery.model.tokenizer import ASSISTANT, END_OF_DOCUMENT, END_OF_TURN, SYSTEM, USER, Tokenizer, load_tokenizer
+
+STAGE_VERSION = 1
+
+CHAT_TEMPLATE = (
+    "{{ bos_token }}"
+    "{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + '" + END_OF_TURN + "' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '" + ASSISTANT + "' }}{% endif %}"
+)
+
+
+def export(checkpoint: Artifact, folder: Path) -> None:
+    """Write a checkpoint into a new folder: whole, or not at all.
+
+    Raises `UsageError` if the folder exists already, `StorageError` if it cannot be written.
+    """
+    if folder.exists():
+        raise UsageError("there is something there already", where=folder, mend="Name a folder that does not exist yet")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            write_layout(checkpoint, unfinished)
+            unfinished.chmod(0o755)
+            os.rename(unfinished, folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    except OSError as error:
+        raise StorageError(f"the export cannot be written: {error.strerror}", where=folder) from None
+
+
+def export_stage(home: Home, checkpoint: Artifact, context: Context) -> Artifact:
+    """The same as an artifact of kind `export`."""
+    stage = Stage("export", STAGE_VERSION, {}, {"checkpoint": checkpoint.digest})
+
+    def make(workspace: Workspace) -> dict[str, Any]:
+        write_layout(checkpoint, workspace.path)
+        return {"bytes": sum(path.stat().st_size for path in workspace.path.iterdir() if path.is_file())}
+
+    return run_stage(home, stage, make, context)
+
+
+def write_layout(checkpoint: Artifact, folder: Path) -> None:
+    """Write the files of the layout into a folder."""
+    shape, tokenizer = load_shape(checkpoint), load_tokenizer(checkpoint)
+    shutil.copyfile(checkpoint.file(WEIGHTS), folder / "model.safetensors")
+    shutil.copyfile(checkpoint.file(TOKENIZER), folder / "tokenizer.json")
+    _write_json(folder / "config.json", config_of(shape, tokenizer))
+    _write_json(folder / "generation_config.json", generation_config(tokenizer))
+    _write_json(folder / "tokenizer_config.json", tokenizer_config(shape))
+    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
+
+
+def config_of(shape: ModelShape, tokenizer: Tokenizer) -> dict[str, Any]:
+    """config.json. Old and new names stand side by side where transformers 5 renamed a field: a reader that
+    knows only the old ones would silently take rope_theta = 10,000 and another precision."""
+    return {
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        "vocab_size": shape.vocabulary,
+        "hidden_size": shape.width,
+        "intermediate_size": shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head_size,
+        "max_position_embeddings": shape.context_tokens,
+        "rms_norm_eps": shape.norm_epsilon,
+        "rope_theta": shape.rope_theta,
+        "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
+        "tie_word_embeddings": shape.tied,
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        "use_sliding_window": False,
+        "bos_token_id": tokenizer.end_of_document,
+        "eos_token_id": ends(tokenizer),
+        "dtype": "float32",
+        "torch_dtype": "float32",
+        "use_cache": True,
+    }
+
+
+def generation_config(tokenizer: Tokenizer) -> dict[str, Any]:
+    """generation_config.json: where to end, and which tokens are never written."""
+    never = sorted(set(range(tokenizer.vocabulary)) - set(writable(tokenizer).tolist()))
+    return {
+        "bos_token_id": tokenizer.end_of_document,
+        "eos_token_id": ends(tokenizer),
+        "pad_token_id": tokenizer.end_of_document,
+        "suppress_tokens": never,
+    }
+
+
+def tokenizer_config(shape: ModelShape) -> dict[str, Any]:
+    """tokenizer_config.json: which special token is what."""
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": END_OF_DOCUMENT,
+        "eos_token": END_OF_DOCUMENT,
+        "pad_token": END_OF_DOCUMENT,
+        "additional_special_tokens": [SYSTEM, USER, ASSISTANT, END_OF_TURN],
+        "model_max_length": shape.context_tokens,
+        "clean_up_tokenization_spaces": False,
+        "add_bos_token": False,
+    }
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

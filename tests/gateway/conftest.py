@@ -1,0 +1,101 @@
+"""An application served on a loopback port, on twins of search and model and the real ads."""
+
+import itertools
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+import uvicorn
+
+from rookery.ads.campaigns import load_campaigns
+from rookery.ads.report import report
+from rookery.ads.server import AdServer
+from rookery.ads.store import save_campaigns
+from rookery.core.context import SystemClock
+from rookery.core.protocols import HashedEmbedder, SeededGenerator
+from rookery.gateway.app import create_app
+from rookery.gateway.parts import Parts
+from rookery.gateway.serve import address_of, listening
+
+CAMPAIGNS = """\
+currency = "EUR"
+[[campaign]]
+id = "harbour-tea"
+advertiser = "Harbour Tea <House>"
+title = "Tea above the old harbour"
+body = "Forty teas, one view."
+url = "https://example.com/tea?a=1&b=2"
+bid = 0.25
+budget = 50.00
+keywords = ["tea"]
+"""
+
+
+@pytest.fixture
+def ads(home, tmp_path):
+    """The real ad server with one campaign, about tea."""
+    file = tmp_path / "campaigns.toml"
+    file.write_text(CAMPAIGNS)
+    save_campaigns(home, load_campaigns(file))
+    server = AdServer(home, HashedEmbedder(), SystemClock())
+    yield server
+    server.close()
+
+
+def a_hit(text: str, **fields):
+    defaults = {"id": "1", "author": "ada", "language": "en", "score": 2.0, "parts": {"bm25": 1.5}, "copies": 0}
+    moment = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
+    return SimpleNamespace(**(defaults | {"text": text, "created": moment} | fields))
+
+
+@pytest.fixture
+def parts(home, ads) -> Parts:
+    """Search that finds one post with the query in it, an answer that cites it, real ads, the untrained generator."""
+    return Parts(
+        search=lambda text, mode: SimpleNamespace(
+            hits=(a_hit(f"{text} is fine"),), understood=f"{text} ({mode})", left_out={"forgotten": 2}
+        ),
+        answer=lambda text: SimpleNamespace(
+            sentences=(SimpleNamespace(text=f"{text} is fine.", citations=(1,)),),
+            sources=(a_hit(f"{text} is fine"),),
+            note=None,
+        ),
+        ads=ads,
+        report=lambda: report(home),
+        generator=SeededGenerator(),
+    )
+
+
+@pytest.fixture(scope="session")
+def served():
+    """Serve an application on a free port, for as long as the `with` lasts; yields its address."""
+    return _served
+
+
+@contextmanager
+def _served(app):
+    with listening("127.0.0.1", 0) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield address_of(listener)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def counting() -> Callable[[], str]:
+    """Names that count up: the twin of random ones."""
+    numbers = itertools.count(1)
+    return lambda: f"{next(numbers):032x}"
+
+
+@pytest.fixture
+def address(parts, served) -> str:
+    """The address of the application on these parts."""
+    with served(create_app(parts, SystemClock(), counting())) as found:
+        yield found

@@ -1,0 +1,173 @@
+"""The API, asked by the real client over a real socket."""
+
+import httpx2
+import openai
+import pytest
+
+from rookery.core.context import SystemClock
+from rookery.core.errors import UnavailableError
+from rookery.core.protocols import Piece, SeededGenerator
+from rookery.gateway.app import create_app
+from rookery.gateway.parts import Parts
+
+ASKED = {"model": "untrained", "messages": [{"role": "user", "content": "rooks and crows"}]}
+
+
+def only(generator) -> Parts:
+    """Parts of a gateway that is asked for nothing but text."""
+    return Parts(search=None, answer=None, ads=None, report=None, generator=generator)
+
+
+@pytest.fixture(scope="module")
+def address(served):
+    with served(create_app(only(SeededGenerator()), SystemClock())) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(address):
+    with openai.OpenAI(base_url=f"{address}v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def test_the_one_model_is_listed_and_the_untrained_twin_says_what_it_is(client):
+    assert [model.id for model in client.models.list()] == ["untrained"]
+    assert client.models.retrieve("untrained").object == "model"
+
+
+def test_a_completion_continues_the_prompt_and_counts_its_tokens(client):
+    made = client.completions.create(model="untrained", prompt="rooks and crows", max_tokens=5, seed=1)
+    assert len(made.choices[0].text.split()) == 5
+    assert set(made.choices[0].text.split()) <= {"rooks", "and", "crows"}
+    assert made.choices[0].finish_reason == "length"
+    assert (made.usage.prompt_tokens, made.usage.completion_tokens, made.usage.total_tokens) == (3, 5, 8)
+
+
+def test_a_chat_answers_as_the_assistant(client):
+    made = client.chat.completions.create(**ASKED, max_completion_tokens=4, seed=1)
+    assert made.object == "chat.completion"
+    assert made.choices[0].message.role == "assistant"
+    assert len(made.choices[0].message.content.split()) == 4
+
+
+def test_message_parts_are_read_as_their_text(client):
+    parts = [{"type": "text", "text": "rooks "}, {"type": "text", "text": "only"}]
+    made = client.chat.completions.create(
+        model="untrained", messages=[{"role": "user", "content": parts}], max_tokens=3
+    )
+    assert made.usage.prompt_tokens == 2
+
+
+def test_a_streamed_chat_is_the_same_text_role_first_and_reason_last(client):
+    whole = client.chat.completions.create(**ASKED, max_tokens=6, seed=7)
+    chunks = list(client.chat.completions.create(**ASKED, max_tokens=6, seed=7, stream=True))
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert [c.choices[0].finish_reason for c in chunks] == [None] * (len(chunks) - 1) + ["length"]
+    text = "".join(c.choices[0].delta.content or "" for c in chunks)
+    assert text == whole.choices[0].message.content
+    assert len({c.id for c in chunks}) == 1
+    assert all(c.usage is None for c in chunks)
+
+
+def test_a_streamed_completion_is_the_same_text(client):
+    asked = {"model": "untrained", "prompt": "rooks and crows", "max_tokens": 6, "seed": 7}
+    whole = client.completions.create(**asked)
+    chunks = list(client.completions.create(**asked, stream=True))
+    assert "".join(c.choices[0].text for c in chunks) == whole.choices[0].text
+    assert chunks[-1].choices[0].finish_reason == "length"
+
+
+def test_usage_comes_last_in_a_stream_that_wants_it(client):
+    chunks = list(
+        client.chat.completions.create(**ASKED, max_tokens=4, stream=True, stream_options={"include_usage": True})
+    )
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage.completion_tokens == 4
+    assert all(c.usage is None for c in chunks[:-1])
+
+
+def test_a_stream_is_events_that_end_with_done(address):
+    asked = {**ASKED, "max_tokens": 2, "stream": True}
+    with httpx2.stream("POST", f"{address}v1/chat/completions", json=asked) as response:
+        lines = [line for line in response.iter_lines() if line]
+        assert response.headers["content-type"].startswith("text/event-stream")
+    assert all(line.startswith("data: ") for line in lines)
+    assert lines[-1] == "data: [DONE]"
+
+
+def test_another_model_is_not_found_with_its_code_and_a_request_id(client):
+    with pytest.raises(openai.NotFoundError) as refused:
+        client.chat.completions.create(**(ASKED | {"model": "gpt-5"}))
+    assert refused.value.code == "model_not_found"
+    assert refused.value.param == "model"
+    assert refused.value.request_id.startswith("req_")
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": "many"}, "max_tokens"),
+        ({"max_tokens": 100_000}, "max_tokens"),
+        ({"temperature": 3}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"seed": -1}, "seed"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
+        ({"stop": ""}, "stop"),
+        ({"n": 2}, "n"),
+        ({"logprobs": True}, "logprobs"),
+        ({"logit_bias": {"5": 1}}, "logit_bias"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_the_envelope(client, change, param):
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(**(ASKED | change))
+    assert refused.value.param == param
+    assert refused.value.type == "invalid_request_error"
+
+
+@pytest.mark.parametrize("harmless", [{"n": 1}, {"presence_penalty": 0.0}, {"user": "ada"}, {"logprobs": False}])
+def test_parameters_that_change_nothing_are_let_pass(client, harmless):
+    assert client.chat.completions.create(**ASKED, max_tokens=1, **harmless).choices
+
+
+def test_too_long_a_prompt_is_refused_with_the_limit(client):
+    with pytest.raises(openai.BadRequestError, match="256") as refused:
+        client.completions.create(model="untrained", prompt="rook " * 300)
+    assert refused.value.code == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("body", [b"{", b"[1]", b'"text"', b"", b"\xff"])
+def test_a_body_that_is_no_json_object_is_refused_in_the_envelope(address, body):
+    response = httpx2.post(f"{address}v1/completions", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_an_unknown_path_is_not_found_in_the_envelope(address):
+    response = httpx2.get(f"{address}v1/nothing")
+    assert response.status_code == 404
+    assert response.json()["error"]["message"]
+
+
+class Failing(SeededGenerator):
+    """Writes two pieces, then fails."""
+
+    def generate(self, prompt, options):
+        yield Piece(" one")
+        yield Piece(" two")
+        raise UnavailableError("the model has gone")
+
+
+def test_a_failure_in_a_stream_reaches_the_client_as_an_error(served):
+    with served(create_app(only(Failing()), SystemClock())) as address:
+        with openai.OpenAI(base_url=f"{address}v1", api_key="none", max_retries=0) as client:
+            with pytest.raises(openai.APIError, match="the model has gone"):
+                list(client.chat.completions.create(**ASKED, stream=True))
+            with pytest.raises(openai.InternalServerError, match="the model has gone"):
+                client.chat.completions.create(**ASKED)

@@ -1,0 +1,189 @@
+"""The pages as bytes: hostile text stays text, money is counted once, and one part's failure is not the others'."""
+
+import dataclasses
+import re
+from types import SimpleNamespace
+
+import httpx2
+import pytest
+
+from rookery.ads.report import report
+from rookery.core.context import SystemClock
+from rookery.core.errors import UsageError
+from rookery.gateway.app import create_app
+
+HOSTILE = """<script>alert(1)</script> "><img src=x onerror=alert(2)> javascript:alert(3) &amp; {{ 70*70 }}"""
+
+
+@pytest.fixture
+def ask(parts, served):
+    """Ask an application on these parts, with some of them changed, for one or more pages."""
+
+    def ask(*requests, client=None, **changes):
+        app = create_app(dataclasses.replace(parts, **changes), SystemClock())
+        with served(app) as address, httpx2.Client(base_url=address) as client:
+            made = [
+                client.request(*request) if isinstance(request, tuple) else client.get(request) for request in requests
+            ]
+        return made[0] if len(made) == 1 else made
+
+    return ask
+
+
+@pytest.fixture
+def page(address):
+    with httpx2.Client(base_url=address) as client:
+        yield client
+
+
+def token_of(response) -> str:
+    return re.search(r"/ads/([\w-]+)/click", response.text).group(1)
+
+
+def test_the_first_page_asks_and_shows_no_ad_and_sets_no_cookie(page):
+    response = page.get("/")
+    assert response.status_code == 200
+    assert 'role="search"' in response.text
+    assert "Promoted" not in response.text
+    assert "set-cookie" not in response.headers
+
+
+def test_a_search_shows_the_answer_its_source_the_posts_and_one_labelled_ad(page):
+    text = page.get("/", params={"q": "tea"}).text
+    assert 'href="#source-1"' in text
+    assert 'id="source-1"' in text
+    assert "<mark>tea</mark> is fine" in text
+    assert text.count(">Promoted<") == 1
+    assert "Why this ad" in text
+    assert "2 forgotten" in text
+
+
+def test_what_people_and_advertisers_wrote_is_never_markup(ask, parts):
+    hit = parts.search("x", "best").hits[0]
+    hostile = SimpleNamespace(**(vars(hit) | {"text": HOSTILE, "author": HOSTILE, "language": '"><script>'}))
+    sentence = SimpleNamespace(text=HOSTILE, citations=(1,))
+    response = ask(
+        ("GET", f"/?q={HOSTILE.replace('&', '%26').replace('#', '%23')} tea"),
+        search=lambda *_: SimpleNamespace(hits=(hostile,), understood=HOSTILE, left_out={}),
+        answer=lambda _: SimpleNamespace(sentences=(sentence,), sources=(hostile,), note=HOSTILE),
+    )
+    assert response.status_code == 200
+    assert "<script>alert" not in response.text
+    assert "<img src=x" not in response.text
+    assert "Harbour Tea <House>" not in response.text
+    assert "Harbour Tea &lt;House&gt;" in response.text
+    assert "4900" not in response.text
+    assert not re.search(r'(href|src)="\s*javascript:', response.text)
+    assert len(re.findall(r"<script", response.text)) == 1
+
+
+def test_every_page_forbids_scripts_from_elsewhere(page):
+    for path in ("/", "/?q=tea", "/nothing", "/ads/report"):
+        policy = page.get(path).headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+
+
+def test_a_view_counts_once_however_often_it_is_told(page, home):
+    token = token_of(page.get("/?q=tea"))
+    assert page.post(f"/ads/{token}/view").json()["counted"] is True
+    assert page.post(f"/ads/{token}/view").json()["counted"] is False
+    assert page.get(f"/ads/{token}/view.gif").headers["content-type"] == "image/gif"
+    assert report(home)["totals"]["views"] == 1
+
+
+def test_a_click_is_charged_once_and_leads_to_the_landing_page(page, home):
+    token = token_of(page.get("/?q=tea"))
+    for _ in range(3):
+        response = page.get(f"/ads/{token}/click")
+        assert response.status_code == 303
+        assert response.headers["location"] == "https://example.com/tea?a=1&b=2"
+    totals = report(home)["totals"]
+    assert (totals["views"], totals["clicks"]) == (1, 1)
+    assert totals["spend_micros"] > 0
+    shown = page.get("/ads/report.json").json()
+    assert shown["campaigns"][0]["spend_micros"] == totals["spend_micros"]
+    assert shown["campaigns"][0]["spend"] in page.get("/ads/report").text
+
+
+def test_an_ad_that_never_was_leads_nowhere_and_costs_nothing(page, home):
+    assert page.get("/ads/nonsense/click").status_code == 404
+    assert page.post("/ads/nonsense/view").json()["counted"] is False
+    assert report(home)["totals"]["spend_micros"] == 0
+
+
+@pytest.mark.parametrize("landing", ["javascript:alert(1)", "data:text/html,x", "//evil.example", "file:///etc/passwd"])
+def test_a_click_never_leads_to_what_is_no_web_page(ask, landing):
+    ads = SimpleNamespace(view=lambda _: None, click=lambda _: (None, landing))
+    response = ask("/ads/x/click", ads=ads)
+    assert response.status_code == 404
+    assert "location" not in response.headers
+
+
+def test_the_viewer_is_a_random_name_for_this_session_and_a_forged_one_is_replaced(page):
+    first = page.get("/?q=tea")
+    cookie = first.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert "Max-Age" not in cookie
+    assert "expires" not in cookie.lower()
+    assert "set-cookie" not in page.get("/?q=tea").headers
+    page.cookies.clear()
+    forged = page.get("/?q=tea", headers={"cookie": "rookery_viewer=' OR 1=1"})
+    assert "set-cookie" in forged.headers
+
+
+def fail(error):
+    def failing(*_):
+        raise error
+
+    return failing
+
+
+def test_a_query_that_makes_no_sense_is_explained_in_its_place(ask):
+    response = ask("/?q=since:never", search=fail(UsageError("'never' is no date", mend="Write since:2026-01-31")))
+    assert response.status_code == 400
+    assert "is no date. Write since:2026-01-31" in response.text
+    assert "Promoted" not in response.text
+
+
+def test_a_broken_search_gives_a_sentence_and_no_traceback(ask):
+    response = ask("/?q=tea", search=fail(RuntimeError("secret detail")))
+    assert response.status_code == 503
+    assert "does not work at the moment" in response.text
+    assert "secret detail" not in response.text
+
+
+def test_broken_ads_and_a_broken_answer_leave_the_posts_standing(ask):
+    response = ask("/?q=tea", ads=SimpleNamespace(serve=fail(RuntimeError("x"))), answer=fail(RuntimeError("x")))
+    assert response.status_code == 200
+    assert "is fine" in response.text
+    assert "Promoted" not in response.text
+
+
+def test_a_crash_is_a_page_for_people_and_json_for_programs(ask):
+    for_people, for_programs = ask("/ads/report", "/ads/report.json", report=fail(RuntimeError("secret detail")))
+    assert (for_people.status_code, for_programs.status_code) == (500, 500)
+    assert "secret detail" not in for_people.text + for_programs.text
+    assert for_programs.json()["error"]
+
+
+def test_an_unknown_page_says_so(page):
+    response = page.get("/nothing/here")
+    assert response.status_code == 404
+    assert "nothing at this address" in response.text
+
+
+def test_health_tells_the_model_and_every_response_has_an_id_of_its_own(page):
+    first, second = page.get("/healthz"), page.get("/healthz")
+    assert first.json()["status"] == "ok"
+    assert first.json()["model"] == "untrained"
+    assert first.headers["x-request-id"] != second.headers["x-request-id"]
+
+
+def test_a_search_for_nothing_much_is_the_first_page(page):
+    assert "What did people write?" in page.get("/?q=%20%20").text
+
+
+def test_a_home_without_campaigns_says_how_to_get_some(ask):
+    assert "rookery ads campaigns" in ask("/ads/report", report=lambda: {"campaigns": [], "totals": {}}).text

@@ -1,0 +1,46 @@
+"""A tiny checkpoint with random weights and a small tokenizer, for the tests of the model in use."""
+
+import pytest
+import torch
+
+from rookery.core.context import Context
+from rookery.core.stage import Stage, run_stage
+from rookery.model.checkpoint import save_network
+from rookery.model.network import Network
+from rookery.model.shape import ModelShape
+from rookery.model.tokenizer import train_bpe
+
+TINY = ModelShape(
+    vocabulary=512, width=32, layers=2, heads=4, kv_heads=2, head_size=8, hidden=64, context_tokens=24, rope_theta=500.0
+)
+WORDS = ["the rooks came back to the elms 🦜", "грачи вернулись домой", "hello rooks, hello elms!"]
+
+
+def random_network(shape: ModelShape, seed: int) -> Network:
+    """A network whose every weight is random, so that no part of it is without effect."""
+    network, generator = Network(shape), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in network.parameters():
+            deviation = 0.3 if weight.dim() == 1 else weight.shape[1] ** -0.5
+            weight.normal_(float(weight.dim() == 1), deviation, generator=generator)
+    return network
+
+
+@pytest.fixture
+def make_checkpoint(home):
+    """Make a checkpoint artifact of a shape and a seed."""
+
+    def make(shape: ModelShape = TINY, seed: int = 0):
+        def write(workspace):
+            save_network(workspace.path, random_network(shape, seed))
+            (workspace.path / "tokenizer.json").write_text(train_bpe(WORDS * 5, shape.vocabulary), encoding="utf-8")
+            return {}
+
+        return run_stage(home, Stage("checkpoint", 1, shape, {"seed": str(seed)}), write, Context())
+
+    return make
+
+
+@pytest.fixture
+def checkpoint(make_checkpoint):
+    return make_checkpoint()

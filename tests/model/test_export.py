@@ -1,0 +1,99 @@
+"""Export: what transformers loads is the same model, to the token and to the digit."""
+
+import json
+import os
+
+import pytest
+import torch
+
+from rookery.core.context import Context
+from rookery.core.errors import StorageError, UsageError
+from rookery.core.protocols import GenerationOptions
+from rookery.model.checkpoint import load_network
+from rookery.model.export import export, export_stage
+from rookery.model.generate import load_generator
+from rookery.model.tokenizer import load_tokenizer
+
+TEXTS = ["the rooks came back 🦜", "грачи, hello!", "", "two\nlines  and 1234"]
+
+
+@pytest.fixture
+def exported(checkpoint, tmp_path):
+    folder = tmp_path / "exported"
+    export(checkpoint, folder)
+    return folder
+
+
+@pytest.fixture
+def transformers():
+    return pytest.importorskip("transformers")
+
+
+def test_transformers_gives_equal_logits(exported, checkpoint, transformers):
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(exported, local_files_only=True).eval()
+    ours = load_network(checkpoint)
+    tokens = torch.randint(0, ours.shape.vocabulary, (3, 24), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        difference = theirs(tokens).logits - ours.logits(ours(tokens))
+    assert theirs.dtype == torch.float32
+    assert difference.abs().max() < 1e-4
+
+
+def test_transformers_gives_the_same_token_ids(exported, checkpoint, transformers):
+    theirs = transformers.AutoTokenizer.from_pretrained(exported, local_files_only=True)
+    ours = load_tokenizer(checkpoint)
+    assert [theirs(t)["input_ids"] for t in TEXTS] == ours.encode(TEXTS)
+    assert [theirs.decode(ids) for ids in ours.encode(TEXTS)] == TEXTS
+    assert len(theirs) == ours.vocabulary
+
+
+def test_transformers_generates_the_same_greedy_text(exported, checkpoint, transformers):
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(exported, local_files_only=True).eval()
+    generator = load_generator(checkpoint)
+    tokens = torch.tensor([[generator.tokenizer.end_of_document, *generator.tokenizer.encode(["the rooks"])[0]]])
+    made = theirs.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=10, do_sample=False)
+    ours = "".join(p.text for p in generator.generate("the rooks", GenerationOptions(max_tokens=10, temperature=0)))
+    assert generator.tokenizer.decode(made[0, tokens.shape[1] :].tolist()).removesuffix("\ufffd") == ours
+
+
+def test_the_chat_template_uses_the_reserved_tokens(exported, checkpoint, transformers):
+    theirs = transformers.AutoTokenizer.from_pretrained(exported, local_files_only=True)
+    messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}]
+    text = theirs.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert text == "<|endofdocument|><|system|>be brief<|endofturn|><|user|>hello<|endofturn|><|assistant|>"
+    special = load_tokenizer(checkpoint).special
+    ids = theirs(text)["input_ids"]
+    assert [i for i in ids if i in special.values()] == [
+        special[n]
+        for n in ("<|endofdocument|>", "<|system|>", "<|endofturn|>", "<|user|>", "<|endofturn|>", "<|assistant|>")
+    ]
+
+
+def test_a_reader_that_knows_only_old_names_finds_them(exported):
+    config = json.loads((exported / "config.json").read_text())
+    assert config["rope_theta"] == config["rope_parameters"]["rope_theta"] == 500.0
+    assert config["torch_dtype"] == config["dtype"] == "float32"
+
+
+def test_a_folder_that_exists_is_left_as_it_is(checkpoint, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("mine")
+    with pytest.raises(UsageError, match="something there already"):
+        export(checkpoint, tmp_path / "mine")
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["file"]
+
+
+def test_a_failed_export_leaves_nothing_behind(checkpoint, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "rename", full)
+    with pytest.raises(StorageError, match="No space left"):
+        export(checkpoint, tmp_path / "out" / "exported")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_stage_makes_the_same_files(home, checkpoint, exported):
+    made = export_stage(home, checkpoint, Context())
+    for path in exported.iterdir():
+        assert path.read_bytes() == made.file(path.name).read_bytes()
