@@ -23,6 +23,10 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["posts", "stat"], "No such command 'stat'"),
+        (["posts", "stats", "--hme", "x"], "No such option: --hme"),
+        (["fleet", "plan", "--tokens", "many"], "'many' is no number such as"),
+        (["posts", "ingest"], "Missing argument 'paths'"),
         (["posts", "stats", "--home", "{nowhere}"], "there is no Rookery home here"),
         (["init", "--home", "{nowhere}", "--policy", "everything"], "there is no policy 'everything'"),
         (["demo", "--home", "{nowhere}", "--minutes", "1", "--scale", "1"], "two ways to say the same"),

@@ -9,7 +9,7 @@ import sys
 import typer
 
 from rookery.cli import ads, corpus, demo, fleet, home, model, posts, search
-from rookery.core.errors import RookeryError, StorageError
+from rookery.core.errors import RookeryError, StorageError, UsageError
 
 app = typer.Typer(
     name="rookery",
@@ -32,16 +32,23 @@ for verb in (home.init, home.runs, home.trace, home.serve):
 def main() -> None:
     """Run a command: exit 0 done, 2 wrong use or bad input (one line on stderr), 1 for the rest."""
     try:
-        app()
+        code = app(standalone_mode=False)  # with it typer would draw a box of its own around wrong use
+        sys.exit(code if isinstance(code, int) else 0)
     except RookeryError as error:
         _end(error)
+    except typer.TyperException as error:  # without a message it has shown the help of a bare `rookery`
+        if not error.format_message():
+            sys.exit(2)
+        context = getattr(error, "ctx", None)
+        mend = f"See {context.command_path if context else 'rookery'} --help"
+        _end(UsageError(error.format_message().rstrip("."), mend=mend))
     except OSError as error:
         if error.errno == errno.EPIPE:
             sys.exit(0)  # the reader of our output has gone
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
         _end(StorageError("the disk cannot be written", where=error.filename or error.strerror, mend="Free some space"))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
 
 

@@ -1,8 +1,8 @@
 """The API that OpenAI's clients speak: `/v1/models`, `/v1/completions`, `/v1/chat/completions`, streamed or not.
 
-What the real client sends and expects was captured; see docs of the openai package, version 3. What would
-change the meaning of a request and is not done here (tools, log probabilities, several choices) is refused with 400,
-never ignored. The model is one of plain posts: a chat is read to it as a thread, one message after the other.
+What the client sends and expects was captured from it. What would change the meaning of a request and is not done
+here (tools, log probabilities, several choices) is refused with 400, never ignored. The model is one of plain
+posts: a chat is read to it as a thread, one message after the other. The texts come from a `Generator`.
 """
 
 import json

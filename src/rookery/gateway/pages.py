@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rookery.ads.server import AdRequest
 from rookery.core.errors import RookeryError, UsageError
 from rookery.core.verdict import Drop
-from rookery.gateway.highlight import highlighted, query_words
+from rookery.gateway.highlight import highlighted, query_terms
 from rookery.gateway.parts import Parts
 
 log = logging.getLogger("rookery.gateway")
@@ -78,7 +78,7 @@ def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
             problem=problem,
             answer=answer,
             ad=ad,
-            words=query_words(query),
+            terms=query_terms(query),
         )
         if ad is not None and not known:
             page.set_cookie(VIEWER, viewer, httponly=True, samesite="lax", secure=request.url.scheme == "https")

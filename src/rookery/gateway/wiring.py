@@ -1,20 +1,23 @@
 """The one place where model, search and ads meet: which embedder and generator a home has, and what the pages get.
 
-The newest checkpoint serves; where there is none, the untrained twins do. A part that cannot be opened
-(no index yet) says so when it is asked, so that the rest of the page still works.
+The newest checkpoint serves; where there is none, the untrained twins do. An index that is not there
+yet says so when it is asked, so that the rest of the page still works.
 
 Imports stand inside the functions: a command that only wants an embedder must not wait for all the rest,
 and torch is loaded only where there is a model.
 """
 
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rookery.core.context import Context
-from rookery.core.errors import RookeryError
 from rookery.core.home import Home
 from rookery.core.protocols import Embedder, Generator, HashedEmbedder, SeededGenerator
 from rookery.gateway.parts import Parts
+
+if TYPE_CHECKING:
+    from rookery.search.index import SearchIndex
 
 RESULTS = 20
 
@@ -44,20 +47,29 @@ def open_parts(home: Home, context: Context) -> Parts:
     from rookery.ads.report import report
     from rookery.ads.server import AdServer
     from rookery.search.answer import answer
-    from rookery.search.index import open_index
     from rookery.search.search import search
 
     embedder = embedder_of(home)
-    try:
-        index = open_index(home, embedder)
-    except RookeryError as error:
-        search_posts = answer_question = functools.partial(_refuse, error)
-    else:
-        search_posts = lambda text, mode: search(index, text, limit=RESULTS, mode=mode)  # noqa: E731
-        answer_question = functools.partial(answer, index)
-    ads = AdServer(home, embedder, context.clock)
-    return Parts(search_posts, answer_question, ads, functools.partial(report, home), generator_of(home))
+    index = _index_in_force(home, embedder)
+    return Parts(
+        search=lambda text, mode: search(index(), text, limit=RESULTS, mode=mode),
+        answer=lambda text: answer(index(), text),
+        ads=AdServer(home, embedder, context.clock),
+        report=functools.partial(report, home),
+        generator=generator_of(home),
+    )
 
 
-def _refuse(error: RookeryError, *_: Any) -> None:
-    raise error
+def _index_in_force(home: Home, embedder: Embedder) -> Callable[[], "SearchIndex"]:
+    """A function that gives the index in force: opened once, and again when `rookery search index` made another."""
+    from rookery.search.index import CURRENT, open_index
+
+    @functools.lru_cache(maxsize=1)
+    def opened(made_at: int) -> "SearchIndex":
+        return open_index(home, embedder)
+
+    def index() -> "SearchIndex":
+        current = home.search / CURRENT
+        return opened(current.stat().st_mtime_ns if current.exists() else 0)
+
+    return index

@@ -11,16 +11,17 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from deltalake.exceptions import DeltaError
 
 from rookery.core.config import to_plain
 from rookery.core.context import Context
 from rookery.core.digest import digest_file, digest_value, hash_ids
-from rookery.core.errors import StorageError, UsageError
+from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import exclusive
 from rookery.posts import lake, tabular, x_archive
@@ -28,6 +29,7 @@ from rookery.posts.tabular import SetAside
 
 FORMAT_VERSION = 1
 DUPLICATE_ID = "duplicate_id"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Read = Iterator[tuple[pa.RecordBatch, list[SetAside]]]
 
@@ -66,39 +68,64 @@ def ingest(
     sources = [_source(path, mapping) for path in paths]
     if not sources:
         raise UsageError("no file to ingest")
-    described = [{"file": digest_file(path), "how": how} for path, (how, _) in zip(paths, sources, strict=True)]
+    described = [{"file": _digest(path), "how": how} for path, (how, _) in zip(paths, sources, strict=True)]
     key = digest_value({"version": FORMAT_VERSION, "sources": described, "limit": limit})[:16]
     formats = ", ".join(sorted({how["format"] for how, _ in sources}))
-    return take_in(home, formats, key, lambda: _first(limit, (read() for _, read in sources)), context)
+    named = (_with_names(path, read) for path, (_, read) in zip(paths, sources, strict=True))
+    return take_in(home, formats, key, lambda: _first(limit, named), context)
 
 
 def take_in(home: Home, name: str, key: str, read: Callable[[], Read], context: Context) -> IngestReport:
     """Add what `read` yields in one transaction, unless the lake's history holds this key already."""
+    aside_path = home.set_aside / f"{key}.jsonl"
     with exclusive(home.path / "lake.lock", "the lake"), _disk_errors(home):
         if (done := lake.find_ingest(home, key)) is not None:
-            return IngestReport(name, done, 0, done, {}, None, lake.open_lake(home).version)
-        counts = _Counts()
-        home.set_aside.mkdir(exist_ok=True)
-        aside_path = home.set_aside / f"{key}.jsonl"
-        partial = aside_path.with_suffix(".part")
-        try:
-            with (
-                open(partial, "w", encoding="utf-8") as aside,
-                context.progress.task("reading posts", None, "posts") as task,
-            ):
-                batches = _new_posts(_known_ids(home), read(), aside, counts, task)
-                lake.append(home, batches, key)
+            counts = _Counts(already_there=done, set_aside=_reasons_in(aside_path))
+            counts.read = done + counts.set_aside.total()
+        else:
+            counts, stored = _Counts(), _stored_ids(home)  # the lake cannot be read while it writes
+            home.set_aside.mkdir(exist_ok=True)
+            try:
+                lake.append(home, _told(stored, read, aside_path, counts, context), key)
+            except BaseException:
+                aside_path.unlink(missing_ok=True)
+                raise
+    return IngestReport(
+        name,
+        counts.read,
+        counts.added,
+        counts.already_there,
+        dict(counts.set_aside),
+        str(aside_path) if counts.set_aside else None,
+        lake.open_lake(home).version,
+    )
+
+
+def _told(
+    stored: np.ndarray, read: Callable[[], Read], aside_path: Path, counts: _Counts, context: Context
+) -> Iterator[pa.RecordBatch]:
+    """The new posts; what was set aside is on the disk before the last batch, and so before the lake's commit."""
+    partial = aside_path.with_suffix(".part")
+    try:
+        with (
+            open(partial, "w", encoding="utf-8") as aside,
+            context.progress.task("reading posts", None, "posts") as task,
+        ):
+            yield from _new_posts(stored, read(), aside, counts, task)
+        if not counts.read:
+            raise DataError("there is not one row to take", mend="Check that these are the right files")
+        if counts.set_aside:
             os.replace(partial, aside_path)
-        finally:
-            partial.unlink(missing_ok=True)
-        if not counts.set_aside:
-            aside_path.unlink()
-        found = lake.find_lake(home)
-        path = str(aside_path) if counts.set_aside else None
-        version = found.version if found else None
-        return IngestReport(
-            name, counts.read, counts.added, counts.already_there, dict(counts.set_aside), path, version
-        )
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _reasons_in(aside_path: Path) -> Counter[str]:
+    """How many rows an earlier ingest set aside, by reason."""
+    if not aside_path.exists():
+        return Counter()
+    with open(aside_path, encoding="utf-8") as lines:
+        return Counter(json.loads(line)["reason"] for line in lines)
 
 
 def _source(path: Path, mapping: Mapping[str, str] | None) -> tuple[dict, Callable[[], Read]]:
@@ -110,11 +137,18 @@ def _source(path: Path, mapping: Mapping[str, str] | None) -> tuple[dict, Callab
     kind = tabular.kind_of(path)
     resolved = tabular.resolve_mapping(path, mapping)
 
-    def read() -> Read:
-        for raw in tabular.read_raw(path, list(dict.fromkeys(resolved.values()))):
-            yield tabular.to_posts(raw, resolved, kind)
+    return {"format": kind, "map": resolved}, lambda: tabular.read_posts(path, resolved)
 
-    return {"format": kind, "map": resolved}, read
+
+def _digest(path: Path) -> str:
+    with tabular.clear_errors(path):
+        return digest_file(path)
+
+
+def _with_names(path: Path, read: Callable[[], Read]) -> Read:
+    """What was set aside, with the file where it stands."""
+    for batch, aside in read():
+        yield batch, [replace(item, where=f"{path.name}, {item.where}") for item in aside]
 
 
 def _first(limit: int | None, sources: Iterable[Read]) -> Read:
@@ -165,7 +199,7 @@ def _is_among(hashes: np.ndarray, of: np.ndarray) -> np.ndarray:
     return np.append(of, np.uint64(0))[places] == hashes if len(of) else np.zeros(len(hashes), dtype=bool)
 
 
-def _known_ids(home: Home) -> np.ndarray:
+def _stored_ids(home: Home) -> np.ndarray:
     """Hashes of all ids in the lake, sorted."""
     found = lake.find_lake(home)
     parts = [hash_ids(batch["id"].to_pylist()) for batch in found.batches(["id"])] if found else []
@@ -177,10 +211,9 @@ def _disk_errors(home: Home) -> Iterator[None]:
     """A full disk, however the storage layer words it, is one clear error."""
     try:
         yield
-    except OSError as error:
-        # the lake's engine raises a plain OSError without errno, with the system's words in its text
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "os error 28" in str(error).lower()
-        if not full and "no space left" not in str(error).lower():
+    except (OSError, DeltaError) as error:
+        # the lake's engine gives no errno, but the system's words for it
+        if not any(number == getattr(error, "errno", None) or f"os error {number})" in str(error) for number in _FULL):
             raise
         mend = "Nothing was added; free some space and run the same command again"
         raise StorageError("the disk is full", where=home.path, mend=mend) from None

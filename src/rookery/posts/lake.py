@@ -7,6 +7,7 @@ the table's history, so that the same ingest run again adds nothing.
 Not here: what a source's file means (`ingest.py`) and what may be done with a post (`rights.py`).
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,12 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+import pyarrow.dataset
+from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import TableNotFoundError
+from deltalake.transaction import AddAction, create_table_with_add_actions
 
+from rookery.core.artifact import sync
 from rookery.core.digest import digest_value
 from rookery.core.errors import UsageError
 from rookery.core.home import Home
@@ -49,9 +53,9 @@ class Lake:
         scanner = self.table.to_pyarrow_dataset().scanner(columns=names, batch_size=BATCH_ROWS)
         yield from (batch for batch in scanner.to_batches() if batch.num_rows)
 
-    def count(self) -> int:
-        """How many posts this version holds."""
-        return self.table.to_pyarrow_dataset().count_rows()
+    def count(self, where: pc.Expression | None = None) -> int:
+        """How many posts this version holds (of those for which a condition on the columns is true)."""
+        return self.table.to_pyarrow_dataset().count_rows(filter=where)
 
     def files(self) -> list[str]:
         """The paths of the Parquet files that make up this version."""
@@ -79,45 +83,80 @@ def find_ingest(home: Home, ingest_key: str) -> int | None:
     lake = find_lake(home)
     commits = lake.table.history() if lake else []
     found = next((c for c in commits if c.get("ingest_key") == ingest_key), None)
-    return None if found is None else int(found["operationMetrics"]["num_added_rows"])
+    return None if found is None else int(found["posts"])
 
 
 def append(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> None:
     """Add batches of `POST_SCHEMA` in one transaction; if the iterable raises, nothing is added.
 
     The files of a write that failed are removed; those of a killed one are no part of the table, and
-    the next write removes them.
+    the next write removes them. The data files are written here and not by the lake's engine, whose own
+    threads would still be writing after an error.
     """
+    _remove_uncommitted(home)
     try:
-        _write(home, batches, ingest_key)
+        _commit(home, _write(home, batches, ingest_key), ingest_key)
     except BaseException:
         _remove_uncommitted(home)
         raise
 
 
-def _write(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> None:
-    _remove_uncommitted(home)
-    raised: list[BaseException] = []
+def _write(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> list[AddAction]:
+    """Write the data files, a folder a month, in the order of the batches; returns what the table has to name."""
+    lake = find_lake(home)
+    number = lake.version + 1 if lake else 0
+    written: list[AddAction] = []
+    pyarrow.dataset.write_dataset(
+        pa.RecordBatchReader.from_batches(LAKE_SCHEMA, (_with_month(batch) for batch in batches)),
+        home.lake,
+        basename_template=f"{number:08d}-{ingest_key}-{{i}}.parquet",
+        format="parquet",
+        file_options=pyarrow.dataset.ParquetFileFormat().make_write_options(compression="zstd"),
+        partitioning=[MONTH],
+        partitioning_flavor="hive",
+        use_threads=False,
+        preserve_order=True,
+        min_rows_per_group=8192,
+        max_open_files=256,
+        max_partitions=100_000,
+        existing_data_behavior="overwrite_or_ignore",
+        file_visitor=lambda file: written.append(_add_action(home, file)),
+    )
+    return sorted(written, key=lambda action: action.path)
 
-    def with_months() -> Iterator[pa.RecordBatch]:
-        try:
-            yield from (_with_month(batch) for batch in batches)
-        except BaseException as error:
-            raised.append(error)
-            raise
 
-    try:
-        write_deltalake(
-            str(home.lake),
-            pa.RecordBatchReader.from_batches(LAKE_SCHEMA, with_months()),
-            mode="append",
-            partition_by=[MONTH],
-            commit_properties=CommitProperties(custom_metadata={"ingest_key": ingest_key}),
+def _add_action(home: Home, file) -> AddAction:
+    """The table's entry for a data file."""
+    path = Path(file.path)
+    sync(path)
+    return AddAction(
+        path=path.relative_to(home.lake).as_posix(),
+        size=path.stat().st_size,
+        partition_values={MONTH: path.parent.name.removeprefix(f"{MONTH}=")},
+        modification_time=int(path.stat().st_mtime * 1000),
+        data_change=True,
+        stats=json.dumps({"numRecords": file.metadata.num_rows}),
+    )
+
+
+def _commit(home: Home, written: list[AddAction], ingest_key: str) -> None:
+    """Make the files a part of the table: all of them, in one step."""
+    posts = sum(json.loads(action.stats)["numRecords"] for action in written)
+    said = CommitProperties(custom_metadata={"ingest_key": ingest_key, "posts": posts})
+    if lake := find_lake(home):
+        lake.table.create_write_transaction(
+            written, mode="append", schema=LAKE_SCHEMA, partition_by=[MONTH], commit_properties=said
         )
-    except Exception:
-        if raised:  # the lake's engine hands on only the words of what was raised while it read
-            raise raised[0] from None
-        raise
+    else:
+        schema = Schema.from_arrow(LAKE_SCHEMA)
+        create_table_with_add_actions(
+            str(home.lake),
+            schema,
+            written,
+            partition_by=[MONTH],
+            configuration={"delta.enableExpiredLogCleanup": "false"},  # the history holds the ingests' keys
+            commit_properties=said,
+        )
 
 
 def _remove_uncommitted(home: Home) -> None:

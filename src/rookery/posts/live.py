@@ -9,10 +9,14 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
+
+import pyarrow as pa
 
 from rookery.core.context import Clock
 from rookery.core.digest import digest_value
+from rookery.core.errors import StorageError
 from rookery.core.home import Home
 
 _SCHEMA = """
@@ -27,6 +31,7 @@ CREATE TABLE IF NOT EXISTS event (
 """
 
 Kind = Literal["forget_post", "forget_author"]
+_MEND = "Free some space, or wait until the process that holds it is done, and run the command again"
 _PARAMETERS = 30_000  # SQLite takes at most 32,766 in one statement
 
 
@@ -37,6 +42,16 @@ class Forgotten:
     posts: frozenset[str]
     authors: frozenset[str]
     watermark: int
+
+    @cached_property
+    def post_array(self) -> pa.Array:
+        """The posts as an Arrow array, sorted."""
+        return pa.array(sorted(self.posts), pa.string())
+
+    @cached_property
+    def author_array(self) -> pa.Array:
+        """The authors as an Arrow array, sorted."""
+        return pa.array(sorted(self.authors), pa.string())
 
     @property
     def digest(self) -> str:
@@ -103,9 +118,12 @@ class LiveLog:
 
 @contextmanager
 def live_log(home: Home) -> Iterator[LiveLog]:
-    """Open the home's log for a while."""
-    log = LiveLog(home)
+    """Open the home's log for a while; a log that cannot be read or written is one clear error."""
     try:
-        yield log
-    finally:
-        log.close()
+        log = LiveLog(home)
+        try:
+            yield log
+        finally:
+            log.close()
+    except sqlite3.DatabaseError as error:
+        raise StorageError(f"the live log cannot be used: {error}", where=home.live, mend=_MEND) from None

@@ -1,13 +1,17 @@
 """Tables of posts: CSV, JSON lines and Parquet (also compressed), with a mapping from our fields to their columns.
 
-A mapped file is a platform's own export, so the operator who maps it vouches for it: where no
-`visibility` column is mapped its posts are public. What one row lacks sets that row aside; what the
+A mapped file is a platform's own export, so the operator who maps it vouches for it: where there is no
+`visibility` column its posts are public. Columns that bear the name of a right (`visibility`,
+`consent_training` …) are always read, mapped or not. What one row lacks sets that row aside; what the
 whole file lacks (a column, an encoding, its end) raises `DataError` and nothing is taken.
 """
 
 import gzip
+import itertools
 import json
-from collections.abc import Iterator, Mapping
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,17 +26,27 @@ import zstandard
 
 from rookery.core.digest import digest_bytes
 from rookery.core.errors import DataError, UsageError
-from rookery.posts.post import POST_SCHEMA, VISIBILITIES
+from rookery.posts.post import CONSENT_FIELD, POST_SCHEMA, VISIBILITIES
 
 BATCH_ROWS = 65_536
+ROWS_LOOKED_AT = 1000
+"""So many JSON objects are asked for the names of their columns."""
+
 REQUIRED = ("text", "author", "created")
 GUESSES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "post_id", "tweet_id", "uri", "id_str"),
     "text": ("text", "content", "body", "message", "full_text"),
     "author": ("author", "author_id", "user", "author_handle", "username", "user_id"),
-    "created": ("created", "created_at", "publish_date", "date", "timestamp"),
+    "created": ("created", "created_at", "created_utc", "publish_date", "date", "timestamp"),
     "language": ("language", "lang", "langs"),
+    "reply_to": ("reply_to", "in_reply_to_status_id_str", "in_reply_to_id"),
+    "conversation": ("conversation", "conversation_id"),
+    "likes": ("likes", "like_count", "favorite_count", "favorites"),
+    "reposts": ("reposts", "repost_count", "retweet_count", "retweets"),
+    "replies": ("replies", "reply_count"),
+    "alt_text": ("alt_text",),
 }
+RIGHTS = ("visibility", *CONSENT_FIELD.values())
 LANGUAGE_CODES = {
     "arabic": "ar", "bulgarian": "bg", "catalan": "ca", "chinese": "zh", "croatian": "hr", "czech": "cs",
     "danish": "da", "dutch": "nl", "english": "en", "estonian": "et", "farsi (persian)": "fa", "finnish": "fi",
@@ -43,6 +57,9 @@ LANGUAGE_CODES = {
     "turkish": "tr", "ukrainian": "uk", "urdu": "ur", "uzbek": "uz", "vietnamese": "vi",
 }  # fmt: skip
 _TIME_FORMATS = ("%a %b %d %H:%M:%S %z %Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d %b %Y %H:%M:%S %z")
+
+
+_SINCE_1970 = re.compile(r"([0-9]{9,17})(?:\.[0-9]*)?")
 
 
 @dataclass(frozen=True)
@@ -56,11 +73,12 @@ class SetAside:
 
 @dataclass(frozen=True)
 class RawBatch:
-    """Some rows as the file has them (a table of the mapped columns), and those that could not even be read."""
+    """Some rows as the file has them (the mapped columns), where each stands, and rows that could not even be read."""
 
     rows: pa.RecordBatch
-    first_row: int
+    places: Sequence[int]
     unread: tuple[SetAside, ...] = ()
+    place_is: str = "row"
 
 
 def kind_of(path: Path) -> str | None:
@@ -72,19 +90,21 @@ def kind_of(path: Path) -> str | None:
 
 def columns_of(path: Path) -> list[str]:
     """The names of a file's columns; raises `DataError` if it is empty or cannot be read."""
-    with _clear_errors(path):
+    with clear_errors(path):
         match kind_of(path):
             case "parquet":
                 return pa.parquet.read_schema(path).names
             case "csv":
-                with _opened(path) as file, pa.csv.open_csv(file) as reader:
+                parsing = _parse_options(lambda row: "skip")
+                with _opened(path) as file, pa.csv.open_csv(file, parse_options=parsing) as reader:
                     return reader.schema.names
             case "jsonl":
                 with _opened(path) as file:
-                    row = next((row for line in file if isinstance(row := _json(line), dict)), None)
-                if row is None:
+                    objects = (row for line in file if isinstance(row := _json(line), dict))
+                    names = [name for row in itertools.islice(objects, ROWS_LOOKED_AT) for name in row]
+                if not names:
                     raise DataError("no line of the file is a JSON object", where=path)
-                return list(row)
+                return list(dict.fromkeys(names))
     raise UsageError("not a table that can be read", where=path, mend="Give .csv, .jsonl, .ndjson or .parquet")
 
 
@@ -108,17 +128,28 @@ def resolve_mapping(path: Path, mapping: Mapping[str, str] | None) -> dict[str, 
     if missing:
         hint = f"Say --map {','.join(f'{field}=…' for field in missing)}; it has: {', '.join(columns)}"
         raise UsageError(f"which column is {' and which is '.join(missing)}?", where=path, mend=hint)
-    return dict(mapping)
+    return {name: name for name in RIGHTS if name in columns} | dict(mapping)
+
+
+def read_posts(path: Path, mapping: Mapping[str, str]) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
+    """The posts of a file in batches of `POST_SCHEMA`, with the rows that are no posts; `mapping` is a resolved one.
+
+    Raises `DataError` if the file cannot be read to its end, or a column holds what no text can be made of.
+    """
+    with clear_errors(path):
+        for raw in read_raw(path, list(dict.fromkeys(mapping.values()))):
+            yield to_posts(raw, mapping, kind_of(path))
 
 
 def read_raw(path: Path, columns: list[str]) -> Iterator[RawBatch]:
     """Some columns of the file, in batches, in the file's order."""
-    with _clear_errors(path):
+    with clear_errors(path):
         match kind_of(path):
             case "parquet":
                 first_row = 1
                 for batch in pa.parquet.ParquetFile(path).iter_batches(BATCH_ROWS, columns=columns):
-                    yield RawBatch(batch, first_row)
+                    batch.validate(full=True)  # texts are UTF-8, which the reader takes for granted
+                    yield RawBatch(batch, range(first_row, first_row + batch.num_rows))
                     first_row += batch.num_rows
             case "csv":
                 yield from _read_csv(path, columns)
@@ -144,6 +175,8 @@ def to_posts(raw: RawBatch, mapping: Mapping[str, str], source: str) -> tuple[pa
         "created": parse_times(column["created"]),
         "visibility": _visibility(column.get("visibility"), rows.num_rows),
         "source": pa.repeat(source, rows.num_rows),
+        **{name: _counts(column[name]) for name in ("likes", "reposts", "replies") if name in column},
+        **{name: _consents(column[name]) for name in CONSENT_FIELD.values() if name in column},
     }
     if "language" in column:
         made["language"] = language_codes(column["language"])
@@ -155,24 +188,27 @@ def to_posts(raw: RawBatch, mapping: Mapping[str, str], source: str) -> tuple[pa
     if pc.any(pc.invert(good)).as_py():
         for place, reason in enumerate(reasons.to_pylist()):
             if reason:
-                aside.append(SetAside(f"row {raw.first_row + place}", reason, rows.slice(place, 1).to_pylist()[0]))
+                where = f"{raw.place_is} {raw.places[place]}"
+                aside.append(SetAside(where, reason, rows.slice(place, 1).to_pylist()[0]))
     nullable = pa.schema([field.with_nullable(True) for field in POST_SCHEMA])
     kept = pa.RecordBatch.from_arrays(arrays, schema=nullable).filter(good)
     return pa.RecordBatch.from_arrays(kept.columns, schema=POST_SCHEMA), aside
 
 
 def parse_time(text: str) -> datetime | None:
-    """A time as people write it: ISO 8601, seconds or milliseconds since 1970, Twitter's form, month/day/year."""
+    """A time as people write it: ISO 8601, seconds to microseconds since 1970, Twitter's form, month/day/year."""
     text = text.strip()
     try:
-        if text.isdigit() and len(text) >= 9:
-            return datetime.fromtimestamp(int(text) / (1000 if len(text) > 11 else 1), UTC)
+        if since_1970 := _SINCE_1970.fullmatch(text):
+            digits = since_1970[1]
+            return datetime.fromtimestamp(int(digits) / 1000 ** ((len(digits) - 9) // 3), UTC)
         time = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):
         time = next((t for form in _TIME_FORMATS if (t := _strptime(text, form))), None)
-    if time is None:
+    try:
+        return time and (time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC))
+    except OverflowError:  # the first or last day that there is, in another zone
         return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def parse_times(column: pa.Array) -> pa.Array:
@@ -182,13 +218,14 @@ def parse_times(column: pa.Array) -> pa.Array:
         return column.cast(pa.timestamp("us", tz=column.type.tz), safe=False).cast(kind)
     if pa.types.is_date(column.type):
         return column.cast(pa.timestamp("us")).cast(kind)
-    texts = column.cast(pa.string()).to_pylist()
-    return pa.array([None if text is None else parse_time(text) for text in texts], kind)
+    encoded = column.cast(pa.string()).dictionary_encode()  # many rows share their second
+    times = [text and parse_time(text) for text in encoded.dictionary.to_pylist()]
+    return pa.array([time or None for time in times], kind).take(encoded.indices)
 
 
 def language_codes(column: pa.Array) -> pa.Array:
     """Languages as lower-case codes; of a list of languages the first; unknown and undetermined become null."""
-    if pa.types.is_list(column.type):
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         column = pa.array([names[0] if names else None for names in column.to_pylist()], pa.string())
     encoded = column.cast(pa.string()).dictionary_encode()
     codes = [name and language_code(name) for name in encoded.dictionary.to_pylist()]
@@ -218,6 +255,20 @@ def _visibility(column: pa.Array | None, n: int) -> pa.Array:
     return pc.if_else(known, words, "unknown")
 
 
+def _counts(column: pa.Array) -> pa.Array:
+    """Whole numbers, also as `12.0`; null for what is none."""
+    texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    digits = pc.struct_field(pc.extract_regex(texts, r"^(?P<n>[0-9]{1,18})(?:\.0*)?$"), "n")
+    return digits.cast(pa.int64())
+
+
+def _consents(column: pa.Array) -> pa.Array:
+    """An author's word: yes, no, or null for nothing said. A word that cannot be understood is a no."""
+    words = pc.utf8_lower(pc.utf8_trim_whitespace(column.cast(pa.string())))
+    said = pc.if_else(pc.equal(words, ""), None, words)
+    return pc.if_else(pc.is_null(said), None, pc.is_in(said, pa.array(["true", "yes", "1"])))
+
+
 def _made_up_ids(made: Mapping[str, pa.Array]) -> pa.Array:
     """Stable ids for a file without them: the digest of author, time and text."""
     rows = zip(*(made[name].cast(pa.string()).to_pylist() for name in ("author", "created", "text")), strict=True)
@@ -225,7 +276,11 @@ def _made_up_ids(made: Mapping[str, pa.Array]) -> pa.Array:
 
 
 def _as_field(field: pa.Field, values: pa.Array | None, n: int) -> pa.Array:
-    return pa.nulls(n, field.type) if values is None else values.cast(field.type)
+    if values is None:
+        return pa.nulls(n, field.type)
+    values = values.cast(field.type)
+    empty = field.nullable and pa.types.is_string(field.type)
+    return pc.if_else(pc.equal(values, ""), None, values) if empty else values
 
 
 def _reasons(made: Mapping[str, pa.Array]) -> pa.Array:
@@ -247,35 +302,39 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[RawBatch]:
         reader = pa.csv.open_csv(
             file,
             read_options=pa.csv.ReadOptions(block_size=4 << 20, use_threads=False),
-            parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
+            parse_options=_parse_options(set_aside),
             convert_options=pa.csv.ConvertOptions(
                 include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
             ),
         )
         first_row = 1
         for batch in reader:
-            yield RawBatch(batch, first_row, tuple(unread))
+            yield RawBatch(batch, range(first_row, first_row + batch.num_rows), tuple(unread))
             first_row += batch.num_rows + len(unread)
             unread.clear()
 
 
+def _parse_options(invalid_row_handler: Callable) -> pa.csv.ParseOptions:
+    return pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=invalid_row_handler)
+
+
 def _read_jsonl(path: Path, columns: list[str]) -> Iterator[RawBatch]:
     rows: list[dict[str, Any]] = []
+    lines: list[int] = []
     unread: list[SetAside] = []
-    first_row = 1
     with _opened(path) as file:
         for number, line in enumerate(file, 1):
             row = _json(line) if line.strip() else None
             if isinstance(row, dict):
                 rows.append(row)
+                lines.append(number)
             elif line.strip():
-                unread.append(
-                    SetAside(f"line {number}", "not_a_json_object", line.decode(errors="replace").rstrip("\n"))
-                )
+                reason = "not_a_json_object" if _is_utf8(line) else "not_utf8"
+                unread.append(SetAside(f"line {number}", reason, line.decode(errors="replace").rstrip("\n")))
             if len(rows) == BATCH_ROWS:
-                yield RawBatch(_strings(rows, columns), first_row, tuple(unread))
-                rows, unread, first_row = [], [], number + 1
-    yield RawBatch(_strings(rows, columns), first_row, tuple(unread))
+                yield RawBatch(_strings(rows, columns), lines, tuple(unread), "line")
+                rows, lines, unread = [], [], []
+    yield RawBatch(_strings(rows, columns), lines, tuple(unread), "line")
 
 
 def _strings(rows: list[dict[str, Any]], columns: list[str]) -> pa.RecordBatch:
@@ -284,14 +343,29 @@ def _strings(rows: list[dict[str, Any]], columns: list[str]) -> pa.RecordBatch:
 
 
 def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """A JSON value as text; of a list (of languages) the first."""
+    if isinstance(value, list) and value:
+        value = value[0]
+    return value if value is None else well_formed(value if isinstance(value, str) else json.dumps(value))
+
+
+def well_formed(text: str) -> str:
+    """Text that UTF-8 can hold: halves of characters, which JSON escapes can spell, become U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _json(line: bytes) -> Any:
     try:
-        return json.loads(line)
-    except ValueError:
+        return json.loads(line.decode())
+    except (ValueError, RecursionError):
         return None
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        return bool(line.decode()) or True
+    except UnicodeDecodeError:
+        return False
 
 
 @contextmanager
@@ -309,7 +383,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
+def clear_errors(path: Path) -> Iterator[None]:
     """Turn what readers raise on a broken file into one clear line."""
     try:
         if not path.exists():
@@ -317,11 +391,15 @@ def _clear_errors(path: Path) -> Iterator[None]:
         if path.stat().st_size == 0:
             raise DataError("the file is empty", where=path)
         yield
-    except (gzip.BadGzipFile, EOFError, zstandard.ZstdError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise DataError(f"the compressed file is damaged or cut short: {error}", where=path) from None
     except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8: {error.reason}", where=path, mend="Convert it, for example with iconv") from None
-    except pa.ArrowInvalid as error:
+        raise DataError(f"not UTF-8: {error.reason}", where=path, mend=_TO_UTF8) from None
+    except pa.ArrowException as error:
         what = str(error).splitlines()[0]
-        mend = "Convert it to UTF-8, for example with iconv" if "UTF8" in what else None
-        raise DataError(f"cannot be read: {what}", where=path, mend=mend) from None
+        raise DataError(f"cannot be read: {what}", where=path, mend=_TO_UTF8 if "UTF8" in what else None) from None
+    except OSError as error:  # the Parquet reader's, of a broken page, have no number
+        raise DataError(f"cannot be read: {error.strerror or error}", where=path) from None
+
+
+_TO_UTF8 = "Convert it to UTF-8, for example with iconv"

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from rookery.core.errors import DataError
 from rookery.posts.post import Post, to_batch
-from rookery.posts.tabular import SetAside, language_code, parse_time
+from rookery.posts.tabular import SetAside, language_code, parse_time, well_formed
 
 BATCH_POSTS = 20_000
 LARGEST_FILE_BYTES = 1 << 29
@@ -60,19 +60,19 @@ def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[tuple[pa.RecordBatch
     def items(name: str) -> Iterator[dict]:
         return _items(archive, members[name], path) if name in members else iter(())
 
-    account = next((item.get("account", {}) for item in items("account.js")), {})
-    author = account.get("username") or account.get("accountId")
+    account = next(items("account.js"), {})
+    author = _string(account.get("username") or account.get("accountId"))
     if not author:
         raise DataError("account.js names no account", where=path, mend=_MEND)
-    changes = [item.get("protectedHistory", {}) for item in items("protected-history.js")]
-    protected = bool(changes) and max(changes, key=lambda c: c.get("protectedAt", "")).get("action") == "Protect"
+    changes = sorted((_string(c.get("protectedAt")), _string(c.get("action"))) for c in items("protected-history.js"))
+    protected = bool(changes) and changes[-1][1] == "Protect"
     notes = _Notes(items("note-tweet.js"))
 
     posts: list[Post] = []
     aside: list[SetAside] = []
     for name in tweets:
         for number, item in enumerate(items(name), 1):
-            found = _post(item.get("tweet", item), author, protected, notes)
+            found = _post(item, author, protected, notes)
             if isinstance(found, Post):
                 posts.append(found)
             else:
@@ -89,7 +89,7 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
     found: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
         place = PurePosixPath(info.filename)
-        if place.is_absolute() or ".." in place.parts or "\\" in info.filename or ":" in place.parts[0]:
+        if place.is_absolute() or ".." in place.parts or "\\" in info.filename:
             raise DataError(f"a file in the zip would lie outside it: {info.filename!r}", where=path)
         if place.parent.name != "data" or place.suffix != ".js":
             continue
@@ -114,11 +114,11 @@ def _items(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Ite
     while not text.startswith("]", place):
         try:
             item, place = decode(text, place)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"the file is not JSON after its prefix: {error}", where=where, mend=_MEND) from None
         if not isinstance(item, dict):
             raise DataError("the file's list holds something other than objects", where=where, mend=_MEND)
-        yield item
+        yield _inner(item)
         place = _BETWEEN.match(text, place).end()
 
 
@@ -127,10 +127,9 @@ class _Notes:
 
     def __init__(self, items: Iterator[dict]):
         self._left: dict[Any, list[Mapping]] = {}
-        for item in items:
-            note = item.get("noteTweet", item)
-            created = parse_time(note["createdAt"]) if "createdAt" in note else None
-            key = note.get("tweetId") or (created and created.replace(microsecond=0))
+        for note in items:
+            created = parse_time(_string(note.get("createdAt")))
+            key = _string(note.get("tweetId")) or (created and created.replace(microsecond=0))
             self._left.setdefault(key, []).append(note)
 
     def take(self, tweet_id: str, created: datetime, text: str) -> str | None:
@@ -148,28 +147,29 @@ class _Notes:
 
 
 def _long_text(note: Mapping) -> str:
-    body = note.get("core") or note.get("noteTweetResults") or {}
-    return html.unescape(body.get("text") or "")
+    body = note.get("core") or note.get("noteTweetResults")
+    return html.unescape(_string(body.get("text"))) if isinstance(body, dict) else ""
 
 
 def _post(tweet: Mapping[str, Any], author: str, protected: bool, notes: _Notes) -> Post | str:
     """A tweet as a post, or the reason why it is none."""
-    tweet_id = str(tweet.get("id_str") or tweet.get("id") or "")
-    text = html.unescape(tweet.get("full_text") or tweet.get("text") or "")
-    created = parse_time(str(tweet.get("created_at") or ""))
+    tweet_id = _string(tweet.get("id_str") or tweet.get("id"))
+    text = html.unescape(_string(tweet.get("full_text") or tweet.get("text")))
+    created = parse_time(_string(tweet.get("created_at")))
     missing = [("no_id", tweet_id), ("no_text", text.strip()), ("bad_time", created)]
     if reason := next((reason for reason, value in missing if not value), None):
         return reason
     if text.startswith("RT @"):
         return "repost"
-    for_followers = protected or (tweet.get("scopes") or {}).get("followers") is True
+    scopes = tweet.get("scopes")
+    for_followers = protected or (isinstance(scopes, dict) and scopes.get("followers") is True)
     return Post(
         id=tweet_id,
         author=author,
         text=notes.take(tweet_id, created, text) or text,
         created=created,
-        language=language_code(tweet.get("lang") or ""),
-        reply_to=tweet.get("in_reply_to_status_id_str"),
+        language=language_code(_string(tweet.get("lang"))),
+        reply_to=_string(tweet.get("in_reply_to_status_id_str")) or None,
         likes=_count(tweet.get("favorite_count")),
         reposts=_count(tweet.get("retweet_count")),
         alt_text=_alt_text(tweet),
@@ -179,12 +179,24 @@ def _post(tweet: Mapping[str, Any], author: str, protected: bool, notes: _Notes)
 
 
 def _count(value: Any) -> int | None:
-    return int(value) if str(value or "").isdigit() else None
+    return int(value) if re.fullmatch("[0-9]{1,18}", _string(value)) else None
 
 
 def _alt_text(tweet: Mapping[str, Any]) -> str | None:
-    media = (tweet.get("extended_entities") or tweet.get("entities") or {}).get("media") or ()
-    return "\n".join(m["ext_alt_text"] for m in media if m.get("ext_alt_text")) or None
+    entities = tweet.get("extended_entities") or tweet.get("entities")
+    media = entities.get("media") if isinstance(entities, dict) else None
+    texts = [_string(m.get("ext_alt_text")) for m in media or () if isinstance(m, dict)]
+    return "\n".join(filter(None, texts)) or None
+
+
+def _inner(item: dict) -> dict:
+    """The one object inside `{"tweet": {…}}`; an item that is not wrapped is itself."""
+    values = list(item.values())
+    return values[0] if len(values) == 1 and isinstance(values[0], dict) else item
+
+
+def _string(value: Any) -> str:
+    return "" if value is None else well_formed(str(value))
 
 
 def _part(name: str) -> tuple[int, str]:

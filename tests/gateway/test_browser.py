@@ -1,0 +1,226 @@
+"""The page in a real browser, on the built-in town: real search, real answers, real ads, a real click and its bill."""
+
+from pathlib import Path
+
+import httpx2
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from rookery.ads.campaigns import Campaign, Campaigns
+from rookery.ads.store import save_campaigns
+from rookery.core.context import Context, SystemClock
+from rookery.core.home import create_home
+from rookery.core.protocols import HashedEmbedder
+from rookery.gateway.app import create_app
+from rookery.gateway.wiring import open_parts
+from rookery.posts.forget import forget
+from rookery.posts.town import TOPICS, TownConfig, ingest_town
+from rookery.search.index import build_index
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+QUESTION = "When does the spring regatta start?"
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory):
+    """A home with a small town, its index and its campaigns."""
+    home, context = create_home(tmp_path_factory.mktemp("town")), Context()
+    ingest_town(home, TownConfig(authors=100, posts=4000), context)
+    build_index(home, HashedEmbedder(), context)
+    save_campaigns(home, Campaigns("EUR", tuple(campaign(topic) for topic in TOPICS)))
+    return home
+
+
+def campaign(topic) -> Campaign:
+    """The first advert of one of the town's topics, at a quarter a click."""
+    advert = topic.adverts[0]
+    return Campaign(
+        id=topic.name,
+        advertiser=advert.advertiser,
+        title=advert.headline,
+        body=advert.body,
+        url=f"https://ads.example.com{advert.landing_path}",
+        bid_micros=250_000,
+        budget_micros=50_000_000,
+        keywords=topic.words,
+    )
+
+
+@pytest.fixture(scope="module")
+def town_address(town, served):
+    with served(create_app(open_parts(town, Context()), SystemClock())) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no browser at {CHROMIUM}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium, town_address):
+    """Open the first page; whatever the page asks of the outside is answered here, and its complaints fail the test."""
+    contexts, complaints = [], []
+
+    def open_page(**settings):
+        context = chromium.new_context(**settings)
+        contexts.append(context)
+        context.route(
+            lambda url: not url.startswith(town_address),
+            lambda route: route.fulfill(status=200, content_type="text/html", body="<title>elsewhere</title>"),
+        )
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(town_address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def search(page, words: str) -> None:
+    box = page.get_by_role("searchbox")
+    box.fill(words)
+    box.press("Enter")
+    page.wait_for_url("**q=*")
+
+
+def totals(address: str) -> dict:
+    return httpx2.get(f"{address}ads/report.json").json()["totals"]
+
+
+def wait_until(page, condition) -> None:
+    for _ in range(50):
+        if condition():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("it did not happen within five seconds")
+
+
+def test_a_question_is_answered_with_citations_that_lead_to_their_posts(open_page):
+    page = open_page()
+    search(page, QUESTION)
+    answer = page.get_by_role("region", name="Answer from the posts")
+    expect(answer.locator(".said")).to_contain_text("nine in the morning")
+    answer.get_by_role("link", name="Source 1", exact=True).click()
+    source = page.locator("#source-1")
+    expect(source).to_be_in_viewport()
+    expect(source).to_contain_text("regatta")
+    assert source.evaluate("element => element.matches(':target')")
+    expect(page.locator("article.post").first.locator("mark").first).to_be_visible()
+
+
+def test_an_ad_that_is_seen_and_clicked_is_charged_and_the_report_shows_it(open_page, town_address):
+    before = totals(town_address)
+    page = open_page()
+    search(page, "rowing crew training")
+    ad = page.get_by_role("complementary", name="Promoted post")
+    expect(ad).to_have_count(1)
+    expect(ad).to_contain_text("Promoted")
+    ad.scroll_into_view_if_needed()
+    wait_until(page, lambda: totals(town_address)["views"] == before["views"] + 1)
+    assert totals(town_address)["clicks"] == before["clicks"]
+    ad.get_by_text("Why this ad").click()
+    expect(ad.get_by_text("Paid for by")).to_be_visible()
+
+    ad.get_by_role("link").click()
+    expect(page).to_have_title("elsewhere")
+    after = totals(town_address)
+    assert (after["views"], after["clicks"]) == (before["views"] + 1, before["clicks"] + 1)
+    assert after["spend_micros"] > before["spend_micros"]
+
+    page.goto(f"{town_address}ads/report")
+    row = page.get_by_role("row").filter(has=page.get_by_role("cell", name=after["spend"], exact=True))
+    expect(row.first).to_be_visible()
+    expect(page.locator("dl.totals")).to_contain_text(after["spend"])
+
+
+def test_an_ad_below_the_screen_is_not_counted_as_seen(open_page, town_address):
+    page = open_page(viewport={"width": 800, "height": 200})
+    before = totals(town_address)["views"]
+    search(page, QUESTION)
+    expect(page.get_by_role("complementary", name="Promoted post")).to_have_count(1)
+    page.wait_for_timeout(1500)
+    assert totals(town_address)["views"] == before
+
+
+def test_the_page_works_without_javascript(open_page, town_address):
+    page = open_page(java_script_enabled=False)
+    before = totals(town_address)["views"]
+    search(page, QUESTION)
+    expect(page.locator(".said")).to_contain_text("nine in the morning")
+    wait_until(page, lambda: totals(town_address)["views"] == before + 1)
+    search(page, "regatta")
+    page.get_by_role("link", name="Latest").click()
+    expect(page.get_by_role("link", name="Latest")).to_have_attribute("aria-current", "page")
+    expect(page.locator("article.post").first).to_be_visible()
+
+
+def test_a_forgotten_author_is_gone_at_the_next_search(open_page, town):
+    page = open_page()
+    search(page, "sculls")
+    author = page.locator("article.post .by").first.inner_text()
+    forget(town, [], [author], Context())
+    page.reload()
+    expect(page.locator("article.post").first).to_be_visible()
+    assert author not in page.locator("main .by").all_inner_texts()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+def test_nothing_runs_out_of_a_narrow_screen_and_text_stands_out_in_both_themes(open_page, scheme, width):
+    page = open_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    for words in (QUESTION, "x" * 300):
+        search(page, words)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    search(page, QUESTION)
+    low = [(what, ratio) for what, ratio in page.evaluate(CONTRASTS) if ratio < 4.5]
+    assert low == []
+
+
+def test_everything_is_reached_by_keyboard_and_has_a_name(open_page):
+    page = open_page()
+    search(page, QUESTION)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    unnamed = "[...document.querySelectorAll('a, button, input:not([type=hidden])')].filter(e => !(e.innerText || "
+    unnamed += "e.getAttribute('aria-label') || (e.labels && e.labels.length))).length"
+    assert page.evaluate(unnamed) == 0
+    assert page.locator("h1").count() == 1
+
+
+CONTRASTS = """() => {
+  const channel = c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+  const behind = element => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = numbers(getComputedStyle(e).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0) return colour;
+    }
+  };
+  const own = e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+  return [...document.querySelectorAll("body *")].filter(e => own(e) && e.offsetParent).map(e => {
+    const [a, b] = [luminance(numbers(getComputedStyle(e).color)), luminance(behind(e))].sort((x, y) => y - x);
+    return [e.className || e.tagName, (a + 0.05) / (b + 0.05)];
+  });
+}"""
+"""The contrast of every element that holds text with what lies behind it, after WCAG 2.2 (1.4.3)."""

@@ -1,0 +1,25 @@
+import pytest
+
+from rookery.core.context import Context
+from rookery.core.errors import UsageError
+from rookery.core.protocols import HashedEmbedder
+from rookery.gateway.wiring import embedder_of, generator_of, open_parts
+from rookery.search.index import build_index
+
+
+def test_a_home_without_a_model_is_served_by_the_untrained_twins(home):
+    assert embedder_of(home) == HashedEmbedder()
+    assert generator_of(home).name == "untrained"
+
+
+def test_an_index_that_is_made_anew_while_serving_is_asked_from_then_on(home, put, a_post):
+    parts = open_parts(home, Context())
+    with pytest.raises(UsageError, match="rookery search index"):
+        parts.search("rooks", "best")
+    put(a_post("rooks at dawn"))
+    build_index(home, HashedEmbedder(), Context())
+    assert [hit.text for hit in parts.search("rooks", "best").hits] == ["rooks at dawn"]
+    put(a_post("more rooks at dusk"), key="later")
+    build_index(home, HashedEmbedder(), Context())
+    assert len(parts.search("rooks", "best").hits) == 2
+    assert parts.answer("rooks at dusk").sources
