@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from rookery.core.artifact import Artifact
 from rookery.core.verdict import Tally
 from rookery.corpus import dedup, normalize, quality, split
+from rookery.corpus.admit import Admitted
 from rookery.corpus.sieve import Sieve
 
 JSON, HTML = "report.json", "report.html"
@@ -28,10 +29,12 @@ SHOWN_LANGUAGES = 14
 LENGTH_LIMITS_BYTES = (32, 64, 128, 256, 512, 1024, 4096)
 
 
-def describe(admitted, sieve: Sieve, documents: dict[str, pa.Table], tally: Tally) -> tuple[dict[str, Any], list[str]]:
+def describe(
+    admitted: Admitted, sieve: Sieve, documents: dict[str, pa.Table], tally: Tally
+) -> tuple[dict[str, Any], list[str]]:
     """All that the report says, and the ids of the dropped posts that it shows.
 
-    `admitted` is what `build.py` calls so, `documents` its two splits, `tally` the count of all reasons.
+    `documents` are the two splits, `tally` counts all reasons.
     """
     samples, shown = _dropped_samples(admitted, sieve)
     both = pa.concat_tables(documents.values())
@@ -90,7 +93,7 @@ def summary(corpus: Artifact) -> dict[str, Any]:
     }
 
 
-def _funnel(admitted, sieve: Sieve) -> list[dict[str, Any]]:
+def _funnel(admitted: Admitted, sieve: Sieve) -> list[dict[str, Any]]:
     """How many posts are left after each step."""
     left = admitted.posts.num_rows
     steps = [("are in the lake", admitted.in_lake), ("may be trained on", left)]
@@ -145,7 +148,7 @@ def _kept_samples(train: pa.Table) -> list[dict[str, Any]]:
     return [{"text": _short(r["text"]), "language": r["language"], "posts": len(r["post_ids"])} for r in rows]
 
 
-def _dropped_samples(admitted, sieve: Sieve) -> tuple[dict[str, list[str]], list[str]]:
+def _dropped_samples(admitted: Admitted, sieve: Sieve) -> tuple[dict[str, list[str]], list[str]]:
     """A few texts for each reason, spread evenly over time, and the ids of those posts."""
     samples, shown = {}, []
     for reason, rows in sieve.dropped.items():
