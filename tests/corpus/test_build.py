@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rookery.core.config import with_settings
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import create_home
@@ -66,6 +67,12 @@ def test_every_plain_post_becomes_a_document_with_its_own_id(home, put, plain):
 def test_no_lake_is_wrong_use(home):
     with pytest.raises(UsageError, match="no posts yet"):
         build(home, Context())
+
+
+@pytest.mark.parametrize("wrong", ["validation_share=1.5", "validation_share=0", "validation_limit=0"])
+def test_a_setting_without_sense_is_refused_by_name(wrong):
+    with pytest.raises(UsageError, match=wrong.partition("=")[0]):
+        with_settings(CorpusConfig(), [wrong])
 
 
 def test_too_few_posts_are_one_clear_line_with_the_reasons(home, put, a_post):

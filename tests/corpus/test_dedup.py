@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rookery.corpus.dedup import floods, jaccard, near_duplicates, repeats
+from rookery.corpus.dedup import ALIKE, floods, jaccard, near_duplicates, repeats
 from rookery.corpus.normalize import key
 
 WORDS = st.sampled_from("rook crow raven jackdaw elm oak nest spring church tower morning again".split())
 TEXTS = st.lists(WORDS, min_size=1, max_size=12).map(" ".join)
-THRESHOLD = 0.8
 
 
 def edited(text: str, random: np.random.Generator) -> str:
@@ -39,12 +38,12 @@ def test_a_flood_is_an_authors_fourth_of_one_template(posts):
 @given(st.lists(TEXTS, min_size=1, max_size=30, unique=True))
 @settings(max_examples=60, deadline=None)
 def test_each_merged_text_is_truly_alike_to_another_of_its_group_and_the_first_stands_for_it(texts):
-    group = near_duplicates(pa.array(texts), THRESHOLD)
+    group = near_duplicates(pa.array(texts))
     assert (group <= np.arange(len(texts))).all()
     assert (group[group] == group).all()
     for place in np.flatnonzero(group != np.arange(len(texts))):
         others = np.flatnonzero(group == group[place])
-        assert max(jaccard(texts[place], texts[o]) for o in others if o != place) >= THRESHOLD
+        assert max(jaccard(texts[place], texts[o]) for o in others if o != place) >= ALIKE
 
 
 def test_similarity_counts_runs_of_five_characters():
@@ -58,8 +57,8 @@ def test_nearly_all_pairs_above_the_threshold_are_found():
     letters = "abcdefghijklmnopqrstuvwxyz      "
     originals = ["".join(letters[n] for n in random.integers(32, size=random.integers(40, 140))) for _ in range(400)]
     copies = [edited(text, random) for text in originals]
-    alike = np.array([jaccard(a, b) >= THRESHOLD for a, b in zip(originals, copies, strict=True)])
-    found = near_duplicates(pa.array(originals + copies), THRESHOLD)[400:] == np.arange(400)
+    alike = np.array([jaccard(a, b) >= ALIKE for a, b in zip(originals, copies, strict=True)])
+    found = near_duplicates(pa.array(originals + copies))[400:] == np.arange(400)
     assert 100 < alike.sum() < 400
     assert found[alike].mean() >= 0.99
     assert not found[~alike].any()
@@ -67,7 +66,7 @@ def test_nearly_all_pairs_above_the_threshold_are_found():
 
 def test_a_flood_of_one_text_with_small_changes_becomes_one_group():
     texts = [f"the rooks are back in the old elm behind the church, says number {n:04}" for n in range(2000)]
-    assert (near_duplicates(pa.array(texts), THRESHOLD) == 0).all()
+    assert (near_duplicates(pa.array(texts)) == 0).all()
 
 
 @pytest.mark.slow
@@ -80,9 +79,9 @@ def test_real_posts_agree_with_brute_force(shared_data):
     for b, runs_b in enumerate(runs):
         for a in range(b):
             shared = len(runs[a] & runs_b)
-            if shared >= THRESHOLD * (len(runs[a]) + len(runs_b) - shared):
+            if shared >= ALIKE * (len(runs[a]) + len(runs_b) - shared):
                 truth.add((a, b))
-    group = near_duplicates(pa.array(keys), THRESHOLD)
+    group = near_duplicates(pa.array(keys))
     found = [group[a] == group[b] for a, b in truth]
     assert len(truth) >= 10
     assert np.mean(found) >= 0.98

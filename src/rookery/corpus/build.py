@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from rookery.core.artifact import Artifact
 from rookery.core.context import Context
-from rookery.core.errors import DataError
+from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home, Policy
 from rookery.core.lineage import write_held
 from rookery.core.stage import Stage, Workspace, run_stage
@@ -39,12 +39,17 @@ THREAD_GAP = "\n\n"  # a clean post holds no empty line, so this parts the posts
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """near_duplicate: the least Jaccard similarity; validation: its share of the posts, and at most how many."""
+    """validation_share: the part of the posts, the latest, that is held out; validation_limit: at most how many."""
 
-    near_duplicate: float = 0.8
     validation_share: float = 0.05
     validation_limit: int = 20_000
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.validation_share < 1:
+            raise UsageError(f"validation_share must lie between 0 and 1, not be {self.validation_share}")
+        if self.validation_limit < 1:
+            raise UsageError(f"validation_limit must be at least 1, not {self.validation_limit}")
 
 
 def build(home: Home, context: Context, config: CorpusConfig = CorpusConfig()) -> Artifact:
@@ -62,7 +67,7 @@ def build(home: Home, context: Context, config: CorpusConfig = CorpusConfig()) -
 
 def _make(workspace: Workspace, lake: Lake, forgotten: Forgotten, policy: Policy, config: CorpusConfig) -> dict:
     admitted = admit(lake, forgotten, policy, workspace.tally, workspace.context)
-    sieve = sift(admitted, config, workspace.context)
+    sieve = sift(admitted, workspace.context)
     _need_some(admitted, sieve, workspace.tally)
     documents = assemble(admitted, sieve, config, workspace.context)
     for name, table in documents.items():
@@ -76,7 +81,7 @@ def _make(workspace: Workspace, lake: Lake, forgotten: Forgotten, policy: Policy
     return {f"documents_{name}": table.num_rows for name, table in documents.items()}
 
 
-def sift(admitted: Admitted, config: CorpusConfig, context: Context) -> Sieve:
+def sift(admitted: Admitted, context: Context) -> Sieve:
     """Drop by quality, then duplicates: each step looks at what those before it have left."""
     sieve = Sieve(admitted.posts.num_rows)
     for reason in quality.RULES:
@@ -86,7 +91,7 @@ def sift(admitted: Admitted, config: CorpusConfig, context: Context) -> Sieve:
     sieve.drop(dedup.EXACT_DUPLICATE, sieve.rows[dedup.repeats(left("key"))])
     sieve.drop(dedup.TEMPLATE_FLOOD, sieve.rows[dedup.floods(left("author"), left("template"))])
     with context.progress.task("finding near duplicates", len(sieve.rows), "posts") as task:
-        first = dedup.near_duplicates(left("key"), config.near_duplicate, task.advance)
+        first = dedup.near_duplicates(left("key"), task.advance)
     sieve.drop(dedup.NEAR_DUPLICATE, sieve.rows[first != np.arange(len(first))])
     return sieve
 

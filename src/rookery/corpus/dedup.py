@@ -17,6 +17,7 @@ NEAR_DUPLICATE = "near_duplicate"
 TEMPLATE_FLOOD = "template_flood"
 
 FLOOD_KEEPS = 3
+ALIKE = 0.8  # least Jaccard similarity of near duplicates
 BAND_ROWS = 4  # 16 bands of 4: a pair of similarity 0.8 is missed by all with probability 0.0002
 NEIGHBOURS = 8  # in a bucket of many posts, each is compared with the first and this many before it
 MARGIN = 0.2  # four standard deviations of the estimate from 64 hashes at 0.8
@@ -44,19 +45,19 @@ def floods(authors: pa.Array, templates: pa.Array) -> np.ndarray:
     return flooded
 
 
-def near_duplicates(keys: pa.Array, threshold: float, advance: Callable[[int], None] = lambda n: None) -> np.ndarray:
+def near_duplicates(keys: pa.Array, advance: Callable[[int], None] = lambda n: None) -> np.ndarray:
     """int64 (keys,): for each text the place of the earliest one that it belongs to, its own if it is alone.
 
     Two texts are joined when the Jaccard similarity of their five-character runs is at least
-    `threshold`, and so are texts joined through others (connected components).
+    0.8, and so are texts joined through others (connected components).
     """
     parts = []
     for start in range(0, len(keys), BATCH_TEXTS):
         parts.append(signatures(keys.slice(start, BATCH_TEXTS)))
         advance(len(parts[-1]))
     hashes = np.concatenate(parts) if parts else np.empty((0, HASHES), np.uint32)
-    pairs = candidates(hashes)
-    return _components(keys, pairs[_alike(hashes, pairs, threshold - MARGIN)], threshold)
+    pairs = _candidates(hashes)
+    return _components(keys, pairs[_alike(hashes, pairs, ALIKE - MARGIN)])
 
 
 def jaccard(a: str, b: str) -> float:
@@ -66,7 +67,7 @@ def jaccard(a: str, b: str) -> float:
     return shared / (len(runs_a) + len(runs_b) - shared)
 
 
-def candidates(hashes: np.ndarray) -> np.ndarray:
+def _candidates(hashes: np.ndarray) -> np.ndarray:
     """int64 (pairs, 2), lower place first: texts whose signatures agree on all of a band."""
     found = [np.empty(0, dtype=np.int64)]
     for band in range(0, HASHES, BAND_ROWS):
@@ -100,7 +101,7 @@ def _alike(hashes: np.ndarray, pairs: np.ndarray, least: float) -> np.ndarray:
     return kept
 
 
-def _components(keys: pa.Array, pairs: np.ndarray, threshold: float) -> np.ndarray:
+def _components(keys: pa.Array, pairs: np.ndarray) -> np.ndarray:
     """Union-find over the pairs that pass the exact check; the lowest place is the root."""
     root = np.arange(len(keys))
 
@@ -112,9 +113,9 @@ def _components(keys: pa.Array, pairs: np.ndarray, threshold: float) -> np.ndarr
 
     for a, b in pairs.tolist():
         low, high = sorted((find(a), find(b)))
-        if low != high and jaccard(keys[a].as_py(), keys[b].as_py()) >= threshold:
+        if low != high and jaccard(keys[a].as_py(), keys[b].as_py()) >= ALIKE:
             root[high] = low
-    while (above := root[root]).tolist() != root.tolist():
+    while not np.array_equal(above := root[root], root):
         root = above
     return root
 
