@@ -52,11 +52,15 @@ def run(home: Home, corpus: Artifact, embedder: Embedder, context: Context, town
     """Live a simulated day and make it the home's; returns its counts and how well clicks were foretold.
 
     Keys: searches, offers, views, clicks, spend, currency, auc_model, auc_truth (the ceiling: the planted
-    probabilities themselves), refused, ledger_agrees, installed, note.
+    probabilities themselves), refused, ledger_agrees, note, and installed: whether it is now the home's.
     """
-    inputs = {"corpus": corpus.digest, "embedder": embedder.digest}
-    stage = Stage("ads_day", VERSION, DayConfig(town), inputs)
-    day = run_stage(home, stage, lambda workspace: _make(workspace, stage.config, stage.key, corpus, embedder), context)
+    return live_day(home, corpus, embedder, context, DayConfig(town))
+
+
+def live_day(home: Home, corpus: Artifact, embedder: Embedder, context: Context, config: DayConfig) -> dict[str, Any]:
+    """The same for any day."""
+    stage = Stage("ads_day", VERSION, config, {"corpus": corpus.digest, "embedder": embedder.digest})
+    day = run_stage(home, stage, lambda workspace: _make(workspace, config, stage.key, corpus, embedder), context)
     return json.loads(day.file(RESULT).read_text()) | {"installed": _install(home, day)}
 
 

@@ -15,8 +15,9 @@ from rookery.ads.campaigns import Campaign
 from rookery.ads.eligibility import Standing
 
 FIRST_PRESSURE = 1.0
-# Step 1/√T for an expected T = 10,000 auctions in a period is a gain of T · 1/√T = 100. Between 30
-# and 300 the result changes by under two points (tests/ads/test_pacing.py replays a real log).
+# Step 1/√T for an expected T = 10,000 auctions in a period is a gain of T · 1/√T = 100. On a real bid log
+# it reaches 99.7 to 96.2 % of the best that was possible in hindsight, for budgets from half to a
+# sixteenth of all that could be bought, and spends all of them (tests/ads/test_pacing.py).
 GAIN = 100.0
 DAY = 86_400  # seconds, UTC
 _FARTHEST = 30.0  # exp(±30) is as good as never and always

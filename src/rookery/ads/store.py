@@ -134,7 +134,10 @@ _INDEXES = (
 
 # Statements that every request needs are built once: building them costs more than running them.
 _INSERTS = {
-    dialect: {table: insert(table).on_conflict_do_nothing() for table in metadata.tables.values()}
+    dialect: {
+        table: insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+        for table in metadata.tables.values()
+    }
     for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
 _GET_STATE = select(state.c.value).where(state.c.name == bindparam("name"))
