@@ -26,6 +26,15 @@ def random_network(shape: ModelShape, seed: int) -> Network:
     return network
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small tensors gain nothing from threads, and lose much where several test processes share the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def make_checkpoint(home):
     """Make a checkpoint artifact of a shape and a seed."""

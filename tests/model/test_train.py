@@ -21,14 +21,6 @@ SHAPE = ModelShape(vocabulary=64, width=32, layers=2, heads=2, kv_heads=1, head_
 CONFIG = TrainConfig(0.0, SHAPE, steps=12, batch_tokens=256, micro_batch_tokens=128, checkpoint_steps=4)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def make_tokenizer(home: Home, text: str = "{}") -> Artifact:
     def make(workspace):
         (workspace.path / "tokenizer.json").write_text(text)

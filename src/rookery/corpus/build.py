@@ -27,8 +27,9 @@ from rookery.core.errors import DataError
 from rookery.core.home import Home, Policy
 from rookery.core.lineage import write_held
 from rookery.core.stage import Stage, Workspace, run_stage
+from rookery.core.verdict import Tally
 from rookery.corpus import dedup, language, normalize, privacy, quality, report, split, threads
-from rookery.corpus.document import DOCUMENT_SCHEMA, write_documents
+from rookery.corpus.document import DOCUMENT_SCHEMA, SPLITS, write_documents
 from rookery.corpus.sieve import Sieve
 from rookery.posts.lake import Lake, open_lake
 from rookery.posts.live import Forgotten, live_log
@@ -75,35 +76,18 @@ def build(home: Home, context: Context, config: CorpusConfig = CorpusConfig()) -
 
 
 def _make(workspace: Workspace, lake: Lake, forgotten: Forgotten, policy: Policy, config: CorpusConfig) -> dict:
-    tally, context = workspace.tally, workspace.context
     admitted = admit(lake, forgotten, policy, workspace)
-    sieve = sift(admitted, config, context)
-    if len(sieve.rows) < 2:
-        most = (tally.dropped + Counter({r: len(rows) for r, rows in sieve.dropped.items()})).most_common(1)
-        reason = f", most were dropped as {most[0][0]}" if most else ""
-        raise DataError(f"{len(sieve.rows)} of {admitted.in_lake:,} posts are left to make a corpus of{reason}")
-    parent = threads.parents(*(admitted.column(name) for name in ("id", "reply_to", "conversation")))
-    root = threads.roots(parent)
-    rows = sieve.rows
-    created = admitted.column("created").cast(pa.int64()).to_numpy()
-    train_rows = split.cut(created[rows], config.validation_share, config.validation_limit)
-    sieve.drop(split.THREAD_IN_TRAIN, split.straddlers(root, rows, train_rows))
-
-    tags = _languages(admitted, sieve.rows, context)
-    documents = {}
-    for number, (name, part) in enumerate({"train": rows[:train_rows], "validation": rows[train_rows:]}.items()):
-        order, starts = threads.reading_order(part[sieve.alive[part]], parent, root)
-        table = _documents(admitted.posts, tags, order, starts)
-        shuffled = np.random.default_rng([config.seed, number]).permutation(table.num_rows)
-        documents[name] = table.take(pa.array(shuffled))
-        write_documents(workspace.path / f"{name}.parquet", documents[name])
-
-    for reason, gone in sieve.dropped.items():
-        tally.drop(reason, len(gone))
-    tally.kept = len(sieve.rows)
-    facts, shown = report.describe(admitted, sieve, documents, tally)
+    sieve = sift(admitted, config, workspace.context)
+    _need_some(admitted, sieve, workspace.tally)
+    documents = assemble(admitted, sieve, config, workspace.context)
+    for name, table in documents.items():
+        write_documents(workspace.path / f"{name}.parquet", table)
+    for reason, rows in sieve.dropped.items():
+        workspace.tally.drop(reason, len(rows))
+    workspace.tally.kept = len(sieve.rows)
+    facts, shown = report.describe(admitted, sieve, documents, workspace.tally)
     report.write(workspace.path, facts)
-    write_held(workspace.path, [*admitted.posts["id"].take(pa.array(sieve.rows)).to_pylist(), *shown])
+    write_held(workspace.path, [*admitted.column("id").take(pa.array(sieve.rows)).to_pylist(), *shown])
     return {f"documents_{name}": table.num_rows for name, table in documents.items()}
 
 
@@ -139,6 +123,33 @@ def sift(admitted: Admitted, config: CorpusConfig, context: Context) -> Sieve:
     return sieve
 
 
+def assemble(admitted: Admitted, sieve: Sieve, config: CorpusConfig, context: Context) -> dict[str, pa.Table]:
+    """Documents of what is left, for each split in shuffled order; posts that would put a thread on both sides drop."""
+    parent = threads.parents(*(admitted.column(name) for name in ("id", "reply_to", "conversation")))
+    root = threads.roots(parent)
+    rows = sieve.rows
+    created = admitted.column("created").cast(pa.int64()).to_numpy()[rows]
+    train_rows = split.cut(created, config.validation_share, config.validation_limit)
+    sieve.drop(split.THREAD_IN_TRAIN, split.straddlers(root, rows, train_rows))
+    posts = _with_languages(admitted.posts, sieve.rows, context)
+    documents = {}
+    for number, (name, part) in enumerate(zip(SPLITS, np.split(rows, [train_rows]), strict=True)):
+        order, starts = threads.reading_order(part[sieve.alive[part]], parent, root)
+        shuffled = np.random.default_rng([config.seed, number]).permutation(len(starts))
+        documents[name] = _documents(posts.take(pa.array(order)).combine_chunks(), starts).take(pa.array(shuffled))
+    return documents
+
+
+def _need_some(admitted: Admitted, sieve: Sieve, gate_tally: Tally) -> None:
+    """Two posts at least: one to learn from, one to be judged by."""
+    if len(sieve.rows) >= 2:
+        return
+    reasons = gate_tally.dropped + Counter({reason: len(rows) for reason, rows in sieve.dropped.items()})
+    said = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(3))
+    what = f"{len(sieve.rows)} of {admitted.in_lake:,} posts are left to make a corpus of"
+    raise DataError(what, mend=f"Dropped: {said}" if said else "Ingest more posts")
+
+
 def _prepare(forgotten: Forgotten, policy: Policy, batch: pa.RecordBatch):
     """One batch: what passes the gate, with its new columns; refusals by reason; posts with personal data by kind."""
     reasons = gate(batch, "training", policy, forgotten)
@@ -147,7 +158,7 @@ def _prepare(forgotten: Forgotten, policy: Policy, batch: pa.RecordBatch):
     text, held = privacy.redact(normalize.clean(batch["text"]))
     key = normalize.key(text)
     batch = batch.set_column(batch.schema.get_field_index("text"), "text", text)
-    batch = batch.append_column("key", key).append_column("template", normalize.template(text))
+    batch = batch.append_column("key", key).append_column("template", normalize.template(text, key))
     return batch.append_column("quality", quality.judge(text, key).dictionary_encode()), refused, held
 
 
@@ -168,30 +179,32 @@ def _sorted(posts: pa.Table) -> pa.Table:
     return posts.take(pc.sort_indices(posts, [("created", "ascending"), ("id", "ascending")])).combine_chunks()
 
 
-def _languages(admitted: Admitted, rows: np.ndarray, context: Context) -> pa.Array:
-    """The language of each admitted post, guessed for those among `rows` that have no tag."""
-    tags, places = admitted.column("language"), pa.array(rows)
-    unknown = tags.take(places).null_count
-    with context.progress.task("guessing languages", unknown, "posts") as task:
-        guessed = language.with_guesses(tags.take(places), admitted.column("key").take(places), task.advance)
-    mask = np.zeros(len(tags), dtype=bool)
-    mask[rows] = True
-    return pc.replace_with_mask(tags, pa.array(mask), guessed)
+def _with_languages(posts: pa.Table, rows: np.ndarray, context: Context) -> pa.Table:
+    """The posts with languages guessed for those among `rows` that have no tag."""
+    wanted = np.zeros(posts.num_rows, dtype=bool)
+    wanted[rows] = True
+    tags, wanted = posts["language"].combine_chunks(), pa.array(wanted)
+    wanted = pc.and_(wanted, pc.is_null(tags))
+    keys = posts["key"].filter(wanted).combine_chunks()
+    with context.progress.task("guessing languages", len(keys), "posts") as task:
+        guesses = language.guess(keys, task.advance)
+    guessed = pc.replace_with_mask(tags, wanted, guesses.cast(tags.type))
+    return posts.set_column(posts.schema.get_field_index("language"), "language", guessed)
 
 
-def _documents(posts: pa.Table, languages: pa.Array, order: np.ndarray, starts: np.ndarray) -> pa.Table:
-    """Documents of the posts in reading order; each has the id and language of its first post."""
-    inside = pa.array(np.append(starts, len(order)), pa.int32())
-    posts, firsts = posts.take(pa.array(order)).combine_chunks(), pa.array(starts)
-    lists = {n: pa.ListArray.from_arrays(inside, posts[n].combine_chunks()) for n in ("text", "id", "author")}
-    created = posts["created"].cast(pa.int64()).to_numpy()
+def _documents(posts: pa.Table, starts: np.ndarray) -> pa.Table:
+    """Documents of posts in reading order, one from each start; each has the id and language of its first post."""
+    inside, first = pa.array(np.append(starts, posts.num_rows), pa.int32()), pa.array(starts)
+    column = {name: posts[name].combine_chunks() for name in posts.schema.names}
+    lists = {name: pa.ListArray.from_arrays(inside, column[name]) for name in ("text", "id", "author")}
+    created = column["created"].cast(pa.int64()).to_numpy()
     last = np.maximum.reduceat(created, starts) if len(starts) else created
     columns = {
-        "id": posts["id"].take(firsts),
-        "text": pc.binary_join(lists["text"], pa.scalar(THREAD_GAP, posts["text"].type)),
+        "id": column["id"].take(first),
+        "text": pc.binary_join(lists["text"], pa.scalar(THREAD_GAP, column["text"].type)),
         "post_ids": lists["id"],
         "author_ids": lists["author"],
-        "language": languages.take(pa.array(order[starts])),
+        "language": column["language"].take(first),
         "created": pa.array(last).cast(DOCUMENT_SCHEMA.field("created").type),
     }
     return pa.table(columns)

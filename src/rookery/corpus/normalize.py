@@ -6,6 +6,7 @@ key forgets all that does not make a text another text. Both take whole columns.
 
 import html
 import unicodedata
+from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,8 +24,8 @@ _INVISIBLE = "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\
 
 def clean(texts: pa.Array) -> pa.Array:
     """Texts in Unicode NFC, entities resolved, invisible characters gone, one space or line end at a time."""
-    texts = _resolve_entities(texts)
-    texts = _mapped(texts, lambda text: unicodedata.normalize("NFC", text))
+    texts = _mapped(texts, pc.match_substring_regex(texts, _ENTITY), html.unescape)
+    texts = _mapped(texts, _beyond_ascii(texts), lambda text: unicodedata.normalize("NFC", text))
     for pattern, replacement in (
         (_LINE_END, "\n"),
         (_INVISIBLE, ""),
@@ -40,24 +41,32 @@ def key(texts: pa.Array) -> pa.Array:
 
     Two posts with one key say the same. Empty for a post without words.
     """
-    texts = pc.replace_substring_regex(texts, f"{REPOST_MARK}|{LINK}|{MENTION}", " ")
-    texts = _mapped(texts, lambda text: unicodedata.normalize("NFKC", text).casefold())
+    texts = pc.ascii_lower(pc.replace_substring_regex(texts, f"{REPOST_MARK}|{LINK}|{MENTION}", " "))
+    texts = _mapped(texts, _beyond_ascii(texts), _fold)
     texts = pc.replace_substring_regex(texts, r"[^\p{L}\p{N}\p{M}]+", " ")
     return pc.utf8_trim_whitespace(texts)
 
 
-def template(texts: pa.Array) -> pa.Array:
+def template(texts: pa.Array, keys: pa.Array) -> pa.Array:
     """The key without hashtags and with every number as 0: what stays equal when a form is filled in again."""
-    plain = key(pc.replace_substring_regex(texts, HASHTAG, " "))
-    return pc.replace_substring_regex(plain, r"\p{N}+", "0")
+    tagged = pc.match_substring_regex(texts, HASHTAG)
+    untagged = key(pc.replace_substring_regex(texts.filter(tagged), HASHTAG, " "))
+    return pc.replace_substring_regex(pc.replace_with_mask(keys, tagged, untagged), r"\p{N}+", "0")
 
 
-def _resolve_entities(texts: pa.Array) -> pa.Array:
-    with_entity = pc.match_substring_regex(texts, _ENTITY)
-    resolved = [html.unescape(text) for text in texts.filter(with_entity).to_pylist()]
-    return pc.replace_with_mask(texts, with_entity, pa.array(resolved, texts.type))
+def _fold(text: str) -> str:
+    """Compatibility form and lower case, which is composed again since lower case may take a letter apart."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
-def _mapped(texts: pa.Array, change) -> pa.Array:
-    # unicodedata, since utf8_normalize of pyarrow 25 leaves NFC and NFKC decomposed; it is also quicker
-    return pa.array([change(text) for text in texts.to_pylist()], texts.type)
+def _beyond_ascii(texts: pa.Array) -> pa.Array:
+    return pc.invert(pc.string_is_ascii(texts))
+
+
+def _mapped(texts: pa.Array, where: pa.Array, change: Callable[[str], str]) -> pa.Array:
+    """Texts changed by a Python function in the places that need it.
+
+    For Unicode forms that is `unicodedata`: pyarrow 25's utf8_normalize leaves NFC and NFKC decomposed.
+    """
+    changed = [change(text) for text in texts.filter(where).to_pylist()]
+    return pc.replace_with_mask(texts, where, pa.array(changed, texts.type))

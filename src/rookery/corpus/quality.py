@@ -64,12 +64,9 @@ def repeated_characters(text: pa.Array, key: pa.Array) -> pa.Array:
 
 def repeated_words(text: pa.Array, key: pa.Array) -> pa.Array:
     """Eight words or more, of which fewer than two in five differ (after Gopher's repetition rules, table A1)."""
-    words = pc.split_pattern(key, " ")
-    counts = words.value_lengths().to_numpy()
-    rows = np.repeat(np.arange(len(key)), counts)
-    codes = words.flatten().dictionary_encode().indices.to_numpy()
-    distinct = np.bincount(np.unique(rows << 32 | codes) >> 32, minlength=len(key))
-    return pa.array((counts >= 8) & (distinct * 5 < counts * 2))
+    texts = key.to_pylist()
+    hit = [len(words := text.split(" ")) >= 8 and len(set(words)) * 5 < len(words) * 2 for text in texts]
+    return pa.array(hit, pa.bool_())
 
 
 RULES = {

@@ -9,8 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rookery.core.digest import hash_ids
-
 THREAD_IN_TRAIN = "thread_in_train"
 RUN_WORDS = 8
 BATCH_TEXTS = 131_072
@@ -38,25 +36,26 @@ def straddlers(root: np.ndarray, rows: np.ndarray, train_rows: int) -> np.ndarra
 
 def shared_text(train: pa.Array, validation: pa.Array) -> dict[str, int]:
     """How many validation documents occur in train, by their keys: whole, and by any run of eight words."""
-    runs, owner = _word_runs(validation)
+    words = pc.unique(pc.split_pattern(validation, " ").flatten())
+    runs, owner = _word_runs(validation, words)
     seen = np.zeros(len(runs), dtype=bool)
     for start in range(0, len(train), BATCH_TEXTS):
-        seen |= np.isin(runs, _word_runs(train.slice(start, BATCH_TEXTS))[0])
+        seen |= np.isin(runs, _word_runs(train.slice(start, BATCH_TEXTS), words)[0])
     return {
         "same_text": int(pc.sum(pc.is_in(validation, value_set=train)).as_py() or 0),
         "a_run_of_eight_words": len(np.unique(owner[seen])),
     }
 
 
-def _word_runs(keys: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes of all runs of eight words, and the document of each."""
+def _word_runs(keys: pa.Array, known: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """64-bit hashes of all runs of eight known words, and the document of each."""
     words = pc.split_pattern(keys, " ")
     owner = np.repeat(np.arange(len(keys)), words.value_lengths().to_numpy())
-    distinct = words.flatten().dictionary_encode()
-    values = hash_ids(distinct.dictionary.to_pylist())[distinct.indices.to_numpy()]
-    length = max(len(values) - RUN_WORDS + 1, 0)
-    runs = np.zeros(length, dtype=np.uint64)
-    for place in range(RUN_WORDS):
-        runs = runs * np.uint64(0x9E3779B97F4A7C15) + values[place : place + length]
-    inside = owner[:length] == owner[RUN_WORDS - 1 :]
-    return runs[inside], owner[:length][inside]
+    place = pc.fill_null(pc.index_in(words.flatten(), value_set=known), -1).to_numpy(zero_copy_only=False)
+    code = np.random.default_rng(0).integers(1 << 64, size=len(known) + 1, dtype=np.uint64)[place]
+    count = max(len(code) - RUN_WORDS + 1, 0)
+    runs, whole = np.zeros(count, dtype=np.uint64), owner[:count] == owner[RUN_WORDS - 1 :]
+    for shift in range(RUN_WORDS):
+        runs = runs * np.uint64(0x9E3779B97F4A7C15) + code[shift : shift + count]
+        whole &= place[shift : shift + count] >= 0
+    return runs[whole], owner[:count][whole]

@@ -5,12 +5,19 @@ Free of torch, so that the planner and `--help` may read it. The dial is compute
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rookery.core.errors import UsageError
-from rookery.model.shape import ModelShape, training_flops_per_token
+from rookery.model.shape import ModelShape, matrix_parameters, training_flops_per_token
 
 PETA = 1e15
+WIDTHS = (64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288)
+HEAD_SIZE = 64
+CONTEXT_TOKENS = 256  # posts are short; longer documents go on in another row
+SMALLEST_VOCABULARY, LARGEST_VOCABULARY = 2048, 65_536
+TOKENS_PER_PARAMETER = 3.0
+SMALLEST_BATCH, FEWEST_STEPS = 2048, 20
 
 
 @dataclass(frozen=True)
@@ -53,13 +60,17 @@ def learning_rate_factor(config: TrainConfig, step: int) -> float:
 
 
 def config_for_scale(scale_petaflop: float) -> TrainConfig:
-    """The run that spends a compute well; raises `UsageError` unless the scale is positive and finite."""
+    """The run that spends a compute well; raises `UsageError` unless the scale is positive and finite.
+
+    Shape: `shape_for_scale`. Batch: 8,192 tokens at a horizon of 6 million, growing as the horizon to
+    the power 0.383 (nanochat's rule), a power of two. Schedule: the second half decays.
+    """
     if not (math.isfinite(scale_petaflop) and scale_petaflop > 0):
         raise UsageError(f"the scale must be a positive number of petaFLOP, not {scale_petaflop}")
     shape = shape_for_scale(scale_petaflop)
-    tokens = scale_petaflop * PETA / training_flops_per_token(shape)
-    batch_tokens = 8192
-    steps = max(10, round(tokens / batch_tokens))
+    tokens = horizon_tokens(scale_petaflop, shape)
+    batch_tokens = max(SMALLEST_BATCH, 2 ** round(math.log2(8192 * (tokens / 6e6) ** 0.383)))
+    steps = max(FEWEST_STEPS, round(tokens / batch_tokens))
     return TrainConfig(
         scale_petaflop=scale_petaflop,
         shape=shape,
@@ -67,12 +78,48 @@ def config_for_scale(scale_petaflop: float) -> TrainConfig:
         batch_tokens=batch_tokens,
         warmup_steps=min(20, steps // 10),
         decay_steps=steps // 2,
-        checkpoint_steps=max(10, min(100, steps // 10)),
+        checkpoint_steps=max(5, min(200, steps // 20)),
     )
 
 
+def horizon_tokens(scale_petaflop: float, shape: ModelShape) -> float:
+    """How many tokens a model of this shape can be trained on with this compute."""
+    return scale_petaflop * PETA / training_flops_per_token(shape)
+
+
 def shape_for_scale(scale_petaflop: float) -> ModelShape:
-    """Width and depth grow together."""
+    """The largest shape that still sees `TOKENS_PER_PARAMETER` tokens for each matrix parameter.
+
+    The vocabulary grows fourfold for each thousandfold of compute: a larger one costs more for each token, and
+    says more with it.
+    """
+    wanted = 4096 * 2 ** (round(math.log(scale_petaflop / 0.1, 1000) * 2))
+    vocabulary = min(LARGEST_VOCABULARY, max(SMALLEST_VOCABULARY, int(wanted)))
+    shapes = [_shape(vocabulary, width, layers) for width, layers in _sizes()]
+    well_fed = [
+        shape
+        for shape in shapes
+        if horizon_tokens(scale_petaflop, shape) >= TOKENS_PER_PARAMETER * matrix_parameters(shape)
+    ]
+    return max(well_fed, key=matrix_parameters, default=shapes[0])
+
+
+def _sizes() -> Iterator[tuple[int, int]]:
+    """Widths with their depths: one layer for every 64 of width, to half as many again."""
+    for width in WIDTHS:
+        yield from ((width, layers) for layers in range(width // 64, width * 3 // 128 + 1))
+
+
+def _shape(vocabulary: int, width: int, layers: int) -> ModelShape:
+    heads = width // HEAD_SIZE
+    shared = next(n for n in range(max(1, min(8, heads // 2)), 0, -1) if heads % n == 0)
     return ModelShape(
-        vocabulary=4096, width=256, layers=6, heads=4, kv_heads=4, head_size=64, hidden=704, context_tokens=256
+        vocabulary=vocabulary,
+        width=width,
+        layers=layers,
+        heads=heads,
+        kv_heads=shared,
+        head_size=HEAD_SIZE,
+        hidden=math.ceil(width * 8 / 3 / 64) * 64,
+        context_tokens=CONTEXT_TOKENS,
     )

@@ -64,7 +64,7 @@ class Optimizer:
         """Momentum made orthogonal (Muon, with Nesterov's look ahead), and decoupled weight decay."""
         gradient, momentum = weight.grad.float(), self._state[f"first.{name}"]
         momentum.lerp_(gradient, 1 - self._config.momentum)
-        direction = orthogonal(gradient.lerp(momentum, self._config.momentum))
+        direction = orthogonal(gradient.lerp(momentum, self._config.momentum), weight.dtype)
         rate = factor * self._config.matrix_learning_rate
         tall = max(1.0, weight.shape[0] / weight.shape[1]) ** 0.5
         master = self._state[f"master.{name}"]
@@ -87,15 +87,16 @@ def is_matrix(name: str, weight: Tensor) -> bool:
     return weight.dim() == 2 and ".layers." in name
 
 
-def orthogonal(gradient: Tensor, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
+def orthogonal(gradient: Tensor, dtype: torch.dtype = torch.float32, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
     """Roughly the nearest matrix with orthogonal rows or columns: singular values come to about 0.7 to 1.2.
 
-    Newton-Schulz iteration in bfloat16, float32 coming in and going out.
+    Newton-Schulz iteration x ← a·x + (b·xxᵀ + c·(xxᵀ)²)·x, in the given precision.
     """
     a, b, c = NEWTON_SCHULZ
-    x = gradient.T if gradient.shape[0] > gradient.shape[1] else gradient
-    x = (x / (x.norm() + 1e-7)).bfloat16()
+    tall = gradient.shape[0] > gradient.shape[1]
+    x = (gradient / (gradient.norm() + 1e-7)).to(dtype)
+    x = x.T.contiguous() if tall else x
     for _ in range(steps):
         square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
-    return (x.T if gradient.shape[0] > gradient.shape[1] else x).float()
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return (x.T if tall else x).float()

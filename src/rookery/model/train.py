@@ -95,10 +95,15 @@ class Run:
         optimizer = Optimizer(network.to(device), config)
         return cls(config, network.to(best_precision(device)), optimizer, device)
 
-    def learn(self, rows_of_step: Iterable[Rows], factor: float) -> float:
-        """One step; returns the mean loss in nats a token. If it is no finite number: `RookeryError`, nothing moved."""
+    def learn(self, rows_of_step: Iterable[Rows], factor: float) -> float | None:
+        """One step; returns the mean loss in nats a token, or None if all of it is masked.
+
+        If the loss is no finite number: `RookeryError`, and nothing has moved.
+        """
         rows_of_step = [rows for rows in rows_of_step if rows.learned_tokens]
         tokens = sum(rows.learned_tokens for rows in rows_of_step)
+        if not tokens:
+            return None
         total = 0.0
         for rows in rows_of_step:
             loss = self.loss(rows) / tokens
@@ -158,20 +163,32 @@ def _fit(run: Run, workspace: Workspace, shards: Shards, log: LiveLog) -> None:
         for step, rows in enumerate(islice(order, config.steps - first_step), first_step):
             loss = _learn(run, rows, step)
             seconds = (clock.monotonic_seconds() - began) / (step + 1 - first_step)
-            rate, left = config.batch_tokens / max(seconds, 1e-9), seconds * (config.steps - step - 1)
-            note = {"step": step, "loss": round(loss, 5), "tokens_per_second": round(rate)}
-            notes.write(json.dumps(note | {"seconds_per_step": round(seconds, 4)}) + "\n")
-            task.advance(1, f"loss {loss:.3f}, {rate:,.0f} tokens/s, {left / 60:.1f} min left")
+            notes.write(_noted(step, loss, seconds, config))
+            task.advance(1, _shown(step, loss, seconds, config))
             if (step + 1) % config.checkpoint_steps == 0:
                 notes.flush()
                 save_state(workspace.scratch, step + 1, run.optimizer.state())
 
 
-def _learn(run: Run, rows: tuple[Rows, ...], step: int) -> float:
+def _learn(run: Run, rows: tuple[Rows, ...], step: int) -> float | None:
     try:
         return run.learn(rows, learning_rate_factor(run.config, step))
     except RookeryError as error:
         raise RookeryError(error.what, where=f"step {step}", mend="Lower matrix_learning_rate with --set") from None
+
+
+def _noted(step: int, loss: float | None, seconds_per_step: float, config: TrainConfig) -> str:
+    """The step's line in the metrics file."""
+    rate = round(config.batch_tokens / max(seconds_per_step, 1e-9))
+    note = {"step": step, "loss": loss, "tokens_per_second": rate, "seconds_per_step": round(seconds_per_step, 4)}
+    return json.dumps(note) + "\n"
+
+
+def _shown(step: int, loss: float | None, seconds_per_step: float, config: TrainConfig) -> str:
+    """What stands beside the progress bar."""
+    said = "nothing left to learn from" if loss is None else f"loss {loss:.3f}"
+    minutes_left = seconds_per_step * (config.steps - step - 1) / 60
+    return f"{said}, {config.batch_tokens / max(seconds_per_step, 1e-9):,.0f} tokens/s, {minutes_left:.1f} min left"
 
 
 def _resume(run: Run, workspace: Workspace) -> int:
@@ -205,12 +222,12 @@ def validation_loss(run: Run, shards: Shards, log: LiveLog) -> float | None:
 
 
 def _metrics(config: TrainConfig, notes: list[dict[str, Any]], held_out: float | None) -> dict[str, Any]:
-    last = [note["loss"] for note in notes[-LOSS_STEPS:]]
+    last = [note["loss"] for note in notes[-LOSS_STEPS:] if note["loss"] is not None]
     return {
         "parameters": parameters(config.shape),
         "tokens": config.tokens,
         "steps": config.steps,
         "flops": training_flops_per_token(config.shape) * config.tokens,
-        "train_loss": round(sum(last) / len(last), 4),
+        "train_loss": round(sum(last) / len(last), 4) if last else None,
         "validation_loss": None if held_out is None else round(held_out, 4),
     }

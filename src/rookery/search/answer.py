@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rookery.search import rank
-from rookery.search.analysis import exact_tokens, ranking_terms, stem, without_links
+from rookery.search.analysis import STOP_WORDS, exact_tokens, stem, without_links
 from rookery.search.index import SearchIndex
 from rookery.search.query import Query, words_query
 from rookery.search.retrieve import by_some_words, statistics_of
@@ -24,7 +24,7 @@ MOST_SENTENCES = 4
 MOST_CITATIONS = 3
 _POSTS = 40
 _DEPTH = 200
-_NEEDED_COVERAGE = 0.5  # of the question's words, weighted by how rare they are
+_NEEDED_COVERAGE = 0.6  # of the question's words, weighted by how rare they are
 _SAME_SENTENCE = 0.8  # Jaccard overlap of terms from which two sentences say the same
 _VECTOR_SHARE = 0.2
 _DIVERSITY = 0.4
@@ -33,12 +33,16 @@ _LEAST_WORDS = 4
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"”’')\]]*\s+|(?<=[。！？])|\n+")
 
-QUESTION_WORDS = frozenset(
+QUESTION_WORDS = STOP_WORDS | frozenset(
     "what who whom whose when where why how which do does did say says said think thinks thought know known people "
-    "posts post about tell me you your i we our us my can could should would will is are was were has have had any "
-    "some from there happen happened happening happens".split()
+    "posts post about tell me you your i we us our my can could should would were has have had any some from happen "
+    "happened happening happens "
+    "was wer wo wann wie warum welche der die das den dem ein eine ist sind war hat über von zu und "
+    "que qué quien quién donde dónde cuando cuándo como cómo cual cuál el la los las un una de del en es son por y "
+    "qui quoi où quand comment pourquoi quel quelle le les des du est sont "
+    "что кто где когда как почему какой какая какие о об в на и с по за это говорит говорят думают люди".split()
 )
-"""English words that ask and do not tell; a question's other words are what an answer has to be about."""
+"""Words that ask and do not tell; a question's other words are what an answer has to be about."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def _claims(index: SearchIndex, query: Query, hits: Sequence[Hit]) -> list[_Clai
     said = [(place, text) for place, hit in enumerate(hits) for text in sentences(hit.text)]
     terms = [frozenset(stem(list(exact_tokens(text)))) for _, text in said]
     weights = statistics_of(index.segment, query.terms)
-    wanted = {term: weights.idf(term) for term in query.terms}
+    wanted = {term: weights.idf(term) ** 2 for term in query.terms}  # squared: in no language do small words carry it
     coverage = [sum(wanted[t] for t in wanted if t in own) / sum(wanted.values()) for own in terms]
     fitting = [n for n, covered in enumerate(coverage) if covered >= _NEEDED_COVERAGE]
     near = _nearness(index, query.text, [said[n][1] for n in fitting])
@@ -111,7 +115,13 @@ def sentences(text: str) -> list[str]:
     """
     lines = [without_links(line) for line in text.splitlines()]
     parts = [part.strip() for line in lines for part in _SENTENCE_END.split(line)]
-    return [p for p in parts if len(p) <= _MOST_CHARACTERS and len(list(exact_tokens(p))) >= _LEAST_WORDS]
+    return [part for part in parts if _tells(part)]
+
+
+def _tells(sentence: str) -> bool:
+    """Whether a sentence may answer: whole, not too long, and no question itself."""
+    is_whole = len(list(exact_tokens(sentence))) >= _LEAST_WORDS and "\ufffd" not in sentence
+    return is_whole and len(sentence) <= _MOST_CHARACTERS and not sentence.endswith(("?", "？"))
 
 
 def _nearness(index: SearchIndex, question: str, texts: Sequence[str]) -> np.ndarray:

@@ -169,7 +169,7 @@ def _run(segment: Segment, text: str, system: str, embedder: Embedder) -> list[s
     if not query.terms:
         return []
     if system == "dense":
-        scored = neighbours(segment, embedder, text, None, _DEPTH)
+        scored = neighbours(segment, embedder.embed([text]), None, _DEPTH)
     else:
         found = by_some_words(segment, None if system == "bm25" else embedder, query, _DEPTH)
         scored = [(c.ordinal, c.score) for c in found]

@@ -12,7 +12,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -106,10 +105,10 @@ def build_index(home: Home, embedder: Embedder, context: Context) -> IndexReport
         if current is None:
             current = _build(home, lake, forgotten, watermark, embedder, context)
         _remove_others(home, watermark.name)
-    vectors, seconds = current.posts, context.clock.monotonic_seconds() - started_seconds
+    seconds = context.clock.monotonic_seconds() - started_seconds
     return IndexReport(
         posts=current.posts,
-        vectors=vectors,
+        vectors=current.posts,
         dimensions=embedder.dimensions,
         dropped=current.dropped,
         seconds=round(seconds, 2),
@@ -121,23 +120,19 @@ def build_index(home: Home, embedder: Embedder, context: Context) -> IndexReport
 
 def open_index(home: Home, embedder: Embedder, clock: Clock | None = None) -> SearchIndex:
     """Open the index in force; raises `UsageError` if there is none or it was made with another model."""
-    current = _read_current(home)
-    if current is None:
-        raise UsageError("there is no search index yet", where=home.path, mend="Run `rookery search index` first")
-    if current.watermark.embedder != embedder.digest:
+    watermark, segment = _open_current(home)
+    if watermark.embedder != embedder.digest:
         raise UsageError(
             "the search index was made with another model", where=home.search, mend="Run `rookery search index` again"
         )
-    segment = open_segment(home.search / current.watermark.name)
-    return SearchIndex(home, current.watermark, segment, embedder, clock or SystemClock())
+    return SearchIndex(home, watermark, segment, embedder, clock or SystemClock())
 
 
 def holds(home: Home, post_id: str) -> bool:
     """Whether the index in force holds a post; False if there is no index."""
-    current = _read_current(home)
-    if current is None:
+    if _read_current(home) is None:
         return False
-    segment = open_segment(home.search / current.watermark.name)
+    _, segment = _open_current(home)
     query = tantivy.Query.term_query(segment.text.schema, "id", post_id, "basic")
     return segment.searcher.search(query, 1).count > 0
 
@@ -175,6 +170,19 @@ def _usable(home: Home, watermark: Watermark) -> Current | None:
     return current
 
 
+def _open_current(home: Home) -> tuple[Watermark, Segment]:
+    """The segment in force; a build may swap in the next one while this one is being opened."""
+    current = _read_current(home)
+    while current is not None:
+        try:
+            return current.watermark, open_segment(home.search / current.watermark.name)
+        except DataError:
+            before, current = current, _read_current(home)
+            if current == before:
+                raise
+    raise UsageError("there is no search index yet", where=home.path, mend="Run `rookery search index` first")
+
+
 def _read_current(home: Home) -> Current | None:
     path = home.search / CURRENT
     if not path.exists():
@@ -187,10 +195,6 @@ def _read_current(home: Home) -> Current | None:
 
 def _remove_others(home: Home, name: str) -> None:
     """Remove segments that are not in force: older ones and those of killed builds. Open ones stay readable."""
-    for folder in _folders(home.search):
-        if folder.name != name:
+    for folder in home.search.iterdir():
+        if folder.is_dir() and folder.name != name:
             shutil.rmtree(folder)
-
-
-def _folders(path: Path) -> list[Path]:
-    return [p for p in path.iterdir() if p.is_dir()]

@@ -35,8 +35,11 @@ def bm25(weights: Mapping[str, float], documents: Sequence[Sequence[str]], stati
     gains = {term: weight * statistics.idf(term) for term, weight in weights.items()}
     scores = np.zeros(len(documents))
     for place, terms in enumerate(documents):
+        counts: dict[str, int] = {}
+        for term in terms:
+            if term in gains:
+                counts[term] = counts.get(term, 0) + 1
         length = K1 * (1 - B + B * len(terms) / statistics.average_terms)
-        counts = Counter(term for term in terms if term in gains)
         scores[place] = sum(gains[t] * n * (K1 + 1) / (n + length) for t, n in counts.items())
     return scores
 
@@ -46,7 +49,7 @@ def even(terms: Sequence[str]) -> dict[str, float]:
     return {term: 1 / len(terms) for term in terms}
 
 
-FEEDBACK_POSTS, FEEDBACK_TERMS, FEEDBACK_SHARE = 20, 20, 0.3
+FEEDBACK_POSTS, FEEDBACK_TERMS, FEEDBACK_SHARE, SHORT_QUERY_TERMS = 20, 20, 0.2, 4
 
 
 def shared_terms(best: Sequence[Sequence[str]], scores: np.ndarray, statistics: Statistics) -> dict[str, float]:
@@ -66,18 +69,23 @@ def shared_terms(best: Sequence[Sequence[str]], scores: np.ndarray, statistics: 
     return {term: gain / total for term, gain in top}
 
 
-def joined(words: Mapping[str, float], extra: Mapping[str, float]) -> dict[str, float]:
+def feedback_share(query_terms: int) -> float:
+    """How much feedback counts beside a query of so many terms: a long one says itself what it is about."""
+    return FEEDBACK_SHARE * min(1.0, SHORT_QUERY_TERMS / query_terms)
+
+
+def joined(words: Mapping[str, float], extra: Mapping[str, float], share: float) -> dict[str, float]:
     """A query's own terms and those of feedback, as one query."""
-    weights = {term: (1 - FEEDBACK_SHARE) * weight for term, weight in words.items()}
+    weights = {term: (1 - share) * weight for term, weight in words.items()}
     for term, weight in extra.items():
-        weights[term] = weights.get(term, 0.0) + FEEDBACK_SHARE * weight
+        weights[term] = weights.get(term, 0.0) + share * weight
     return weights
 
 
 VECTOR_SHARE = 0.1
 
 
-def blend(parts: Mapping[str, np.ndarray]) -> np.ndarray:
+def blend(parts: Mapping[str, np.ndarray], feedback_share: float) -> np.ndarray:
     """One score from the parts: BM25 first, feedback and vectors as helpers.
 
     Words are scaled by the best candidate, vectors from the farthest to the nearest candidate, so
@@ -85,7 +93,7 @@ def blend(parts: Mapping[str, np.ndarray]) -> np.ndarray:
     """
     words = parts["bm25"]
     if "feedback" in parts:
-        words = (1 - FEEDBACK_SHARE) * words + FEEDBACK_SHARE * parts["feedback"]
+        words = (1 - feedback_share) * words + feedback_share * parts["feedback"]
     words = words / (words.max() or 1.0)
     if "vector" not in parts:
         return words

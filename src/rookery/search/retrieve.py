@@ -1,9 +1,9 @@
 """Retrieval: a query tree to ranked candidates, by words and by meaning.
 
 A candidate is an ordinal of the segment with the parts of its score. Binding parts of a query
-(phrases, fields, dates, without) hold in every retriever; vectors only change the order of what
-they let through, and fill up where words find little. Whether a candidate may be shown is not
-decided here but when it is shown (`visible.py`).
+(phrases, fields, dates, without) hold in every retriever. For a search, vectors only change the
+order of what matches; for a question they also bring posts that have none of its words. Whether a
+candidate may be shown is decided when it is shown (`visible.py`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,10 +28,9 @@ PROBES = 16  # lists of vectors that are compared; research/search.md measured 0
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A post that may be an answer: its ordinal, how sure the match is (0: all words), and its score's parts."""
+    """A post that may be shown: its ordinal, its score, and what the score is made of."""
 
     ordinal: int
-    tier: int
     score: float
     parts: Mapping[str, float]
 
@@ -101,34 +100,25 @@ def _second_at_or_after(moment) -> int:
 
 
 def by_all_words(segment: Segment, embedder: Embedder, query: Query, depth: int) -> list[Candidate]:
-    """What a search finds, best first: posts with all words, then (tier 1) those with some or alike in meaning.
-
-    About `depth` at most. The second tier is only looked for where the first is not full.
-    """
-    schema = segment.text.schema
-    tiers = dict.fromkeys(_proposed(segment, query.terms, compiled(query.root, schema), depth), 0)
-    plain = query.plain_words()
-    if len(plain) > 1 and len(tiers) < depth:
-        bound = _bound(query, schema)
-        some = _proposed(segment, query.terms, bound, depth - len(tiers), some_word=True)
-        if tiers or some:
-            some += [n for n, _ in neighbours(segment, embedder, query.text, bound)]
-        tiers |= {n: 1 for n in some if n not in tiers}
-    return _ranked(segment, query, tiers, embedder)
+    """The best `depth` posts that match a query as it stands, best first."""
+    match = compiled(query.root, segment.text.schema)
+    found = _proposed(segment, query.terms, match, depth)
+    return _ranked(segment, query.terms, found, embedder.embed([query.text]))
 
 
 def by_some_words(segment: Segment, embedder: Embedder | None, query: Query, depth: int) -> list[Candidate]:
-    """What a question finds, best first: posts with some of the words, or alike in meaning.
+    """The best `depth` posts for words that need not all be there, or that are alike in meaning, best first.
 
     Without an embedder this is BM25 alone, with no feedback either.
     """
     bound = _bound(query, segment.text.schema)
     found = _proposed(segment, query.terms, bound, depth, some_word=True)
-    if embedder is not None:
-        weights = _feedback(segment, query.terms, found)
-        found += _proposed(segment, weights, bound, depth, some_word=True)
-        found += [n for n, _ in neighbours(segment, embedder, query.text, bound)]
-    return _ranked(segment, query, dict.fromkeys(found, 0), embedder)[:depth]
+    if embedder is None:
+        return _ranked(segment, query.terms, found, None)
+    vector = embedder.embed([query.text])
+    found += _proposed(segment, _with_feedback(segment, query.terms, found), bound, depth, some_word=True)
+    found += [n for n, _ in neighbours(segment, vector, bound)]
+    return _ranked(segment, query.terms, list(dict.fromkeys(found)), vector)[:depth]
 
 
 def newest(segment: Segment, match: tantivy.Query, depth: int) -> list[int]:
@@ -138,10 +128,9 @@ def newest(segment: Segment, match: tantivy.Query, depth: int) -> list[int]:
 
 
 def neighbours(
-    segment: Segment, embedder: Embedder, text: str, bound: tantivy.Query | None, count: int = NEIGHBOURS
+    segment: Segment, vector: np.ndarray, bound: tantivy.Query | None, count: int = NEIGHBOURS
 ) -> list[tuple[int, float]]:
-    """The posts nearest to a text in meaning among those that match `bound`, with their cosines, nearest first."""
-    vector = embedder.embed([text])
+    """(ordinal, cosine) of the posts nearest to a vector (1, dimensions) among those that match, nearest first."""
     if segment.vectors is None or not vector.any():
         return []
     if bound is None:
@@ -199,54 +188,52 @@ def _nearest(segment: Segment, vector: np.ndarray, count: int, among: Sequence[i
 # Scores -------------------------------------------------------------------------------------------------
 
 
-def _ranked(segment: Segment, query: Query, tiers: Mapping[int, int], embedder: Embedder | None) -> list[Candidate]:
-    """Candidates in their final order: by tier, then score, then newest."""
-    if not tiers:
+def _ranked(
+    segment: Segment, terms: Sequence[str], ordinals: Sequence[int], vector: np.ndarray | None
+) -> list[Candidate]:
+    """Candidates in their final order: by score, then newest; without a vector by BM25 alone."""
+    if not ordinals:
         return []
-    ordinals = list(tiers)
     documents = segment.terms_of(ordinals)
-    statistics = statistics_of(segment, query.terms)
-    words = rank.bm25(rank.even(query.terms), documents, statistics)
-    parts = {"bm25": words}
-    if embedder is not None:
-        parts["feedback"] = _feedback_scores(segment, query.terms, documents, words)
-        parts["vector"] = _cosines(segment, embedder, query.text, ordinals)
-    scores = rank.blend(parts)
+    parts = {"bm25": _bm25(segment, rank.even(terms), documents)}
+    if vector is not None:
+        parts["feedback"] = _bm25(segment, _shared_terms(segment, documents, parts["bm25"]), documents)
+        parts["vector"] = _cosines(segment, vector, ordinals)
+    scores = rank.blend(parts, rank.feedback_share(len(terms)))
     candidates = [
-        Candidate(n, tiers[n], float(scores[i]), {name: float(part[i]) for name, part in parts.items()})
+        Candidate(n, float(scores[i]), {name: float(part[i]) for name, part in parts.items()})
         for i, n in enumerate(ordinals)
     ]
-    return sorted(candidates, key=lambda c: (c.tier, -c.score, -c.ordinal))
+    return sorted(candidates, key=lambda c: (-c.score, -c.ordinal))
 
 
-def _cosines(segment: Segment, embedder: Embedder, text: str, ordinals: Sequence[int]) -> np.ndarray:
-    vector = embedder.embed([text])
-    near = dict(_nearest(segment, vector, len(ordinals), ordinals)) if segment.vectors is not None else {}
-    return np.array([near.get(n, 0.0) for n in ordinals])
-
-
-def _feedback(segment: Segment, terms: Sequence[str], ordinals: Sequence[int]) -> dict[str, float]:
-    """The terms of a query joined by those of its best posts, weighted."""
+def _with_feedback(segment: Segment, terms: Sequence[str], ordinals: Sequence[int]) -> dict[str, float]:
+    """A query's own terms joined by those that its best posts share, weighted."""
     documents = segment.terms_of(ordinals)
-    scores = rank.bm25(rank.even(terms), documents, statistics_of(segment, terms))
-    extra = _shared_terms(segment, terms, documents, scores)
-    return rank.joined(rank.even(terms), extra)
+    extra = _shared_terms(segment, documents, _bm25(segment, rank.even(terms), documents))
+    return rank.joined(rank.even(terms), extra, rank.feedback_share(len(terms)))
 
 
-def _feedback_scores(segment: Segment, terms, documents: Sequence[Sequence[str]], scores: np.ndarray) -> np.ndarray:
-    extra = _shared_terms(segment, terms, documents, scores)
-    return rank.bm25(extra, documents, statistics_of(segment, extra))
-
-
-def _shared_terms(segment: Segment, terms, documents: Sequence[Sequence[str]], scores: np.ndarray) -> dict[str, float]:
-    best = np.argsort(-scores, kind="stable")[: rank.FEEDBACK_POSTS]
-    best = [n for n in best.tolist() if scores[n] > 0]
+def _shared_terms(segment: Segment, documents: Sequence[Sequence[str]], scores: np.ndarray) -> dict[str, float]:
+    order = np.argsort(-scores, kind="stable")[: rank.FEEDBACK_POSTS]
+    best = [n for n in order.tolist() if scores[n] > 0]
     chosen = [documents[n] for n in best]
-    statistics = statistics_of(segment, {term for document in chosen for term in document} - _STOP_TERMS)
-    return rank.shared_terms(chosen, scores[best], statistics)
+    telling = {term for document in chosen for term in document} - _STOP_TERMS
+    return rank.shared_terms(chosen, scores[best], statistics_of(segment, telling))
+
+
+def _bm25(segment: Segment, weights: Mapping[str, float], documents: Sequence[Sequence[str]]) -> np.ndarray:
+    return rank.bm25(weights, documents, statistics_of(segment, weights))
 
 
 def statistics_of(segment: Segment, terms: Iterable[str]) -> rank.Statistics:
     """What ranking needs to know of the segment about some terms."""
     posts_with = {term: segment.searcher.doc_freq("terms", term) for term in sorted(terms)}
-    return rank.Statistics(segment.facts.posts, segment.facts.terms / segment.facts.posts, posts_with)
+    return rank.Statistics(segment.facts.posts, segment.facts.terms / max(1, segment.facts.posts), posts_with)
+
+
+def _cosines(segment: Segment, vector: np.ndarray, ordinals: Sequence[int]) -> np.ndarray:
+    if segment.vectors is None or not vector.any():
+        return np.zeros(len(ordinals))
+    near = dict(_nearest(segment, vector, len(ordinals), ordinals))
+    return np.array([near.get(n, 0.0) for n in ordinals])

@@ -6,9 +6,10 @@ the policy and the live log of this moment, and the page is filled up again with
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+import pyarrow as pa
 import tantivy
 from tantivy import FieldType, Occur
 
@@ -16,14 +17,18 @@ from rookery.core.verdict import KEEP, Drop, Tally
 from rookery.posts.post import Use
 from rookery.search.index import SearchIndex
 from rookery.search.query import Query, parse
-from rookery.search.retrieve import Candidate, by_all_words, compiled, newest
+from rookery.search.retrieve import Candidate, by_all_words, by_some_words, compiled, newest
+from rookery.search.segment import POST_COLUMNS
 from rookery.search.visible import reasons_against
 
 Mode = Literal["best", "latest"]
 
 COPY = "copy"
+_RELAXED = "no post has all of this, these have some of the words"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DEPTH = 200
-_CHECKED_AT_ONCE = 64
+_CHECKED_AT_ONCE = 32
+_SHOWN_COLUMNS = (*POST_COLUMNS, "same")
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,6 @@ class Hit:
     parts: dict[str, float]
     likes: int | None = None
     copies: int = 0
-    has_all_words: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,26 @@ class Results:
 def search(index: SearchIndex, text: str, limit: int = 10, mode: Mode = "best") -> Results:
     """The best (or latest) `limit` posts for a query; every one may be shown at the moment of return.
 
-    best: by words, feedback and vectors; copies of one text are shown once.
+    best: by words, feedback and vectors; copies of one text are shown once. Where no post has all
+    the words, those with some are shown, and `understood` says so.
     latest: newest first; posts that claim a time still to come stand last.
     """
     query = parse(text)
+    results = _filled(index, query, limit, mode, relaxed=False)
+    if results.hits or mode == "latest" or len(query.plain_words()) < 2:
+        return results
+    relaxed = _filled(index, query, limit, mode, relaxed=True)
+    return replace(relaxed, understood=f"{query.understood}; {_RELAXED}") if relaxed.hits else results
+
+
+def _filled(index: SearchIndex, query: Query, limit: int, mode: Mode, relaxed: bool) -> Results:
+    """A page of `limit` posts if there are so many: what may not be shown is replaced by what comes next."""
     depth, before = max(_DEPTH, 2 * limit), -1
     while True:
-        candidates = _candidates(index, query, depth, mode)
+        candidates = _candidates(index, query, depth, mode, relaxed)
         hits, tally = shown(index, candidates, limit, fold_copies=mode == "best")
-        if len(hits) == limit or len(candidates) in (before, index.segment.facts.posts):
-            return Results(tuple(hits), _said(query, hits), dict(tally.dropped))
+        if len(hits) == limit or len(candidates) <= before or len(candidates) < depth:
+            return Results(tuple(hits), query.understood, dict(tally.dropped))
         depth, before = 4 * depth, len(candidates)
 
 
@@ -75,9 +89,9 @@ def shown(
     tally = Tally()
     for start in range(0, len(candidates), _CHECKED_AT_ONCE):
         part = candidates[start : start + _CHECKED_AT_ONCE]
-        rows = index.segment.take([c.ordinal for c in part])
+        rows = index.segment.take([c.ordinal for c in part], _SHOWN_COLUMNS)
         reasons = reasons_against(index.home, rows, use)
-        for candidate, row, reason in zip(part, rows.to_pylist(), reasons, strict=True):
+        for candidate, row, reason in zip(part, _plain(rows), reasons, strict=True):
             name = row["same"] if fold_copies else row["id"]
             if reason is None and name in hits:
                 reason = COPY
@@ -90,19 +104,28 @@ def shown(
     return list(hits.values()), tally
 
 
+def _plain(rows: pa.Table) -> list[dict[str, Any]]:
+    """Rows as dicts. Times are made here: Arrow looks for a time zone's module anew for every single one."""
+    micros = rows["created"].cast(pa.int64()).to_pylist()
+    plain = rows.drop_columns(["created"]).to_pylist()
+    return [row | {"created": _EPOCH + timedelta(microseconds=n)} for row, n in zip(plain, micros, strict=True)]
+
+
 def _hit(candidate: Candidate, row: dict[str, Any]) -> Hit:
     return Hit(
         **{name: row[name] for name in ("id", "author", "text", "created", "language", "likes")},
         score=round(candidate.score, 6),
         parts={name: round(value, 6) for name, value in candidate.parts.items()},
-        has_all_words=candidate.tier == 0,
     )
 
 
-def _candidates(index: SearchIndex, query: Query, depth: int, mode: Mode) -> list[Candidate]:
-    if mode == "best" and query.terms:
-        return by_all_words(index.segment, index.embedder, query, depth)
-    return _latest(index, query, depth)
+def _candidates(index: SearchIndex, query: Query, depth: int, mode: Mode, relaxed: bool) -> list[Candidate]:
+    if mode == "latest" or not query.terms:
+        return _latest(index, query, depth)
+    if relaxed:
+        found = by_some_words(index.segment, index.embedder, query, depth)
+        return [c for c in found if c.parts["bm25"] > 0]
+    return by_all_words(index.segment, index.embedder, query, depth)
 
 
 def _latest(index: SearchIndex, query: Query, depth: int) -> list[Candidate]:
@@ -115,14 +138,4 @@ def _latest(index: SearchIndex, query: Query, depth: int) -> list[Candidate]:
     found = newest(index.segment, past, depth)
     if len(found) < depth:
         found += newest(index.segment, tantivy.Query.boolean_query([(Occur.Must, match), (Occur.Must, to_come)]), depth)
-    return [Candidate(n, 0, 1 / place, {}) for place, n in enumerate(found[:depth], 1)]
-
-
-def _said(query: Query, hits: Sequence[Hit]) -> str:
-    """The query in plain words, and what was done where it found too little."""
-    complete = sum(hit.has_all_words for hit in hits)
-    if complete == len(hits):
-        return query.understood
-    which = "no post has" if complete == 0 else "one post has" if complete == 1 else f"{complete} posts have"
-    after = "these have some of them or are close in meaning" if complete == 0 else "then some of them, or close"
-    return f"{query.understood}; {which} all of this, {after}"
+    return [Candidate(n, 1 / place, {}) for place, n in enumerate(found[:depth], 1)]

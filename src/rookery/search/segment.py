@@ -25,7 +25,7 @@ from rookery.core.artifact import write_atomically
 from rookery.core.config import from_plain, to_plain
 from rookery.core.context import Context
 from rookery.core.digest import hash_ids
-from rookery.core.errors import DataError
+from rookery.core.errors import DataError, StorageError
 from rookery.core.protocols import Embedder
 from rookery.posts.post import POST_SCHEMA
 from rookery.posts.rights import GATE_COLUMNS
@@ -105,10 +105,16 @@ def write_segment(
     """Lay out posts (batches with at least `POST_COLUMNS`) in a new folder; one that is there is replaced."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / TEXT).mkdir(parents=True)
-    posts, terms = _write_text(folder, batches, total, context)
-    _write_vectors(folder, posts, embedder, context)
-    facts = Facts(SEGMENT_FORMAT, posts, terms, embedder.digest, embedder.dimensions)
-    write_atomically(folder / FACTS, json.dumps(to_plain(facts)).encode())
+    try:
+        posts, terms = _write_text(folder, batches, total, context)
+        _write_vectors(folder, posts, embedder, context)
+        facts = Facts(SEGMENT_FORMAT, posts, terms, embedder.digest, embedder.dimensions)
+        write_atomically(folder / FACTS, json.dumps(to_plain(facts)).encode())
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if "No space left" in str(error):  # tantivy and faiss have no other word for it
+            raise StorageError("the disk is full", where=folder.parent, mend="Free some space") from None
+        raise
     return facts
 
 
@@ -155,7 +161,7 @@ def _write_text(folder: Path, batches: Iterable[pa.RecordBatch], total: int, con
         context.progress.task("Words", total, "posts") as task,
     ):
         for batch in _evenly(batches):
-            columns = batch.to_pydict()
+            columns = batch.drop_columns(["created"]).to_pydict() | {"created": _seconds(batch["created"])}
             analyses = [analyse(text) for text in columns["text"]]
             for n, analysis in enumerate(analyses):
                 writer.add_document(_document(posts + n, {k: v[n] for k, v in columns.items()}, analysis))
@@ -168,8 +174,13 @@ def _write_text(folder: Path, batches: Iterable[pa.RecordBatch], total: int, con
     return posts, terms
 
 
+def _seconds(created: pa.Array) -> list[int]:
+    """Whole seconds since 1970, rounded down."""
+    return (created.cast(pa.int64()).to_numpy() // 1_000_000).tolist()
+
+
 def _evenly(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of exactly `_BATCH_ROWS` (the last may be smaller), so that an ordinal names its place."""
+    """The same rows in batches of exactly `_BATCH_ROWS`, the last one smaller: so an ordinal names its place."""
     schema = pa.schema([ROW_SCHEMA.field(name) for name in POST_COLUMNS])
     pending: list[pa.RecordBatch] = []
     for batch in batches:
@@ -199,7 +210,7 @@ def _document(ordinal: int, row: dict[str, Any], analysis) -> tantivy.Document:
     document.add_text("exact", " ".join(analysis.exact))
     document.add_text("terms", " ".join(analysis.terms))
     document.add_text("author", author_key(row["author"]))
-    document.add_integer("created", int(row["created"].timestamp()))
+    document.add_integer("created", row["created"])
     document.add_unsigned("likes", max(0, row["likes"] or 0))
     for code in language_keys(row["language"]):
         document.add_text("language", code)

@@ -1,0 +1,68 @@
+"""Measuring this machine: which scale does it train in so many minutes?
+
+A few real pieces of training are timed at the shape that the answer would have; the answer and its
+shape are found together. Run once, before a run is named: the scale is what gets recorded, never the
+minutes. Not here: predicting machines that are not at hand (`fleet`).
+"""
+
+import math
+import statistics
+
+import numpy as np
+
+from rookery.core.context import Clock, SystemClock
+from rookery.core.errors import UsageError
+from rookery.model.batches import Rows
+from rookery.model.config import TrainConfig, config_for_scale
+from rookery.model.train import Run
+
+FIRST_GUESS = 0.015  # petaFLOP a minute, of two cores with bfloat16
+ROUNDS = 4
+TIMED_PIECES = 3
+DOCUMENT_TOKENS = 40  # a short post
+
+
+def scale_for_minutes(minutes: float, clock: Clock = SystemClock()) -> float:
+    """The scale, to two significant digits, whose training takes about so many minutes here.
+
+    Takes some seconds. Raises `UsageError` unless the minutes are positive and finite.
+    """
+    if not (math.isfinite(minutes) and minutes > 0):
+        raise UsageError(f"--minutes must be a positive number, not {minutes}")
+    scale = FIRST_GUESS * minutes
+    known: dict[object, float] = {}
+    for _ in range(ROUNDS):
+        config = config_for_scale(scale)
+        kind = (config.shape, config.batch_tokens)
+        if kind not in known:
+            known[kind] = seconds_per_step(config, clock)
+        off = minutes * 60 / (known[kind] * config.steps)
+        scale *= off
+        if abs(off - 1) < 0.05:
+            break
+    return float(f"{scale:.2g}")
+
+
+def seconds_per_step(config: TrainConfig, clock: Clock) -> float:
+    """Seconds of one training step: its micro-batches, timed on made-up tokens, and one optimizer step."""
+    run, rows = Run.begin(config), made_up_rows(config)
+    run.learn([rows], 1.0)
+    pieces, updates = [], []
+    for _ in range(TIMED_PIECES):
+        began = clock.monotonic_seconds()
+        run.loss(rows).backward()
+        learned = clock.monotonic_seconds()
+        run.optimizer.step(0.0)
+        pieces.append(learned - began)
+        updates.append(clock.monotonic_seconds() - learned)
+    share = config.batch_tokens / rows.inputs.size
+    return statistics.median(pieces) * share + statistics.median(updates)
+
+
+def made_up_rows(config: TrainConfig) -> Rows:
+    """A micro-batch of random tokens in half rows, packed with short documents."""
+    row_tokens = config.shape.context_tokens // 2
+    rows = max(1, min(config.micro_batch_tokens, config.batch_tokens) // row_tokens)
+    tokens = np.random.default_rng(0).integers(config.shape.vocabulary, size=(rows, row_tokens))
+    numbers = np.broadcast_to(np.arange(row_tokens) // DOCUMENT_TOKENS, tokens.shape)
+    return Rows(tokens, tokens.copy(), numbers.astype(np.int64))

@@ -1,0 +1,90 @@
+"""Duplicates, against brute force."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rookery.corpus.dedup import floods, jaccard, near_duplicates, repeats
+from rookery.corpus.normalize import key
+
+WORDS = st.sampled_from("rook crow raven jackdaw elm oak nest spring church tower morning again".split())
+TEXTS = st.lists(WORDS, min_size=1, max_size=12).map(" ".join)
+THRESHOLD = 0.8
+
+
+def edited(text: str, random: np.random.Generator) -> str:
+    """The text with one to three of its characters changed."""
+    letters = list(text)
+    for place in random.integers(len(letters), size=random.integers(1, 4)):
+        letters[place] = "xyz"[random.integers(3)]
+    return "".join(letters)
+
+
+@given(st.lists(st.sampled_from("abcd")))
+def test_a_text_repeats_exactly_when_it_was_there_before(texts):
+    expected = [text in texts[:place] for place, text in enumerate(texts)]
+    assert repeats(pa.array(texts, pa.string())).tolist() == expected
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy")), max_size=20))
+def test_a_flood_is_an_authors_fourth_of_one_template(posts):
+    authors, templates = (pa.array([post[n] for post in posts], pa.string()) for n in (0, 1))
+    expected = [posts[:place].count(post) >= 3 for place, post in enumerate(posts)]
+    assert floods(authors, templates).tolist() == expected
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=30, unique=True))
+@settings(max_examples=60, deadline=None)
+def test_each_merged_text_is_truly_alike_to_another_of_its_group_and_the_first_stands_for_it(texts):
+    group = near_duplicates(pa.array(texts), THRESHOLD)
+    assert (group <= np.arange(len(texts))).all()
+    assert (group[group] == group).all()
+    for place in np.flatnonzero(group != np.arange(len(texts))):
+        others = np.flatnonzero(group == group[place])
+        assert max(jaccard(texts[place], texts[o]) for o in others if o != place) >= THRESHOLD
+
+
+def test_similarity_counts_runs_of_five_characters():
+    assert jaccard("abcdefg", "abcdefg") == 1
+    assert jaccard("abcdef", "abcdexyz") == pytest.approx(1 / 5)
+    assert jaccard("abc", "xyz") == 0
+
+
+def test_nearly_all_pairs_above_the_threshold_are_found():
+    random = np.random.default_rng(3)
+    letters = "abcdefghijklmnopqrstuvwxyz      "
+    originals = ["".join(letters[n] for n in random.integers(32, size=random.integers(40, 140))) for _ in range(400)]
+    copies = [edited(text, random) for text in originals]
+    alike = np.array([jaccard(a, b) >= THRESHOLD for a, b in zip(originals, copies, strict=True)])
+    found = near_duplicates(pa.array(originals + copies), THRESHOLD)[400:] == np.arange(400)
+    assert 100 < alike.sum() < 400
+    assert found[alike].mean() >= 0.99
+    assert not found[~alike].any()
+
+
+def test_a_flood_of_one_text_with_small_changes_becomes_one_group():
+    texts = [f"the rooks are back in the old elm behind the church, says number {n:04}" for n in range(2000)]
+    assert (near_duplicates(pa.array(texts), THRESHOLD) == 0).all()
+
+
+@pytest.mark.slow
+def test_real_posts_agree_with_brute_force(shared_data):
+    table = pq.read_table(shared_data / "tweets_ira/tweets.parquet", columns=["content"]).slice(200_000, 3000)
+    keys = key(table["content"].combine_chunks()).to_pylist()
+    keys = [text for text in dict.fromkeys(keys) if len(text) >= 12]
+    runs = [{text[i : i + 5] for i in range(len(text) - 4)} for text in keys]
+    truth = set()
+    for b, runs_b in enumerate(runs):
+        for a in range(b):
+            shared = len(runs[a] & runs_b)
+            if shared >= THRESHOLD * (len(runs[a]) + len(runs_b) - shared):
+                truth.add((a, b))
+    group = near_duplicates(pa.array(keys), THRESHOLD)
+    found = [group[a] == group[b] for a, b in truth]
+    assert len(truth) >= 10
+    assert np.mean(found) >= 0.98
+    later = {b for _, b in truth}
+    assert set(np.flatnonzero(group != np.arange(len(keys)))) <= later

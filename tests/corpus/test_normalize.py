@@ -1,0 +1,68 @@
+"""The clean text and the key."""
+
+import unicodedata
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rookery.corpus.normalize import clean, key, template
+
+
+def cleaned(text: str) -> str:
+    return clean(pa.array([text]))[0].as_py()
+
+
+def key_of(text: str) -> str:
+    return key(pa.array([text]))[0].as_py()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Tom &amp; Jerry &lt;3 &#8364;5", "Tom & Jerry <3 €5"),
+        ("AT&T; rocks & rolls", "AT&T; rocks & rolls"),
+        ("one  two\t three\u3000four ", "one two three four"),
+        ("a\r\nb\n\n\n c\u2028d", "a\nb\nc\nd"),
+        ("zero\u200bwidth\x07 and \u202eturned\u202c", "zerowidth and turned"),
+        ("e\u0301", "é"),
+        ("👩\u200d🚀 می\u200cخواهم", "👩\u200d🚀 می\u200cخواهم"),
+        ("@Ada see HTTPS://x.org #Rooks!!", "@Ada see HTTPS://x.org #Rooks!!"),
+    ],
+)
+def test_clean_keeps_what_a_reader_sees(text, expected):
+    assert cleaned(text) == expected
+
+
+@given(st.text())
+def test_a_clean_text_is_in_composed_form_without_empty_lines(text):
+    once = cleaned(text)
+    assert unicodedata.is_normalized("NFC", once)
+    assert "\n\n" not in once
+    assert once == once.strip(" \n")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "rooks are BACK, in town!",
+        "RT @ada: Rooks are back in town https://t.co/x1",
+        "@bo@host.org Rooks are back… in town www.rooks.org/a?b=c",
+        "ｒｏｏｋｓ are back in #town",
+    ],
+)
+def test_texts_that_say_the_same_share_a_key(other):
+    assert key_of(other) == key_of("Rooks are back in town")
+
+
+@given(st.text())
+def test_a_key_is_its_own_key_and_never_has_two_spaces(text):
+    once = key_of(text)
+    assert "  " not in once
+    assert key_of(once) == once
+
+
+def test_a_template_is_what_stays_when_numbers_and_hashtags_change():
+    texts = pa.array(["Day 12 of 100 #code #rust", "Day 7 of 365 #python"])
+    assert template(texts, key(texts)).to_pylist() == ["day 0 of 0", "day 0 of 0"]

@@ -1,0 +1,59 @@
+"""Personal data is found, proved and replaced; what only looks like it stays."""
+
+import pyarrow as pa
+import pytest
+
+from rookery.corpus.privacy import passes_luhn, passes_mod97, redact
+
+KEY = "sk-" + "a1B2" * 8
+TOKEN = "ghp_" + "Zx9" * 12
+
+
+def redacted(text: str) -> str:
+    return redact(pa.array([text]))[0][0].as_py()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("write to ada.lovelace+rooks@example.co.uk, please", "write to [email], please"),
+        ("call +49 30 901820 or (212) 555-0187 or 1-800-555-0199", "call [phone] or [phone] or [phone]"),
+        ("Tel. 030 1234567", "Tel. [phone]"),
+        ("my card 4111 1111 1111 1111 is gone", "my card [card] is gone"),
+        ("amex 378282246310005", "amex [card]"),
+        ("pay to DE89 3704 0044 0532 0130 00 today", "pay to [iban] today"),
+        ("from 8.8.4.4 and 2001:4860:4860:0:0:0:0:8888", "from [ip] and [ip]"),
+        (f"use {KEY} now", "use [key] now"),
+        (f"token={TOKEN}", "token=[key]"),
+    ],
+)
+def test_personal_data_is_replaced(text, expected):
+    assert redacted(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "thanks @ada@mastodon.social and @bo",
+        "order 4111 1111 1111 1112 fails its check digit",
+        "DE88 3704 0044 0532 0130 00 fails its check digits",
+        "on 2016-10-12 at 12:30:45, version 2.4.1, from 127.0.0.1",
+        "https://t.co/a1 status 598765432109876543",
+        "1,000,000 of 2,500,000 votes; score 110-100; in 1984-2014",
+        "555-0187 is too short to be anybody's",
+    ],
+)
+def test_what_only_looks_like_personal_data_stays(text):
+    assert redacted(text) == text
+
+
+def test_each_kind_is_counted_by_posts():
+    _, held = redact(pa.array(["a@example.org b@example.org", "c@example.org", "none", "+49 30 9018200"]))
+    assert held == {"email": 2, "phone": 1}
+
+
+def test_check_digits_by_the_standards_own_examples():
+    assert passes_luhn("79927398713")
+    assert not passes_luhn("79927398710")
+    assert passes_mod97("GB82WEST12345698765432")
+    assert not passes_mod97("GB82WEST12345698765431")

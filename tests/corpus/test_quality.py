@@ -1,0 +1,54 @@
+"""Each quality rule says no to what it was made for, and yes to plain posts."""
+
+import pyarrow as pa
+import pytest
+
+from rookery.corpus.normalize import key
+from rookery.corpus.quality import RULES, judge
+
+PLAIN = [
+    "The rooks came back to the elm behind the church this morning",
+    "Прилетели грачи, значит, весна уже совсем близко",
+    "今朝、教会の裏の木にミヤマガラスが戻ってきた",
+    "@ada I think so too, but wait for the second week of March https://t.co/x1",
+    "So happy today!!! 🎉🎉 The chicks have hatched #rooks #spring",
+    "no no no no, that was a jackdaw and I can prove it",
+]
+
+
+def reason(text: str) -> str | None:
+    texts = pa.array([text])
+    return judge(texts, key(texts))[0].as_py()
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_plain_posts_pass(text):
+    assert reason(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "too_short"),
+        ("nice!! https://t.co/abcdefg", "too_short"),
+        ("Rooks \ufffd\ufffd\ufffd\ufffd\ufffd flying \ufffd\ufffd home", "broken_encoding"),
+        ("@a1 @b2 @c3 @d4 @e5 @f6 @g7 @h8 @i9 @j10 https://t.co/abcdefghij rooks forever", "mostly_links_and_mentions"),
+        ("#rooks #crows #ravens #jackdaws #magpies ok", "mostly_hashtags"),
+        ("*** !!! ((( buy rooks now ))) >>> === <<< $$$ ***", "mostly_symbols"),
+        ("Rooooooooooooooooooks are back in town", "repeated_characters"),
+        ("buy rooks buy rooks buy rooks buy rooks buy rooks", "repeated_words"),
+    ],
+)
+def test_each_rule_names_its_reason(text, expected):
+    assert reason(text) == expected
+
+
+def test_every_rule_answers_for_a_batch_of_none():
+    empty = pa.array([], pa.string())
+    assert [len(rule(empty, empty)) for rule in RULES.values()] == [0] * len(RULES)
+    assert len(judge(empty, empty)) == 0
+
+
+def test_a_run_of_characters_is_charged_to_its_own_post_only():
+    texts = pa.array(["first post of all is fine", "a" * 20 + " word", "", "last post of all is fine too"])
+    assert RULES["repeated_characters"](texts, key(texts)).to_pylist() == [False, True, False, False]

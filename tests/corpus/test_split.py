@@ -1,0 +1,54 @@
+"""The split by time, and how much its sides share."""
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rookery.corpus.split import cut, shared_text, straddlers
+
+
+@given(st.lists(st.integers(0, 1000), min_size=2), st.integers(1, 60))
+def test_both_sides_have_posts_and_train_is_never_later(times, limit):
+    created = np.sort(np.array(times))
+    train = cut(created, 0.05, limit)
+    assert 0 < train < len(created)
+    assert created[train - 1] <= created[train]
+
+
+def test_validation_is_the_given_share_at_least_fifty_and_at_most_the_limit():
+    assert cut(np.arange(10_000), 0.05, 20_000) == 9_500
+    assert cut(np.arange(500), 0.05, 20_000) == 450
+    assert cut(np.arange(100), 0.05, 20_000) == 80
+    assert cut(np.arange(10_000), 0.05, 100) == 9_900
+
+
+def test_posts_of_one_moment_stay_on_one_side():
+    days = np.repeat(np.arange(40), 50)
+    train = cut(days, 0.06, 20_000)
+    assert days[train - 1] < days[train]
+    last_day_heavy = np.repeat([0, 1, 2], [300, 300, 400])
+    assert cut(last_day_heavy, 0.05, 20_000) == 600
+
+
+def test_a_later_post_of_a_thread_that_is_learned_from_is_named():
+    root = np.array([0, 1, 0, 3, 3])
+    assert straddlers(root, np.arange(5), 2).tolist() == [2]
+
+
+def test_shared_texts_are_counted_whole_and_by_runs_of_eight_words():
+    train = pa.array(["one two three four five six seven eight nine", "a short one"])
+    validation = pa.array(
+        [
+            "a short one",
+            "zero one two three four five six seven eight",
+            "one two three four five six seven new eight",
+            "nothing shared at all",
+        ]
+    )
+    assert shared_text(train, validation) == {"same_text": 1, "a_run_of_eight_words": 1}
+
+
+def test_a_run_does_not_reach_over_the_end_of_a_document():
+    train = pa.array(["one two three four", "five six seven eight"])
+    assert shared_text(train, pa.array(["one two three four five six seven eight"]))["a_run_of_eight_words"] == 0

@@ -1,0 +1,96 @@
+"""Muon and AdamW in one class, against PyTorch's own of each."""
+
+import pytest
+import torch
+
+from rookery.core.errors import DataError
+from rookery.model.config import TrainConfig
+from rookery.model.network import Network, initialise
+from rookery.model.optimizer import ADAM_BETAS, ADAM_EPSILON, Optimizer, is_matrix, orthogonal
+from rookery.model.shape import ModelShape
+
+SHAPE = ModelShape(vocabulary=64, width=32, layers=1, heads=2, kv_heads=1, head_size=16, hidden=96, context_tokens=32)
+CONFIG = TrainConfig(0.0, SHAPE, steps=10, batch_tokens=64)
+
+
+def network(seed: int = 0, dtype: torch.dtype = torch.float32) -> Network:
+    made = Network(SHAPE)
+    initialise(made, seed)
+    return made.to(dtype)
+
+
+def give_gradients(network: Network, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for weight in network.parameters():
+        weight.grad = torch.randn(weight.shape, generator=generator).to(weight.dtype)
+
+
+@pytest.mark.parametrize("size", [(32, 96), (96, 32), (16, 64)])
+def test_an_update_is_nearly_orthogonal(size):
+    matrix = torch.randn(size, generator=torch.Generator().manual_seed(0)) * 100
+    singular = torch.linalg.svdvals(orthogonal(matrix))
+    assert 0.6 < singular.min() < singular.max() < 1.3
+
+
+def test_an_update_points_where_the_gradient_does():
+    matrix = torch.randn(32, 96, generator=torch.Generator().manual_seed(0))
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    nearest = u @ v
+    assert torch.nn.functional.cosine_similarity(orthogonal(matrix).flatten(), nearest.flatten(), dim=0) > 0.97
+
+
+def test_weights_move_as_under_pytorchs_own_optimizers():
+    ours, theirs = network(), network()
+    named = dict(theirs.named_parameters())
+    matrices = [weight for name, weight in named.items() if is_matrix(name, weight)]
+    others = [weight for name, weight in named.items() if not is_matrix(name, weight)]
+    reference = [
+        torch.optim.Muon(
+            matrices, CONFIG.matrix_learning_rate, CONFIG.weight_decay, CONFIG.momentum, adjust_lr_fn="original"
+        ),
+        torch.optim.AdamW(others, CONFIG.vector_learning_rate, ADAM_BETAS, ADAM_EPSILON, weight_decay=0.0),
+    ]
+    optimizer = Optimizer(ours, CONFIG)
+    for seed in range(5):
+        for each in (ours, theirs):
+            give_gradients(each, seed)
+        optimizer.step(1.0)
+        for each in reference:
+            each.step()
+    for name, weight in ours.named_parameters():
+        # PyTorch's iteration is in bfloat16, ours here in float32
+        tolerance = 0.005 if is_matrix(name, weight) else 1e-5
+        torch.testing.assert_close(weight, named[name], atol=tolerance, rtol=0.0)
+
+
+def test_small_updates_are_not_lost_to_bfloat16():
+    rounded, exact = network(dtype=torch.bfloat16), network()
+    optimizers = Optimizer(rounded, CONFIG), Optimizer(exact, CONFIG)
+    for _ in range(20):
+        for each, optimizer in zip((rounded, exact), optimizers, strict=True):
+            for weight in each.parameters():
+                weight.grad = torch.ones_like(weight)
+            optimizer.step(1e-3)
+    moved = optimizers[0].masters()["model.norm.weight"] - 1
+    torch.testing.assert_close(moved, exact.model.norm.weight - 1, rtol=0.01, atol=0.0)
+
+
+def test_a_restored_optimizer_goes_on_exactly():
+    one, two = network(dtype=torch.bfloat16), network(seed=9, dtype=torch.bfloat16)
+    first = Optimizer(one, CONFIG)
+    give_gradients(one, 1)
+    first.step(1.0)
+    second = Optimizer(two, CONFIG)
+    second.load({name: tensor.clone() for name, tensor in first.state().items()})
+    for each, optimizer in ((one, first), (two, second)):
+        give_gradients(each, 2)
+        optimizer.step(0.5)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_a_state_of_another_shape_is_refused():
+    optimizer = Optimizer(network(), CONFIG)
+    state = optimizer.state()
+    del state["first.model.norm.weight"]
+    with pytest.raises(DataError, match="another shape"):
+        optimizer.load(state)

@@ -1,0 +1,62 @@
+"""The command line, as a person runs it: in this process for speed, or in one of its own."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from rookery.cli.main import main
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self) -> list[str]:
+        """The lines on standard error."""
+        return [line for line in self.err.splitlines() if line.strip()]
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def rookery(home, monkeypatch, capsys):
+    """Run `rookery WORDS --home HOME` in this process."""
+
+    def run(*words) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["rookery", *map(str, words), "--home", str(home.path)])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        return Ran(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def start_rookery(home):
+    """Start `rookery WORDS --home HOME` (or another home) as a process of its own."""
+    started = []
+
+    def start(*words, at=home, **options) -> subprocess.Popen:
+        command = [sys.executable, "-m", "rookery.cli.main", *map(str, words), "--home", str(at.path)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

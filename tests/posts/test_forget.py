@@ -1,0 +1,36 @@
+"""Forgetting through the real command line."""
+
+from rookery.posts.lake import open_lake
+from rookery.posts.live import live_log
+from rookery.posts.post import USES
+from rookery.posts.rights import kept
+
+
+def test_a_forgotten_post_and_author_are_gone_from_every_use_at_once(rookery, home, a_post, put):
+    put(a_post(id="1"), a_post(id="2", author="bo"), a_post(id="3", author="bo"), a_post(id="4"))
+    report = rookery("posts", "forget", "1", "9", "--author", "bo", "--json").json()
+    assert (report["posts"], report["authors"], report["hidden_in_lake"]) == (2, 1, 3)
+    with live_log(home) as log:
+        forgotten = log.forgotten()
+    for use in USES:
+        left = [kept(batch, use, "public", forgotten) for batch in open_lake(home).batches()]
+        assert [i for batch in left for i in batch["id"].to_pylist()] == ["4"]
+    counts = rookery("posts", "stats", "--json").json()
+    assert counts["dropped_by_use"] == {use: {"forgotten": 3} for use in USES}
+
+
+def test_forgetting_again_changes_nothing(rookery):
+    rookery("posts", "forget", "1")
+    report = rookery("posts", "forget", "1", "--json").json()
+    assert (report["posts"], report["already_forgotten"], report["hidden_in_lake"]) == (0, 1, 0)
+
+
+def test_a_post_can_be_forgotten_before_it_comes(rookery, home, a_post, put):
+    rookery("posts", "forget", "1")
+    put(a_post(id="1"))
+    assert rookery("posts", "stats", "--json").json()["dropped"] == {"forgotten": 1}
+
+
+def test_forgetting_nothing_is_wrong_use(rookery):
+    ran = rookery("posts", "forget")
+    assert (ran.code, len(ran.said)) == (2, 1)

@@ -1,0 +1,254 @@
+"""Ingest through the real command line: all or nothing, once each, and never a row lost without a word."""
+
+import gzip
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rookery.core.context import Context, FixedClock
+from rookery.core.digest import digest_bytes, digest_file
+from rookery.core.home import create_home
+from rookery.core.stage import exclusive
+from rookery.posts.ingest import ingest
+from rookery.posts.lake import find_lake, open_lake
+
+HEADER = "id,text,author,created\n"
+CONTEXT = Context(FixedClock())
+
+
+def rows(*ids):
+    return "".join(f"{i},post {i},bo,2020-0{i % 9 + 1}-01\n" for i in ids)
+
+
+def files_in(home):
+    """What of the home matters: the lake's data and log, and what was set aside."""
+    return sorted(
+        p.relative_to(home.path).as_posix() for p in home.path.rglob("*") if p.is_file() and p.suffix != ".lock"
+    )
+
+
+def ids_in(home):
+    return sorted(i for batch in open_lake(home).batches(["id"]) for i in batch["id"].to_pylist())
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, data):
+        path = tmp_path / name
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+        return path
+
+    return write
+
+
+def test_posts_are_taken_and_stats_count_them(rookery, write):
+    report = rookery("posts", "ingest", write("a.csv", HEADER + rows(1, 2, 3)), "--json").json()
+    assert (report["format"], report["read"], report["added"]) == ("csv", 3, 3)
+    counts = rookery("posts", "stats", "--json").json()
+    assert (counts["posts"], counts["authors"], counts["dropped"]) == (3, 1, {})
+
+
+def test_the_same_ingest_again_adds_nothing(rookery, home, write):
+    path = write("a.csv", HEADER + rows(1, 2) + "3,short\n")
+    first = rookery("posts", "ingest", path, "--json").json()
+    before = files_in(home)
+    again = rookery("posts", "ingest", path, "--json").json()
+    assert files_in(home) == before
+    assert again == first | {"added": 0, "already_there": 2}
+
+
+def test_a_post_that_is_there_is_not_added_again_and_an_id_told_twice_is_set_aside(rookery, home, write):
+    rookery("posts", "ingest", write("a.csv", HEADER + rows(1, 2)))
+    report = rookery("posts", "ingest", write("b.csv", HEADER + rows(2, 3, 3)), "--json").json()
+    assert (report["read"], report["added"], report["already_there"]) == (3, 1, 1)
+    assert report["set_aside"] == {"duplicate_id": 1}
+    assert ids_in(home) == ["1", "2", "3"]
+
+
+def test_rows_that_cannot_be_taken_are_written_down_with_file_place_and_reason(rookery, write):
+    text = HEADER + rows(1) + "2,short\n3,,bo,2020-01-01\n"
+    report = rookery("posts", "ingest", write("a.csv", text), "--json").json()
+    assert report["read"] == report["added"] + sum(report["set_aside"].values()) == 3
+    noted = [json.loads(line) for line in open(report["set_aside_path"], encoding="utf-8")]
+    assert {(item["where"].split(",")[0], item["reason"]) for item in noted} == {
+        ("a.csv", "wrong_number_of_columns"), ("a.csv", "no_text")
+    }  # fmt: skip
+
+
+def test_several_files_are_one_transaction(rookery, home, write):
+    good, bad = write("a.csv", HEADER + rows(1, 2)), write("b.csv", HEADER.encode() + b"3,caf\xe9,bo,2020-01-01\n")
+    assert rookery("posts", "ingest", good, bad).code == 2
+    assert find_lake(home) is None
+    rookery("posts", "ingest", good, write("c.csv", HEADER + rows(3)))
+    assert ids_in(home) == ["1", "2", "3"]
+    assert open_lake(home).version == 0
+
+
+def test_limit_takes_the_first_rows(rookery, home, write):
+    rookery("posts", "ingest", write("a.csv", HEADER + rows(*range(1, 9))), "--limit", 3)
+    assert ids_in(home) == ["1", "2", "3"]
+
+
+def cut(data, share=0.6):
+    return data[: int(len(data) * share)]
+
+
+def a_parquet(n=1000):
+    columns = {"text": [f"post {i * 7919}" for i in range(n)], "author": ["bo"] * n, "created": ["2020-01-01"] * n}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink, compression="none", use_dictionary=False)
+    return sink.getvalue().to_pybytes()
+
+
+BAD_INPUT = {
+    "empty.csv": ("", "the file is empty"),
+    "only_header.csv": (HEADER, "there is not one row"),
+    "columns.csv": ("a,b\n1,2\n", "which column is text and which is author and which is created?"),
+    "latin1.csv": ("id,text,author,created\n1,café,bo,2020-01-01\n".encode("latin-1"), "Convert it to UTF-8"),
+    "latin1_header.csv": ("id,text,author,créé\n1,a,bo,2020-01-01\n".encode("latin-1"), "UTF-8"),
+    "utf16.csv": ((HEADER + rows(1)).encode("utf-16"), "utf16.csv"),
+    "cut.csv.gz": (cut(gzip.compress((HEADER + rows(*range(500))).encode())), "damaged or cut short"),
+    "not.csv.gz": (b"plain words", "damaged or cut short"),
+    "not.csv.zst": (b"plain words", "damaged or cut short"),
+    "cut.zip": (b"PK\x03\x04 and no more", "damaged or cut short"),
+    "cut.parquet": (cut(a_parquet()), "cannot be read"),
+    "broken.parquet": (a_parquet().replace(b"post 7919", b"\xff" * 9), "cannot be read"),
+    "no_object.jsonl": ("[1]\nwords\n", "no line of the file is a JSON object"),
+    "letter.txt": ("dear all", "not a table that can be read"),
+    "no_suffix": ("dear all", "not a table that can be read"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUT)
+def test_bad_input_is_one_line_and_leaves_the_lake_as_it_was(rookery, home, write, name):
+    rookery("posts", "ingest", write("good.csv", HEADER + rows(1, 2)))
+    before = files_in(home)
+    data, said = BAD_INPUT[name]
+    ran = rookery("posts", "ingest", write(name, data))
+    assert (ran.code, len(ran.said), ran.out) == (2, 1, "")
+    assert said in ran.err
+    assert files_in(home) == before
+    assert ids_in(home) == ["1", "2"]
+
+
+def test_a_file_that_is_not_there_or_is_a_folder_is_one_line(rookery, home, tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    for name, said in (("nothing.csv", "there is no such file"), ("folder.csv", "cannot be read")):
+        ran = rookery("posts", "ingest", tmp_path / name)
+        assert (ran.code, len(ran.said)) == (2, 1)
+        assert said in ran.err
+    assert find_lake(home) is None
+
+
+def test_a_second_ingest_at_the_same_time_is_refused(rookery, home, write):
+    with exclusive(home.path / "lake.lock", "the lake"):
+        ran = rookery("posts", "ingest", write("a.csv", HEADER + rows(1)))
+    assert (ran.code, len(ran.said)) == (2, 1)
+    assert "another process is working on the lake" in ran.err
+
+
+def a_big_csv(n=60_000):
+    """Posts whose texts hardly compress: some three megabytes."""
+    return HEADER + "".join(f"{i},{digest_bytes(b'%d' % i)},bo,2020-0{i % 9 + 1}-01\n" for i in range(n))
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A folder with room for one megabyte."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    if (
+        os.geteuid()
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False).returncode
+    ):
+        pytest.skip("a small disk can only be mounted by root")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def ended(process):
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, [line for line in err.splitlines() if line.strip()]
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_lake_as_it_was(start_rookery, home, write, tiny_disk):
+    tiny = create_home(tiny_disk / "home")
+    ingest(tiny, [write("good.csv", HEADER + rows(1, 2))], None, CONTEXT)
+    before = files_in(tiny)
+    code, out, said = ended(start_rookery("posts", "ingest", write("big.csv", a_big_csv()), at=tiny))
+    assert (code, len(said), out) == (2, 1, ""), said
+    assert "the disk is full" in said[0]
+    assert files_in(tiny) == before
+    assert ids_in(tiny) == ["1", "2"]
+
+
+def test_a_file_that_may_not_grow_is_one_line_and_leaves_the_lake_as_it_was(start_rookery, home, write):
+    ingest(home, [write("good.csv", HEADER + rows(1, 2))], None, CONTEXT)
+    before = files_in(home)
+    limits = resource.RLIMIT_FSIZE, (100_000, 100_000)
+    big = write("big.csv", a_big_csv())
+    process = start_rookery("posts", "ingest", big, preexec_fn=lambda: resource.setrlimit(*limits))
+    code, out, said = ended(process)
+    assert (code, len(said), out) == (2, 1, ""), said
+    assert "the disk is full" in said[0]
+    assert files_in(home) == before
+
+
+MAP = "text=content,author=author_id,created=created_at,language=language,id=post_id"
+
+
+@pytest.mark.slow
+def test_an_ingest_of_a_million_tweets_killed_anywhere_is_whole_after_the_next(
+    start_rookery, home, shared_data, tmp_path
+):
+    path = shared_data / "tweets_ira" / "tweets.parquet"
+    mapping = dict(pair.split("=") for pair in MAP.split(","))
+    undisturbed = create_home(tmp_path / "undisturbed")
+    report = ingest(undisturbed, [path], mapping, CONTEXT)
+    assert (report.added, report.set_aside) == (1_235_092, {})
+    for files_written in (1, 40):
+        process = start_rookery("posts", "ingest", path, "--map", MAP)
+        while len(list(home.lake.glob("*/*.parquet"))) < files_written and process.poll() is None:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert find_lake(home) is None
+    code, _, said = ended(start_rookery("posts", "ingest", path, "--map", MAP))
+    assert (code, said) == (0, [])
+    assert open_lake(home).count() == 1_235_092
+    assert open_lake(home).name == open_lake(undisturbed).name
+    assert data_of(home) == data_of(undisturbed)
+
+
+def data_of(home):
+    return {p.relative_to(home.lake).as_posix(): digest_file(p) for p in home.lake.rglob("*.parquet")}
+
+
+@pytest.mark.parametrize(
+    ("files", "mapping", "added"),
+    [
+        ("tweets_ira/raw_csv_sample/*.csv", None, 992),
+        ("posts_bluesky/nytimes_posts.parquet", None, 6271),
+        ("posts_bluesky/sports_snowball.parquet", None, 1407),
+        ("tweets_engagement_538/BarackObama.parquet", None, 3207),
+        ("formats/reddit/*.ndjson", None, 1),
+        ("formats/x_archive/*.zip", None, 1),
+    ],
+)
+def test_real_files_are_taken_by_the_names_of_their_columns(home, shared_data, files, mapping, added):
+    report = ingest(home, sorted(shared_data.glob(files)), mapping, CONTEXT)
+    assert report.added >= added
+    assert report.read == report.added + sum(report.set_aside.values())
+
+
+def test_a_real_file_in_no_known_encoding_is_refused_in_one_line(rookery, shared_data):
+    ran = rookery("posts", "ingest", shared_data / "tweets_engagement_538" / "BarackObama_as_published_mojibake.csv.gz")
+    assert (ran.code, len(ran.said)) == (2, 1)
+    assert "Convert it to UTF-8" in ran.err

@@ -1,0 +1,135 @@
+"""The index as a living thing: built, found true, killed, swapped, damaged."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from rookery.core.context import Context
+from rookery.core.errors import DataError, UsageError
+from rookery.core.protocols import HashedEmbedder
+from rookery.posts.forget import forget
+from rookery.search.index import build_index, holds, open_index
+
+
+def test_only_posts_that_pass_the_gate_are_held_and_the_others_counted(home, put, a_post):
+    put(
+        a_post("a public rook", id="yes"),
+        a_post("a private rook", id="no", visibility="direct"),
+        a_post("a shy rook", id="shy", consent_search=False),
+        a_post("a rook of which nothing is known", id="unknown", visibility="unknown"),
+    )
+    report = build_index(home, HashedEmbedder(), Context())
+    assert report.posts == report.vectors == 1
+    assert report.dropped == {"not_public": 1, "author_opted_out": 1, "visibility_unknown": 1}
+    assert [holds(home, name) for name in ("yes", "no", "shy", "unknown")] == [True, False, False, False]
+
+
+def test_building_again_does_nothing_until_something_changed(home, put, a_post):
+    put(a_post(id="1"))
+    assert build_index(home, HashedEmbedder(), Context()).built
+    assert not build_index(home, HashedEmbedder(), Context()).built
+    put(a_post(id="2"), key="second")
+    assert build_index(home, HashedEmbedder(), Context()).posts == 2
+    forget(home, ["1"], [], Context())
+    report = build_index(home, HashedEmbedder(), Context())
+    assert (report.posts, report.dropped) == (1, {"forgotten": 1})
+    assert not holds(home, "1")
+
+
+def test_an_open_index_stays_usable_while_the_next_is_swapped_in(home, put, a_post, indexed, found):
+    index = indexed(a_post("a rook", id="1"))
+    put(a_post("another rook", id="2"), key="second")
+    build_index(home, HashedEmbedder(), Context())
+    assert found(index, "rook") == ["1"]
+    assert len([p for p in home.search.iterdir() if p.is_dir()]) == 1
+
+
+def test_a_build_of_nothing_is_an_index_that_finds_nothing(indexed, a_post, found):
+    index = indexed(a_post("a rook", visibility="direct"))
+    assert found(index, "rook") == found(index, "") == found(index, "rook tower") == []
+
+
+def test_without_an_index_or_with_another_model_one_line_says_what_to_do(home, put, a_post):
+    with pytest.raises(UsageError, match="rookery search index"):
+        open_index(home, HashedEmbedder())
+    assert not holds(home, "1")
+    put(a_post())
+    build_index(home, HashedEmbedder(), Context())
+    with pytest.raises(UsageError, match="another model"):
+        open_index(home, HashedEmbedder(seed=1))
+
+
+def _break(home, name):
+    folder = next(p for p in home.search.iterdir() if p.is_dir())
+    path = {"meta": folder / "text" / "meta.json", "current": home.search / "current.json"}.get(name, folder / name)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("name", ["current", "segment.json", "rows.arrow", "vectors.faiss", "meta"])
+def test_a_damaged_index_says_so_in_one_line_and_is_mended_by_building(home, put, a_post, name):
+    put(*(a_post(f"rook number {n}") for n in range(50)))
+    build_index(home, HashedEmbedder(), Context())
+    _break(home, name)
+    with pytest.raises(DataError, match=r"damaged.*rookery search index"):
+        open_index(home, HashedEmbedder())
+    assert build_index(home, HashedEmbedder(), Context()).built
+    assert open_index(home, HashedEmbedder()).segment.facts.posts == 50
+
+
+def test_a_build_that_fails_leaves_the_index_in_force_and_no_leftovers(home, put, a_post, indexed, found):
+    class Failing(HashedEmbedder):
+        def embed(self, texts):
+            raise RuntimeError("out of memory")
+
+    indexed(a_post("a rook", id="1"))
+    put(a_post("another rook", id="2"), key="second")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        build_index(home, Failing(seed=1), Context())
+    assert found(open_index(home, HashedEmbedder()), "rook") == ["1"]
+    assert len([p for p in home.search.iterdir() if p.is_dir()]) == 1
+
+
+_DIES_WHILE_EMBEDDING = """
+    import os, signal, sys
+    from pathlib import Path
+    from rookery.core.context import Context
+    from rookery.core.home import open_home
+    from rookery.core.protocols import HashedEmbedder
+    from rookery.search.index import build_index
+
+    class Dying(HashedEmbedder):
+        def embed(self, texts):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    build_index(open_home(Path(sys.argv[1])), Dying(), Context())
+"""
+
+
+def test_a_killed_build_leaves_the_old_index_and_the_next_one_ends_it(home, put, a_post, indexed, found):
+    indexed(a_post("a rook", id="1"))
+    put(a_post("another rook", id="2"), key="second")
+    program = [sys.executable, "-c", textwrap.dedent(_DIES_WHILE_EMBEDDING), str(home.path)]
+    assert subprocess.run(program, env=_environment()).returncode == -signal.SIGKILL
+    assert found(open_index(home, HashedEmbedder()), "rook") == ["1"]
+    build_index(home, HashedEmbedder(), Context())
+    assert sorted(found(open_index(home, HashedEmbedder()), "rook")) == ["1", "2"]
+    assert len([p for p in home.search.iterdir() if p.is_dir()]) == 1
+
+
+def _environment():
+    return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def test_ordinals_follow_time_whatever_the_order_of_ingest(home, put, a_post):
+    early, middle, late = (a_post(id=name) for name in "xyz")
+    put(late)
+    put(early, key="second")
+    put(middle, key="third")
+    build_index(home, HashedEmbedder(), Context())
+    segment = open_index(home, HashedEmbedder()).segment
+    assert segment.take([0, 1, 2], ["id"])["id"].to_pylist() == ["x", "y", "z"]
