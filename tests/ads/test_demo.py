@@ -21,6 +21,7 @@ from rookery.corpus.document import DOCUMENT_SCHEMA, SPLITS, write_documents
 from rookery.posts.town import TOPICS
 
 SHORT = DayConfig(town=True, searches=150)
+LONGER = DayConfig(town=True, searches=800)  # long enough to be killed in the middle
 OWN_WORDS = [f"{a} {b}" for n in range(30) for a, b in [("heron", "marsh"), ("flour", "bakery")]]
 OWN_WORDS += [f"filler{n} noise{n} rubble{n}" for n in range(2000)]
 
@@ -113,7 +114,7 @@ def test_the_predictor_learns_the_planted_preferences_nearly_as_well_as_can_be(h
 
 
 def _live_at(path):
-    _live(create_home(path))
+    _live(create_home(path), LONGER)
 
 
 @pytest.mark.slow
@@ -128,5 +129,6 @@ def test_a_day_that_was_killed_is_lived_again_and_counts_once(tmp_path):
         time.sleep(0.3)
         os.kill(worker.pid, signal.SIGKILL)
         worker.join()
-    assert _live(killed) == _live(whole)
+    assert not killed.newest("ads_day")
+    assert _live(killed, LONGER) == _live(whole, LONGER)
     assert killed.newest("ads_day").digest == whole.newest("ads_day").digest

@@ -59,7 +59,9 @@ def test_it_learns_which_ad_is_clicked_beside_which_words():
         ad, word = list(truth)[random.integers(4)]
         predictor.learn(features_of(ad, [word], [], "en", 0.0), bool(random.random() < truth[ad, word]))
     for (ad, word), clicks in truth.items():
-        assert predictor.predict([features_of(ad, [word], [], "en", 0.0)])[0] == pytest.approx(clicks, abs=0.04)
+        assert predictor.predict([features_of(ad, [word], [], "en", 0.0)])[0] == pytest.approx(
+            clicks, rel=0.2, abs=0.02
+        )
 
 
 def test_buckets_do_not_depend_on_the_process_or_the_order():

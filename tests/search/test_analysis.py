@@ -43,6 +43,7 @@ def test_copies_that_differ_in_links_and_mentions_are_the_same():
     one, other = "@bob Rooks are BACK! https://t.co/a", "rooks are back… https://t.co/b"
     assert same_words_digest(one) == same_words_digest(other)
     assert same_words_digest(one) != same_words_digest("rooks are gone")
+    assert same_words_digest("🎉") != same_words_digest("😀")
 
 
 def test_text_is_shown_without_links_and_leading_mentions():

@@ -62,6 +62,8 @@ def town(indexed, a_post):
         ("", {"late", "buses", "german", "turned", "paris"}),
         ("zeppelin", set()),
         ("zeppelin balloon", set()),
+        ("tram -tram", set()),
+        ("zeppelin night lang:xx", set()),
     ],
 )
 def test_a_query_finds_exactly_these_posts(town, found, text, ids):

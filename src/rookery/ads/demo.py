@@ -100,10 +100,10 @@ def _live(
         raise UsageError("the corpus has too few words to make campaigns of", where=corpus.path)
     market, random = make_market(themes, config.seed), np.random.default_rng([config.seed, 2])
     day = list(simulation.visits(market, _interests(config, themes, random), config.searches, random))
+    store.save_into(engine, Campaigns(CURRENCY, market.campaigns))
     with store.writing(engine) as connection:
         store.set_state(connection, store.VIEWER_KEY, _SIMULATED_KEY)
-        store.set_state(connection, SIMULATION, key.encode())
-    store.save_into(engine, Campaigns(CURRENCY, market.campaigns))
+        store.set_state(connection, SIMULATION, f"{key} ".encode() + store.campaigns_version(connection))
     with workspace.context.progress.task("living a day of ads", len(day), "searches") as task:
         truth = simulation.live_a_day(engine, embedder, market, day, config.seed, task)
     quality = simulation.quality_of(engine, truth)
@@ -130,10 +130,11 @@ def _texts(corpus: Artifact, split: str) -> list[str]:
 def _install(home: Home, day: Artifact) -> bool:
     """Make a day's database the home's, unless it is already, or the home has campaigns of its own."""
     with store.opened_store(home) as engine, store.reading(engine) as connection:
-        lived, version = store.get_state(connection, SIMULATION), store.campaigns_version(connection)
-    if lived == day.key.encode():
+        lived, version = store.get_state(connection, SIMULATION) or b"", store.campaigns_version(connection)
+    key, _, campaigns_of_the_day = lived.decode().partition(" ")
+    if key == day.key:
         return True
-    if version != b"0" and not (lived and version == b"1"):  # a simulated day takes campaigns in once, as version 1
+    if version.decode() != campaigns_of_the_day:  # both empty in a home that has no campaigns yet
         return False
     copy = home.path / f"{DATABASE}.part"
     try:

@@ -130,16 +130,7 @@ class AdServer:
         if not fitting:
             return Outcome(None, tuple(fates.values()))
         with writing(self._engine) as connection:  # one at a time: two requests cannot both pass a cap
-            viewer = ledger.pseudonym(connection, request.viewer, page.now_seconds)
-            standings = ledger.standings(connection, viewer, page.now_seconds)
-            token = self._new_token()
-            contenders = []
-            for campaign, relevance in fitting:
-                verdict, bid_micros = _bid(campaign, standings[campaign.id], page.now_seconds)
-                fates[campaign.id] = replace(fates[campaign.id], verdict=verdict, bid_micros=bid_micros)
-                if verdict == KEEP:
-                    contenders.append(_contender(campaign, relevance, page, bid_micros, predictor, token))
-            offer = _sell(connection, contenders, fates, page, viewer, token)
+            offer = self._auction(connection, request, page, fitting, predictor, fates)
         return Outcome(offer, tuple(fates.values()))
 
     def view(self, token: str) -> Verdict:
@@ -149,6 +140,26 @@ class AdServer:
     def click(self, token: str) -> tuple[Verdict, str | None]:
         """Count and charge a click; also returns where it leads (None for a token that was never offered)."""
         return ledger.add_click(self._engine, token, self._now())
+
+    def _auction(
+        self,
+        connection: Connection,
+        request: AdRequest,
+        page: Page,
+        fitting: list[tuple[Campaign, Relevance]],
+        predictor: FtrlPredictor,
+        fates: dict[str, Candidate],
+    ) -> Offer | None:
+        """Hear the campaigns that fit the page and may spend, sell the place, and note each one's fate."""
+        viewer = ledger.pseudonym(connection, request.viewer, page.now_seconds)
+        standings = ledger.standings(connection, viewer, page.now_seconds)
+        token, contenders = self._new_token(), []
+        for campaign, relevance in fitting:
+            verdict, bid_micros = _bid(campaign, standings[campaign.id], page.now_seconds)
+            fates[campaign.id] = replace(fates[campaign.id], verdict=verdict, bid_micros=bid_micros)
+            if verdict == KEEP:
+                contenders.append(_contender(campaign, relevance, page, bid_micros, predictor, token))
+        return _sell(connection, contenders, fates, page, viewer, token)
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp())
@@ -214,16 +225,15 @@ def _sell(
 ) -> Offer | None:
     """Hold the auction, note in `fates` what became of each, and write the offer down."""
     sale = sell([contender.bid for contender in contenders], RESERVE_MICROS)
+    if sale is None:
+        return None
     for one in contenders:
         verdict = KEEP if sale.winner == one.bid else Drop("outbid")
         name = one.campaign.id
         fates[name] = replace(fates[name], verdict=verdict, pctr=one.pctr, score=one.bid.score)
-    if sale is None:
-        return None
     won = next(one for one in contenders if one.bid == sale.winner)
     ad, price = won.campaign, sale.price_micros
-    buckets = tuple(won.buckets.tolist())
-    terms = ledger.Terms(token, ad.id, viewer, price, won.pctr, buckets, ad.url)
+    terms = ledger.Terms(token, ad.id, viewer, price, won.pctr, tuple(won.buckets.tolist()), ad.url)
     ledger.add_offer(connection, terms, page.now_seconds, OFFER_LIFETIME_SECONDS)
     why = explain(ad, won.relevance, page.language)
     return Offer(token, ad.id, ad.advertiser, ad.title, ad.body, ad.url, why, price)

@@ -44,7 +44,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 from rookery.ads.campaigns import Campaign, Campaigns
 from rookery.ads.money import as_currency
 from rookery.core.config import from_plain, to_plain
-from rookery.core.digest import canonical_json
+from rookery.core.digest import canonical_json, digest_value
 from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
 
@@ -217,8 +217,9 @@ def _storage_errors(engine: Engine) -> Iterator[None]:
     except DatabaseError as error:
         said = str(error.orig).lower()
         if "is full" in said or "disk i/o" in said or "readonly" in said or "unable to open" in said:
+            mend = "See to the disk's space and the file's permissions"
             raise StorageError(
-                f"the ads database cannot be written: {said}", where=engine.url.database, mend="Free some space"
+                f"the ads database cannot be written: {said}", where=engine.url.database, mend=mend
             ) from None
         if "not a database" in said or "malformed" in said:
             mend = "Restore it from a backup; the ledger is not made again"
@@ -261,8 +262,8 @@ def save_into(engine: Engine, found: Campaigns) -> None:
             raise UsageError(f"this home keeps its books in {currency}, the file is in {found.currency}")
         for one in found.campaigns:
             _save(connection, one)
-        version = int(get_state(connection, CAMPAIGNS_VERSION) or b"0") + 1
-        set_state(connection, CAMPAIGNS_VERSION, str(version).encode())
+        version = digest_value([campaigns_version(connection).hex(), to_plain(found)])
+        set_state(connection, CAMPAIGNS_VERSION, version.encode())
 
 
 def _save(connection: Connection, one: Campaign) -> None:
@@ -294,5 +295,5 @@ def read_campaigns(connection: Connection) -> tuple[Campaign, ...]:
 
 
 def campaigns_version(connection: Connection) -> bytes:
-    """Changes with every `save_campaigns`."""
-    return get_state(connection, CAMPAIGNS_VERSION) or b"0"
+    """Names what was saved so far; empty before the first `save_campaigns`."""
+    return get_state(connection, CAMPAIGNS_VERSION) or b""

@@ -2,6 +2,7 @@
 
 rookery.toml    the settings: which policy holds, where to listen
 lake/           posts at rest (a Delta Lake table)
+set_aside/      rows that an ingest could not take, a file each ingest, with the reasons
 live.sqlite     the live log: what changed, in one rising sequence
 artifacts/      everything that was made (see artifact.py)
 search/         the search index (derived; can be rebuilt)

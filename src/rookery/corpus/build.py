@@ -3,18 +3,16 @@
     gate -> clean -> redact -> quality -> exact duplicates -> floods -> near duplicates
          -> split by time -> threads -> documents
 
-Each step is in the module of its name. Here is their order, and the law that holds over all of them:
-every post of the lake is either in a document or counted under exactly one reason. Posts are sorted
-by time and id before any step that looks at more than one, since a lake has no order of its own.
+The steps up to quality are in `admit.py`, the others in the modules of their names. Here is their
+order, and the law that holds over all of them: every post of the lake is either in a document or
+counted under exactly one reason. Posts are sorted by time and id before any step that looks at more
+than one, since a lake has no order of its own.
 
 The artifact: `train.parquet` and `validation.parquet` (document.py), `report.json` and `report.html`
 (report.py), `held.ids` (core/lineage.py).
 """
 
-import functools
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,15 +26,14 @@ from rookery.core.home import Home, Policy
 from rookery.core.lineage import write_held
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.core.verdict import Tally
-from rookery.corpus import dedup, language, normalize, privacy, quality, report, split, threads
+from rookery.corpus import dedup, language, quality, report, split, threads
+from rookery.corpus.admit import Admitted, admit
 from rookery.corpus.document import DOCUMENT_SCHEMA, SPLITS, write_documents
 from rookery.corpus.sieve import Sieve
 from rookery.posts.lake import Lake, open_lake
 from rookery.posts.live import Forgotten, live_log
-from rookery.posts.rights import GATE_COLUMNS, gate
 
 VERSION = 1
-COLUMNS = ("id", "author", "created", "text", "language", "reply_to", "conversation")
 THREAD_GAP = "\n\n"  # a clean post holds no empty line, so this parts the posts of a thread
 
 
@@ -48,18 +45,6 @@ class CorpusConfig:
     validation_share: float = 0.05
     validation_limit: int = 20_000
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Admitted:
-    """Posts that passed the gate, sorted by time: `COLUMNS` (text clean and redacted) with key, template, quality."""
-
-    posts: pa.Table
-    redacted: Counter[str]
-    in_lake: int
-
-    def column(self, name: str) -> pa.Array:
-        return self.posts[name].combine_chunks()
 
 
 def build(home: Home, context: Context, config: CorpusConfig = CorpusConfig()) -> Artifact:
@@ -76,7 +61,7 @@ def build(home: Home, context: Context, config: CorpusConfig = CorpusConfig()) -
 
 
 def _make(workspace: Workspace, lake: Lake, forgotten: Forgotten, policy: Policy, config: CorpusConfig) -> dict:
-    admitted = admit(lake, forgotten, policy, workspace)
+    admitted = admit(lake, forgotten, policy, workspace.tally, workspace.context)
     sieve = sift(admitted, config, workspace.context)
     _need_some(admitted, sieve, workspace.tally)
     documents = assemble(admitted, sieve, config, workspace.context)
@@ -89,23 +74,6 @@ def _make(workspace: Workspace, lake: Lake, forgotten: Forgotten, policy: Policy
     report.write(workspace.path, facts)
     write_held(workspace.path, [*admitted.column("id").take(pa.array(sieve.rows)).to_pylist(), *shown])
     return {f"documents_{name}": table.num_rows for name, table in documents.items()}
-
-
-def admit(lake: Lake, forgotten: Forgotten, policy: Policy, workspace: Workspace) -> Admitted:
-    """Read the lake through the gate, batch by batch, and prepare what passes; refusals go to the tally."""
-    redacted: Counter[str] = Counter()
-    prepared = []
-    posts = lake.count()
-    with workspace.context.progress.task("cleaning posts", posts, "posts") as task, ThreadPoolExecutor(2) as pool:
-        columns = list(dict.fromkeys([*GATE_COLUMNS, *COLUMNS]))
-        for batch in _ahead(pool, functools.partial(_prepare, forgotten, policy), lake.batches(columns)):
-            rows, refused, held = batch
-            for reason, count in refused.items():
-                workspace.tally.drop(reason, count)
-            redacted += held
-            prepared.append(rows)
-            task.advance(rows.num_rows + sum(refused.values()))
-    return Admitted(_sorted(pa.Table.from_batches(prepared)), redacted, posts)
 
 
 def sift(admitted: Admitted, config: CorpusConfig, context: Context) -> Sieve:
@@ -148,35 +116,6 @@ def _need_some(admitted: Admitted, sieve: Sieve, gate_tally: Tally) -> None:
     said = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(3))
     what = f"{len(sieve.rows)} of {admitted.in_lake:,} posts are left to make a corpus of"
     raise DataError(what, mend=f"Dropped: {said}" if said else "Ingest more posts")
-
-
-def _prepare(forgotten: Forgotten, policy: Policy, batch: pa.RecordBatch):
-    """One batch: what passes the gate, with its new columns; refusals by reason; posts with personal data by kind."""
-    reasons = gate(batch, "training", policy, forgotten)
-    refused = {v["values"]: v["counts"] for v in reasons.drop_null().value_counts().to_pylist()}
-    batch = batch.select(list(COLUMNS)).filter(pc.is_null(reasons))
-    text, held = privacy.redact(normalize.clean(batch["text"]))
-    key = normalize.key(text)
-    batch = batch.set_column(batch.schema.get_field_index("text"), "text", text)
-    batch = batch.append_column("key", key).append_column("template", normalize.template(text, key))
-    return batch.append_column("quality", quality.judge(text, key).dictionary_encode()), refused, held
-
-
-def _ahead(pool: ThreadPoolExecutor, work, items: Iterator) -> Iterator:
-    """The results in order, with at most a few items in work, so that memory stays bounded."""
-    waiting = []
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > 3:
-            yield waiting.pop(0).result()
-    yield from (future.result() for future in waiting)
-
-
-def _sorted(posts: pa.Table) -> pa.Table:
-    """By time, then id. Text columns of a large lake pass two gigabytes, so offsets are wide here."""
-    wide = [pa.field(f.name, pa.large_string()) if f.type == pa.string() else f for f in posts.schema]
-    posts = posts.unify_dictionaries().cast(pa.schema(wide)).combine_chunks()
-    return posts.take(pc.sort_indices(posts, [("created", "ascending"), ("id", "ascending")])).combine_chunks()
 
 
 def _with_languages(posts: pa.Table, rows: np.ndarray, context: Context) -> pa.Table:

@@ -19,18 +19,22 @@ import pyarrow.compute as pc
 from rookery.core.artifact import Artifact
 from rookery.core.verdict import Tally
 from rookery.corpus import dedup, normalize, quality, split
+from rookery.corpus.admit import Admitted
 from rookery.corpus.sieve import Sieve
 
 JSON, HTML = "report.json", "report.html"
 SAMPLES_KEPT, SAMPLES_DROPPED = 12, 4
 SHOWN_CHARACTERS = 400
+SHOWN_LANGUAGES = 14
 LENGTH_LIMITS_BYTES = (32, 64, 128, 256, 512, 1024, 4096)
 
 
-def describe(admitted, sieve: Sieve, documents: dict[str, pa.Table], tally: Tally) -> tuple[dict[str, Any], list[str]]:
+def describe(
+    admitted: Admitted, sieve: Sieve, documents: dict[str, pa.Table], tally: Tally
+) -> tuple[dict[str, Any], list[str]]:
     """All that the report says, and the ids of the dropped posts that it shows.
 
-    `admitted` is what `build.py` calls so, `documents` its two splits, `tally` the count of all reasons.
+    `documents` are the two splits, `tally` counts all reasons.
     """
     samples, shown = _dropped_samples(admitted, sieve)
     both = pa.concat_tables(documents.values())
@@ -62,7 +66,8 @@ def page(facts: dict[str, Any]) -> str:
     """The facts as one HTML file; whatever people wrote is escaped."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(Path(__file__).with_name("report.html.jinja").read_text())
-    return template.render(facts=facts, largest=lambda numbers: max(numbers, default=0) or 1)
+    languages = _with_others(facts["languages"])
+    return template.render(facts=facts, languages=languages, largest=lambda numbers: max(numbers, default=0) or 1)
 
 
 def summary(corpus: Artifact) -> dict[str, Any]:
@@ -88,16 +93,16 @@ def summary(corpus: Artifact) -> dict[str, Any]:
     }
 
 
-def _funnel(admitted, sieve: Sieve) -> list[dict[str, Any]]:
+def _funnel(admitted: Admitted, sieve: Sieve) -> list[dict[str, Any]]:
     """How many posts are left after each step."""
     left = admitted.posts.num_rows
-    steps = [("in the lake", admitted.in_lake), ("may be trained on", left)]
+    steps = [("are in the lake", admitted.in_lake), ("may be trained on", left)]
     names = {
-        "of quality": tuple(quality.RULES),
-        "no exact duplicate": (dedup.EXACT_DUPLICATE,),
-        "no flood": (dedup.TEMPLATE_FLOOD,),
-        "no near duplicate": (dedup.NEAR_DUPLICATE,),
-        "on one side of the split": (split.THREAD_IN_TRAIN,),
+        "pass the quality rules": tuple(quality.RULES),
+        "are no exact duplicate": (dedup.EXACT_DUPLICATE,),
+        "are no flood": (dedup.TEMPLATE_FLOOD,),
+        "are no near duplicate": (dedup.NEAR_DUPLICATE,),
+        "are on one side of the split": (split.THREAD_IN_TRAIN,),
     }
     for name, reasons in names.items():
         left -= sum(len(sieve.dropped[reason]) for reason in reasons)
@@ -122,6 +127,13 @@ def _counts(column) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
+def _with_others(counts: dict[str, int]) -> dict[str, int]:
+    """The most frequent ones, and the rest as one."""
+    shown = dict(list(counts.items())[:SHOWN_LANGUAGES])
+    rest = sum(counts.values()) - sum(shown.values())
+    return shown | ({"others": rest} if rest else {})
+
+
 def _lengths(bytes_each: np.ndarray) -> dict[str, int]:
     """How many documents are of up to so many bytes."""
     limits = [0, *LENGTH_LIMITS_BYTES]
@@ -136,7 +148,7 @@ def _kept_samples(train: pa.Table) -> list[dict[str, Any]]:
     return [{"text": _short(r["text"]), "language": r["language"], "posts": len(r["post_ids"])} for r in rows]
 
 
-def _dropped_samples(admitted, sieve: Sieve) -> tuple[dict[str, list[str]], list[str]]:
+def _dropped_samples(admitted: Admitted, sieve: Sieve) -> tuple[dict[str, list[str]], list[str]]:
     """A few texts for each reason, spread evenly over time, and the ids of those posts."""
     samples, shown = {}, []
     for reason, rows in sieve.dropped.items():

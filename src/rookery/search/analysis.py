@@ -105,8 +105,8 @@ def fold(text: str) -> str:
 
 def same_words_digest(text: str) -> str:
     """Equal for texts that differ only in links, mentions, case and punctuation: copies of one post."""
-    bare = _MENTION.sub(" ", _LINK.sub(" ", text))
-    return digest_bytes(_NO_WORD.sub(" ", fold(bare)).strip().encode())[:16]
+    bare = _NO_WORD.sub(" ", fold(_MENTION.sub(" ", _LINK.sub(" ", text)))).strip()
+    return digest_bytes((bare or text).encode())[:16]
 
 
 def without_links(text: str) -> str:

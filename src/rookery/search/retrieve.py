@@ -8,6 +8,7 @@ candidate may be shown is decided when it is shown (`visible.py`).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import faiss
 import numpy as np
@@ -21,9 +22,9 @@ from rookery.search.query import And, Field, MinLikes, Node, Not, Or, Phrase, Qu
 from rookery.search.segment import Segment
 
 _STOP_TERMS = frozenset(stem(sorted(STOP_WORDS)))
-NEIGHBOURS = 200
-SELECTIVE = 10_000  # a filter that lets fewer posts through is applied inside the vector search
-PROBES = 16  # lists of vectors that are compared; research/search.md measured 0.97 recall at this number
+_NEIGHBOURS = 200
+_SELECTIVE = 10_000  # a filter that lets fewer posts through is applied inside the vector search
+_PROBES = 32  # lists of vectors that are compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +87,13 @@ def _phrase(tokens: Sequence[str], schema: tantivy.Schema) -> tantivy.Query:
     return tantivy.Query.term_query(schema, "exact", tokens[0], "basic")
 
 
-def _range(schema, name: str, kind: FieldType, low: int | None = None, high: int | None = None) -> tantivy.Query:
+def _range(
+    schema: tantivy.Schema, name: str, kind: FieldType, low: int | None = None, high: int | None = None
+) -> tantivy.Query:
     return tantivy.Query.range_query(schema, name, kind, low, high)
 
 
-def _second_at_or_after(moment) -> int:
+def _second_at_or_after(moment: datetime) -> int:
     """The index knows whole seconds."""
     seconds = int(moment.timestamp() // 1)
     return seconds + (moment.microsecond > 0)
@@ -128,7 +131,7 @@ def newest(segment: Segment, match: tantivy.Query, depth: int) -> list[int]:
 
 
 def neighbours(
-    segment: Segment, vector: np.ndarray, bound: tantivy.Query | None, count: int = NEIGHBOURS
+    segment: Segment, vector: np.ndarray, bound: tantivy.Query | None, count: int = _NEIGHBOURS
 ) -> list[tuple[int, float]]:
     """(ordinal, cosine) of the posts nearest to a vector (1, dimensions) among those that match, nearest first."""
     if segment.vectors is None or not vector.any():
@@ -136,7 +139,7 @@ def neighbours(
     if bound is None:
         return _nearest(segment, vector, count)
     matching = segment.searcher.search(bound, 1).count
-    if matching <= SELECTIVE:
+    if matching <= _SELECTIVE:
         return _nearest(segment, vector, count, newest(segment, bound, max(1, matching)))
     wide = min(segment.facts.posts, count * segment.facts.posts // matching + count)
     found = _nearest(segment, vector, wide)
@@ -172,14 +175,16 @@ def _proposed(
     return segment.searcher.fast_field_values("ordinal", [address for _, address in result.hits])
 
 
-def _nearest(segment: Segment, vector: np.ndarray, count: int, among: Sequence[int] | None = None):
+def _nearest(
+    segment: Segment, vector: np.ndarray, count: int, among: Sequence[int] | None = None
+) -> list[tuple[int, float]]:
     """(ordinal, cosine) of the nearest vectors; among some ordinals the comparison is with all of them."""
     is_lists = isinstance(segment.vectors, faiss.IndexIVF)
     options = {}
     if among is not None:
         options["sel"] = faiss.IDSelectorBatch(np.asarray(among, dtype=np.int64))
     if is_lists:
-        options["nprobe"] = PROBES if among is None else segment.vectors.nlist
+        options["nprobe"] = _PROBES if among is None else segment.vectors.nlist
     kind = faiss.SearchParametersIVF if is_lists else faiss.SearchParameters
     cosines, ordinals = segment.vectors.search(vector, min(count, segment.facts.posts), params=kind(**options))
     return [(n, c) for n, c in zip(ordinals[0].tolist(), cosines[0].tolist(), strict=True) if n >= 0]

@@ -29,10 +29,11 @@ from rookery.core.errors import DataError, StorageError
 from rookery.core.protocols import Embedder
 from rookery.posts.post import POST_SCHEMA
 from rookery.posts.rights import GATE_COLUMNS
-from rookery.search.analysis import analyse, fold, same_words_digest
+from rookery.search.analysis import Analysis, analyse, fold, same_words_digest
 
 SEGMENT_FORMAT = 1
 ROWS, TEXT, VECTORS, FACTS = "rows.arrow", "text", "vectors.faiss", "segment.json"
+REBUILD = "Run `rookery search index` to build it anew"
 
 POST_COLUMNS = (*GATE_COLUMNS, "text", "created", "language", "likes")
 """The columns of a post that a segment keeps."""
@@ -82,7 +83,7 @@ class Segment:
     def terms_of(self, ordinals: Sequence[int]) -> list[list[str]]:
         """The terms of some ordinals."""
         columns = [batch["terms"] for batch in self.rows]
-        return [columns[n // _BATCH_ROWS][n % _BATCH_ROWS].as_py().split(" ") for n in ordinals]
+        return [columns[n // _BATCH_ROWS][n % _BATCH_ROWS].as_py().split() for n in ordinals]
 
 
 def text_schema() -> tantivy.Schema:
@@ -133,9 +134,6 @@ def open_segment(folder: Path) -> Segment:
         what = error.what if isinstance(error, DataError) else str(error).splitlines()[0]
         raise DataError(f"the search index is damaged: {what}", where=folder, mend=REBUILD) from None
     return segment
-
-
-REBUILD = "Run `rookery search index` to build it anew"
 
 
 def _check_counts(segment: Segment) -> None:
@@ -203,7 +201,7 @@ def _cut(table: pa.Table) -> list[pa.RecordBatch]:
     return [p.to_batches()[0] if p.num_rows else pa.RecordBatch.from_pylist([], schema=p.schema) for p in pieces]
 
 
-def _document(ordinal: int, row: dict[str, Any], analysis) -> tantivy.Document:
+def _document(ordinal: int, row: dict[str, Any], analysis: Analysis) -> tantivy.Document:
     document = tantivy.Document()
     document.add_unsigned("ordinal", ordinal)
     document.add_text("id", row["id"])
@@ -232,7 +230,7 @@ def language_keys(language: str | None) -> list[str]:
     return list(dict.fromkeys((code, code.partition("-")[0]))) if code else []
 
 
-def _with_terms(batch: pa.RecordBatch, analyses) -> pa.RecordBatch:
+def _with_terms(batch: pa.RecordBatch, analyses: Sequence[Analysis]) -> pa.RecordBatch:
     terms = pa.array([" ".join(a.terms) for a in analyses], pa.string())
     same = pa.array([same_words_digest(text) for text in batch["text"].to_pylist()], pa.string())
     return pa.RecordBatch.from_arrays([*batch.columns, terms, same], schema=ROW_SCHEMA)
