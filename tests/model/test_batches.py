@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rookery.corpus.shards import Shards
-from rookery.model.batches import EMPTY, IGNORED, all_units, batches, pack_units
+from rookery.model.batches import EMPTY, all_units, batches, pack_units
 from rookery.model.config import TrainConfig
+from rookery.model.network import IGNORED
 from rookery.model.shape import ModelShape
 
 CONTEXT = 16

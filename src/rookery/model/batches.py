@@ -19,8 +19,8 @@ import numpy as np
 
 from rookery.corpus.shards import Shards
 from rookery.model.config import TrainConfig
+from rookery.model.network import IGNORED
 
-IGNORED = -100  # the target of a place that is not learned; network.py knows the same number
 EMPTY = -1  # the document number of a place that no document has
 POOL_DOCUMENTS = 8192  # packed together: enough to fill rows well, few enough to begin at once
 

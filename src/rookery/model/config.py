@@ -16,7 +16,7 @@ WIDTHS = (64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 
 HEAD_SIZE = 64
 CONTEXT_TOKENS = 256  # posts are short; longer documents go on in another row
 SMALLEST_VOCABULARY, LARGEST_VOCABULARY = 2048, 65_536
-TOKENS_PER_PARAMETER = 3.0
+TOKENS_PER_PARAMETER = 5.0
 SMALLEST_BATCH, FEWEST_STEPS = 2048, 20
 
 
@@ -37,7 +37,7 @@ class TrainConfig:
     warmup_steps: int = 20
     decay_steps: int = 0
     matrix_learning_rate: float = 0.02
-    vector_learning_rate: float = 0.005
+    vector_learning_rate: float = 0.02
     momentum: float = 0.95
     weight_decay: float = 0.1
     checkpoint_steps: int = 100
@@ -62,14 +62,15 @@ def learning_rate_factor(config: TrainConfig, step: int) -> float:
 def config_for_scale(scale_petaflop: float) -> TrainConfig:
     """The run that spends a compute well; raises `UsageError` unless the scale is positive and finite.
 
-    Shape: `shape_for_scale`. Batch: 8,192 tokens at a horizon of 6 million, growing as the horizon to
-    the power 0.383 (nanochat's rule), a power of two. Schedule: the second half decays.
+    Shape: `shape_for_scale`. Batch: 4,096 tokens at a horizon of 4 million, growing as the horizon to
+    the power 0.383 (nanochat's rule), a power of two. Schedule: the second half decays. The sweep that
+    set these numbers is in LOG.md.
     """
     if not (math.isfinite(scale_petaflop) and scale_petaflop > 0):
         raise UsageError(f"the scale must be a positive number of petaFLOP, not {scale_petaflop}")
     shape = shape_for_scale(scale_petaflop)
     tokens = horizon_tokens(scale_petaflop, shape)
-    batch_tokens = max(SMALLEST_BATCH, 2 ** round(math.log2(8192 * (tokens / 6e6) ** 0.383)))
+    batch_tokens = max(SMALLEST_BATCH, 2 ** round(math.log2(4096 * (tokens / 4e6) ** 0.383)))
     steps = max(FEWEST_STEPS, round(tokens / batch_tokens))
     return TrainConfig(
         scale_petaflop=scale_petaflop,
@@ -88,20 +89,19 @@ def horizon_tokens(scale_petaflop: float, shape: ModelShape) -> float:
 
 
 def shape_for_scale(scale_petaflop: float) -> ModelShape:
-    """The largest shape that still sees `TOKENS_PER_PARAMETER` tokens for each matrix parameter.
+    """The shape that comes nearest to seeing `TOKENS_PER_PARAMETER` tokens for each matrix parameter.
 
     The vocabulary grows fourfold for each thousandfold of compute: a larger one costs more for each token, and
     says more with it.
     """
     wanted = 4096 * 2 ** (round(math.log(scale_petaflop / 0.1, 1000) * 2))
     vocabulary = min(LARGEST_VOCABULARY, max(SMALLEST_VOCABULARY, int(wanted)))
-    shapes = [_shape(vocabulary, width, layers) for width, layers in _sizes()]
-    well_fed = [
-        shape
-        for shape in shapes
-        if horizon_tokens(scale_petaflop, shape) >= TOKENS_PER_PARAMETER * matrix_parameters(shape)
-    ]
-    return max(well_fed, key=matrix_parameters, default=shapes[0])
+
+    def distance(shape: ModelShape) -> float:
+        share = horizon_tokens(scale_petaflop, shape) / matrix_parameters(shape)
+        return abs(math.log(share / TOKENS_PER_PARAMETER))
+
+    return min((_shape(vocabulary, width, layers) for width, layers in _sizes()), key=distance)
 
 
 def _sizes() -> Iterator[tuple[int, int]]:

@@ -31,7 +31,7 @@ from rookery.model.config import TrainConfig, learning_rate_factor
 from rookery.model.network import Network, initialise, summed_loss
 from rookery.model.optimizer import Optimizer
 from rookery.model.shape import parameters, training_flops_per_token
-from rookery.posts.live import Forgotten, LiveLog, live_log
+from rookery.posts.live import LiveLog, live_log
 
 VERSION = 1
 METRICS = "metrics.jsonl"
@@ -139,7 +139,7 @@ class Masked:
 
     def __init__(self, shards: Shards, log: LiveLog):
         self._shards, self._log = shards, log
-        self._watermark, self._documents = 0, shards.masked(Forgotten(frozenset(), frozenset(), 0))
+        self._watermark, self._documents = 0, np.zeros(shards.documents, dtype=bool)
 
     def __call__(self) -> np.ndarray:
         """bool of shape (documents,)."""
@@ -156,7 +156,7 @@ def _fit(run: Run, workspace: Workspace, shards: Shards, log: LiveLog) -> None:
     order = batches(shards, config, Masked(shards, log), first_step)
     with (
         workspace.context.progress.task("training", config.steps, "steps") as task,
-        open(workspace.notes / METRICS, "a") as notes,
+        open(workspace.notes / METRICS, "a", buffering=1) as notes,
     ):
         task.advance(first_step)
         began = clock.monotonic_seconds()
@@ -166,7 +166,6 @@ def _fit(run: Run, workspace: Workspace, shards: Shards, log: LiveLog) -> None:
             notes.write(_noted(step, loss, seconds, config))
             task.advance(1, _shown(step, loss, seconds, config))
             if (step + 1) % config.checkpoint_steps == 0:
-                notes.flush()
                 save_state(workspace.scratch, step + 1, run.optimizer.state())
 
 
