@@ -34,7 +34,7 @@ from rookery.model.optimizer import Optimizer
 from rookery.model.shape import parameters, training_flops_per_token
 from rookery.posts.live import Forgotten, LiveLog, live_log
 
-VERSION = 1
+VERSION = 2
 METRICS = "metrics.jsonl"
 VALIDATION_TOKENS = 1 << 16
 LOSS_STEPS = 20  # the final training loss is a mean over so many last steps
