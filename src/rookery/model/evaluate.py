@@ -42,13 +42,16 @@ class EvaluationConfig:
 
 
 def evaluate(
-    home: Home, checkpoint: Artifact, corpus: Artifact, context: Context, config: EvaluationConfig | None = None
+    home: Home,
+    checkpoint: Artifact,
+    corpus: Artifact,
+    context: Context,
+    config: EvaluationConfig = EvaluationConfig(),
 ) -> Artifact:
     """Judge a checkpoint on the corpus' held-out documents, those forgotten since left out; `result.json` says it all.
 
     Raises `DataError` if no document is left to judge on.
     """
-    config = config or EvaluationConfig()
     with live_log(home) as log:
         forgotten = log.forgotten()
     inputs = {"checkpoint": checkpoint.digest, "corpus": corpus.digest, "forgotten": forgotten.digest}
