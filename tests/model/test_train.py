@@ -185,7 +185,8 @@ def test_what_a_checkpoint_says_of_itself_is_true(undisturbed):
     assert metrics["parameters"] == parameters(SHAPE)
     assert metrics["tokens"] == CONFIG.steps * CONFIG.batch_tokens
     assert metrics["train_loss"] == pytest.approx(np.mean(losses(undisturbed)), abs=1e-3)
-    assert {file.path for file in undisturbed.manifest.files} == {"model.safetensors", "shape.json", "tokenizer.json"}
+    expected = {"model.safetensors", "shape.json", "tokenizer.json", "embedding.safetensors"}
+    assert {file.path for file in undisturbed.manifest.files} == expected
 
 
 def test_a_post_forgotten_while_training_is_left_out_from_then_on(home, shards):

@@ -5,6 +5,7 @@ A checkpoint artifact is complete in itself:
     model.safetensors     the weights, float32, under the names of `network.py`
     shape.json            the sizes (`ModelShape`)
     tokenizer.json        a copy of the tokenizer it was trained with
+    embedding.safetensors the table of its embedder (`embed.py`)
 
 While it is trained, its states lie in the stage's scratch folder, `step-00000100/` and so on: a
 `state.safetensors`, and `state.json` with its digest, written last. The newest that is whole counts.

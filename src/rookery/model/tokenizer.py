@@ -96,7 +96,7 @@ def train_tokenizer(home: Home, corpus: Artifact, context: Context, vocabulary: 
     stage = Stage("tokenizer", STAGE_VERSION, config, {"corpus": corpus.digest})
 
     def make(workspace: Workspace) -> dict[str, Any]:
-        texts = list(_prefix(training_texts(corpus), MOST_TRAINING_BYTES))
+        texts = list(prefix(training_texts(corpus), MOST_TRAINING_BYTES))
         if not texts:
             raise DataError("the corpus has no training documents to make a tokenizer of", where=corpus.path)
         with context.progress.task("tokenizer", len(texts), "documents") as task:
@@ -203,7 +203,7 @@ def _check_vocabulary(vocabulary: int) -> None:
         raise UsageError(f"a vocabulary must be a multiple of {MULTIPLE} and at least {least}, not {vocabulary}")
 
 
-def _prefix(texts: Iterable[str], most_bytes: int) -> Iterator[str]:
+def prefix(texts: Iterable[str], most_bytes: int) -> Iterator[str]:
     """The first texts, up to the one that passes `most_bytes`."""
     taken = 0
     for text in texts:

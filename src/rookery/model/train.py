@@ -28,12 +28,13 @@ from rookery.corpus.shards import Shards, open_shards
 from rookery.model.batches import Rows, batches
 from rookery.model.checkpoint import TOKENIZER, newest_state, save_network, save_state
 from rookery.model.config import TrainConfig, learning_rate_factor
+from rookery.model.embed import save_table
 from rookery.model.network import Network, initialise, summed_loss
 from rookery.model.optimizer import Optimizer
 from rookery.model.shape import parameters, training_flops_per_token
 from rookery.posts.live import LiveLog, live_log
 
-VERSION = 1
+VERSION = 2
 METRICS = "metrics.jsonl"
 VALIDATION_TOKENS = 1 << 16
 LOSS_STEPS = 20  # the final training loss is a mean over so many last steps
@@ -49,11 +50,15 @@ def train(home: Home, shards: Artifact, tokenizer: Artifact, config: TrainConfig
     stage = Stage("checkpoint", VERSION, config, {"shards": shards.digest, "tokenizer": tokenizer.digest})
 
     def make(workspace: Workspace) -> dict[str, Any]:
+        learned = open_shards(shards, "train")
         with live_log(home) as log:
             run = Run.begin(config)
-            _fit(run, workspace, open_shards(shards, "train"), log)
+            _fit(run, workspace, learned, log)
             held_out = validation_loss(run, open_shards(shards, "validation"), log)
-        save_network(workspace.path, run.finished())
+            masked = Masked(learned, log)()
+        network = run.finished()
+        save_network(workspace.path, network)
+        save_table(workspace.path, network.model.embed_tokens.weight.detach().numpy(), learned, masked)
         shutil.copyfile(tokenizer.file(TOKENIZER), workspace.path / TOKENIZER)
         return _metrics(config, _notes(workspace), held_out)
 

@@ -1,0 +1,121 @@
+"""Evaluation counts every token once, each text alone, and leaves out what was forgotten."""
+
+import json
+import math
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+import torch
+
+from rookery.core.context import Context, FixedClock
+from rookery.core.errors import DataError
+from rookery.core.stage import Stage, run_stage
+from rookery.corpus.document import DOCUMENT_SCHEMA, write_documents
+from rookery.model.checkpoint import load_network
+from rookery.model.evaluate import EvaluationConfig, evaluate, evaluate_texts, text_bits
+from rookery.model.tokenizer import load_tokenizer
+from rookery.posts.live import live_log
+
+TRAINING = [f"the rooks came back to the elms, {n} of them" for n in range(60)]
+HELD_OUT = ["the rooks came back", "грачи вернулись домой", "hello elms, hello rooks", "a long one " * 30]
+
+
+def documents(texts):
+    rows = [
+        {
+            "id": str(n),
+            "text": text,
+            "post_ids": [f"post {n}"],
+            "author_ids": [f"author {n}"],
+            "language": "ru" if text[0] == "г" else "en",
+            "created": datetime(2026, 1, 1, tzinfo=UTC),
+        }
+        for n, text in enumerate(texts)
+    ]
+    return pa.Table.from_pylist(rows, schema=DOCUMENT_SCHEMA)
+
+
+@pytest.fixture
+def corpus(home):
+    def make(workspace):
+        write_documents(workspace.path / "train.parquet", documents(TRAINING))
+        write_documents(workspace.path / "validation.parquet", documents(HELD_OUT))
+        return {}
+
+    return run_stage(home, Stage("corpus", 1, {}, {}), make, Context())
+
+
+def result_of(artifact):
+    return json.loads(artifact.file("result.json").read_text())
+
+
+def test_bits_are_those_of_the_plain_product_of_probabilities(checkpoint):
+    network, tokenizer = load_network(checkpoint), load_tokenizer(checkpoint)
+    texts = ["the rooks", "hello", "грачи", ""]
+    expected = []
+    for (tokens,) in ([t] for t in tokenizer.encode(texts)):
+        whole = torch.tensor([[tokenizer.end_of_document, *tokens]])
+        log_p = network.logits(network(whole)).log_softmax(-1)[0]
+        expected.append(-sum(float(log_p[i, t]) for i, t in enumerate(tokens)) / math.log(2))
+    assert text_bits(network, tokenizer, texts) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_text_longer_than_the_context_is_counted_to_its_last_token(checkpoint):
+    """Zeroed weights make every token cost the same, so that bits count tokens."""
+    network, tokenizer = load_network(checkpoint), load_tokenizer(checkpoint)
+    network.model.embed_tokens.weight.zero_()
+    texts = ["a" * n for n in (0, 1, 22, 23, 24, 25, 26, 35, 36, 37, 48, 49, 200)] + HELD_OUT
+    bits = text_bits(network, tokenizer, texts)
+    counted = [len(tokens) for tokens in tokenizer.encode(texts)]
+    assert (bits / math.log2(network.shape.vocabulary)).round(3).tolist() == counted
+    assert max(counted) > 4 * network.shape.context_tokens
+
+
+def test_the_result_has_every_byte_and_three_figures_for_each_language(home, checkpoint, corpus):
+    result = result_of(evaluate(home, checkpoint, corpus, Context()))
+    assert result["bytes"] == sum(len(t.encode()) for t in HELD_OUT)
+    assert result["documents"] == len(HELD_OUT)
+    assert set(result["bits_per_byte"]) == {"model", "zstd", "ngram"}
+    assert sum(part["bytes"] for part in result["languages"].values()) == result["bytes"]
+    assert list(result["languages"]) == ["en", "ru"]
+
+
+def test_evaluating_again_gives_the_same_artifact(home, checkpoint, corpus):
+    first = evaluate(home, checkpoint, corpus, Context())
+    assert evaluate(home, checkpoint, corpus, Context()).digest == first.digest
+
+
+@pytest.mark.parametrize(("kind", "subject"), [("forget_post", "post 3"), ("forget_author", "author 3")])
+def test_a_text_forgotten_since_is_left_out(home, checkpoint, corpus, kind, subject):
+    before = result_of(evaluate(home, checkpoint, corpus, Context()))
+    with live_log(home) as log:
+        log.append(kind, [subject], FixedClock(), "asked")
+    after = result_of(evaluate(home, checkpoint, corpus, Context()))
+    assert before["documents"] - after["documents"] == 1
+    assert before["bytes"] - after["bytes"] == len(HELD_OUT[3])
+
+
+def test_nothing_left_to_judge_on_is_one_clear_line(home, checkpoint, corpus):
+    with live_log(home) as log:
+        log.append("forget_post", [f"post {n}" for n in range(len(HELD_OUT))], FixedClock(), "asked")
+    with pytest.raises(DataError, match="no held-out documents"):
+        evaluate(home, checkpoint, corpus, Context())
+    with pytest.raises(DataError, match="no text to judge on"):
+        evaluate_texts(checkpoint, corpus, ["", ""])
+
+
+def test_a_bound_on_documents_takes_the_first_of_the_shuffled_order(home, checkpoint, corpus):
+    result = result_of(evaluate(home, checkpoint, corpus, Context(), EvaluationConfig(most_documents=2)))
+    assert result["bytes"] == sum(len(t.encode()) for t in HELD_OUT[:2])
+
+
+def test_any_texts_are_judged_in_the_contracts_words(checkpoint, corpus):
+    result = evaluate_texts(checkpoint, corpus, [*HELD_OUT, ""])
+    assert result["bytes"] == sum(len(t.encode()) for t in HELD_OUT)
+    assert set(result["bits_per_byte"]) == {"model", "zstd", "ngram"}
+
+
+def test_the_baselines_learn_from_the_corpus_training_documents(checkpoint, corpus):
+    bits = evaluate_texts(checkpoint, corpus, ["the rooks came back to the elms"])["bits_per_byte"]
+    assert bits["ngram"] < min(bits["zstd"], bits["model"])
