@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,17 @@ from rookery.core.home import open_home
 from rookery.posts.lake import open_lake
 
 SCALE = "0.002"
-DEMO = [sys.executable, "-m", "rookery.cli.main", "demo", "--scale", SCALE, "--no-serve", "--json", "--home"]
+ROOKERY = [sys.executable, "-m", "rookery.cli.main"]
 
 
-def run(home: Path, *more: str) -> dict:
-    done = subprocess.run([*DEMO, str(home), *more], capture_output=True, text=True)
+def demo(home: Path, *more: str) -> list[str]:
+    """The command of a demo on the town at a small scale, or on what `more` says."""
+    scale = [] if "--minutes" in more else ["--scale", SCALE]
+    return [*ROOKERY, "demo", "--no-serve", "--json", "--home", str(home), *scale, *more]
+
+
+def run(*command: str) -> dict:
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -35,7 +42,7 @@ def digests(home: Path) -> dict[str, str]:
 def finished(tmp_path_factory) -> tuple[Path, dict]:
     """A demo on the built-in town that nothing disturbed, and what it printed."""
     home = tmp_path_factory.mktemp("demo") / "home"
-    return home, run(home)
+    return home, run(*demo(home))
 
 
 @pytest.mark.slow
@@ -55,7 +62,7 @@ def test_demo_runs_the_whole_loop(finished):
 def test_demo_run_again_makes_nothing_again(finished):
     home, _ = finished
     before = digests(home)
-    run(home)
+    run(*demo(home))
     assert digests(home) == before
 
 
@@ -66,7 +73,7 @@ def test_demo_killed_again_and_again_ends_with_the_same_artifacts(finished, tmp_
     moments = random.Random(5)
     seconds, kills = 3.0, 0
     while True:
-        process = subprocess.Popen([*DEMO, str(home)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(demo(home), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         try:
             process.wait(timeout=moments.uniform(0.3, 1.0) * seconds)
         except subprocess.TimeoutExpired:
@@ -84,8 +91,7 @@ def test_demo_killed_again_and_again_ends_with_the_same_artifacts(finished, tmp_
 def test_demo_on_other_posts_in_the_same_home_is_refused(finished, tmp_path):
     posts = tmp_path / "posts.csv"
     posts.write_text("id,author,created,text\n1,ada,2026-01-01,hello\n")
-    command = [*DEMO, str(finished[0]), "--posts", str(posts)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(demo(finished[0], "--posts", str(posts)), capture_output=True, text=True)
     assert done.returncode == 2
     assert "this home holds a demo on other posts" in done.stderr
 
@@ -93,12 +99,9 @@ def test_demo_on_other_posts_in_the_same_home_is_refused(finished, tmp_path):
 @pytest.mark.slow
 def test_a_post_forgotten_after_the_demo_is_hidden_at_once_and_traced(finished):
     home, _ = finished
-    rookery = [sys.executable, "-m", "rookery.cli.main"]
 
     def ask(*words: str) -> dict:
-        done = subprocess.run([*rookery, *words, "--home", str(home), "--json"], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return run(*ROOKERY, *words, "--home", str(home), "--json")
 
     hit = ask("search", "query", "tram")["hits"][0]
     ask("posts", "forget", hit["id"])
@@ -107,3 +110,32 @@ def test_a_post_forgotten_after_the_demo_is_hidden_at_once_and_traced(finished):
     assert trace["forgotten"]
     assert "lake" in [place["place"] for place in trace["places"]]
     assert all(place["owed"] for place in trace["places"])
+
+
+@pytest.mark.slow
+def test_the_scale_that_minutes_chose_is_kept_after_a_kill(tmp_path):
+    home = tmp_path / "home"
+    command = demo(home, "--minutes", "0.05")
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while (chosen := chosen_scale(home)) is None:
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert run(*command)["scale"] == chosen
+
+
+def chosen_scale(home: Path) -> float | None:
+    """The scale in the notes of a demo, once there is one."""
+    notes = home / "demo.json"
+    return json.loads(notes.read_text())["scale"] if notes.exists() else None
+
+
+@pytest.mark.slow
+def test_demo_runs_on_real_posts(shared_data, tmp_path):
+    posts = shared_data / "tweets_ira" / "tweets.parquet"
+    columns = "text=content,author=author_id,created=created_at,language=language,id=post_id"
+    result = run(*demo(tmp_path / "home", "--posts", str(posts), "--map", columns, "--limit", "5000"))
+    assert result["stages"][0]["made"].startswith("5,000 posts added")
+    assert all(0 < bits < 8 for bits in result["bits_per_byte"].values())
+    assert result["ads"]["ledger_agrees"]

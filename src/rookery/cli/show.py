@@ -67,7 +67,12 @@ class DrawnProgress:
         self._depth = 0
 
     @contextmanager
-    def task(self, title: str, total: int | None = None, unit: str = "") -> Iterator["_DrawnTask"]:
+    def task(self, title: str, total: int | None = None, unit: str = "") -> Iterator["_DrawnTask | _CountedTask"]:
+        if not self._console.is_terminal:
+            counted = _CountedTask()
+            yield counted
+            self.say(" ".join(f"{title}: {counted.done:,} {unit} {counted.note}".split()))
+            return
         drawn = self._start()
         number = drawn.add_task(title, total=total, unit=unit, note="")
         try:
@@ -110,6 +115,15 @@ class _DrawnTask:
     def advance(self, n: int = 1, note: str = "") -> None:
         fields = {"note": note} if note else {}
         self._drawn.update(self._number, advance=n, **fields)
+
+
+class _CountedTask:
+    def __init__(self) -> None:
+        self.done, self.note = 0, ""
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        self.done += n
+        self.note = note or self.note
 
 
 def context() -> Context:
