@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from rookery.core.context import Context, SystemClock
+from rookery.core.context import Clock, Context, SystemClock
+
+WORTH_A_LINE_SECONDS = 2
 
 
 def show_json(value: Any) -> None:
@@ -59,9 +61,10 @@ def _console() -> Console:
 
 
 class DrawnProgress:
-    """Progress bars on standard error; on something that is no terminal, one line when a task ends."""
+    """Progress bars on standard error; on something that is no terminal, one line when a long task ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._console = Console(stderr=True, markup=False, highlight=False)
         self._drawn: Progress | None = None
         self._depth = 0
@@ -69,9 +72,10 @@ class DrawnProgress:
     @contextmanager
     def task(self, title: str, total: int | None = None, unit: str = "") -> Iterator["_DrawnTask | _CountedTask"]:
         if not self._console.is_terminal:
-            counted = _CountedTask()
+            counted, started_seconds = _CountedTask(), self._clock.monotonic_seconds()
             yield counted
-            self.say(" ".join(f"{title}: {counted.done:,} {unit} {counted.note}".split()))
+            if self._clock.monotonic_seconds() - started_seconds > WORTH_A_LINE_SECONDS:
+                self.say(" ".join(f"{title}: {counted.done:,} {unit} {counted.note}".split()))
             return
         drawn = self._start()
         number = drawn.add_task(title, total=total, unit=unit, note="")
@@ -128,4 +132,5 @@ class _CountedTask:
 
 def context() -> Context:
     """The system clock and a drawn progress display."""
-    return Context(SystemClock(), DrawnProgress())
+    clock = SystemClock()
+    return Context(clock, DrawnProgress(clock))
