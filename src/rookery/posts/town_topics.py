@@ -169,7 +169,7 @@ TOPICS: tuple[Topic, ...] = (
     ),
     Topic(
         "gardening",
-        ("garden", "gardening", "tomatoes", "compost", "seeds", "roses", "allotment", "slugs"),
+        ("garden", "gardening", "tomatoes", "compost", "seed", "seeds", "roses", "allotment", "slugs"),
         ("when to plant tomatoes", "compost heap", "slugs in the garden", "seed swap allotment"),
         (
             Fact(
