@@ -7,6 +7,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
+PINNED_BY_TORCH = ("nvidia-", "cuda-", "triton")  # of its GPU build, which names exact versions itself
 
 
 def pinned() -> dict[str, str]:
@@ -24,7 +25,7 @@ def closure(name: str, extra: str = "") -> set[str]:
             if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
                 continue
             child = re.sub(r"[-_.]+", "-", requirement.name).lower()
-            if child not in found:
+            if child not in found and not child.startswith(PINNED_BY_TORCH):
                 found.add(child)
                 waiting += [(child, wanted) for wanted in ("", *requirement.extras)]
     return found
