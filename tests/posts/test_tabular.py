@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rookery.core.errors import DataError, UsageError
+from rookery.posts.files import well_formed
 from rookery.posts.post import POST_SCHEMA
 from rookery.posts.tabular import (
     columns_of,
@@ -20,7 +21,6 @@ from rookery.posts.tabular import (
     read_column,
     read_posts,
     resolve_mapping,
-    well_formed,
 )
 
 

@@ -23,10 +23,10 @@ from typing import Any
 import pyarrow as pa
 
 from rookery.core.errors import DataError
-from rookery.posts.post import Post, to_batch
-from rookery.posts.tabular import SetAside, language_code, parse_time, well_formed
+from rookery.posts.files import SetAside, in_batches, well_formed
+from rookery.posts.post import Post
+from rookery.posts.tabular import language_code, parse_time
 
-BATCH_POSTS = 20_000
 LARGEST_FILE_BYTES = 1 << 29
 """A file inside that says to be larger is refused unread; X itself cuts long lists of tweets into parts."""
 
@@ -44,14 +44,14 @@ def read(path: Path) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            yield from _read(archive, path)
+            yield from in_batches(_read(archive, path))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"the zip is damaged or cut short: {error}", where=path, mend=_MEND) from None
     except UnicodeDecodeError as error:
         raise DataError(f"a file of the archive is not UTF-8: {error.reason}", where=path, mend=_MEND) from None
 
 
-def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
+def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[Post | SetAside]:
     members = _members(archive, path)
     tweets = sorted((name for name in members if _TWEETS.fullmatch(name)), key=_part)
     if not tweets or "account.js" not in members:
@@ -68,20 +68,12 @@ def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[tuple[pa.RecordBatch
     protected = bool(changes) and changes[-1][1] == "Protect"
     notes = _Notes(items("note-tweet.js"))
 
-    posts: list[Post] = []
-    aside: list[SetAside] = []
     for name in tweets:
         for number, item in enumerate(items(name), 1):
             found = _post(item, author, protected, notes)
-            if isinstance(found, Post):
-                posts.append(found)
-            else:
-                aside.append(SetAside(f"{name}, tweet {number}", found, item))
-            if len(posts) + len(aside) == BATCH_POSTS:
-                yield to_batch(posts), aside
-                posts, aside = [], []
-    aside += [SetAside("note-tweet.js", "long_text_without_its_tweet", note) for note in notes.unused()]
-    yield to_batch(posts), aside
+            yield found if isinstance(found, Post) else SetAside(f"{name}, tweet {number}", found, item)
+    for note in notes.unused():
+        yield SetAside("note-tweet.js", "long_text_without_its_tweet", note)
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
