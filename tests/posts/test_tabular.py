@@ -72,6 +72,8 @@ def test_a_time_in_iso_form_is_read_back(time):
         ("pt_BR", "pt"),
         ("DE", "de"),
         ("und", None),
+        ("qme", None),
+        ("iw", "he"),
         ("", None),
         ("LANGUAGE UNDEFINED", None),
     ],

@@ -9,6 +9,7 @@ import gzip
 import io
 import itertools
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -164,6 +165,16 @@ def clear_errors(path: Path) -> Iterator[None]:
 def well_formed(text: str) -> str:
     """Text that UTF-8 can hold: halves of characters, which JSON escapes can spell, become U+FFFD."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def as_text(value: Any) -> str:
+    """A JSON value as well-formed text; nothing is the empty text."""
+    return "" if value is None else well_formed(str(value))
+
+
+def as_count(value: Any) -> int | None:
+    """A whole number, also spelt as text; None for what is none, and for less than nothing."""
+    return int(value) if re.fullmatch("[0-9]{1,18}", as_text(value)) else None
 
 
 def _is_utf8(line: bytes) -> bool:

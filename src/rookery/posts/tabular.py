@@ -52,6 +52,7 @@ LANGUAGE_CODES = {
     "macedonian": "mk", "norwegian": "no", "polish": "pl", "portuguese": "pt", "romanian": "ro", "russian": "ru",
     "serbian": "sr", "slovak": "sk", "slovenian": "sl", "somali": "so", "spanish": "es", "swedish": "sv", "thai": "th",
     "turkish": "tr", "ukrainian": "uk", "urdu": "ur", "uzbek": "uz", "vietnamese": "vi",
+    "in": "id", "iw": "he", "ji": "yi",
 }  # fmt: skip
 _TIME_FORMATS = ("%a %b %d %H:%M:%S %z %Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d %b %Y %H:%M:%S %z")
 
@@ -221,10 +222,14 @@ def language_codes(column: pa.Array) -> pa.Array:
 
 
 def language_code(name: str) -> str | None:
-    """`English`, `en-GB` and `EN` become `en`; None where no language is named."""
+    """`English`, `en-GB` and `EN` become `en`; None where no language is named.
+
+    ISO 639 leaves `qaa` to `qtz` to private use: X writes `qme` for only media, `qht` for only hashtags.
+    """
     name = name.strip().lower()
     code = LANGUAGE_CODES.get(name) or name.replace("_", "-").split("-")[0]
-    return code if 2 <= len(code) <= 3 and code.isalpha() and code not in ("und", "mul", "zxx") else None
+    is_named = code not in ("und", "mul", "zxx", "art") and not re.fullmatch("q[a-t][a-z]", code)
+    return code if 2 <= len(code) <= 3 and code.isalpha() and is_named else None
 
 
 def _strptime(text: str, form: str) -> datetime | None:

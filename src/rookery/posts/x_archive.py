@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow as pa
 
 from rookery.core.errors import DataError
-from rookery.posts.files import SetAside, in_batches, well_formed
+from rookery.posts.files import SetAside, as_count, as_text, in_batches
 from rookery.posts.post import Post
 from rookery.posts.tabular import language_code, parse_time
 
@@ -61,10 +61,10 @@ def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[Post | SetAside]:
         return _items(archive, members[name], path) if name in members else iter(())
 
     account = next(items("account.js"), {})
-    author = _string(account.get("username") or account.get("accountId"))
+    author = as_text(account.get("username") or account.get("accountId"))
     if not author:
         raise DataError("account.js names no account", where=path, mend=_MEND)
-    changes = sorted((_string(c.get("protectedAt")), _string(c.get("action"))) for c in items("protected-history.js"))
+    changes = sorted((as_text(c.get("protectedAt")), as_text(c.get("action"))) for c in items("protected-history.js"))
     protected = bool(changes) and changes[-1][1] == "Protect"
     notes = _Notes(items("note-tweet.js"))
 
@@ -120,8 +120,8 @@ class _Notes:
     def __init__(self, items: Iterator[dict]):
         self._left: dict[Any, list[Mapping]] = {}
         for note in items:
-            created = parse_time(_string(note.get("createdAt")))
-            key = _string(note.get("tweetId")) or (created and created.replace(microsecond=0))
+            created = parse_time(as_text(note.get("createdAt")))
+            key = as_text(note.get("tweetId")) or (created and created.replace(microsecond=0))
             self._left.setdefault(key, []).append(note)
 
     def take(self, tweet_id: str, created: datetime, text: str) -> str | None:
@@ -140,14 +140,14 @@ class _Notes:
 
 def _long_text(note: Mapping) -> str:
     body = note.get("core") or note.get("noteTweetResults")
-    return html.unescape(_string(body.get("text"))) if isinstance(body, dict) else ""
+    return html.unescape(as_text(body.get("text"))) if isinstance(body, dict) else ""
 
 
 def _post(tweet: Mapping[str, Any], author: str, protected: bool, notes: _Notes) -> Post | str:
     """A tweet as a post, or the reason why it is none."""
-    tweet_id = _string(tweet.get("id_str") or tweet.get("id"))
-    text = html.unescape(_string(tweet.get("full_text") or tweet.get("text")))
-    created = parse_time(_string(tweet.get("created_at")))
+    tweet_id = as_text(tweet.get("id_str") or tweet.get("id"))
+    text = html.unescape(as_text(tweet.get("full_text") or tweet.get("text")))
+    created = parse_time(as_text(tweet.get("created_at")))
     missing = [("no_id", tweet_id), ("no_text", text.strip()), ("bad_time", created)]
     if reason := next((reason for reason, value in missing if not value), None):
         return reason
@@ -160,24 +160,20 @@ def _post(tweet: Mapping[str, Any], author: str, protected: bool, notes: _Notes)
         author=author,
         text=notes.take(tweet_id, created, text) or text,
         created=created,
-        language=language_code(_string(tweet.get("lang"))),
-        reply_to=_string(tweet.get("in_reply_to_status_id_str")) or None,
-        likes=_count(tweet.get("favorite_count")),
-        reposts=_count(tweet.get("retweet_count")),
+        language=language_code(as_text(tweet.get("lang"))),
+        reply_to=as_text(tweet.get("in_reply_to_status_id_str")) or None,
+        likes=as_count(tweet.get("favorite_count")),
+        reposts=as_count(tweet.get("retweet_count")),
         alt_text=_alt_text(tweet),
         visibility="followers" if for_followers else "public",
         source="x_archive",
     )
 
 
-def _count(value: Any) -> int | None:
-    return int(value) if re.fullmatch("[0-9]{1,18}", _string(value)) else None
-
-
 def _alt_text(tweet: Mapping[str, Any]) -> str | None:
     entities = tweet.get("extended_entities") or tweet.get("entities")
     media = entities.get("media") if isinstance(entities, dict) else None
-    texts = [_string(m.get("ext_alt_text")) for m in media or () if isinstance(m, dict)]
+    texts = [as_text(m.get("ext_alt_text")) for m in media or () if isinstance(m, dict)]
     return "\n".join(filter(None, texts)) or None
 
 
@@ -185,10 +181,6 @@ def _inner(item: dict) -> dict:
     """The one object inside `{"tweet": {…}}`; an item that is not wrapped is itself."""
     values = list(item.values())
     return values[0] if len(values) == 1 and isinstance(values[0], dict) else item
-
-
-def _string(value: Any) -> str:
-    return "" if value is None else well_formed(str(value))
 
 
 def _part(name: str) -> tuple[int, str]:
