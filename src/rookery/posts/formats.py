@@ -8,10 +8,10 @@ name it in `SOURCES`. A file of none of them is a table (`tabular.py`).
 from pathlib import Path
 from types import ModuleType
 
-from rookery.posts import tabular, x_api
+from rookery.posts import reddit, tabular, x_api
 from rookery.posts.files import first_json
 
-SOURCES: tuple[ModuleType, ...] = (x_api,)
+SOURCES: tuple[ModuleType, ...] = (x_api, reddit)
 """Asked in this order. At most one should say yes: each knows its own by fields that no other has."""
 
 
