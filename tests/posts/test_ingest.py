@@ -11,6 +11,7 @@ import time
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from rookery.core.context import Context, FixedClock
 from rookery.core.digest import digest_bytes, digest_file
@@ -117,6 +118,8 @@ BAD_INPUT = {
     "cut.csv.gz": (cut(gzip.compress((HEADER + rows(*range(500))).encode())), "damaged or cut short"),
     "not.csv.gz": (b"plain words", "damaged or cut short"),
     "not.csv.zst": (b"plain words", "damaged or cut short"),
+    "cut.csv.zst": (cut(zstandard.compress((HEADER + rows(*range(500))).encode())), "damaged or cut short"),
+    "cut.jsonl.zst": (cut(zstandard.compress(b'{"id": 1}' * 500)), "damaged or cut short"),
     "cut.zip": (b"PK\x03\x04 and no more", "damaged or cut short"),
     "cut.parquet": (cut(a_parquet()), "cannot be read"),
     "broken.parquet": (a_parquet().replace(b"post 7919", b"\xff" * 9), "cannot be read"),

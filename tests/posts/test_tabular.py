@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rookery.core.errors import DataError, UsageError
+from rookery.posts.files import well_formed
 from rookery.posts.post import POST_SCHEMA
 from rookery.posts.tabular import (
     columns_of,
@@ -20,7 +21,6 @@ from rookery.posts.tabular import (
     read_column,
     read_posts,
     resolve_mapping,
-    well_formed,
 )
 
 
@@ -72,6 +72,8 @@ def test_a_time_in_iso_form_is_read_back(time):
         ("pt_BR", "pt"),
         ("DE", "de"),
         ("und", None),
+        ("qme", None),
+        ("iw", "he"),
         ("", None),
         ("LANGUAGE UNDEFINED", None),
     ],

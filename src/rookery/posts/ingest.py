@@ -24,8 +24,8 @@ from rookery.core.digest import digest_file, digest_value, hash_ids
 from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import exclusive
-from rookery.posts import lake, tabular, x_archive
-from rookery.posts.tabular import SetAside
+from rookery.posts import formats, lake, tabular, x_archive
+from rookery.posts.files import SetAside, clear_errors
 
 FORMAT_VERSION = 1
 DUPLICATE_ID = "duplicate_id"
@@ -61,7 +61,7 @@ class _Counts:
 def ingest(
     home: Home, paths: list[Path], mapping: Mapping[str, str] | None, context: Context, limit: int | None = None
 ) -> IngestReport:
-    """Take files into the lake: tables through `mapping` (guessed if None), and X archives. `limit`: the first rows.
+    """Take files into the lake, each in the format it shows; with a `mapping` all are tables. `limit`: the first rows.
 
     Raises `UsageError` or `DataError` for what cannot be read; then the lake is as it was.
     """
@@ -134,6 +134,8 @@ def _source(path: Path, mapping: Mapping[str, str] | None) -> tuple[dict, Callab
         raise UsageError("there is no such file", where=path)
     if path.suffix.lower() == ".zip":
         return {"format": "x_archive"}, lambda: x_archive.read(path)
+    if mapping is None and (source := formats.source_of(path)):
+        return {"format": formats.name_of(source)}, lambda: source.read(path)
     kind = tabular.kind_of(path)
     resolved = tabular.resolve_mapping(path, mapping)
 
@@ -141,7 +143,7 @@ def _source(path: Path, mapping: Mapping[str, str] | None) -> tuple[dict, Callab
 
 
 def _digest(path: Path) -> str:
-    with tabular.clear_errors(path):
+    with clear_errors(path):
         return digest_file(path)
 
 

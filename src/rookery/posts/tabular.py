@@ -6,26 +6,23 @@ A mapped file is a platform's own export, so the operator who maps it vouches fo
 whole file lacks (a column, an encoding, its end) raises `DataError` and nothing is taken.
 """
 
-import gzip
 import itertools
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
-import zstandard
 
 from rookery.core.digest import digest_bytes
 from rookery.core.errors import DataError, UsageError
+from rookery.posts.files import SetAside, clear_errors, json_lines, opened, parse_json, well_formed
 from rookery.posts.post import CONSENT_FIELD, POST_SCHEMA, VISIBILITIES
 
 BATCH_ROWS = 65_536
@@ -55,20 +52,12 @@ LANGUAGE_CODES = {
     "macedonian": "mk", "norwegian": "no", "polish": "pl", "portuguese": "pt", "romanian": "ro", "russian": "ru",
     "serbian": "sr", "slovak": "sk", "slovenian": "sl", "somali": "so", "spanish": "es", "swedish": "sv", "thai": "th",
     "turkish": "tr", "ukrainian": "uk", "urdu": "ur", "uzbek": "uz", "vietnamese": "vi",
+    "in": "id", "iw": "he", "ji": "yi",
 }  # fmt: skip
 _TIME_FORMATS = ("%a %b %d %H:%M:%S %z %Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d %b %Y %H:%M:%S %z")
 
 
 _SINCE_1970 = re.compile(r"([0-9]{9,17})(?:\.[0-9]*)?")
-
-
-@dataclass(frozen=True)
-class SetAside:
-    """A row that was not taken: where it stands, why, and what it says."""
-
-    where: str
-    reason: str
-    row: Any
 
 
 @dataclass(frozen=True)
@@ -96,11 +85,11 @@ def columns_of(path: Path) -> list[str]:
                 return pa.parquet.read_schema(path).names
             case "csv":
                 parsing = _parse_options(lambda row: "skip")
-                with _opened(path) as file, pa.csv.open_csv(file, parse_options=parsing) as reader:
+                with opened(path) as file, pa.csv.open_csv(file, parse_options=parsing) as reader:
                     return reader.schema.names
             case "jsonl":
-                with _opened(path) as file:
-                    objects = (row for line in file if isinstance(row := _json(line), dict))
+                with opened(path) as file:
+                    objects = (row for line in file if isinstance(row := parse_json(line), dict))
                     names = [name for row in itertools.islice(objects, ROWS_LOOKED_AT) for name in row]
                 if not names:
                     raise DataError("no line of the file is a JSON object", where=path)
@@ -233,10 +222,14 @@ def language_codes(column: pa.Array) -> pa.Array:
 
 
 def language_code(name: str) -> str | None:
-    """`English`, `en-GB` and `EN` become `en`; None where no language is named."""
+    """`English`, `en-GB` and `EN` become `en`; None where no language is named.
+
+    ISO 639 leaves `qaa` to `qtz` to private use: X writes `qme` for only media, `qht` for only hashtags.
+    """
     name = name.strip().lower()
     code = LANGUAGE_CODES.get(name) or name.replace("_", "-").split("-")[0]
-    return code if 2 <= len(code) <= 3 and code.isalpha() and code not in ("und", "mul", "zxx") else None
+    is_named = code not in ("und", "mul", "zxx", "art") and not re.fullmatch("q[a-t][a-z]", code)
+    return code if 2 <= len(code) <= 3 and code.isalpha() and is_named else None
 
 
 def _strptime(text: str, form: str) -> datetime | None:
@@ -298,7 +291,7 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[RawBatch]:
         unread.append(SetAside(f"row {row.number or '?'}", "wrong_number_of_columns", row.text))
         return "skip"
 
-    with _opened(path) as file:
+    with opened(path) as file:
         reader = pa.csv.open_csv(
             file,
             read_options=pa.csv.ReadOptions(block_size=4 << 20, use_threads=False),
@@ -322,18 +315,15 @@ def _read_jsonl(path: Path, columns: list[str]) -> Iterator[RawBatch]:
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
     unread: list[SetAside] = []
-    with _opened(path) as file:
-        for number, line in enumerate(file, 1):
-            row = _json(line) if line.strip() else None
-            if isinstance(row, dict):
-                rows.append(row)
-                lines.append(number)
-            elif line.strip():
-                reason = "not_a_json_object" if _is_utf8(line) else "not_utf8"
-                unread.append(SetAside(f"line {number}", reason, line.decode(errors="replace").rstrip("\n")))
-            if len(rows) == BATCH_ROWS:
-                yield RawBatch(_strings(rows, columns), lines, tuple(unread), "line")
-                rows, lines, unread = [], [], []
+    for where, row in json_lines(path):
+        if isinstance(row, SetAside):
+            unread.append(row)
+            continue
+        rows.append(row)
+        lines.append(int(where.removeprefix("line ")))
+        if len(rows) == BATCH_ROWS:
+            yield RawBatch(_strings(rows, columns), lines, tuple(unread), "line")
+            rows, lines, unread = [], [], []
     yield RawBatch(_strings(rows, columns), lines, tuple(unread), "line")
 
 
@@ -347,59 +337,3 @@ def _text(value: Any) -> str | None:
     if isinstance(value, list) and value:
         value = value[0]
     return value if value is None else well_formed(value if isinstance(value, str) else json.dumps(value))
-
-
-def well_formed(text: str) -> str:
-    """Text that UTF-8 can hold: halves of characters, which JSON escapes can spell, become U+FFFD."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _json(line: bytes) -> Any:
-    try:
-        return json.loads(line.decode())
-    except (ValueError, RecursionError):
-        return None
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        return bool(line.decode()) or True
-    except UnicodeDecodeError:
-        return False
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    match path.suffix.lower():
-        case ".gz":
-            with gzip.open(path) as file:
-                yield file
-        case ".zst":
-            with open(path, "rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
-                yield reader
-        case _:
-            with open(path, "rb") as file:
-                yield file
-
-
-@contextmanager
-def clear_errors(path: Path) -> Iterator[None]:
-    """Turn what readers raise on a broken file into one clear line."""
-    try:
-        if not path.exists():
-            raise UsageError("there is no such file", where=path)
-        if path.stat().st_size == 0:
-            raise DataError("the file is empty", where=path)
-        yield
-    except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise DataError(f"the compressed file is damaged or cut short: {error}", where=path) from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8: {error.reason}", where=path, mend=_TO_UTF8) from None
-    except pa.ArrowException as error:
-        what = str(error).splitlines()[0]
-        raise DataError(f"cannot be read: {what}", where=path, mend=_TO_UTF8 if "UTF8" in what else None) from None
-    except OSError as error:  # the Parquet reader's, of a broken page, have no number
-        raise DataError(f"cannot be read: {error.strerror or error}", where=path) from None
-
-
-_TO_UTF8 = "Convert it to UTF-8, for example with iconv"

@@ -23,10 +23,10 @@ from typing import Any
 import pyarrow as pa
 
 from rookery.core.errors import DataError
-from rookery.posts.post import Post, to_batch
-from rookery.posts.tabular import SetAside, language_code, parse_time, well_formed
+from rookery.posts.files import SetAside, as_count, as_text, in_batches
+from rookery.posts.post import Post
+from rookery.posts.tabular import language_code, parse_time
 
-BATCH_POSTS = 20_000
 LARGEST_FILE_BYTES = 1 << 29
 """A file inside that says to be larger is refused unread; X itself cuts long lists of tweets into parts."""
 
@@ -44,14 +44,14 @@ def read(path: Path) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            yield from _read(archive, path)
+            yield from in_batches(_read(archive, path))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"the zip is damaged or cut short: {error}", where=path, mend=_MEND) from None
     except UnicodeDecodeError as error:
         raise DataError(f"a file of the archive is not UTF-8: {error.reason}", where=path, mend=_MEND) from None
 
 
-def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
+def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[Post | SetAside]:
     members = _members(archive, path)
     tweets = sorted((name for name in members if _TWEETS.fullmatch(name)), key=_part)
     if not tweets or "account.js" not in members:
@@ -61,27 +61,19 @@ def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[tuple[pa.RecordBatch
         return _items(archive, members[name], path) if name in members else iter(())
 
     account = next(items("account.js"), {})
-    author = _string(account.get("username") or account.get("accountId"))
+    author = as_text(account.get("username") or account.get("accountId"))
     if not author:
         raise DataError("account.js names no account", where=path, mend=_MEND)
-    changes = sorted((_string(c.get("protectedAt")), _string(c.get("action"))) for c in items("protected-history.js"))
+    changes = sorted((as_text(c.get("protectedAt")), as_text(c.get("action"))) for c in items("protected-history.js"))
     protected = bool(changes) and changes[-1][1] == "Protect"
     notes = _Notes(items("note-tweet.js"))
 
-    posts: list[Post] = []
-    aside: list[SetAside] = []
     for name in tweets:
         for number, item in enumerate(items(name), 1):
             found = _post(item, author, protected, notes)
-            if isinstance(found, Post):
-                posts.append(found)
-            else:
-                aside.append(SetAside(f"{name}, tweet {number}", found, item))
-            if len(posts) + len(aside) == BATCH_POSTS:
-                yield to_batch(posts), aside
-                posts, aside = [], []
-    aside += [SetAside("note-tweet.js", "long_text_without_its_tweet", note) for note in notes.unused()]
-    yield to_batch(posts), aside
+            yield found if isinstance(found, Post) else SetAside(f"{name}, tweet {number}", found, item)
+    for note in notes.unused():
+        yield SetAside("note-tweet.js", "long_text_without_its_tweet", note)
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
@@ -128,8 +120,8 @@ class _Notes:
     def __init__(self, items: Iterator[dict]):
         self._left: dict[Any, list[Mapping]] = {}
         for note in items:
-            created = parse_time(_string(note.get("createdAt")))
-            key = _string(note.get("tweetId")) or (created and created.replace(microsecond=0))
+            created = parse_time(as_text(note.get("createdAt")))
+            key = as_text(note.get("tweetId")) or (created and created.replace(microsecond=0))
             self._left.setdefault(key, []).append(note)
 
     def take(self, tweet_id: str, created: datetime, text: str) -> str | None:
@@ -148,14 +140,14 @@ class _Notes:
 
 def _long_text(note: Mapping) -> str:
     body = note.get("core") or note.get("noteTweetResults")
-    return html.unescape(_string(body.get("text"))) if isinstance(body, dict) else ""
+    return html.unescape(as_text(body.get("text"))) if isinstance(body, dict) else ""
 
 
 def _post(tweet: Mapping[str, Any], author: str, protected: bool, notes: _Notes) -> Post | str:
     """A tweet as a post, or the reason why it is none."""
-    tweet_id = _string(tweet.get("id_str") or tweet.get("id"))
-    text = html.unescape(_string(tweet.get("full_text") or tweet.get("text")))
-    created = parse_time(_string(tweet.get("created_at")))
+    tweet_id = as_text(tweet.get("id_str") or tweet.get("id"))
+    text = html.unescape(as_text(tweet.get("full_text") or tweet.get("text")))
+    created = parse_time(as_text(tweet.get("created_at")))
     missing = [("no_id", tweet_id), ("no_text", text.strip()), ("bad_time", created)]
     if reason := next((reason for reason, value in missing if not value), None):
         return reason
@@ -168,24 +160,20 @@ def _post(tweet: Mapping[str, Any], author: str, protected: bool, notes: _Notes)
         author=author,
         text=notes.take(tweet_id, created, text) or text,
         created=created,
-        language=language_code(_string(tweet.get("lang"))),
-        reply_to=_string(tweet.get("in_reply_to_status_id_str")) or None,
-        likes=_count(tweet.get("favorite_count")),
-        reposts=_count(tweet.get("retweet_count")),
+        language=language_code(as_text(tweet.get("lang"))),
+        reply_to=as_text(tweet.get("in_reply_to_status_id_str")) or None,
+        likes=as_count(tweet.get("favorite_count")),
+        reposts=as_count(tweet.get("retweet_count")),
         alt_text=_alt_text(tweet),
         visibility="followers" if for_followers else "public",
         source="x_archive",
     )
 
 
-def _count(value: Any) -> int | None:
-    return int(value) if re.fullmatch("[0-9]{1,18}", _string(value)) else None
-
-
 def _alt_text(tweet: Mapping[str, Any]) -> str | None:
     entities = tweet.get("extended_entities") or tweet.get("entities")
     media = entities.get("media") if isinstance(entities, dict) else None
-    texts = [_string(m.get("ext_alt_text")) for m in media or () if isinstance(m, dict)]
+    texts = [as_text(m.get("ext_alt_text")) for m in media or () if isinstance(m, dict)]
     return "\n".join(filter(None, texts)) or None
 
 
@@ -193,10 +181,6 @@ def _inner(item: dict) -> dict:
     """The one object inside `{"tweet": {…}}`; an item that is not wrapped is itself."""
     values = list(item.values())
     return values[0] if len(values) == 1 and isinstance(values[0], dict) else item
-
-
-def _string(value: Any) -> str:
-    return "" if value is None else well_formed(str(value))
 
 
 def _part(name: str) -> tuple[int, str]:

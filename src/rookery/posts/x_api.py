@@ -1,0 +1,186 @@
+"""X API v2: JSON lines as twarc and other collectors write them, each a page, a streamed tweet or a flattened one.
+
+A page is `{"data": [tweets], "includes": {users, media, tweets}}`, a stream's line has one tweet as its
+`data`; flattened, a tweet stands alone with its `author` and the tweets that it refers to inside it.
+The tweets referred to are taken as posts too: a retweet is set aside, and what it repeats is kept.
+
+Rights. The API shows a collector also the protected accounts that he follows, so a tweet is public only
+where the file holds its author and says `"protected": false`; protected means `followers`, and an author
+whom the file does not describe means `unknown`. What is withheld in any country is set aside: there is
+no serving by country here, and a later file without the mark brings it back.
+
+Edits. Each version has an id of its own, which is what replies, quotes and deletions name, so it keeps
+it. A version is set aside as soon as any edit history in the file names a newer one, whether or not the
+newer one is there: its author has replaced those words. Users, lists, counts and the events of compliance
+are no posts, and are set aside by those names.
+"""
+
+import html
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from rookery.posts.files import SetAside, as_count, as_text, clear_errors, in_batches, json_lines, opened
+from rookery.posts.post import Post, Visibility
+from rookery.posts.tabular import language_code, parse_time
+
+PAGE_KEYS = {"data", "includes", "errors", "meta", "matching_rules", "__twarc"}
+COMPLIANCE_EVENTS = {
+    "delete", "withheld", "drop", "undrop", "tweet_edit", "scrub_geo", "user_delete", "user_undelete",
+    "user_withheld", "user_protect", "user_unprotect", "user_suspend", "user_unsuspend", "user_profile_modification",
+}  # fmt: skip
+_DELETIONS = {"delete", "user_delete"}
+_HISTORY = re.compile(rb'"edit_history_tweet_ids"\s*:\s*\[([^\]]*,[^\]]*)\]')
+
+
+def is_mine(first: Any) -> bool:
+    """Whether a file that begins with this JSON value is of the X API v2, tweets or anything else of it."""
+    if not isinstance(first, dict):
+        return False
+    if first.keys() <= PAGE_KEYS:
+        items = _items(first)
+        return _kind(items[0]) is not None if items else bool({"errors", "meta", "__twarc"} & first.keys())
+    is_tweet = _kind(first) == "tweet" and isinstance(first.get("public_metrics", first.get("author")), dict)
+    return is_tweet or "__twarc" in first or _kind(first) in ("deletion_event", "compliance_event")
+
+
+def read(path: Path) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
+    """The posts of a file in batches of `POST_SCHEMA`, with what was set aside; raises `DataError` on damage."""
+    replaced = _replaced(path)
+    yield from in_batches(found for where, line in json_lines(path) for found in _found(where, line, replaced))
+
+
+def _replaced(path: Path) -> frozenset[str]:
+    """The ids of all versions of which the file names a newer one; ids of X rise with time."""
+    with clear_errors(path), opened(path) as file:
+        histories = (re.findall(rb"\d+", match[1]) for line in file for match in _HISTORY.finditer(line))
+        return frozenset(i.decode() for ids in histories for i in sorted(ids, key=int)[:-1])
+
+
+def _found(where: str, line: Mapping | SetAside, replaced: frozenset[str]) -> Iterator[Post | SetAside]:
+    """What one line holds: its own tweets, then those that they refer to."""
+    if isinstance(line, SetAside):
+        yield line
+        return
+    items = _items(line)
+    if not items:
+        yield SetAside(where, "api_error" if "errors" in line else "not_a_post", line)
+    included = _Included(line)
+    referred = [(f"{where}, referred to", tweet) for tweet in included.tweets(items)]
+    own = [(f"{where}, item {n}" if len(items) > 1 else where, item) for n, item in enumerate(items, 1)]
+    for place, item in own + referred:
+        found = _post(item, included, replaced) if (kind := _kind(item)) == "tweet" else kind or "not_a_post"
+        yield found if isinstance(found, Post) else SetAside(place, found, item)
+
+
+def _items(line: Mapping[str, Any]) -> list[Any]:
+    """The things that a line is about."""
+    data = line.get("data", [] if line.keys() <= PAGE_KEYS else line)
+    return data if isinstance(data, list) else [data]
+
+
+def _kind(item: Any) -> str | None:
+    """`tweet`, or what else of the API it is, by the fields that no other kind has."""
+    match item:
+        case {"id": _, "text": _}:
+            return "tweet"
+        case {"id": _, "username": _}:
+            return "user_profile"
+        case {"id": _, "owner_id": _} | {"id": _, "member_count": _}:
+            return "list"
+        case {"start": _, "end": _, "tweet_count": _}:
+            return "tweet_count"
+        case {"id": _, "action": action, "reason": _}:
+            return "deletion_event" if action == "delete" else "compliance_event"
+        case dict() if len(item) == 1 and item.keys() <= COMPLIANCE_EVENTS:
+            return "deletion_event" if item.keys() <= _DELETIONS else "compliance_event"
+    return None
+
+
+class _Included:
+    """What a line tells beside its tweets: of a page in `includes`, of a flattened tweet inside it."""
+
+    def __init__(self, line: Mapping[str, Any]):
+        self._tweets = _dicts(line, "includes", "tweets")
+        users = [item for item in _items(line) if _kind(item) == "user_profile"] + _dicts(line, "includes", "users")
+        self._users = {as_text(user.get("id")): user for user in users}
+        self._media = {as_text(item.get("media_key")): item for item in _dicts(line, "includes", "media")}
+
+    def tweets(self, items: list[Any]) -> list[Mapping]:
+        """The tweets referred to that are not among the items themselves."""
+        own = {as_text(item.get("id")) for item in items if isinstance(item, dict)}
+        inside = [tweet for item in items for tweet in _dicts(item, "referenced_tweets") if "text" in tweet]
+        return [tweet for tweet in self._tweets + inside if as_text(tweet.get("id")) not in own]
+
+    def author(self, tweet: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The author as an object; if nothing tells of him, with the id alone."""
+        if isinstance(author := tweet.get("author"), dict):
+            return author
+        author_id = as_text(tweet.get("author_id"))
+        return self._users.get(author_id, {"id": author_id})
+
+    def alt_text(self, tweet: Mapping[str, Any]) -> str | None:
+        keys = map(as_text, _list(tweet, "attachments", "media_keys"))
+        media = [self._media[key] for key in keys if key in self._media] + _dicts(tweet, "attachments", "media")
+        texts = dict.fromkeys(as_text(item.get("alt_text")) for item in media)
+        return "\n".join(filter(None, texts)) or None
+
+
+def _post(tweet: Mapping[str, Any], included: _Included, replaced: frozenset[str]) -> Post | str:
+    """A tweet as a post, or the reason why it is none."""
+    tweet_id, author = as_text(tweet["id"]), included.author(tweet)
+    author_id = as_text(tweet.get("author_id") or author.get("id"))
+    note = tweet.get("note_tweet")
+    text = html.unescape(as_text(note.get("text") if isinstance(note, dict) else None) or as_text(tweet["text"]))
+    created = parse_time(as_text(tweet.get("created_at")))
+    refers = {as_text(ref.get("type")): as_text(ref.get("id")) for ref in _dicts(tweet, "referenced_tweets")}
+    metrics = tweet.get("public_metrics") if isinstance(tweet.get("public_metrics"), dict) else {}
+    reasons = [
+        ("repost", "retweeted" in refers or text.startswith("RT @")),
+        ("withheld", tweet.get("withheld") or author.get("withheld")),
+        ("edited_since", tweet_id in replaced),
+        ("no_id", not tweet_id),
+        ("no_text", not text.strip()),
+        ("no_author", not author_id),
+        ("bad_time", not created),
+    ]
+    if reason := next((reason for reason, applies in reasons if applies), None):
+        return reason
+    return Post(
+        id=tweet_id,
+        author=author_id,
+        text=text,
+        created=created,
+        language=language_code(as_text(tweet.get("lang"))),
+        reply_to=refers.get("replied_to"),
+        quote_of=refers.get("quoted"),
+        conversation=as_text(tweet.get("conversation_id")) or None,
+        likes=as_count(metrics.get("like_count")),
+        reposts=as_count(metrics.get("retweet_count")),
+        replies=as_count(metrics.get("reply_count")),
+        alt_text=included.alt_text(tweet),
+        visibility=_visibility(tweet, author),
+        source="x_api",
+    )
+
+
+def _visibility(tweet: Mapping[str, Any], author: Mapping[str, Any]) -> Visibility:
+    scopes = tweet.get("scopes")
+    if author.get("protected") is True or (isinstance(scopes, dict) and scopes.get("followers") is True):
+        return "followers"
+    return "public" if author.get("protected") is False else "unknown"
+
+
+def _dicts(value: Any, *path: str) -> list[dict]:
+    """The objects of a list that stands inside."""
+    return [item for item in _list(value, *path) if isinstance(item, dict)]
+
+
+def _list(value: Any, *path: str) -> list[Any]:
+    """A list that stands inside; empty if there is none."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, list) else []
