@@ -12,7 +12,13 @@ app = typer.Typer(help="What people wrote, and what may be done with it.", no_ar
 
 @app.command()
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="CSV, JSONL or Parquet files (also .gz), or an X archive zip.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Files, also .gz and .zst: X archive zip, X API v2, Reddit, or tables (CSV, JSONL, Parquet). "
+            "The format is found by itself; with --map every file is a table."
+        ),
+    ],
     mapping: MapOption = None,
     limit: Annotated[int | None, typer.Option(help="Take only the first N rows.", min=1)] = None,
     home: HomeOption = DEFAULT_HOME,

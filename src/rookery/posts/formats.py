@@ -9,15 +9,15 @@ from pathlib import Path
 from types import ModuleType
 
 from rookery.core.errors import DataError, UsageError
-from rookery.posts import discourse, jetstream, mastodon, mastodon_export, tabular, x_api, x_archive
+from rookery.posts import discourse, jetstream, mastodon, mastodon_export, reddit, tabular, x_api, x_archive
 from rookery.posts.files import first_json
 
-SOURCES: tuple[ModuleType, ...] = (x_api, jetstream, mastodon, discourse)
+SOURCES: tuple[ModuleType, ...] = (x_api, reddit, jetstream, mastodon, discourse)
 """Asked in this order. At most one should say yes: each knows its own by fields that no other has."""
 
 
 def source_of(path: Path) -> ModuleType | None:
-    """The module that reads this file, or None for a table; raises `DataError` if it cannot be read, or is of no source.
+    """The module that reads this file, or None for a table; raises `DataError` if it cannot be read.
 
     The file's name decides only for archives, CSV and Parquet: dumps have names like `RC_2015-01.zst`.
     """

@@ -61,7 +61,7 @@ class _Counts:
 def ingest(
     home: Home, paths: list[Path], mapping: Mapping[str, str] | None, context: Context, limit: int | None = None
 ) -> IngestReport:
-    """Take files into the lake: tables through `mapping` (guessed if None), and X archives. `limit`: the first rows.
+    """Take files into the lake, each in the format it shows; with a `mapping` all are tables. `limit`: the first rows.
 
     Raises `UsageError` or `DataError` for what cannot be read; then the lake is as it was.
     """

@@ -9,10 +9,11 @@ is elsewhere in the stream, mostly later. So a file is gone through twice, and t
 the whole file: deletions and updates (of a post the newest version is taken, and none if it was deleted
 since), the state in which it leaves each account (posts of one that is deleted, deactivated, suspended or
 taken down are not taken), and the profiles and declarations that say no. What came first is told by the
-revision, which rises within each account, so that repeated and reordered lines change nothing. The label `!no-unauthenticated` (or `!hide`) of a post or of a
-profile is a no to every use, since none of them asks who looks. A declaration of user intents
-(`org.user-intents.declaration`, bluesky-social/proposals 0008) that refuses synthetic content is a no to
-training and answers, one that refuses bulk data sets a no to training.
+revision, which rises within each account, so that repeated and reordered lines change nothing. The label
+`!no-unauthenticated` (or `!hide`) of a post or of a profile is a no to every use, since none of them asks
+who looks. A declaration of user intents (`org.user-intents.declaration`, bluesky-social/proposals 0008)
+that refuses synthetic content is a no to training and answers, one that refuses bulk data sets a no to
+training.
 
 Clocks. `createdAt` is what the author's device said. It is believed if it lies after 2000 and not after
 the moment when the network saw the record (`time_us`, or the revision's own time); if it does not, that

@@ -143,7 +143,7 @@ class _Reader(HTMLParser):
 
 
 def _link(label: str, address: str) -> str:
-    """A link's words with its address, unless they say it already, or name a person, a tag or a place of the same site."""
+    """A link's words with its address, unless they say it already or name a person, a tag or a place here."""
     shown = label.strip()
     if not shown or shown[0] in "@#" or not address.lower().startswith(("http://", "https://")):
         return label
