@@ -1,4 +1,4 @@
-"""Which format a file is in, as its first JSON value shows it.
+"""Which format a file is in, as its first JSON value shows it; of an archive, as the files inside it do.
 
 A source is a module with `is_mine(first)`, whether a file that begins with this JSON value is its own,
 and `read(path)`, the file's posts in batches with what was set aside. To add one, write the module and
@@ -8,22 +8,38 @@ name it in `SOURCES`. A file of none of them is a table (`tabular.py`).
 from pathlib import Path
 from types import ModuleType
 
-from rookery.posts import reddit, tabular, x_api
+from rookery.core.errors import DataError, UsageError
+from rookery.posts import discourse, jetstream, mastodon, mastodon_export, reddit, tabular, x_api, x_archive
 from rookery.posts.files import first_json
 
-SOURCES: tuple[ModuleType, ...] = (x_api, reddit)
+SOURCES: tuple[ModuleType, ...] = (x_api, reddit, jetstream, mastodon, discourse)
 """Asked in this order. At most one should say yes: each knows its own by fields that no other has."""
 
 
 def source_of(path: Path) -> ModuleType | None:
-    """The module that reads this file, or None for a table; raises `DataError` if it cannot be opened.
+    """The module that reads this file, or None for a table; raises `DataError` if it cannot be read.
 
-    The file's name decides only for CSV and Parquet: dumps have names like `RC_2015-01.zst`.
+    The file's name decides only for archives, CSV and Parquet: dumps have names like `RC_2015-01.zst`.
     """
+    if mastodon_export.is_export(path):
+        return mastodon
+    if path.suffix.lower() == ".zip":
+        return x_archive
     if tabular.kind_of(path) in ("csv", "parquet"):
         return None
     first = first_json(path)
-    return next((source for source in SOURCES if source.is_mine(first)), None)
+    source = next((source for source in SOURCES if source.is_mine(first)), None)
+    if source is None and tabular.kind_of(path) is None and ".json" in map(str.lower, path.suffixes):
+        _refuse(path, first)
+    return source
+
+
+def _refuse(path: Path, first: object) -> None:
+    if first is None:
+        mend = "It is damaged or cut short: export or download it again"
+        raise DataError("the file is not JSON from beginning to end", where=path, mend=mend)
+    known = ", ".join(map(name_of, SOURCES))
+    raise UsageError("JSON, but the posts of no known source", where=path, mend=f"Known: {known}; or name it .jsonl")
 
 
 def name_of(source: ModuleType) -> str:

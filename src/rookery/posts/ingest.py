@@ -24,7 +24,7 @@ from rookery.core.digest import digest_file, digest_value, hash_ids
 from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import exclusive
-from rookery.posts import formats, lake, tabular, x_archive
+from rookery.posts import formats, lake, tabular
 from rookery.posts.files import SetAside, clear_errors
 
 FORMAT_VERSION = 1
@@ -132,9 +132,7 @@ def _source(path: Path, mapping: Mapping[str, str] | None) -> tuple[dict, Callab
     """What a file is, as a value for the ingest's key, and how to read it."""
     if not path.exists():
         raise UsageError("there is no such file", where=path)
-    if path.suffix.lower() == ".zip":
-        return {"format": "x_archive"}, lambda: x_archive.read(path)
-    if mapping is None and (source := formats.source_of(path)):
+    if (mapping is None or path.suffix.lower() == ".zip") and (source := formats.source_of(path)):
         return {"format": formats.name_of(source)}, lambda: source.read(path)
     kind = tabular.kind_of(path)
     resolved = tabular.resolve_mapping(path, mapping)

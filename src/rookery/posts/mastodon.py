@@ -1,0 +1,270 @@
+"""Mastodon: a person's export (its `outbox.json`, loose or in the archive), and statuses as its REST API gives them.
+
+Rights come first. An outbox holds followers-only posts and direct messages beside public ones, so each
+post's audience is read from `to` and `cc`, of the activity and of the post in it, and the narrower of
+the two holds; where neither speaks the visibility is unknown. A status says its `visibility` itself.
+Boosts are somebody else's words and set aside.
+
+What the author says of their account goes with each post, as far as it is a no: not `indexable` means no
+search and no answers (FEP-5feb: silence of an account is a no, too), `discoverable: false` no ads,
+`noindex` no search, answers and training, and `#noindex`, `#nobot` or `#noai` in the biography no use at
+all. An outbox says nothing of the account; `actor.json` does, in the archive or beside the outbox. Posts
+of another than that actor are set aside. Ids and authors are the addresses that ActivityPub gives them.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from rookery.posts import mastodon_export
+from rookery.posts.files import SetAside, as_count, clear_errors, in_batches
+from rookery.posts.json_values import Value, mapping, mappings, parse_document, read_values, words
+from rookery.posts.markup import to_plain_text
+from rookery.posts.post import CONSENT_FIELD, USES, VISIBILITIES, Post, Visibility
+from rookery.posts.tabular import language_code, parse_time
+
+SOURCE = "mastodon"
+
+_PUBLIC = {"https://www.w3.org/ns/activitystreams#Public", "as:Public", "Public"}
+_VISIBILITY: Mapping[str, Visibility] = {
+    "public": "public",
+    "unlisted": "unlisted",
+    "private": "followers",
+    "direct": "direct",
+    "limited": "direct",
+}
+_POSTS = ("Note", "Question", "Article", "Page")
+_REFUSAL = re.compile(r"#(noindex|nobots?|noai|nosearch|noarchive)\b", re.IGNORECASE)
+_QUOTED = frozenset({"quote-inline"})
+_OWN_STATUS = re.compile(r"(https?://[^/]+/(?:users|ap/users)/[^/]+)/statuses/[0-9]+")
+
+
+def is_mine(first: object) -> bool:
+    """Whether a file's first value is an outbox, an activity, or a status (or a list that begins with one)."""
+    if isinstance(first, list):
+        return bool(first) and is_mine(first[0])
+    return isinstance(first, dict) and (_is_outbox(first) or _is_activity(first) or _is_status(first))
+
+
+def read(path: Path) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
+    """The posts of a file in batches of `POST_SCHEMA`, with what was set aside; raises `DataError` on damage."""
+    with clear_errors(path):
+        yield from in_batches(_exported(path) if mastodon_export.is_export(path) else _posts(path))
+
+
+def consents(account: Mapping[str, Any]) -> dict[str, bool]:
+    """The uses to which an account says no, as fields of its posts. `account`: an actor, or an account of the API."""
+    refused: set[str] = set()
+    if account.get("indexable") is not True:
+        refused |= {"search", "answers"}
+    if account.get("discoverable") is False:
+        refused |= {"ads"}
+    if account.get("noindex") is True:
+        refused |= {"search", "answers", "training"}
+    if _REFUSAL.search(to_plain_text(words(account.get("note") or account.get("summary"))).text):
+        refused |= set(USES)
+    return {CONSENT_FIELD[use]: False for use in USES if use in refused}
+
+
+def visibility_of(activity: Mapping[str, Any], post: Mapping[str, Any]) -> Visibility:
+    """The narrower of the audiences that an activity and the post in it name."""
+    audiences = [_audience(thing) for thing in (activity, post) if "to" in thing or "cc" in thing]
+    return max(audiences, key=VISIBILITIES.index, default="unknown")
+
+
+def _exported(path: Path) -> Iterator[Post | SetAside]:
+    export = mastodon_export.read_export(path)
+    outbox = parse_document(export.outbox, f"{path}: outbox.json")
+    actor = mapping(parse_document(export.actor, f"{path}: actor.json")) if export.actor is not None else {}
+    yield from _activities(Value("outbox.json", mapping(outbox)), actor)
+
+
+def _posts(path: Path) -> Iterator[Post | SetAside]:
+    actor: Mapping[str, Any] | None = None
+    for value in read_values(path):
+        if isinstance(value, SetAside):
+            yield value
+        elif _is_status(value.value):
+            yield _taken(value.at("status"), _from_status(value.value), value.value)
+        else:
+            actor = _actor_beside(path) if actor is None else actor
+            yield from _activities(value, actor)
+
+
+def _actor_beside(path: Path) -> Mapping[str, Any]:
+    """The `actor.json` that lies beside an outbox in an unpacked export."""
+    beside = path.with_name("actor.json")
+    return mapping(parse_document(beside.read_bytes(), beside)) if beside.is_file() else {}
+
+
+def _activities(value: Value, actor: Mapping[str, Any]) -> Iterator[Post | SetAside]:
+    items = _items(value.value) if _is_outbox(value.value) else [value.value]
+    for number, item in enumerate(items, 1):
+        found = _from_activity(item, actor) if isinstance(item, dict) else "not_a_post"
+        yield _taken(value.at(f"activity {number}"), found, item)
+
+
+def _taken(where: str, found: Post | str, item: Any) -> Post | SetAside:
+    return found if isinstance(found, Post) else SetAside(where, found, item)
+
+
+def _from_activity(activity: dict[str, Any], actor: Mapping[str, Any]) -> Post | str:
+    """An activity's post, or the reason why it is none that may be taken."""
+    match activity.get("type"):
+        case "Announce":
+            return "repost"
+        case "Delete":
+            return "deletion_event"
+        case "Create" | "Update":
+            post = mapping(activity.get("object"))
+        case _:
+            post = activity
+    if post.get("type") not in _POSTS:
+        return "not_a_post"
+    by = {_id(thing.get(key)) for thing, key in ((activity, "actor"), (post, "attributedTo"), (actor, "id"))} - {""}
+    if len(by) > 1:
+        return "not_the_owners"
+    return _from_note(post, next(iter(by), ""), visibility_of(activity, post), consents(actor) if actor else {})
+
+
+def _from_note(note: dict[str, Any], author: str, visibility: Visibility, consent: dict[str, bool]) -> Post | str:
+    plain = to_plain_text(words(note.get("content")), _QUOTED)
+    warning = to_plain_text(words(note.get("summary"))).text
+    text = "\n\n".join(filter(None, (warning, words(note.get("name")).strip(), plain.text)))
+    created = parse_time(words(note.get("published")))
+    if reason := _lack(words(note.get("id")), author, text, created):
+        return reason
+    quotes = (_id(note.get(key)) for key in ("quote", "quoteUri", "quoteUrl", "_misskey_quote"))
+    return Post(
+        id=words(note["id"]),
+        author=author,
+        text=text,
+        created=created,
+        language=_language(note),
+        reply_to=_id(note.get("inReplyTo")) or None,
+        quote_of=next(filter(None, quotes), None),
+        conversation=words(note.get("conversation")) or words(note.get("context")) or None,
+        likes=as_count(mapping(note.get("likes")).get("totalItems")),
+        reposts=as_count(mapping(note.get("shares")).get("totalItems")),
+        replies=as_count(mapping(note.get("replies")).get("totalItems")),
+        alt_text=_descriptions(note.get("attachment"), "name"),
+        visibility=visibility,
+        source=SOURCE,
+        **consent,
+    )
+
+
+def _from_status(status: dict[str, Any]) -> Post | str:
+    """A status of the REST API as a post, or the reason why it is none that may be taken."""
+    if status.get("reblog"):
+        return "repost"
+    account = mapping(status.get("account"))
+    uri = words(status.get("uri")) or words(status.get("url")) or words(status.get("id"))
+    own = _OWN_STATUS.fullmatch(uri)
+    author = words(account.get("uri")) or (own[1] if own else "") or words(account.get("url"))
+    plain = to_plain_text(words(status.get("content")), _QUOTED)
+    text = "\n\n".join(filter(None, (words(status.get("spoiler_text")).strip(), plain.text)))
+    created = parse_time(words(status.get("created_at")))
+    if reason := _lack(uri, author, text, created):
+        return reason
+    quote = mapping(status.get("quote"))
+    quoted = mapping(quote.get("quoted_status")) or quote
+    return Post(
+        id=uri,
+        author=author,
+        text=text,
+        created=created,
+        language=language_code(words(status.get("language"))),
+        reply_to=_answered(status, own[1] if own else ""),
+        quote_of=words(quoted.get("uri")) or None,
+        likes=as_count(status.get("favourites_count")),
+        reposts=as_count(status.get("reblogs_count")),
+        replies=as_count(status.get("replies_count")),
+        alt_text=_descriptions(status.get("media_attachments"), "description"),
+        visibility=_status_visibility(status),
+        source=SOURCE,
+        **consents(account),
+    )
+
+
+def _status_visibility(status: Mapping[str, Any]) -> Visibility:
+    visibility = _VISIBILITY.get(words(status.get("visibility")), "unknown")
+    is_local = status.get("local_only") is True and visibility in ("public", "unlisted")
+    return "followers" if is_local else visibility  # some servers keep a post among their own members
+
+
+def _answered(status: Mapping[str, Any], author_address: str) -> str | None:
+    """The address of the status that is answered; if it cannot be told, its id on the server that was asked.
+
+    The API names it by that id alone. An address follows from it where the author answers themselves, or a
+    person of their own server (an `acct` without a host), whom the mentions name.
+    """
+    answered = words(status.get("in_reply_to_id"))
+    to = words(status.get("in_reply_to_account_id"))
+    if answered and author_address and to:
+        if to == words(mapping(status.get("account")).get("id")):
+            return f"{author_address}/statuses/{answered}"
+        for person in mappings(status.get("mentions")):
+            name = words(person.get("acct"))
+            if words(person.get("id")) == to and name and "@" not in name:
+                return f"{author_address.rsplit('/', 1)[0]}/{name}/statuses/{answered}"
+    return answered or None
+
+
+def _lack(post_id: str, author: str, text: str, created: object) -> str | None:
+    """The reason against a post that lacks what every post has."""
+    missing = (("no_id", post_id), ("no_author", author), ("no_text", text), ("bad_time", created))
+    return next((reason for reason, value in missing if not value), None)
+
+
+def _audience(thing: Mapping[str, Any]) -> Visibility:
+    to, cc = _addresses(thing.get("to")), _addresses(thing.get("cc"))
+    if _PUBLIC & to:
+        return "public"
+    if _PUBLIC & cc:
+        return "unlisted"
+    return "followers" if any(address.endswith("/followers") for address in to | cc) else "direct"
+
+
+def _addresses(value: Any) -> set[str]:
+    return {_id(item) for item in (value if isinstance(value, list) else [value])} - {""}
+
+
+def _id(value: Any) -> str:
+    """What ActivityPub refers to: an address, an object with one, or a list that begins with either."""
+    if isinstance(value, list):
+        return _id(value[0]) if value and not isinstance(value[0], list) else ""
+    return words(value.get("id")) if isinstance(value, dict) else words(value)
+
+
+def _language(note: Mapping[str, Any]) -> str | None:
+    """The language whose text the post's is; the first one if none is."""
+    by_language = mapping(note.get("contentMap"))
+    same = (name for name, text in by_language.items() if text == note.get("content"))
+    return language_code(next(same, next(iter(by_language), "")))
+
+
+def _descriptions(media: Any, key: str) -> str | None:
+    return "\n".join(filter(None, (words(item.get(key)).strip() for item in mappings(media)))) or None
+
+
+def _is_outbox(value: Mapping[str, Any]) -> bool:
+    kind = words(value.get("type")).removesuffix("Page")
+    return _items(value) is not None and (kind in ("OrderedCollection", "Collection") or "orderedItems" in value)
+
+
+def _items(value: Mapping[str, Any]) -> list[Any] | None:
+    """What a collection holds, if it holds it itself."""
+    return next((value[key] for key in ("orderedItems", "items") if isinstance(value.get(key), list)), None)
+
+
+def _is_activity(value: Mapping[str, Any]) -> bool:
+    is_activity = value.get("type") in ("Create", "Update", "Announce", "Delete") and "actor" in value
+    return is_activity or (value.get("type") in _POSTS and "attributedTo" in value)
+
+
+def _is_status(value: Mapping[str, Any]) -> bool:
+    return isinstance(value.get("account"), dict) and "content" in value and ("visibility" in value or "uri" in value)
