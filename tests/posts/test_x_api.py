@@ -230,8 +230,8 @@ def test_one_document_laid_out_for_the_eye_is_read_too(tmp_path, document):
 
 
 def test_an_edit_history_is_found_wherever_it_stands_in_a_document(tmp_path):
-    for padding in range(0, 240, 7):
-        page = {"meta": {"x": "x" * ((1 << 20) - 300 + padding)}} | a_page(NEW, TWEET)
+    for before in range(0, 1000, 20):
+        page = {"meta": {"x": "x" * ((1 << 20) - before)}} | a_page(NEW, TWEET)
         (post,), (aside,) = posts_of(tmp_path, json.dumps(page, indent=2), name="x.json")
         assert (post["id"], aside.reason) == ("11", "edited_since")
 
