@@ -59,3 +59,12 @@ def test_files_of_several_formats_are_one_ingest(rookery, tmp_path):
 def test_the_same_file_read_as_a_table_is_another_ingest(ingested):
     assert ingested("a.jsonl", REDDIT)["added"] == 1
     assert ingested("a.jsonl", REDDIT, options=("--map", COLUMNS))["added"] == 1
+
+
+def test_posts_whose_account_may_be_protected_are_not_guessed_to_be_public(rookery, tmp_path):
+    path = tmp_path / "old.jsonl"
+    user = {"screen_name": "ada", "protected": True}
+    path.write_text(json.dumps({"id_str": "1", "text": "words", "created_at": "2013-02-04", "user": user}))
+    done = rookery("posts", "ingest", path)
+    assert done.code == 2
+    assert "each with an account inside that may be protected" in done.said[0]
