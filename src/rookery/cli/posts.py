@@ -15,8 +15,9 @@ def ingest(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Files, also .gz and .zst: X archive zip, X API v2, Reddit, or tables (CSV, JSONL, Parquet). "
-            "The format is found by itself; with --map every file is a table."
+            help="Files, also .gz and .zst: X archive zip, X API v2, Reddit, Mastodon (export or statuses), Jetstream, "
+            "Discourse, or tables (CSV, JSONL, Parquet). The format is found by itself; with --map every file is a "
+            "table."
         ),
     ],
     mapping: MapOption = None,
