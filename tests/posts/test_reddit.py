@@ -162,7 +162,8 @@ def test_odd_values_do_not_stop_the_reading(tmp_path, field, odd):
 def test_comments_and_submissions_are_told_from_other_records():
     assert is_mine(COMMENT)
     assert is_mine(SUBMISSION)
-    for other in (None, [COMMENT], {}, {"body": "words", "author": "bo"}, {"subreddit": "x", "title": "a table's row"}):
+    assert is_mine([COMMENT])
+    for other in (None, [], {}, {"body": "words", "author": "bo"}, {"subreddit": "x", "title": "a table's row"}):
         assert not is_mine(other)
 
 

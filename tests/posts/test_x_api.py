@@ -210,7 +210,7 @@ def test_compressed_files_are_looked_through(tmp_path, suffix, pack):
 @pytest.mark.parametrize(
     "other",
     [
-        None, [], {}, [TWEET],
+        None, [], {}, [[TWEET]],
         {"id": "1", "text": "a platform's own table", "author_id": "bo", "created_at": "2020-01-01", "lang": "en"},
         {"data": [{"id": "x", "body": "words", "subreddit": "python"}]},
         {"kind": "Listing", "data": {"children": []}},
@@ -220,6 +220,20 @@ def test_compressed_files_are_looked_through(tmp_path, suffix, pack):
 )  # fmt: skip
 def test_other_formats_are_not_claimed(other):
     assert not is_mine(other)
+
+
+@pytest.mark.parametrize("document", [a_page(TWEET, TWEET | {"id": "11"}), [flattened(), flattened(id="11")]])
+def test_one_document_laid_out_for_the_eye_is_read_too(tmp_path, document):
+    posts, aside = posts_of(tmp_path, json.dumps(document, indent=2), name="x.json")
+    assert is_mine(document)
+    assert ([post["id"] for post in posts], aside) == (["10", "11"], [])
+
+
+def test_an_edit_history_is_found_wherever_it_stands_in_a_document(tmp_path):
+    for before in range(0, 1000, 20):
+        page = {"meta": {"x": "x" * ((1 << 20) - before)}} | a_page(NEW, TWEET)
+        (post,), (aside,) = posts_of(tmp_path, json.dumps(page, indent=2), name="x.json")
+        assert (post["id"], aside.reason) == ("11", "edited_since")
 
 
 REAL = {

@@ -15,9 +15,8 @@ def ingest(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Files, also .gz and .zst: X archive zip, X API v2, Reddit, Mastodon (export or statuses), Jetstream, "
-            "Discourse, or tables (CSV, JSONL, Parquet). The format is found by itself; with --map every file is a "
-            "table."
+            help="Files, also .gz, .zst: X archive zip, X API v2, Mastodon, Jetstream, Discourse, Reddit, or tables. "
+            "The format is found by itself; with --map every file is a table."
         ),
     ],
     mapping: MapOption = None,

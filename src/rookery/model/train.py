@@ -38,6 +38,7 @@ VERSION = 2
 METRICS = "metrics.jsonl"
 VALIDATION_TOKENS = 1 << 16
 LOSS_STEPS = 20  # the final training loss is a mean over so many last steps
+MANY_EPOCHS = 8  # beyond about four, seeing the same again teaches less and less (arXiv:2305.16264)
 
 
 def train(home: Home, shards: Artifact, tokenizer: Artifact, config: TrainConfig, context: Context) -> Artifact:
@@ -51,6 +52,11 @@ def train(home: Home, shards: Artifact, tokenizer: Artifact, config: TrainConfig
 
     def make(workspace: Workspace) -> dict[str, Any]:
         learned = open_shards(shards, "train")
+        if (epochs := config.tokens / len(learned.tokens)) > MANY_EPOCHS:
+            context.progress.say(
+                f"Each document is seen {epochs:.0f} times; with more posts, or at a smaller scale, "
+                "the model would learn less by heart."
+            )
         with live_log(home) as log:
             run = Run.begin(config)
             _fit(run, workspace, learned, log)
@@ -60,7 +66,7 @@ def train(home: Home, shards: Artifact, tokenizer: Artifact, config: TrainConfig
         save_network(workspace.path, network)
         save_table(workspace.path, network.model.embed_tokens.weight.detach().numpy(), learned, masked)
         shutil.copyfile(tokenizer.file(TOKENIZER), workspace.path / TOKENIZER)
-        return _metrics(config, _notes(workspace), held_out)
+        return _metrics(config, _notes(workspace), held_out) | {"epochs": round(epochs, 2)}
 
     return run_stage(home, stage, make, context)
 

@@ -31,7 +31,17 @@ def source_of(path: Path) -> ModuleType | None:
     source = next((source for source in SOURCES if source.is_mine(first)), None)
     if source is None and tabular.kind_of(path) is None and ".json" in map(str.lower, path.suffixes):
         _refuse(path, first)
+    if source is None and _has_author_inside(first):
+        mend = "Say with --map which columns to take; their visibility is then yours to vouch for"
+        raise UsageError(
+            "posts of no known source, each with an account inside that may be protected", where=path, mend=mend
+        )
     return source
+
+
+def _has_author_inside(first: object) -> bool:
+    """Whether the author is an object, as in X API v1.1: a guessed table would lose what it says of protection."""
+    return isinstance(first, dict) and any(isinstance(first.get(name), dict) for name in tabular.GUESSES["author"])
 
 
 def _refuse(path: Path, first: object) -> None:

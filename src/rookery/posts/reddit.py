@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from rookery.posts.files import SetAside, as_count, as_text, in_batches, json_lines
+from rookery.posts.files import SetAside, as_count, as_text, in_batches
+from rookery.posts.json_values import Value, mapping, read_values
 from rookery.posts.post import CONSENT_FIELD, Post, Visibility
 from rookery.posts.tabular import parse_time
 
@@ -40,19 +41,21 @@ _BY_AUTHOR = ("deleted", "author")
 
 def is_mine(first: Any) -> bool:
     """Whether a file that begins with this JSON value is a dump of Reddit's comments or submissions."""
+    if isinstance(first, list) and first:
+        first = first[0]
     return isinstance(first, dict) and "subreddit" in first and (_is_comment(first) or _is_submission(first))
 
 
 def read(path: Path) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
     """The posts of a dump in batches of `POST_SCHEMA`, with what was set aside; raises `DataError` on damage."""
-    yield from in_batches(_found(where, line) for where, line in json_lines(path))
+    yield from in_batches(map(_found, read_values(path)))
 
 
-def _found(where: str, line: Mapping | SetAside) -> Post | SetAside:
-    if isinstance(line, SetAside):
-        return line
-    found = _post(line)
-    return found if isinstance(found, Post) else SetAside(where, found, line)
+def _found(given: Value | SetAside) -> Post | SetAside:
+    if isinstance(given, SetAside):
+        return given
+    found = _post(given.value)
+    return found if isinstance(found, Post) else SetAside(given.where or "the document", found, given.value)
 
 
 def _is_comment(record: Mapping[str, Any]) -> bool:
@@ -108,7 +111,7 @@ def _taken_away(record: Mapping[str, Any]) -> str | None:
     for field in ("body", "selftext", "title"):
         if gone := GONE.get(as_text(record.get(field)).strip().lower()):
             return gone
-    meta = record.get("_meta") if isinstance(record.get("_meta"), dict) else {}
+    meta = mapping(record.get("_meta"))
     is_back = meta.get("was_initially_deleted") and not meta.get("was_deleted_later")
     by = record.get("removed_by_category") or record.get("removal_reason") or (not is_back and meta.get("removal_type"))
     if by or meta.get("was_deleted_later"):

@@ -23,7 +23,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from rookery.posts.files import SetAside, as_count, as_text, clear_errors, in_batches, json_lines, opened
+from rookery.posts.files import SetAside, as_count, as_text, clear_errors, in_batches, opened
+from rookery.posts.json_values import Value, mappings, read_values
 from rookery.posts.post import Post, Visibility
 from rookery.posts.tabular import language_code, parse_time
 
@@ -32,12 +33,16 @@ COMPLIANCE_EVENTS = {
     "delete", "withheld", "drop", "undrop", "tweet_edit", "scrub_geo", "user_delete", "user_undelete",
     "user_withheld", "user_protect", "user_unprotect", "user_suspend", "user_unsuspend", "user_profile_modification",
 }  # fmt: skip
+LONGEST_HISTORY_BYTES = 4096
+"""At most five edits of a tweet are possible, so that its history is far shorter."""
 _DELETIONS = {"delete", "user_delete"}
 _HISTORY = re.compile(rb'"edit_history_tweet_ids"\s*:\s*\[([^\]]*,[^\]]*)\]')
 
 
 def is_mine(first: Any) -> bool:
     """Whether a file that begins with this JSON value is of the X API v2, tweets or anything else of it."""
+    if isinstance(first, list) and first:
+        first = first[0]
     if not isinstance(first, dict):
         return False
     if first.keys() <= PAGE_KEYS:
@@ -50,25 +55,34 @@ def is_mine(first: Any) -> bool:
 def read(path: Path) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
     """The posts of a file in batches of `POST_SCHEMA`, with what was set aside; raises `DataError` on damage."""
     replaced = _replaced(path)
-    yield from in_batches(found for where, line in json_lines(path) for found in _found(where, line, replaced))
+    yield from in_batches(found for value in read_values(path) for found in _found(value, replaced))
 
 
 def _replaced(path: Path) -> frozenset[str]:
-    """The ids of all versions of which the file names a newer one; ids of X rise with time."""
+    """The ids of all versions of which the file names a newer one; ids of X rise with time.
+
+    The bytes are searched, not the lines, for a document may spread a history over several.
+    """
+    replaced: set[bytes] = set()
     with clear_errors(path), opened(path) as file:
-        histories = (re.findall(rb"\d+", match[1]) for line in file for match in _HISTORY.finditer(line))
-        return frozenset(i.decode() for ids in histories for i in sorted(ids, key=int)[:-1])
+        seen = b""
+        while more := file.read(1 << 20):
+            seen = seen[-LONGEST_HISTORY_BYTES:] + more
+            for history in _HISTORY.finditer(seen):
+                replaced.update(sorted(re.findall(rb"\d+", history[1]), key=int)[:-1])
+    return frozenset(tweet_id.decode() for tweet_id in replaced)
 
 
-def _found(where: str, line: Mapping | SetAside, replaced: frozenset[str]) -> Iterator[Post | SetAside]:
-    """What one line holds: its own tweets, then those that they refer to."""
-    if isinstance(line, SetAside):
-        yield line
+def _found(given: Value | SetAside, replaced: frozenset[str]) -> Iterator[Post | SetAside]:
+    """What a page, a streamed or a flattened tweet holds: its own tweets, then those that they refer to."""
+    if isinstance(given, SetAside):
+        yield given
         return
-    items = _items(line)
+    where, page = given.where or "the document", given.value
+    items = _items(page)
     if not items:
-        yield SetAside(where, "api_error" if "errors" in line else "not_a_post", line)
-    included = _Included(line)
+        yield SetAside(where, "api_error" if "errors" in page else "not_a_post", page)
+    included = _Included(page)
     referred = [(f"{where}, referred to", tweet) for tweet in included.tweets(items)]
     own = [(f"{where}, item {n}" if len(items) > 1 else where, item) for n, item in enumerate(items, 1)]
     for place, item in own + referred:
@@ -76,9 +90,9 @@ def _found(where: str, line: Mapping | SetAside, replaced: frozenset[str]) -> It
         yield found if isinstance(found, Post) else SetAside(place, found, item)
 
 
-def _items(line: Mapping[str, Any]) -> list[Any]:
-    """The things that a line is about."""
-    data = line.get("data", [] if line.keys() <= PAGE_KEYS else line)
+def _items(page: Mapping[str, Any]) -> list[Any]:
+    """The things that a page is about."""
+    data = page.get("data", [] if page.keys() <= PAGE_KEYS else page)
     return data if isinstance(data, list) else [data]
 
 
@@ -101,13 +115,13 @@ def _kind(item: Any) -> str | None:
 
 
 class _Included:
-    """What a line tells beside its tweets: of a page in `includes`, of a flattened tweet inside it."""
+    """What a page tells beside its tweets, in `includes`; of a flattened tweet, inside it."""
 
-    def __init__(self, line: Mapping[str, Any]):
-        self._tweets = _dicts(line, "includes", "tweets")
-        users = [item for item in _items(line) if _kind(item) == "user_profile"] + _dicts(line, "includes", "users")
+    def __init__(self, page: Mapping[str, Any]):
+        self._tweets = _dicts(page, "includes", "tweets")
+        users = [item for item in _items(page) if _kind(item) == "user_profile"] + _dicts(page, "includes", "users")
         self._users = {as_text(user.get("id")): user for user in users}
-        self._media = {as_text(item.get("media_key")): item for item in _dicts(line, "includes", "media")}
+        self._media = {as_text(item.get("media_key")): item for item in _dicts(page, "includes", "media")}
 
     def tweets(self, items: list[Any]) -> list[Mapping]:
         """The tweets referred to that are not among the items themselves."""
@@ -176,7 +190,7 @@ def _visibility(tweet: Mapping[str, Any], author: Mapping[str, Any]) -> Visibili
 
 def _dicts(value: Any, *path: str) -> list[dict]:
     """The objects of a list that stands inside."""
-    return [item for item in _list(value, *path) if isinstance(item, dict)]
+    return mappings(_list(value, *path))
 
 
 def _list(value: Any, *path: str) -> list[Any]:
