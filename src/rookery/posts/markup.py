@@ -130,15 +130,15 @@ class _Reader(HTMLParser):
 
     def _picture(self, attributes: Attributes) -> None:
         description = _SPACE.sub(" ", attributes.get("alt", "")).strip()
-        if "emoji" in attributes.get("class", "").split():
-            self._parts.append(description)
-        elif description:
-            self.pictures.append(description)
+        is_emoji = "emoji" in attributes.get("class", "").split()
+        if description:
+            (self._parts if is_emoji else self.pictures).append(description)
 
     def _end_link(self) -> None:
         if self._link:
             start, address = self._link
-            self._parts[start:] = [_link("".join(self._parts[start:]), address)]
+            label = "".join(self._parts[start:])
+            self._parts[start:] = [_link(label, address)] if label else []
             self._link = None
 
 

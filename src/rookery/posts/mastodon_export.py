@@ -67,18 +67,24 @@ class _Guarded(gzip.GzipFile):
 
 
 def _from_tar(path: Path) -> Iterator[tuple[str, bytes]]:
-    allowed = LARGEST_RATIO * path.stat().st_size + LARGEST_FILE_BYTES
+    allowed_bytes = LARGEST_RATIO * path.stat().st_size + LARGEST_FILE_BYTES
     seen: set[str] = set()
-    with _Guarded(path) as unpacked, tarfile.open(fileobj=unpacked) as archive:
+    with _Guarded(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # it remembers every file that it passed
-            allowed -= member.size + tarfile.BLOCKSIZE
-            if allowed < 0:
-                raise DataError("the archive would unpack to far more than its size", where=path)
             if not (member.isreg() or member.isdir()) or member.issparse():
                 raise DataError(f"not a plain file: {member.name!r}", where=path, mend=_MEND)
-            if (name := _wanted(member.name, member.size, seen, path)) and member.isreg():
+            name = _wanted(member.name, member.size, seen, path)
+            _check_size(member.offset_data + member.size, allowed_bytes, path)
+            if name and member.isreg():
                 yield name, archive.extractfile(member).read(member.size)
+        while unpacked.read(1 << 20):  # to the end, where gzip's checksum stands
+            _check_size(unpacked.tell(), allowed_bytes, path)
+
+
+def _check_size(unpacked_bytes: int, allowed_bytes: int, path: Path) -> None:
+    if unpacked_bytes > allowed_bytes:
+        raise DataError("the archive would unpack to far more than its size", where=path)
 
 
 def _from_zip(path: Path) -> Iterator[tuple[str, bytes]]:

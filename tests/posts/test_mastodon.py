@@ -1,0 +1,274 @@
+"""Mastodon: who a post is for is read from the post, and what is not public is never made so."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rookery.core.errors import DataError
+from rookery.posts.mastodon import consents, is_mine, read, visibility_of
+from rookery.posts.post import VISIBILITIES
+
+PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
+HOME = "https://home.example/users/ada"
+FOLLOWERS = f"{HOME}/followers"
+FRIEND = "https://away.example/users/bo"
+
+NOTE = {
+    "id": f"{HOME}/statuses/10",
+    "type": "Note",
+    "published": "2023-02-18T12:33:11Z",
+    "attributedTo": HOME,
+    "to": [PUBLIC],
+    "cc": [FOLLOWERS],
+    "inReplyTo": f"{FRIEND}/statuses/9",
+    "conversation": "tag:home.example,2023:objectId=1",
+    "content": "<p>Bread &amp; butter</p>",
+    "contentMap": {"de": "<p>Brot</p>", "en": "<p>Bread &amp; butter</p>"},
+    "attachment": [{"type": "Document", "name": "a loaf"}, {"name": None}],
+    "likes": {"totalItems": 3},
+}
+STATUS = {
+    "id": "10",
+    "uri": f"{HOME}/statuses/10",
+    "created_at": "2023-02-18T12:33:11.000Z",
+    "visibility": "public",
+    "content": "<p>Bread &amp; butter</p>",
+    "spoiler_text": "",
+    "language": "en",
+    "account": {"id": "1", "acct": "ada", "url": "https://home.example/@ada", "indexable": True},
+    "media_attachments": [{"description": "a loaf"}],
+    "favourites_count": 3,
+    "reblogs_count": 2,
+    "replies_count": 1,
+}
+ACTOR = {"id": HOME, "type": "Person", "indexable": True, "discoverable": True}
+
+
+def create(note=NOTE, **change):
+    return {"type": "Create", "actor": HOME, "to": note.get("to"), "cc": note.get("cc"), "object": note} | change
+
+
+def outbox(*activities):
+    return {"type": "OrderedCollection", "orderedItems": list(activities)}
+
+
+@pytest.fixture
+def posts_of(tmp_path):
+    """The posts and what is set aside of a file with this value."""
+
+    def posts_of(value, name="outbox.json"):
+        path = tmp_path / name
+        path.write_text(value if isinstance(value, str) else json.dumps(value))
+        batches = list(read(path))
+        return [row for batch, _ in batches for row in batch.to_pylist()], [a for _, aside in batches for a in aside]
+
+    return posts_of
+
+
+def test_a_note_of_an_outbox_becomes_a_post(posts_of):
+    (post,), aside = posts_of(outbox(create()))
+    assert aside == []
+    assert post == {
+        "id": f"{HOME}/statuses/10", "author": HOME, "text": "Bread & butter", "language": "en",
+        "created": datetime(2023, 2, 18, 12, 33, 11, tzinfo=UTC), "reply_to": f"{FRIEND}/statuses/9",
+        "quote_of": None, "conversation": "tag:home.example,2023:objectId=1", "likes": 3, "reposts": None,
+        "replies": None, "alt_text": "a loaf", "visibility": "public", "consent_search": None,
+        "consent_answers": None, "consent_ads": None, "consent_training": None, "source": "mastodon",
+    }  # fmt: skip
+
+
+def test_a_status_of_the_api_becomes_the_same_post_as_in_the_outbox(posts_of):
+    (of_outbox,), _ = posts_of(outbox(create()))
+    (of_api,), aside = posts_of([STATUS], "statuses.json")
+    assert aside == []
+    for field in ("id", "author", "text", "created", "language", "alt_text", "visibility", "likes", "source"):
+        assert of_api[field] == of_outbox[field], field
+
+
+AUDIENCES = [
+    ([PUBLIC], [FOLLOWERS], "public"),
+    (PUBLIC, None, "public"),
+    (["as:Public"], [], "public"),
+    ([{"id": PUBLIC}], [], "public"),
+    ([FOLLOWERS], [PUBLIC], "unlisted"),
+    ([FOLLOWERS], [FRIEND], "followers"),
+    ([FRIEND], [FOLLOWERS], "followers"),
+    ([FRIEND], [], "direct"),
+    ([], [], "direct"),
+    (5, {}, "direct"),
+]
+
+
+@pytest.mark.parametrize(("to", "cc", "visibility"), AUDIENCES)
+def test_visibility_follows_from_to_and_cc(posts_of, to, cc, visibility):
+    (post,), _ = posts_of(outbox(create(NOTE | {"to": to, "cc": cc})))
+    assert post["visibility"] == visibility
+
+
+def test_without_an_audience_the_visibility_is_unknown():
+    assert visibility_of({}, {}) == "unknown"
+
+
+@given(*[st.fixed_dictionaries({}, optional=dict.fromkeys(["to", "cc"], st.sampled_from(
+    [[PUBLIC], [FOLLOWERS], [FRIEND], [], None])))] * 2)  # fmt: skip
+def test_no_post_is_wider_than_its_activity_or_the_activity_than_its_post(activity, note):
+    found = VISIBILITIES.index(visibility_of(activity, note))
+    assert found >= VISIBILITIES.index(visibility_of(activity, {})) or not activity
+    assert found >= VISIBILITIES.index(visibility_of({}, note)) or not note
+
+
+@pytest.mark.parametrize(
+    ("activity", "reason"),
+    [
+        ({"type": "Announce", "actor": HOME, "to": [PUBLIC], "object": f"{FRIEND}/statuses/9"}, "repost"),
+        ({"type": "Delete", "actor": HOME, "object": f"{HOME}/statuses/9"}, "deletion_event"),
+        ({"type": "Like", "actor": HOME, "object": f"{FRIEND}/statuses/9"}, "not_a_post"),
+        (create(object=f"{HOME}/statuses/9"), "not_a_post"),
+        (create(actor=FRIEND), "not_the_owners"),
+        (create(NOTE | {"content": "<p> </p>"}), "no_text"),
+        (create(NOTE | {"id": None}), "no_id"),
+        (create(NOTE | {"published": "soon"}), "bad_time"),
+        ("words", "not_a_post"),
+    ],
+)
+def test_what_is_no_post_of_the_owner_is_set_aside(posts_of, activity, reason):
+    posts, (aside,) = posts_of(outbox(activity))
+    assert (posts, aside.reason, aside.where) == ([], reason, "activity 1")
+
+
+def test_a_content_warning_stands_before_the_text(posts_of):
+    (post,), _ = posts_of(outbox(create(NOTE | {"summary": "food"})))
+    assert post["text"] == "food\n\nBread & butter"
+    (post,), _ = posts_of([STATUS | {"spoiler_text": "food"}])
+    assert post["text"] == "food\n\nBread & butter"
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ({"indexable": True}, set()),
+        ({"indexable": True, "discoverable": None, "noindex": False}, set()),
+        ({"indexable": False}, {"search", "answers"}),
+        ({}, {"search", "answers"}),
+        ({"indexable": True, "discoverable": False}, {"ads"}),
+        ({"indexable": True, "noindex": True}, {"search", "answers", "training"}),
+        ({"indexable": True, "note": '<p>hi <a href="#">#<span>NoBots</span></a></p>'},
+         {"search", "answers", "ads", "training"}),
+        ({"indexable": True, "summary": "#noindexing is not the word"}, set()),
+    ],
+)  # fmt: skip
+def test_what_an_account_refuses_is_refused_for_its_posts(posts_of, said, refused):
+    expected = {f"consent_{use}": False for use in refused}
+    assert consents(said) == expected
+    account = {name: STATUS["account"][name] for name in ("id", "acct", "url")}
+    (post,), _ = posts_of([STATUS | {"account": account | said}])
+    assert {
+        name: value for name, value in post.items() if name.startswith("consent_") and value is not None
+    } == expected
+
+
+def test_an_actor_beside_an_outbox_is_asked(posts_of, tmp_path):
+    (tmp_path / "actor.json").write_text(json.dumps(ACTOR | {"indexable": False}))
+    (post,), _ = posts_of(outbox(create()))
+    assert (post["consent_search"], post["consent_training"]) == (False, None)
+    (tmp_path / "actor.json").write_text(json.dumps(ACTOR | {"id": FRIEND}))
+    posts, (aside,) = posts_of(outbox(create()))
+    assert (posts, aside.reason) == ([], "not_the_owners")
+    (tmp_path / "actor.json").write_text("{")
+    with pytest.raises(DataError, match=r"actor\.json"):
+        posts_of(outbox(create()))
+
+
+@pytest.mark.parametrize(
+    ("said", "visibility"),
+    [
+        ("public", "public"),
+        ("unlisted", "unlisted"),
+        ("private", "followers"),
+        ("direct", "direct"),
+        ("limited", "direct"),
+        ("sideways", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_a_status_says_its_visibility_itself(posts_of, said, visibility):
+    (post,), _ = posts_of([STATUS | {"visibility": said}])
+    assert post["visibility"] == visibility
+
+
+def test_a_status_for_one_server_only_is_not_public(posts_of):
+    (post,), _ = posts_of([STATUS | {"local_only": True}])
+    assert post["visibility"] == "followers"
+
+
+def test_a_boost_is_set_aside(posts_of):
+    posts, (aside,) = posts_of([STATUS | {"reblog": STATUS}], "statuses.json")
+    assert (posts, aside.reason, aside.where) == ([], "repost", "item 1, status")
+
+
+@pytest.mark.parametrize(
+    ("change", "reply_to"),
+    [
+        ({}, None),
+        ({"in_reply_to_id": "9", "in_reply_to_account_id": "1"}, f"{HOME}/statuses/9"),
+        ({"in_reply_to_id": "9", "in_reply_to_account_id": "2", "mentions": [{"id": "2", "acct": "cy"}]},
+         "https://home.example/users/cy/statuses/9"),
+        ({"in_reply_to_id": "9", "in_reply_to_account_id": "2", "mentions": [{"id": "2", "acct": "bo@away.example"}]},
+         "9"),
+        ({"in_reply_to_id": "9"}, "9"),
+    ],
+)  # fmt: skip
+def test_a_reply_names_what_it_answers_by_address_where_that_can_be_told(posts_of, change, reply_to):
+    (post,), _ = posts_of([STATUS | change])
+    assert post["reply_to"] == reply_to
+
+
+def test_a_quote_is_named_and_its_fallback_text_left_out(posts_of):
+    fallback = '<p class="quote-inline">RE: <a href="https://x.example/1">x</a></p><p>mine</p>'
+    (post,), _ = posts_of(outbox(create(NOTE | {"quote": "https://x.example/1", "content": fallback})))
+    assert (post["quote_of"], post["text"]) == ("https://x.example/1", "mine")
+    (post,), _ = posts_of([STATUS | {"quote": {"state": "accepted", "quoted_status": STATUS | {"uri": "u"}}}])
+    assert post["quote_of"] == "u"
+
+
+def test_statuses_come_as_lines_and_pages_too(posts_of):
+    lines = "\n".join(json.dumps(STATUS | {"uri": f"u{n}"}) for n in range(3))
+    assert [p["id"] for p in posts_of(lines, "a.jsonl")[0]] == ["u0", "u1", "u2"]
+    pages = "\n".join(json.dumps([STATUS | {"uri": f"u{n}"}]) for n in range(3))
+    assert [p["id"] for p in posts_of(pages, "a.jsonl")[0]] == ["u0", "u1", "u2"]
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+                    lambda inner: st.lists(inner, max_size=3), max_leaves=5), st.sampled_from([*NOTE]))  # fmt: skip
+def test_odd_values_never_stop_the_reading_nor_make_public(tmp_path_factory, odd, field):
+    path = tmp_path_factory.mktemp("odd") / "outbox.json"
+    path.write_text(json.dumps(outbox(create(NOTE | {"to": [FRIEND], "cc": [], field: odd}))))
+    ((batch, aside),) = read(path)
+    assert batch.num_rows + len(aside) == 1
+    assert "public" not in batch["visibility"].to_pylist()
+
+
+@pytest.mark.parametrize("first", [STATUS, [STATUS], outbox(create()), outbox(), create(), NOTE])
+def test_its_files_are_known(first):
+    assert is_mine(first)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [None, 5, [], {}, {"items": []}, {"type": "OrderedCollection", "first": "x"}, {"content": "x", "author": "y"}],
+)
+def test_other_files_are_not(first):
+    assert not is_mine(first)
+
+
+def test_the_private_posts_of_a_real_outbox_stay_private(shared_data):
+    ((batch, aside),) = read(shared_data / "formats" / "mastodon" / "outbox.json.gz")
+    counts = {name: batch["visibility"].to_pylist().count(name) for name in VISIBILITIES}
+    assert counts == {"public": 66, "unlisted": 4, "followers": 1, "direct": 4, "unknown": 0}
+    assert [item.reason for item in aside] == ["repost"] * 10
+    posts = batch.to_pylist()
+    assert not any("must not put" in post["text"] for post in posts if post["visibility"] in ("public", "unlisted"))
+    assert not any("</" in post["text"] for post in posts)
