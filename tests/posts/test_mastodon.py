@@ -177,7 +177,11 @@ def test_an_actor_beside_an_outbox_is_asked(posts_of, tmp_path):
     (tmp_path / "actor.json").write_text(json.dumps(ACTOR | {"id": FRIEND}))
     posts, (aside,) = posts_of(outbox(create()))
     assert (posts, aside.reason) == ([], "not_the_owners")
-    (tmp_path / "actor.json").write_text("{")
+
+
+@pytest.mark.parametrize("actor", ["{", "{}", "[]", '{"id": 1.5}'])
+def test_an_actor_that_cannot_be_understood_is_refused(posts_of, tmp_path, actor):
+    (tmp_path / "actor.json").write_text(actor)
     with pytest.raises(DataError, match=r"actor\.json"):
         posts_of(outbox(create()))
 
@@ -206,7 +210,7 @@ def test_a_status_for_one_server_only_is_not_public(posts_of):
 
 def test_a_boost_is_set_aside(posts_of):
     posts, (aside,) = posts_of([STATUS | {"reblog": STATUS}], "statuses.json")
-    assert (posts, aside.reason, aside.where) == ([], "repost", "item 1, status")
+    assert (posts, aside.reason, aside.where) == ([], "repost", "item 1")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from rookery.core.errors import DataError
 from rookery.posts import mastodon_export
 from rookery.posts.files import SetAside, as_count, clear_errors, in_batches
 from rookery.posts.json_values import Value, mapping, mappings, parse_document, read_values, words
@@ -78,7 +79,7 @@ def visibility_of(activity: Mapping[str, Any], post: Mapping[str, Any]) -> Visib
 def _exported(path: Path) -> Iterator[Post | SetAside]:
     export = mastodon_export.read_export(path)
     outbox = parse_document(export.outbox, f"{path}: outbox.json")
-    actor = mapping(parse_document(export.actor, f"{path}: actor.json")) if export.actor is not None else {}
+    actor = _actor(export.actor, f"{path}: actor.json") if export.actor is not None else {}
     yield from _activities(Value("outbox.json", mapping(outbox)), actor)
 
 
@@ -88,7 +89,7 @@ def _posts(path: Path) -> Iterator[Post | SetAside]:
         if isinstance(value, SetAside):
             yield value
         elif _is_status(value.value):
-            yield _taken(value.at("status"), _from_status(value.value), value.value)
+            yield _taken(value.where or "the status", _from_status(value.value), value.value)
         else:
             actor = _actor_beside(path) if actor is None else actor
             yield from _activities(value, actor)
@@ -97,7 +98,15 @@ def _posts(path: Path) -> Iterator[Post | SetAside]:
 def _actor_beside(path: Path) -> Mapping[str, Any]:
     """The `actor.json` that lies beside an outbox in an unpacked export."""
     beside = path.with_name("actor.json")
-    return mapping(parse_document(beside.read_bytes(), beside)) if beside.is_file() else {}
+    return _actor(beside.read_bytes(), beside) if beside.is_file() else {}
+
+
+def _actor(data: bytes, where: object) -> dict[str, Any]:
+    """The account; raises `DataError` if there is none, for then nobody can say whose the posts are."""
+    actor = mapping(parse_document(data, where))
+    if not words(actor.get("id")):
+        raise DataError("the file names no account", where=where, mend="Take the export's own actor.json")
+    return actor
 
 
 def _activities(value: Value, actor: Mapping[str, Any]) -> Iterator[Post | SetAside]:
