@@ -139,3 +139,19 @@ def test_demo_runs_on_real_posts(shared_data, tmp_path):
     assert result["stages"][0]["made"].startswith("5,000 posts added")
     assert all(0 < bits < 8 for bits in result["bits_per_byte"].values())
     assert result["ads"]["ledger_agrees"]
+
+
+def test_a_demo_whose_posts_were_refused_can_be_mended_in_the_same_home(tmp_path):
+    home, empty, posts = tmp_path / "home", tmp_path / "empty.csv", tmp_path / "posts.csv"
+    empty.touch()
+    posts.write_text("id,author,created,body\n1,ada,2026-01-01,a word about rooks\n")
+
+    def said(*words: str) -> str:
+        done = subprocess.run(demo(home, *words), capture_output=True, text=True)
+        assert done.returncode == 2
+        return done.stderr
+
+    assert "the file is empty" in said("--posts", str(empty))
+    assert "there is no column 'txt'" in said("--posts", str(posts), "--map", "text=txt,author=author,created=created")
+    assert "1 of 1 posts are left" in said("--posts", str(posts), "--map", "text=body,author=author,created=created")
+    assert "other posts" in said("--posts", str(empty))

@@ -75,15 +75,17 @@ def _kept_choices(home: "Home", asked: Choices) -> Choices:
     """The choices noted in the home if they answer the same wish, else the new ones, noted."""
     from rookery.core.config import from_plain
     from rookery.core.errors import UsageError
+    from rookery.posts.lake import find_lake
 
     path = home.path / CHOICES
     if path.exists():
         kept = from_plain(Choices, json.loads(path.read_text()))
-        if (kept.posts, kept.mapping, kept.limit) != (asked.posts, asked.mapping, asked.limit):
+        others = (kept.posts, kept.mapping, kept.limit) != (asked.posts, asked.mapping, asked.limit)
+        if others and find_lake(home) is not None:  # without a lake the first wish failed, and may be mended
             raise UsageError(
                 "this home holds a demo on other posts", where=home.path, mend="Give another --home, or remove this one"
             )
-        if asked.scale is None and kept.minutes == asked.minutes:
+        if not others and asked.scale is None and kept.minutes == asked.minutes:
             return kept
     _note_choices(home, asked)
     return asked
