@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rookery.core.context import SilentProgress
 from rookery.core.home import Home, create_home
 from rookery.posts.lake import append
 from rookery.posts.post import Post, to_table
@@ -48,3 +49,18 @@ def shared_data() -> Path:
     if not SHARED_DATA.exists():
         pytest.skip("the real data (../shared/data) is not on this machine")
     return SHARED_DATA
+
+
+class Said(SilentProgress):
+    """A display that keeps what it was told to say."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+@pytest.fixture
+def said() -> Said:
+    return Said()

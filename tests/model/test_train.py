@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from rookery.core.artifact import Artifact
-from rookery.core.context import Context, SilentProgress
+from rookery.core.context import Context
 from rookery.core.digest import digest_file, hash_ids
 from rookery.core.errors import DataError, RookeryError
 from rookery.core.home import Home, create_home, open_home
@@ -118,20 +118,9 @@ def shards(home, tokenizer) -> Artifact:
     return make_shards(home, tokenizer)
 
 
-class Said(SilentProgress):
-    """A display that keeps what it was told to say."""
-
-    def __init__(self):
-        self.lines = []
-
-    def say(self, line):
-        self.lines.append(line)
-
-
 @pytest.mark.parametrize(("documents", "warned"), [(3, True), (200, False)])
-def test_learning_by_heart_is_warned_of(home, documents, warned):
+def test_learning_by_heart_is_warned_of(home, said, documents, warned):
     tokenizer = make_tokenizer(home)
-    said = Said()
     made = train(home, make_shards(home, tokenizer, documents), tokenizer, CONFIG, Context(progress=said))
     assert bool(said.lines) == warned
     assert (made.manifest.metrics["epochs"] > 8) == warned

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rookery.core.artifact import Artifact
-from rookery.core.config import with_settings
+from rookery.core.config import diff, with_settings
 from rookery.core.context import Context
 from rookery.core.home import Home
 
@@ -15,7 +15,10 @@ def train_model(home: Home, scale: float, context: Context, settings: Sequence[s
     from rookery.model.tokenizer import load_tokenizer, train_tokenizer
     from rookery.model.train import train
 
-    config = with_settings(config_for_scale(scale), settings)
+    derived = config_for_scale(scale)
+    config = with_settings(derived, settings)
+    for change in diff(derived, config):
+        context.progress.say(f"Not as the scale has it: {change}")
     corpus = home.need("corpus", "rookery corpus build")
     tokenizer = train_tokenizer(home, corpus, context, config.shape.vocabulary)
     shards = write_shards(home, corpus, load_tokenizer(tokenizer), context)
