@@ -7,7 +7,7 @@ import pytest
 from rookery.core.context import FixedClock
 from rookery.core.errors import UsageError
 from rookery.model.config import config_for_scale
-from rookery.model.measure import made_up_rows, scale_for_minutes, seconds_per_step
+from rookery.model.measure import made_up_rows, nearest_scale, scale_for_minutes, seconds_per_step
 
 
 @dataclass
@@ -37,3 +37,26 @@ def test_the_made_up_work_is_a_micro_batch():
 def test_minutes_that_are_no_time_are_refused(minutes):
     with pytest.raises(UsageError, match="positive number"):
         scale_for_minutes(minutes)
+
+
+@pytest.mark.parametrize("wanted_seconds", [20, 60, 85, 89, 90, 95, 110, 130, 900])
+@pytest.mark.parametrize("first", [0.002, 0.0225, 0.3])
+def test_a_leap_of_the_time_at_another_shape_is_not_leapt_over(wanted_seconds, first):
+    """At a scale of 0.0178 the shape changes, and the time with it: nothing lies between 89 and 125 seconds."""
+
+    def predicted_seconds(scale):
+        return scale * (5000 if scale < 0.0178 else 7000)
+
+    off = predicted_seconds(nearest_scale(wanted_seconds, first, predicted_seconds)) / wanted_seconds
+    best = min(abs(predicted_seconds(n / 1000) / wanted_seconds - 1) for n in range(1, 200))
+    assert abs(off - 1) <= best + 0.06
+
+
+def test_the_scale_is_one_whose_shape_was_measured():
+    measured = set()
+
+    def predicted_seconds(scale):
+        measured.add(scale)
+        return 6000 * scale
+
+    assert nearest_scale(90, 0.4, predicted_seconds) in measured

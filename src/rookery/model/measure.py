@@ -7,6 +7,7 @@ minutes. Not here: predicting machines that are not at hand (`fleet`).
 
 import math
 import statistics
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from rookery.model.config import TrainConfig, config_for_scale
 from rookery.model.train import Run
 
 FIRST_GUESS = 0.015  # petaFLOP a minute, of two cores with bfloat16
-ROUNDS = 4
+ROUNDS = 8
 TIMED_PIECES = 10  # a second or more: a processor does not keep the speed of its first moments
 DOCUMENT_TOKENS = 40  # a short post
 
@@ -29,17 +30,38 @@ def scale_for_minutes(minutes: float, clock: Clock = SystemClock()) -> float:
     """
     if not (math.isfinite(minutes) and minutes > 0):
         raise UsageError(f"--minutes must be a positive number, not {minutes}")
-    scale = FIRST_GUESS * minutes
     known: dict[object, float] = {}
-    for _ in range(ROUNDS):
+
+    def predicted_seconds(scale: float) -> float:
         config = config_for_scale(scale)
         kind = (config.shape, config.batch_tokens)
         if kind not in known:
             known[kind] = seconds_per_step(config, clock)
-        off = minutes * 60 / (known[kind] * config.steps)
-        scale *= off
-        if abs(off - 1) < 0.05:
-            break
+        return known[kind] * config.steps
+
+    return nearest_scale(minutes * 60, FIRST_GUESS * minutes, predicted_seconds)
+
+
+def nearest_scale(wanted_seconds: float, first: float, predicted_seconds: Callable[[float], float]) -> float:
+    """The scale, to two digits, of those tried from `first` on whose predicted time comes nearest to the wanted.
+
+    The time leaps where the shape changes, so a step by proportion may land on the other side, again
+    and again: then the middle of the closest two sides is tried.
+    """
+    tried: dict[float, float] = {}
+    scale = two_digits(first)
+    while scale not in tried and len(tried) < ROUNDS:
+        tried[scale] = predicted_seconds(scale)
+        below = max((s for s, seconds in tried.items() if seconds <= wanted_seconds), default=0.0)
+        above = min((s for s, seconds in tried.items() if seconds > wanted_seconds), default=math.inf)
+        scale = two_digits(scale * wanted_seconds / tried[scale])
+        if scale in tried and 0 < below < above < math.inf:
+            scale = two_digits(math.sqrt(below * above))
+    return min(tried, key=lambda s: abs(math.log(tried[s] / wanted_seconds)))
+
+
+def two_digits(scale: float) -> float:
+    """Rounded to what a person can repeat."""
     return float(f"{scale:.2g}")
 
 
