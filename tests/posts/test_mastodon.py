@@ -77,6 +77,7 @@ def test_a_note_of_an_outbox_becomes_a_post(posts_of):
         "quote_of": None, "conversation": "tag:home.example,2023:objectId=1", "likes": 3, "reposts": None,
         "replies": None, "alt_text": "a loaf", "visibility": "public", "consent_search": None,
         "consent_answers": None, "consent_ads": None, "consent_training": None, "source": "mastodon",
+            "edited": None, "version_of": None, "place": None,
     }  # fmt: skip
 
 

@@ -25,7 +25,12 @@ CONSENT_FIELD = {use: f"consent_{use}" for use in USES}
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One post. Times are UTC; counts are None where the source does not tell them."""
+    """One post. Times are UTC; counts are None where the source does not tell them.
+
+    edited: when this version was written, None for the first one; of two versions of an id the later holds.
+    version_of: the id of the first version, where a source gives every version an id of its own (X).
+    place: where it was written, in the source's words; a scrub of places erases it.
+    """
 
     id: str
     author: str
@@ -45,6 +50,9 @@ class Post:
     consent_ads: bool | None = None
     consent_training: bool | None = None
     source: str = ""
+    edited: datetime | None = None
+    version_of: str | None = None
+    place: str | None = None
 
 
 POST_SCHEMA = pa.schema(
@@ -64,6 +72,9 @@ POST_SCHEMA = pa.schema(
         pa.field("visibility", pa.string(), nullable=False),
         *(pa.field(name, pa.bool_()) for name in CONSENT_FIELD.values()),
         pa.field("source", pa.string(), nullable=False),
+        pa.field("edited", pa.timestamp("us", tz="UTC")),
+        pa.field("version_of", pa.string()),
+        pa.field("place", pa.string()),
     ]
 )
 
