@@ -9,7 +9,7 @@ import pytest
 from rookery.core.context import Context
 from rookery.core.lineage import write_held
 from rookery.core.stage import Stage, run_stage
-from rookery.corpus.document import DOCUMENT_SCHEMA, SPLITS, Document, write_documents
+from rookery.corpus.document import DOCUMENT_SCHEMA, LAKE_VERSION, SPLITS, Document, write_documents
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def corpus_of(home):
                 rows = [asdict(document) for document in documents]
                 write_documents(workspace.path / f"{split}.parquet", pa.Table.from_pylist(rows, DOCUMENT_SCHEMA))
             write_held(workspace.path, [post for document in [*train, *validation] for post in document.post_ids])
-            return {}
+            return {LAKE_VERSION: 0}
 
         names = ",".join(document.id for document in [*train, *validation])
         return run_stage(home, Stage("corpus", 0, {}, {"documents": names}), make, Context())

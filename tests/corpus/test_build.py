@@ -61,7 +61,7 @@ def test_every_plain_post_becomes_a_document_with_its_own_id(home, put, plain):
     assert {(d.id, d.text, d.post_ids, d.author_ids, d.created) for d in documents(corpus)} == {
         (p.id, p.text, (p.id,), (p.author,), p.created) for p in plain
     }
-    assert corpus.manifest.metrics == {"documents_train": 48, "documents_validation": 12}
+    assert corpus.manifest.metrics == {"lake_version": 0, "documents_train": 48, "documents_validation": 12}
 
 
 def test_no_lake_is_wrong_use(home):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rookery.core.context import Context
 from rookery.core.lineage import trace
 from rookery.corpus.shards import open_shards, write_shards
-from rookery.posts.live import Forgotten
+from rookery.posts.live import Standing
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def test_tokens_take_the_smallest_type_that_holds_the_vocabulary(home, corpus_of
 def test_an_empty_split_opens_as_no_documents(home, corpus_of, a_document):
     shards = open_shards(write_shards(home, corpus_of([a_document("a")]), Bytes(), Context()), "validation")
     assert shards.documents == 0
-    assert shards.masked(Forgotten(frozenset("a"), frozenset(), 1)).tolist() == []
+    assert shards.masked(Standing({"a": "forgotten"})).tolist() == []
 
 
 @given(st.sets(st.sampled_from("abcdefg")), st.sets(st.sampled_from(["ada", "bo", "cy"])))
@@ -59,7 +59,8 @@ def test_a_document_is_masked_exactly_when_one_of_its_posts_or_authors_is_forgot
     ]
     shards = open_shards(write_shards(home, corpus_of(documents), Bytes(), Context()), "train")
     expected = [bool(posts & set(d.post_ids) or authors & set(d.author_ids)) for d in documents]
-    assert shards.masked(Forgotten(frozenset(posts), frozenset(authors), 1)).tolist() == expected
+    standing = Standing(dict.fromkeys(posts, "forgotten"), dict.fromkeys(authors, "suspended"))
+    assert shards.masked(standing).tolist() == expected
 
 
 def test_another_tokenizer_gives_another_artifact_and_the_same_one_the_same(home, corpus_of, a_document):
@@ -73,3 +74,20 @@ def test_shards_are_named_among_what_holds_a_post(home, corpus_of, a_document):
     shards = write_shards(home, corpus_of([a_document("a"), a_document("b")]), Bytes(), Context())
     assert (shards.digest, "holds") in [(t.artifact.digest, t.how) for t in trace(home, "b")]
     assert list(trace(home, "absent")) == []
+
+
+@pytest.mark.parametrize(
+    ("standing", "masked"),
+    [
+        (Standing(edited={"a": 1}), True),
+        (Standing(edited={"a": 0}), False),
+        (Standing(consent={"training": {"ada": False}}), True),
+        (Standing(consent={"training": {"ada": True}, "ads": {"ada": False}}), False),
+    ],
+)
+def test_a_document_is_masked_when_a_post_was_edited_since_or_its_author_refuses_training(
+    home, corpus_of, a_document, standing, masked
+):
+    """The corpus was made of version 0 of the lake: an edit that came with version 0 is in it."""
+    corpus = corpus_of([a_document("a", authors=["ada"])])
+    assert open_shards(write_shards(home, corpus, Bytes(), Context()), "train").masked(standing).tolist() == [masked]

@@ -28,7 +28,7 @@ def shards_of(lengths: list[int]) -> Shards:
         following += length
     flat = np.array([token for text in texts for token in text], dtype=np.uint16)
     none = np.zeros(0, dtype=np.uint64)
-    return Shards(flat, np.cumsum([0, *lengths]), none, none, np.zeros(len(lengths) + 1), 5000, END)
+    return Shards(flat, np.cumsum([0, *lengths]), none, none, np.zeros(len(lengths) + 1), 5000, END, 0)
 
 
 def nothing_masked(shards: Shards):

@@ -11,7 +11,7 @@ import torch
 from rookery.core.context import Context, FixedClock
 from rookery.core.errors import DataError
 from rookery.core.stage import Stage, run_stage
-from rookery.corpus.document import DOCUMENT_SCHEMA, write_documents
+from rookery.corpus.document import DOCUMENT_SCHEMA, LAKE_VERSION, write_documents
 from rookery.model.checkpoint import load_network
 from rookery.model.evaluate import EvaluationConfig, evaluate, evaluate_texts, text_bits
 from rookery.model.tokenizer import load_tokenizer
@@ -41,7 +41,7 @@ def corpus(home):
     def make(workspace):
         write_documents(workspace.path / "train.parquet", documents(TRAINING))
         write_documents(workspace.path / "validation.parquet", documents(HELD_OUT))
-        return {}
+        return {LAKE_VERSION: 0}
 
     return run_stage(home, Stage("corpus", 1, {}, {}), make, Context())
 

@@ -24,6 +24,7 @@ from rookery.core.digest import digest_file, hash_ids
 from rookery.core.errors import DataError, RookeryError
 from rookery.core.home import Home, create_home, open_home
 from rookery.core.stage import Stage, run_stage
+from rookery.corpus.document import LAKE_VERSION
 from rookery.corpus.shards import open_shards
 from rookery.model.batches import batches
 from rookery.model.checkpoint import load_network
@@ -62,7 +63,7 @@ def make_shards(home: Home, tokenizer: Artifact, documents: int = 200, vocabular
             hash_ids(f"{split}{i}" for i in range(n)).tofile(workspace.path / f"{split}.post_hashes")
             hash_ids(f"author{i % 10}" for i in range(n)).tofile(workspace.path / f"{split}.author_hashes")
             np.arange(n + 1, dtype="<i8").tofile(workspace.path / f"{split}.post_offsets")
-        return {"documents_train": documents}
+        return {"documents_train": documents, LAKE_VERSION: 0}
 
     inputs = {"tokenizer": digest_file(tokenizer.file("tokenizer.json"))}
     config = {"vocabulary": vocabulary, "end_of_document": 0}

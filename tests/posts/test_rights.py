@@ -1,14 +1,16 @@
 """The gate's laws: what the author kept private stays out under every policy."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.posts.live import Forgotten
+from rookery.posts.live import CAUSES, Standing
 from rookery.posts.post import CONSENT_FIELD, USES, VISIBILITIES, Post, to_table
 from rookery.posts.rights import gate, kept
 
-NOTHING = Forgotten(frozenset(), frozenset(), 0)
+NOTHING = Standing()
 POLICIES = ("public", "opt-in")
 consents = st.sampled_from([True, False, None])
 
@@ -21,8 +23,8 @@ def some_posts(draw):
     return Post(id=draw(st.text(max_size=4)), author="a", text="t", created=when, visibility=visibility, **fields)
 
 
-def reason(post, use="training", policy="public", forgotten=NOTHING):
-    return gate(to_table([post]), use, policy, forgotten)[0].as_py()
+def reason(post, use="training", policy="public", standing=NOTHING):
+    return gate(to_table([post]), use, policy, standing)[0].as_py()
 
 
 @given(some_posts(), st.sampled_from(USES), st.sampled_from(POLICIES))
@@ -56,10 +58,28 @@ def test_gate_asks_for_each_use_apart(a_post):
     assert reason(post, "search") is None
 
 
-@pytest.mark.parametrize(
-    "forgotten", [Forgotten(frozenset({"1"}), frozenset(), 1), Forgotten(frozenset(), frozenset({"ada"}), 1)]
-)
-def test_gate_drops_a_forgotten_post_and_a_forgotten_author(a_post, forgotten):
+@pytest.mark.parametrize("standing", [Standing({"1": "forgotten"}), Standing(authors={"ada": "forgotten"})])
+def test_gate_drops_a_forgotten_post_and_a_forgotten_author(a_post, standing):
     post = a_post(id="1", author="ada")
-    assert reason(post, forgotten=forgotten) == "forgotten"
-    assert kept(to_table([post]), "search", "public", forgotten).num_rows == 0
+    assert reason(post, standing=standing) == "forgotten"
+    assert kept(to_table([post]), "search", "public", standing).num_rows == 0
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("cause", CAUSES)
+def test_gate_drops_what_is_hidden_for_now_and_says_why(a_post, use, cause):
+    assert reason(a_post(id="1", consent_training=True), use, standing=Standing({"1": cause})) == cause
+    assert reason(a_post(author="ada"), use, standing=Standing(authors={"ada": cause})) == cause
+
+
+def test_a_forgotten_author_is_the_reason_before_what_is_said_of_a_post(a_post):
+    standing = Standing({"1": "withheld"}, {"ada": "forgotten"})
+    assert reason(a_post(id="1", author="ada"), standing=standing) == "forgotten"
+
+
+@given(consents, consents, st.sampled_from(POLICIES))
+def test_a_no_of_the_author_or_on_the_post_holds_and_a_yes_of_either_opts_in(on_post, by_author, policy):
+    said = {} if by_author is None else {"a": by_author}
+    post = Post("1", "a", "t", datetime(2026, 1, 1, tzinfo=UTC), visibility="public", consent_ads=on_post)
+    allowed = reason(post, "ads", policy, Standing(consent={"ads": said})) is None
+    assert allowed == (False not in (on_post, by_author) and (policy == "public" or True in (on_post, by_author)))

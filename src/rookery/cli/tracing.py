@@ -15,7 +15,8 @@ def trace_post(home: Home, post_id: str) -> dict[str, Any]:
     """All places of a post: `{"post", "author", "in_lake", "forgotten", "places": [{"place", "how", "owed"}]}`."""
     author = _author_in_lake(home, post_id)
     with live_log(home) as log:
-        forgotten = bool(log.forgotten_among([(post_id, author or "")]))
+        standing = log.standing_among([(post_id, author or "")])
+    forgotten = post_id in standing.forgotten_posts or author in standing.forgotten_authors
     owe = (lambda text: text) if forgotten else (lambda text: "")
     places = []
     if author is not None:

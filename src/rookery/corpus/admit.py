@@ -20,7 +20,7 @@ from rookery.core.home import Policy
 from rookery.core.verdict import Tally
 from rookery.corpus import normalize, privacy, quality
 from rookery.posts.lake import Lake
-from rookery.posts.live import Forgotten
+from rookery.posts.live import Standing
 from rookery.posts.rights import GATE_COLUMNS, gate
 
 COLUMNS = ("id", "author", "created", "text", "language", "reply_to", "conversation")
@@ -40,7 +40,7 @@ class Admitted:
         return self.posts[name].combine_chunks()
 
 
-def admit(lake: Lake, forgotten: Forgotten, policy: Policy, tally: Tally, context: Context) -> Admitted:
+def admit(lake: Lake, standing: Standing, policy: Policy, tally: Tally, context: Context) -> Admitted:
     """Read the lake through the gate, batch by batch, and prepare what passes; refusals go to the tally.
 
     Raises `DataError` if the lake is empty.
@@ -52,7 +52,7 @@ def admit(lake: Lake, forgotten: Forgotten, policy: Policy, tally: Tally, contex
         raise DataError("the lake holds no posts", mend="Run `rookery posts ingest` first")
     with context.progress.task("cleaning posts", posts, "posts") as task, ThreadPoolExecutor(THREADS) as pool:
         columns = list(dict.fromkeys([*GATE_COLUMNS, *COLUMNS]))
-        work = functools.partial(_prepare, forgotten, policy)
+        work = functools.partial(_prepare, standing, policy)
         for rows, refused, held in _ahead(pool, work, lake.batches(columns)):
             for reason, count in refused.items():
                 tally.drop(reason, count)
@@ -63,10 +63,10 @@ def admit(lake: Lake, forgotten: Forgotten, policy: Policy, tally: Tally, contex
 
 
 def _prepare(
-    forgotten: Forgotten, policy: Policy, batch: pa.RecordBatch
+    standing: Standing, policy: Policy, batch: pa.RecordBatch
 ) -> tuple[pa.RecordBatch, dict[str, int], Counter[str]]:
     """One batch: what passes the gate, with its new columns; refusals by reason; posts with personal data by kind."""
-    reasons = gate(batch, "training", policy, forgotten)
+    reasons = gate(batch, "training", policy, standing)
     refused = {v["values"]: v["counts"] for v in reasons.drop_null().value_counts().to_pylist()}
     batch = batch.select(list(COLUMNS)).filter(pc.is_null(reasons))
     text, held = privacy.redact(normalize.clean(batch["text"]))

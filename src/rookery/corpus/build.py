@@ -28,12 +28,12 @@ from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.core.verdict import Tally
 from rookery.corpus import dedup, language, quality, report, split, threads
 from rookery.corpus.admit import Admitted, admit
-from rookery.corpus.document import DOCUMENT_SCHEMA, SPLITS, write_documents
+from rookery.corpus.document import DOCUMENT_SCHEMA, LAKE_VERSION, SPLITS, write_documents
 from rookery.corpus.sieve import Sieve
 from rookery.posts.lake import Lake, open_lake
-from rookery.posts.live import Forgotten, live_log
+from rookery.posts.live import Standing, live_log
 
-VERSION = 1
+VERSION = 2
 THREAD_GAP = "\n\n"  # a clean post holds no empty line, so this parts the posts of a thread
 
 
@@ -59,14 +59,14 @@ def build(home: Home, context: Context, config: CorpusConfig = CorpusConfig()) -
     """
     lake = open_lake(home)
     with live_log(home) as log:
-        forgotten = log.forgotten()
+        standing = log.standing()
     policy = home.settings.rights.policy
-    stage = Stage("corpus", VERSION, config, {"lake": lake.name, "forgotten": forgotten.digest, "policy": policy})
-    return run_stage(home, stage, lambda workspace: _make(workspace, lake, forgotten, policy, config), context)
+    stage = Stage("corpus", VERSION, config, {"lake": lake.name, "standing": standing.digest, "policy": policy})
+    return run_stage(home, stage, lambda workspace: _make(workspace, lake, standing, policy, config), context)
 
 
-def _make(workspace: Workspace, lake: Lake, forgotten: Forgotten, policy: Policy, config: CorpusConfig) -> dict:
-    admitted = admit(lake, forgotten, policy, workspace.tally, workspace.context)
+def _make(workspace: Workspace, lake: Lake, standing: Standing, policy: Policy, config: CorpusConfig) -> dict:
+    admitted = admit(lake, standing, policy, workspace.tally, workspace.context)
     sieve = sift(admitted, workspace.context)
     _need_some(admitted, sieve, workspace.tally)
     documents = assemble(admitted, sieve, config, workspace.context)
@@ -78,7 +78,7 @@ def _make(workspace: Workspace, lake: Lake, forgotten: Forgotten, policy: Policy
     facts, shown = report.describe(admitted, sieve, documents, workspace.tally)
     report.write(workspace.path, facts)
     write_held(workspace.path, [*admitted.column("id").take(pa.array(sieve.rows)).to_pylist(), *shown])
-    return {f"documents_{name}": table.num_rows for name, table in documents.items()}
+    return {LAKE_VERSION: lake.version} | {f"documents_{name}": table.num_rows for name, table in documents.items()}
 
 
 def sift(admitted: Admitted, context: Context) -> Sieve:

@@ -17,6 +17,8 @@ from rookery.core.artifact import Artifact
 from rookery.core.errors import UsageError
 
 SPLITS = ("train", "validation")
+LAKE_VERSION = "lake_version"
+"""The metric that says of which version of the lake a corpus was made."""
 BATCH_DOCUMENTS = 16_384
 GROUP_DOCUMENTS = 4 * BATCH_DOCUMENTS
 

@@ -28,10 +28,10 @@ from rookery.core.digest import hash_ids
 from rookery.core.home import Home
 from rookery.core.lineage import HELD
 from rookery.core.stage import Stage, Workspace, run_stage
-from rookery.corpus.document import SPLITS, count_documents, read_documents
-from rookery.posts.live import Forgotten
+from rookery.corpus.document import LAKE_VERSION, SPLITS, count_documents, read_documents
+from rookery.posts.live import Standing
 
-VERSION = 1
+VERSION = 2
 
 
 class Encoder(Protocol):
@@ -64,17 +64,20 @@ class Shards:
     post_offsets: np.ndarray
     vocabulary: int
     end_of_document: int
+    lake_version: int
 
     @property
     def documents(self) -> int:
         return len(self.offsets) - 1
 
-    def masked(self, forgotten: Forgotten) -> np.ndarray:
-        """bool of shape (documents,): true where any post or author of the document is forgotten."""
+    def masked(self, standing: Standing) -> np.ndarray:
+        """bool of shape (documents,): true where any post may no longer be trained on, or was edited since."""
         if not self.documents:
             return np.zeros(0, dtype=bool)
-        hit = np.isin(self.post_hashes, hash_ids(forgotten.posts))
-        hit |= np.isin(self.author_hashes, hash_ids(forgotten.authors))
+        edited = (post for post, version in standing.edited.items() if version > self.lake_version)
+        refusing = (author for author, said in standing.consent.get("training", {}).items() if not said)
+        hit = np.isin(self.post_hashes, hash_ids([*standing.posts, *edited]))
+        hit |= np.isin(self.author_hashes, hash_ids([*standing.authors, *refusing]))
         return np.logical_or.reduceat(hit, self.post_offsets[:-1])
 
 
@@ -86,7 +89,7 @@ def write_shards(home: Home, corpus: Artifact, encoder: Encoder, context: Contex
     def make(workspace: Workspace) -> dict[str, int]:
         shutil.copyfile(corpus.file(HELD), workspace.path / HELD)
         total = sum(count_documents(corpus, split) for split in SPLITS)
-        metrics: dict[str, int] = {}
+        metrics: dict[str, int] = {LAKE_VERSION: corpus.manifest.metrics[LAKE_VERSION]}
         with context.progress.task("encoding documents", total, "documents") as task:
             for split in SPLITS:
                 metrics |= _write_split(workspace.path, corpus, split, encoder, task)
@@ -107,6 +110,7 @@ def open_shards(artifact: Artifact, split: str) -> Shards:
         post_offsets=_mapped(artifact.file(f"{split}.post_offsets"), "<i8"),
         vocabulary=config.vocabulary,
         end_of_document=config.end_of_document,
+        lake_version=artifact.manifest.metrics[LAKE_VERSION],
     )
 
 

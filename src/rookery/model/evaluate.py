@@ -21,13 +21,13 @@ from rookery.core.context import Context, Progress, SilentProgress
 from rookery.core.errors import DataError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
-from rookery.corpus.document import read_documents
+from rookery.corpus.document import LAKE_VERSION, read_documents
 from rookery.model.baselines import train_ngram, zstd_bits
 from rookery.model.checkpoint import load_network
 from rookery.model.network import IGNORED, Network
 from rookery.model.tokenizer import Tokenizer, load_tokenizer, prefix, training_texts
 from rookery.model.train import best_precision
-from rookery.posts.live import Forgotten, live_log
+from rookery.posts.live import Standing, live_log
 
 RESULT = "result.json"
 STAGE_VERSION = 1
@@ -53,12 +53,12 @@ def evaluate(
     Raises `DataError` if no document is left to judge on.
     """
     with live_log(home) as log:
-        forgotten = log.forgotten()
-    inputs = {"checkpoint": checkpoint.digest, "corpus": corpus.digest, "forgotten": forgotten.digest}
+        standing = log.standing()
+    inputs = {"checkpoint": checkpoint.digest, "corpus": corpus.digest, "standing": standing.digest}
     stage = Stage("evaluation", STAGE_VERSION, config, inputs)
 
     def make(workspace: Workspace) -> dict[str, Any]:
-        texts, languages = _held_out(corpus, forgotten, config.most_documents)
+        texts, languages = _held_out(corpus, standing, config.most_documents)
         if not texts:
             raise DataError("the corpus has no held-out documents to judge on", where=corpus.path)
         bits = _bits(checkpoint, corpus, texts, config, context.progress)
@@ -145,13 +145,15 @@ def _losses(network: Network, batch: Sequence[_Window]) -> np.ndarray:
     return nats.view_as(targets).double().sum(dim=1).numpy()
 
 
-def _held_out(corpus: Artifact, forgotten: Forgotten, most: int) -> tuple[list[str], list[str]]:
-    """The texts and languages of the first held-out documents of which no post or author was forgotten."""
+def _held_out(corpus: Artifact, standing: Standing, most: int) -> tuple[list[str], list[str]]:
+    """The texts and languages of the first held-out documents all of whose posts may still be trained on."""
     texts: list[str] = []
     languages: list[str] = []
+    version = corpus.manifest.metrics[LAKE_VERSION]
     for batch in read_documents(corpus, "validation", ["text", "language", "post_ids", "author_ids"]):
         for row in batch.to_pylist():
-            if any(map(forgotten.holds, row["post_ids"], row["author_ids"])) or not row["text"]:
+            posts = zip(row["post_ids"], row["author_ids"], strict=True)
+            if not row["text"] or any(standing.bars("training", *post, version) for post in posts):
                 continue
             texts.append(row["text"])
             languages.append(row["language"] or "unknown")

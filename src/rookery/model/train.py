@@ -155,8 +155,8 @@ class Masked:
     def __call__(self) -> np.ndarray:
         """bool of shape (documents,)."""
         if self._log.watermark() > self._watermark:
-            forgotten = self._log.forgotten()
-            self._watermark, self._documents = forgotten.watermark, self._shards.masked(forgotten)
+            standing = self._log.standing()
+            self._watermark, self._documents = standing.watermark, self._shards.masked(standing)
         return self._documents
 
 

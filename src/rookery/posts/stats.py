@@ -16,7 +16,7 @@ def stats(home: Home) -> dict[str, Any]:
     """Counts of the newest version of the lake; `dropped` is for training, `dropped_by_use` for every use."""
     lake = open_lake(home)
     with live_log(home) as log:
-        forgotten = log.forgotten()
+        standing = log.standing()
     policy = home.settings.rights.policy
     authors: set[str] = set()
     counts = {name: Counter() for name in ("language", "visibility", "source")}
@@ -28,7 +28,7 @@ def stats(home: Home) -> dict[str, Any]:
         for name, counter in counts.items():
             counter.update({v["values"]: v["counts"] for v in batch[name].value_counts().to_pylist()})
         for use in USES:
-            reasons = gate(batch, use, policy, forgotten).drop_null().value_counts().to_pylist()
+            reasons = gate(batch, use, policy, standing).drop_null().value_counts().to_pylist()
             dropped[use].update({v["values"]: v["counts"] for v in reasons})
         span = pc.min_max(batch["created"]).as_py()
         first = span["min"] if first is None else min(first, span["min"])

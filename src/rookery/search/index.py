@@ -27,7 +27,7 @@ from rookery.core.protocols import Embedder
 from rookery.core.stage import exclusive
 from rookery.core.verdict import Tally
 from rookery.posts.lake import MONTH, Lake, open_lake
-from rookery.posts.live import Forgotten, live_log
+from rookery.posts.live import Standing, live_log
 from rookery.posts.rights import gate
 from rookery.search.segment import (
     POST_COLUMNS,
@@ -96,14 +96,14 @@ def build_index(home: Home, embedder: Embedder, context: Context) -> IndexReport
     started_seconds = context.clock.monotonic_seconds()
     lake = open_lake(home)
     with live_log(home) as log:
-        forgotten = log.forgotten()
+        standing = log.standing()
     policy = home.settings.rights.policy
-    watermark = Watermark(SEGMENT_FORMAT, lake.name, forgotten.watermark, policy, embedder.digest)
+    watermark = Watermark(SEGMENT_FORMAT, lake.name, standing.watermark, policy, embedder.digest)
     with exclusive(home.search / "build.lock", "the search index"):
         current = _usable(home, watermark)
         built = current is None
         if current is None:
-            current = _build(home, lake, forgotten, watermark, embedder, context)
+            current = _build(home, lake, standing, watermark, embedder, context)
         _remove_others(home, watermark.name)
     seconds = context.clock.monotonic_seconds() - started_seconds
     return IndexReport(
@@ -137,21 +137,21 @@ def holds(home: Home, post_id: str) -> bool:
     return segment.searcher.search(query, 1).count > 0
 
 
-def _build(home: Home, lake: Lake, forgotten: Forgotten, watermark: Watermark, embedder, context) -> Current:
+def _build(home: Home, lake: Lake, standing: Standing, watermark: Watermark, embedder, context) -> Current:
     tally = Tally()
-    batches = _searchable(lake, watermark.policy, forgotten, tally)
+    batches = _searchable(lake, watermark.policy, standing, tally)
     facts = write_segment(home.search / watermark.name, batches, lake.count(), embedder, context)
     current = Current(watermark, facts.posts, dict(tally.dropped.most_common()))
     write_atomically(home.search / CURRENT, json.dumps(asdict(current), indent=1).encode())
     return current
 
 
-def _searchable(lake: Lake, policy: str, forgotten: Forgotten, tally: Tally) -> Iterator[pa.RecordBatch]:
+def _searchable(lake: Lake, policy: str, standing: Standing, tally: Tally) -> Iterator[pa.RecordBatch]:
     """The posts that pass the gate, oldest first and with equal times by id, a month in memory at a time."""
     dataset = lake.table.to_pyarrow_dataset()
     for month in sorted(p[MONTH] for p in lake.table.partitions()):
         posts = dataset.to_table(columns=list(POST_COLUMNS), filter=pc.field(MONTH) == month)
-        reasons = gate(posts, "search", policy, forgotten)
+        reasons = gate(posts, "search", policy, standing)
         for count in reasons.drop_null().value_counts().to_pylist():
             tally.drop(count["values"], count["counts"])
         kept = posts.filter(pc.is_null(reasons)).sort_by([("created", "ascending"), ("id", "ascending")])
