@@ -1,15 +1,20 @@
 """The lake: a write is there whole or not at all."""
 
+import subprocess
+import sys
 from dataclasses import fields
 from datetime import UTC, datetime
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from rookery.core.digest import digest_file
 from rookery.core.errors import UsageError
 from rookery.core.home import create_home
-from rookery.posts.lake import append, find_ingest, find_lake, open_lake
-from rookery.posts.post import POST_SCHEMA, Post, from_row, to_batch
+from rookery.posts import lake
+from rookery.posts.lake import Settled, append, find_ingest, find_lake, open_lake, remove_replaced, write
+from rookery.posts.post import POST_SCHEMA, Post, from_row, to_batch, to_table
 
 
 def all_posts(home):
@@ -65,6 +70,63 @@ def test_files_of_a_killed_write_are_removed_by_the_next_and_never_read(home, a_
     put(a_post(), key="next")
     assert not left.exists()
     assert open_lake(home).count() == 2
+
+
+def test_rows_are_replaced_in_one_version_and_other_months_are_left_alone(home, a_post, put):
+    old = [a_post(id="1"), a_post(id="2"), a_post(id="3", created=datetime(2020, 5, 5, tzinfo=UTC))]
+    put(*old)
+    elsewhere = [path for path in open_lake(home).paths() if "2020-05" in str(path)]
+    come = a_post("instead", id="1")
+    write(home, [to_batch([a_post(id="4")])], "b", lambda: Settled(pa.array(["1", "2"]), [to_batch([come])]))
+    assert {p.id: p.text for p in all_posts(home)} == {"1": "instead", "3": old[2].text, "4": old[0].text}
+    assert open_lake(home).version == 1
+    assert set(elsewhere) <= set(open_lake(home).paths())
+
+
+def test_readers_of_the_version_before_go_on_until_it_is_said_that_they_must_not(home, a_post, put):
+    put(a_post(id="1"))
+    before = open_lake(home)
+    write(home, [], "b", lambda: Settled(pa.array(["1"])))
+    put(a_post(id="2"), key="c")
+    assert [batch["id"].to_pylist() for batch in before.batches(["id"])] == [["1"]]
+    assert len(remove_replaced(home, 0)) == 1
+    assert sorted(home.lake.rglob("*.parquet")) == open_lake(home).paths()
+
+
+def test_a_replacement_killed_before_its_commit_leaves_the_version_before_whole(home, a_post, put, tmp_path):
+    put(*(a_post(id=str(n)) for n in range(20)))
+    name = open_lake(home).name
+    script = (
+        "import os, signal, sys, pathlib, pyarrow as pa\n"
+        "from rookery.core.home import open_home\n"
+        "from rookery.posts import lake\n"
+        "lake._commit = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "gone = lake.Settled(pa.array(['1', '2']))\n"
+        "lake.write(open_home(pathlib.Path(sys.argv[1])), [], 'b', lambda: gone)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, home.path], check=False)
+    assert killed.returncode == -9
+    assert open_lake(home).name == name
+    assert len(all_posts(home)) == 20
+    assert len(list(home.lake.rglob("*.parquet"))) == 2
+    write(home, [], "b", lambda: Settled(pa.array(["1", "2"])), at_once=True)
+    assert len(all_posts(home)) == 18
+    assert sorted(home.lake.rglob("*.parquet")) == open_lake(home).paths()
+
+
+def test_a_month_of_many_small_writes_is_put_together(home, a_post, put, monkeypatch):
+    monkeypatch.setattr(lake, "MOST_FILES", 4)
+    for n in range(9):
+        put(a_post(id=str(n)), key=str(n))
+    assert sorted(post.id for post in all_posts(home)) == [str(n) for n in range(9)]
+    assert len(open_lake(home).paths()) <= 4
+
+
+def test_a_lake_of_another_release_is_refused_in_one_line(home, a_post):
+    rows = to_table([a_post()]).drop_columns(["edited", "version_of", "place"])
+    write_deltalake(str(home.lake), rows.append_column("month", pa.array(["2026-01"])), partition_by=["month"])
+    with pytest.raises(UsageError, match="another release.*Make a new home"):
+        open_lake(home)
 
 
 @pytest.mark.parametrize("year", [1, 1969, 9999])

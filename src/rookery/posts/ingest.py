@@ -2,7 +2,10 @@
 
 One ingest is one transaction of the lake. Its key is the digest of the files and of how they were
 read, and stands in the lake's history: the same ingest run again, also after a kill, adds nothing.
-A post whose id the lake holds is not added again (edits come with a later release).
+A post whose id the lake holds is not added again; a later version of it takes its place, and the live log
+says so before the lake does, so that older corpora mask the earlier text (`versions.py`). Where a source
+gives each version an id of its own, all but the newest are noted as replaced. What is forgotten is not
+taken again.
 """
 
 import contextlib
@@ -14,21 +17,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
 
 from rookery.core.config import to_plain
 from rookery.core.context import Context
-from rookery.core.digest import digest_file, digest_value, hash_ids
+from rookery.core.digest import digest_file, digest_value
 from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import exclusive
-from rookery.posts import formats, lake, tabular
+from rookery.posts import formats, lake, places, tabular
 from rookery.posts.files import SetAside, clear_errors
+from rookery.posts.live import FORGOTTEN, SUPERSEDED, Event, LiveLog, live_log
+from rookery.posts.post import POST_SCHEMA
+from rookery.posts.versions import ID_TAKEN, STORED_SCHEMA, VERSION_COLUMNS, SortedOut, Versions
 
 FORMAT_VERSION = 1
-DUPLICATE_ID = "duplicate_id"
+PIECE_POSTS, PIECE_BYTES = 250_000, 1 << 28
+"""The lake is asked for what it has of so many posts at once."""
+_FORGET = ("forget_post", "forget_author")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Read = Iterator[tuple[pa.RecordBatch, list[SetAside]]]
@@ -41,6 +49,7 @@ class IngestReport:
     format: str
     read: int
     added: int
+    edited: int
     already_there: int
     set_aside: dict[str, int]
     set_aside_path: str | None
@@ -54,6 +63,7 @@ class IngestReport:
 class _Counts:
     read: int = 0
     added: int = 0
+    edited: int = 0
     already_there: int = 0
     set_aside: Counter[str] = field(default_factory=Counter)
 
@@ -83,10 +93,13 @@ def take_in(home: Home, name: str, key: str, read: Callable[[], Read], context: 
             counts = _Counts(already_there=done, set_aside=_reasons_in(aside_path))
             counts.read = done + counts.set_aside.total()
         else:
-            counts, stored = _Counts(), _stored_ids(home)  # the lake cannot be read while it writes
+            counts = _Counts()
             home.set_aside.mkdir(exist_ok=True)
             try:
-                lake.append(home, _told(stored, read, aside_path, counts, context), key)
+                with live_log(home) as log:
+                    taking = _Taking(home, log, context)
+                    posts = _told(taking, read, aside_path, counts, context)
+                    lake.write(home, posts, key, lambda: taking.settle(counts))
             except BaseException:
                 aside_path.unlink(missing_ok=True)
                 raise
@@ -94,6 +107,7 @@ def take_in(home: Home, name: str, key: str, read: Callable[[], Read], context: 
         name,
         counts.read,
         counts.added,
+        counts.edited,
         counts.already_there,
         dict(counts.set_aside),
         str(aside_path) if counts.set_aside else None,
@@ -101,8 +115,78 @@ def take_in(home: Home, name: str, key: str, read: Callable[[], Read], context: 
     )
 
 
+class _Taking:
+    """One ingest into the lake as it stands now: which of the posts read are new, and what they replace.
+
+    The log is only asked here and in `settle`: the lake's writer reads the posts in a thread of its own.
+    """
+
+    def __init__(self, home: Home, log: LiveLog, context: Context):
+        found = lake.find_lake(home)
+        self._home, self._log, self._context = home, log, context
+        self._paths = found.paths() if found else []
+        self._coming_version = found.version + 1 if found else 0
+        self._forgotten = [pa.array([e.subject for e, _ in log.of_kind(k)], pa.string()) for k in _FORGET]
+        self._scrubs = places.scrubs(log)
+        self._versions = Versions()
+        self._groups: set[str] = set()
+
+    def sort_out(self, posts: pa.Table) -> SortedOut:
+        """What becomes of a piece of the posts; none of them is forgotten."""
+        self._groups.update(posts["version_of"].drop_null().to_pylist())
+        return self._versions.sort_out(posts, self._stored(posts["id"].combine_chunks()))
+
+    def without_forgotten(self, posts: pa.Table) -> tuple[pa.Table, list[str]]:
+        """The posts that are not forgotten, without places that were scrubbed; and the ids of the others."""
+        by_id, by_author = (pc.is_in(posts[c], f) for c, f in zip(("id", "author"), self._forgotten, strict=True))
+        forgotten = pc.or_(by_id, by_author)
+        left = posts.filter(pc.invert(forgotten))
+        batches = [places.scrubbed(batch, self._scrubs) for batch in left.to_batches()]
+        return pa.Table.from_batches(batches, POST_SCHEMA), posts["id"].filter(forgotten).to_pylist()
+
+    def settle(self, counts: _Counts) -> lake.Settled:
+        """What replaces what; all of it is in the log when this returns."""
+        edits = self._versions.edits()
+        events = [Event("edit_post", id_, value=str(self._coming_version), happened=at) for id_, at in edits]
+        written = sorted(self._home.lake.glob(f"{lake.MONTH}=*/{self._coming_version:08d}-*.parquet"))
+        self._log.record([*events, *_replacements(self._groups, [*self._paths, *written])], self._context.clock)
+        counts.edited = len(edits)
+        gone, posts = self._versions.replaced(), self._versions.replacing()
+        return lake.Settled(gone, posts, counts.added + counts.edited)
+
+    def _stored(self, ids: pa.Array) -> pa.Table:
+        """What the lake has under some ids; versions of them under other ids are noted on the way."""
+        found = []
+        for path in self._paths:
+            is_met = False
+            for batch in lake.read_file(path, ["id", "version_of"]):
+                is_met |= bool(pc.any(pc.is_in(batch["id"], ids)).as_py())
+                groups = batch["version_of"].drop_null()
+                self._groups.update(groups.filter(pc.is_in(groups, ids)).to_pylist())
+            if is_met:
+                held = (batch.filter(pc.is_in(batch["id"], ids)) for batch in lake.read_file(path, VERSION_COLUMNS))
+                found += [batch for batch in held if batch.num_rows]
+        return pa.Table.from_batches(found, STORED_SCHEMA)
+
+
+def _replacements(groups: set[str], paths: Iterable[Path]) -> list[Event]:
+    """For groups of versions with ids of their own: each but the newest is replaced by that one."""
+    members: dict[str, list[tuple]] = {}
+    wanted = pa.array(sorted(groups), pa.string())
+    for path in paths if groups else ():
+        for batch in lake.read_file(path, ["id", "version_of", "edited", "created"]):
+            group, when = (pc.coalesce(batch[a], batch[b]) for a, b in (("version_of", "id"), ("edited", "created")))
+            of_group = pc.is_in(group, wanted)
+            rows = [column.filter(of_group).to_pylist() for column in (group, when, batch["id"])]
+            for name, at, id_ in zip(*rows, strict=True):
+                members.setdefault(name, []).append((at, len(id_), id_))
+    newest = {name: max(found)[2] for name, found in members.items()}
+    old = [(id_, newest[name]) for name, found in sorted(members.items()) for *_, id_ in sorted(found)]
+    return [Event("replace_post", id_, value=new) for id_, new in old if id_ != new]
+
+
 def _told(
-    stored: np.ndarray, read: Callable[[], Read], aside_path: Path, counts: _Counts, context: Context
+    taking: _Taking, read: Callable[[], Read], aside_path: Path, counts: _Counts, context: Context
 ) -> Iterator[pa.RecordBatch]:
     """The new posts; what was set aside is on the disk before the last batch, and so before the lake's commit."""
     partial = aside_path.with_suffix(".part")
@@ -111,7 +195,7 @@ def _told(
             open(partial, "w", encoding="utf-8") as aside,
             context.progress.task("reading posts", None, "posts") as task,
         ):
-            yield from _new_posts(stored, read(), aside, counts, task)
+            yield from _new_posts(taking, read(), aside, counts, task)
         if not counts.read:
             raise DataError("there is not one row to take", mend="Check that these are the right files")
         if counts.set_aside:
@@ -167,43 +251,36 @@ def _first(limit: int | None, sources: Iterable[Read]) -> Read:
                 return
 
 
-def _new_posts(stored: np.ndarray, read: Read, aside_file, counts: _Counts, task) -> Iterator[pa.RecordBatch]:
-    """The posts whose ids are new, each id once; what is not taken is counted and written down.
-
-    `stored`: hashes of the ids in the lake, sorted.
-    """
-    seen = np.empty(0, dtype="<u8")
-    for batch, aside in read:
-        hashes = hash_ids(batch["id"].to_pylist())
-        is_stored = _is_among(hashes, stored)
-        is_first = np.zeros(len(hashes), dtype=bool)
-        is_first[np.unique(hashes, return_index=True)[1]] = True
-        is_first &= ~_is_among(hashes, seen)
-        twice = batch.filter(pa.array(~is_stored & ~is_first)).to_pylist()
-        counts.read += batch.num_rows + len(aside)
-        counts.already_there += int(is_stored.sum())
-        for item in [*aside, *(SetAside(f"id {row['id']}", DUPLICATE_ID, row) for row in twice)]:
+def _new_posts(taking: _Taking, read: Read, aside_file, counts: _Counts, task) -> Iterator[pa.RecordBatch]:
+    """The posts that are new; what is not taken is counted, and written down with its reason."""
+    for posts, aside in _pieces(read, task):
+        counts.read += posts.num_rows + len(aside)
+        left, forgotten = taking.without_forgotten(posts)
+        found = taking.sort_out(left)
+        aside += [SetAside(f"id {row['id']}", ID_TAKEN, row) for row in found.id_taken.to_pylist()]
+        aside += [SetAside(f"id {id_}", SUPERSEDED, None) for id_ in found.superseded]
+        aside += [SetAside(f"id {id_}", FORGOTTEN, None) for id_ in forgotten]
+        for item in aside:
             counts.set_aside[item.reason] += 1
             aside_file.write(json.dumps(to_plain(item), ensure_ascii=False, default=str) + "\n")
-        fresh = ~is_stored & is_first
-        seen = np.sort(np.concatenate([seen, hashes[fresh]]))
-        counts.added += int(fresh.sum())
+        counts.already_there += found.already_there
+        counts.added += found.new.num_rows
+        yield from found.new.to_batches()
+
+
+def _pieces(read: Read, task) -> Iterator[tuple[pa.Table, list[SetAside]]]:
+    """What was read, in pieces of about `PIECE_POSTS` posts and at most about `PIECE_BYTES`."""
+    batches: list[pa.RecordBatch] = []
+    aside: list[SetAside] = []
+    for batch, unusable in read:
+        batches.append(batch)
+        aside += unusable
         task.advance(batch.num_rows)
-        if fresh.any():
-            yield batch.filter(pa.array(fresh))
-
-
-def _is_among(hashes: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """Which hashes stand in a sorted array."""
-    places = np.searchsorted(of, hashes)
-    return np.append(of, np.uint64(0))[places] == hashes if len(of) else np.zeros(len(hashes), dtype=bool)
-
-
-def _stored_ids(home: Home) -> np.ndarray:
-    """Hashes of all ids in the lake, sorted."""
-    found = lake.find_lake(home)
-    parts = [hash_ids(batch["id"].to_pylist()) for batch in found.batches(["id"])] if found else []
-    return np.sort(np.concatenate(parts)) if parts else np.empty(0, dtype="<u8")
+        rows = sum(b.num_rows for b in batches) + len(aside)
+        if rows >= PIECE_POSTS or sum(b.nbytes for b in batches) >= PIECE_BYTES:
+            yield pa.Table.from_batches(batches, POST_SCHEMA), aside
+            batches, aside = [], []
+    yield pa.Table.from_batches(batches, POST_SCHEMA), aside
 
 
 @contextlib.contextmanager

@@ -2,20 +2,24 @@
 
 The lake lives: every write makes a new version, and a stage names the version that it read. A write
 is one transaction: it is there whole or not at all, also after a kill. Each ingest leaves its key in
-the table's history, so that the same ingest run again adds nothing.
+the table's history, so that the same ingest run again adds nothing. A write may also take rows away
+(an edit's earlier text, what is erased): the months where they lie are written anew in the same transaction.
 
 Not here: what a source's file means (`ingest.py`) and what may be done with a post (`rights.py`).
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
@@ -29,6 +33,10 @@ from rookery.posts.post import POST_SCHEMA
 MONTH = "month"
 LAKE_SCHEMA = POST_SCHEMA.append(pa.field(MONTH, pa.string(), nullable=False))
 BATCH_ROWS = 65_536
+READERS_SECONDS = 3600
+"""So long the files of a version that was written over stay, for those who are still reading it."""
+MOST_FILES = 64
+"""A month in more files than that is written anew as one at the next write, so that many small ingests stay quick."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +69,24 @@ class Lake:
         """The paths of the Parquet files that make up this version."""
         return self.table.file_uris()
 
+    def paths(self) -> list[Path]:
+        """The same as paths, in an order that is always the same."""
+        return sorted(Path(unquote(uri.removeprefix("file://"))) for uri in self.files())
+
 
 def find_lake(home: Home) -> Lake | None:
-    """The newest version of the home's lake, or None if nothing was ever ingested."""
+    """The newest version of the home's lake, or None if nothing was ever ingested.
+
+    Raises `UsageError` for a lake whose posts have other fields than ours.
+    """
     try:
-        return Lake(DeltaTable(str(home.lake)))
+        lake = Lake(DeltaTable(str(home.lake)))
     except TableNotFoundError:
         return None
+    if {f.name for f in lake.table.schema().fields} != set(LAKE_SCHEMA.names):
+        what = "the lake was made by another release, whose posts had other fields"
+        raise UsageError(what, where=home.lake, mend="Make a new home and ingest the files again")
+    return lake
 
 
 def open_lake(home: Home) -> Lake:
@@ -86,30 +105,61 @@ def find_ingest(home: Home, ingest_key: str) -> int | None:
     return None if found is None else int(found["posts"])
 
 
-def append(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> None:
-    """Add batches of `POST_SCHEMA` in one transaction; if the iterable raises, nothing is added.
+@dataclass(frozen=True)
+class Settled:
+    """What else belongs into a write once its posts have been read.
 
-    The files of a write that failed are removed; those of a killed one are no part of the table, and
-    the next write removes them. The data files are written here and not by the lake's engine, whose own
-    threads would still be writing after an error.
+    gone: ids whose rows leave the lake. posts: rows that come in their place.
+    taken: how many posts the history says that this write took; None: as many as it was given.
+    """
+
+    gone: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
+    posts: Sequence[pa.RecordBatch] = ()
+    taken: int | None = None
+
+
+def append(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> None:
+    """Add batches of `POST_SCHEMA` in one transaction; if the iterable raises, nothing is added."""
+    write(home, batches, ingest_key, Settled)
+
+
+def write(
+    home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str, settle: Callable[[], Settled], at_once: bool = False
+) -> None:
+    """Add batches of `POST_SCHEMA`, then replace what `settle` says, all in one transaction or not at all.
+
+    `settle` is asked when every batch is written, and may name posts of those batches too. Files of a
+    write that failed are removed; those of a killed one are no part of the table, and the next write
+    removes them. Files written over stay for `READERS_SECONDS`, with `at_once` they go with this call.
+    The data files are written here and not by the lake's engine, whose own threads would still be
+    writing after an error.
     """
     _remove_uncommitted(home)
+    lake = find_lake(home)
     try:
-        _commit(home, _write(home, batches, ingest_key), ingest_key)
+        added = _write_files(home, lake, batches, ingest_key)
+        settled = settle()
+        replaced, rewritten = _replace(home, lake, added, settled, ingest_key)
+        kept = [action for action in added if action.partition_values[MONTH] not in replaced]
+        posts = sum(_rows(action) for action in added) if settled.taken is None else settled.taken
+        _commit(home, lake, kept + rewritten, sorted(replaced), {"ingest_key": ingest_key, "posts": posts})
     except BaseException:
         _remove_uncommitted(home)
         raise
+    _remove_uncommitted(home)
+    remove_replaced(home, 0 if at_once else READERS_SECONDS)
 
 
-def _write(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> list[AddAction]:
-    """Write the data files, a folder a month, in the order of the batches; returns what the table has to name."""
-    lake = find_lake(home)
+def _write_files(
+    home: Home, lake: Lake | None, batches: Iterable[pa.RecordBatch], name: str, mark: str = ""
+) -> list[AddAction]:
+    """Write data files, a folder a month, in the order of the batches; returns what the table has to name."""
     number = lake.version + 1 if lake else 0
     written: list[AddAction] = []
     pyarrow.dataset.write_dataset(
         pa.RecordBatchReader.from_batches(LAKE_SCHEMA, (_with_month(batch) for batch in batches)),
         home.lake,
-        basename_template=f"{number:08d}-{ingest_key}-{{i}}.parquet",
+        basename_template=f"{number:08d}-{name}-{mark}{{i}}.parquet",
         format="parquet",
         file_options=pyarrow.dataset.ParquetFileFormat().make_write_options(compression="zstd"),
         partitioning=[MONTH],
@@ -125,6 +175,42 @@ def _write(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> li
     return sorted(written, key=lambda action: action.path)
 
 
+def _replace(
+    home: Home, lake: Lake | None, added: list[AddAction], settled: Settled, name: str
+) -> tuple[set[str], list[AddAction]]:
+    """Write the months anew that hold rows which go, and the posts that come; returns those months and the files."""
+    gone, paths = settled.gone, [*(lake.paths() if lake else ()), *(home.lake / action.path for action in added)]
+    months = {month for month, files in Counter(map(_month_of, paths)).items() if files > MOST_FILES}
+    months |= {_month_of(path) for path in paths if len(gone) and _holds(path, gone)}
+    stay = [path for path in paths if _month_of(path) in months]
+    left = (batch.filter(pc.invert(pc.is_in(batch["id"], gone))) for path in stay for batch in read_file(path))
+    return months, _write_files(home, lake, _chained(left, settled.posts), name, "r")
+
+
+def read_file(path: Path, columns: Sequence[str] = POST_SCHEMA.names) -> Iterator[pa.RecordBatch]:
+    """The posts of one data file in its order. Uses no thread of Arrow's, so that it can feed a write."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False):
+            yield batch.select(list(columns)).cast(pa.schema([POST_SCHEMA.field(name) for name in columns]))
+
+
+def _holds(path: Path, ids: pa.Array) -> bool:
+    return any(pc.any(pc.is_in(batch["id"], ids)).as_py() for batch in read_file(path, ["id"]))
+
+
+def _chained(left: Iterable[pa.RecordBatch], come: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield from (batch for batch in left if batch.num_rows)
+    yield from come
+
+
+def _month_of(path: Path) -> str:
+    return path.parent.name.removeprefix(f"{MONTH}=")
+
+
+def _rows(action: AddAction) -> int:
+    return json.loads(action.stats)["numRecords"]
+
+
 def _add_action(home: Home, file) -> AddAction:
     """The table's entry for a data file."""
     path = Path(file.path)
@@ -132,40 +218,67 @@ def _add_action(home: Home, file) -> AddAction:
     return AddAction(
         path=path.relative_to(home.lake).as_posix(),
         size=path.stat().st_size,
-        partition_values={MONTH: path.parent.name.removeprefix(f"{MONTH}=")},
+        partition_values={MONTH: _month_of(path)},
         modification_time=int(path.stat().st_mtime * 1000),
         data_change=True,
         stats=json.dumps({"numRecords": file.metadata.num_rows}),
     )
 
 
-def _commit(home: Home, written: list[AddAction], ingest_key: str) -> None:
-    """Make the files a part of the table: all of them, in one step."""
-    posts = sum(json.loads(action.stats)["numRecords"] for action in written)
-    said = CommitProperties(custom_metadata={"ingest_key": ingest_key, "posts": posts})
-    if lake := find_lake(home):
-        lake.table.create_write_transaction(
-            written, mode="append", schema=LAKE_SCHEMA, partition_by=[MONTH], commit_properties=said
-        )
-    else:
-        schema = Schema.from_arrow(LAKE_SCHEMA)
+def _commit(home: Home, lake: Lake | None, files: list[AddAction], months: list[str], said: dict) -> None:
+    """Make the files a part of the table, in place of all others of some months, in one step."""
+    properties = CommitProperties(custom_metadata=said)
+    if lake is None:
         create_table_with_add_actions(
             str(home.lake),
-            schema,
-            written,
+            Schema.from_arrow(LAKE_SCHEMA),
+            files,
             partition_by=[MONTH],
             configuration={"delta.enableExpiredLogCleanup": "false"},  # the history holds the ingests' keys
-            commit_properties=said,
+            commit_properties=properties,
         )
+        return
+    replaced = [path for path in lake.paths() if _month_of(path) in months]
+    for path in replaced:
+        os.utime(path)  # from now on its age says how long it has been out of use
+    lake.table.create_write_transaction(
+        files,
+        mode="overwrite" if months else "append",
+        schema=LAKE_SCHEMA,
+        partition_by=[MONTH],
+        partition_filters=[(MONTH, "in", months)] if months else None,
+        commit_properties=properties,
+    )
 
 
 def _remove_uncommitted(home: Home) -> None:
-    """Remove data files that no version of the table names."""
+    """Remove data files of a write that has not become a version: their number is beyond the newest one."""
     lake = find_lake(home)
-    named = {Path(unquote(uri.removeprefix("file://"))).name for uri in lake.files()} if lake else set()
+    named = {path.name for path in lake.paths()} if lake else set()
+    newest = lake.version if lake else -1
     for path in home.lake.glob(f"{MONTH}=*/*.parquet"):
-        if path.name not in named:
+        if path.name not in named and _number_of(path) >= newest:
             path.unlink()
+
+
+def remove_replaced(home: Home, older_than_seconds: float) -> list[Path]:
+    """Remove the files of earlier versions that the newest has no use for; returns which."""
+    lake = find_lake(home)
+    if lake is None:
+        return []
+    named = {path.name for path in lake.paths()}
+    newest = (home.lake / "_delta_log" / f"{lake.version:020d}.json").stat().st_mtime
+    old = [path for path in home.lake.glob(f"{MONTH}=*/*.parquet") if path.name not in named]
+    gone = [path for path in old if newest - path.stat().st_mtime >= older_than_seconds]
+    for path in gone:
+        path.unlink()
+    return gone
+
+
+def _number_of(path: Path) -> int:
+    """The version of the lake that a data file was written for."""
+    number = path.name.partition("-")[0]
+    return int(number) if number.isdigit() else -1
 
 
 def _with_month(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -196,6 +196,11 @@ class LiveLog:
         rows = sorted(self._of(set(subjects)), key=lambda row: row[7])
         return [(_event(row), datetime.fromisoformat(row[5])) for row in rows]
 
+    def of_kind(self, kind: Kind) -> list[tuple[Event, datetime]]:
+        """All events of a kind, in the order of the log, each with the time at which it was noted."""
+        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM event WHERE kind = ? ORDER BY seq", [kind])
+        return [(_event(row), datetime.fromisoformat(row[5])) for row in rows]
+
     def _of(self, subjects: set[str]) -> list[tuple]:
         """The rows of some subjects; kinds are named so that the index on (kind, subject) answers."""
         found: list[tuple] = []

@@ -1,0 +1,49 @@
+"""Scrubbing of places: an author asked that where the posts were written be forgotten, up to some post or for all.
+
+The wish is an event of the live log (`scrub_place`). Ingest takes no such place in, and `erase.py` empties
+those that are in the lake.
+"""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rookery.posts.live import LiveLog
+
+Scrubs = Mapping[str, str]
+"""For an author, the id of the last post whose place goes; "" where all go."""
+
+
+def scrubs(log: LiveLog) -> Scrubs:
+    """What all authors asked for; of two wishes of one author the farther one holds."""
+    found: dict[str, str] = {}
+    for event, _ in log.of_kind("scrub_place"):
+        before = found.get(event.subject)
+        farther = before is None or (before and (not event.value or _order(event.value) > _order(before)))
+        found[event.subject] = event.value if farther else before
+    return found
+
+
+def to_scrub(batch: pa.RecordBatch, wished: Scrubs) -> pa.Array:
+    """Which posts (with `id`, `author`, `place`) have a place that has to go."""
+    candidates = pc.and_(pc.is_valid(batch["place"]), pc.is_in(batch["author"], pa.array(list(wished), pa.string())))
+    rows = zip(candidates.to_pylist(), batch["id"].to_pylist(), batch["author"].to_pylist(), strict=True)
+    return pa.array([bool(may) and _reaches(wished[author], id_) for may, id_, author in rows], pa.bool_())
+
+
+def scrubbed(batch: pa.RecordBatch, wished: Scrubs) -> pa.RecordBatch:
+    """The posts without the places that have to go."""
+    if not wished or batch["place"].null_count == batch.num_rows:
+        return batch
+    place = pc.if_else(to_scrub(batch, wished), pa.scalar(None, pa.string()), batch["place"])
+    return batch.set_column(batch.schema.get_field_index("place"), batch.schema.field("place"), place)
+
+
+def _reaches(last: str, post_id: str) -> bool:
+    return not last or _order(post_id) <= _order(last)
+
+
+def _order(post_id: str) -> tuple[int, str]:
+    """Ids that are numbers rise with time; a longer number is a larger one."""
+    return len(post_id), post_id

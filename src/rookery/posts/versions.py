@@ -1,0 +1,176 @@
+"""Versions: of several rows with one id, which one holds, and what becomes of the others.
+
+The later `edited` holds, where a first version has none; of two with the same time the one that came first.
+So whatever the order of arrival, the newest text ends in the lake. `Versions` sorts out one ingest, piece
+by piece: most posts are new, and only for those whose id was met before is anything compared.
+
+Not here: reading and writing the lake (`ingest.py`, `lake.py`).
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rookery.posts.post import POST_SCHEMA
+
+ID_TAKEN = "id_taken"
+
+VERSION_COLUMNS = ("id", "text", "edited")
+STORED_SCHEMA = pa.schema([POST_SCHEMA.field(name) for name in VERSION_COLUMNS])
+
+_NEW, _KNOWN, _TAKEN, _OLD = range(4)
+_FIRST = np.iinfo(np.int64).min  # the time of a version that was never edited
+
+
+@dataclass(frozen=True)
+class SortedOut:
+    """What became of a piece of an ingest: row by row of it, and of rows that came earlier.
+
+    new: its posts that go into the lake. already_there: how many say nothing new. id_taken: other words
+    under an id that has some, without a later time. superseded: ids of rows that a later version beat.
+    """
+
+    new: pa.Table
+    already_there: int
+    id_taken: pa.Table
+    superseded: list[str]
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """The version that holds for an id so far. row: its place in the piece at hand, or -1."""
+
+    edited: int
+    text: int
+    stored: bool
+    row: int
+
+
+@dataclass
+class Versions:
+    """The versions met in one ingest. `replacing`: for an id, where the row that replaces an earlier one lies."""
+
+    _ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    _texts: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    _edited: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    _replacing: dict[str, tuple[_Holder, pa.Table]] = field(default_factory=dict)
+
+    def sort_out(self, posts: pa.Table, stored: pa.Table) -> SortedOut:
+        """Take the next piece of an ingest in; `stored`: the lake's rows with its ids, of `STORED_SCHEMA`."""
+        ids, texts = _hashes(posts["id"]), _hashes(posts["text"])
+        edited = pc.fill_null(posts["edited"].cast(pa.int64()), _FIRST).to_numpy()
+        fate = np.full(posts.num_rows, _NEW)
+        known = _says_nothing_new(posts, stored)
+        first = np.unique(ids, return_index=True)[1]
+        once = np.zeros(len(ids), bool)
+        once[first] = True
+        met = np.isin(ids, ids[~once]) | self._met(ids) | _is_in(posts["id"], stored["id"])
+        fate[known & ~np.isin(ids, ids[~once])] = _KNOWN
+        superseded = self._compare(posts, stored, np.flatnonzero(met & (fate == _NEW)), (ids, texts, edited), fate)
+        new = fate == _NEW
+        self._remember(ids[new], texts[new], edited[new])
+        return SortedOut(
+            posts.filter(pa.array(new)),
+            int((fate == _KNOWN).sum()),
+            posts.filter(pa.array(fate == _TAKEN)),
+            superseded,
+        )
+
+    def replaced(self) -> pa.Array:
+        """The ids whose rows, in the lake or in this ingest, a later version replaces."""
+        return pa.array(list(self._replacing), pa.string())
+
+    def replacing(self) -> list[pa.RecordBatch]:
+        """The rows that take their places, in the order in which the ids were first replaced."""
+        tables = [row for _, row in self._replacing.values()]
+        return pa.concat_tables(tables).combine_chunks().to_batches() if tables else []
+
+    def edits(self) -> list[tuple[str, datetime]]:
+        """The ids of the lake's posts that are replaced, each with the time of its new version."""
+        return [(id_, row["edited"][0].as_py()) for id_, (holder, row) in self._replacing.items() if holder.stored]
+
+    def _compare(self, posts: pa.Table, stored: pa.Table, rows: np.ndarray, facts, fate: np.ndarray) -> list[str]:
+        """Settle the rows whose id was met before, one by one, into `fate`; returns the ids that were beaten."""
+        ids, texts, edited = facts
+        names = posts["id"].take(pa.array(rows)).to_pylist()
+        holders = self._holders(names, ids[rows], stored)
+        beaten = []
+        for row, name in zip(rows.tolist(), names, strict=True):
+            holder = holders.get(name)
+            coming = _Holder(int(edited[row]), int(texts[row]), bool(holder and holder.stored), row)
+            if holder is None:
+                holders[name] = coming
+            elif coming.edited > holder.edited:
+                if holder.row >= 0 and fate[holder.row] == _NEW:  # of this piece: it was not given out yet
+                    fate[holder.row] = _OLD
+                    beaten.append(name)
+                else:
+                    fate[row] = _OLD
+                    if not holder.stored or name in self._replacing:
+                        beaten.append(name)
+                    self._replacing[name] = (coming, posts.slice(row, 1))
+                holders[name] = coming
+            elif coming.edited < holder.edited:
+                fate[row] = _OLD
+                beaten.append(name)
+            else:
+                fate[row] = _KNOWN if coming.text == holder.text else _TAKEN
+        return beaten
+
+    def _holders(self, names: list[str], ids: np.ndarray, stored: pa.Table) -> dict[str, _Holder]:
+        """What holds so far for some ids: the lake's row, this ingest's, or what replaces one of them."""
+        wanted = stored.filter(pc.is_in(stored["id"], pa.array(names, pa.string())))
+        held = zip(wanted["id"].to_pylist(), _hashes(wanted["text"]).tolist(), _times(wanted).tolist(), strict=True)
+        found = {name: _Holder(edited, text, True, -1) for name, text, edited in held}
+        for name, place in zip(names, self._places(ids), strict=True):
+            if place >= 0:
+                found[name] = _Holder(int(self._edited[place]), int(self._texts[place]), False, -1)
+        for name in names:
+            if name in self._replacing:
+                holder = self._replacing[name][0]
+                found[name] = _Holder(holder.edited, holder.text, holder.stored, -1)
+        return found
+
+    def _places(self, ids: np.ndarray) -> np.ndarray:
+        """Where the hashes of ids stand among those met, -1 for the others."""
+        if not len(self._ids):
+            return np.full(len(ids), -1)
+        places = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
+        return np.where(self._ids[places] == ids, places, -1)
+
+    def _met(self, ids: np.ndarray) -> np.ndarray:
+        return self._places(ids) >= 0
+
+    def _remember(self, ids: np.ndarray, texts: np.ndarray, edited: np.ndarray) -> None:
+        joined = np.concatenate([self._ids, ids])
+        order = np.argsort(joined, kind="stable")
+        self._ids = joined[order]
+        self._texts = np.concatenate([self._texts, texts])[order]
+        self._edited = np.concatenate([self._edited, edited])[order]
+
+
+def _says_nothing_new(posts: pa.Table, stored: pa.Table) -> np.ndarray:
+    """Which posts the lake holds with the same words and the same time of their version."""
+    if not stored.num_rows:
+        return np.zeros(posts.num_rows, bool)
+    place = pc.index_in(posts["id"], stored["id"].combine_chunks())
+    text, edited = stored["text"].combine_chunks().take(place), stored["edited"].combine_chunks().take(place)
+    first = pc.and_(pc.is_null(posts["edited"]), pc.is_null(edited))
+    same = pc.and_(pc.equal(posts["text"], text), pc.or_kleene(first, pc.equal(posts["edited"], edited)))
+    return pc.fill_null(pc.and_kleene(pc.is_valid(place), same), False).to_numpy()
+
+
+def _times(rows: pa.Table) -> np.ndarray:
+    return pc.fill_null(rows["edited"].cast(pa.int64()), _FIRST).to_numpy()
+
+
+def _is_in(names: pa.ChunkedArray, of: pa.ChunkedArray) -> np.ndarray:
+    return pc.is_in(names, of.combine_chunks()).to_numpy()
+
+
+def _hashes(texts: pa.ChunkedArray) -> np.ndarray:
+    """Hashes for comparing within this process, int64: not the same in another one, and never written down."""
+    return np.fromiter(map(hash, texts.to_pylist()), np.int64, len(texts))
