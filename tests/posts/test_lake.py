@@ -125,7 +125,7 @@ def test_a_month_of_many_small_writes_is_put_together(home, a_post, put, monkeyp
 def test_a_lake_of_another_release_is_refused_in_one_line(home, a_post):
     rows = to_table([a_post()]).drop_columns(["edited", "version_of", "place"])
     write_deltalake(str(home.lake), rows.append_column("month", pa.array(["2026-01"])), partition_by=["month"])
-    with pytest.raises(UsageError, match="another release.*Make a new home"):
+    with pytest.raises(UsageError, match="another release"):
         open_lake(home)
 
 
