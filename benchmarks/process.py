@@ -19,7 +19,7 @@ from typing import Any
 STEPS = Path(__file__).with_name("steps.py")
 ROOKERY = [sys.executable, "-m", "rookery.cli.main"]
 IRA_MAP = "text=content,author=author_id,created=created_at,id=post_id"
-"""The columns of the tweets that the benchmarks read. Without the vendor's language tags, so that languages are guessed."""
+"""The columns of the tweets that the benchmarks read: not the vendor's language tags, so that languages are guessed."""
 LOOKS_A_SECOND = 10
 
 
