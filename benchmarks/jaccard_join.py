@@ -4,6 +4,8 @@ Prefix filtering (Chaudhuri, Ganti, Kaushik 2006; PPJoin, Xiao et al. 2008): two
 is shared must share one of their few rarest members, so only texts that do are compared.
 """
 
+import itertools
+
 import numpy as np
 
 SHINGLE_CHARACTERS = 5
@@ -16,7 +18,7 @@ def similar_pairs(texts: list[str], least: float) -> np.ndarray:
     found = _sharing(members, offsets, sizes - np.ceil(least * sizes - 1e-9).astype(np.int64) + 1)
     a, b = found.T
     found = found[np.minimum(sizes[a], sizes[b]) >= least * np.maximum(sizes[a], sizes[b]) - 1e-9]
-    sets = [members[start:end] for start, end in zip(offsets[:-1], offsets[1:], strict=True)]
+    sets = [members[start:end] for start, end in itertools.pairwise(offsets)]
     kept = [_jaccard(sets[i], sets[j]) >= least - 1e-12 for i, j in found.tolist()]
     return found[np.array(kept, dtype=bool)] if len(found) else found
 
