@@ -64,7 +64,7 @@ def measured_at(
 def body(runs: dict[int, tuple[Measured, Measured, int]]) -> str:
     rows = [
         [f"{posts:,}", part, f"{run.seconds:.1f}", f"{posts / run.seconds:,.0f}", f"{run.seconds / posts * 1e6:.1f}",
-         run.peak, f"{disk / 1e9:.2f}" if part == PARTS[1] else "", f"{made.said['documents']:,}" if run is made else ""]
+         run.peak, *((f"{disk / 1e9:.2f}", f"{made.said['documents']:,}") if run is made else ("", ""))]
         for posts, (taken, made, disk) in runs.items()
         for part, run in zip(PARTS, (taken, made), strict=True)
     ]  # fmt: skip
