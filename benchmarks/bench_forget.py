@@ -13,13 +13,14 @@ import argparse
 import contextlib
 import html
 import http.client
+import itertools
 import statistics
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -31,46 +32,53 @@ from rookery.core.home import Home, open_home
 from rookery.core.protocols import HashedEmbedder
 from rookery.posts.forget import forget
 from rookery.search.index import open_index
-from rookery.search.search import search
+from rookery.search.search import Hit, search
 
 POSTS = 1_000
 SHOWN = 20  # posts on a page
+WATCH_SECONDS = 2
 WORDS = ("trump", "police", "vote", "music", "russia", "love", "news", "people", "money", "school", "water", "family")
 BAR_CALL_SECONDS, BAR_HIDDEN_MILLISECONDS = 1.0, 50.0
 
 
-@dataclass
-class Reader:
-    """A client that asks for one page again and again and notes when answers that hold a marked text arrived."""
+@dataclass(frozen=True)
+class Page:
+    """An answer of the gateway: when it had been asked for, when it had arrived, and its text."""
 
-    address: str
-    query: str
-    marks: list[str]
-    last_shown: float = 0.0
-    answers: int = 0
-    shown: int = 0
-    seconds: list[float] = field(default_factory=list)
-    stopped: threading.Event = field(default_factory=threading.Event)
+    asked: float
+    arrived: float
+    text: str
 
-    def ask(self) -> bool:
-        """One page; whether it held any of the texts."""
-        started = time.monotonic()
-        connection = http.client.HTTPConnection(urlsplit(self.address).netloc, timeout=60)
-        with contextlib.closing(connection):
-            connection.request("GET", f"/?q={quote(self.query)}")
-            page = html.unescape(connection.getresponse().read().decode().replace("<mark>", "").replace("</mark>", ""))
-        arrived = time.monotonic()
-        self.answers += 1
-        self.seconds.append(arrived - started)
-        if any(mark in page for mark in self.marks):
-            self.shown += 1
-            self.last_shown = arrived
-            return True
-        return False
+    def shows(self, lines: list[str]) -> bool:
+        return any(line in self.text for line in lines)
 
-    def run(self) -> None:
-        while not self.stopped.is_set():
-            self.ask()
+
+@contextlib.contextmanager
+def reading(address: str, query: str) -> Iterator[list[Page]]:
+    """A client that asks for one page again and again, in a thread of its own; yields the list that it fills."""
+    pages, stopped = [], threading.Event()
+
+    def read() -> None:
+        while not stopped.is_set():
+            pages.append(asked_for(address, query))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        yield pages
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def asked_for(address: str, query: str) -> Page:
+    asked = time.monotonic()
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    with contextlib.closing(connection):
+        connection.request("GET", f"/?q={quote(query)}")
+        body = connection.getresponse().read().decode()
+    arrived = time.monotonic()
+    return Page(asked, arrived, html.unescape(body.replace("<mark>", "").replace("</mark>", "")))
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,9 @@ def main() -> None:
         home = arguments.home or indexed_home(Path(folder) / "home", arguments.data)
         posts = rookery(home, "posts", "stats").said["posts"]
         with served(home) as address:
-            rounds = [one_round(open_home(home), address, word) for word in WORDS[: arguments.rounds]]
+            opened = open_home(home)
+            common = (word for word in WORDS if len(found(opened, word)) == 2 * POSTS)
+            rounds = [one_round(opened, address, word) for word in itertools.islice(common, arguments.rounds)]
     path = write_result("forget", "A thousand posts forgotten", ["tantivy", "deltalake"], body(posts, rounds))
     print(path.read_text())
 
@@ -125,36 +135,41 @@ def served(home: Path) -> Iterator[str]:
 def one_round(home: Home, address: str, word: str) -> Round:
     """Forget all that is on the page of a word and a thousand posts about it while a client reads that page."""
     progress(f"forgetting posts about {word}")
-    hits = search(open_index(home, HashedEmbedder()), word, limit=2 * POSTS).hits
-    assert len(hits) == 2 * POSTS, f"only {len(hits)} posts about {word}"
+    hits = found(home, word)
     by_call, by_verb = [hit.id for hit in hits[:POSTS]], [hit.id for hit in hits[POSTS:]]
-    marks = [line for hit in hits[:SHOWN] if len(line := max(hit.text.splitlines(), key=len)) > 30]
-    reader = Reader(address, word, marks)
-    assert reader.ask(), "the page shows none of the posts that are to be forgotten"
-    thread = threading.Thread(target=reader.run)
-    thread.start()
-    time.sleep(1)
-    before, started = reader.shown, time.monotonic()
-    forget(home, by_call, [], Context())
-    returned = time.monotonic()
-    time.sleep(1 + 2 * statistics.median(reader.seconds))
-    reader.stopped.set()
-    thread.join()
+    with reading(address, word) as pages:
+        time.sleep(WATCH_SECONDS)
+        called = time.monotonic()
+        forget(home, by_call, [], Context())
+        returned = time.monotonic()
+        time.sleep(WATCH_SECONDS)
+    lines = lines_of_their_own(hits[:SHOWN], found(home, word), set(by_call))
+    showing = [page.arrived for page in pages if page.shows(lines)]
+    before = sum(arrived < called for arrived in showing)
+    assert before, "no page showed any of the posts that were to be forgotten"
     started_verb = time.monotonic()
-    subprocess.run(
-        [*ROOKERY, "posts", "forget", *by_verb, "--home", str(home.path), "--json"],
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
+    verb = [*ROOKERY, "posts", "forget", *by_verb, "--home", str(home.path), "--json"]
+    subprocess.run(verb, stdout=subprocess.DEVNULL, check=True)
     return Round(
         word,
-        returned - started,
+        returned - called,
         time.monotonic() - started_verb,
-        max(0.0, reader.last_shown - returned) * 1e3,
-        statistics.median(reader.seconds) * 1e3,
+        max(0.0, showing[-1] - returned) * 1e3,
+        statistics.median(page.arrived - page.asked for page in pages) * 1e3,
         before,
-        reader.answers - reader.shown,
+        sum(page.arrived > returned for page in pages if not page.shows(lines)),
     )
+
+
+def found(home: Home, word: str) -> tuple[Hit, ...]:
+    return search(open_index(home, HashedEmbedder()), word, limit=2 * POSTS).hits
+
+
+def lines_of_their_own(gone: Sequence[Hit], left: Sequence[Hit], forgotten: set[str]) -> list[str]:
+    """The longest line of each forgotten post, but for those that another post, which is not forgotten, has too."""
+    assert forgotten.isdisjoint(hit.id for hit in left), "search still finds a forgotten post"
+    lines = [max(hit.text.splitlines(), key=len) for hit in gone]
+    return [line for line in lines if not any(line in hit.text for hit in left)]
 
 
 def body(posts: int, rounds: list[Round]) -> str:
