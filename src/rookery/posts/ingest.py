@@ -26,7 +26,7 @@ from rookery.core.home import Home
 from rookery.core.stage import exclusive
 from rookery.posts import formats, lake, tabular
 from rookery.posts.files import Read, SetAside, clear_errors
-from rookery.posts.live import Event, live_log
+from rookery.posts.live import Event, live_log, timed
 
 FORMAT_VERSION = 1
 DUPLICATE_ID = "duplicate_id"
@@ -123,7 +123,7 @@ def _told(
             os.replace(partial, aside_path)
         if counts.events:
             with live_log(home) as log:
-                log.record(counts.events, context.clock)
+                log.record((timed(event, context.clock.now()) for event in counts.events), context.clock)
     finally:
         partial.unlink(missing_ok=True)
 
