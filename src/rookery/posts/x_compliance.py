@@ -7,11 +7,13 @@ action, reason). An empty list of countries ends a withholding.
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from rookery.posts.json_values import mapping, words
 from rookery.posts.live import Event
 from rookery.posts.tabular import parse_time
+
+StateKind = Literal["state_post", "state_author"]
 
 USER_STATES = {
     "user_protect": ("protected", "on"),
@@ -83,7 +85,7 @@ def replaced(history: Any, happened: datetime | None = None) -> list[Event]:
     return [Event("replace_post", tweet_id, value=ids[-1], happened=happened) for tweet_id in ids[:-1]]
 
 
-def withheld(kind: str, subject: str, countries: Any, happened: datetime | None) -> Event:
+def withheld(kind: StateKind, subject: str, countries: Any, happened: datetime | None) -> Event:
     """A post or an author that is withheld in some countries, or in none any more."""
     names = [words(country) for country in countries] if isinstance(countries, list) else [words(countries)]
     value = "off" if countries == [] else "on"
