@@ -167,6 +167,8 @@ def to_posts(raw: RawBatch, mapping: Mapping[str, str], source: str) -> tuple[pa
         **{name: _counts(column[name]) for name in ("likes", "reposts", "replies") if name in column},
         **{name: _consents(column[name]) for name in CONSENT_FIELD.values() if name in column},
     }
+    if "edited" in column:
+        made["edited"] = parse_times(column["edited"])
     if "language" in column:
         made["language"] = language_codes(column["language"])
     made["id"] = column["id"].cast(pa.string()) if "id" in column else _made_up_ids(made)
