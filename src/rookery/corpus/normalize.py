@@ -1,7 +1,8 @@
 """Two forms of a post's text: the clean one that a model reads, and the key by which equal texts meet.
 
 `clean` changes nothing that a reader would see: links, mentions, emoji, case and spelling stay. The
-key forgets all that does not make a text another text. Both take whole columns.
+key forgets all that does not make a text another text. `placeholders` hides mentions
+and links. All take whole columns.
 """
 
 import html
@@ -15,6 +16,11 @@ LINK = r"(?i:\bhttps?://\S+|\bwww\.\S+)"
 MENTION = r"@[\w.@-]+"
 HASHTAG = r"[#＃][\p{L}\p{N}\p{M}_]+"
 REPOST_MARK = r"(?i:\brt @\w+:?)"
+
+USER_PLACEHOLDER, LINK_PLACEHOLDER = "@USER", "HTTPURL"
+# a sign before a handle must not be part of a word, and neither form takes the full stop of its sentence along
+_HANDLE = r"(^|[^\w@./-])@\w+(?:[.@-]+\w+)*"
+_ADDRESS = r"(?i:\bhttps?://|\bwww\.)\S*[^\s.,;:!?…)\]}\x22'»”]"
 
 _ENTITY = r"&(#\d{1,6}|#x[0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});"
 _LINE_END = "\r\n?|[\x0b\x0c\x85\u2028\u2029]"
@@ -34,6 +40,15 @@ def clean(texts: pa.Array) -> pa.Array:
     ):
         texts = pc.replace_substring_regex(texts, pattern, replacement)
     return pc.utf8_trim_whitespace(texts)
+
+
+def placeholders(texts: pa.Array) -> pa.Array:
+    """Texts with every link as HTTPURL and every mention as @USER, as BERTweet was trained (Nguyen et al. 2020, 2.2).
+
+    BERTweet also spells emoji as words; here they stay.
+    """
+    texts = pc.replace_substring_regex(texts, _ADDRESS, LINK_PLACEHOLDER)
+    return pc.replace_substring_regex(texts, _HANDLE, rf"\1{USER_PLACEHOLDER}")
 
 
 def key(texts: pa.Array) -> pa.Array:
