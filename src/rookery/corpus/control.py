@@ -1,4 +1,4 @@
-"""Control tokens: what a document is, said before it in tokens that no text can spell, so that a model can be asked for it.
+"""Control tokens: what a document is, said before it in tokens that no text can spell; one can ask for it.
 
 After CTRL (Keskar et al. 2019). A document's controls are names such as `<|language:en|>`,
 `<|time:2016|>` and `<|engagement:2|>`; what is not known of it is not said. Here they are only named:

@@ -63,6 +63,15 @@ def read(path: Path) -> Read:
         yield from in_batches(_exported(path) if mastodon_export.is_export(path) else _posts(path))
 
 
+def outcome(status: Mapping[str, Any]) -> list[Post | Event] | str:
+    """A status, with what its account says of uses; or the reason why it is none that may be taken."""
+    post = _from_status(dict(status))
+    if isinstance(post, str):
+        return post
+    said = _Said()
+    return [*said.noting([post], mapping(status.get("account"))), *said.events()]
+
+
 def consents(account: Mapping[str, Any]) -> dict[str, bool]:
     """The uses to which an account says no, as fields of its posts. `account`: an actor, or an account of the API."""
     refused: set[str] = set()
