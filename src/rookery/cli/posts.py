@@ -17,7 +17,8 @@ def ingest(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Files, also .gz, .zst: X archive zip, X API v2, Mastodon, Jetstream, Discourse, Reddit, or tables. "
+            help="Files, also .gz, .zst: X archive zip, X API v2, Mastodon, Jetstream, AT-proto repository, Discourse, "
+            "Reddit, or tables. "
             "The format is found by itself; with --map every file is a table."
         ),
     ],
