@@ -99,7 +99,7 @@ def near_duplicates(keys: pa.Array) -> np.ndarray:
     """int64 (keys,): the place of the post that stands for each, its own if it is kept."""
     hashes = minhash.signatures(keys)
     texts = lambda places: keys.take(pa.array(places)).to_pylist()  # noqa: E731
-    return dedup.near_duplicates(minhash.bands(hashes), minhash.sketches(hashes), texts)
+    return dedup.near_duplicates(minhash.bands(hashes).__getitem__, minhash.sketches(hashes), texts)
 
 
 def counted(keys: pa.Array) -> Counted:

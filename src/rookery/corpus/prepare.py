@@ -120,7 +120,8 @@ def _prepared(posts: pa.Table, standing: Standing, policy: Policy) -> tuple[pa.T
 
 def _numbers(column: dict[str, pa.Array], template: pa.Array) -> dict[str, pa.Array]:
     """The fixed-size columns: what is compared among posts. A link to nothing is 0."""
-    hashes = minhash.signatures(column["key"])
+    keys = column["key"].dictionary_encode()  # equal keys have equal signatures
+    hashes = minhash.signatures(keys.dictionary)[keys.indices.to_numpy()]
     sketch = pa.py_buffer(np.ascontiguousarray(minhash.sketches(hashes)))
     numbers = {
         "id_hash": hash_ids(column["id"].to_pylist()),

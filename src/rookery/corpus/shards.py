@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -163,9 +164,10 @@ def _encode(encoder: Encoder, group: _Group) -> None:
     tokens, lengths = [], []
     for batch in table.select(["text"]).to_batches(max_chunksize=BATCH_TEXTS):
         encoded = encoder.encode(batch["text"].to_pylist())
-        lengths += [len(one) + 1 for one in encoded]
-        joined = [token for one in encoded for token in (*one, encoder.end_of_document)]
-        tokens.append(np.asarray(joined, dtype=_token_type(encoder.vocabulary)))
+        for one in encoded:
+            one.append(encoder.end_of_document)
+        lengths += map(len, encoded)
+        tokens.append(np.fromiter(chain.from_iterable(encoded), _token_type(encoder.vocabulary)))
     post_ids, author_ids = (table[name].combine_chunks() for name in columns[1:])
     unfinished = group.piece.with_name(f".{group.piece.name}{TEMPORARY}")
     with open(unfinished, "wb") as file:
