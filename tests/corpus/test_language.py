@@ -1,8 +1,16 @@
 """Languages are guessed only where the text is long enough and the guess sure."""
 
-import pyarrow as pa
+import functools
 
-from rookery.corpus.language import guess
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+from rookery.corpus import normalize
+from rookery.corpus.language import classify, guess
 
 
 def test_longer_texts_get_their_language_and_short_ones_stay_unknown():
@@ -17,3 +25,28 @@ def test_longer_texts_get_their_language_and_short_ones_stay_unknown():
 
 def test_nothing_to_guess_is_no_work():
     assert guess(pa.array([], pa.string())).to_pylist() == []
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=80), max_size=20))
+def test_many_texts_at_once_get_what_py3langid_gives_each(texts):
+    keys = normalize.key(pa.array(texts, pa.string())).to_pylist()
+    languages, probability = classify(keys)
+    one_by_one = [reference().classify(key) for key in keys]
+    assert languages == [language for language, _ in one_by_one]
+    np.testing.assert_allclose(probability, [p for _, p in one_by_one], atol=1e-4)
+
+
+def test_real_posts_get_what_py3langid_gives_each(shared_data):
+    posts = pq.read_table(shared_data / "tweets_ira/tweets.parquet", columns=["content"]).slice(500_000, 2000)
+    keys = normalize.key(posts["content"].combine_chunks()).to_pylist()
+    assert classify(keys)[0] == [reference().classify(key)[0] for key in keys]
+
+
+def test_a_very_long_text_is_judged_by_its_beginning():
+    assert guess(pa.array(["the rooks came back to the elm " * 100_000])).to_pylist() == ["en"]
+
+
+@functools.cache
+def reference() -> LanguageIdentifier:
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

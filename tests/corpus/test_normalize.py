@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.corpus.normalize import clean, key, template
+from rookery.corpus.normalize import clean, key, placeholders, template
 
 
 def cleaned(text: str) -> str:
@@ -66,3 +66,17 @@ def test_a_key_is_its_own_key_and_never_has_two_spaces(text):
 def test_a_template_is_what_stays_when_numbers_and_hashtags_change():
     texts = pa.array(["Day 12 of 100 #code #rust", "Day 7 of 365 #python"])
     assert template(texts, key(texts)).to_pylist() == ["day 0 of 0", "day 0 of 0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("@ada look: https://t.co/x1.", "@USER look: HTTPURL."),
+        ("(see www.example.org/a) ok @bob@example.org, @c.bsky.social!", "(see HTTPURL) ok @USER, @USER!"),
+        ("RT @a1: @b2 @c3 hi", "RT @USER: @USER @USER hi"),
+        ("meet @ 5, a@b and me@home stay, [email] too", "meet @ 5, a@b and me@home stay, [email] too"),
+        ("https://example.org/@ada/1 HTTP://X.Y", "HTTPURL HTTPURL"),
+    ],
+)
+def test_placeholders_hide_mentions_and_links_and_nothing_else(text, expected):
+    assert placeholders(pa.array([text]))[0].as_py() == expected

@@ -14,7 +14,7 @@ from rookery.posts.lake import open_lake
 from rookery.posts.live import Event, live_log
 from rookery.posts.post import Post, to_batch
 
-CONTEXT = Context(FixedClock())
+CONTEXT = Context(FixedClock(datetime(2026, 7, 1, tzinfo=UTC)))
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
 

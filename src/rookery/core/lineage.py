@@ -29,7 +29,13 @@ class Trace:
 
 def write_held(folder: Path, post_ids: Iterable[str]) -> None:
     """Note in an artifact's folder which posts it holds."""
-    np.unique(hash_ids(post_ids)).tofile(folder / HELD)
+    write_held_hashes(folder, hash_ids(post_ids))
+
+
+def write_held_hashes(folder: Path, post_hashes: np.ndarray) -> None:
+    """The same, given as `hash_ids` of the posts."""
+    held = np.sort(post_hashes)  # np.unique would hash, which is slower here
+    held[np.diff(held, prepend=held[:1] + 1) != 0].tofile(folder / HELD)
 
 
 def holds(folder: Path, post_id: str) -> bool:

@@ -1,7 +1,9 @@
-"""MinHash signatures of texts, by Daft's expression; the one module that knows Daft.
+"""MinHash signatures of texts, and hashes of texts, by Daft's native functions.
 
-Daft takes words; here every character is made one, since a post is too short for runs of words. Its
-function works on a column without a query engine, so nothing is started and nothing is printed.
+Daft takes words; here every character is made one, since a post is too short for runs of words. Both
+functions work on a column without a query engine, so nothing is started and nothing is printed. A
+signature is kept in two forms: its bands, by which alike texts meet, and a sketch of it, by which
+the similarity of two texts is estimated.
 """
 
 import os
@@ -10,20 +12,57 @@ import numpy as np
 import pyarrow as pa
 
 SHINGLE_CHARACTERS = 5
-HASHES = 64
+HASHES = 48
+BAND_ROWS = 4  # 12 bands of 4: a pair of similarity 0.8 is missed by all with probability 0.002
+BANDS = HASHES // BAND_ROWS
 
 
 def signatures(texts: pa.Array) -> np.ndarray:
-    """uint32 of shape (texts, 64): least hashes over the runs of five characters.
+    """uint32 of shape (texts, 48): least hashes over the runs of five characters.
 
     The share of equal places in two rows estimates the Jaccard similarity of two texts' runs.
     """
-    # Daft reports each import and run to its makers unless this is set before it is imported; it
-    # offers no other switch.
+    column = load_daft().Series.from_arrow(_spaced(texts))
+    hashes = column.minhash(HASHES, SHINGLE_CHARACTERS, seed=1, hash_function="xxhash3_64").to_arrow()
+    return hashes.flatten().to_numpy().reshape(len(texts), HASHES)
+
+
+def _spaced(texts: pa.Array) -> pa.Array:
+    """Each text with a space before every character, and its own spaces as underscores."""
+    texts = pa.concat_arrays([texts.cast(pa.large_string())])  # offsets from 0
+    offsets = np.frombuffer(texts.buffers()[1], np.int64)[: len(texts) + 1]
+    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)[: offsets[-1]]
+    begun = np.cumsum((data & 0xC0) != 0x80)  # characters that begin up to each byte of UTF-8
+    spaced = np.full(len(data) + (begun[-1] if len(data) else 0), ord(" "), np.uint8)
+    spaced[np.arange(len(data)) + begun] = np.where(data == ord(" "), ord("_"), data)
+    moved = offsets + np.concatenate([[0], begun])[offsets]
+    return pa.Array.from_buffers(pa.large_string(), len(texts), [None, pa.py_buffer(moved), pa.py_buffer(spaced)])
+
+
+def bands(hashes: np.ndarray) -> np.ndarray:
+    """uint64 of shape (bands, texts): equal where two texts agree on all four hashes of a band."""
+    packed = np.ascontiguousarray(hashes).view(np.uint64).reshape(len(hashes), BANDS, BAND_ROWS // 2)
+    return np.ascontiguousarray((packed[:, :, 0] * np.uint64(0x9E3779B97F4A7C15) ^ packed[:, :, 1]).T)
+
+
+def sketches(hashes: np.ndarray) -> np.ndarray:
+    """uint8 of shape (texts, 48): the lowest byte of each hash; two that differ look equal once in 256."""
+    return hashes.astype(np.uint8)
+
+
+def text_hashes(texts: pa.Array) -> np.ndarray:
+    """64-bit hashes of texts (xxHash3), uint64 of shape (texts,).
+
+    Two of 12 million different texts share one with probability 4e-6 (birthday bound n²/2⁶⁵).
+    """
+    if not len(texts):
+        return np.empty(0, np.uint64)
+    return load_daft().Series.from_arrow(texts).hash().to_arrow().to_numpy()
+
+
+def load_daft():
+    """Daft, which reports each import and run to its makers unless this is set before; it offers no other switch."""
     os.environ["DAFT_ANALYTICS_ENABLED"] = "0"
     import daft
 
-    spaced = [" ".join(text.replace(" ", "_")) for text in texts.to_pylist()]
-    column = daft.Series.from_arrow(pa.array(spaced, pa.large_string()))
-    hashes = column.minhash(HASHES, SHINGLE_CHARACTERS, seed=1, hash_function="xxhash3_64").to_arrow()
-    return hashes.flatten().to_numpy().reshape(len(texts), HASHES)
+    return daft

@@ -1,7 +1,8 @@
 """Two forms of a post's text: the clean one that a model reads, and the key by which equal texts meet.
 
 `clean` changes nothing that a reader would see: links, mentions, emoji, case and spelling stay. The
-key forgets all that does not make a text another text. Both take whole columns.
+key forgets all that does not make a text another text. `placeholders` hides mentions
+and links. All take whole columns.
 """
 
 import html
@@ -16,10 +17,18 @@ MENTION = r"@[\w.@-]+"
 HASHTAG = r"[#＃][\p{L}\p{N}\p{M}_]+"
 REPOST_MARK = r"(?i:\brt @\w+:?)"
 
+USER_PLACEHOLDER, LINK_PLACEHOLDER = "@USER", "HTTPURL"
+# a sign before a handle must not be part of a word, and neither form takes the full stop of its sentence along
+_HANDLE = r"(^|[^\w@./-])@\w+(?:[.@-]+\w+)*"
+_ADDRESS = r"(?i:\bhttps?://|\bwww\.)\S*[^\s.,;:!?…)\]}\x22'»”]"
+
 _ENTITY = r"&(#\d{1,6}|#x[0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});"
 _LINE_END = "\r\n?|[\x0b\x0c\x85\u2028\u2029]"
 # control characters, zero-width spaces and marks of writing direction; joiners stay, emoji and Persian need them
 _INVISIBLE = "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+# runs of blanks, or one that is no space: a single space, the most frequent case, is not found and not copied
+_BLANKS = "[\t\\p{Zs}]{2,}|[\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"
+_MARKS = r"[^\p{L}\p{N}\p{M}]{2,}|[^\p{L}\p{N}\p{M} ]"  # the same for all that is no part of a word
 
 
 def clean(texts: pa.Array) -> pa.Array:
@@ -29,11 +38,20 @@ def clean(texts: pa.Array) -> pa.Array:
     for pattern, replacement in (
         (_LINE_END, "\n"),
         (_INVISIBLE, ""),
-        (r"[\t\p{Zs}]+", " "),
+        (_BLANKS, " "),
         (r" ?\n[ \n]*", "\n"),
     ):
         texts = pc.replace_substring_regex(texts, pattern, replacement)
     return pc.utf8_trim_whitespace(texts)
+
+
+def placeholders(texts: pa.Array) -> pa.Array:
+    """Texts with every link as HTTPURL and every mention as @USER, as BERTweet was trained (Nguyen et al. 2020, 2.2).
+
+    BERTweet also spells emoji as words; here they stay.
+    """
+    texts = pc.replace_substring_regex(texts, _ADDRESS, LINK_PLACEHOLDER)
+    return pc.replace_substring_regex(texts, _HANDLE, rf"\1{USER_PLACEHOLDER}")
 
 
 def key(texts: pa.Array) -> pa.Array:
@@ -43,7 +61,7 @@ def key(texts: pa.Array) -> pa.Array:
     """
     texts = pc.ascii_lower(pc.replace_substring_regex(texts, f"{REPOST_MARK}|{LINK}|{MENTION}", " "))
     texts = _mapped(texts, _beyond_ascii(texts), _fold)
-    texts = pc.replace_substring_regex(texts, r"[^\p{L}\p{N}\p{M}]+", " ")
+    texts = pc.replace_substring_regex(texts, _MARKS, " ")
     return pc.utf8_trim_whitespace(texts)
 
 

@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 
 from rookery.core.artifact import Artifact
 from rookery.core.verdict import Tally
-from rookery.corpus import dedup, normalize, quality, split
-from rookery.corpus.admit import Admitted
+from rookery.corpus import dedup, quality, split
+from rookery.corpus.document import SPLITS
+from rookery.corpus.prepared import Posts
 from rookery.corpus.sieve import Sieve
 
 JSON, HTML = "report.json", "report.html"
@@ -29,29 +30,61 @@ SHOWN_LANGUAGES = 14
 LENGTH_LIMITS_BYTES = (32, 64, 128, 256, 512, 1024, 4096)
 
 
-def describe(
-    admitted: Admitted, sieve: Sieve, documents: dict[str, pa.Table], tally: Tally
-) -> tuple[dict[str, Any], list[str]]:
-    """All that the report says, and the ids of the dropped posts that it shows.
+class Documents:
+    """What is counted of the documents while they pass by, table after table; validation passes first."""
 
-    `documents` are the two splits, `tally` counts all reasons.
-    """
-    samples, shown = _dropped_samples(admitted, sieve)
-    both = pa.concat_tables(documents.values())
-    keys = {name: normalize.key(table["text"].combine_chunks()) for name, table in documents.items()}
+    def __init__(self):
+        self.splits = {name: {"documents": 0, "posts": 0, "bytes": 0, "first": None, "last": None} for name in SPLITS}
+        self.threads = 0
+        self.languages: Counter[str] = Counter()
+        self.lengths = np.zeros(len(LENGTH_LIMITS_BYTES) + 1, dtype=np.int64)
+        self.samples: list[dict[str, Any]] = []
+        self._validation_keys: list[pa.Array] = [pa.array([], pa.string())]
+        self._overlap: split.Overlap | None = None
+
+    def add(self, name: str, table: pa.Table) -> None:
+        """Documents of one split, as gather.py makes them."""
+        sizes, lengths = pc.list_value_length(table["post_ids"]), pc.binary_length(table["text"])
+        facts, span = self.splits[name], pc.min_max(table["created"]).as_py()
+        facts["documents"] += table.num_rows
+        facts["posts"] += pc.sum(sizes).as_py() or 0
+        facts["bytes"] += pc.sum(lengths).as_py() or 0
+        facts["first"] = min(filter(None, (facts["first"], span["min"])), default=None)
+        facts["last"] = max(filter(None, (facts["last"], span["max"])), default=None)
+        self.threads += pc.sum(pc.greater(sizes, 1)).as_py() or 0
+        self.languages.update(_counts(pc.fill_null(table["language"], "unknown")))
+        buckets = np.searchsorted(LENGTH_LIMITS_BYTES, lengths.to_numpy())
+        self.lengths += np.bincount(buckets, minlength=len(self.lengths))
+        if name == "validation":
+            self._validation_keys.append(table["key"].combine_chunks())
+            return
+        self.samples = self.samples or _kept_samples(table)
+        if self._overlap is None:
+            self._overlap = split.Overlap(pa.concat_arrays(self._validation_keys))
+        self._overlap.see(table["key"].combine_chunks())
+
+    def leakage(self) -> dict[str, int]:
+        """How much the two splits share all the same."""
+        overlap = self._overlap or split.Overlap(pa.concat_arrays(self._validation_keys))
+        return overlap.counts()
+
+
+def describe(posts: Posts, sieve: Sieve, documents: Documents, tally: Tally) -> tuple[dict[str, Any], list[str]]:
+    """All that the report says, and the ids of the dropped posts that it shows; `tally` counts all reasons."""
+    samples, shown = _dropped_samples(posts, sieve)
     facts = {
-        "posts": admitted.in_lake,
+        "posts": posts.in_lake,
         "posts_kept": tally.kept,
         "dropped": tally.to_dict()["dropped"],
-        "funnel": _funnel(admitted, sieve),
-        "splits": {name: _split_facts(table) for name, table in documents.items()},
-        "threads": int(pc.sum(pc.greater(pc.list_value_length(both["post_ids"]), 1)).as_py() or 0),
-        "languages": _counts(pc.fill_null(both["language"], "unknown")),
-        "redacted": dict(admitted.redacted.most_common()),
-        "leakage": split.shared_text(keys["train"], keys["validation"]),
-        "lengths_bytes": _lengths(pc.binary_length(both["text"]).to_numpy()),
-        "months": dict(sorted(_counts(pc.strftime(admitted.posts["created"].filter(sieve.mask), "%Y-%m")).items())),
-        "samples": {"kept": _kept_samples(documents["train"]), "dropped": samples},
+        "funnel": _funnel(posts, sieve),
+        "splits": {name: _said(split_facts) for name, split_facts in documents.splits.items()},
+        "threads": documents.threads,
+        "languages": _ranked(documents.languages),
+        "redacted": _ranked(posts.redacted),
+        "leakage": documents.leakage(),
+        "lengths_bytes": _lengths(documents.lengths),
+        "months": _months(posts.numbers("created", sieve.rows)),
+        "samples": {"kept": documents.samples, "dropped": samples},
     }
     return facts, shown
 
@@ -93,10 +126,10 @@ def summary(corpus: Artifact) -> dict[str, Any]:
     }
 
 
-def _funnel(admitted: Admitted, sieve: Sieve) -> list[dict[str, Any]]:
+def _funnel(posts: Posts, sieve: Sieve) -> list[dict[str, Any]]:
     """How many posts are left after each step."""
-    left = admitted.posts.num_rows
-    steps = [("are in the lake", admitted.in_lake), ("may be trained on", left)]
+    left = len(posts)
+    steps = [("are in the lake", posts.in_lake), ("may be trained on", left)]
     names = {
         "pass the quality rules": tuple(quality.RULES),
         "are no exact duplicate": (dedup.EXACT_DUPLICATE,),
@@ -107,24 +140,28 @@ def _funnel(admitted: Admitted, sieve: Sieve) -> list[dict[str, Any]]:
     for name, reasons in names.items():
         left -= sum(len(sieve.dropped[reason]) for reason in reasons)
         steps.append((name, left))
-    return [{"step": name, "posts": posts} for name, posts in steps]
+    return [{"step": name, "posts": count} for name, count in steps]
 
 
-def _split_facts(table: pa.Table) -> dict[str, Any]:
-    span = pc.min_max(table["created"]).as_py()
-    return {
-        "documents": table.num_rows,
-        "posts": int(pc.sum(pc.list_value_length(table["post_ids"])).as_py() or 0),
-        "bytes": int(pc.sum(pc.binary_length(table["text"])).as_py() or 0),
-        "first": span["min"] and span["min"].isoformat(),
-        "last": span["max"] and span["max"].isoformat(),
-    }
+def _said(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a split with its times as text."""
+    return facts | {name: facts[name] and facts[name].isoformat() for name in ("first", "last")}
 
 
 def _counts(column) -> dict[str, int]:
-    """How often each value occurs, the most frequent first."""
-    counts = Counter({v["values"]: v["counts"] for v in pc.value_counts(column).to_pylist()})
+    """How often each value occurs."""
+    return {v["values"]: v["counts"] for v in pc.value_counts(column).to_pylist()}
+
+
+def _ranked(counts: Counter[str]) -> dict[str, int]:
+    """The most frequent first."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _months(created: np.ndarray) -> dict[str, int]:
+    """How many of some times, in microseconds and rising, lie in each month."""
+    months, counts = np.unique(created.view("datetime64[us]").astype("datetime64[M]"), return_counts=True)
+    return dict(zip(months.astype(str).tolist(), counts.tolist(), strict=True))
 
 
 def _with_others(counts: dict[str, int]) -> dict[str, int]:
@@ -134,10 +171,9 @@ def _with_others(counts: dict[str, int]) -> dict[str, int]:
     return shown | ({"others": rest} if rest else {})
 
 
-def _lengths(bytes_each: np.ndarray) -> dict[str, int]:
-    """How many documents are of up to so many bytes."""
+def _lengths(counts: np.ndarray) -> dict[str, int]:
+    """How many documents are of up to so many bytes, by name."""
     limits = [0, *LENGTH_LIMITS_BYTES]
-    counts = np.bincount(np.searchsorted(LENGTH_LIMITS_BYTES, bytes_each), minlength=len(limits))
     names = [f"{low + 1:,}-{high:,}" for low, high in pairwise(limits)]
     return dict(zip([*names, f"over {limits[-1]:,}"], counts.tolist(), strict=True))
 
@@ -148,15 +184,17 @@ def _kept_samples(train: pa.Table) -> list[dict[str, Any]]:
     return [{"text": _short(r["text"]), "language": r["language"], "posts": len(r["post_ids"])} for r in rows]
 
 
-def _dropped_samples(admitted: Admitted, sieve: Sieve) -> tuple[dict[str, list[str]], list[str]]:
+def _dropped_samples(posts: Posts, sieve: Sieve) -> tuple[dict[str, list[str]], list[str]]:
     """A few texts for each reason, spread evenly over time, and the ids of those posts."""
-    samples, shown = {}, []
-    for reason, rows in sieve.dropped.items():
-        chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLES_DROPPED)).astype(int)]
-        posts = admitted.posts.select(["id", "text"]).take(pa.array(chosen)).to_pylist()
-        samples[reason] = [_short(post["text"]) for post in posts]
-        shown += [post["id"] for post in posts]
-    return {reason: texts for reason, texts in samples.items() if texts}, shown
+    chosen = {
+        reason: rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLES_DROPPED)).astype(int)]
+        for reason, rows in sieve.dropped.items()
+        if len(rows)
+    }
+    rows = np.concatenate([np.empty(0, np.int64), *chosen.values()])
+    shown = posts.pick(rows, ["id", "text"])
+    texts = iter(shown["text"].to_pylist())
+    return {reason: [_short(next(texts)) for _ in rows] for reason, rows in chosen.items()}, shown["id"].to_pylist()
 
 
 def _short(text: str) -> str:

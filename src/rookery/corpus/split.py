@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 THREAD_IN_TRAIN = "thread_in_train"
 RUN_WORDS = 8
-BATCH_TEXTS = 131_072
 
 
 def cut(created: np.ndarray, share: float, limit: int) -> int:
@@ -34,17 +33,34 @@ def straddlers(root: np.ndarray, rows: np.ndarray, train_rows: int) -> np.ndarra
     return later[np.isin(root[later], root[rows[:train_rows]])]
 
 
-def shared_text(train: pa.Array, validation: pa.Array) -> dict[str, int]:
-    """How many validation documents occur in train, by their keys: whole, and by any run of eight words."""
-    words = pc.unique(pc.split_pattern(validation, " ").flatten())
-    runs, owner = _word_runs(validation, words)
-    seen = np.zeros(len(runs), dtype=bool)
-    for start in range(0, len(train), BATCH_TEXTS):
-        seen |= np.isin(runs, _word_runs(train.slice(start, BATCH_TEXTS), words)[0])
-    return {
-        "same_text": int(pc.sum(pc.is_in(validation, value_set=train)).as_py() or 0),
-        "a_run_of_eight_words": len(np.unique(owner[seen])),
-    }
+class Overlap:
+    """How many validation documents occur in train, by their keys: whole, and by any run of eight words.
+
+    The validation keys are held; train is looked at as it passes.
+    """
+
+    def __init__(self, validation: pa.Array):
+        self._keys = validation
+        self._words = pc.unique(pc.split_pattern(validation, " ").flatten())
+        self._runs, self._owner = _word_runs(validation, self._words)
+        self._known = np.unique(self._runs)
+        self._seen_runs = np.zeros(len(self._known), dtype=bool)
+        self._seen_keys = np.zeros(len(validation), dtype=bool)
+
+    def see(self, train: pa.Array) -> None:
+        """Some documents of train."""
+        self._seen_keys |= pc.is_in(self._keys, value_set=train).to_numpy(zero_copy_only=False)
+        if len(self._known):
+            runs = _word_runs(train, self._words)[0]
+            place = np.minimum(np.searchsorted(self._known, runs), len(self._known) - 1)
+            self._seen_runs[place[self._known[place] == runs]] = True
+
+    def counts(self) -> dict[str, int]:
+        seen = self._seen_runs[np.searchsorted(self._known, self._runs)]
+        return {
+            "same_text": int(self._seen_keys.sum()),
+            "a_run_of_eight_words": len(np.unique(self._owner[seen])),
+        }
 
 
 def _word_runs(keys: pa.Array, known: pa.Array) -> tuple[np.ndarray, np.ndarray]:

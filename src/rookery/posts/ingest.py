@@ -28,8 +28,9 @@ from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import exclusive
 from rookery.posts import formats, lake, places, tabular
-from rookery.posts.files import SetAside, clear_errors
-from rookery.posts.live import FORGOTTEN, SUPERSEDED, Event, LiveLog, live_log
+from rookery.posts.bounds import within_bounds
+from rookery.posts.files import Read, SetAside, clear_errors
+from rookery.posts.live import FORGOTTEN, SUPERSEDED, Event, LiveLog, live_log, timed
 from rookery.posts.post import POST_SCHEMA
 from rookery.posts.versions import ID_TAKEN, STORED_SCHEMA, VERSION_COLUMNS, SortedOut, Versions
 
@@ -39,12 +40,13 @@ PIECE_POSTS, PIECE_BYTES = 250_000, 1 << 28
 _FORGET = ("forget_post", "forget_author")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-Read = Iterator[tuple[pa.RecordBatch, list[SetAside]]]
-
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What an ingest found and did. `set_aside` counts by reason the rows that are no usable posts."""
+    """What an ingest found and did. `set_aside` counts by reason the rows that are no usable posts.
+
+    `events`: how many of each kind the files told of, now in the live log.
+    """
 
     format: str
     read: int
@@ -52,6 +54,7 @@ class IngestReport:
     edited: int
     already_there: int
     set_aside: dict[str, int]
+    events: dict[str, int]
     set_aside_path: str | None
     lake_version: int | None
 
@@ -66,6 +69,7 @@ class _Counts:
     edited: int = 0
     already_there: int = 0
     set_aside: Counter[str] = field(default_factory=Counter)
+    events: list[Event] = field(default_factory=list)
 
 
 def ingest(
@@ -110,6 +114,7 @@ def take_in(home: Home, name: str, key: str, read: Callable[[], Read], context: 
         counts.edited,
         counts.already_there,
         dict(counts.set_aside),
+        dict(Counter(event.kind for event in counts.events)),
         str(aside_path) if counts.set_aside else None,
         lake.open_lake(home).version,
     )
@@ -145,11 +150,14 @@ class _Taking:
         return pa.Table.from_batches(batches, POST_SCHEMA), posts["id"].filter(forgotten).to_pylist()
 
     def settle(self, counts: _Counts) -> lake.Settled:
-        """What replaces what; all of it is in the log when this returns."""
+        """What replaces what; that, and the events beside the posts, are in the log when this returns."""
+        clock = self._context.clock
         edits = self._versions.edits()
         events = [Event("edit_post", id_, value=str(self._coming_version), happened=at) for id_, at in edits]
         written = sorted(self._home.lake.glob(f"{lake.MONTH}=*/{self._coming_version:08d}-*.parquet"))
-        self._log.record([*events, *_replacements(self._groups, [*self._paths, *written])], self._context.clock)
+        events += _replacements(self._groups, [*self._paths, *written])
+        events += [timed(event, clock.now()) for event in counts.events]
+        self._log.record(events, clock)
         counts.edited = len(edits)
         gone, posts = self._versions.replaced(), self._versions.replacing()
         return lake.Settled(gone, posts, counts.added + counts.edited)
@@ -188,15 +196,15 @@ def _replacements(groups: set[str], paths: Iterable[Path]) -> list[Event]:
 def _told(
     taking: _Taking, read: Callable[[], Read], aside_path: Path, counts: _Counts, context: Context
 ) -> Iterator[pa.RecordBatch]:
-    """The new posts; what was set aside is on the disk before the last batch, and so before the lake's commit."""
+    """The new posts; what stood beside them is on the disk before the last batch, and so before the lake's commit."""
     partial = aside_path.with_suffix(".part")
     try:
         with (
             open(partial, "w", encoding="utf-8") as aside,
             context.progress.task("reading posts", None, "posts") as task,
         ):
-            yield from _new_posts(taking, read(), aside, counts, task)
-        if not counts.read:
+            yield from _new_posts(taking, within_bounds(read(), context.clock.now()), aside, counts, task)
+        if not counts.read and not counts.events:
             raise DataError("there is not one row to take", mend="Check that these are the right files")
         if counts.set_aside:
             os.replace(partial, aside_path)
@@ -231,29 +239,40 @@ def _digest(path: Path) -> str:
 
 def _with_names(path: Path, read: Callable[[], Read]) -> Read:
     """What was set aside, with the file where it stands."""
-    for batch, aside in read():
-        yield batch, [replace(item, where=f"{path.name}, {item.where}") for item in aside]
+    for batch, beside in read():
+        yield (
+            batch,
+            [item if isinstance(item, Event) else replace(item, where=f"{path.name}, {item.where}") for item in beside],
+        )
 
 
 def _first(limit: int | None, sources: Iterable[Read]) -> Read:
-    """The first `limit` rows of all sources together, the unusable ones counted too."""
+    """The first `limit` rows of all sources together, the unusable ones counted too, the events beside them not."""
     left = limit
     for source in sources:
-        for batch, aside in source:
+        for batch, beside in source:
             if left is None:
-                yield batch, aside
+                yield batch, beside
                 continue
+            events, aside = _sorted_out(beside)
             aside = aside[:left]
             batch = batch.slice(0, left - len(aside))
-            yield batch, aside
+            yield batch, aside + events
             left -= batch.num_rows + len(aside)
             if left <= 0:
                 return
 
 
+def _sorted_out(beside: list[SetAside | Event]) -> tuple[list[Event], list[SetAside]]:
+    events = [item for item in beside if isinstance(item, Event)]
+    return events, [item for item in beside if isinstance(item, SetAside)]
+
+
 def _new_posts(taking: _Taking, read: Read, aside_file, counts: _Counts, task) -> Iterator[pa.RecordBatch]:
     """The posts that are new; what is not taken is counted, and written down with its reason."""
-    for posts, aside in _pieces(read, task):
+    for posts, beside in _pieces(read, task):
+        events, aside = _sorted_out(beside)
+        counts.events += events
         counts.read += posts.num_rows + len(aside)
         left, forgotten = taking.without_forgotten(posts)
         found = taking.sort_out(left)
@@ -268,19 +287,19 @@ def _new_posts(taking: _Taking, read: Read, aside_file, counts: _Counts, task) -
         yield from found.new.to_batches()
 
 
-def _pieces(read: Read, task) -> Iterator[tuple[pa.Table, list[SetAside]]]:
+def _pieces(read: Read, task) -> Iterator[tuple[pa.Table, list[SetAside | Event]]]:
     """What was read, in pieces of about `PIECE_POSTS` posts and at most about `PIECE_BYTES`."""
     batches: list[pa.RecordBatch] = []
-    aside: list[SetAside] = []
-    for batch, unusable in read:
+    beside: list[SetAside | Event] = []
+    for batch, more in read:
         batches.append(batch)
-        aside += unusable
+        beside += more
         task.advance(batch.num_rows)
-        rows = sum(b.num_rows for b in batches) + len(aside)
+        rows = sum(b.num_rows for b in batches) + len(beside)
         if rows >= PIECE_POSTS or sum(b.nbytes for b in batches) >= PIECE_BYTES:
-            yield pa.Table.from_batches(batches, POST_SCHEMA), aside
-            batches, aside = [], []
-    yield pa.Table.from_batches(batches, POST_SCHEMA), aside
+            yield pa.Table.from_batches(batches, POST_SCHEMA), beside
+            batches, beside = [], []
+    yield pa.Table.from_batches(batches, POST_SCHEMA), beside
 
 
 @contextlib.contextmanager

@@ -1,0 +1,62 @@
+"""The mixture: how much of each language, year or source a corpus takes, as weights.
+
+    rookery corpus build --set mixture.language:en=0.5 --set mixture.source:reddit=2
+
+A document's weight is the product of the weights that match it. Below one, it is the chance that the
+document is taken at all; above one, how often it is repeated in what is learned from. Held-out documents are
+never repeated. Chance is a hash of the document's id, so the same document is taken in every build,
+and one taken at weight 0.2 is also taken at 0.5.
+"""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rookery.core.errors import UsageError
+
+MIXTURE = "mixture"
+KINDS = ("language", "year", "source")
+UNKNOWN = "unknown"  # `language:unknown` matches documents without a language
+MOST_COPIES = 16  # Muennighoff et al. 2023: what is repeated more than 4 times teaches less, more than 16 times nothing
+
+
+def check(weights: Mapping[str, float]) -> None:
+    """Raises `UsageError` for a key or a weight that makes no sense."""
+    for key, weight in weights.items():
+        kind, _, value = key.partition(":")
+        if kind not in KINDS or not value or (kind == "year" and not re.fullmatch(r"\d{4}", value)):
+            raise UsageError(
+                f"mixture knows no {key!r}", mend="A key is language:en, year:2016 or source:reddit; a value a weight"
+            )
+        if not 0 <= weight <= MOST_COPIES:
+            raise UsageError(f"the weight of {key} must lie between 0 and {MOST_COPIES}, not be {weight}")
+
+
+def weigh(weights: Mapping[str, float], language: pa.Array, created: pa.Array, source: pa.Array) -> np.ndarray:
+    """float64 (documents,): the weight of each, 1 where nothing matches. `created` is UTC."""
+    columns = {"language": pc.fill_null(language, UNKNOWN), "year": pc.cast(pc.year(created), pa.string())}
+    columns["source"] = source
+    total = np.ones(len(language))
+    for key, weight in weights.items():
+        kind, _, value = key.partition(":")
+        total[pc.equal(columns[kind], value).to_numpy(zero_copy_only=False)] *= weight
+    return np.minimum(total, MOST_COPIES)
+
+
+def copies(weight: np.ndarray, id_hashes: np.ndarray, seed: int) -> np.ndarray:
+    """int64 (documents,): how often each document is learned from; zero drops it.
+
+    The whole part of the weight, and once more with the chance of the rest.
+    """
+    return np.floor(weight + chance(id_hashes, seed)).astype(np.int64)
+
+
+def chance(hashes: np.ndarray, seed: int) -> np.ndarray:
+    """float64 (hashes,): for each a number in [0, 1) that depends on it and the seed alone (splitmix64's finaliser)."""
+    mixed = hashes.astype(np.uint64) + np.random.default_rng(seed).integers(1 << 64, dtype=np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return (mixed ^ (mixed >> np.uint64(31))) / np.float64(1 << 64) * (1 - 2**-53)

@@ -1,0 +1,49 @@
+"""A mixture takes, leaves and repeats documents by weight, the same ones every time."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from rookery.core.digest import hash_ids
+from rookery.core.errors import UsageError
+from rookery.corpus.mixture import check, copies, weigh
+
+HASHES = hash_ids(f"post {n}" for n in range(20_000))
+
+
+def test_weights_multiply_over_language_year_and_source():
+    created = pa.array([datetime(year, 6, 1, tzinfo=UTC) for year in (2016, 2016, 2017)], pa.timestamp("us", tz="UTC"))
+    languages, sources = pa.array(["en", None, "en"]), pa.array(["reddit", "reddit", "x"])
+    weights = {"language:en": 0.5, "year:2016": 3.0, "source:reddit": 2.0, "language:unknown": 0.1}
+    assert weigh(weights, languages, created, sources).tolist() == pytest.approx([3.0, 0.6, 0.5])
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0, 2.5])
+def test_a_weight_is_the_mean_number_of_copies(weight):
+    taken = copies(np.full(len(HASHES), weight), HASHES, seed=1)
+    assert taken.mean() == pytest.approx(weight, abs=0.02)
+    assert set(taken.tolist()) <= {int(weight), int(weight) + 1}
+
+
+def test_what_is_taken_at_a_low_weight_is_taken_at_a_higher_one():
+    few, more = (copies(np.full(len(HASHES), weight), HASHES, seed=1) for weight in (0.2, 0.5))
+    assert (few <= more).all()
+
+
+def test_the_seed_chooses_others():
+    one, other = (copies(np.full(len(HASHES), 0.5), HASHES, seed) for seed in (1, 2))
+    assert 0.45 < (one == other).mean() < 0.55
+
+
+def test_a_weight_of_one_never_drops_and_never_repeats():
+    assert (copies(np.ones(len(HASHES)), HASHES, seed=3) == 1).all()
+
+
+@pytest.mark.parametrize(
+    "weights", [{"lang:en": 1.0}, {"language:": 1.0}, {"year:16": 1.0}, {"source:x": -1.0}, {"source:x": 99.0}]
+)
+def test_weights_that_make_no_sense_are_refused(weights):
+    with pytest.raises(UsageError):
+        check(weights)
