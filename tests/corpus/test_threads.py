@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from rookery.corpus.threads import THREAD_POSTS, parents, reading_order, roots
 
 
-def linked(ids: str, reply_to: list, conversation: list | None = None) -> np.ndarray:
-    text = pa.string()
-    return parents(pa.array(ids, text), pa.array(reply_to, text), pa.array(conversation or [None] * len(ids), text))
+def linked(ids: str, reply_to: list, conversation: list | None = None, quote_of: list | None = None) -> np.ndarray:
+    columns = (ids, reply_to, *(column or [None] * len(ids) for column in (quote_of, conversation)))
+    return parents(*(pa.array(column, pa.string()) for column in columns))
 
 
 def test_a_reply_hangs_under_what_it_answers_and_else_under_its_conversation():
@@ -67,3 +67,8 @@ def test_every_post_given_is_read_once_and_threads_are_contiguous(links, gone):
     assert sorted(order) == rows.tolist()
     assert len(starts) == len(set(root[rows]))
     assert all(len(set(root[part])) == 1 for part in np.split(order, starts[1:]) if len(part))
+
+
+def test_a_quote_hangs_under_what_it_quotes_unless_it_answers_another():
+    parent = linked("abcd", [None, None, None, "b"], conversation=list("aacd"), quote_of=[None, None, "a", "a"])
+    assert parent.tolist() == [-1, 0, 0, 1]

@@ -1,4 +1,4 @@
-"""Control tokens: what a document is, said before it in tokens that no text can spell, so that a model can be asked for it.
+"""Control tokens: what a document is, said before it in tokens that no text can spell. A model can be asked by them.
 
 After CTRL (Keskar et al. 2019). A document's controls are names such as `<|language:en|>`,
 `<|time:2016|>` and `<|engagement:2|>`; what is not known of it is not said. Here they are only named:
@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+KINDS = ("language", "time", "engagement")
+"""In the order in which a document says them."""
 ENGAGEMENT_LEVELS = (1, 10, 100)
 """Level 0 is a post without any reaction; levels 1, 2 and 3 begin at so many likes, reposts and replies together.
 

@@ -15,6 +15,7 @@ from rookery.corpus.minhash import HASHES, SHINGLE_CHARACTERS, signatures
 EXACT_DUPLICATE = "exact_duplicate"
 NEAR_DUPLICATE = "near_duplicate"
 TEMPLATE_FLOOD = "template_flood"
+REASONS = (EXACT_DUPLICATE, TEMPLATE_FLOOD, NEAR_DUPLICATE)
 
 FLOOD_KEEPS = 3
 ALIKE = 0.8  # least Jaccard similarity of near duplicates
@@ -24,12 +25,10 @@ MARGIN = 0.2  # four standard deviations of the estimate from 64 hashes at 0.8
 BATCH_TEXTS = 65_536
 
 
-def repeats(keys: pa.Array) -> np.ndarray:
-    """bool (keys,): true where an equal key came before."""
+def first_equal(keys: pa.Array) -> np.ndarray:
+    """int64 (keys,): the place of the first key equal to each, its own if none came before."""
     codes = keys.dictionary_encode().indices.to_numpy()
-    # codes are given in the order of first appearance, so a key is new exactly when its code is the highest so far
-    highest = np.maximum.accumulate(codes)
-    return codes <= np.concatenate([[-1], highest[:-1]])
+    return np.unique(codes, return_index=True)[1][codes]
 
 
 def floods(authors: pa.Array, templates: pa.Array) -> np.ndarray:

@@ -8,12 +8,13 @@ For each split:
     <split>.author_hashes  uint64, parallel to post_hashes
     <split>.post_offsets   int64, documents + 1, into the two above
 
-All little-endian. Each document ends with the encoder's end-of-document token. The hashes are how a
-forgotten post is masked in every later batch. Not here: how tokens become batches (`model`).
+All little-endian. Each document begins with its control tokens, if the corpus has them, and ends with the
+encoder's end-of-document token. The hashes are how a forgotten post is masked in every later batch.
+Not here: how tokens become batches (`model`).
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,21 +26,26 @@ import pyarrow as pa
 from rookery.core.artifact import Artifact
 from rookery.core.context import Context
 from rookery.core.digest import hash_ids
+from rookery.core.errors import UsageError
 from rookery.core.home import Home
 from rookery.core.lineage import HELD
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.corpus.document import LAKE_VERSION, SPLITS, count_documents, read_documents
 from rookery.posts.live import Standing
 
-VERSION = 2
+VERSION = 3
 
 
 class Encoder(Protocol):
-    """Texts to tokens. `digest` names the tokenizer; all tokens are below `vocabulary`."""
+    """Texts to tokens. `digest` names the tokenizer; all tokens are below `vocabulary`.
+
+    special: the tokens that are no text, by name; asked for only where documents carry control tokens.
+    """
 
     digest: str
     vocabulary: int
     end_of_document: int
+    special: Mapping[str, int]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, without the end-of-document token."""
@@ -123,8 +129,9 @@ def _write_split(folder: Path, corpus: Artifact, split: str, encoder: Encoder, t
             stack.enter_context(open(folder / f"{split}.{name}", "wb"))
             for name in ("tokens", "post_hashes", "author_hashes")
         )
-        for batch in read_documents(corpus, split, ["text", "post_ids", "author_ids"]):
-            encoded = encoder.encode(batch["text"].to_pylist())
+        for batch in read_documents(corpus, split, ["text", "post_ids", "author_ids", "controls"]):
+            texts = encoder.encode(batch["text"].to_pylist())
+            encoded = [_said_before(encoder, c) + t for c, t in zip(batch["controls"].to_pylist(), texts, strict=True)]
             tokens.write(np.asarray([token for one in encoded for token in one + end], dtype=kind).tobytes())
             posts.write(_hashes(batch["post_ids"]))
             authors.write(_hashes(batch["author_ids"]))
@@ -135,6 +142,16 @@ def _write_split(folder: Path, corpus: Artifact, split: str, encoder: Encoder, t
     offsets.tofile(folder / f"{split}.offsets")
     np.cumsum(np.concatenate(post_counts)).tofile(folder / f"{split}.post_offsets")
     return {f"documents_{split}": len(offsets) - 1, f"tokens_{split}": int(offsets[-1])}
+
+
+def _said_before(encoder: Encoder, controls: Sequence[str]) -> list[int]:
+    """The control tokens of a document; a tokenizer of another corpus may not know them."""
+    unknown = [name for name in controls if name not in encoder.special]
+    if unknown:
+        raise UsageError(
+            f"the tokenizer has no token {unknown[0]}", mend="Run `rookery model tokenizer` for this corpus"
+        )
+    return [encoder.special[name] for name in controls]
 
 
 def _hashes(ids: pa.ListArray) -> bytes:
