@@ -33,7 +33,7 @@ def _corpus(home, texts):
         columns = [[str(n) for n in range(count)], texts, ids, who, [None] * count]
         columns.append([datetime(2026, 1, 1, tzinfo=UTC)] * count)
         for split in SPLITS:
-            write_documents(workspace.path / f"{split}.parquet", pa.table(columns, schema=DOCUMENT_SCHEMA))
+            write_documents(workspace.path / f"{split}.parquet", [pa.table(columns, schema=DOCUMENT_SCHEMA)])
         return {}
 
     return run_stage(home, Stage("corpus", 1, None, {"texts": str(texts[:9])}), make, Context())

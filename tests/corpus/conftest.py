@@ -31,7 +31,7 @@ def corpus_of(home):
         def make(workspace):
             for split, documents in zip(SPLITS, (train, validation), strict=True):
                 rows = [asdict(document) for document in documents]
-                write_documents(workspace.path / f"{split}.parquet", pa.Table.from_pylist(rows, DOCUMENT_SCHEMA))
+                write_documents(workspace.path / f"{split}.parquet", [pa.Table.from_pylist(rows, DOCUMENT_SCHEMA)])
             write_held(workspace.path, [post for document in [*train, *validation] for post in document.post_ids])
             return {LAKE_VERSION: 0}
 

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rookery.corpus.dedup import ALIKE, first_equal, floods, jaccard, near_duplicates
+from rookery.core.digest import hash_ids
+from rookery.corpus import dedup, minhash
+from rookery.corpus.dedup import ALIKE, earliest, floods, jaccard
 from rookery.corpus.normalize import key
 
 WORDS = st.sampled_from("rook crow raven jackdaw elm oak nest spring church tower morning again".split())
@@ -22,28 +24,32 @@ def edited(text: str, random: np.random.Generator) -> str:
     return "".join(letters)
 
 
+def near_duplicates(texts: pa.Array) -> np.ndarray:
+    hashes = minhash.signatures(texts)
+    fetch = lambda places: texts.take(pa.array(places)).to_pylist()  # noqa: E731
+    return dedup.near_duplicates(minhash.bands(hashes), minhash.sketches(hashes), fetch)
+
+
 @given(st.lists(st.sampled_from("abcd")))
-def test_equal_texts_belong_to_the_first_of_them(texts):
-    expected = [texts.index(text) for text in texts]
-    assert first_equal(pa.array(texts, pa.string())).tolist() == expected
+def test_the_earliest_of_equal_texts_stands_for_all(texts):
+    assert earliest(hash_ids(texts)).tolist() == [texts.index(text) for text in texts]
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy")), max_size=20))
 def test_a_flood_is_an_authors_fourth_of_one_template(posts):
-    authors, templates = (pa.array([post[n] for post in posts], pa.string()) for n in (0, 1))
+    authors, templates = (hash_ids(post[n] for post in posts) for n in (0, 1))
     expected = [posts[:place].count(post) >= 3 for place, post in enumerate(posts)]
     assert floods(authors, templates).tolist() == expected
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=30, unique=True))
 @settings(max_examples=60, deadline=None)
-def test_each_merged_text_is_truly_alike_to_another_of_its_group_and_the_first_stands_for_it(texts):
-    group = near_duplicates(pa.array(texts))
-    assert (group <= np.arange(len(texts))).all()
-    assert (group[group] == group).all()
-    for place in np.flatnonzero(group != np.arange(len(texts))):
-        others = np.flatnonzero(group == group[place])
-        assert max(jaccard(texts[place], texts[o]) for o in others if o != place) >= ALIKE
+def test_each_dropped_text_is_alike_to_the_earlier_kept_one_that_stands_for_it(texts):
+    stands = near_duplicates(pa.array(texts))
+    assert (stands <= np.arange(len(texts))).all()
+    assert (stands[stands] == stands).all()
+    for place in np.flatnonzero(stands != np.arange(len(texts))):
+        assert jaccard(texts[place], texts[stands[place]]) >= ALIKE
 
 
 def test_similarity_counts_runs_of_five_characters():
@@ -64,8 +70,9 @@ def test_nearly_all_pairs_above_the_threshold_are_found():
     assert not found[~alike].any()
 
 
-def test_a_flood_of_one_text_with_small_changes_becomes_one_group():
-    texts = [f"the rooks are back in the old elm behind the church, says number {n:04}" for n in range(2000)]
+def test_a_flood_of_one_text_with_small_changes_is_one_star():
+    text = "the rooks are back in the old elm behind the church, says someone who counts them every single morning"
+    texts = [f"{text}, number {n:04}" for n in range(2000)]
     assert (near_duplicates(pa.array(texts)) == 0).all()
 
 
@@ -81,9 +88,9 @@ def test_real_posts_agree_with_brute_force(shared_data):
             shared = len(runs[a] & runs_b)
             if shared >= ALIKE * (len(runs[a]) + len(runs_b) - shared):
                 truth.add((a, b))
-    group = near_duplicates(pa.array(keys))
-    found = [group[a] == group[b] for a, b in truth]
+    stands = near_duplicates(pa.array(keys))
+    kept = stands == np.arange(len(keys))
+    found = [not (kept[a] and kept[b]) for a, b in truth]
     assert len(truth) >= 10
-    assert np.mean(found) >= 0.98
-    later = {b for _, b in truth}
-    assert set(np.flatnonzero(group != np.arange(len(keys)))) <= later
+    assert np.mean(found) >= 0.95
+    assert all((stands[b], b) in truth for b in np.flatnonzero(~kept))

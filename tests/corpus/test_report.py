@@ -13,6 +13,15 @@ from rookery.corpus.report import compression, page, read, shown, summary, witho
 from rookery.corpus.shards import write_shards
 
 
+class Halves:
+    """An encoder that makes a token of every two bytes."""
+
+    digest, vocabulary, end_of_document, special = "halves", 300, 299, {}
+
+    def encode(self, texts):
+        return [[0] * (len(text.encode()) // 2) for text in texts]
+
+
 @pytest.fixture
 def corpus(home, put, a_post):
     places = ["river", "hill", "church", "tower", "meadow", "road", "market", "harbour", "school", "bridge"]
@@ -93,12 +102,6 @@ def test_rights_are_told_for_every_use(home, put, a_post):
 
 
 def test_compression_is_bytes_a_token_by_language(home, corpus):
-    class Halves:
-        digest, vocabulary, end_of_document, special = "halves", 300, 299, {}
-
-        def encode(self, texts):
-            return [[0] * (len(text.encode()) // 2) for text in texts]
-
     said = compression(corpus, write_shards(home, corpus, Halves(), Context()))
     assert list(said) == ["en"]
     assert said["en"] == pytest.approx(2.0, abs=0.1)

@@ -1,16 +1,17 @@
 """Threads: links upward, roots, and the order of reading."""
 
 import numpy as np
-import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rookery.core.digest import hash_ids
 from rookery.corpus.threads import THREAD_POSTS, parents, reading_order, roots
 
 
 def linked(ids: str, reply_to: list, conversation: list | None = None, quote_of: list | None = None) -> np.ndarray:
-    columns = (ids, reply_to, *(column or [None] * len(ids) for column in (quote_of, conversation)))
-    return parents(*(pa.array(column, pa.string()) for column in columns))
+    hashes = lambda names: np.array([hash_ids([n])[0] if n else 0 for n in names], np.uint64)  # noqa: E731
+    none = [None] * len(ids)
+    return parents(hashes(ids), hashes(reply_to), hashes(quote_of or none), hashes(conversation or none))
 
 
 def test_a_reply_hangs_under_what_it_answers_and_else_under_its_conversation():

@@ -39,8 +39,8 @@ def documents(texts):
 @pytest.fixture
 def corpus(home):
     def make(workspace):
-        write_documents(workspace.path / "train.parquet", documents(TRAINING))
-        write_documents(workspace.path / "validation.parquet", documents(HELD_OUT))
+        write_documents(workspace.path / "train.parquet", [documents(TRAINING)])
+        write_documents(workspace.path / "validation.parquet", [documents(HELD_OUT)])
         return {LAKE_VERSION: 0}
 
     return run_stage(home, Stage("corpus", 1, {}, {}), make, Context())

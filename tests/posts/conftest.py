@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from rookery.cli.main import main
+from rookery.core.context import FixedClock
+from rookery.posts.live import Event, Standing, live_log
 
 
 @dataclass(frozen=True)
@@ -60,3 +62,15 @@ def start_rookery(home):
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def standing_of(home):
+    """What the live log says after the events that a source's reading yields."""
+
+    def standing_of(read) -> Standing:
+        with live_log(home) as log:
+            log.record((item for _, beside in read for item in beside if isinstance(item, Event)), FixedClock())
+            return log.standing()
+
+    return standing_of

@@ -1,6 +1,5 @@
 """Jetstream and tap: what a stream takes back further on is not taken, and no clock of the future is believed."""
 
-import itertools
 import json
 import random
 from datetime import UTC, datetime
@@ -9,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rookery.posts.files import SetAside
 from rookery.posts.jetstream import is_mine, read
+from rookery.posts.live import Event
 
 ADA, BO = "did:plc:ada", "did:plc:bo"
 NOON_MICROS = 1_760_000_000_000_000
@@ -58,9 +59,22 @@ def posts_of(tmp_path):
         path = tmp_path / "events.jsonl"
         path.write_text("\n".join(map(json.dumps, lines)))
         batches = list(read(path))
-        return [row for batch, _ in batches for row in batch.to_pylist()], [a for _, aside in batches for a in aside]
+        aside = [item for _, beside in batches for item in beside if isinstance(item, SetAside)]
+        return [row for batch, _ in batches for row in batch.to_pylist()], aside
 
     return posts_of
+
+
+@pytest.fixture
+def standing_after(tmp_path, standing_of):
+    """What the live log says after the events of some lines."""
+
+    def standing_after(*lines):
+        path = tmp_path / "events.jsonl"
+        path.write_text("\n".join(map(json.dumps, lines)))
+        return standing_of(read(path))
+
+    return standing_after
 
 
 def refused(post):
@@ -114,13 +128,10 @@ def test_what_is_embedded_is_told_by_its_kind(posts_of, embed, quote, alt):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (deletion(), "deletion_event"),
         (event(collection="app.bsky.feed.repost"), "repost"),
         (event(collection="app.bsky.feed.like"), "other_collection"),
         ({"did": ADA, "time_us": NOON_MICROS, "kind": "identity", "identity": {"did": ADA}}, "identity_event"),
-        (account(False, "deactivated"), "account_event"),
-        (account(False, "deleted"), "deletion_event"),
-        ({"id": 3, "type": "user", "user": {"did": ADA, "isActive": False, "status": "takendown"}}, "account_event"),
+        (account(False, "desynchronized"), "account_event"),
         (event(operation="resync"), "unknown_event"),
         (event(RECORD | {"text": " "}), "no_text"),
         (event(None), "no_text"),
@@ -159,55 +170,105 @@ def test_reordered_and_repeated_lines_give_the_same_posts(tmp_path_factory, seed
     path = tmp_path_factory.mktemp("events") / "events.jsonl"
     path.write_text("\n".join(map(json.dumps, shuffled)))
     posts = [row for batch, _ in read(path) for row in batch.to_pylist()]
-    assert {(post["id"], post["text"], frozenset(refused(post))) for post in posts} == {
-        (uri("r2"), "new", frozenset()),
-        (uri(did=BO), "a rook", frozenset(ALL)),
-    }
+    assert {(post["id"], post["text"]) for post in posts} == {(uri("r2"), "new"), (uri(did=BO), "a rook")}
+
+
+def test_posts_of_an_account_that_the_stream_leaves_deleted_are_not_taken(posts_of, standing_after):
+    lines = event(), event(did=BO), account(False, "deleted")
+    posts, (aside,) = posts_of(*lines)
+    assert ([post["author"] for post in posts], aside.reason, aside.row) == ([BO], "account_deleted", {"id": uri()})
+    assert standing_after(*lines).authors == {ADA: "deleted"}
+    assert len(posts_of(*lines, account(True))[0]) == 2
 
 
 @pytest.mark.parametrize(
     ("states", "reason"),
     [
-        ([(False, "deleted")], "account_deleted"),
-        ([(False, "deactivated")], "account_inactive"),
-        ([(False, "takendown")], "account_inactive"),
+        ([(False, "deactivated")], "deactivated"),
+        ([(False, "takendown")], "taken_down"),
+        ([(False, "deactivated"), (False, "suspended")], "suspended"),
         ([(False, "deactivated"), (True, None)], None),
-        ([(True, None), (False, None)], "account_inactive"),
+        ([(True, None), (False, None)], "deactivated"),
     ],
 )
-def test_posts_of_an_account_that_the_stream_leaves_inactive_are_not_taken(posts_of, states, reason):
-    posts, aside = posts_of(event(), event(did=BO), *itertools.starmap(account, states))
-    assert [post["author"] for post in posts] == ([BO] if reason else [ADA, BO])
-    assert [item.reason for item in aside if item.where == "line 1"] == ([reason] if reason else [])
+def test_an_inactive_accounts_posts_are_kept_and_hidden_while_it_is_so(posts_of, standing_after, states, reason):
+    said = [account(*state) | {"time_us": NOON_MICROS + n} for n, state in enumerate(states)]
+    posts, _ = posts_of(event(), *said)
+    assert [post["author"] for post in posts] == [ADA]
+    assert standing_after(event(), *said).authors == ({ADA: reason} if reason else {})
+    assert standing_after(*reversed(said)).authors == ({ADA: reason} if reason else {})
+
+
+def test_a_deletion_forgets_its_post(standing_after):
+    assert standing_after(event(), deletion()).posts == {uri(): "forgotten"}
+    assert standing_after(deletion(rkey="r9")).posts == {uri("r9"): "forgotten", uri(): "forgotten"}
+
+
+def test_a_post_made_again_is_not_forgotten(standing_after):
+    assert standing_after(event(rev="3m3"), deletion(rev="3m2")).posts == {}
+
+
+def test_an_update_says_when_it_was_made(posts_of):
+    (post,), _ = posts_of(event(operation="update"))
+    assert (post["edited"], post["created"] < post["edited"]) == (NOON, True)
 
 
 @pytest.mark.parametrize("label", ["!no-unauthenticated", "!hide"])
-def test_an_author_who_wants_no_strangers_refuses_every_use(posts_of, label):
+def test_a_post_that_wants_no_strangers_refuses_every_use(posts_of, label):
     labels = {"labels": {"values": [{"val": label}, {"val": "porn"}]}}
     (labelled, other), _ = posts_of(event(RECORD | labels), event(rkey="r2"))
     assert (refused(labelled), refused(other)) == (ALL, set())
-    (first, second, of_bo), _ = posts_of(event(), event(rkey="r2"), event(did=BO), profile(labels))
-    assert (refused(first), refused(second), refused(of_bo)) == (ALL, ALL, set())
 
 
-def test_a_profile_that_drops_its_label_refuses_no_more(posts_of):
-    (post,), _ = posts_of(profile(NO_LOGIN), event(), profile({"displayName": "Ada"}))
-    assert refused(post) == set()
+def test_a_profile_that_wants_no_strangers_is_a_state_until_it_drops_its_label(standing_after):
+    assert standing_after(profile(NO_LOGIN)).authors == {ADA: "signed_in_only"}
+    later = profile({"displayName": "Ada"}) | {"time_us": NOON_MICROS + 1}
+    assert standing_after(later, profile(NO_LOGIN)).authors == {}
+
+
+def declared(record, collection="org.user-intents.declaration"):
+    return event(record, "create", ADA, "self", collection=collection)
 
 
 @pytest.mark.parametrize(
-    ("intents", "uses"),
+    ("intents", "said"),
     [
-        ({"syntheticContentGeneration": {"allow": False}}, {"answers", "training"}),
-        ({"bulkDataset": {"allow": False}}, {"training"}),
-        ({"syntheticContentGeneration": {"allow": True}, "protocolBridging": {"allow": False}}, set()),
-        ({"syntheticContentGeneration": {"updatedAt": "2025-01-01T00:00:00Z"}}, set()),
+        ({"syntheticContentGeneration": {"allow": False}}, {"answers": {ADA: False}, "training": {ADA: False}}),
+        ({"bulkDataset": {"allow": False}, "syntheticContentGeneration": {"allow": True}},
+         {"answers": {ADA: True}, "training": {ADA: False}}),
+        ({"protocolBridging": {"allow": False}}, {}),
+        ({"syntheticContentGeneration": {"updatedAt": "2025-01-01T00:00:00Z"}}, {}),
+        ({"bulkDataset": {"allow": "no"}}, {}),
+    ],
+)  # fmt: skip
+def test_a_declaration_of_intents_is_heeded(standing_after, intents, said):
+    consent = standing_after(declared(intents)).consent
+    assert {use: authors for use, authors in consent.items() if authors} == said
+
+
+@pytest.mark.parametrize(
+    ("scope", "is_heeded"),
+    [
+        ({}, True),
+        ({"collection": "app.bsky.feed.post"}, True),
+        ({"collection": "com.example.book"}, False),
+        ({"entity": "did:web:theirs.example"}, False),
     ],
 )
-def test_a_declaration_of_intents_is_heeded(posts_of, intents, uses):
-    declared = event(intents, "create", ADA, "self", collection="org.user-intents.declaration")
-    (post,), _ = posts_of(event(), declared)
-    assert refused(post) == uses
+def test_preferences_on_ai_are_heeded_where_they_are_about_posts_and_everyone(standing_after, scope, is_heeded):
+    preferences = {"training": {"allow": False}, "inference": {"allow": True}, "syntheticContent": {"allow": False},
+                   "embedding": {"allow": True}}  # fmt: skip
+    record = {"scope": scope, "preferences": preferences}
+    consent = standing_after(declared(record, "community.lexicon.preference.ai")).consent
+    said = {"training": {ADA: False}, "answers": {ADA: False}, "search": {ADA: True}} if is_heeded else {}
+    assert {use: authors for use, authors in consent.items() if authors} == said
+
+
+def test_a_declaration_taken_back_says_nothing_any_more(standing_after):
+    deleted = event(None, "delete", ADA, "self", collection="org.user-intents.declaration")
+    later = deleted | {"time_us": NOON_MICROS + 1}
+    consent = standing_after(declared({"bulkDataset": {"allow": False}}), later).consent
+    assert not any(consent.values())
 
 
 @pytest.mark.parametrize(
@@ -240,8 +301,8 @@ def test_where_the_network_gives_no_time_its_revision_does(posts_of):
 def test_odd_values_do_not_stop_the_reading(tmp_path_factory, odd, field):
     path = tmp_path_factory.mktemp("odd") / "events.jsonl"
     path.write_text(json.dumps(event(RECORD | {field: odd})))
-    ((batch, aside),) = read(path)
-    assert batch.num_rows + len(aside) == 1
+    ((batch, beside),) = read(path)
+    assert batch.num_rows + len(beside) == 1
 
 
 @pytest.mark.parametrize("time_us", [-1, 10**30, "x", None, 1.5])
@@ -261,15 +322,17 @@ def test_other_files_are_not(first):
 
 
 def test_the_hand_written_events_are_read(shared_data):
-    ((batch, aside),) = read(shared_data / "formats" / "atproto" / "jetstream_events.jsonl")
+    ((batch, beside),) = read(shared_data / "formats" / "atproto" / "jetstream_events.jsonl")
     (post,) = batch.to_pylist()
     assert (post["author"][-1], post["language"], post["reply_to"] == post["conversation"]) == ("b", "ru", True)
-    assert sorted(item.reason for item in aside) == [
-        "account_event", "account_event", "deleted_later", "deletion_event", "deletion_event", "identity_event",
-        "no_text", "other_collection", "other_collection",
+    assert sorted(item.reason for item in beside if isinstance(item, SetAside)) == [
+        "deleted_later", "identity_event", "no_text", "other_collection",
     ]  # fmt: skip
-    ((batch, aside),) = read(shared_data / "formats" / "atproto" / "tap_events.jsonl")
-    assert [item.reason for item in aside] == ["deleted_later", "deletion_event", "account_event"]
+    ((batch, beside),) = read(shared_data / "formats" / "atproto" / "tap_events.jsonl")
+    assert [item.reason for item in beside if isinstance(item, SetAside)] == ["deleted_later"]
+    assert [(item.kind, item.cause) for item in beside if isinstance(item, Event) and item.value != "off"] == [
+        ("state_author", "taken_down"), ("forget_post", ""),
+    ]  # fmt: skip
 
 
 def test_the_valid_identifiers_of_the_protocols_own_lists_make_ids(shared_data, posts_of):

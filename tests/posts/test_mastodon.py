@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rookery.core.errors import DataError
+from rookery.posts.files import SetAside
 from rookery.posts.mastodon import consents, is_mine, read, visibility_of
 from rookery.posts.post import VISIBILITIES
 
@@ -63,7 +64,8 @@ def posts_of(tmp_path):
         path = tmp_path / name
         path.write_text(value if isinstance(value, str) else json.dumps(value))
         batches = list(read(path))
-        return [row for batch, _ in batches for row in batch.to_pylist()], [a for _, aside in batches for a in aside]
+        aside = [item for _, beside in batches for item in beside if isinstance(item, SetAside)]
+        return [row for batch, _ in batches for row in batch.to_pylist()], aside
 
     return posts_of
 
@@ -125,7 +127,8 @@ def test_no_post_is_wider_than_its_activity_or_the_activity_than_its_post(activi
     ("activity", "reason"),
     [
         ({"type": "Announce", "actor": HOME, "to": [PUBLIC], "object": f"{FRIEND}/statuses/9"}, "repost"),
-        ({"type": "Delete", "actor": HOME, "object": f"{HOME}/statuses/9"}, "deletion_event"),
+        ({"type": "Delete", "actor": HOME, "object": "https://elsewhere.example/statuses/9"}, "not_the_owners"),
+        ({"type": "Undo", "actor": HOME, "object": {"type": "Announce"}}, "not_a_deletion"),
         ({"type": "Like", "actor": HOME, "object": f"{FRIEND}/statuses/9"}, "not_a_post"),
         (create(object=f"{HOME}/statuses/9"), "not_a_post"),
         (create(actor=FRIEND), "not_the_owners"),
@@ -277,3 +280,34 @@ def test_the_private_posts_of_a_real_outbox_stay_private(shared_data):
     posts = batch.to_pylist()
     assert not any("must not put" in post["text"] for post in posts if post["visibility"] in ("public", "unlisted"))
     assert not any("</" in post["text"] for post in posts)
+
+
+def test_deletions_of_an_outbox_are_forgotten_and_an_account_may_come_back(tmp_path, standing_of):
+    deletion = {"type": "Delete", "actor": HOME, "object": {"id": f"{HOME}/statuses/9", "type": "Tombstone"}}
+    account = {"type": "Delete", "actor": HOME, "object": HOME, "published": "2024-01-01T00:00:00Z"}
+    undo = {"type": "Undo", "actor": HOME, "object": account, "published": "2024-01-02T00:00:00Z"}
+    tombstone = {"type": "Tombstone", "id": f"{HOME}/statuses/8"}
+    path = tmp_path / "outbox.json"
+    path.write_text(json.dumps(outbox(deletion, tombstone, account)))
+    standing = standing_of(read(path))
+    assert standing.forgotten_posts == {f"{HOME}/statuses/8", f"{HOME}/statuses/9"}
+    assert standing.authors == {HOME: "deleted"}
+    path.write_text(json.dumps(outbox(undo, account)))
+    assert standing_of(read(path)).authors == {}
+
+
+def test_what_an_account_says_holds_for_its_author_until_a_later_file_says_otherwise(tmp_path, standing_of):
+    path = tmp_path / "statuses.json"
+    path.write_text(json.dumps([STATUS | {"account": STATUS["account"] | {"noindex": True}}]))
+    assert standing_of(read(path)).consent["training"] == {HOME: False}
+    later = STATUS | {"id": "11", "uri": f"{HOME}/statuses/11", "created_at": "2024-02-18T12:33:11Z"}
+    path.write_text(json.dumps([later]))
+    assert not any(standing_of(read(path)).consent.values())
+
+
+def test_an_edited_post_says_when(posts_of):
+    (note,), _ = posts_of(outbox(create(NOTE | {"updated": "2023-02-19T00:00:00Z"})))
+    (status,), _ = posts_of([STATUS | {"edited_at": "2023-02-19T00:00:00.000Z"}], "statuses.json")
+    (same,), _ = posts_of(outbox(create(NOTE | {"updated": NOTE["published"]})))
+    assert note["edited"] == status["edited"] == datetime(2023, 2, 19, tzinfo=UTC)
+    assert same["edited"] is None

@@ -10,6 +10,7 @@ import pytest
 from rookery.core.errors import DataError
 from rookery.posts import mastodon, mastodon_export
 from rookery.posts.mastodon_export import is_export, read_export
+from rookery.posts.post import USES
 
 HOME = "https://home.example/users/ada"
 NOTE = {
@@ -58,10 +59,10 @@ def an_archive(tmp_path, kind, files=FILES):
 def test_the_posts_and_the_actors_refusal_come_out_of_an_archive(tmp_path, kind, folder):
     path = an_archive(tmp_path, kind, {folder + name: data for name, data in FILES.items()})
     assert is_export(path)
-    ((batch, aside),) = mastodon.read(path)
+    ((batch, beside),) = mastodon.read(path)
     (post,) = batch.to_pylist()
     assert (post["text"], post["visibility"], post["consent_search"]) == ("Bread", "public", False)
-    assert aside == []
+    assert {(item.kind, item.cause) for item in beside} == {("consent_author", use) for use in USES}
 
 
 def test_posts_of_another_than_the_actor_are_set_aside(tmp_path):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 import zstandard
 
+from rookery.posts.files import SetAside
 from rookery.posts.x_api import is_mine, read
 
 AUTHOR = {"id": "7", "username": "ada", "name": "Ada", "protected": False}
@@ -39,7 +40,9 @@ def posts_of(tmp_path, *lines, name="x.jsonl", pack=bytes):
     texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
     path.write_bytes(pack("\n".join(texts).encode()))
     batches = list(read(path))
-    return [row for batch, _ in batches for row in batch.to_pylist()], [a for _, aside in batches for a in aside]
+    return [row for batch, _ in batches for row in batch.to_pylist()], [
+        item for _, beside in batches for item in beside if isinstance(item, SetAside)
+    ]
 
 
 @pytest.mark.parametrize("line", [a_page(TWEET), {"data": TWEET, **{"includes": a_page()["includes"]}}, flattened()])
@@ -81,11 +84,42 @@ def test_a_tweet_marked_for_followers_is_for_followers(tmp_path):
     assert post["visibility"] == "followers"
 
 
-def test_what_is_withheld_anywhere_is_set_aside(tmp_path):
+def test_what_is_withheld_anywhere_is_kept_and_hidden_while_it_is(tmp_path, standing_of):
     withheld = {"copyright": False, "country_codes": ["DE"]}
-    lines = [a_page(TWEET | {"withheld": withheld}), a_page(TWEET, users=[AUTHOR | {"withheld": withheld}])]
+    other = TWEET | {"id": "11", "author_id": "8"}
+    lines = [a_page(TWEET | {"withheld": withheld}), a_page(other, users=[AUTHOR | {"id": "8", "withheld": withheld}])]
     posts, aside = posts_of(tmp_path, *lines)
-    assert (posts, [item.reason for item in aside]) == ([], ["withheld", "withheld"])
+    assert ([post["id"] for post in posts], aside) == (["10", "11"], [])
+    standing = standing_of(read(tmp_path / "x.jsonl"))
+    assert (standing.posts, standing.authors) == ({"10": "withheld"}, {"8": "withheld"})
+
+
+def test_a_protected_account_is_a_state_of_its_author(tmp_path, standing_of):
+    posts_of(tmp_path, a_page(TWEET, users=[AUTHOR | {"protected": True}]))
+    assert standing_of(read(tmp_path / "x.jsonl")).authors == {"7": "protected"}
+
+
+def test_versions_name_their_first_and_the_replaced_ones_are_noted(tmp_path, standing_of):
+    (post,), _ = posts_of(tmp_path, a_page(NEW))
+    assert post["version_of"] == "10"
+    assert standing_of(read(tmp_path / "x.jsonl")).posts == {"10": "superseded"}
+
+
+@pytest.mark.parametrize(
+    ("geo", "places", "place"),
+    [
+        ({"place_id": "p"}, [{"id": "p", "full_name": "Ghent, Belgium"}], "Ghent, Belgium"),
+        ({"place_id": "p"}, [], None),
+        ({"place_id": "p", "full_name": "Ghent"}, [], "Ghent"),
+        ({"coordinates": {"type": "Point", "coordinates": [3.7, 51]}}, [], "3.7, 51"),
+        ("odd", ["odd"], None),
+    ],
+)
+def test_a_place_is_named(tmp_path, geo, places, place):
+    page = a_page(TWEET | {"geo": geo})
+    page["includes"] = page.get("includes", {}) | {"places": places}
+    (post,), _ = posts_of(tmp_path, page)
+    assert post["place"] == place
 
 
 def test_a_long_text_takes_the_place_of_its_beginning(tmp_path):
@@ -150,8 +184,7 @@ NO_POSTS = {
     "user_profile": {"data": [AUTHOR]},
     "list": {"data": [{"id": "1", "name": "friends", "owner_id": "7", "member_count": 3, "private": False}]},
     "tweet_count": {"data": [{"start": "2021-10-16T18:00Z", "end": "2021-10-16T19:00Z", "tweet_count": 3}]},
-    "deletion_event": {"data": {"delete": EVENT}},
-    "compliance_event": {"data": {"user_protect": EVENT}},
+    "compliance_event": {"data": {"user_profile_modification": EVENT}},
     "api_error": {"errors": [{"title": "operational-disconnect", "type": "https://api.twitter.com/2/problems/x"}]},
     "not_a_post": {"meta": {"result_count": 0}},
 }  # fmt: skip
@@ -238,7 +271,7 @@ def test_an_edit_history_is_found_wherever_it_stands_in_a_document(tmp_path):
 
 REAL = {
     "cashtags.jsonl": (1, {}),
-    "compliance_stream.jsonl": (0, {"deletion_event": 2, "compliance_event": 11}),
+    "compliance_stream.jsonl": (0, {}),
     "counts.jsonl": (0, {"tweet_count": 169}),
     "edited_after.jsonl": (1, {"edited_since": 1}),
     "edited_before.jsonl": (1, {"edited_since": 1}),

@@ -1,4 +1,4 @@
-"""`rookery posts …`: take posts in, see what is there, forget."""
+"""`rookery posts …`: take posts in, see what is there, note what may be done with them, forget."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, MapOption, opened, read_map
+
+SaidOption = Annotated[str | None, typer.Option(help="yes, no or undefined.")]
 
 app = typer.Typer(help="What people wrote, and what may be done with it.", no_args_is_help=True)
 
@@ -36,6 +38,16 @@ def ingest(
 def forget(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of posts.")] = None,
     author: Annotated[list[str] | None, typer.Option(help="An author, with all posts; repeatable.")] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A file of what a network asks to honour: X compliance, Jetstream, ActivityPub deletions; repeatable. "
+            "What can be taken back (a suspension, say) hides and forgets nothing."
+        ),
+    ] = None,
+    ids_of: Annotated[
+        str | None, typer.Option(help="posts or authors: what the ids of X's batch compliance are; it does not say.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,12 +55,59 @@ def forget(
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.config import to_plain
     from rookery.core.errors import UsageError
+    from rookery.posts import compliance
     from rookery.posts.forget import forget
 
-    if not ids and not author:
-        raise UsageError("nothing to forget", mend="Give ids of posts, or --author NAME")
-    report = to_plain(forget(opened(home), ids or [], author or [], context()))
-    show_json(report) if as_json else show_facts(report, "Forgotten")
+    if not ids and not author and not file:
+        raise UsageError("nothing to forget", mend="Give ids of posts, --author NAME, or --file FILE")
+    if file and (ids or author):
+        raise UsageError("give either ids and authors, or files")
+    if ids_of not in (None, "posts", "authors"):
+        raise UsageError(f"--ids-of: {ids_of!r} is neither posts nor authors")
+    if file:
+        report = to_plain(compliance.apply(opened(home), file, ids_of, context()))
+    else:
+        report = to_plain(forget(opened(home), ids or [], author or [], context()))
+    show_json(report) if as_json else show_facts(report, "Honoured" if file else "Forgotten")
+
+
+@app.command()
+def consent(
+    author: Annotated[list[str], typer.Option(help="An author; repeatable.")],
+    search: SaidOption = None,
+    answers: SaidOption = None,
+    ads: SaidOption = None,
+    training: SaidOption = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Note an author's word on uses of all their posts: yes, no, or undefined, where the platform's policy holds."""
+    from rookery.posts.word import consent
+
+    words = {"search": search, "answers": answers, "ads": ads, "training": training}
+    _noted(lambda at, context: consent(at, author, words, context), home, as_json)
+
+
+@app.command()
+def state(
+    cause: Annotated[str, typer.Argument(help="suspended, protected, deactivated, taken_down, withheld, …")],
+    value: Annotated[str, typer.Argument(help="on, or off when it ends.")],
+    post: Annotated[list[str] | None, typer.Option(help="The id of a post; repeatable.")] = None,
+    author: Annotated[list[str] | None, typer.Option(help="An author, with all posts; repeatable.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Hide posts or authors for a while, or show them again: nothing is forgotten."""
+    from rookery.posts.word import state
+
+    _noted(lambda at, context: state(at, post or [], author or [], cause, value, context), home, as_json)
+
+
+def _noted(note, home: Path, as_json: bool) -> None:
+    from rookery.cli.show import context, show_facts, show_json
+
+    report = {"new": note(opened(home), context())}
+    show_json(report) if as_json else show_facts(report, "Noted")
 
 
 @app.command()

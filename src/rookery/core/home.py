@@ -43,11 +43,23 @@ class Serve:
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """Where the corpus is built: on this machine (native), or on a Ray cluster that sees the home's folder.
+
+    address: of the Ray cluster; empty for one that runs here already, or is started here.
+    """
+
+    runner: Literal["native", "ray"] = "native"
+    address: str = ""
+
+
+@dataclass(frozen=True)
 class Settings:
     """The contents of `rookery.toml`."""
 
     rights: Rights = field(default_factory=Rights)
     serve: Serve = field(default_factory=Serve)
+    corpus: Cluster = field(default_factory=Cluster)
 
 
 FIRST_SETTINGS = """\
@@ -64,6 +76,11 @@ policy = "{policy}"
 [serve]
 host = "127.0.0.1"
 port = 8700
+
+[corpus]
+# Where the corpus is built: "native" on this machine, "ray" on the Ray cluster at the address.
+runner = "native"
+address = ""
 """
 
 

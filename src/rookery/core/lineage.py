@@ -29,7 +29,12 @@ class Trace:
 
 def write_held(folder: Path, post_ids: Iterable[str]) -> None:
     """Note in an artifact's folder which posts it holds."""
-    np.unique(hash_ids(post_ids)).tofile(folder / HELD)
+    write_held_hashes(folder, hash_ids(post_ids))
+
+
+def write_held_hashes(folder: Path, post_hashes: np.ndarray) -> None:
+    """The same, given as `hash_ids` of the posts."""
+    np.unique(post_hashes).tofile(folder / HELD)
 
 
 def holds(folder: Path, post_id: str) -> bool:

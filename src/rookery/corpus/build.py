@@ -1,16 +1,17 @@
 """The corpus stage: from the posts in the lake to documents to learn from, and later ones to be judged by.
 
-    gate -> clean -> redact -> quality -> machines -> exact duplicates -> floods -> near duplicates
-         -> link farms -> split -> threads -> mixture -> documents
+    gate -> clean -> redact -> quality -> language      post by post, in parts (prepare.py)
+         -> machines -> exact duplicates -> floods -> near duplicates -> link farms
+         -> split -> threads -> mixture             on the numbers of all (prepared.py, dedup.py, spam.py)
+         -> documents                               through buckets on disk (gather.py)
 
-The steps up to quality are in `admit.py`, the others in the modules of their names. Here is their
-order, and the law that holds over all of them: every post of the lake is either in a document or
-counted under exactly one reason. Posts are sorted by time and id before any step that looks at more
-than one, since a lake has no order of its own.
+Here is their order, and the law that holds over all of them: every post of the lake is either in a
+document or counted under exactly one reason. Posts stand in order of time before any step that looks at
+more than one, since a lake has no order of its own; so the result is the same however the work was cut up.
 
 The artifact: `train.parquet` and `validation.parquet` (document.py), `report.json` and `report.html`
-(report.py),
-`card.md` (card.py), `held.ids` (core/lineage.py).
+(report.py), `card.md` (card.py), `duplicates.parquet` (which kept post stands for each dropped one, both as
+`hash_ids`), and `held.ids` (core/lineage.py).
 """
 
 from collections import Counter
@@ -20,26 +21,28 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from rookery.core.artifact import Artifact
 from rookery.core.config import to_plain
 from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.errors import DataError, UsageError
-from rookery.core.home import Home, Policy
-from rookery.core.lineage import write_held
+from rookery.core.home import Cluster, Home
+from rookery.core.lineage import write_held_hashes
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.core.verdict import Tally
-from rookery.corpus import card, control, dedup, language, mixture, quality, report, spam, split, threads
-from rookery.corpus.admit import Admitted, admit
-from rookery.corpus.document import DOCUMENT_SCHEMA, LAKE_VERSION, SPLITS, write_documents
+from rookery.corpus import card, dedup, minhash, mixture, quality, report, spam, split, threads
+from rookery.corpus.document import LAKE_VERSION, SPLITS, write_documents
+from rookery.corpus.gather import Layout, gather, shuffled
+from rookery.corpus.prepare import Way, prepare
+from rookery.corpus.prepared import BAND, Posts
 from rookery.corpus.sieve import Sieve
 from rookery.posts.lake import Lake, open_lake
-from rookery.posts.live import Standing, live_log
+from rookery.posts.live import live_log
 
-VERSION = 3
-THREAD_GAP = "\n\n"  # a clean post holds no empty line, so this parts the posts of a thread
+VERSION = 4
+DUPLICATES = "duplicates.parquet"
 
 
 @dataclass(frozen=True)
@@ -77,153 +80,161 @@ def build(home: Home, context: Context, config: CorpusConfig = CorpusConfig()) -
     lake = open_lake(home)
     with live_log(home) as log:
         standing = log.standing()
-    policy = home.settings.rights.policy
+    policy, cluster = home.settings.rights.policy, home.settings.corpus
     stage = Stage("corpus", VERSION, config, {"lake": lake.name, "standing": standing.digest, "policy": policy})
-    return run_stage(home, stage, lambda workspace: _make(workspace, lake, standing, policy, config), context)
+    way = Way(standing, policy, config.placeholders)
+    return run_stage(home, stage, lambda workspace: _make(workspace, lake, way, cluster, config), context)
 
 
-def _make(workspace: Workspace, lake: Lake, standing: Standing, policy: Policy, config: CorpusConfig) -> dict:
-    admitted = admit(lake, standing, policy, config.placeholders, workspace.tally, workspace.context)
-    sieve, representative = sift(admitted, workspace.context)
-    _need_some(admitted, sieve, workspace.tally)
-    documents = assemble(admitted, sieve, config, workspace.context)
-    _need_both(documents, sieve)
-    for name, table in documents.items():
-        write_documents(workspace.path / f"{name}.parquet", table)
+def _make(workspace: Workspace, lake: Lake, way: Way, cluster: Cluster, config: CorpusConfig) -> dict:
+    context = workspace.context
+    posts = prepare(lake, way, workspace.scratch / "parts", cluster, context)
+    workspace.tally.dropped.update(posts.refused["training"])
+    sieve, copies = sift(posts, context)
+    _need_some(posts, sieve, workspace.tally)
+    layouts = assemble(posts, sieve, config)
+    _need_both(layouts, sieve)
     for reason, rows in sieve.dropped.items():
         workspace.tally.drop(reason, len(rows))
     workspace.tally.kept = len(sieve.rows)
-    facts = report.describe(admitted, sieve, representative, documents, workspace.tally)
-    facts |= {"settings": to_plain(config), "policy": policy, "lake": lake.name}
+    pq.write_table(_duplicates(posts, copies), workspace.path / DUPLICATES, compression="zstd")
+    documents = _write(workspace, posts, layouts, config.controls)
+    facts = report.describe(posts, sieve, copies, documents, workspace.tally)
+    facts["leakage"]["an_author"] = _shared_authors(posts, layouts)
+    facts |= {"settings": to_plain(config), "policy": way.policy, "lake": lake.name}
     report.write(workspace.path, facts)
     card.write(workspace.path, facts)
-    kept = admitted.column("id").take(pa.array(sieve.rows)).to_pylist()
-    write_held(workspace.path, [*kept, *report.shown(facts)])
-    return {LAKE_VERSION: lake.version} | {f"documents_{name}": table.num_rows for name, table in documents.items()}
+    held = np.concatenate([posts.numbers("id_hash", sieve.rows), hash_ids(report.shown(facts))])
+    write_held_hashes(workspace.path, held)
+    return {LAKE_VERSION: lake.version} | {f"documents_{name}": layout.documents for name, layout in layouts.items()}
 
 
-def sift(admitted: Admitted, context: Context) -> tuple[Sieve, np.ndarray]:
-    """Drop by quality, then machines, duplicates and farms: each step looks at what those before it have left.
+def sift(posts: Posts, context: Context) -> tuple[Sieve, dict[str, np.ndarray]]:
+    """Drop by quality, then machines, copies and farms: each step looks at what those before it have left.
 
-    Also, for each post, the place of the one that stands for it: its own, unless it was dropped as a copy.
+    Also, for exact and near copies, (n, 2) rows: the post that stands for the other, and the other.
     """
-    sieve = Sieve(admitted.posts.num_rows)
+    sieve = Sieve(len(posts))
+    codes, reasons = posts.coded("quality")
     for reason in quality.RULES:
-        says_no = pc.fill_null(pc.equal(admitted.column("quality"), reason), False)
-        sieve.drop(reason, np.flatnonzero(says_no.to_numpy(zero_copy_only=False)))
-    author = admitted.column("author").dictionary_encode().indices.to_numpy().astype(np.int64)
-    created = admitted.column("created").cast(pa.int64()).to_numpy()
+        sieve.drop(reason, np.flatnonzero(codes == reasons.index(reason)) if reason in reasons else codes[:0])
+    author, created = posts.numbers("author_hash"), posts.numbers("created")
     for reason, rule in ((spam.FASTER_THAN_HUMAN, spam.faster_than_human), (spam.CLOCKWORK, spam.clockwork)):
         sieve.drop(reason, np.flatnonzero(rule(author, created)))
-    representative = np.arange(len(author))
-    left = lambda name: admitted.column(name).filter(sieve.mask)  # noqa: E731
-    rows, first = sieve.rows, dedup.first_equal(left("key"))
-    representative[rows] = rows[first]
-    sieve.drop(dedup.EXACT_DUPLICATE, rows[first != np.arange(len(first))])
-    sieve.drop(dedup.TEMPLATE_FLOOD, sieve.rows[dedup.floods(left("author"), left("template"))])
-    with context.progress.task("finding near duplicates", len(sieve.rows), "posts") as task:
-        first = dedup.near_duplicates(left("key"), task.advance)
+    exact = _drop_copies(sieve, dedup.EXACT_DUPLICATE, dedup.earliest(posts.numbers("key_hash", sieve.rows)))
+    flooded = dedup.floods(*(posts.numbers(name, sieve.rows) for name in ("author_hash", "template_hash")))
+    sieve.drop(dedup.TEMPLATE_FLOOD, sieve.rows[flooded])
     rows = sieve.rows
-    representative[rows] = rows[first]
-    representative = representative[representative]  # a copy of a post that is itself alike to an earlier one
-    sieve.drop(dedup.NEAR_DUPLICATE, rows[first != np.arange(len(first))])
-    repeated = np.zeros(len(author), dtype=bool)
-    repeated[np.concatenate([sieve.dropped[r] for r in dedup.REASONS])] = True
-    sieve.drop(spam.LINK_FARM, np.flatnonzero(spam.link_farms(author, admitted.column("domain").to_numpy(), repeated)))
-    return sieve, representative
+    with context.progress.task("finding near duplicates", minhash.BANDS, "bands") as task:
+        keys = lambda places: posts.pick(rows[places], ["key"])["key"].to_pylist()  # noqa: E731
+        stands = dedup.near_duplicates(_bands(posts, rows, task), posts.sketches(rows), keys)
+    near = _drop_copies(sieve, dedup.NEAR_DUPLICATE, stands)
+    repeated = np.zeros(len(posts), dtype=bool)
+    repeated[np.concatenate([sieve.dropped[reason] for reason in dedup.REASONS])] = True
+    sieve.drop(spam.LINK_FARM, np.flatnonzero(spam.link_farms(author, posts.numbers("domain_hash"), repeated)))
+    return sieve, {"exact": exact, "near": near}
 
 
-def assemble(admitted: Admitted, sieve: Sieve, config: CorpusConfig, context: Context) -> dict[str, pa.Table]:
-    """Documents of what is left, for each split in shuffled order; posts that would put a thread on both sides drop."""
-    links = ("id", "reply_to", "quote_of", "conversation")
-    parent = threads.parents(*(admitted.column(name) for name in links))
+def assemble(posts: Posts, sieve: Sieve, config: CorpusConfig) -> dict[str, Layout]:
+    """Where each post that is left goes, for each split; what would be on both sides or outside the mixture drops."""
+    parent = threads.parents(*(posts.numbers(f"{name}_hash") for name in ("id", "reply", "quote", "conversation")))
     root = threads.roots(parent)
     rows = sieve.rows
-    created = admitted.column("created").cast(pa.int64()).to_numpy()[rows]
-    train_rows = split.cut(created, config.validation_share, config.validation_limit)
+    train_rows = split.cut(posts.numbers("created", rows), config.validation_share, config.validation_limit)
     if config.split == "author":
-        _hold_out_authors(admitted, sieve, train_rows, config.seed)
+        _hold_out_authors(posts, sieve, train_rows, config.seed)
     earlier = rows[:train_rows][sieve.alive[rows[:train_rows]]]
     sieve.drop(split.THREAD_IN_TRAIN, split.straddlers(root, np.append(earlier, rows[train_rows:]), len(earlier)))
-    posts = _with_languages(admitted.posts, sieve.rows, context)
-    documents = {}
+    layouts = {}
     for number, (name, part) in enumerate(zip(SPLITS, np.split(rows, [train_rows]), strict=True)):
         order, starts = threads.reading_order(part[sieve.alive[part]], parent, root)
-        made = _documents(posts.take(pa.array(order)).combine_chunks(), starts, config.controls)
-        copies = _mix(made, posts["source"].take(pa.array(order[starts])), config)
+        copies = _copies(posts, order[starts], config)
         sieve.drop(mixture.MIXTURE, order[np.repeat(copies == 0, np.diff(starts, append=len(order)))])
-        taken = np.repeat(np.arange(len(starts)), copies if name == "train" else np.minimum(copies, 1))
-        shuffled = np.random.default_rng([config.seed, number]).permutation(taken)
-        documents[name] = made.take(pa.array(shuffled))
-    return documents
+        copies = copies if name == "train" else np.minimum(copies, 1)
+        layouts[name] = shuffled(order, starts, copies, np.random.default_rng([config.seed, number]))
+    return layouts
 
 
-def _hold_out_authors(admitted: Admitted, sieve: Sieve, train_rows: int, seed: int) -> None:
+def _hold_out_authors(posts: Posts, sieve: Sieve, train_rows: int, seed: int) -> None:
     """Before the cut the held-out authors' posts drop, after it all others'."""
-    authors = admitted.column("author").dictionary_encode()
-    held = split.held_out(hash_ids(authors.dictionary.to_pylist()), seed)[authors.indices.to_numpy()]
     earlier, later = np.split(sieve.rows, [train_rows])
+    held = split.held_out(posts.numbers("author_hash"), seed)
     sieve.drop(split.HELD_OUT_AUTHOR, earlier[held[earlier]])
     sieve.drop(split.AFTER_THE_CUT, later[~held[later]])
 
 
-def _mix(documents: pa.Table, source: pa.ChunkedArray, config: CorpusConfig) -> np.ndarray:
-    """How often each document is taken, by the mixture."""
-    language, created = documents["language"], documents["created"]
-    weight = mixture.weigh(config.mixture, language.combine_chunks(), created.combine_chunks(), source.combine_chunks())
-    return mixture.copies(weight, hash_ids(documents["id"].to_pylist()), config.seed)
+def _copies(posts: Posts, first: np.ndarray, config: CorpusConfig) -> np.ndarray:
+    """How often each document is taken by the mixture; a document is what its first post is."""
+    if not config.mixture:
+        return np.ones(len(first), np.int64)
+    coded = {"year": mixture.years(posts.numbers("created", first))}
+    for name in ("language", "source"):
+        codes, values = posts.coded(name)
+        coded[name] = codes[first], values
+    return mixture.copies(
+        mixture.weigh(config.mixture, coded, len(first)), posts.numbers("id_hash", first), config.seed
+    )
 
 
-def _need_some(admitted: Admitted, sieve: Sieve, gate_tally: Tally) -> None:
+def _shared_authors(posts: Posts, layouts: dict[str, Layout]) -> int:
+    """How many held-out documents have an author of whom something is learned."""
+    train, validation = (posts.numbers("author_hash", layouts[name].rows) for name in SPLITS)
+    return split.shared_authors(train, validation, layouts["validation"].starts)
+
+
+def _write(workspace: Workspace, posts: Posts, layouts: dict[str, Layout], controls: bool) -> report.Documents:
+    """Both splits; the held-out one first, so that what is learned from can be compared with it."""
+    seen = report.Documents()
+    total = sum(layout.documents for layout in layouts.values())
+    with workspace.context.progress.task("writing documents", total, "documents") as task:
+        for name in reversed(SPLITS):
+
+            def tables(name=name):
+                for table in gather(posts, layouts[name], workspace.scratch / name, controls):
+                    seen.add(name, table)
+                    task.advance(table.num_rows)
+                    yield table.drop_columns("key")
+
+            write_documents(workspace.path / f"{name}.parquet", tables())
+    return seen
+
+
+def _need_some(posts: Posts, sieve: Sieve, gate_tally: Tally) -> None:
     """Two posts at least: one to learn from, one to be judged by."""
     if len(sieve.rows) >= 2:
         return
     reasons = gate_tally.dropped + Counter({reason: len(rows) for reason, rows in sieve.dropped.items()})
     said = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(3))
-    what = f"{len(sieve.rows)} of {admitted.in_lake:,} posts are left to make a corpus of"
+    what = f"{len(sieve.rows)} of {posts.in_lake:,} posts are left to make a corpus of"
     raise DataError(what, mend=f"Dropped: {said}" if said else "Ingest more posts")
 
 
-def _need_both(documents: dict[str, pa.Table], sieve: Sieve) -> None:
+def _need_both(layouts: dict[str, Layout], sieve: Sieve) -> None:
     """A document on each side, which a mixture or a split by author may leave without."""
-    for name, table in documents.items():
-        if not table.num_rows:
-            chosen = (mixture.MIXTURE, split.HELD_OUT_AUTHOR, split.AFTER_THE_CUT)
-            if said := ", ".join(f"{r} {len(sieve.dropped[r]):,}" for r in chosen if len(sieve.dropped.get(r, ()))):
-                raise DataError(f"no document is left for {name}", mend=f"Dropped: {said}")
+    chosen = (mixture.MIXTURE, split.HELD_OUT_AUTHOR, split.AFTER_THE_CUT)
+    said = ", ".join(f"{r} {len(sieve.dropped[r]):,}" for r in chosen if len(sieve.dropped.get(r, ())))
+    for name, layout in layouts.items():
+        if said and not layout.documents:
+            raise DataError(f"no document is left for {name}", mend=f"Dropped: {said}")
 
 
-def _with_languages(posts: pa.Table, rows: np.ndarray, context: Context) -> pa.Table:
-    """The posts with languages guessed for those among `rows` that have no tag."""
-    wanted = np.zeros(posts.num_rows, dtype=bool)
-    wanted[rows] = True
-    tags, wanted = posts["language"].combine_chunks(), pa.array(wanted)
-    wanted = pc.and_(wanted, pc.is_null(tags))
-    keys = posts["key"].filter(wanted).combine_chunks()
-    with context.progress.task("guessing languages", len(keys), "posts") as task:
-        guesses = language.guess(keys, task.advance)
-    guessed = pc.replace_with_mask(tags, wanted, guesses.cast(tags.type))
-    return posts.set_column(posts.schema.get_field_index("language"), "language", guessed)
+def _bands(posts: Posts, rows: np.ndarray, task):
+    """The bands of some rows, one at a time."""
+    for number in range(minhash.BANDS):
+        yield posts.numbers(f"{BAND}{number}", rows)
+        task.advance()
 
 
-def _documents(posts: pa.Table, starts: np.ndarray, with_controls: bool) -> pa.Table:
-    """Documents of posts in reading order, one from each start; each has the id and language of its first post."""
-    inside, first = pa.array(np.append(starts, posts.num_rows), pa.int32()), pa.array(starts)
-    column = {name: posts[name].combine_chunks() for name in posts.schema.names}
-    lists = {name: pa.ListArray.from_arrays(inside, column[name]) for name in ("text", "id", "author")}
-    created = column["created"].cast(pa.int64()).to_numpy()
-    last = np.maximum.reduceat(created, starts) if len(starts) else created
-    columns = {
-        "id": column["id"].take(first),
-        "text": pc.binary_join(lists["text"], pa.scalar(THREAD_GAP, column["text"].type)),
-        "post_ids": lists["id"],
-        "author_ids": lists["author"],
-        "language": column["language"].take(first),
-        "created": pa.array(last).cast(DOCUMENT_SCHEMA.field("created").type),
-    }
-    if with_controls:
-        reactions = control.reactions(*(column[name].take(first) for name in ("likes", "reposts", "replies")))
-        columns["controls"] = control.controls(columns["language"], columns["created"], reactions)
-    else:
-        columns["controls"] = pa.array([[]] * len(starts), pa.list_(pa.string()))
-    return pa.table(columns)
+def _drop_copies(sieve: Sieve, reason: str, stands: np.ndarray) -> np.ndarray:
+    """Drop the rows for which another stands; returns (n, 2) rows: the one that stands, the one dropped."""
+    rows = sieve.rows
+    copies = np.flatnonzero(stands != np.arange(len(rows)))
+    sieve.drop(reason, rows[copies])
+    return np.stack([rows[stands[copies]], rows[copies]], axis=1)
+
+
+def _duplicates(posts: Posts, pairs: dict[str, np.ndarray]) -> pa.Table:
+    """Which kept post stands for each dropped one, in the order of time."""
+    hashes = posts.numbers("id_hash")[np.concatenate(list(pairs.values()))]
+    kind = np.repeat(list(pairs), [len(part) for part in pairs.values()])
+    return pa.table({"representative": hashes[:, 0], "post": hashes[:, 1], "kind": pa.array(kind, pa.string())})

@@ -1,16 +1,19 @@
 """Duplicates: equal texts, floods of one template, and near duplicates. The earliest post represents the rest.
 
-Posts come sorted by time. Near duplicates are found by MinHash (Broder 1997) with banding (Leskovec,
-Rajaraman, Ullman, Mining of Massive Datasets, 3.4), and every pair is checked exactly: nothing is
-merged on an estimate. Recall is a matter of chance and is measured in the tests.
+Posts come sorted by time, as numbers only: 64-bit hashes of keys, authors and templates, and what MinHash
+makes of a text (`minhash.py`). Near duplicates are found by MinHash (Broder 1997) with banding (Leskovec,
+Rajaraman, Ullman, Mining of Massive Datasets, 3.4), and every pair is checked exactly on the texts
+themselves: nothing is merged on an estimate. Clusters are stars: each dropped post is itself alike to the
+post that stands for it, and no chain joins texts that are not. Recall is a matter of chance and is measured
+in the tests.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
-import pyarrow as pa
 
-from rookery.corpus.minhash import HASHES, SHINGLE_CHARACTERS, signatures
+from rookery.corpus.minhash import SHINGLE_CHARACTERS
 
 EXACT_DUPLICATE = "exact_duplicate"
 NEAR_DUPLICATE = "near_duplicate"
@@ -19,104 +22,97 @@ REASONS = (EXACT_DUPLICATE, TEMPLATE_FLOOD, NEAR_DUPLICATE)
 
 FLOOD_KEEPS = 3
 ALIKE = 0.8  # least Jaccard similarity of near duplicates
-BAND_ROWS = 4  # 16 bands of 4: a pair of similarity 0.8 is missed by all with probability 0.0002
 NEIGHBOURS = 8  # in a bucket of many posts, each is compared with the first and this many before it
-MARGIN = 0.2  # four standard deviations of the estimate from 64 hashes at 0.8
-BATCH_TEXTS = 65_536
+MARGIN = 0.15  # three standard deviations of the estimate from 64 hashes at 0.8
+BATCH_PAIRS = 262_144
 
 
-def first_equal(keys: pa.Array) -> np.ndarray:
-    """int64 (keys,): the place of the first key equal to each, its own if none came before."""
-    codes = keys.dictionary_encode().indices.to_numpy()
-    return np.unique(codes, return_index=True)[1][codes]
+def earliest(keys: np.ndarray) -> np.ndarray:
+    """int64 (keys,): the first place at which each key stands."""
+    order, starts, sizes = _groups(keys)
+    first = np.empty(len(keys), dtype=np.int64)
+    first[order] = np.repeat(order[starts], sizes)
+    return first
 
 
-def floods(authors: pa.Array, templates: pa.Array) -> np.ndarray:
+def floods(authors: np.ndarray, templates: np.ndarray) -> np.ndarray:
     """bool (posts,): true from an author's fourth post of one template on."""
-    author = authors.dictionary_encode().indices.to_numpy().astype(np.int64)
-    template = templates.dictionary_encode().indices.to_numpy()
-    order = np.argsort(author << 32 | template, kind="stable")
-    group = (author << 32 | template)[order]
-    starts = np.flatnonzero(np.diff(group, prepend=-1))
-    place = np.arange(len(group)) - np.repeat(starts, np.diff(starts, append=len(group)))
-    flooded = np.zeros(len(group), dtype=bool)
-    flooded[order] = place >= FLOOD_KEEPS
+    order, starts, sizes = _groups(authors * np.uint64(0x9E3779B97F4A7C15) ^ templates)
+    flooded = np.zeros(len(order), dtype=bool)
+    flooded[order] = np.arange(len(order)) - np.repeat(starts, sizes) >= FLOOD_KEEPS
     return flooded
 
 
-def near_duplicates(keys: pa.Array, advance: Callable[[int], None] = lambda n: None) -> np.ndarray:
-    """int64 (keys,): for each text the place of the earliest one that it belongs to, its own if it is alone.
+def near_duplicates(
+    bands: Iterable[np.ndarray], sketches: np.ndarray, texts: Callable[[np.ndarray], Sequence[str]]
+) -> np.ndarray:
+    """int64 (posts,): for each post the place of the one that stands for it, its own if that is itself.
 
-    Two texts are joined when the Jaccard similarity of their five-character runs is at least
-    0.8, and so are texts joined through others (connected components).
+    bands: for each band uint64 (posts,). sketches: uint8 (posts, hashes). `texts` gives the keys at some
+    places. A post is dropped when the Jaccard similarity of its five-character runs to those of a
+    post before it that is kept is at least 0.8.
     """
-    parts = []
-    for start in range(0, len(keys), BATCH_TEXTS):
-        parts.append(signatures(keys.slice(start, BATCH_TEXTS)))
-        advance(len(parts[-1]))
-    hashes = np.concatenate(parts) if parts else np.empty((0, HASHES), np.uint32)
-    pairs = _candidates(hashes)
-    return _components(keys, pairs[_alike(hashes, pairs, ALIKE - MARGIN)])
+    pairs = np.empty(0, dtype=np.int64)
+    for band in bands:
+        pairs = np.union1d(pairs, _pairs_of_band(band))
+    pairs = pairs[_alike(sketches, pairs, ALIKE - MARGIN)]
+    low, high = pairs >> 32, pairs & 0xFFFFFFFF
+    places = np.unique(np.concatenate([low, high]))
+    order = np.lexsort((low, high))
+    low, high = (np.searchsorted(places, side)[order] for side in (low, high))
+    stands = np.arange(len(sketches))
+    stands[places] = places[_stars(texts(places), low, high)]
+    return stands
 
 
 def jaccard(a: str, b: str) -> float:
     """The similarity of two texts: shared runs of five characters over all their runs."""
-    runs_a, runs_b = _runs(a), _runs(b)
-    shared = len(runs_a & runs_b)
-    return shared / (len(runs_a) + len(runs_b) - shared)
+    return _similarity(_runs(a), _runs(b))
 
 
-def _candidates(hashes: np.ndarray) -> np.ndarray:
-    """int64 (pairs, 2), lower place first: texts whose signatures agree on all of a band."""
-    found = [np.empty(0, dtype=np.int64)]
-    for band in range(0, HASHES, BAND_ROWS):
-        packed = np.ascontiguousarray(hashes[:, band : band + BAND_ROWS]).view(np.uint64)
-        mixed = packed[:, 0] * np.uint64(0x9E3779B97F4A7C15) ^ packed[:, 1]
-        found.append(_pairs_of_band(mixed))
-    both = np.unique(np.concatenate(found))
-    return np.stack([both >> 32, both & 0xFFFFFFFF], axis=1)
+def _stars(texts: Sequence[str], low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Greedy: in the order of time, a text joins the first kept one that it is alike to, or is kept itself."""
+    stands = list(range(len(texts)))
+    runs = lru_cache(maxsize=20_000)(lambda place: _runs(texts[place]))
+    for a, b in zip(low.tolist(), high.tolist(), strict=True):
+        if stands[a] == a and stands[b] == b and _similarity(runs(a), runs(b)) >= ALIKE:
+            stands[b] = a
+    return np.array(stands, dtype=np.int64)
 
 
 def _pairs_of_band(band: np.ndarray) -> np.ndarray:
-    """Pairs, each packed in an int64, of texts in one bucket: each with its neighbours and with the first."""
-    order = np.argsort(band, kind="stable")
-    bucket = band[order]
-    pairs = []
+    """Pairs, each packed in an int64 (earlier place above), of texts in one bucket: neighbours, and with the first."""
+    order, starts, sizes = _groups(band)
+    many = np.repeat(sizes > 1, sizes)
+    order, bucket, firsts = order[many], band[order[many]], np.repeat(order[starts], sizes)[many]
+    pairs = [(firsts << 32 | order)[firsts != order]]
     for lag in range(1, NEIGHBOURS + 1):
         same = np.flatnonzero(bucket[lag:] == bucket[:-lag])
         pairs.append(order[same] << 32 | order[same + lag])
-    first = np.flatnonzero(np.concatenate([[True], bucket[1:] != bucket[:-1]]))[: len(bucket)]
-    firsts = np.repeat(order[first], np.diff(first, append=len(bucket)))
-    pairs.append((firsts << 32 | order)[firsts != order])
     return np.unique(np.concatenate(pairs))
 
 
-def _alike(hashes: np.ndarray, pairs: np.ndarray, least: float) -> np.ndarray:
+def _alike(sketches: np.ndarray, pairs: np.ndarray, least: float) -> np.ndarray:
     """bool (pairs,): whether the estimated similarity is at least `least`."""
     kept = np.zeros(len(pairs), dtype=bool)
-    for start in range(0, len(pairs), BATCH_TEXTS):
-        a, b = pairs[start : start + BATCH_TEXTS].T
-        kept[start : start + BATCH_TEXTS] = (hashes[a] == hashes[b]).mean(axis=1) >= least
+    for start in range(0, len(pairs), BATCH_PAIRS):
+        part = pairs[start : start + BATCH_PAIRS]
+        equal = sketches[part >> 32] == sketches[part & 0xFFFFFFFF]
+        kept[start : start + BATCH_PAIRS] = equal.sum(axis=1, dtype=np.int16) >= least * equal.shape[1]
     return kept
 
 
-def _components(keys: pa.Array, pairs: np.ndarray) -> np.ndarray:
-    """Union-find over the pairs that pass the exact check; the lowest place is the root."""
-    root = np.arange(len(keys))
+def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Places in an order that puts equal keys together, earlier ones first; where each group starts; their sizes."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))[: len(keys)]
+    return order, starts, np.diff(starts, append=len(keys))
 
-    def find(place: int) -> int:
-        while root[place] != place:
-            root[place] = root[root[place]]
-            place = root[place]
-        return place
 
-    for a, b in pairs.tolist():
-        low, high = sorted((find(a), find(b)))
-        if low != high and jaccard(keys[a].as_py(), keys[b].as_py()) >= ALIKE:
-            root[high] = low
-    while not np.array_equal(above := root[root], root):
-        root = above
-    return root
+def _similarity(a: set[str], b: set[str]) -> float:
+    shared = len(a & b)
+    return shared / (len(a) + len(b) - shared)
 
 
 def _runs(text: str) -> set[str]:

@@ -4,7 +4,7 @@ No document is without its posts: that is how a forgotten post is found again in
 bulk, documents travel as Arrow batches of `DOCUMENT_SCHEMA`. How they are made is in `build.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -66,11 +66,11 @@ def from_row(row: dict[str, Any]) -> Document:
     )
 
 
-def write_documents(path: Path, documents: pa.Table) -> None:
-    """Write a table of documents as `DOCUMENT_SCHEMA`; equal tables give equal bytes."""
+def write_documents(path: Path, documents: Iterable[pa.Table]) -> None:
+    """Write tables of documents as `DOCUMENT_SCHEMA`, one after another; equal tables give equal bytes."""
     with pq.ParquetWriter(path, DOCUMENT_SCHEMA, compression="zstd") as writer:
-        for start in range(0, documents.num_rows, GROUP_DOCUMENTS):
-            writer.write_table(documents.slice(start, GROUP_DOCUMENTS).cast(DOCUMENT_SCHEMA))
+        for table in documents:
+            writer.write_table(table.cast(DOCUMENT_SCHEMA), row_group_size=GROUP_DOCUMENTS)
 
 
 def read_documents(corpus: Artifact, split: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

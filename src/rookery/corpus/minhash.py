@@ -1,7 +1,9 @@
-"""MinHash signatures of texts, by Daft's expression; the one module that knows Daft.
+"""MinHash signatures of texts, and hashes of texts, by Daft's native functions.
 
-Daft takes words; here every character is made one, since a post is too short for runs of words. Its
-function works on a column without a query engine, so nothing is started and nothing is printed.
+Daft takes words; here every character is made one, since a post is too short for runs of words. Both
+functions work on a column without a query engine, so nothing is started and nothing is printed. A
+signature is kept in two forms: its bands, by which alike texts meet, and a sketch of it, by which
+the similarity of two texts is estimated.
 """
 
 import os
@@ -11,6 +13,8 @@ import pyarrow as pa
 
 SHINGLE_CHARACTERS = 5
 HASHES = 64
+BAND_ROWS = 4
+BANDS = HASHES // BAND_ROWS
 
 
 def signatures(texts: pa.Array) -> np.ndarray:
@@ -18,12 +22,36 @@ def signatures(texts: pa.Array) -> np.ndarray:
 
     The share of equal places in two rows estimates the Jaccard similarity of two texts' runs.
     """
-    # Daft reports each import and run to its makers unless this is set before it is imported; it
-    # offers no other switch.
+    spaced = [" ".join(text.replace(" ", "_")) for text in texts.to_pylist()]
+    column = load_daft().Series.from_arrow(pa.array(spaced, pa.large_string()))
+    hashes = column.minhash(HASHES, SHINGLE_CHARACTERS, seed=1, hash_function="xxhash3_64").to_arrow()
+    return hashes.flatten().to_numpy().reshape(len(texts), HASHES)
+
+
+def bands(hashes: np.ndarray) -> np.ndarray:
+    """uint64 of shape (bands, texts): equal where two texts agree on all four hashes of a band."""
+    packed = np.ascontiguousarray(hashes).view(np.uint64).reshape(len(hashes), BANDS, BAND_ROWS // 2)
+    return np.ascontiguousarray((packed[:, :, 0] * np.uint64(0x9E3779B97F4A7C15) ^ packed[:, :, 1]).T)
+
+
+def sketches(hashes: np.ndarray) -> np.ndarray:
+    """uint8 of shape (texts, 64): the lowest byte of each hash; two that differ look equal once in 256."""
+    return hashes.astype(np.uint8)
+
+
+def text_hashes(texts: pa.Array) -> np.ndarray:
+    """64-bit hashes of texts (xxHash3), uint64 of shape (texts,).
+
+    Two of 12 million different texts share one with probability 4e-6 (birthday bound n²/2⁶⁵).
+    """
+    if not len(texts):
+        return np.empty(0, np.uint64)
+    return load_daft().Series.from_arrow(texts).hash().to_arrow().to_numpy()
+
+
+def load_daft():
+    """Daft, which reports each import and run to its makers unless this is set before; it offers no other switch."""
     os.environ["DAFT_ANALYTICS_ENABLED"] = "0"
     import daft
 
-    spaced = [" ".join(text.replace(" ", "_")) for text in texts.to_pylist()]
-    column = daft.Series.from_arrow(pa.array(spaced, pa.large_string()))
-    hashes = column.minhash(HASHES, SHINGLE_CHARACTERS, seed=1, hash_function="xxhash3_64").to_arrow()
-    return hashes.flatten().to_numpy().reshape(len(texts), HASHES)
+    return daft

@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 from rookery.core.artifact import Artifact
 from rookery.core.digest import hash_ids
 from rookery.core.verdict import Tally
-from rookery.corpus import dedup, mixture, normalize, quality, spam, split
-from rookery.corpus.admit import Admitted
+from rookery.corpus import dedup, mixture, quality, spam, split
 from rookery.corpus.document import SPLITS, split_file
+from rookery.corpus.prepared import Posts
 from rookery.corpus.shards import open_shards
 from rookery.corpus.sieve import Sieve
 
@@ -39,32 +39,76 @@ SHOWN_LANGUAGES = 14
 LENGTH_LIMITS_BYTES = (32, 64, 128, 256, 512, 1024, 4096)
 
 
+class Documents:
+    """What is counted of the documents while they pass by, table after table; validation passes first."""
+
+    def __init__(self):
+        self.splits = {name: {"documents": 0, "posts": 0, "bytes": 0, "first": None, "last": None} for name in SPLITS}
+        self.threads = 0
+        self._train_ids: list[np.ndarray] = []
+        self.languages: Counter[str] = Counter()
+        self.lengths = np.zeros(len(LENGTH_LIMITS_BYTES) + 1, dtype=np.int64)
+        self.samples: list[dict[str, Any]] = []
+        self._validation_keys: list[pa.Array] = [pa.array([], pa.string())]
+        self._overlap: split.Overlap | None = None
+
+    def add(self, name: str, table: pa.Table) -> None:
+        """Documents of one split, as gather.py makes them."""
+        sizes, lengths = pc.list_value_length(table["post_ids"]), pc.binary_length(table["text"])
+        facts, span = self.splits[name], pc.min_max(table["created"]).as_py()
+        facts["documents"] += table.num_rows
+        facts["posts"] += pc.sum(sizes).as_py() or 0
+        facts["bytes"] += pc.sum(lengths).as_py() or 0
+        facts["first"] = min(filter(None, (facts["first"], span["min"])), default=None)
+        facts["last"] = max(filter(None, (facts["last"], span["max"])), default=None)
+        self.threads += pc.sum(pc.greater(sizes, 1)).as_py() or 0
+        self.languages.update(_counts(pc.fill_null(table["language"], "unknown")))
+        buckets = np.searchsorted(LENGTH_LIMITS_BYTES, lengths.to_numpy())
+        self.lengths += np.bincount(buckets, minlength=len(self.lengths))
+        if name == "validation":
+            self._validation_keys.append(table["key"].combine_chunks())
+            return
+        self._train_ids.append(hash_ids(table["id"].to_pylist()))
+        self.samples = self.samples or _kept_samples(table)
+        if self._overlap is None:
+            self._overlap = split.Overlap(pa.concat_arrays(self._validation_keys))
+        self._overlap.see(table["key"].combine_chunks())
+
+    def repeated(self) -> int:
+        """How many documents to learn from stand there once more."""
+        ids = np.concatenate([np.empty(0, np.uint64), *self._train_ids])
+        return len(ids) - len(np.unique(ids))
+
+    def leakage(self) -> dict[str, int]:
+        """How much the two splits share all the same."""
+        overlap = self._overlap or split.Overlap(pa.concat_arrays(self._validation_keys))
+        return overlap.counts()
+
+
 def describe(
-    admitted: Admitted, sieve: Sieve, representative: np.ndarray, documents: dict[str, pa.Table], tally: Tally
+    posts: Posts, sieve: Sieve, copies: dict[str, np.ndarray], documents: Documents, tally: Tally
 ) -> dict[str, Any]:
     """All that the report says.
 
-    `representative` is the place of the post that stands for each, `documents` are the two splits, `tally`
-    counts all reasons.
+    copies: (n, 2) rows of each kind of copy: the post that stands, the other. `tally` counts all reasons.
     """
-    both = pa.concat_tables(documents.values())
     return {
-        "posts": admitted.in_lake,
+        "posts": posts.in_lake,
         "posts_kept": tally.kept,
         "dropped": tally.to_dict()["dropped"],
-        "funnel": _funnel(admitted, sieve),
-        "refused_by_use": {use: dict(counts.most_common()) for use, counts in admitted.refused.items()},
-        "splits": {name: _split_facts(table) for name, table in documents.items()},
-        "documents_repeated": documents["train"].num_rows - len(pc.unique(documents["train"]["id"])),
-        "threads": int(pc.sum(pc.greater(pc.list_value_length(both["post_ids"]), 1)).as_py() or 0),
-        "languages": _counts(pc.fill_null(both["language"], "unknown")),
-        "sources": _counts(admitted.posts["source"].filter(sieve.mask)),
-        "redacted": dict(admitted.redacted.most_common()),
-        "leakage": _leakage(documents["train"], documents["validation"]),
-        "lengths_bytes": _lengths(pc.binary_length(both["text"]).to_numpy()),
-        "months": dict(sorted(_counts(pc.strftime(admitted.posts["created"].filter(sieve.mask), "%Y-%m")).items())),
-        "clusters": _clusters(admitted, representative),
-        "samples": {KEPT: _kept_samples(documents["train"])} | _dropped_samples(admitted, sieve),
+        "funnel": _funnel(posts, sieve),
+        "refused_by_use": {use: _ranked(counts) for use, counts in posts.refused.items()},
+        "splits": {name: _said(split_facts) for name, split_facts in documents.splits.items()},
+        "documents_repeated": documents.repeated(),
+        "threads": documents.threads,
+        "languages": _ranked(documents.languages),
+        "sources": _sources(posts, sieve),
+        "redacted": _ranked(posts.redacted),
+        "leakage": documents.leakage(),
+        "lengths_bytes": _lengths(documents.lengths),
+        "months": _months(posts.numbers("created", sieve.rows)),
+        "clusters": _clusters(posts, copies),
+        "samples": {KEPT: documents.samples} | _dropped_samples(posts, sieve),
     }
 
 
@@ -143,10 +187,10 @@ def compression(corpus: Artifact, shards: Artifact) -> dict[str, float]:
     return {row["language"]: round(row["bytes_sum"] / row["tokens_sum"], 3) for row in sums[:SHOWN_LANGUAGES]}
 
 
-def _funnel(admitted: Admitted, sieve: Sieve) -> list[dict[str, Any]]:
+def _funnel(posts: Posts, sieve: Sieve) -> list[dict[str, Any]]:
     """How many posts are left after each step."""
-    left = admitted.posts.num_rows
-    steps = [("are in the lake", admitted.in_lake), ("may be trained on", left)]
+    left = len(posts)
+    steps = [("are in the lake", posts.in_lake), ("may be trained on", left)]
     names = {
         "pass the quality rules": tuple(quality.RULES),
         "were not posted by a machine": (spam.FASTER_THAN_HUMAN, spam.CLOCKWORK),
@@ -160,24 +204,28 @@ def _funnel(admitted: Admitted, sieve: Sieve) -> list[dict[str, Any]]:
     for name, reasons in names.items():
         left -= sum(len(sieve.dropped.get(reason, ())) for reason in reasons)
         steps.append((name, left))
-    return [{"step": name, "posts": posts} for name, posts in steps]
+    return [{"step": name, "posts": count} for name, count in steps]
 
 
-def _split_facts(table: pa.Table) -> dict[str, Any]:
-    span = pc.min_max(table["created"]).as_py()
-    return {
-        "documents": table.num_rows,
-        "posts": int(pc.sum(pc.list_value_length(table["post_ids"])).as_py() or 0),
-        "bytes": int(pc.sum(pc.binary_length(table["text"])).as_py() or 0),
-        "first": span["min"] and span["min"].isoformat(),
-        "last": span["max"] and span["max"].isoformat(),
-    }
+def _said(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a split with its times as text."""
+    return facts | {name: facts[name] and facts[name].isoformat() for name in ("first", "last")}
 
 
 def _counts(column) -> dict[str, int]:
-    """How often each value occurs, the most frequent first."""
-    counts = Counter({v["values"]: v["counts"] for v in pc.value_counts(column).to_pylist()})
+    """How often each value occurs."""
+    return {v["values"]: v["counts"] for v in pc.value_counts(column).to_pylist()}
+
+
+def _ranked(counts: Counter[str]) -> dict[str, int]:
+    """The most frequent first."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _months(created: np.ndarray) -> dict[str, int]:
+    """How many of some times, in microseconds and rising, lie in each month."""
+    months, counts = np.unique(created.view("datetime64[us]").astype("datetime64[M]"), return_counts=True)
+    return dict(zip(months.astype(str).tolist(), counts.tolist(), strict=True))
 
 
 def _with_others(counts: dict[str, int]) -> dict[str, int]:
@@ -187,33 +235,34 @@ def _with_others(counts: dict[str, int]) -> dict[str, int]:
     return shown | ({"others": rest} if rest else {})
 
 
-def _lengths(bytes_each: np.ndarray) -> dict[str, int]:
-    """How many documents are of up to so many bytes."""
+def _lengths(counts: np.ndarray) -> dict[str, int]:
+    """How many documents are of up to so many bytes, by name."""
     limits = [0, *LENGTH_LIMITS_BYTES]
-    counts = np.bincount(np.searchsorted(LENGTH_LIMITS_BYTES, bytes_each), minlength=len(limits))
     names = [f"{low + 1:,}-{high:,}" for low, high in itertools.pairwise(limits)]
     return dict(zip([*names, f"over {limits[-1]:,}"], counts.tolist(), strict=True))
 
 
-def _leakage(train: pa.Table, validation: pa.Table) -> dict[str, int]:
-    """What the held-out documents share with what is learned from: texts, runs of words, authors."""
-    keys = [normalize.key(table["text"].combine_chunks()) for table in (train, validation)]
-    authors = [table["author_ids"].combine_chunks() for table in (train, validation)]
-    hashes = [hash_ids(column.flatten().to_pylist()) for column in authors]
-    offsets = np.concatenate([[0], np.cumsum(authors[1].value_lengths().to_numpy())])
-    return split.shared_text(*keys) | {"an_author": split.shared_authors(*hashes, offsets)}
+def _sources(posts: Posts, sieve: Sieve) -> dict[str, int]:
+    """How many kept posts are of each source."""
+    codes, names = posts.coded("source")
+    counts = np.bincount(codes[sieve.rows], minlength=len(names))
+    return _ranked(Counter({name: int(n) for name, n in zip(names, counts, strict=True) if n}))
 
 
-def _clusters(admitted: Admitted, representative: np.ndarray) -> dict[str, Any]:
-    """The posts that stand for the most others."""
-    posts = np.bincount(representative, minlength=len(representative))
-    order = np.argsort(-posts, kind="stable")[:CLUSTERS]
-    rows = admitted.posts.select(["id", "text"]).take(pa.array(order[posts[order] > 1])).to_pylist()
-    largest = [
-        {"ids": [row["id"]], "text": _short(row["text"]), "posts": int(count)}
-        for row, count in zip(rows, posts[order], strict=False)
+def _clusters(posts: Posts, copies: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The posts that stand for the most others. A copy of one that is itself nearly another's is that one's too."""
+    stands = np.arange(len(posts))
+    for pairs in copies.values():
+        stands[pairs[:, 1]] = pairs[:, 0]
+    size = np.bincount(stands[stands], minlength=len(posts))
+    largest = np.argsort(-size, kind="stable")[:CLUSTERS]
+    largest = largest[size[largest] > 1]
+    rows = posts.pick(largest, ["id", "text"]).to_pylist()
+    shown = [
+        {"ids": [row["id"]], "text": _short(row["text"]), "posts": int(size[place])}
+        for row, place in zip(rows, largest, strict=True)
     ]
-    return {"count": int((posts > 1).sum()), "posts": int(posts[posts > 1].sum()), "largest": largest}
+    return {"count": int((size > 1).sum()), "posts": int(size[size > 1].sum()), "largest": shown}
 
 
 def _kept_samples(train: pa.Table) -> list[dict[str, Any]]:
@@ -222,14 +271,17 @@ def _kept_samples(train: pa.Table) -> list[dict[str, Any]]:
     return [{"ids": r["post_ids"], "text": _short(r["text"]), "language": r["language"]} for r in rows]
 
 
-def _dropped_samples(admitted: Admitted, sieve: Sieve) -> dict[str, list[dict[str, Any]]]:
+def _dropped_samples(posts: Posts, sieve: Sieve) -> dict[str, list[dict[str, Any]]]:
     """A few posts for each reason, spread evenly over time."""
-    samples = {}
-    for reason, rows in sieve.dropped.items():
-        chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLES)).astype(int)]
-        posts = admitted.posts.select(["id", "text", "language"]).take(pa.array(chosen)).to_pylist()
-        samples[reason] = [{"ids": [p["id"]], "text": _short(p["text"]), "language": p["language"]} for p in posts]
-    return {reason: of for reason, of in samples.items() if of}
+    chosen = {
+        reason: rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLES)).astype(int)]
+        for reason, rows in sieve.dropped.items()
+        if len(rows)
+    }
+    rows = np.concatenate([np.empty(0, np.int64), *chosen.values()])
+    picked = iter(posts.pick(rows, ["id", "text", "language"]).to_pylist())
+    sample = lambda post: {"ids": [post["id"]], "text": _short(post["text"]), "language": post["language"]}  # noqa: E731
+    return {reason: [sample(next(picked)) for _ in rows] for reason, rows in chosen.items()}
 
 
 def _short(text: str) -> str:

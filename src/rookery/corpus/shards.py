@@ -13,6 +13,7 @@ encoder's end-of-document token. The hashes are how a forgotten post is masked i
 Not here: how tokens become batches (`model`).
 """
 
+import functools
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -21,19 +22,22 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.parquet as pq
 
-from rookery.core.artifact import Artifact
+from rookery.core.artifact import TEMPORARY, Artifact
 from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.errors import UsageError
-from rookery.core.home import Home
+from rookery.core.home import Cluster, Home
 from rookery.core.lineage import HELD
 from rookery.core.stage import Stage, Workspace, run_stage
-from rookery.corpus.document import LAKE_VERSION, SPLITS, count_documents, read_documents
+from rookery.corpus.document import LAKE_VERSION, SPLITS, count_documents, split_file
+from rookery.corpus.prepared import hash_repeated_ids
+from rookery.corpus.spread import spread
 from rookery.posts.live import Standing
 
-VERSION = 3
+VERSION = 4
+BATCH_TEXTS = 4096
 
 
 class Encoder(Protocol):
@@ -98,7 +102,7 @@ def write_shards(home: Home, corpus: Artifact, encoder: Encoder, context: Contex
         metrics: dict[str, int] = {LAKE_VERSION: corpus.manifest.metrics[LAKE_VERSION]}
         with context.progress.task("encoding documents", total, "documents") as task:
             for split in SPLITS:
-                metrics |= _write_split(workspace.path, corpus, split, encoder, task)
+                metrics |= _write_split(workspace, corpus, split, encoder, home.settings.corpus, task)
         workspace.tally.kept = total
         return metrics
 
@@ -120,28 +124,69 @@ def open_shards(artifact: Artifact, split: str) -> Shards:
     )
 
 
-def _write_split(folder: Path, corpus: Artifact, split: str, encoder: Encoder, task) -> dict[str, int]:
-    kind = _token_type(encoder.vocabulary)
-    end = [encoder.end_of_document]
+@dataclass(frozen=True)
+class _Group:
+    """A row group of a split's documents, and where its piece of the shards goes."""
+
+    documents_file: Path
+    group: int
+    piece: Path
+
+
+def _write_split(workspace: Workspace, corpus: Artifact, split: str, encoder: Encoder, cluster: Cluster, task) -> dict:
+    """Encode each row group in a process of its own, and put the pieces together."""
+    path, folder = split_file(corpus, split), workspace.path
+    groups = [
+        _Group(path, number, workspace.scratch / f"{split}.{number}.npz")
+        for number in range(pq.read_metadata(path).num_row_groups)
+        if pq.read_metadata(path).row_group(number).num_rows
+    ]
     lengths, post_counts = [np.zeros(1, "<i8")], [np.zeros(1, "<i8")]
     with ExitStack() as stack:
-        tokens, posts, authors = (
-            stack.enter_context(open(folder / f"{split}.{name}", "wb"))
-            for name in ("tokens", "post_hashes", "author_hashes")
-        )
-        for batch in read_documents(corpus, split, ["text", "post_ids", "author_ids", "controls"]):
-            texts = encoder.encode(batch["text"].to_pylist())
-            encoded = [_said_before(encoder, c) + t for c, t in zip(batch["controls"].to_pylist(), texts, strict=True)]
-            tokens.write(np.asarray([token for one in encoded for token in one + end], dtype=kind).tobytes())
-            posts.write(_hashes(batch["post_ids"]))
-            authors.write(_hashes(batch["author_ids"]))
-            lengths.append(np.asarray([len(one) + 1 for one in encoded], dtype="<i8"))
-            post_counts.append(batch["post_ids"].value_lengths().to_numpy().astype("<i8"))
-            task.advance(batch.num_rows)
+        files = {n: stack.enter_context(open(folder / f"{split}.{n}", "wb")) for n in _FLAT}
+        for group, _ in zip(groups, spread(functools.partial(_encode, encoder), groups, cluster), strict=True):
+            with np.load(group.piece) as piece:
+                for name, file in files.items():
+                    file.write(piece[name].tobytes())
+                lengths.append(piece["lengths"])
+                post_counts.append(piece["post_counts"])
+            task.advance(len(lengths[-1]))
     offsets = np.cumsum(np.concatenate(lengths))
     offsets.tofile(folder / f"{split}.offsets")
     np.cumsum(np.concatenate(post_counts)).tofile(folder / f"{split}.post_offsets")
     return {f"documents_{split}": len(offsets) - 1, f"tokens_{split}": int(offsets[-1])}
+
+
+_FLAT = ("tokens", "post_hashes", "author_hashes")
+
+
+def _encode(encoder: Encoder, group: _Group) -> None:
+    """One piece: the tokens and hashes of a row group; there whole or not at all."""
+    if group.piece.exists():
+        return
+    columns = ["text", "post_ids", "author_ids", "controls"]
+    table = pq.ParquetFile(group.documents_file).read_row_group(group.group, columns=columns, use_threads=False)
+    tokens, lengths = [], []
+    for batch in table.select(["text", "controls"]).to_batches(max_chunksize=BATCH_TEXTS):
+        encoded = encoder.encode(batch["text"].to_pylist())
+        if len(batch["controls"].flatten()):
+            said = (_said_before(encoder, names) for names in batch["controls"].to_pylist())
+            encoded = [before + one for before, one in zip(said, encoded, strict=True)]
+        lengths += [len(one) + 1 for one in encoded]
+        joined = [token for one in encoded for token in (*one, encoder.end_of_document)]
+        tokens.append(np.asarray(joined, dtype=_token_type(encoder.vocabulary)))
+    post_ids, author_ids = (table[name].combine_chunks() for name in columns[1:3])
+    unfinished = group.piece.with_name(f".{group.piece.name}{TEMPORARY}")
+    with open(unfinished, "wb") as file:
+        np.savez(
+            file,
+            tokens=np.concatenate(tokens),
+            lengths=np.asarray(lengths, "<i8"),
+            post_hashes=hash_ids(post_ids.flatten().to_pylist()),
+            author_hashes=hash_repeated_ids(author_ids.flatten()),
+            post_counts=post_ids.value_lengths().to_numpy().astype("<i8"),
+        )
+    unfinished.rename(group.piece)
 
 
 def _said_before(encoder: Encoder, controls: Sequence[str]) -> list[int]:
@@ -152,10 +197,6 @@ def _said_before(encoder: Encoder, controls: Sequence[str]) -> list[int]:
             f"the tokenizer has no token {unknown[0]}", mend="Run `rookery model tokenizer` for this corpus"
         )
     return [encoder.special[name] for name in controls]
-
-
-def _hashes(ids: pa.ListArray) -> bytes:
-    return hash_ids(ids.flatten().to_pylist()).tobytes()
 
 
 def _token_type(vocabulary: int) -> str:

@@ -1,9 +1,11 @@
 """The split: what is learned from, and the later posts that it is judged by.
 
-A split by time is what a deployed model meets. Split by author too, what is held out is later and by people
-of whom nothing was learned: their earlier posts and the later ones of all others are dropped. No thread
-stands on both sides; equal texts and near duplicates cannot, since of each only the earliest post is left.
-How much is shared all the same is measured on the finished documents and stands in the report.
+A split by time is what a deployed model meets. No thread stands on both sides; equal texts and near
+duplicates cannot, since of each only the earliest post is left. How much is shared all the same is
+measured on the finished documents and stands in the report.
+
+Split by author too, what is held out is later and by people of whom nothing is learned: their earlier posts,
+and the later ones of all others, are dropped.
 """
 
 import numpy as np
@@ -18,7 +20,6 @@ AFTER_THE_CUT = "after_the_cut"
 
 HELD_AUTHORS = 0.2  # with a split by author too, the part of the authors that is held out
 RUN_WORDS = 8
-BATCH_TEXTS = 131_072
 
 
 def cut(created: np.ndarray, share: float, limit: int) -> int:
@@ -46,26 +47,43 @@ def held_out(author_hashes: np.ndarray, seed: int) -> np.ndarray:
     return chance(author_hashes, seed) < HELD_AUTHORS
 
 
-def shared_authors(train: np.ndarray, validation: np.ndarray, offsets: np.ndarray) -> int:
+def shared_authors(train: np.ndarray, validation: np.ndarray, starts: np.ndarray) -> int:
     """How many validation documents have an author who is learned from.
 
-    train, validation: hashes of all posts' authors; offsets (documents + 1,) into `validation`.
+    train, validation: hashes of all posts' authors; starts (documents + 1,) into `validation`.
     """
     known = np.concatenate([[0], np.cumsum(np.isin(validation, train))])
-    return int((known[offsets[1:]] > known[offsets[:-1]]).sum())
+    return int((known[starts[1:]] > known[starts[:-1]]).sum())
 
 
-def shared_text(train: pa.Array, validation: pa.Array) -> dict[str, int]:
-    """How many validation documents occur in train, by their keys: whole, and by any run of eight words."""
-    words = pc.unique(pc.split_pattern(validation, " ").flatten())
-    runs, owner = _word_runs(validation, words)
-    seen = np.zeros(len(runs), dtype=bool)
-    for start in range(0, len(train), BATCH_TEXTS):
-        seen |= np.isin(runs, _word_runs(train.slice(start, BATCH_TEXTS), words)[0])
-    return {
-        "same_text": int(pc.sum(pc.is_in(validation, value_set=train)).as_py() or 0),
-        "a_run_of_eight_words": len(np.unique(owner[seen])),
-    }
+class Overlap:
+    """How many validation documents occur in train, by their keys: whole, and by any run of eight words.
+
+    The validation keys are held; train is looked at as it passes.
+    """
+
+    def __init__(self, validation: pa.Array):
+        self._keys = validation
+        self._words = pc.unique(pc.split_pattern(validation, " ").flatten())
+        self._runs, self._owner = _word_runs(validation, self._words)
+        self._known = np.unique(self._runs)
+        self._seen_runs = np.zeros(len(self._known), dtype=bool)
+        self._seen_keys = np.zeros(len(validation), dtype=bool)
+
+    def see(self, train: pa.Array) -> None:
+        """Some documents of train."""
+        self._seen_keys |= pc.is_in(self._keys, value_set=train).to_numpy(zero_copy_only=False)
+        if len(self._known):
+            runs = _word_runs(train, self._words)[0]
+            place = np.minimum(np.searchsorted(self._known, runs), len(self._known) - 1)
+            self._seen_runs[place[self._known[place] == runs]] = True
+
+    def counts(self) -> dict[str, int]:
+        seen = self._seen_runs[np.searchsorted(self._known, self._runs)]
+        return {
+            "same_text": int(self._seen_keys.sum()),
+            "a_run_of_eight_words": len(np.unique(self._owner[seen])),
+        }
 
 
 def _word_runs(keys: pa.Array, known: pa.Array) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """Threads: which post answers which, and posts in the order in which a reader follows them.
 
-A post hangs under the post that it answers; one that answers none, under the post that it quotes; else under
-the first one of its conversation. So a quoted post is read before what is said about it. All
+A post hangs under the post that it answers; one that answers none, under the post that it quotes; else
+under the first one of its conversation. So a quoted post is read before what is said about it. All
 arrays are over posts sorted by time, and a parent is always an earlier post: a link that points
 forward (clocks differ between servers) is not followed, so there are no cycles.
 """
@@ -10,15 +10,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+
+from rookery.corpus.dedup import earliest
 
 NONE = -1
 THREAD_POSTS = 32  # a document ends here and the thread goes on in the next
 
 
-def parents(ids: pa.Array, reply_to: pa.Array, quote_of: pa.Array, conversation: pa.Array) -> np.ndarray:
-    """int64 (posts,): the place of the post above, or -1."""
+def parents(ids: np.ndarray, reply_to: np.ndarray, quote_of: np.ndarray, conversation: np.ndarray) -> np.ndarray:
+    """int64 (posts,): the place of the post above, or -1. Ids are given as `hash_ids`, nothing as 0."""
     above = _earlier(_places(reply_to, ids))
     for other in (_places(quote_of, ids), _places(conversation, ids), _first_of_each(conversation)):
         above = np.where(above == NONE, _earlier(other), above)
@@ -49,15 +49,23 @@ def reading_order(rows: np.ndarray, parent: np.ndarray, root: np.ndarray) -> tup
     return sorted_rows, np.sort(np.concatenate([starts, *more]))
 
 
-def _places(wanted: pa.Array, ids: pa.Array) -> np.ndarray:
-    return pc.fill_null(pc.index_in(wanted, value_set=ids), NONE).to_numpy(zero_copy_only=False).astype(np.int64)
+def _places(wanted: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Where each wanted id stands first; -1 where it does not."""
+    places = np.full(len(wanted), NONE, dtype=np.int64)
+    asked = np.flatnonzero(wanted)
+    if len(asked):
+        order = np.argsort(ids, kind="stable")
+        found = order[np.minimum(np.searchsorted(ids, wanted[asked], sorter=order), len(ids) - 1)]
+        places[asked] = np.where(ids[found] == wanted[asked], found, NONE)
+    return places
 
 
-def _first_of_each(conversation: pa.Array) -> np.ndarray:
+def _first_of_each(conversation: np.ndarray) -> np.ndarray:
     """For each post the place of its conversation's first post; -1 where there is no conversation."""
-    codes = pc.fill_null(conversation.dictionary_encode().indices, NONE).to_numpy(zero_copy_only=False)
-    _, first, which = np.unique(codes, return_index=True, return_inverse=True)
-    return np.where(codes == NONE, NONE, first[which])
+    first = np.full(len(conversation), NONE, dtype=np.int64)
+    named = np.flatnonzero(conversation)
+    first[named] = named[earliest(conversation[named])]
+    return first
 
 
 def _earlier(places: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ import pyarrow as pa
 import zstandard
 
 from rookery.core.errors import DataError, UsageError
+from rookery.posts.live import Event
 from rookery.posts.post import Post, to_batch
 
 BATCH_POSTS = 20_000
@@ -80,16 +81,20 @@ def parse_json(text: bytes) -> Any:
         return None
 
 
-def in_batches(found: Iterable[Post | SetAside]) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
-    """Posts, and what was set aside between them, in batches of `POST_SCHEMA`; there is always one."""
+Read = Iterator[tuple[pa.RecordBatch, list[SetAside | Event]]]
+"""Posts in batches of `POST_SCHEMA`, each with what stood beside them: rows not taken, and events for the live log."""
+
+
+def in_batches(found: Iterable[Post | SetAside | Event]) -> Read:
+    """Posts, and what stood between them, in batches of `POST_SCHEMA`; there is always one."""
     posts: list[Post] = []
-    aside: list[SetAside] = []
+    beside: list[SetAside | Event] = []
     for item in found:
-        posts.append(item) if isinstance(item, Post) else aside.append(item)
-        if len(posts) + len(aside) == BATCH_POSTS:
-            yield to_batch(posts), aside
-            posts, aside = [], []
-    yield to_batch(posts), aside
+        posts.append(item) if isinstance(item, Post) else beside.append(item)
+        if len(posts) + len(beside) == BATCH_POSTS:
+            yield to_batch(posts), beside
+            posts, beside = [], []
+    yield to_batch(posts), beside
 
 
 @contextmanager

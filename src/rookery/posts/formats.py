@@ -9,7 +9,17 @@ from pathlib import Path
 from types import ModuleType
 
 from rookery.core.errors import DataError, UsageError
-from rookery.posts import discourse, jetstream, mastodon, mastodon_export, reddit, tabular, x_api, x_archive
+from rookery.posts import (
+    atproto_repo,
+    discourse,
+    jetstream,
+    mastodon,
+    mastodon_export,
+    reddit,
+    tabular,
+    x_api,
+    x_archive,
+)
 from rookery.posts.files import first_json
 
 SOURCES: tuple[ModuleType, ...] = (x_api, reddit, jetstream, mastodon, discourse)
@@ -27,6 +37,8 @@ def source_of(path: Path) -> ModuleType | None:
         return x_archive
     if tabular.kind_of(path) in ("csv", "parquet"):
         return None
+    if atproto_repo.is_mine(path):
+        return atproto_repo
     first = first_json(path)
     source = next((source for source in SOURCES if source.is_mine(first)), None)
     if source is None and tabular.kind_of(path) is None and ".json" in map(str.lower, path.suffixes):

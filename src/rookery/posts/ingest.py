@@ -25,24 +25,27 @@ from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import exclusive
 from rookery.posts import formats, lake, tabular
-from rookery.posts.files import SetAside, clear_errors
+from rookery.posts.files import Read, SetAside, clear_errors
+from rookery.posts.live import Event, live_log, timed
 
 FORMAT_VERSION = 1
 DUPLICATE_ID = "duplicate_id"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-Read = Iterator[tuple[pa.RecordBatch, list[SetAside]]]
-
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What an ingest found and did. `set_aside` counts by reason the rows that are no usable posts."""
+    """What an ingest found and did. `set_aside` counts by reason the rows that are no usable posts.
+
+    `events`: how many of each kind the files told of, now in the live log.
+    """
 
     format: str
     read: int
     added: int
     already_there: int
     set_aside: dict[str, int]
+    events: dict[str, int]
     set_aside_path: str | None
     lake_version: int | None
 
@@ -56,6 +59,7 @@ class _Counts:
     added: int = 0
     already_there: int = 0
     set_aside: Counter[str] = field(default_factory=Counter)
+    events: list[Event] = field(default_factory=list)
 
 
 def ingest(
@@ -86,7 +90,7 @@ def take_in(home: Home, name: str, key: str, read: Callable[[], Read], context: 
             counts, stored = _Counts(), _stored_ids(home)  # the lake cannot be read while it writes
             home.set_aside.mkdir(exist_ok=True)
             try:
-                lake.append(home, _told(stored, read, aside_path, counts, context), key)
+                lake.append(home, _told(home, stored, read, aside_path, counts, context), key)
             except BaseException:
                 aside_path.unlink(missing_ok=True)
                 raise
@@ -96,15 +100,16 @@ def take_in(home: Home, name: str, key: str, read: Callable[[], Read], context: 
         counts.added,
         counts.already_there,
         dict(counts.set_aside),
+        dict(Counter(event.kind for event in counts.events)),
         str(aside_path) if counts.set_aside else None,
         lake.open_lake(home).version,
     )
 
 
 def _told(
-    stored: np.ndarray, read: Callable[[], Read], aside_path: Path, counts: _Counts, context: Context
+    home: Home, stored: np.ndarray, read: Callable[[], Read], aside_path: Path, counts: _Counts, context: Context
 ) -> Iterator[pa.RecordBatch]:
-    """The new posts; what was set aside is on the disk before the last batch, and so before the lake's commit."""
+    """The new posts; what stood beside them is on the disk before the last batch, and so before the lake's commit."""
     partial = aside_path.with_suffix(".part")
     try:
         with (
@@ -112,10 +117,13 @@ def _told(
             context.progress.task("reading posts", None, "posts") as task,
         ):
             yield from _new_posts(stored, read(), aside, counts, task)
-        if not counts.read:
+        if not counts.read and not counts.events:
             raise DataError("there is not one row to take", mend="Check that these are the right files")
         if counts.set_aside:
             os.replace(partial, aside_path)
+        if counts.events:
+            with live_log(home) as log:
+                log.record((timed(event, context.clock.now()) for event in counts.events), context.clock)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -147,24 +155,33 @@ def _digest(path: Path) -> str:
 
 def _with_names(path: Path, read: Callable[[], Read]) -> Read:
     """What was set aside, with the file where it stands."""
-    for batch, aside in read():
-        yield batch, [replace(item, where=f"{path.name}, {item.where}") for item in aside]
+    for batch, beside in read():
+        yield (
+            batch,
+            [item if isinstance(item, Event) else replace(item, where=f"{path.name}, {item.where}") for item in beside],
+        )
 
 
 def _first(limit: int | None, sources: Iterable[Read]) -> Read:
-    """The first `limit` rows of all sources together, the unusable ones counted too."""
+    """The first `limit` rows of all sources together, the unusable ones counted too, the events beside them not."""
     left = limit
     for source in sources:
-        for batch, aside in source:
+        for batch, beside in source:
             if left is None:
-                yield batch, aside
+                yield batch, beside
                 continue
+            events, aside = _sorted_out(beside)
             aside = aside[:left]
             batch = batch.slice(0, left - len(aside))
-            yield batch, aside
+            yield batch, aside + events
             left -= batch.num_rows + len(aside)
             if left <= 0:
                 return
+
+
+def _sorted_out(beside: list[SetAside | Event]) -> tuple[list[Event], list[SetAside]]:
+    events = [item for item in beside if isinstance(item, Event)]
+    return events, [item for item in beside if isinstance(item, SetAside)]
 
 
 def _new_posts(stored: np.ndarray, read: Read, aside_file, counts: _Counts, task) -> Iterator[pa.RecordBatch]:
@@ -173,7 +190,9 @@ def _new_posts(stored: np.ndarray, read: Read, aside_file, counts: _Counts, task
     `stored`: hashes of the ids in the lake, sorted.
     """
     seen = np.empty(0, dtype="<u8")
-    for batch, aside in read:
+    for batch, beside in read:
+        events, aside = _sorted_out(beside)
+        counts.events += events
         hashes = hash_ids(batch["id"].to_pylist())
         is_stored = _is_among(hashes, stored)
         is_first = np.zeros(len(hashes), dtype=bool)

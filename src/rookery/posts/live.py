@@ -12,7 +12,7 @@ Not here: what follows from a standing for one post and one use (`rights.py`).
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Literal, get_args
@@ -207,6 +207,12 @@ class LiveLog:
                 sql = f"SELECT {_COLUMNS} FROM event WHERE kind = ? AND subject IN ({marks})"
                 found += self._connection.execute(sql, [kind, *part])
         return found
+
+
+def timed(event: Event, now: datetime) -> Event:
+    """A state or a word of consent whose source tells no time, as of now: it may come and go more than once."""
+    is_lasting = event.kind in ("state_post", "state_author", "consent_author")
+    return replace(event, happened=now) if is_lasting and event.happened is None else event
 
 
 def _standing(rows: Iterable[tuple]) -> Standing:

@@ -8,21 +8,26 @@ Boosts are somebody else's words and set aside.
 What the author says of their account goes with each post, as far as it is a no: not `indexable` means no
 search and no answers (FEP-5feb: silence of an account is a no, too), `discoverable: false` no ads,
 `noindex` no search, answers and training, and `#noindex`, `#nobot` or `#noai` in the biography no use at
-all. An outbox says nothing of the account; `actor.json` does, in the archive or beside the outbox. Posts
-of another than that actor are set aside. Ids and authors are the addresses that ActivityPub gives them.
+all. The live log notes the same of the author, so that it holds for their earlier posts too. An outbox
+says nothing of the account; `actor.json` does, in the archive or beside the outbox. Posts of another than
+that actor are set aside. Ids and authors are the addresses that ActivityPub gives them.
+
+A Delete (of a post or of the account), a Tombstone and an Undo go to the live log. A post that was edited
+says when.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
+from urllib.parse import urlsplit
 
 from rookery.core.errors import DataError
 from rookery.posts import mastodon_export
-from rookery.posts.files import SetAside, as_count, clear_errors, in_batches
+from rookery.posts.files import Read, SetAside, as_count, clear_errors, in_batches
 from rookery.posts.json_values import Value, mapping, mappings, parse_document, read_values, words
+from rookery.posts.live import Event
 from rookery.posts.markup import to_plain_text
 from rookery.posts.post import CONSENT_FIELD, USES, VISIBILITIES, Post, Visibility
 from rookery.posts.tabular import language_code, parse_time
@@ -37,8 +42,10 @@ _VISIBILITY: Mapping[str, Visibility] = {
     "direct": "direct",
     "limited": "direct",
 }
+_ACTORS = ("Person", "Service", "Application", "Group", "Organization")
 _POSTS = ("Note", "Question", "Article", "Page")
 _REFUSAL = re.compile(r"#(noindex|nobots?|noai|nosearch|noarchive)\b", re.IGNORECASE)
+_TAKING_BACK = ("Delete", "Tombstone", "Undo")
 _QUOTED = frozenset({"quote-inline"})
 _OWN_STATUS = re.compile(r"(https?://[^/]+/(?:users|ap/users)/[^/]+)/statuses/[0-9]+")
 
@@ -50,8 +57,8 @@ def is_mine(first: object) -> bool:
     return isinstance(first, dict) and (_is_outbox(first) or _is_activity(first) or _is_status(first))
 
 
-def read(path: Path) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
-    """The posts of a file in batches of `POST_SCHEMA`, with what was set aside; raises `DataError` on damage."""
+def read(path: Path) -> Read:
+    """The posts of a file in batches of `POST_SCHEMA`, with what stood beside them; raises `DataError` on damage."""
     with clear_errors(path):
         yield from in_batches(_exported(path) if mastodon_export.is_export(path) else _posts(path))
 
@@ -76,23 +83,78 @@ def visibility_of(activity: Mapping[str, Any], post: Mapping[str, Any]) -> Visib
     return max(audiences, key=VISIBILITIES.index, default="unknown")
 
 
-def _exported(path: Path) -> Iterator[Post | SetAside]:
+def taken_back(activity: Mapping[str, Any]) -> list[Event] | str:
+    """What a Delete, a Tombstone or an Undo says of a post or an actor, or the reason why it says nothing for us.
+
+    A deletion counts where its object lies on the host of the actor. An account's may be undone, a post's not.
+    """
+    kind, thing, actor = activity.get("type"), activity.get("object"), _id(activity.get("actor"))
+    happened = parse_time(words(activity.get("published")) or words(activity.get("deleted")))
+    if kind == "Tombstone":
+        is_actor = words(activity.get("formerType")) in _ACTORS
+        return _gone(_id(activity), is_actor, "on", happened)
+    if kind == "Undo" and mapping(thing).get("type") == "Delete":
+        undone = _id(mapping(thing).get("object"))
+        return _gone(undone, True, "off", happened) if undone == actor else "cannot_be_undone"
+    if kind != "Delete":
+        return "not_a_deletion"
+    if urlsplit(_id(thing)).netloc != urlsplit(actor).netloc:
+        return "not_the_owners"
+    return _gone(_id(thing), _id(thing) == actor, "on", happened)
+
+
+def _gone(address: str, is_actor: bool, value: str, happened: datetime | None) -> list[Event] | str:
+    if not address:
+        return "no_id"
+    if is_actor:
+        return [Event("state_author", address, "deleted", value, happened)]
+    return [Event("forget_post", address, happened=happened, note="deleted by its author")]
+
+
+def _exported(path: Path) -> Iterator[Post | SetAside | Event]:
     export = mastodon_export.read_export(path)
     outbox = parse_document(export.outbox, f"{path}: outbox.json")
     actor = _actor(export.actor, f"{path}: actor.json") if export.actor is not None else {}
-    yield from _activities(Value("outbox.json", mapping(outbox)), actor)
+    said = _Said()
+    yield from said.noting(_activities(Value("outbox.json", mapping(outbox)), actor), actor)
+    yield from said.events()
 
 
-def _posts(path: Path) -> Iterator[Post | SetAside]:
+def _posts(path: Path) -> Iterator[Post | SetAside | Event]:
     actor: Mapping[str, Any] | None = None
+    said = _Said()
     for value in read_values(path):
         if isinstance(value, SetAside):
             yield value
         elif _is_status(value.value):
-            yield _taken(value.where or "the status", _from_status(value.value), value.value)
+            found = _taken(value.where or "the status", _from_status(value.value), value.value)
+            yield from said.noting([found], mapping(value.value["account"]))
         else:
             actor = _actor_beside(path) if actor is None else actor
-            yield from _activities(value, actor)
+            yield from said.noting(_activities(value, actor), actor)
+    yield from said.events()
+
+
+class _Said:
+    """What accounts say of uses, each as of its latest post in the file: the account was read no earlier than that."""
+
+    def __init__(self):
+        self._latest: dict[str, tuple[datetime, dict[str, bool]]] = {}
+
+    def noting(self, found: Iterable[Post | SetAside | Event], account: Mapping[str, Any]):
+        """The same again, the account's word noted for the authors of its posts; of an empty account none."""
+        for item in found:
+            yield item
+            if account and isinstance(item, Post):
+                written = item.edited or item.created
+                if item.author not in self._latest or self._latest[item.author][0] <= written:
+                    self._latest[item.author] = written, consents(account)
+
+    def events(self) -> Iterator[Event]:
+        for author, (written, refused) in self._latest.items():
+            for use in USES:
+                word = "no" if CONSENT_FIELD[use] in refused else ""
+                yield Event("consent_author", author, use, word, written)
 
 
 def _actor_beside(path: Path) -> Mapping[str, Any]:
@@ -109,11 +171,16 @@ def _actor(data: bytes, where: object) -> dict[str, Any]:
     return actor
 
 
-def _activities(value: Value, actor: Mapping[str, Any]) -> Iterator[Post | SetAside]:
-    items = _items(value.value) if _is_outbox(value.value) else [value.value]
-    for number, item in enumerate(items, 1):
-        found = _from_activity(item, actor) if isinstance(item, dict) else "not_a_post"
-        yield _taken(value.at(f"activity {number}"), found, item)
+def _activities(value: Value, actor: Mapping[str, Any]) -> Iterator[Post | SetAside | Event]:
+    activities = items(value.value) if _is_outbox(value.value) else [value.value]
+    for number, item in enumerate(activities, 1):
+        where = value.at(f"activity {number}")
+        if isinstance(item, dict) and item.get("type") in _TAKING_BACK:
+            is_owners = not actor or _id(item.get("actor")) in ("", words(actor.get("id")))
+            found = taken_back(item) if is_owners else "not_the_owners"
+            yield from [SetAside(where, found, item)] if isinstance(found, str) else found
+        else:
+            yield _taken(where, _from_activity(item, actor) if isinstance(item, dict) else "not_a_post", item)
 
 
 def _taken(where: str, found: Post | str, item: Any) -> Post | SetAside:
@@ -125,8 +192,6 @@ def _from_activity(activity: dict[str, Any], actor: Mapping[str, Any]) -> Post |
     match activity.get("type"):
         case "Announce":
             return "repost"
-        case "Delete":
-            return "deletion_event"
         case "Create" | "Update":
             post = mapping(activity.get("object"))
         case _:
@@ -140,6 +205,7 @@ def _from_activity(activity: dict[str, Any], actor: Mapping[str, Any]) -> Post |
 
 
 def _from_note(note: dict[str, Any], author: str, visibility: Visibility, consent: dict[str, bool]) -> Post | str:
+    """A post of ActivityPub; its `updated` says that it is not the first version."""
     plain = to_plain_text(words(note.get("content")), _QUOTED)
     warning = to_plain_text(words(note.get("summary"))).text
     text = "\n\n".join(filter(None, (warning, words(note.get("name")).strip(), plain.text)))
@@ -162,6 +228,8 @@ def _from_note(note: dict[str, Any], author: str, visibility: Visibility, consen
         alt_text=_descriptions(note.get("attachment"), "name"),
         visibility=visibility,
         source=SOURCE,
+        edited=_later(words(note.get("updated")), created),
+        place=words(mapping(note.get("location")).get("name")) or None,
         **consent,
     )
 
@@ -195,8 +263,15 @@ def _from_status(status: dict[str, Any]) -> Post | str:
         alt_text=_descriptions(status.get("media_attachments"), "description"),
         visibility=_status_visibility(status),
         source=SOURCE,
+        edited=_later(words(status.get("edited_at")), created),
         **consents(account),
     )
+
+
+def _later(text: str, created: datetime) -> datetime | None:
+    """The time of an edit; None where none is told, or one that is no later than the post itself."""
+    edited = parse_time(text)
+    return edited if edited and edited > created else None
 
 
 def _status_visibility(status: Mapping[str, Any]) -> Visibility:
@@ -262,16 +337,16 @@ def _descriptions(media: Any, key: str) -> str | None:
 
 def _is_outbox(value: Mapping[str, Any]) -> bool:
     kind = words(value.get("type")).removesuffix("Page")
-    return _items(value) is not None and (kind in ("OrderedCollection", "Collection") or "orderedItems" in value)
+    return items(value) is not None and (kind in ("OrderedCollection", "Collection") or "orderedItems" in value)
 
 
-def _items(value: Mapping[str, Any]) -> list[Any] | None:
+def items(value: Mapping[str, Any]) -> list[Any] | None:
     """What a collection holds, if it holds it itself."""
     return next((value[key] for key in ("orderedItems", "items") if isinstance(value.get(key), list)), None)
 
 
 def _is_activity(value: Mapping[str, Any]) -> bool:
-    is_activity = value.get("type") in ("Create", "Update", "Announce", "Delete") and "actor" in value
+    is_activity = value.get("type") in ("Create", "Update", "Announce", "Delete", "Undo") and "actor" in value
     return is_activity or (value.get("type") in _POSTS and "attributedTo" in value)
 
 

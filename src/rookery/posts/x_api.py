@@ -5,28 +5,31 @@ A page is `{"data": [tweets], "includes": {users, media, tweets}}`, a stream's l
 The tweets referred to are taken as posts too: a retweet is set aside, and what it repeats is kept.
 
 Rights. The API shows a collector also the protected accounts that he follows, so a tweet is public only
-where the file holds its author and says `"protected": false`; protected means `followers`, and an author
-whom the file does not describe means `unknown`. What is withheld in any country is set aside: there is
-no serving by country here, and a later file without the mark brings it back.
+where the file holds its author and says `"protected": false`; protected means `followers` and is noted as
+the author's state, which holds for their earlier posts too; an author whom the file does not describe
+means `unknown`. What is withheld in any country is taken and noted as withheld, which hides it everywhere
+while that lasts (there is no serving by country here): until a compliance event or `rookery posts state`
+ends it. States are as of the time when the page was retrieved, where it tells that.
 
 Edits. Each version has an id of its own, which is what replies, quotes and deletions name, so it keeps
-it. A version is set aside as soon as any edit history in the file names a newer one, whether or not the
-newer one is there: its author has replaced those words. Users, lists, counts and the events of compliance
-are no posts, and are set aside by those names.
+it. As soon as any edit history in the file names a newer one, whether or not the newer one is there, a
+version is set aside and noted as replaced: its author has replaced those words. Events of compliance go to
+the live log; users, lists and counts are no posts, and are set aside by those names.
 """
 
 import html
+import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from rookery.posts.files import SetAside, as_count, as_text, clear_errors, in_batches, opened
-from rookery.posts.json_values import Value, mappings, read_values
+from rookery.posts.files import Read, SetAside, as_count, as_text, clear_errors, in_batches, opened
+from rookery.posts.json_values import Value, mapping, mappings, read_values
+from rookery.posts.live import Event
 from rookery.posts.post import Post, Visibility
 from rookery.posts.tabular import language_code, parse_time
+from rookery.posts.x_compliance import StateKind, of_stream, replaced, withheld
 
 PAGE_KEYS = {"data", "includes", "errors", "meta", "matching_rules", "__twarc"}
 COMPLIANCE_EVENTS = {
@@ -52,28 +55,31 @@ def is_mine(first: Any) -> bool:
     return is_tweet or "__twarc" in first or _kind(first) in ("deletion_event", "compliance_event")
 
 
-def read(path: Path) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
-    """The posts of a file in batches of `POST_SCHEMA`, with what was set aside; raises `DataError` on damage."""
-    replaced = _replaced(path)
-    yield from in_batches(found for value in read_values(path) for found in _found(value, replaced))
+def read(path: Path) -> Read:
+    """The posts of a file in batches of `POST_SCHEMA`, with what stood beside them; raises `DataError` on damage."""
+    older = _replaced(path)
+    found = (found for value in read_values(path) for found in _found(value, older.keys()))
+    yield from in_batches(itertools.chain(older.values(), found))
 
 
-def _replaced(path: Path) -> frozenset[str]:
-    """The ids of all versions of which the file names a newer one; ids of X rise with time.
+def _replaced(path: Path) -> dict[str, Event]:
+    """For each version of which the file names a newer one, that it is replaced by the newest.
 
     The bytes are searched, not the lines, for a document may spread a history over several.
     """
-    replaced: set[bytes] = set()
+    older: dict[str, Event] = {}
     with clear_errors(path), opened(path) as file:
         seen = b""
         while more := file.read(1 << 20):
             seen = seen[-LONGEST_HISTORY_BYTES:] + more
             for history in _HISTORY.finditer(seen):
-                replaced.update(sorted(re.findall(rb"\d+", history[1]), key=int)[:-1])
-    return frozenset(tweet_id.decode() for tweet_id in replaced)
+                for event in replaced(re.findall(r"\d+", history[1].decode(errors="replace"))):
+                    is_newer = event.subject not in older or int(older[event.subject].value) < int(event.value)
+                    older[event.subject] = event if is_newer else older[event.subject]
+    return older
 
 
-def _found(given: Value | SetAside, replaced: frozenset[str]) -> Iterator[Post | SetAside]:
+def _found(given: Value | SetAside, replaced: Collection[str]) -> Iterator[Post | SetAside | Event]:
     """What a page, a streamed or a flattened tweet holds: its own tweets, then those that they refer to."""
     if isinstance(given, SetAside):
         yield given
@@ -86,8 +92,15 @@ def _found(given: Value | SetAside, replaced: frozenset[str]) -> Iterator[Post |
     referred = [(f"{where}, referred to", tweet) for tweet in included.tweets(items)]
     own = [(f"{where}, item {n}" if len(items) > 1 else where, item) for n, item in enumerate(items, 1)]
     for place, item in own + referred:
-        found = _post(item, included, replaced) if (kind := _kind(item)) == "tweet" else kind or "not_a_post"
+        kind = _kind(item)
+        if kind in ("deletion_event", "compliance_event") and isinstance(events := of_stream(item), list):
+            yield from events
+            continue
+        found = _post(item, included, replaced) if kind == "tweet" else kind or "not_a_post"
         yield found if isinstance(found, Post) else SetAside(place, found, item)
+        if isinstance(found, Post):
+            yield from included.withheld(item)
+    yield from included.states()
 
 
 def _items(page: Mapping[str, Any]) -> list[Any]:
@@ -121,6 +134,9 @@ class _Included:
         self._tweets = _dicts(page, "includes", "tweets")
         users = [item for item in _items(page) if _kind(item) == "user_profile"] + _dicts(page, "includes", "users")
         self._users = {as_text(user.get("id")): user for user in users}
+        self._places = {as_text(item.get("id")): item for item in _dicts(page, "includes", "places")}
+        self._retrieved = parse_time(as_text(mapping(page.get("__twarc")).get("retrieved_at")))
+        self._met: dict[str, Mapping[str, Any]] = {}
         self._media = {as_text(item.get("media_key")): item for item in _dicts(page, "includes", "media")}
 
     def tweets(self, items: list[Any]) -> list[Mapping]:
@@ -131,10 +147,37 @@ class _Included:
 
     def author(self, tweet: Mapping[str, Any]) -> Mapping[str, Any]:
         """The author as an object; if nothing tells of him, with the id alone."""
-        if isinstance(author := tweet.get("author"), dict):
-            return author
         author_id = as_text(tweet.get("author_id"))
-        return self._users.get(author_id, {"id": author_id})
+        author = tweet.get("author")
+        author = author if isinstance(author, dict) else self._users.get(author_id, {"id": author_id})
+        self._met[as_text(author.get("id")) or author_id] = author
+        return author
+
+    def states(self) -> Iterator[Event]:
+        """That accounts are protected or withheld: those of the tweets, and the others that the page describes."""
+        for user_id, user in (self._users | self._met).items():
+            if user_id and user.get("protected") is True:
+                yield Event("state_author", user_id, "protected", "on", self._retrieved)
+            if user_id and user.get("withheld"):
+                yield self._withheld("state_author", user)
+
+    def withheld(self, tweet: Mapping[str, Any]) -> Iterator[Event]:
+        """That a tweet is withheld, if it is."""
+        if tweet.get("withheld"):
+            yield self._withheld("state_post", tweet)
+
+    def _withheld(self, kind: StateKind, thing: Mapping[str, Any]) -> Event:
+        countries = mapping(thing["withheld"]).get("country_codes")
+        return withheld(kind, as_text(thing["id"]), countries or None, self._retrieved)
+
+    def place(self, tweet: Mapping[str, Any]) -> str | None:
+        """The name of the place that a tweet is tagged with; else its coordinates, as GeoJSON has them."""
+        geo = mapping(tweet.get("geo"))
+        place = self._places.get(as_text(geo.get("place_id")), geo)
+        if name := as_text(place.get("full_name") or place.get("name")):
+            return name
+        point = mapping(geo.get("coordinates")).get("coordinates")
+        return ", ".join(map(as_text, point)) or None if isinstance(point, list) else None
 
     def alt_text(self, tweet: Mapping[str, Any]) -> str | None:
         keys = map(as_text, _list(tweet, "attachments", "media_keys"))
@@ -154,7 +197,6 @@ def _post(tweet: Mapping[str, Any], included: _Included, replaced: frozenset[str
     metrics = tweet.get("public_metrics") if isinstance(tweet.get("public_metrics"), dict) else {}
     reasons = [
         ("repost", "retweeted" in refers or text.startswith("RT @")),
-        ("withheld", tweet.get("withheld") or author.get("withheld")),
         ("edited_since", tweet_id in replaced),
         ("no_id", not tweet_id),
         ("no_text", not text.strip()),
@@ -178,7 +220,15 @@ def _post(tweet: Mapping[str, Any], included: _Included, replaced: frozenset[str
         alt_text=included.alt_text(tweet),
         visibility=_visibility(tweet, author),
         source="x_api",
+        version_of=_first_version(tweet),
+        place=included.place(tweet),
     )
+
+
+def _first_version(tweet: Mapping[str, Any]) -> str | None:
+    """The id of the first version of a tweet that was edited."""
+    history = list(map(as_text, _list(tweet, "edit_history_tweet_ids")))
+    return history[0] if len(history) > 1 else None
 
 
 def _visibility(tweet: Mapping[str, Any], author: Mapping[str, Any]) -> Visibility:

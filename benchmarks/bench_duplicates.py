@@ -1,0 +1,131 @@
+"""Near duplicates against brute force: how many are found, and how many of the found are ones.
+
+    python benchmarks/bench_duplicates.py --data tweets.parquet
+
+Truth: a post has a near duplicate when the runs of five characters of its key and those of an earlier
+post's are alike to 0.8 or more (Jaccard). Equal keys are taken away first. Found: the posts that the
+corpus drops as near duplicates. Two recalls are given. *Of all*: of the posts with such an earlier post,
+the part dropped. *Of the kept*: of the posts that must go so that no kept post has an earlier kept one
+alike, the part dropped; it does not count a post whose only likeness was dropped itself.
+"""
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from jaccard_join import similar_pairs
+from process import progress
+from record import table, write_result
+
+from rookery.corpus import dedup, normalize, quality
+
+ALIKE = 0.8
+BAR_RECALL, BAR_PRECISION = 0.95, 0.98
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One sample: posts, those with an earlier one alike, those dropped, and how the two agree."""
+
+    posts: int
+    alike: int
+    dropped: int
+    right: int
+    missed: int
+    seconds: float
+
+    def row(self, name: str) -> list[str]:
+        return [
+            name, f"{self.posts:,}", f"{self.alike:,}", f"{self.dropped:,}",
+            f"{self.recall_of_all:.3f}", f"{self.recall_of_kept:.3f}", f"{self.precision:.3f}",
+            f"{self.posts / self.seconds:,.0f}",
+        ]  # fmt: skip
+
+    @property
+    def recall_of_all(self) -> float:
+        return self.right / max(self.alike, 1)
+
+    @property
+    def recall_of_kept(self) -> float:
+        return self.right / max(self.right + self.missed, 1)
+
+    @property
+    def precision(self) -> float:
+        return self.right / max(self.dropped, 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--posts", type=int, default=20_000)
+    parser.add_argument("--seeds", type=int, default=5)
+    arguments = parser.parse_args()
+    tweets = pq.read_table(arguments.data, columns=["content", "language", "created_at"]).sort_by("created_at")
+    counts: dict[str, list[Counted]] = {}
+    for seed in range(arguments.seeds):
+        for name, choose in {"random": random_posts, "contiguous English": contiguous_english}.items():
+            progress(f"{name}, seed {seed}")
+            keys = distinct_keys(choose(tweets, arguments.posts, np.random.default_rng(seed)))
+            counts.setdefault(name, []).append(counted(keys))
+    print(
+        write_result("duplicates", "Near duplicates against brute force", ["daft", "numpy"], body(counts)).read_text()
+    )
+
+
+def random_posts(tweets: pa.Table, posts: int, random: np.random.Generator) -> pa.Table:
+    """Posts of the whole, in the order of time."""
+    return tweets.take(pa.array(np.sort(random.choice(len(tweets), posts, replace=False))))
+
+
+def contiguous_english(tweets: pa.Table, posts: int, random: np.random.Generator) -> pa.Table:
+    """English posts that follow one another in time: here the copies of a campaign are close together."""
+    english = tweets.filter(pc.equal(tweets["language"], "English"))
+    return english.slice(int(random.integers(len(english) - posts)), posts)
+
+
+def distinct_keys(tweets: pa.Table) -> pa.Array:
+    """The keys that near duplicates are looked for among: long enough, and each once."""
+    keys = normalize.key(normalize.clean(tweets["content"].combine_chunks().cast(pa.string())))
+    return pc.unique(keys.filter(pc.greater_equal(pc.binary_length(keys), quality.MIN_BYTES)))
+
+
+def near_duplicates(keys: pa.Array) -> np.ndarray:
+    """bool (keys,): true where the corpus would drop the post."""
+    first = dedup.near_duplicates(keys)
+    return first != np.arange(len(first))
+
+
+def counted(keys: pa.Array) -> Counted:
+    """Both ways on the same keys."""
+    started = time.monotonic()
+    dropped = near_duplicates(keys)
+    seconds = time.monotonic() - started
+    earlier, later = similar_pairs(keys.to_pylist(), ALIKE).T
+    alike = np.zeros(len(keys), dtype=bool)
+    alike[later] = True
+    missed = np.unique(later[~dropped[earlier] & ~dropped[later]])
+    return Counted(len(keys), int(alike.sum()), int(dropped.sum()), int((alike & dropped).sum()), len(missed), seconds)
+
+
+def summed(counts: list[Counted]) -> Counted:
+    fields = ("posts", "alike", "dropped", "right", "missed", "seconds")
+    return Counted(*(sum(getattr(count, field) for count in counts) for field in fields))
+
+
+def body(counts: dict[str, list[Counted]]) -> str:
+    rows = [count.row(f"{name}, seed {seed}") for name, part in counts.items() for seed, count in enumerate(part)]
+    whole = summed([count for part in counts.values() for count in part])
+    rows += [summed(part).row(f"{name}, together") for name, part in counts.items()] + [whole.row("all together")]
+    met = whole.recall_of_all >= BAR_RECALL and whole.precision >= BAR_PRECISION
+    bar = f"Bar over all samples: recall of all {BAR_RECALL}, precision {BAR_PRECISION}: {'met' if met else 'NOT met'}."
+    columns = ["sample", "posts", "alike", "dropped", "recall of all", "recall of the kept", "precision", "posts/s"]
+    return f"Jaccard {ALIKE} over runs of five characters of the key. {bar}\n\n" + table(columns, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Verbs killed with SIGKILL at random points, started again, and compared with an undisturbed run.
+
+    python benchmarks/bench_kills.py --kills 200
+
+Each trial copies a prepared home and kills the real command, a process of its own, one to three times,
+each time after a random part of the time that an undisturbed run takes (most often counted from the
+moment at which its work begins). Right after each kill, what is there must be whole; then the command
+runs to its end, and everything must be as if nothing had happened: the same posts, the same log, the
+same digests, nothing left over. The seed is written down, so a trial that fails can be run again.
+"""
+
+import argparse
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from kill_cases import Case, cases, left_over, outcome
+from process import ROOKERY, progress
+from record import table, write_result
+
+FROM_THE_START = 0.15  # of the kills: counted from the start of the process
+POLL_SECONDS = 0.001
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run that nobody killed: seconds until its work began, seconds from there to its end, and the outcome."""
+
+    start_seconds: float
+    work_seconds: float
+    outcome: dict
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--posts", type=int, default=6_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--case", help="only this verb")
+    parser.add_argument("--no-record", action="store_true", help="write no result")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        chosen = [case for case in cases(folder, arguments.posts) if arguments.case in (None, case.name)]
+        share = -(-arguments.kills // len(chosen))
+        seeds = np.random.SeedSequence(arguments.seed).spawn(len(chosen))
+        rows = [
+            under_fire(case, share, np.random.default_rng(seed), folder)
+            for case, seed in zip(chosen, seeds, strict=True)
+        ]
+    if not arguments.no_record:
+        print(write_result("kills", "Killed and started again", ["deltalake", "daft"], body(rows)).read_text())
+
+
+def under_fire(case: Case, kills: int, random: np.random.Generator, folder: Path) -> list[str]:
+    """Trials of one case until so many kills have hit; raises AssertionError at the first thing that is not so."""
+    template, home = folder / "template", folder / "home"
+    case.prepare(template)
+    calm = undisturbed(case, template, home)
+    progress(f"{case.name}: {calm.start_seconds:.2f} s to begin, {calm.work_seconds:.2f} s of work; {kills} kills")
+    hits: Counter[str] = Counter()
+    trials = 0
+    while hits.total() < kills:
+        trials += 1
+        fresh(template, home)
+        delays = [delay(calm, random) for _ in range(random.integers(1, 4))]
+        told = ", ".join(f"{seconds:.3f} s after its {after}" for after, seconds in delays)
+        try:
+            for after, seconds in delays:
+                hits[after] += killed(case, home, after, seconds)
+                case.whole(home)
+            run_to_the_end(case, home)
+            check(home, calm)
+        except (AssertionError, subprocess.CalledProcessError) as error:
+            raise AssertionError(f"{case.name}, trial {trials}, killed {told}: {error}") from error
+        if trials % 10 == 0:
+            progress(f"{case.name}: {hits.total()} kills, {trials} runs to the end")
+    shutil.rmtree(template)
+    return [
+        case.name, str(hits.total()), str(hits["beginning"]), str(hits["start"]), str(trials),
+        f"{calm.start_seconds:.2f}", f"{calm.work_seconds:.2f}",
+    ]  # fmt: skip
+
+
+def undisturbed(case: Case, template: Path, home: Path) -> Undisturbed:
+    """Twice, and the second one counts: the first warms the machine."""
+    for _ in range(2):
+        fresh(template, home)
+        before, started = stamps(home, case.begun), time.monotonic()
+        process = start(case, home)
+        wait_until_begun(process, home, case.begun, before)
+        begun = time.monotonic()
+        assert process.wait() == 0, f"{case.name} does not even run undisturbed: {process.stderr.read().decode()}"
+        ended = time.monotonic()
+    return Undisturbed(begun - started, ended - begun, outcome(home))
+
+
+def delay(calm: Undisturbed, random: np.random.Generator) -> tuple[str, float]:
+    """When to kill: so many seconds after the work's beginning, or now and then after the process' start."""
+    if random.random() < FROM_THE_START:
+        return "start", float(random.uniform(0, calm.start_seconds + calm.work_seconds))
+    return "beginning", float(random.uniform(0, calm.work_seconds))
+
+
+def killed(case: Case, home: Path, after: str, seconds: float) -> bool:
+    """Start the command and kill it; False if it was done before."""
+    before = stamps(home, case.begun)
+    process = start(case, home)
+    if after == "beginning":
+        wait_until_begun(process, home, case.begun, before)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
+def run_to_the_end(case: Case, home: Path) -> None:
+    process = start(case, home)
+    _, said = process.communicate()
+    assert process.returncode == 0, f"the run after it failed: {said.decode().strip()}"
+
+
+def check(home: Path, calm: Undisturbed) -> None:
+    found = outcome(home)
+    differing = {name: (found[name], calm.outcome[name]) for name in found if found[name] != calm.outcome[name]}
+    assert not differing, f"not as undisturbed: {json.dumps(differing, default=str)[:1000]}"
+    assert not left_over(home), f"left over: {left_over(home)}"
+
+
+def start(case: Case, home: Path) -> subprocess.Popen:
+    command = [*ROOKERY, *case.words(home), "--home", str(home)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def stamps(home: Path, pattern: str) -> dict[Path, int]:
+    """When each file of a pattern was changed last."""
+    return {path: path.stat().st_mtime_ns for path in home.glob(pattern)}
+
+
+def wait_until_begun(process: subprocess.Popen, home: Path, pattern: str, before: dict[Path, int]) -> None:
+    while process.poll() is None and stamps(home, pattern) == before:
+        time.sleep(POLL_SECONDS)
+
+
+def fresh(template: Path, home: Path) -> None:
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.copytree(template, home)
+
+
+def body(rows: list[list[str]]) -> str:
+    kills, ends = sum(int(row[1]) for row in rows), sum(int(row[4]) for row in rows)
+    columns = ["verb", "kills", "in the work", "at any time", "runs to the end", "seconds to begin", "seconds of work"]
+    return (
+        f"{kills} kills, one to three before each of {ends} runs to the end. After every kill all was whole; "
+        "after every run posts, log, set-aside rows and the digests of all artifacts were those of an undisturbed run, "
+        "and nothing was left over. A kill that came after the end of the command is not counted.\n\n"
+        + table(columns, rows)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""What is killed in `bench_kills.py`: a verb, the home it starts from, and what must hold in the end.
+
+A case is cheap: little data, and a home that is prepared once and copied for every trial. `begun` is a
+pattern of files of which one is made or changed when the work itself begins, so that kills fall into
+the work and not into the start of Python.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rookery.core.artifact import find_artifacts
+from rookery.core.context import Context
+from rookery.core.digest import digest_value
+from rookery.core.home import Home, create_home
+from rookery.posts.ingest import ingest
+from rookery.posts.lake import find_lake
+from rookery.posts.live import live_log
+from rookery.posts.post import to_table
+from rookery.posts.town import TownConfig, town_posts
+
+FORGOTTEN_POSTS = 300
+COLUMNS = ["id", "author", "created", "text", "language", "reply_to", "conversation", "visibility"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A verb under fire. Every function takes the home's folder.
+
+    prepare: makes the home in which the verb starts. words: the verb. begun: the pattern described above.
+    whole: raises AssertionError if, right after a kill, something is there by half.
+    """
+
+    name: str
+    prepare: Callable[[Path], object]
+    words: Callable[[Path], list[str]]
+    begun: str
+    whole: Callable[[Path], None]
+
+
+def cases(folder: Path, posts: int) -> list[Case]:
+    """All cases over a made-up town; its files are written into a folder."""
+    first, second = write_posts(folder, posts)
+    ids = pq.read_table(second, columns=["id"])["id"].to_pylist()[:FORGOTTEN_POSTS]
+
+    def with_lake(home: Path) -> Home:
+        made = create_home(home)
+        ingest(made, [first, second], None, Context())
+        return made
+
+    def lake_is_whole(home: Path) -> None:
+        lake = find_lake(Home(home))
+        assert lake is not None
+        assert lake.count() in (rows(first), rows(first) + rows(second)), "a part of an ingest is in the lake"
+
+    def all_or_none_forgotten(home: Path) -> None:
+        with live_log(Home(home)) as log:
+            assert len(log.standing().forgotten_posts) in (0, len(ids)), "a part of the posts is forgotten"
+
+    def no_half_artifact(home: Path) -> None:
+        for artifact in find_artifacts(Home(home).artifacts):
+            artifact.verify()
+
+    return [
+        Case(
+            "posts ingest",
+            lambda home: ingest(create_home(home), [first], None, Context()),
+            lambda home: ["posts", "ingest", str(second)],
+            "lake.lock",
+            lake_is_whole,
+        ),
+        Case("corpus build", with_lake, lambda home: ["corpus", "build"], "artifacts/corpus/*.lock", no_half_artifact),
+        Case(
+            "posts forget",
+            with_lake,
+            lambda home: ["posts", "forget", *ids],
+            "live.sqlite*",
+            all_or_none_forgotten,
+        ),
+    ]
+
+
+def write_posts(folder: Path, posts: int) -> tuple[Path, Path]:
+    """The posts of a town as two tables: a fifth of them, and the rest."""
+    table = to_table(list(town_posts(TownConfig(posts=posts)))).select(COLUMNS)
+    parts = table.slice(0, len(table) // 5), table.slice(len(table) // 5)
+    paths = folder / "first.parquet", folder / "second.parquet"
+    for part, path in zip(parts, paths, strict=True):
+        pq.write_table(part, path)
+    return paths
+
+
+def rows(path: Path) -> int:
+    return pq.read_metadata(path).num_rows
+
+
+def outcome(home: Path) -> dict[str, object]:
+    """All that must be equal to an undisturbed run: posts, what was set aside, the log's word, every artifact."""
+    opened = Home(home)
+    lake = find_lake(opened)
+    with live_log(opened) as log:
+        standing = log.standing()
+    return {
+        "posts": lake.count(),
+        "lake": digest_of(pa.Table.from_batches(lake.batches())),
+        "set aside": sorted((path.name, path.read_text()) for path in opened.set_aside.glob("*.jsonl")),
+        "forgotten": len(standing.posts) + len(standing.authors),
+        "log": standing.digest,
+        "artifacts": {f"{a.kind} {a.key}": a.digest for a in find_artifacts(opened.artifacts)},
+    }
+
+
+def left_over(home: Path) -> list[str]:
+    """Files that a kill left and the run after it should have removed."""
+    named = {Path(uri).name for uri in find_lake(Home(home)).files()}
+    stray = [path for path in (home / "lake").glob("month=*/*.parquet") if path.name not in named]
+    stray += [path for path in (home / "artifacts").glob("*/*/scratch")]
+    return [path.relative_to(home).as_posix() for path in [*stray, *home.rglob("*.part"), *home.rglob("*.part.tmp")]]
+
+
+def digest_of(posts: pa.Table) -> str:
+    """The rows of a table whatever their order."""
+    lines = sorted(json.dumps(row, default=str, sort_keys=True) for row in posts.to_pylist())
+    return digest_value(lines)

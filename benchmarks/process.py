@@ -1,0 +1,106 @@
+"""Running a command as a program of its own and measuring it: seconds, and the most memory its whole family held.
+
+Memory is the sum of the proportional set sizes (PSS) of the process and all its descendants, looked at
+in `/proc` ten times a second: pages that several of them share count once. Pages of files mapped into
+memory count too, so the figure is not too kind.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+STEPS = Path(__file__).with_name("steps.py")
+ROOKERY = [sys.executable, "-m", "rookery.cli.main"]
+IRA_MAP = "text=content,author=author_id,created=created_at,id=post_id"
+"""The columns of the tweets that the benchmarks read: not the vendor's language tags, so that languages are guessed."""
+LOOKS_A_SECOND = 10
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How a command went. `said` is the JSON document that it printed, or None."""
+
+    seconds: float
+    peak_bytes: int
+    said: Any
+
+    @property
+    def peak(self) -> str:
+        return f"{self.peak_bytes / 1e9:.2f}"
+
+
+def rookery(home: Path, *words: object) -> Measured:
+    """A verb of Rookery with `--json`."""
+    return measured([*ROOKERY, *map(str, words), "--home", str(home), "--json"])
+
+
+def step(name: str, *words: object) -> Measured:
+    """One of the steps in `steps.py`, which no verb does alone."""
+    return measured([sys.executable, str(STEPS), name, *map(str, words)])
+
+
+def new_home(folder: Path) -> Path:
+    """A home in a folder, with the policy that `rookery init` gives it."""
+    subprocess.run([*ROOKERY, "init", "--home", str(folder)], stdout=subprocess.DEVNULL, check=True)
+    return folder
+
+
+def measured(command: Sequence[str]) -> Measured:
+    """Run a command to its end; raises `CalledProcessError` if it fails. What it prints is JSON or nothing."""
+    started = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    watch = _Watch(process.pid)
+    printed, _ = process.communicate()
+    seconds = time.monotonic() - started
+    watch.end()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return Measured(seconds, watch.peak_bytes, json.loads(printed) if printed.strip() else None)
+
+
+def progress(line: str) -> None:
+    """What the benchmark does now, on standard error."""
+    print(f"{time.strftime('%H:%M:%S')}  {line}", file=sys.stderr, flush=True)
+
+
+class _Watch:
+    """A thread that looks at a process and its descendants until told to end."""
+
+    def __init__(self, pid: int):
+        self.peak_bytes = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, args=(pid,), daemon=True)
+        self._thread.start()
+
+    def _look(self, pid: int) -> None:
+        while not self._ended.wait(1 / LOOKS_A_SECOND):
+            self.peak_bytes = max(self.peak_bytes, sum(map(_pss, _family(pid))))
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    family = [pid]
+    for parent in family:
+        with contextlib.suppress(OSError):
+            for children in Path(f"/proc/{parent}/task").glob("*/children"):
+                family += map(int, children.read_text().split())
+    return family
+
+
+def _pss(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0

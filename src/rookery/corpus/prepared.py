@@ -1,0 +1,117 @@
+"""Prepared posts: the numbers of all of them in one order, and their strings by the part.
+
+The order is by time; posts of one moment stand in the order of the ends of their ids (`prepare.py`), then of
+their ids' hashes. It is the same however the lake was cut into parts. A column of numbers is eight bytes a
+post or less and is read when asked for; strings are only ever read part by part, so that memory is
+bounded by the numbers.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from rookery.core.digest import hash_ids
+from rookery.posts.post import USES
+
+COUNTED = b"counted"
+"""Where a part says how many posts it met, refused and redacted."""
+BAND = "band_"
+
+
+@dataclass(frozen=True)
+class Posts:
+    """All posts that passed the gate. Row 0 is the earliest; `place[row]` is where the row lies in the parts."""
+
+    parts: tuple[Path, ...]
+    starts: np.ndarray  # (parts + 1,): the first place of each part
+    place: np.ndarray
+    in_lake: int
+    refused: dict[str, Counter[str]]  # for each use of posts, by reason
+    redacted: Counter[str]
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def numbers(self, name: str, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """A column of numbers, of all rows or some; times are microseconds."""
+        return _read_numbers(self.parts, name)[self.place[rows]]
+
+    def coded(self, name: str) -> tuple[np.ndarray, list[str]]:
+        """A column of few strings as codes into a sorted list; -1 for null."""
+        columns = [pq.read_table(part, columns=[name])[name].combine_chunks() for part in self.parts]
+        names = sorted({value for column in columns for value in _dictionary(column)[1] if value is not None})
+        code = {value: number for number, value in enumerate(names)} | {None: -1}
+        codes = [np.array([code[v] for v in values] + [-1])[at] for at, values in map(_dictionary, columns)]
+        return np.concatenate(codes)[self.place].astype(np.int32), names
+
+    def sketches(self, rows: np.ndarray) -> np.ndarray:
+        """uint8 of shape (rows, hashes)."""
+        parts = [_fixed(pq.read_table(part, columns=["sketch"])["sketch"].combine_chunks()) for part in self.parts]
+        return np.concatenate(parts)[self.place[rows]]
+
+    def stream(self, names: Sequence[str]) -> Iterator[tuple[np.ndarray, pa.Table]]:
+        """The strings, part by part: the row of each post, and its columns."""
+        row_at = self._rows_at()
+        for part, start, end in zip(self.parts, self.starts, self.starts[1:], strict=False):
+            yield row_at[start:end], pq.read_table(part, columns=list(names))
+
+    def pick(self, rows: np.ndarray, names: Sequence[str]) -> pa.Table:
+        """The strings of some rows, in the order given."""
+        wanted = np.full(len(self), -1, np.int64)
+        wanted[rows] = np.arange(len(rows))
+        tables, order = [], []
+        for row_at, table in self.stream(names):
+            hit = wanted[row_at] >= 0
+            tables.append(table.filter(pa.array(hit)))
+            order.append(wanted[row_at][hit])
+        return pa.concat_tables(tables).take(pa.array(np.argsort(np.concatenate(order)))).combine_chunks()
+
+    def _rows_at(self) -> np.ndarray:
+        """The row of each place."""
+        rows = np.empty_like(self.place)
+        rows[self.place] = np.arange(len(self.place))
+        return rows
+
+
+def open_posts(parts: Sequence[Path]) -> Posts:
+    """The posts of some parts, put in order."""
+    metadata = [pq.read_schema(part).metadata[COUNTED] for part in parts]
+    counted = [json.loads(said) for said in metadata]
+    keys = [_read_numbers(parts, name) for name in ("id_hash", "id_end", "created")]
+    starts = np.cumsum([0, *(pq.read_metadata(part).num_rows for part in parts)])
+    redacted = sum((Counter(c["redacted"]) for c in counted), Counter())
+    refused = {use: sum((Counter(c["refused"][use]) for c in counted), Counter()) for use in USES}
+    return Posts(tuple(parts), starts, np.lexsort(keys), sum(c["in_lake"] for c in counted), refused, redacted)
+
+
+def hash_repeated_ids(ids: pa.Array) -> np.ndarray:
+    """`hash_ids` of a column in which values repeat; 0 for null."""
+    coded = ids.dictionary_encode()
+    known = np.append(hash_ids(coded.dictionary.to_pylist()), np.uint64(0))
+    return known[pc.fill_null(coded.indices, len(known) - 1).to_numpy(zero_copy_only=False)]
+
+
+def _read_numbers(parts: Sequence[Path], name: str) -> np.ndarray:
+    columns = [pq.read_table(part, columns=[name])[name] for part in parts]
+    if pa.types.is_timestamp(columns[0].type):
+        columns = [column.cast(pa.int64()) for column in columns]
+    return np.concatenate([column.to_numpy() for column in columns])
+
+
+def _dictionary(column: pa.DictionaryArray) -> tuple[np.ndarray, list]:
+    """Codes, and the values that they stand for; -1 for null."""
+    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return codes, column.dictionary.to_pylist()
+
+
+def _fixed(column: pa.FixedSizeBinaryArray) -> np.ndarray:
+    width = column.type.byte_width
+    values = np.frombuffer(column.buffers()[1] or b"", np.uint8)
+    return values.reshape(-1, width)[column.offset : column.offset + len(column)]

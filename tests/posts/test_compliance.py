@@ -1,0 +1,132 @@
+"""What networks ask for is honoured: deletions for good, states while they last, and nothing silently dropped."""
+
+import json
+
+import pytest
+
+from rookery.core.context import Context
+from rookery.core.errors import DataError, UsageError
+from rookery.posts import compliance
+from rookery.posts.live import live_log
+
+USER, POST = {"user": {"id": "7"}}, {"tweet": {"id": "70", "author_id": "7"}}
+ACTOR = "https://home.example/users/ada"
+
+
+def at(second):
+    return {"event_at": f"2022-12-23T12:34:{second:02}.789Z"}
+
+
+@pytest.fixture
+def honour(home, tmp_path):
+    """Apply lines as one file; returns the report and what the log says after it."""
+
+    def honour(*lines, ids_of=None, name="events.jsonl"):
+        path = tmp_path / name
+        path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+        report = compliance.apply(home, [path], ids_of, Context())
+        with live_log(home) as log:
+            return report, log.standing()
+
+    return honour
+
+
+def test_all_kinds_of_xs_stream_are_understood(home, shared_data):
+    path = shared_data / "formats" / "x_api_v2" / "compliance_stream.jsonl"
+    report = compliance.apply(home, [path], None, Context())
+    assert report.understood == dict.fromkeys(
+        ["delete", "withheld", "drop", "undrop", "tweet_edit", "user_protect", "user_unprotect", "user_suspend",
+         "user_unsuspend", "user_delete", "user_undelete", "user_withheld", "scrub_geo"], 1)  # fmt: skip
+    assert (report.new, report.set_aside) == (13, {})
+    assert compliance.apply(home, [path], None, Context()).new == 0
+    with live_log(home) as log:
+        standing = log.standing()
+    assert standing.posts == {"601430178305220608": "forgotten"}
+    assert standing.authors == {"3198576760": "withheld"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "undo", "cause"),
+    [("user_protect", "user_unprotect", "protected"), ("user_suspend", "user_unsuspend", "suspended"),
+     ("user_delete", "user_undelete", "deleted")],
+)  # fmt: skip
+def test_states_of_users_end_in_whatever_order_they_come(honour, kind, undo, cause):
+    on, off = {"data": {kind: USER | at(1)}}, {"data": {undo: USER | at(2)}}
+    assert honour(on)[1].authors == {"7": cause}
+    assert honour(off, on)[1].authors == {}
+
+
+def test_a_withholding_ends_when_no_country_is_left(honour):
+    _, standing = honour({"data": {"withheld": POST | {"withheld_in_countries": ["FR"]} | at(1)}})
+    assert standing.posts == {"70": "withheld"}
+    assert honour({"data": {"withheld": POST | {"withheld_in_countries": []} | at(2)}})[1].posts == {}
+
+
+def test_a_deletion_is_for_good_and_an_edit_replaces(honour):
+    edit = {"data": {"tweet_edit": {"tweet": {"id": "9", "edit_tweet_ids": ["8", "9", "10"]}} | at(1)}}
+    _, standing = honour({"data": {"delete": POST | at(1)}}, {"data": {"undrop": POST | at(2)}}, edit)
+    assert standing.posts == {"70": "forgotten", "8": "superseded", "9": "superseded"}
+
+
+BATCH = {"id": "7", "action": "delete", "created_at": "2019-09-06T17:25:54.667Z"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "of_posts", "of_authors"),
+    [("deleted", "forgotten", "deleted"), ("protected", "protected", "protected"),
+     ("suspended", "suspended", "suspended"), ("deactivated", "deactivated", "deactivated")],
+)  # fmt: skip
+def test_batch_compliance_forgets_only_what_was_deleted(honour, reason, of_posts, of_authors):
+    assert honour(BATCH | {"reason": reason}, ids_of="posts")[1].posts == {"7": of_posts}
+    assert honour(BATCH | {"reason": reason}, ids_of="authors")[1].authors == {"7": of_authors}
+
+
+def test_batch_compliance_must_be_told_what_its_ids_are(honour, home):
+    with pytest.raises(UsageError, match="posts or of authors"):
+        honour({"data": {"delete": POST | at(1)}}, BATCH | {"reason": "deleted"})
+    with live_log(home) as log:
+        assert log.watermark() == 0
+
+
+def test_activities_and_events_of_streams_are_honoured_in_one_file(honour):
+    _, standing = honour(
+        {"type": "Delete", "actor": ACTOR, "object": f"{ACTOR}/statuses/1"},
+        {"type": "OrderedCollection", "orderedItems": [{"type": "Tombstone", "id": f"{ACTOR}/statuses/2"}]},
+        {"did": "did:plc:a", "time_us": 1, "kind": "account", "account": {"active": False, "status": "deleted"}},
+        {"did": "did:plc:b", "time_us": 1, "kind": "commit",
+         "commit": {"rev": "3", "operation": "delete", "collection": "app.bsky.feed.post", "rkey": "r"}},
+    )  # fmt: skip
+    posts = {f"{ACTOR}/statuses/1", f"{ACTOR}/statuses/2", "at://did:plc:b/app.bsky.feed.post/r"}
+    assert (standing.forgotten_posts, standing.authors) == (posts, {"did:plc:a": "deleted"})
+
+
+def test_somebody_elses_deletion_and_an_undo_of_a_posts_are_not_honoured(honour):
+    theirs = {"type": "Delete", "actor": ACTOR, "object": "https://elsewhere.example/1"}
+    undo = {"type": "Undo", "actor": ACTOR, "object": {"type": "Delete", "object": f"{ACTOR}/statuses/1"}}
+    report, standing = honour(theirs, undo, {"data": {"delete": POST | at(1)}})
+    assert report.set_aside == {"not_the_owners": 1, "cannot_be_undone": 1}
+    assert standing.posts == {"70": "forgotten"}
+
+
+def test_what_is_not_understood_is_kept_with_its_line_and_reason(honour):
+    line = {"data": {"delete": POST | at(1)}}
+    report, _ = honour(line, "", "{not json", line, {"data": {"new_kind": POST}}, ["words"], {"data": {"delete": {}}})
+    assert (report.understood, report.new) == ({"delete": 2}, 1)
+    assert report.set_aside == {"not_a_json_object": 2, "not_understood": 2}
+    kept = [json.loads(line) for line in open(report.set_aside_path)]
+    assert kept[0] == {"where": "events.jsonl, line 3", "reason": "not_a_json_object", "row": "{not json"}
+
+
+def test_a_file_with_nothing_to_honour_is_refused_and_nothing_noted(honour, home, rookery, tmp_path):
+    for lines in ([""], ["{"], [{"hello": 1}], [{"id": "1", "text": "a tweet"}]):
+        with pytest.raises(DataError, match=r"empty|not JSON|nothing in the file"):
+            honour(*lines)
+    assert not list(home.set_aside.glob("*"))
+    assert rookery("posts", "forget", "--file", tmp_path / "events.jsonl").code == 2
+
+
+def test_the_command_reports_by_kind(rookery, tmp_path):
+    path = tmp_path / "delete.jsonl"
+    path.write_text(json.dumps({"data": {"delete": POST | at(1)}}))
+    report = rookery("posts", "forget", "--file", path, "--json").json()
+    assert report == {"understood": {"delete": 1}, "new": 1, "set_aside": {}, "set_aside_path": None}
