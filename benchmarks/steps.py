@@ -15,7 +15,7 @@ from rookery.core.context import Context
 from rookery.core.home import open_home
 
 
-def corpus(home: Path, tokenizer: Path) -> dict[str, float]:
+def corpus(home: Path, tokenizer: str) -> dict[str, float]:
     """From the lake to shards, with a tokenizer that is there already; seconds of the two parts."""
     from rookery.corpus.build import build
     from rookery.corpus.shards import write_shards
@@ -24,7 +24,7 @@ def corpus(home: Path, tokenizer: Path) -> dict[str, float]:
     opened, context, started = open_home(home), Context(), time.monotonic()
     made = build(opened, context)
     built = time.monotonic()
-    shards = write_shards(opened, made, read_tokenizer(tokenizer), context)
+    shards = write_shards(opened, made, read_tokenizer(Path(tokenizer)), context)
     numbers = shards.manifest.metrics
     return {
         "build_seconds": built - started,

@@ -3,14 +3,18 @@
 import html
 import json
 import re
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from rookery.core.context import Context
 from rookery.core.lineage import holds
 from rookery.corpus.build import build
 from rookery.corpus.report import compression, page, read, shown, summary, without
 from rookery.corpus.shards import write_shards
+
+CHROMIUM = Path("/usr/bin/chromium")
 
 
 class Halves:
@@ -105,3 +109,22 @@ def test_compression_is_bytes_a_token_by_language(home, corpus):
     said = compression(corpus, write_shards(home, corpus, Halves(), Context()))
     assert list(said) == ["en"]
     assert said["en"] == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (340, "dark")])
+def test_the_page_opens_one_kind_of_samples_at_a_time_and_never_scrolls_sideways(corpus, width, scheme):
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no browser at {CHROMIUM}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        shown = browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True
+        ).new_page()
+        shown.goto(corpus.file("report.html").as_uri())
+        shown.locator("summary", has_text="too_short").click()
+        opened = shown.locator("details[open] summary").all_inner_texts()
+        wide = shown.evaluate("document.documentElement.scrollWidth")
+        browser.close()
+    assert [text.split()[0] for text in opened] == ["too_short"]
+    assert wide <= width

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rookery.core.context import FixedClock
 from rookery.core.errors import DataError
 from rookery.posts import atproto_repo, formats
 from rookery.posts.atproto_repo import read
 from rookery.posts.files import SetAside
+from rookery.posts.live import Event, live_log
 from tests.posts.repository_writer import DID, Link, Repository, car, cbor
 
 REV_TIME = datetime(2025, 10, 9, 8, 53, 20, tzinfo=UTC)
@@ -83,6 +85,20 @@ def test_other_records_are_set_aside_by_address_and_the_owners_word_is_noted(rea
     ]  # fmt: skip
     standing = standing_of(read(tmp_path / "repo.car"))
     assert (standing.authors, standing.consent["training"]) == ({DID: "signed_in_only"}, {DID: False})
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [("2025-01-01T00:00:00Z", False), ("2025-03-01T00:00:00Z", True), ("2999-01-01T00:00:00Z", True)],
+)
+def test_an_old_word_does_not_pass_for_a_new_one(tmp_path, home, standing_of, declared, said):
+    with live_log(home) as log:
+        no = Event("consent_author", DID, "training", "no", datetime(2025, 2, 1, tzinfo=UTC), "by hand")
+        log.record([no], FixedClock())
+    path = tmp_path / "repo.car"
+    stance = {"allow": True, "updatedAt": declared}
+    path.write_bytes(an_export({"community.lexicon.preference.ai/self": {"preferences": {"training": stance}}}))
+    assert standing_of(read(path)).consent["training"] == {DID: said}
 
 
 def test_it_is_known_by_its_content_and_read_through_compression(tmp_path, reading):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rookery.posts.discourse import is_mine, read, visibility_of
+from rookery.posts.files import SetAside
 
 POST = {
     "id": 84,
@@ -38,7 +39,9 @@ def posts_of(tmp_path):
         path = tmp_path / "answer.json"
         path.write_text(json.dumps(value))
         batches = list(read(path))
-        return [row for batch, _ in batches for row in batch.to_pylist()], [a for _, aside in batches for a in aside]
+        return [row for batch, _ in batches for row in batch.to_pylist()], [
+            item for _, beside in batches for item in beside if isinstance(item, SetAside)
+        ]
 
     return posts_of
 
@@ -159,8 +162,8 @@ def test_pictures_give_their_description_if_they_have_one(posts_of):
 def test_odd_values_do_not_stop_the_reading(tmp_path_factory, odd, name):
     path = tmp_path_factory.mktemp("odd") / "topic.json"
     path.write_text(json.dumps(topic(POST | {name: odd})))
-    ((batch, aside),) = read(path)
-    assert batch.num_rows + len(aside) == 1
+    ((batch, beside),) = read(path)
+    assert batch.num_rows + sum(isinstance(item, SetAside) for item in beside) == 1
 
 
 @pytest.mark.parametrize("first", [topic(), topic(POST), {"latest_posts": []}, {"private_posts": [POST]}, POST, [POST]])
@@ -193,3 +196,22 @@ def test_real_answers_are_read(shared_data, name, public, unknown, reasons):
         assert [post["id"] for post in batch.to_pylist() if post["visibility"] == visibility] == ids
     assert batch.num_rows == len(public) + len(unknown)
     assert sorted(item.reason for item in aside) == reasons
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"user_deleted": True}, "forgotten"), ({"deleted_at": "2024-01-01T00:00:00Z"}, "taken_down"),
+     ({"hidden": True}, "taken_down"), ({}, None)],
+)  # fmt: skip
+def test_what_was_taken_away_is_noted_for_earlier_copies(tmp_path, standing_of, change, reason):
+    path = tmp_path / "topic.json"
+    path.write_text(json.dumps(topic(POST | change)))
+    assert standing_of(read(path)).posts == ({str(POST["id"]): reason} if reason else {})
+
+
+def test_a_changed_post_says_when(tmp_path):
+    path = tmp_path / "topic.json"
+    for version, edited in ((2, datetime(2030, 1, 1, tzinfo=UTC)), (1, None)):
+        path.write_text(json.dumps(topic(POST | {"version": version, "updated_at": "2030-01-01T00:00:00Z"})))
+        ((batch, _),) = read(path)
+        assert batch["edited"].to_pylist() == [edited]

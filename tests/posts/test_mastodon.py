@@ -296,13 +296,13 @@ def test_deletions_of_an_outbox_are_forgotten_and_an_account_may_come_back(tmp_p
     assert standing_of(read(path)).authors == {}
 
 
-def test_what_an_account_says_holds_for_its_author_until_a_later_file_says_otherwise(tmp_path, standing_of):
+def test_an_accounts_no_holds_for_its_author_and_silence_does_not_lift_it(tmp_path, standing_of):
     path = tmp_path / "statuses.json"
     path.write_text(json.dumps([STATUS | {"account": STATUS["account"] | {"noindex": True}}]))
     assert standing_of(read(path)).consent["training"] == {HOME: False}
     later = STATUS | {"id": "11", "uri": f"{HOME}/statuses/11", "created_at": "2024-02-18T12:33:11Z"}
     path.write_text(json.dumps([later]))
-    assert not any(standing_of(read(path)).consent.values())
+    assert standing_of(read(path)).consent["training"] == {HOME: False}
 
 
 def test_an_edited_post_says_when(posts_of):

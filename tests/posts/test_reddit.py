@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 import zstandard
 
+from rookery.posts.files import SetAside
 from rookery.posts.post import USES
 from rookery.posts.reddit import is_mine, read
 
@@ -36,7 +37,9 @@ def posts_of(tmp_path, *records, name="x.ndjson", pack=bytes):
     path = tmp_path / name
     path.write_bytes(pack("\n".join(map(json.dumps, records)).encode()))
     batches = list(read(path))
-    return [row for batch, _ in batches for row in batch.to_pylist()], [a for _, aside in batches for a in aside]
+    return [row for batch, _ in batches for row in batch.to_pylist()], [
+        item for _, beside in batches for item in beside if isinstance(item, SetAside)
+    ]
 
 
 def test_a_comment_becomes_a_post(tmp_path):
@@ -183,3 +186,23 @@ def test_the_real_sample_is_taken(rookery, shared_data):
     report = rookery("posts", "ingest", path, "--json").json()
     assert (report["format"], report["added"]) == ("reddit", 1)
     assert report["set_aside"] == {"deleted": 1, "removed": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"body": "[deleted]"}, "forgotten"), ({"body": "[removed]"}, "taken_down"), ({"author": "[deleted]"}, "deleted"),
+     ({}, None)],
+)  # fmt: skip
+def test_what_was_taken_away_is_noted_for_earlier_copies(tmp_path, standing_of, change, reason):
+    posts_of(tmp_path, COMMENT | change)
+    assert standing_of(read(tmp_path / "x.ndjson")).posts == ({"t1_cnas8zv": reason} if reason else {})
+
+
+@pytest.mark.parametrize(
+    ("said", "edited"),
+    [(1420070500, datetime(2015, 1, 1, 0, 1, 40, tzinfo=UTC)),
+     (1420070500.0, datetime(2015, 1, 1, 0, 1, 40, tzinfo=UTC)), (False, None), (True, None), (None, None), (1, None)],
+)  # fmt: skip
+def test_a_changed_text_says_when(tmp_path, said, edited):
+    (post,), _ = posts_of(tmp_path, COMMENT | {"edited": said})
+    assert post["edited"] == edited

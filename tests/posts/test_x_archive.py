@@ -8,6 +8,7 @@ import pytest
 
 from rookery.core.errors import DataError
 from rookery.posts import x_archive
+from rookery.posts.files import SetAside
 from rookery.posts.x_archive import read
 
 TWEET = {
@@ -41,7 +42,9 @@ def an_archive(tmp_path, tweets=(TWEET,), folder="data/", **files):
 
 def posts_of(path):
     batches = list(read(path))
-    return [row for batch, _ in batches for row in batch.to_pylist()], [a for _, aside in batches for a in aside]
+    return [row for batch, _ in batches for row in batch.to_pylist()], [
+        item for _, beside in batches for item in beside if isinstance(item, SetAside)
+    ]
 
 
 def test_a_tweet_becomes_a_post(tmp_path):
@@ -213,3 +216,31 @@ def test_a_zip_of_something_else_is_refused(tmp_path):
         archive.writestr("holiday.txt", "sun")
     with pytest.raises(DataError, match="not an X archive"):
         posts_of(tmp_path / "x.zip")
+
+
+def test_deleted_tweets_are_forgotten_by_their_headers_and_their_words_stay_shut(tmp_path, standing_of):
+    header = {"tweet": {"tweet_id": "8", "user_id": "1", "deleted_at": "Sat Feb 18 12:33:11 +0000 2023"}}
+    path = an_archive(tmp_path, deleted_tweet_headers=js("deleted_tweet_headers", [header]), deleted_tweets="private")
+    assert [post["id"] for post in posts_of(path)[0]] == ["10"]
+    assert standing_of(read(path)).posts == {"8": "forgotten"}
+
+
+@pytest.mark.parametrize("wrap", [lambda h: {"initial": h}, lambda h: {"edit": {"editControlInitial": h}}])
+def test_of_an_edited_tweet_the_newest_version_is_taken(tmp_path, standing_of, wrap):
+    info = {"edit_info": wrap({"editTweetIds": ["9", "10"]})}
+    path = an_archive(tmp_path, tweets=[TWEET | info, TWEET | info | {"id_str": "9"}])
+    (post,), (aside,) = posts_of(path)
+    assert (post["id"], post["version_of"], aside.reason) == ("10", "9", "edited_since")
+    assert standing_of(read(path)).posts == {"9": "superseded"}
+
+
+def test_all_parts_of_a_long_archive_are_read_in_order(tmp_path):
+    parts = {f"tweets_part{n}": js("tweets", [{"tweet": TWEET | {"id_str": f"{100 + n}"}}], n) for n in range(1, 12)}
+    posts, _ = posts_of(an_archive(tmp_path, **parts))
+    assert [post["id"] for post in posts] == ["10", *(f"{100 + n}" for n in range(1, 12))]
+
+
+def test_a_place_is_kept(tmp_path):
+    named, pointed = {"place": {"full_name": "Ghent"}}, {"coordinates": {"coordinates": ["3.7", "51"]}}
+    posts, _ = posts_of(an_archive(tmp_path, tweets=[TWEET | named, TWEET | {"id_str": "11"} | pointed]))
+    assert [post["place"] for post in posts] == ["Ghent", "3.7, 51"]

@@ -17,7 +17,8 @@ def ingest(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Files, also .gz, .zst: X archive zip, X API v2, Mastodon, Jetstream, Discourse, Reddit, or tables. "
+            help="Files, also .gz, .zst: X archive zip, X API v2, Mastodon, Jetstream, AT-proto repository, Discourse, "
+            "Reddit, or tables. "
             "The format is found by itself; with --map every file is a table."
         ),
     ],
@@ -32,6 +33,32 @@ def ingest(
 
     report = ingest(opened(home), paths, read_map(mapping), context(), limit).to_dict()
     show_json(report) if as_json else show_facts(report, "Ingested")
+
+
+@app.command()
+def follow(
+    url: Annotated[str, typer.Argument(help="wss://… (Jetstream) or https://… (a Mastodon server).")],
+    for_seconds: Annotated[float | None, typer.Option("--for", help="End after so many seconds.", min=0)] = None,
+    posts: Annotated[int | None, typer.Option(help="End after so many posts.", min=1)] = None,
+    lake_posts: Annotated[int, typer.Option(help="Hand over to the lake after so many posts,", min=1)] = 5_000,
+    lake_seconds: Annotated[float, typer.Option(help="or after so many seconds.", min=0)] = 30.0,
+    token_file: Annotated[Path | None, typer.Option(help="A file that holds the server's access token.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Take posts from a live stream, read on where it was left; deletions hold at once. Ctrl-C ends it."""
+    from rookery.cli.show import context, show_facts, show_json
+    from rookery.core.errors import UsageError
+    from rookery.posts.follow import Limits, follow
+    from rookery.posts.streams import open_stream
+
+    if token_file is not None and not token_file.is_file():
+        raise UsageError("there is no such file", where=token_file)
+    token = token_file.read_text().strip() if token_file else None
+    around = context()
+    limits = Limits(lake_posts, lake_seconds, for_seconds, posts)
+    report = follow(opened(home), open_stream(url, around.clock, token), around, limits).to_dict()
+    show_json(report) if as_json else show_facts(report, "Followed")
 
 
 @app.command()

@@ -89,6 +89,16 @@ def author_events(
     return [Event("consent_author", did, use, said[use], happened) for use in USES if use in said]
 
 
+def said_at(record: Mapping[str, Any], seen: datetime | None) -> datetime | None:
+    """When a preference was declared, by its own word, if that is not after it was seen; else when it was seen.
+
+    For records found in a repository: an old word must not pass for a new one.
+    """
+    stances = [record, *map(mapping, record.values()), *map(mapping, mapping(record.get("preferences")).values())]
+    told = max(filter(None, (parse_time(words(stance.get("updatedAt"))) for stance in stances)), default=None)
+    return min(filter(None, (told, seen)), default=None)
+
+
 def time_of_tid(tid: str) -> datetime | None:
     """The time in a timestamp identifier: 53 bits of microseconds, 10 bits of clock, 13 digits of base 32."""
     if len(tid) != 13 or set(tid) - set(_TID_DIGITS):

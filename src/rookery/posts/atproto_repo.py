@@ -3,7 +3,8 @@
 A CAR (version 1) is a list of blocks, each named by its hash; the first root is the commit, which names the
 account and the root of a Merkle search tree, whose keys are `collection/rkey` (atproto.com/specs/repository).
 Posts come in the order of the tree. What the records say is read by `atproto.py`; the profile and
-declared preferences become the author's word in the live log, as of the commit's revision. Records of
+declared preferences become the author's word in the live log, as of when they say they were declared, or
+of the commit's revision. Records of
 other collections are set aside by their addresses alone.
 
 Every block's hash is checked, so that a file that is read is whole and unchanged since its commit; who
@@ -146,7 +147,7 @@ def _records(root: bytes, blocks: Blocks) -> Iterator[Post | SetAside | Event]:
         elif collection == atproto.POST:
             found = atproto.post_of(did, rkey, record, happened, SOURCE)
             yield SetAside(key, found, {"id": uri}) if isinstance(found, str) else found
-        elif events := atproto.author_events(did, collection, record, happened):
+        elif events := atproto.author_events(did, collection, record, atproto.said_at(record, happened)):
             yield from events
         else:
             reason = "repost" if collection == "app.bsky.feed.repost" else "other_collection"

@@ -4,7 +4,9 @@ Rights. A post is public where the answer shows that anybody may read its topic:
 forum, or a post listed with its category (messages have none). Messages between persons, whispers among
 the staff and hidden posts are `direct`; a category that not everybody may read makes `followers`, an
 unlisted topic `unlisted`. A post alone (`/posts/11.json`) tells nothing of its topic and is `unknown`. What
-its author or the staff took away is set aside without its words; so are the forum's own notices.
+its author or the staff took away is set aside without its words; so are the forum's own notices. The live
+log notes the same, for the lake may hold the words: what its author deleted is forgotten, what the staff
+deleted or hid is taken down, since it may come back.
 
 The text is the page's (`cooked`) in plain words, without what it quotes of others; where there is none,
 the Markdown (`raw`). A topic's title is part of its first post. Ids are the forum's numbers, which are
@@ -14,13 +16,13 @@ unique within one forum; a conversation is `topic/57`, since topics and posts ar
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from rookery.posts.files import SetAside, as_count, clear_errors, in_batches
+from rookery.posts.files import Read, SetAside, as_count, clear_errors, in_batches
 from rookery.posts.json_values import Value, mapping, mappings, read_values, words
+from rookery.posts.live import Event
 from rookery.posts.markup import Plain, to_plain_text
 from rookery.posts.post import Post, Visibility
 from rookery.posts.tabular import language_code, parse_time
@@ -60,8 +62,8 @@ def is_mine(first: object) -> bool:
     return isinstance(first, dict) and _answer(first) is not None
 
 
-def read(path: Path) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
-    """The posts of a file in batches of `POST_SCHEMA`, with what was set aside; raises `DataError` on damage."""
+def read(path: Path) -> Read:
+    """The posts of a file in batches of `POST_SCHEMA`, with what stood beside them; raises `DataError` on damage."""
     with clear_errors(path):
         yield from in_batches(found for value in read_values(path) for found in _posts(value))
 
@@ -94,7 +96,7 @@ def _answer(value: Mapping[str, Any]) -> _Answer | None:
     return _Answer([value]) if is_post else None
 
 
-def _posts(value: Value | SetAside) -> Iterator[Post | SetAside]:
+def _posts(value: Value | SetAside) -> Iterator[Post | SetAside | Event]:
     if isinstance(value, SetAside):
         yield value
         return
@@ -108,6 +110,17 @@ def _posts(value: Value | SetAside) -> Iterator[Post | SetAside]:
             kept = {"id": post.get("id")} if found == "deleted" else post
             found = SetAside(value.at(f"post {number}"), found, kept)
         yield found
+        if isinstance(post, dict):
+            yield from _taken_away(post)
+
+
+def _taken_away(post: Mapping[str, Any]) -> Iterator[Event]:
+    """What the live log notes of a post that its author or the staff took away."""
+    post_id, happened = words(post.get("id")), parse_time(words(post.get("deleted_at")))
+    if post_id and post.get("user_deleted"):
+        yield Event("forget_post", post_id, happened=happened, note="deleted by its author")
+    elif post_id and (post.get("deleted_at") or post.get("hidden")):
+        yield Event("state_post", post_id, "taken_down", "on", happened or parse_time(words(post.get("updated_at"))))
 
 
 def _post(post: dict[str, Any], answer: _Answer, ids: Mapping[tuple[str, str], str]) -> Post | str:
@@ -138,7 +151,14 @@ def _post(post: dict[str, Any], answer: _Answer, ids: Mapping[tuple[str, str], s
         alt_text="\n".join(text for text in plain.pictures if text != _NO_DESCRIPTION) or None,
         visibility=visibility_of(post, topic, answer.is_private),
         source="discourse",
+        edited=_edited(post, created),
     )
+
+
+def _edited(post: Mapping[str, Any], created: datetime) -> datetime | None:
+    """When a post was changed; `updated_at` alone tells little, since the forum touches it for other reasons too."""
+    edited = parse_time(words(post.get("updated_at"))) if (as_count(post.get("version")) or 1) > 1 else None
+    return edited if edited and edited > created else None
 
 
 def _topic_id(post: Mapping[str, Any], topic: Mapping[str, Any]) -> str:

@@ -27,6 +27,8 @@ from rookery.posts.post import Post, to_batch
 BATCH_POSTS = 20_000
 LARGEST_DOCUMENT_BYTES = 1 << 29
 """A single JSON value must be held in memory; a larger one is refused."""
+LARGEST_LINE_BYTES = 1 << 27
+"""A longer line of a JSON lines file is set aside without its words."""
 LARGEST_WINDOW_BYTES = 1 << 31
 """Dumps of whole sites are written with `zstd --long=31`, and can only be read with a window of that size."""
 
@@ -63,14 +65,24 @@ def first_json(path: Path) -> Any:
 def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     """Each line of a file that is not blank, where it stands and its value: an object, or a `SetAside`."""
     with clear_errors(path), opened(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(_lines(file), 1):
             if not line.strip():
                 continue
             where, value = f"line {number}", parse_json(line)
-            if not isinstance(value, dict):
+            if len(line) > LARGEST_LINE_BYTES:
+                value = SetAside(where, "line_too_long", None)
+            elif not isinstance(value, dict):
                 reason = "not_a_json_object" if _is_utf8(line) else "not_utf8"
                 value = SetAside(where, reason, line.decode(errors="replace").rstrip("\n"))
             yield where, value
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines of a file; of one that is too long the beginning, one byte longer than a line may be."""
+    while line := file.readline(LARGEST_LINE_BYTES + 1):
+        yield line
+        while len(line) > LARGEST_LINE_BYTES and not line.endswith(b"\n"):
+            line = file.readline(LARGEST_LINE_BYTES + 1)
 
 
 def parse_json(text: bytes) -> Any:

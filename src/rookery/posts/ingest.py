@@ -25,6 +25,7 @@ from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import exclusive
 from rookery.posts import formats, lake, tabular
+from rookery.posts.bounds import within_bounds
 from rookery.posts.files import Read, SetAside, clear_errors
 from rookery.posts.live import Event, live_log, timed
 
@@ -116,7 +117,7 @@ def _told(
             open(partial, "w", encoding="utf-8") as aside,
             context.progress.task("reading posts", None, "posts") as task,
         ):
-            yield from _new_posts(stored, read(), aside, counts, task)
+            yield from _new_posts(stored, within_bounds(read(), context.clock.now()), aside, counts, task)
         if not counts.read and not counts.events:
             raise DataError("there is not one row to take", mend="Check that these are the right files")
         if counts.set_aside:

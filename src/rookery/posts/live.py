@@ -178,6 +178,10 @@ class LiveLog:
         )
         return self._connection.total_changes - before
 
+    def execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        """For the tables that other modules keep in this file (`arrivals.py`)."""
+        return self._connection.execute(statement, values)
+
     def watermark(self) -> int:
         """The highest sequence number so far; 0 for an empty log."""
         return self._connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]

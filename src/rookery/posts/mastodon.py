@@ -8,7 +8,8 @@ Boosts are somebody else's words and set aside.
 What the author says of their account goes with each post, as far as it is a no: not `indexable` means no
 search and no answers (FEP-5feb: silence of an account is a no, too), `discoverable: false` no ads,
 `noindex` no search, answers and training, and `#noindex`, `#nobot` or `#noai` in the biography no use at
-all. The live log notes the same of the author, so that it holds for their earlier posts too. An outbox
+all. The live log notes the same of the author, so that it holds for their earlier posts too, until
+`rookery posts consent` says otherwise: an account that says nothing lifts no refusal. An outbox
 says nothing of the account; `actor.json` does, in the archive or beside the outbox. Posts of another than
 that actor are set aside. Ids and authors are the addresses that ActivityPub gives them.
 
@@ -61,6 +62,15 @@ def read(path: Path) -> Read:
     """The posts of a file in batches of `POST_SCHEMA`, with what stood beside them; raises `DataError` on damage."""
     with clear_errors(path):
         yield from in_batches(_exported(path) if mastodon_export.is_export(path) else _posts(path))
+
+
+def outcome(status: Mapping[str, Any]) -> list[Post | Event] | str:
+    """A status, with what its account says of uses; or the reason why it is none that may be taken."""
+    post = _from_status(dict(status))
+    if isinstance(post, str):
+        return post
+    said = _Said()
+    return [*said.noting([post], mapping(status.get("account"))), *said.events()]
 
 
 def consents(account: Mapping[str, Any]) -> dict[str, bool]:
@@ -151,10 +161,11 @@ class _Said:
                     self._latest[item.author] = written, consents(account)
 
     def events(self) -> Iterator[Event]:
+        """The noes alone: that an account does not say no is no word that could lift one said elsewhere."""
         for author, (written, refused) in self._latest.items():
             for use in USES:
-                word = "no" if CONSENT_FIELD[use] in refused else ""
-                yield Event("consent_author", author, use, word, written)
+                if CONSENT_FIELD[use] in refused:
+                    yield Event("consent_author", author, use, "no", written)
 
 
 def _actor_beside(path: Path) -> Mapping[str, Any]:

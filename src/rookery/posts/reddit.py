@@ -9,20 +9,22 @@ that does not name its subreddit's type (none of before 2018 does) is public. Wh
 anybody can open is public: a type that is private or for paying members is `followers`, an unheard-of one
 `unknown`, and a quarantined subreddit, which Reddit keeps out of searches, `unlisted`. What the author
 or a moderator took away is not taken, also where a dump still has its words; nor is what an account that
-is gone has left, for its author could not ask to be forgotten. A record that Reddit tells robots not to
-index says no to every use.
+is gone has left, for its author could not ask to be forgotten. The live log notes the same, for the lake
+may hold the words from an earlier dump: deleted is forgotten, removed or left behind is a state. A record
+that Reddit tells robots not to index says no to every use.
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from rookery.posts.files import SetAside, as_count, as_text, in_batches
+from rookery.posts.files import Read, SetAside, as_count, as_text, in_batches
 from rookery.posts.json_values import Value, mapping, read_values
+from rookery.posts.live import Event
 from rookery.posts.post import CONSENT_FIELD, Post, Visibility
 from rookery.posts.tabular import parse_time
 
@@ -36,6 +38,7 @@ GONE = {
     "[ removed by reddit ]": "removed",
 }
 """What Reddit shows in the place of a text, and by whom it was taken away."""
+_CAUSES = {"deleted": "", "removed": "taken_down", "author_deleted": "deleted"}
 _BY_AUTHOR = ("deleted", "author")
 
 
@@ -46,16 +49,29 @@ def is_mine(first: Any) -> bool:
     return isinstance(first, dict) and "subreddit" in first and (_is_comment(first) or _is_submission(first))
 
 
-def read(path: Path) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
-    """The posts of a dump in batches of `POST_SCHEMA`, with what was set aside; raises `DataError` on damage."""
-    yield from in_batches(map(_found, read_values(path)))
+def read(path: Path) -> Read:
+    """The posts of a dump in batches of `POST_SCHEMA`, with what stood beside them; raises `DataError` on damage."""
+    yield from in_batches(found for value in read_values(path) for found in _found(value))
 
 
-def _found(given: Value | SetAside) -> Post | SetAside:
+def _found(given: Value | SetAside) -> Iterator[Post | SetAside | Event]:
     if isinstance(given, SetAside):
-        return given
+        yield given
+        return
     found = _post(given.value)
-    return found if isinstance(found, Post) else SetAside(given.where or "the document", found, given.value)
+    yield found if isinstance(found, Post) else SetAside(given.where or "the document", found, given.value)
+    if found in _CAUSES:
+        yield from _gone(given.value, found)
+
+
+def _gone(record: Mapping[str, Any], reason: str) -> Iterator[Event]:
+    """What the live log notes of a post that is no longer there, as of the time when the dump was made."""
+    post_id = _full_name("t1" if _is_comment(record) else "t3", record.get("name") or record.get("id"))
+    happened = parse_time(as_text(record.get("retrieved_on") or record.get("retrieved_utc")))
+    if post_id and reason == "deleted":
+        yield Event("forget_post", post_id, happened=happened, note="deleted by its author")
+    elif post_id:
+        yield Event("state_post", post_id, _CAUSES[reason], "on", happened)
 
 
 def _is_comment(record: Mapping[str, Any]) -> bool:
@@ -97,8 +113,15 @@ def _post(record: Mapping[str, Any]) -> Post | str:
         replies=as_count(record.get("num_comments")),
         visibility=_visibility(record),
         source="reddit",
+        edited=_edited(record.get("edited"), created),
         **(dict.fromkeys(CONSENT_FIELD.values(), False) if record.get("is_robot_indexable") is False else {}),
     )
+
+
+def _edited(said: Any, created: datetime) -> datetime | None:
+    """When a text was changed: seconds since 1970; False, and True of before 2012, tell no time."""
+    edited = None if isinstance(said, bool) else parse_time(as_text(said))
+    return edited if edited and edited > created else None
 
 
 def _text(record: Mapping[str, Any], is_comment: bool) -> str:

@@ -6,6 +6,8 @@ A mapped file is a platform's own export, so the operator who maps it vouches fo
 whole file lacks (a column, an encoding, its end) raises `DataError` and nothing is taken.
 """
 
+import codecs
+import io
 import itertools
 import json
 import re
@@ -13,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +28,8 @@ from rookery.posts.files import SetAside, clear_errors, json_lines, opened, pars
 from rookery.posts.post import CONSENT_FIELD, POST_SCHEMA, VISIBILITIES
 
 BATCH_ROWS = 65_536
+LARGEST_ROW_BYTES = 1 << 24
+"""A CSV file with a longer row is refused: so much is read at once."""
 ROWS_LOOKED_AT = 1000
 """So many JSON objects are asked for the names of their columns."""
 
@@ -85,7 +89,8 @@ def columns_of(path: Path) -> list[str]:
                 return pa.parquet.read_schema(path).names
             case "csv":
                 parsing = _parse_options(lambda row: "skip")
-                with opened(path) as file, pa.csv.open_csv(file, parse_options=parsing) as reader:
+                reading = pa.csv.ReadOptions(block_size=LARGEST_ROW_BYTES, use_threads=False)
+                with opened(path) as file, pa.csv.open_csv(_Utf8(file), reading, parsing) as reader:
                     return reader.schema.names
             case "jsonl":
                 with opened(path) as file:
@@ -167,6 +172,8 @@ def to_posts(raw: RawBatch, mapping: Mapping[str, str], source: str) -> tuple[pa
         **{name: _counts(column[name]) for name in ("likes", "reposts", "replies") if name in column},
         **{name: _consents(column[name]) for name in CONSENT_FIELD.values() if name in column},
     }
+    if "edited" in column:
+        made["edited"] = parse_times(column["edited"])
     if "language" in column:
         made["language"] = language_codes(column["language"])
     made["id"] = column["id"].cast(pa.string()) if "id" in column else _made_up_ids(made)
@@ -293,8 +300,8 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[RawBatch]:
 
     with opened(path) as file:
         reader = pa.csv.open_csv(
-            file,
-            read_options=pa.csv.ReadOptions(block_size=4 << 20, use_threads=False),
+            _Utf8(file),
+            read_options=pa.csv.ReadOptions(block_size=LARGEST_ROW_BYTES, use_threads=False),
             parse_options=_parse_options(set_aside),
             convert_options=pa.csv.ConvertOptions(
                 include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
@@ -305,6 +312,27 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[RawBatch]:
             yield RawBatch(batch, range(first_row, first_row + batch.num_rows), tuple(unread))
             first_row += batch.num_rows + len(unread)
             unread.clear()
+
+
+class _Utf8(io.RawIOBase):
+    """A file's bytes, as long as they are UTF-8; raises `UnicodeDecodeError`.
+
+    Arrow checks the columns that it keeps, but not the rows that it gives to our handler, and cannot tell of an
+    error in there.
+    """
+
+    def __init__(self, file: IO[bytes]):
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        part = self._file.read(len(buffer))
+        self._decoder.decode(part, final=not part)
+        buffer[: len(part)] = part
+        return len(part)
 
 
 def _parse_options(invalid_row_handler: Callable) -> pa.csv.ParseOptions:

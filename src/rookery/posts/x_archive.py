@@ -1,8 +1,11 @@
 """The X archive: the zip that X gives a person of their own account, read as that person's posts.
 
-Only what the person published is opened: the tweets, the long texts beside them, and of the account
-file the name alone. Direct messages, addresses, telephone numbers, deleted tweets and all the rest stay
-shut. Nothing is ever unpacked to disk. The files are not JSON: each is `window.YTD.NAME.partN = [ … ]`.
+Only what the person published is opened: the tweets, the long texts beside them, of the account file the
+name alone, and of deleted tweets the headers, whose ids are forgotten. Direct messages, addresses,
+telephone numbers, the words of deleted tweets and all the rest stay shut. Nothing is ever unpacked to
+disk. The files are not JSON: each is `window.YTD.NAME.partN = [ … ]`.
+
+A version that was edited since is set aside, and the live log notes which one replaced it.
 
 Visibility: an account is public or protected, and the archive tells only of changes of the last six
 months (`protected-history.js`). If the last change was to protect, or a tweet is marked for followers,
@@ -13,6 +16,7 @@ owner, who hands it in and so vouches for it, as for a mapped table.
 import html
 import json
 import re
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -20,24 +24,26 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pyarrow as pa
-
 from rookery.core.errors import DataError
-from rookery.posts.files import SetAside, as_count, as_text, in_batches
+from rookery.posts.files import Read, SetAside, as_count, as_text, in_batches
+from rookery.posts.json_values import mapping, words
+from rookery.posts.live import Event
 from rookery.posts.post import Post
 from rookery.posts.tabular import language_code, parse_time
+from rookery.posts.x_compliance import replaced
 
 LARGEST_FILE_BYTES = 1 << 29
 """A file inside that says to be larger is refused unread; X itself cuts long lists of tweets into parts."""
 
 _TWEETS = re.compile(r"tweets?(-part\d+)?\.js")
+_NOTES = re.compile(r"note-tweet(-part\d+)?\.js")
 _PREFIX = re.compile(r"\s*window\.YTD\.[A-Za-z0-9_]+\.part\d+\s*=\s*\[")
 _BETWEEN = re.compile(r"[\s,]*")
 _MEND = "Ask X for the archive again, or download it again"
 
 
-def read(path: Path) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
-    """The posts of an archive in batches of `POST_SCHEMA`, with what was set aside.
+def read(path: Path) -> Read:
+    """The posts of an archive in batches of `POST_SCHEMA`, with what stood beside them.
 
     Reposts are set aside (somebody else wrote them), and so are tweets that lack an id, a text or a time.
     Raises `DataError` for whatever is no sound archive.
@@ -51,7 +57,7 @@ def read(path: Path) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
         raise DataError(f"a file of the archive is not UTF-8: {error.reason}", where=path, mend=_MEND) from None
 
 
-def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[Post | SetAside]:
+def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[Post | SetAside | Event]:
     members = _members(archive, path)
     tweets = sorted((name for name in members if _TWEETS.fullmatch(name)), key=_part)
     if not tweets or "account.js" not in members:
@@ -66,12 +72,17 @@ def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[Post | SetAside]:
         raise DataError("account.js names no account", where=path, mend=_MEND)
     changes = sorted((as_text(c.get("protectedAt")), as_text(c.get("action"))) for c in items("protected-history.js"))
     protected = bool(changes) and changes[-1][1] == "Protect"
-    notes = _Notes(items("note-tweet.js"))
+    notes = _Notes(item for name in sorted(filter(_NOTES.fullmatch, members), key=_part) for item in items(name))
 
     for name in tweets:
         for number, item in enumerate(items(name), 1):
-            found = _post(item, author, protected, notes)
+            history = _history(item)
+            yield from replaced(history)
+            found = _post(item, author, protected, notes, history)
             yield found if isinstance(found, Post) else SetAside(f"{name}, tweet {number}", found, item)
+    for header in items("deleted-tweet-headers.js"):
+        if tweet_id := words(header.get("tweet_id")):
+            yield Event("forget_post", tweet_id, note="deleted by its author")
     for note in notes.unused():
         yield SetAside("note-tweet.js", "long_text_without_its_tweet", note)
 
@@ -83,6 +94,8 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
         place = PurePosixPath(info.filename)
         if place.is_absolute() or ".." in place.parts or "\\" in info.filename:
             raise DataError(f"a file in the zip would lie outside it: {info.filename!r}", where=path)
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise DataError(f"not a plain file: {info.filename!r}", where=path, mend=_MEND)
         if place.parent.name != "data" or place.suffix != ".js":
             continue
         if place.name in found:
@@ -143,7 +156,20 @@ def _long_text(note: Mapping) -> str:
     return html.unescape(as_text(body.get("text"))) if isinstance(body, dict) else ""
 
 
-def _post(tweet: Mapping[str, Any], author: str, protected: bool, notes: _Notes) -> Post | str:
+def _history(tweet: Mapping[str, Any]) -> list[str]:
+    """The ids of all versions of a tweet that are known with it; empty where it was never edited."""
+    info = mapping(tweet.get("edit_info"))
+    initial = mapping(info.get("initial")) or mapping(mapping(info.get("edit")).get("editControlInitial"))
+    ids = initial.get("editTweetIds")
+    return sorted({words(item) for item in ids} - {""}, key=_number) if isinstance(ids, list) and len(ids) > 1 else []
+
+
+def _number(tweet_id: str) -> tuple[int, str]:
+    """Ids of X rise with time."""
+    return len(tweet_id), tweet_id
+
+
+def _post(tweet: Mapping[str, Any], author: str, protected: bool, notes: _Notes, history: list[str]) -> Post | str:
     """A tweet as a post, or the reason why it is none."""
     tweet_id = as_text(tweet.get("id_str") or tweet.get("id"))
     text = html.unescape(as_text(tweet.get("full_text") or tweet.get("text")))
@@ -153,6 +179,8 @@ def _post(tweet: Mapping[str, Any], author: str, protected: bool, notes: _Notes)
         return reason
     if text.startswith("RT @"):
         return "repost"
+    if history and tweet_id != history[-1]:
+        return "edited_since"
     scopes = tweet.get("scopes")
     for_followers = protected or (isinstance(scopes, dict) and scopes.get("followers") is True)
     return Post(
@@ -167,7 +195,14 @@ def _post(tweet: Mapping[str, Any], author: str, protected: bool, notes: _Notes)
         alt_text=_alt_text(tweet),
         visibility="followers" if for_followers else "public",
         source="x_archive",
+        version_of=history[0] if history else None,
+        place=words(mapping(tweet.get("place")).get("full_name")) or _coordinates(tweet),
     )
+
+
+def _coordinates(tweet: Mapping[str, Any]) -> str | None:
+    point = mapping(tweet.get("coordinates")).get("coordinates")
+    return ", ".join(map(as_text, point)) or None if isinstance(point, list) else None
 
 
 def _alt_text(tweet: Mapping[str, Any]) -> str | None:

@@ -1,0 +1,95 @@
+"""Ingest and corpus of ever more posts: is time linear, does memory stay bounded?
+
+    python benchmarks/bench_scale.py --data tweets.parquet --millions 0.3 1.2 4 12
+
+The posts are the real ones again and again in other words each time (`many_posts.py`). Each size gets a
+new home; ingest, and the way from the lake to token shards, are each a process of its own. Needs about
+2 GB of disk for a million posts while it runs.
+"""
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from many_posts import write_posts
+from process import Measured, new_home, progress, rookery, step
+from record import table, write_result
+
+BAR_GIGABYTES = 4.0
+BAR_GROWTH = 1.25  # seconds a post at the largest size, over those at 1.2 million or the next above
+MAP = "text=content,author=author_id,created=created_at,id=post_id"
+PARTS = ("ingest", "corpus and shards")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--millions", type=float, nargs="+", default=[0.3, 1.2, 4, 12])
+    parser.add_argument("--folder", type=Path, help="where there is room for all this; the system's own by default")
+    parser.add_argument("--vocabulary", type=int, default=16_384)
+    arguments = parser.parse_args()
+    sizes = sorted(round(millions * 1e6) for millions in arguments.millions)
+    runs: dict[int, tuple[Measured, Measured, int]] = {}
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        tokenizer = Path(name) / "tokenizer.json"
+        for posts in sizes:
+            folder = Path(name) / str(posts)
+            folder.mkdir()
+            runs[posts] = measured_at(posts, arguments.data, folder, tokenizer, arguments.vocabulary)
+            shutil.rmtree(folder)
+    path = write_result("scale", "More posts", ["daft", "deltalake", "pyarrow"], body(runs))
+    print(path.read_text())
+
+
+def measured_at(
+    posts: int, data: Path, folder: Path, tokenizer: Path, vocabulary: int
+) -> tuple[Measured, Measured, int]:
+    """Both parts at one size, and the bytes of the home after them; the first size trains the tokenizer for all."""
+    progress(f"writing {posts:,} posts")
+    write_posts(data, folder / "posts.parquet", posts)
+    home = new_home(folder / "home")
+    progress(f"ingesting {posts:,} posts")
+    taken = rookery(home, "posts", "ingest", folder / "posts.parquet", "--map", MAP)
+    (folder / "posts.parquet").unlink()
+    if not tokenizer.exists():
+        rookery(home, "corpus", "build")
+        shutil.copyfile(step("tokenizer", home, vocabulary).said["path"], tokenizer)
+        shutil.rmtree(home / "artifacts")
+    progress(f"from the lake to shards: {posts:,} posts")
+    made = step("corpus", home, tokenizer)
+    return taken, made, sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
+
+
+def body(runs: dict[int, tuple[Measured, Measured, int]]) -> str:
+    rows = [
+        [f"{posts:,}", part, f"{run.seconds:.1f}", f"{posts / run.seconds:,.0f}", f"{run.seconds / posts * 1e6:.1f}",
+         run.peak, *((f"{disk / 1e9:.2f}", f"{made.said['documents']:,}") if run is made else ("", ""))]
+        for posts, (taken, made, disk) in runs.items()
+        for part, run in zip(PARTS, (taken, made), strict=True)
+    ]  # fmt: skip
+    columns = ["posts", "part", "seconds", "posts a second", "µs a post", "peak GB", "home GB", "documents"]
+    return " ".join(verdicts(runs)) + "\n\n" + table(columns, rows)
+
+
+def verdicts(runs: dict[int, tuple[Measured, Measured, int]]) -> list[str]:
+    """Memory at the largest size; growth from the first size at which fixed costs no longer matter."""
+    largest = max(runs)
+    from_posts = min((posts for posts in runs if posts >= 1e6), default=largest)
+    peak = max(run.peak_bytes for run in runs[largest][:2]) / 1e9
+    said = [f"At {largest:,} posts at most {peak:.2f} GB; bar of {BAR_GIGABYTES} GB: {_met(peak <= BAR_GIGABYTES)}."]
+    for place, part in enumerate(PARTS):
+        a, b = (runs[posts][place].seconds / posts for posts in (from_posts, largest))
+        said.append(
+            f"From {from_posts:,} posts on the time of a post in {part} grows {b / a:.2f} times (linear is 1; "
+            f"bar of {BAR_GROWTH}: {_met(b / a <= BAR_GROWTH)})."
+        )
+    return said
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "NOT met"
+
+
+if __name__ == "__main__":
+    main()
