@@ -22,7 +22,7 @@ from jaccard_join import similar_pairs
 from process import progress
 from record import table, write_result
 
-from rookery.corpus import dedup, normalize, quality
+from rookery.corpus import dedup, minhash, normalize, quality
 
 ALIKE = 0.8
 BAR_RECALL, BAR_PRECISION = 0.95, 0.98
@@ -96,8 +96,10 @@ def distinct_keys(tweets: pa.Table) -> pa.Array:
 
 def near_duplicates(keys: pa.Array) -> np.ndarray:
     """bool (keys,): true where the corpus would drop the post."""
-    first = dedup.near_duplicates(keys)
-    return first != np.arange(len(first))
+    hashes = minhash.signatures(keys)
+    texts = lambda places: keys.take(pa.array(places)).to_pylist()  # noqa: E731
+    stands = dedup.near_duplicates(minhash.bands(hashes).__getitem__, minhash.sketches(hashes), texts)
+    return stands != np.arange(len(stands))
 
 
 def counted(keys: pa.Array) -> Counted:

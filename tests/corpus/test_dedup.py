@@ -27,7 +27,7 @@ def edited(text: str, random: np.random.Generator) -> str:
 def near_duplicates(texts: pa.Array) -> np.ndarray:
     hashes = minhash.signatures(texts)
     fetch = lambda places: texts.take(pa.array(places)).to_pylist()  # noqa: E731
-    return dedup.near_duplicates(minhash.bands(hashes), minhash.sketches(hashes), fetch)
+    return dedup.near_duplicates(minhash.bands(hashes).__getitem__, minhash.sketches(hashes), fetch)
 
 
 @given(st.lists(st.sampled_from("abcd")))

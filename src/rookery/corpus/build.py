@@ -14,8 +14,11 @@ The artifact: `train.parquet` and `validation.parquet` (document.py), `report.js
 `hash_ids`), and `held.ids` (core/lineage.py).
 """
 
+import functools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -126,8 +129,13 @@ def sift(posts: Posts, context: Context) -> tuple[Sieve, dict[str, np.ndarray]]:
     sieve.drop(dedup.TEMPLATE_FLOOD, sieve.rows[flooded])
     rows = sieve.rows
     with context.progress.task("finding near duplicates", minhash.BANDS, "bands") as task:
+
+        def band(number: int) -> np.ndarray:
+            task.advance()
+            return posts.numbers(f"{BAND}{number}", rows)
+
         keys = lambda places: posts.pick(rows[places], ["key"])["key"].to_pylist()  # noqa: E731
-        stands = dedup.near_duplicates(_bands(posts, rows, task), posts.sketches(rows), keys)
+        stands = dedup.near_duplicates(band, posts.sketches(rows), keys)
     near = _drop_copies(sieve, dedup.NEAR_DUPLICATE, stands)
     repeated = np.zeros(len(posts), dtype=bool)
     repeated[np.concatenate([sieve.dropped[reason] for reason in dedup.REASONS])] = True
@@ -186,17 +194,30 @@ def _write(workspace: Workspace, posts: Posts, layouts: dict[str, Layout], contr
     """Both splits; the held-out one first, so that what is learned from can be compared with it."""
     seen = report.Documents()
     total = sum(layout.documents for layout in layouts.values())
-    with workspace.context.progress.task("writing documents", total, "documents") as task:
+    with workspace.context.progress.task("writing documents", total, "documents") as task, _beside() as also:
         for name in reversed(SPLITS):
-
-            def tables(name=name):
-                for table in gather(posts, layouts[name], workspace.scratch / name, controls):
-                    seen.add(name, table)
-                    task.advance(table.num_rows)
-                    yield table.drop_columns("key")
-
-            write_documents(workspace.path / f"{name}.parquet", tables())
+            tables = gather(posts, layouts[name], workspace.scratch / name, controls)
+            counted = (also(table, functools.partial(seen.add, name), task) for table in tables)
+            write_documents(workspace.path / f"{name}.parquet", counted)
     return seen
+
+
+@contextmanager
+def _beside():
+    """While a table is written and the next one gathered, another thread counts it; never more than one behind."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: list[Future] = []
+
+        def also(table: pa.Table, count: Callable[[pa.Table], None], task) -> pa.Table:
+            while waiting:
+                waiting.pop().result()
+            waiting.append(pool.submit(count, table))
+            task.advance(table.num_rows)
+            return table.drop_columns("key")
+
+        yield also
+        while waiting:
+            waiting.pop().result()
 
 
 def _need_some(posts: Posts, sieve: Sieve, gate_tally: Tally) -> None:
@@ -216,13 +237,6 @@ def _need_both(layouts: dict[str, Layout], sieve: Sieve) -> None:
     for name, layout in layouts.items():
         if said and not layout.documents:
             raise DataError(f"no document is left for {name}", mend=f"Dropped: {said}")
-
-
-def _bands(posts: Posts, rows: np.ndarray, task):
-    """The bands of some rows, one at a time."""
-    for number in range(minhash.BANDS):
-        yield posts.numbers(f"{BAND}{number}", rows)
-        task.advance()
 
 
 def _drop_copies(sieve: Sieve, reason: str, stands: np.ndarray) -> np.ndarray:

@@ -26,6 +26,9 @@ _ENTITY = r"&(#\d{1,6}|#x[0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});"
 _LINE_END = "\r\n?|[\x0b\x0c\x85\u2028\u2029]"
 # control characters, zero-width spaces and marks of writing direction; joiners stay, emoji and Persian need them
 _INVISIBLE = "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+# runs of blanks, or one that is no space: a single space, the most frequent case, is not found and not copied
+_BLANKS = "[\t\\p{Zs}]{2,}|[\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"
+_MARKS = r"[^\p{L}\p{N}\p{M}]{2,}|[^\p{L}\p{N}\p{M} ]"  # the same for all that is no part of a word
 
 
 def clean(texts: pa.Array) -> pa.Array:
@@ -35,7 +38,7 @@ def clean(texts: pa.Array) -> pa.Array:
     for pattern, replacement in (
         (_LINE_END, "\n"),
         (_INVISIBLE, ""),
-        (r"[\t\p{Zs}]+", " "),
+        (_BLANKS, " "),
         (r" ?\n[ \n]*", "\n"),
     ):
         texts = pc.replace_substring_regex(texts, pattern, replacement)
@@ -58,7 +61,7 @@ def key(texts: pa.Array) -> pa.Array:
     """
     texts = pc.ascii_lower(pc.replace_substring_regex(texts, f"{REPOST_MARK}|{LINK}|{MENTION}", " "))
     texts = _mapped(texts, _beyond_ascii(texts), _fold)
-    texts = pc.replace_substring_regex(texts, r"[^\p{L}\p{N}\p{M}]+", " ")
+    texts = pc.replace_substring_regex(texts, _MARKS, " ")
     return pc.utf8_trim_whitespace(texts)
 
 

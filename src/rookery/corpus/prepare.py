@@ -145,7 +145,8 @@ def _counted(reasons: pa.Array) -> dict[str, int]:
 def _numbers(column: dict[str, pa.Array], template: pa.Array) -> dict[str, pa.Array]:
     """The fixed-size columns: what is compared among posts. A link to nothing is 0."""
     reactions = control.reactions(column["likes"], column["reposts"], column["replies"])
-    hashes = minhash.signatures(column["key"])
+    keys = column["key"].dictionary_encode()  # equal keys have equal signatures
+    hashes = minhash.signatures(keys.dictionary)[keys.indices.to_numpy()]
     sketch = pa.py_buffer(np.ascontiguousarray(minhash.sketches(hashes)))
     numbers = {
         "id_hash": hash_ids(column["id"].to_pylist()),

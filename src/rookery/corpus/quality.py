@@ -41,8 +41,10 @@ def mostly_links_and_mentions(text: pa.Array, key: pa.Array) -> pa.Array:
 
 def mostly_hashtags(text: pa.Array, key: pa.Array) -> pa.Array:
     """Less than a fifth of what is no link is left without its hashtags (after Gopher's symbol-to-word ratio)."""
-    rest = _without(text, LINK, MENTION)
-    return pc.less(pc.multiply(_length(_without(rest, HASHTAG)), 5), _length(rest))
+    tagged = pc.match_substring_regex(text, "[#＃]")
+    rest = _without(text.filter(tagged), LINK, MENTION)
+    says_no = pc.less(pc.multiply(_length(_without(rest, HASHTAG)), 5), _length(rest))
+    return pc.replace_with_mask(pa.repeat(False, len(text)), tagged, says_no)
 
 
 def mostly_symbols(text: pa.Array, key: pa.Array) -> pa.Array:

@@ -18,6 +18,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -172,9 +173,10 @@ def _encode(encoder: Encoder, group: _Group) -> None:
         if len(batch["controls"].flatten()):
             said = (_said_before(encoder, names) for names in batch["controls"].to_pylist())
             encoded = [before + one for before, one in zip(said, encoded, strict=True)]
-        lengths += [len(one) + 1 for one in encoded]
-        joined = [token for one in encoded for token in (*one, encoder.end_of_document)]
-        tokens.append(np.asarray(joined, dtype=_token_type(encoder.vocabulary)))
+        for one in encoded:
+            one.append(encoder.end_of_document)
+        lengths += map(len, encoded)
+        tokens.append(np.fromiter(chain.from_iterable(encoded), _token_type(encoder.vocabulary)))
     post_ids, author_ids = (table[name].combine_chunks() for name in columns[1:3])
     unfinished = group.piece.with_name(f".{group.piece.name}{TEMPORARY}")
     with open(unfinished, "wb") as file:

@@ -31,7 +31,8 @@ def spread(work: Callable[[T], Any], items: Sequence[T], cluster: Cluster) -> It
     frame = daft.from_pydict(column)
     if cluster.runner == "ray":
         frame = frame.into_partitions(min(len(items), 4 * cores))
-    call = daft.cls(_called(daft), use_process=len(items) > 1, max_concurrency=min(cores, len(items)))
+    processes = {"use_process": True, "max_concurrency": min(cores, len(items))} if len(items) > 1 else {}
+    call = daft.cls(_called(daft), **(processes or {"use_process": False}))
     done = frame.with_column("result", call(pickle.dumps(work)).run(frame["item"])).select("place", "result")
     yield from _in_order(done.to_arrow_iter())
 

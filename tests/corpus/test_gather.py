@@ -1,0 +1,31 @@
+"""Documents come out whole and in the order asked for, however small the buckets."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rookery.core.context import Context
+from rookery.corpus import gather
+from rookery.corpus.build import CorpusConfig, build
+from rookery.corpus.document import from_row, read_documents
+from rookery.posts.town import TownConfig, ingest_town
+
+
+@given(st.lists(st.integers(1, 4), max_size=12), st.integers(0, 5))
+def test_shuffling_moves_documents_and_keeps_their_posts_together(sizes, seed):
+    rows = np.arange(100, 100 + sum(sizes))
+    starts = np.cumsum([0, *sizes])[:-1].astype(np.int64)
+    layout = gather.shuffled(rows, starts, np.ones(len(sizes), np.int64), np.random.default_rng(seed))
+    pieces = np.split(layout.rows, layout.starts[1:-1]) if sizes else []
+    assert sorted(map(tuple, pieces)) == sorted(map(tuple, np.split(rows, starts[1:]) if sizes else []))
+
+
+def test_the_size_of_the_buckets_changes_nothing(home, monkeypatch):
+    ingest_town(home, TownConfig(posts=1500), Context())
+    made = []
+    for documents, share in ((gather.GROUP_DOCUMENTS, 0.05), (7, 0.0500001)):
+        monkeypatch.setattr(gather, "GROUP_DOCUMENTS", documents)
+        corpus = build(home, Context(), CorpusConfig(validation_share=share))
+        made.append([from_row(row) for batch in read_documents(corpus, "train") for row in batch.to_pylist()])
+    assert len(made[0]) > 100
+    assert made[0] == made[1]
