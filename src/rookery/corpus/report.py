@@ -76,8 +76,8 @@ class Documents:
 
     def repeated(self) -> int:
         """How many documents to learn from stand there once more."""
-        ids = np.concatenate([np.empty(0, np.uint64), *self._train_ids])
-        return len(ids) - len(np.unique(ids))
+        ids = np.sort(np.concatenate([np.empty(0, np.uint64), *self._train_ids]))
+        return int((ids[1:] == ids[:-1]).sum())
 
     def leakage(self) -> dict[str, int]:
         """How much the two splits share all the same."""
