@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 
 from rookery.corpus.control import controls, name, reactions
@@ -9,22 +10,26 @@ from rookery.corpus.control import controls, name, reactions
 WHEN = pa.array([datetime(2016, 12, 31, 23, tzinfo=UTC)] * 5, pa.timestamp("us", tz="UTC"))
 
 
+def numbers(*values):
+    return np.array(values, np.int64)
+
+
 def counts(*values):
     return pa.array(values, pa.int64())
 
 
 def test_controls_name_language_year_and_engagement():
-    said = controls(pa.array(["en"]), WHEN[:1], counts(10))
+    said = controls(pa.array(["en"]), WHEN[:1], numbers(10))
     assert said.to_pylist() == [["<|language:en|>", "<|time:2016|>", "<|engagement:2|>"]]
 
 
 def test_what_is_unknown_is_not_said():
-    said = controls(pa.array([None, "de"]), WHEN[:2], counts(0, None))
+    said = controls(pa.array([None, "de"]), WHEN[:2], numbers(0, -1))
     assert said.to_pylist() == [["<|time:2016|>", "<|engagement:0|>"], ["<|language:de|>", "<|time:2016|>"]]
 
 
 def test_engagement_levels_begin_at_one_ten_and_a_hundred_reactions():
-    said = controls(pa.array([None] * 5, pa.string()), WHEN, counts(0, 1, 9, 99, 100))
+    said = controls(pa.array([None] * 5, pa.string()), WHEN, numbers(0, 1, 9, 99, 100))
     assert [row[-1] for row in said.to_pylist()] == [name("engagement", level) for level in (0, 1, 1, 2, 3)]
 
 
@@ -34,4 +39,4 @@ def test_reactions_are_unknown_only_where_no_count_is_told():
 
 
 def test_none_in_none_out():
-    assert len(controls(pa.array([], pa.string()), WHEN[:0], counts())) == 0
+    assert len(controls(pa.array([], pa.string()), WHEN[:0], numbers())) == 0

@@ -15,7 +15,7 @@ from rookery.posts.town import TownConfig, ingest_town
 def test_shuffling_moves_documents_and_keeps_their_posts_together(sizes, seed):
     rows = np.arange(100, 100 + sum(sizes))
     starts = np.cumsum([0, *sizes])[:-1].astype(np.int64)
-    layout = gather.shuffled(rows, starts, np.random.default_rng(seed))
+    layout = gather.shuffled(rows, starts, np.ones(len(sizes), np.int64), np.random.default_rng(seed))
     pieces = np.split(layout.rows, layout.starts[1:-1]) if sizes else []
     assert sorted(map(tuple, pieces)) == sorted(map(tuple, np.split(rows, starts[1:]) if sizes else []))
 

@@ -1,23 +1,24 @@
 """A mixture takes, leaves and repeats documents by weight, the same ones every time."""
 
-from datetime import UTC, datetime
-
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from rookery.core.digest import hash_ids
 from rookery.core.errors import UsageError
-from rookery.corpus.mixture import check, copies, weigh
+from rookery.corpus.mixture import check, copies, weigh, years
 
 HASHES = hash_ids(f"post {n}" for n in range(20_000))
 
 
 def test_weights_multiply_over_language_year_and_source():
-    created = pa.array([datetime(year, 6, 1, tzinfo=UTC) for year in (2016, 2016, 2017)], pa.timestamp("us", tz="UTC"))
-    languages, sources = pa.array(["en", None, "en"]), pa.array(["reddit", "reddit", "x"])
-    weights = {"language:en": 0.5, "year:2016": 3.0, "source:reddit": 2.0, "language:unknown": 0.1}
-    assert weigh(weights, languages, created, sources).tolist() == pytest.approx([3.0, 0.6, 0.5])
+    created = np.array(["2016-06-01", "2016-12-31T23:59", "2017-01-01"], "datetime64[us]").view(np.int64)
+    coded = {
+        "language": (np.array([0, -1, 0]), ["en"]),
+        "year": years(created),
+        "source": (np.array([0, 0, 1]), ["reddit", "x"]),
+    }
+    weights = {"language:en": 0.5, "year:2016": 3.0, "source:reddit": 2.0, "language:unknown": 0.1, "source:none": 0.0}
+    assert weigh(weights, coded, 3).tolist() == pytest.approx([3.0, 0.6, 0.5])
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0, 2.5])

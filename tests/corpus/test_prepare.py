@@ -6,7 +6,7 @@ import pytest
 from rookery.core.context import Context
 from rookery.core.home import Cluster
 from rookery.corpus import prepare as preparing
-from rookery.corpus.prepare import prepare
+from rookery.corpus.prepare import Way, prepare
 from rookery.posts.lake import append, open_lake
 from rookery.posts.live import Standing
 from rookery.posts.post import to_table
@@ -17,7 +17,7 @@ def prepared(home, tmp_path):
     """Prepare the home's lake in a folder of some name."""
 
     def run(name: str):
-        return prepare(open_lake(home), Standing(), "public", tmp_path / name, Cluster(), Context())
+        return prepare(open_lake(home), Way(Standing(), "public"), tmp_path / name, Cluster(), Context())
 
     return run
 
@@ -60,5 +60,5 @@ def test_posts_of_one_moment_stand_in_the_order_of_the_ends_of_their_ids(put, a_
 def test_what_the_gate_refuses_is_counted_and_nowhere_in_the_parts(put, a_post, prepared):
     put(a_post("an open word"), a_post("a secret word", visibility="direct"))
     posts = prepared("parts")
-    assert (posts.in_lake, posts.refused, texts(posts)) == (2, {"not_public": 1}, ["an open word"])
+    assert (posts.in_lake, posts.refused["training"], texts(posts)) == (2, {"not_public": 1}, ["an open word"])
     assert b"secret" not in posts.parts[0].read_bytes()

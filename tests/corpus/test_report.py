@@ -3,12 +3,27 @@
 import html
 import json
 import re
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from rookery.core.context import Context
+from rookery.core.lineage import holds
 from rookery.corpus.build import build
-from rookery.corpus.report import summary
+from rookery.corpus.report import compression, page, read, shown, summary, without
+from rookery.corpus.shards import write_shards
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+class Halves:
+    """An encoder that makes a token of every two bytes."""
+
+    digest, vocabulary, end_of_document, special = "halves", 300, 299, {}
+
+    def encode(self, texts):
+        return [[0] * (len(text.encode()) // 2) for text in texts]
 
 
 @pytest.fixture
@@ -42,10 +57,74 @@ def test_the_page_shows_every_reason_with_its_count_and_a_sample(corpus):
     page = corpus.file("report.html").read_text()
     for reason, count in summary(corpus)["dropped"].items():
         assert re.search(rf'{reason}</th><td class="n">{count:,}</td>', page)
-        assert f"<h3>{reason}</h3>" in page
+        assert re.search(rf'<summary>{reason} <span class="soft">{count:,}</span>', page)
 
 
 def test_length_counts_cover_every_document(corpus):
     facts = json.loads(corpus.file("report.json").read_text())
     assert sum(facts["lengths_bytes"].values()) == sum(s["documents"] for s in facts["splits"].values())
     assert sum(facts["months"].values()) == facts["posts_kept"]
+
+
+def test_samples_say_whose_posts_they_show_and_these_are_held(corpus):
+    facts = read(corpus)
+    assert set(facts["samples"]) == {"kept", *facts["dropped"]}
+    assert all(holds(corpus.path, post) for post in shown(facts))
+    assert all(sample["ids"] for samples in facts["samples"].values() for sample in samples)
+
+
+def test_without_a_post_its_text_is_gone_and_the_counts_stay(corpus):
+    facts = read(corpus)
+    gone = [sample for samples in facts["samples"].values() for sample in samples][::2]
+    left = without(facts, {sample["ids"][0] for sample in gone})
+    assert not any(html.escape(sample["text"]) in page(left) for sample in gone)
+    assert shown(left)
+    assert left["dropped"] == facts["dropped"]
+
+
+def test_groups_of_copies_are_shown_with_their_size(home, put, a_post):
+    texts = [f"the {colour} rook sat on the roof of the old church" for colour in ("black", "grey", "white", "tame")]
+    put(*(a_post(text) for text in [*texts, *["copied by many people word for word"] * 4]))
+    clusters = read(build(home, Context()))["clusters"]
+    assert (clusters["count"], clusters["posts"]) == (1, 4)
+    assert clusters["largest"][0]["text"] == "copied by many people word for word"
+    assert clusters["largest"][0]["posts"] == 4
+
+
+def test_rights_are_told_for_every_use(home, put, a_post):
+    put(*(a_post(f"a plain post about {word} and rooks") for word in ("trees", "roofs", "winter", "eggs", "nests")))
+    put(
+        a_post("a post that is not for ads but for all else", consent_ads=False),
+        a_post("for friends", visibility="followers"),
+    )
+    assert read(build(home, Context()))["refused_by_use"] == {
+        "search": {"not_public": 1},
+        "answers": {"not_public": 1},
+        "ads": {"not_public": 1, "author_opted_out": 1},
+        "training": {"not_public": 1},
+    }
+
+
+def test_compression_is_bytes_a_token_by_language(home, corpus):
+    said = compression(corpus, write_shards(home, corpus, Halves(), Context()))
+    assert list(said) == ["en"]
+    assert said["en"] == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (340, "dark")])
+def test_the_page_opens_one_kind_of_samples_at_a_time_and_never_scrolls_sideways(corpus, width, scheme):
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no browser at {CHROMIUM}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        shown = browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True
+        ).new_page()
+        shown.goto(corpus.file("report.html").as_uri())
+        shown.locator("summary", has_text="too_short").click()
+        opened = shown.locator("details[open] summary").all_inner_texts()
+        wide = shown.evaluate("document.documentElement.scrollWidth")
+        browser.close()
+    assert [text.split()[0] for text in opened] == ["too_short"]
+    assert wide <= width

@@ -1,6 +1,7 @@
 """Shards: tokens, offsets, and the mask of what was forgotten."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rookery.core.context import Context
+from rookery.core.errors import UsageError
 from rookery.core.lineage import trace
 from rookery.corpus.shards import open_shards, write_shards
 from rookery.posts.live import Standing
@@ -20,6 +22,7 @@ class Bytes:
     digest: str = "bytes"
     vocabulary: int = 257
     end_of_document: int = 256
+    special: Mapping[str, int] = field(default_factory=lambda: {"<|language:en|>": 255})
 
     def encode(self, texts):
         return [list(text.encode()) for text in texts]
@@ -91,3 +94,17 @@ def test_a_document_is_masked_when_a_post_was_edited_since_or_its_author_refuses
     """The corpus was made of version 0 of the lake: an edit that came with version 0 is in it."""
     corpus = corpus_of([a_document("a", authors=["ada"])])
     assert open_shards(write_shards(home, corpus, Bytes(), Context()), "train").masked(standing).tolist() == [masked]
+
+
+def test_control_tokens_stand_before_their_document_and_the_same_words_in_a_text_are_text(home, corpus_of, a_document):
+    said = replace(a_document("a", "rook"), controls=("<|language:en|>",))
+    corpus = corpus_of([said, a_document("b", "<|language:en|>")])
+    shards = open_shards(write_shards(home, corpus, Bytes(), Context()), "train")
+    pieces = [shards.tokens[a:b].tolist() for a, b in zip(shards.offsets, shards.offsets[1:], strict=False)]
+    assert pieces == [[255, *b"rook", 256], [*b"<|language:en|>", 256]]
+
+
+def test_a_tokenizer_that_lacks_a_control_token_is_refused(home, corpus_of, a_document):
+    corpus = corpus_of([replace(a_document("a", "rook"), controls=("<|time:2016|>",))])
+    with pytest.raises(UsageError, match=r"no token <\|time:2016\|>"):
+        write_shards(home, corpus, Bytes(), Context())

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.corpus.split import Overlap, cut, straddlers
+from rookery.core.digest import hash_ids
+from rookery.corpus.split import HELD_AUTHORS, Overlap, cut, held_out, shared_authors, straddlers
 
 
 def shared_text(train: pa.Array, validation: pa.Array) -> dict[str, int]:
@@ -59,3 +61,15 @@ def test_shared_texts_are_counted_whole_and_by_runs_of_eight_words():
 def test_a_run_does_not_reach_over_the_end_of_a_document():
     train = pa.array(["one two three four", "five six seven eight"])
     assert shared_text(train, pa.array(["one two three four five six seven eight"]))["a_run_of_eight_words"] == 0
+
+
+def test_shared_authors_counts_documents_and_not_posts():
+    train, validation = np.array([1, 2, 3], np.uint64), np.array([1, 1, 9, 9, 2], np.uint64)
+    assert shared_authors(train, validation, np.array([0, 2, 3, 5])) == 2
+
+
+def test_the_same_authors_are_held_out_whatever_else_is_there():
+    hashes = hash_ids(f"author {n}" for n in range(5_000))
+    held = held_out(hashes, seed=0)
+    assert held.mean() == pytest.approx(HELD_AUTHORS, abs=0.02)
+    assert (held_out(hashes[::7], seed=0) == held[::7]).all()

@@ -8,9 +8,10 @@ from rookery.core.digest import hash_ids
 from rookery.corpus.threads import THREAD_POSTS, parents, reading_order, roots
 
 
-def linked(ids: str, reply_to: list, conversation: list | None = None) -> np.ndarray:
+def linked(ids: str, reply_to: list, conversation: list | None = None, quote_of: list | None = None) -> np.ndarray:
     hashes = lambda names: np.array([hash_ids([n])[0] if n else 0 for n in names], np.uint64)  # noqa: E731
-    return parents(hashes(ids), hashes(reply_to), hashes(conversation or [None] * len(ids)))
+    none = [None] * len(ids)
+    return parents(hashes(ids), hashes(reply_to), hashes(quote_of or none), hashes(conversation or none))
 
 
 def test_a_reply_hangs_under_what_it_answers_and_else_under_its_conversation():
@@ -67,3 +68,8 @@ def test_every_post_given_is_read_once_and_threads_are_contiguous(links, gone):
     assert sorted(order) == rows.tolist()
     assert len(starts) == len(set(root[rows]))
     assert all(len(set(root[part])) == 1 for part in np.split(order, starts[1:]) if len(part))
+
+
+def test_a_quote_hangs_under_what_it_quotes_unless_it_answers_another():
+    parent = linked("abcd", [None, None, None, "b"], conversation=list("aacd"), quote_of=[None, None, "a", "a"])
+    assert parent.tolist() == [-1, 0, 0, 1]

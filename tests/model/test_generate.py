@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rookery.core.errors import UsageError
 from rookery.core.protocols import GenerationOptions
-from rookery.model.generate import load_generator, pieces, probabilities, writable
+from rookery.model.generate import control_ids, load_generator, pieces, probabilities, writable
 from rookery.model.tokenizer import Tokenizer, train_bpe
 
 TOKENIZER = Tokenizer(train_bpe(["the rooks came back 🦜🦜"] * 5, 320))
@@ -121,3 +122,25 @@ def test_top_p_keeps_the_fewest_that_hold_it():
     logits = np.log([0.5, 0.3, 0.15, 0.05])
     p = probabilities(logits, GenerationOptions(temperature=1.0, top_k=0, top_p=0.75))
     assert p == pytest.approx([0.625, 0.375, 0, 0])
+
+
+def test_controls_are_said_in_the_order_in_which_documents_have_them():
+    tokenizer = Tokenizer(train_bpe(["rooks"], 320, ["<|engagement:3|>", "<|language:en|>", "<|time:2016|>"]))
+    names = ["<|language:en|>", "<|time:2016|>", "<|engagement:3|>"]
+    assert control_ids(tokenizer, ["engagement:3", "language:en", "time:2016"]) == tuple(
+        map(tokenizer.special.get, names)
+    )
+
+
+def test_a_control_changes_what_is_written(make_checkpoint):
+    checkpoint = make_checkpoint(seed=1)
+    (checkpoint.path / "tokenizer.json").write_text(train_bpe(["rooks"], 512, ["<|language:en|>", "<|language:ru|>"]))
+    plain, english, russian = (
+        written(load_generator(checkpoint, said), "rooks", GREEDY) for said in ([], ["language:en"], ["language:ru"])
+    )
+    assert len({plain, english, russian}) == 3
+
+
+def test_a_control_that_the_model_never_saw_is_refused(checkpoint):
+    with pytest.raises(UsageError, match="language:xx"):
+        load_generator(checkpoint, ["language:xx"])

@@ -91,3 +91,13 @@ def test_a_file_that_is_no_tokenizer_is_refused_by_name(tmp_path, content):
         path.write_text(content)
     with pytest.raises(DataError, match=r"tokenizer\.json"):
         read_tokenizer(path)
+
+
+def test_control_tokens_are_reserved_and_no_text_becomes_one():
+    controls = ["<|engagement:2|>", "<|language:en|>"]
+    tokenizer = Tokenizer(train_bpe(TEXTS, 1024, controls))
+    assert [tokenizer.special[name] for name in controls] == [len(SPECIAL_TOKENS), len(SPECIAL_TOKENS) + 1]
+    (tokens,) = tokenizer.encode(["say <|language:en|> again"])
+    assert not set(tokens) & set(tokenizer.special.values())
+    assert tokenizer.decode(tokens) == "say <|language:en|> again"
+    assert tokenizer.vocabulary == 1024

@@ -89,13 +89,14 @@ def generate(
     max_tokens: Annotated[int, typer.Option(help="At most so many tokens.", min=1)] = 64,
     temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.", min=0.0)] = 0.8,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same text.")] = None,
+    control: Annotated[list[str], typer.Option(help="What the text shall be: language:en; repeatable.")] = [],  # noqa: B006
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Continue a text with the newest model."""
     from rookery.core.protocols import GenerationOptions
     from rookery.model.generate import load_generator
 
-    generator = load_generator(opened(home).need("checkpoint", CHECKPOINT))
+    generator = load_generator(opened(home).need("checkpoint", CHECKPOINT), control)
     print(prompt, end="", flush=True)
     for piece in generator.generate(prompt, GenerationOptions(max_tokens, temperature, seed=seed)):
         print(piece.text, end="", flush=True)

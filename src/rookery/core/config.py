@@ -66,10 +66,12 @@ def with_settings(config: C, settings: Iterable[str]) -> C:
             raise UsageError(f"--set takes NAME=VALUE, not {setting!r}")
         plain = to_plain(config)
         *parents, leaf = name.strip().split(".")
-        table = plain
+        table, owner = plain, config
         for parent in parents:
             table = table.get(parent) if isinstance(table, dict) else None
-        if not isinstance(table, dict) or leaf not in table:
+            owner = getattr(owner, parent, None)
+        # a mapping of the config's own takes new keys; a dataclass has the fields it has
+        if not isinstance(table, dict) or not (leaf in table or isinstance(owner, Mapping)):
             known = table if isinstance(table, dict) else plain
             raise UsageError(f"there is no setting {name!r}", mend=_did_you_mean(leaf, known))
         table[leaf] = _read_value(text)

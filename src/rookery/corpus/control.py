@@ -1,4 +1,4 @@
-"""Control tokens: what a document is, said before it in tokens that no text can spell; one can ask for it.
+"""Control tokens: what a document is, said before it in tokens that no text can spell. A model can be asked by them.
 
 After CTRL (Keskar et al. 2019). A document's controls are names such as `<|language:en|>`,
 `<|time:2016|>` and `<|engagement:2|>`; what is not known of it is not said. Here they are only named:
@@ -11,6 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+UNKNOWN = -1
+"""What stands for the number of reactions where it is not told."""
+KINDS = ("language", "time", "engagement")
+"""In the order in which a document says them."""
 ENGAGEMENT_LEVELS = (1, 10, 100)
 """Level 0 is a post without any reaction; levels 1, 2 and 3 begin at so many likes, reposts and replies together.
 
@@ -32,10 +36,13 @@ def reactions(likes: pa.Array, reposts: pa.Array, replies: pa.Array) -> pa.Array
     return pc.if_else(known, total, pa.scalar(None, pa.int64()))
 
 
-def controls(language: pa.Array, created: pa.Array, reaction_count: pa.Array) -> pa.ListArray:
-    """The control tokens of each document: its language, the year of `created` (UTC), its engagement level."""
-    level = np.searchsorted(ENGAGEMENT_LEVELS, pc.fill_null(reaction_count, 0).to_numpy(), side="right")
-    level = pa.array(level, mask=pc.is_null(reaction_count).to_numpy(zero_copy_only=False))
+def controls(language: pa.Array, created: pa.Array, reaction_count: np.ndarray) -> pa.ListArray:
+    """The control tokens of each document: its language, the year of `created` (UTC), its engagement level.
+
+    reaction_count: int64 (documents,), -1 where it is unknown.
+    """
+    level = np.searchsorted(ENGAGEMENT_LEVELS, reaction_count, side="right")
+    level = pa.array(level, mask=reaction_count == UNKNOWN)
     columns = [
         _names("language", language),
         _names("time", pc.year(created)),

@@ -25,7 +25,10 @@ GROUP_DOCUMENTS = 4 * BATCH_DOCUMENTS
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One post, or a thread. `author_ids` is parallel to `post_ids`; `created` is the time of the last post."""
+    """One post, or a thread. `author_ids` is parallel to `post_ids`; `created` is the time of the last post.
+
+    controls: what is said before the text in control tokens (control.py); empty unless the corpus was made with them.
+    """
 
     id: str
     text: str
@@ -33,6 +36,7 @@ class Document:
     author_ids: tuple[str, ...]
     language: str | None
     created: datetime
+    controls: tuple[str, ...] = ()
 
 
 DOCUMENT_SCHEMA = pa.schema(
@@ -43,13 +47,23 @@ DOCUMENT_SCHEMA = pa.schema(
         pa.field("author_ids", pa.list_(pa.string()), nullable=False),
         pa.field("language", pa.string()),
         pa.field("created", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("controls", pa.list_(pa.string()), nullable=False),
     ]
 )
 
 
 def from_row(row: dict[str, Any]) -> Document:
     """A row of such a batch as a `Document`."""
-    return Document(**(row | {"post_ids": tuple(row["post_ids"]), "author_ids": tuple(row["author_ids"])}))
+    return Document(
+        **(
+            row
+            | {
+                "post_ids": tuple(row["post_ids"]),
+                "author_ids": tuple(row["author_ids"]),
+                "controls": tuple(row["controls"]),
+            }
+        )
+    )
 
 
 def write_documents(path: Path, documents: Iterable[pa.Table]) -> None:

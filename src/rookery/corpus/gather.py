@@ -16,16 +16,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rookery.corpus import control
 from rookery.corpus.document import DOCUMENT_SCHEMA, GROUP_DOCUMENTS
 from rookery.corpus.prepared import Posts
 
 THREAD_GAP = "\n\n"  # a clean post holds no empty line, so this parts the posts of a thread
-_COLUMNS = ("id", "author", "text", "key", "language", "created")
+_COLUMNS = ("id", "author", "text", "key", "language", "created", "reactions")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The posts of a split, row after row in the order of the file; document i is `rows[starts[i]:starts[i + 1]]`."""
+    """The posts of a split, row after row in the order of the file; document i is `rows[starts[i]:starts[i + 1]]`.
+
+    A row stands in it as often as its document is repeated.
+    """
 
     rows: np.ndarray
     starts: np.ndarray
@@ -35,17 +39,20 @@ class Layout:
         return len(self.starts) - 1
 
 
-def shuffled(rows: np.ndarray, starts: np.ndarray, random: np.random.Generator) -> Layout:
-    """Documents (one from each start) in random order, the posts of each as they are."""
+def shuffled(rows: np.ndarray, starts: np.ndarray, copies: np.ndarray, random: np.random.Generator) -> Layout:
+    """Documents (one from each start), so many times each, in random order, the posts of each as they are."""
     sizes = np.diff(starts, append=len(rows))
-    order = random.permutation(len(starts))
+    order = random.permutation(np.repeat(np.arange(len(starts)), copies))
     new_starts = np.concatenate([[0], np.cumsum(sizes[order])])
-    within = np.arange(len(rows)) - np.repeat(new_starts[:-1], sizes[order])
+    within = np.arange(new_starts[-1]) - np.repeat(new_starts[:-1], sizes[order])
     return Layout(rows[np.repeat(starts[order], sizes[order]) + within], new_starts)
 
 
-def gather(posts: Posts, layout: Layout, folder: Path) -> Iterator[pa.Table]:
-    """The documents of a layout as tables of `DOCUMENT_SCHEMA` and `key`, in order, a row group each."""
+def gather(posts: Posts, layout: Layout, folder: Path, controls: bool) -> Iterator[pa.Table]:
+    """The documents of a layout as tables of `DOCUMENT_SCHEMA` and `key`, in order, a row group each.
+
+    controls: with their control tokens.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     edges = np.append(layout.starts[:-1:GROUP_DOCUMENTS], len(layout.rows))
@@ -57,31 +64,33 @@ def gather(posts: Posts, layout: Layout, folder: Path) -> Iterator[pa.Table]:
         with pa.ipc.open_stream(bucket) as stream:
             table = stream.read_all()
         bucket.unlink()
-        yield _documents(table.take(pa.array(np.argsort(table["to"].to_numpy()))).combine_chunks(), starts)
+        yield _documents(table.take(pa.array(np.argsort(table["to"].to_numpy()))).combine_chunks(), starts, controls)
 
 
 def _fill(posts: Posts, layout: Layout, edges: np.ndarray, buckets: list[Path]) -> None:
     """Each post of the layout into its bucket, with the place to which it goes."""
-    destination = np.full(len(posts), -1, np.int64)
-    destination[layout.rows] = np.arange(len(layout.rows))
+    times = np.bincount(layout.rows, minlength=len(posts))
+    places, first = np.argsort(layout.rows, kind="stable"), np.cumsum(times) - times  # all places of each row
     writers: list[pa.ipc.RecordBatchStreamWriter] = []
     with ExitStack() as stack:
         for row_at, table in posts.stream(_COLUMNS):
             table = table.set_column(4, "language", table["language"].cast(pa.string()))
-            to = destination[row_at]
-            mine = np.flatnonzero(to >= 0)
-            mine = mine[np.argsort(to[mine])]
-            table = table.take(pa.array(mine)).append_column("to", pa.array(to[mine]))
+            mine = np.repeat(np.arange(len(row_at)), times[row_at])
+            copy = np.arange(len(mine)) - np.searchsorted(mine, mine)
+            to = places[first[row_at[mine]] + copy]
+            order = np.argsort(to)
+            mine, to = mine[order], to[order]
+            table = table.take(pa.array(mine)).append_column("to", pa.array(to))
             if not writers:
                 options = pa.ipc.IpcWriteOptions(compression="lz4")
                 new = lambda path: pa.ipc.new_stream(path, table.schema, options=options)  # noqa: E731, B023
                 writers = [stack.enter_context(new(path)) for path in buckets]
-            for writer, (start, end) in zip(writers, pairwise(np.searchsorted(to[mine], edges)), strict=True):
+            for writer, (start, end) in zip(writers, pairwise(np.searchsorted(to, edges)), strict=True):
                 if end > start:
                     writer.write_table(table.slice(start, end - start))
 
 
-def _documents(posts: pa.Table, starts: np.ndarray) -> pa.Table:
+def _documents(posts: pa.Table, starts: np.ndarray, controls: bool) -> pa.Table:
     """Documents of posts in reading order, between starts; each has the id and language of its first post."""
     inside, first = pa.array(starts, pa.int32()), pa.array(starts[:-1])
     column = {name: _whole(posts[name]) for name in _COLUMNS}
@@ -96,6 +105,11 @@ def _documents(posts: pa.Table, starts: np.ndarray) -> pa.Table:
         "created": pa.array(np.maximum.reduceat(created, starts[:-1])).cast(DOCUMENT_SCHEMA.field("created").type),
         "key": pc.binary_join(lists["key"], " "),
     }
+    if controls:
+        said = control.controls(columns["language"], columns["created"], column["reactions"].take(first).to_numpy())
+    else:
+        said = pa.ListArray.from_arrays(pa.array(np.zeros(len(starts)), pa.int32()), pa.array([], pa.string()))
+    columns["controls"] = said
     return pa.table(columns)
 
 

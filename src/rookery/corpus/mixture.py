@@ -12,14 +12,12 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from rookery.core.errors import UsageError
 
 MIXTURE = "mixture"
 KINDS = ("language", "year", "source")
-UNKNOWN = "unknown"  # `language:unknown` matches documents without a language
+UNKNOWN, UNKNOWN_CODE = "unknown", -1  # `language:unknown` matches documents without a language
 MOST_COPIES = 16  # Muennighoff et al. 2023: what is repeated more than 4 times teaches less, more than 16 times nothing
 
 
@@ -35,15 +33,26 @@ def check(weights: Mapping[str, float]) -> None:
             raise UsageError(f"the weight of {key} must lie between 0 and {MOST_COPIES}, not be {weight}")
 
 
-def weigh(weights: Mapping[str, float], language: pa.Array, created: pa.Array, source: pa.Array) -> np.ndarray:
-    """float64 (documents,): the weight of each, 1 where nothing matches. `created` is UTC."""
-    columns = {"language": pc.fill_null(language, UNKNOWN), "year": pc.cast(pc.year(created), pa.string())}
-    columns["source"] = source
-    total = np.ones(len(language))
+def weigh(
+    weights: Mapping[str, float], coded: Mapping[str, tuple[np.ndarray, list[str]]], documents: int
+) -> np.ndarray:
+    """float64 (documents,): the weight of each, 1 where nothing matches.
+
+    coded: for each of `KINDS` the documents' codes, and the values that they stand for; -1 is unknown.
+    """
+    total = np.ones(documents)
     for key, weight in weights.items():
         kind, _, value = key.partition(":")
-        total[pc.equal(columns[kind], value).to_numpy(zero_copy_only=False)] *= weight
+        codes, values = coded[kind]
+        code = UNKNOWN_CODE if value == UNKNOWN else values.index(value) if value in values else None
+        total[codes == code] *= weight
     return np.minimum(total, MOST_COPIES)
+
+
+def years(created: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The years (UTC) of some times in microseconds, coded."""
+    values, codes = np.unique(created.view("datetime64[us]").astype("datetime64[Y]"), return_inverse=True)
+    return codes, values.astype(str).tolist()
 
 
 def copies(weight: np.ndarray, id_hashes: np.ndarray, seed: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Two forms of a post's text: the clean one that a model reads, and the key by which equal texts meet.
 
-`clean` changes nothing that a reader would see: links, mentions, emoji, case and spelling stay. The
-key forgets all that does not make a text another text. `placeholders` hides mentions
-and links. All take whole columns.
+`clean` changes nothing that a reader would see: links, mentions, emoji, case and spelling stay. The key
+forgets all that does not make a text another text. `placeholders` hides links and mentions, where that is
+wanted. All take whole columns.
 """
 
 import html

@@ -1,9 +1,9 @@
 """The map: every post of the lake through the gate, made ready to be compared; parts in, parts out.
 
-Here a post becomes its clean, redacted text, its key, what the quality rules say, its language, and
-the numbers by which posts are compared later: hashes of its id, author, key, template and links, and its
-MinHash. Every step looks at one post at a time, so the parts may be prepared anywhere (`spread.py`); what
-takes more than one post comes after, on the numbers alone (`prepared.py`, `build.py`).
+Here a post becomes its clean, redacted text, its key, what the quality rules say, its language, and the
+numbers by which posts are compared later: hashes of its id, author, key, template, links and site, its
+reactions, and its MinHash. Every step looks at one post at a time, so the parts may be prepared anywhere
+(`spread.py`); what takes more than one post comes after, on the numbers alone (`prepared.py`, `build.py`).
 
 A part is a Parquet file in the stage's scratch folder, there whole or not at all; those that a killed
 run has finished are not made again.
@@ -11,10 +11,10 @@ run has finished are not made again.
 
 import functools
 import json
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -27,14 +27,18 @@ from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.errors import DataError
 from rookery.core.home import Cluster, Policy
-from rookery.corpus import language, minhash, normalize, privacy, quality
+from rookery.corpus import control, language, minhash, normalize, privacy, quality, spam
 from rookery.corpus.prepared import BAND, COUNTED, Posts, hash_repeated_ids, open_posts
 from rookery.corpus.spread import spread
 from rookery.posts.lake import Lake
 from rookery.posts.live import Standing
+from rookery.posts.post import USES
 from rookery.posts.rights import GATE_COLUMNS, gate
 
-COLUMNS = ("id", "author", "created", "text", "language", "reply_to", "conversation")
+COLUMNS = (
+    *("id", "author", "created", "text", "language", "reply_to", "quote_of", "conversation"),
+    *("likes", "reposts", "replies", "source"),
+)
 PART_POSTS = 32_768
 
 
@@ -47,7 +51,19 @@ class Part:
     posts: int
 
 
-def prepare(lake: Lake, standing: Standing, policy: Policy, folder: Path, cluster: Cluster, context: Context) -> Posts:
+@dataclass(frozen=True)
+class Way:
+    """How posts are prepared: by which rights, and whether mentions and links are hidden in the text.
+
+    What is compared among posts keeps them.
+    """
+
+    standing: Standing
+    policy: Policy
+    placeholders: bool = False
+
+
+def prepare(lake: Lake, way: Way, folder: Path, cluster: Cluster, context: Context) -> Posts:
     """Prepare every part of the lake in a folder, and open what is there then.
 
     Raises `DataError` if the lake is empty.
@@ -57,7 +73,7 @@ def prepare(lake: Lake, standing: Standing, policy: Policy, folder: Path, cluste
         raise DataError("the lake holds no posts", mend="Run `rookery posts ingest` first")
     folder.mkdir(exist_ok=True)
     with context.progress.task("cleaning posts", sum(part.posts for part in parts), "posts") as task:
-        work = functools.partial(_prepare_part, folder, standing, policy)
+        work = functools.partial(_prepare_part, folder, way)
         for part, _ in zip(parts, spread(work, parts, cluster), strict=True):
             task.advance(part.posts)
     return open_posts([_path(folder, part) for part in parts])
@@ -83,16 +99,16 @@ def _path(folder: Path, part: Part) -> Path:
     return folder / f"{part.number:06d}.parquet"
 
 
-def _prepare_part(folder: Path, standing: Standing, policy: Policy, part: Part) -> None:
+def _prepare_part(folder: Path, way: Way, part: Part) -> None:
     path = _path(folder, part)
     if path.exists():
         return
     pa.set_cpu_count(1)  # there is a process for each core already
-    table, counted = _prepared(_read(part), standing, policy)
+    table, counted = _prepared(_read(part), way)
     table = table.replace_schema_metadata({COUNTED: json.dumps(counted | {"in_lake": part.posts})})
     unfinished = path.with_name(f".{path.name}{TEMPORARY}")
     packed = {name: "lz4" if pa.types.is_string(table[name].type) else "none" for name in table.column_names}
-    pq.write_table(table, unfinished, compression=packed, use_dictionary=["author"], write_statistics=False)
+    pq.write_table(table, unfinished, compression=packed, use_dictionary=["author", "source"], write_statistics=False)
     unfinished.rename(path)
 
 
@@ -102,24 +118,33 @@ def _read(part: Part) -> pa.Table:
     return pa.concat_tables(tables).combine_chunks()
 
 
-def _prepared(posts: pa.Table, standing: Standing, policy: Policy) -> tuple[pa.Table, dict[str, Counter[str]]]:
-    """What passes the gate, with its new columns; refusals by reason, and posts with personal data by kind."""
-    reasons = gate(posts, "training", policy, standing)
-    refused = Counter({v["values"]: v["counts"] for v in pc.drop_null(reasons).value_counts().to_pylist()})
-    posts = posts.select(list(COLUMNS)).filter(pc.is_null(reasons)).combine_chunks()
+def _prepared(posts: pa.Table, way: Way) -> tuple[pa.Table, dict[str, Any]]:
+    """What passes the gate, with its new columns; refusals by use and reason, and posts with personal data by kind."""
+    verdicts = {use: gate(posts, use, way.policy, way.standing) for use in USES}
+    refused = {use: _counted(reasons) for use, reasons in verdicts.items()}
+    posts = posts.select(list(COLUMNS)).filter(pc.is_null(verdicts["training"])).combine_chunks()
     column = {name: _whole(posts[name]) for name in COLUMNS}
     text, redacted = privacy.redact(normalize.clean(column["text"]))
     key = normalize.key(text)
     says_no = quality.judge(text, key)
     column |= {"text": text, "key": key, "quality": says_no.dictionary_encode()}
     column["language"] = _with_guesses(column["language"], key, pc.is_null(says_no)).dictionary_encode()
+    column |= {"source": column["source"].dictionary_encode()}
     column |= _numbers(column, normalize.template(text, key))
-    del column["reply_to"], column["conversation"]
+    if way.placeholders:
+        column["text"] = normalize.placeholders(text)
+    for name in ("reply_to", "quote_of", "conversation", "likes", "reposts", "replies"):
+        del column[name]
     return pa.table(column), {"refused": refused, "redacted": redacted}
+
+
+def _counted(reasons: pa.Array) -> dict[str, int]:
+    return {v["values"]: v["counts"] for v in pc.drop_null(reasons).value_counts().to_pylist()}
 
 
 def _numbers(column: dict[str, pa.Array], template: pa.Array) -> dict[str, pa.Array]:
     """The fixed-size columns: what is compared among posts. A link to nothing is 0."""
+    reactions = control.reactions(column["likes"], column["reposts"], column["replies"])
     keys = column["key"].dictionary_encode()  # equal keys have equal signatures
     hashes = minhash.signatures(keys.dictionary)[keys.indices.to_numpy()]
     sketch = pa.py_buffer(np.ascontiguousarray(minhash.sketches(hashes)))
@@ -128,9 +153,12 @@ def _numbers(column: dict[str, pa.Array], template: pa.Array) -> dict[str, pa.Ar
         "id_end": _ends(column["id"]),
         "author_hash": hash_repeated_ids(column["author"]),
         "reply_hash": hash_repeated_ids(column["reply_to"]),
+        "quote_hash": hash_repeated_ids(column["quote_of"]),
         "conversation_hash": hash_repeated_ids(column["conversation"]),
         "key_hash": minhash.text_hashes(column["key"]),
         "template_hash": minhash.text_hashes(template),
+        "domain_hash": spam.domains(column["text"]),
+        "reactions": pc.fill_null(reactions, control.UNKNOWN),
         "length": pc.binary_length(column["text"]),
     } | {f"{BAND}{number}": band for number, band in enumerate(minhash.bands(hashes))}
     sketches = pa.FixedSizeBinaryArray.from_buffers(pa.binary(minhash.HASHES), len(hashes), [None, sketch])

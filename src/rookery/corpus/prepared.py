@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rookery.core.digest import hash_ids
+from rookery.posts.post import USES
 
 COUNTED = b"counted"
 """Where a part says how many posts it met, refused and redacted."""
@@ -32,7 +33,7 @@ class Posts:
     starts: np.ndarray  # (parts + 1,): the first place of each part
     place: np.ndarray
     in_lake: int
-    refused: Counter[str]
+    refused: dict[str, Counter[str]]  # for each use of posts, by reason
     redacted: Counter[str]
 
     def __len__(self) -> int:
@@ -85,7 +86,8 @@ def open_posts(parts: Sequence[Path]) -> Posts:
     counted = [json.loads(said) for said in metadata]
     keys = [_read_numbers(parts, name) for name in ("id_hash", "id_end", "created")]
     starts = np.cumsum([0, *(pq.read_metadata(part).num_rows for part in parts)])
-    refused, redacted = (sum((Counter(c[what]) for c in counted), Counter()) for what in ("refused", "redacted"))
+    redacted = sum((Counter(c["redacted"]) for c in counted), Counter())
+    refused = {use: sum((Counter(c["refused"][use]) for c in counted), Counter()) for use in USES}
     return Posts(tuple(parts), starts, np.lexsort(keys), sum(c["in_lake"] for c in counted), refused, redacted)
 
 

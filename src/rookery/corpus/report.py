@@ -1,13 +1,16 @@
 """The report: what became of every post, with samples, for the terminal, for programs and as a page.
 
-`report.json` holds the facts and `report.html` shows them, in one file without anything from
-outside. Samples are redacted, and never of posts that failed the gate; the ids of all posts shown are
-among the artifact's held ids, so that a forgotten one is traced to here too.
+`report.json` holds the facts and `report.html` shows them, in one file without anything from outside. How
+well a tokenizer does is known later than the corpus, so the page with it is made anew on demand
+(`compression`). Samples are redacted, and never of posts that failed the gate. Each carries the ids of its
+posts: these are among the artifact's held ids, so that a forgotten one is traced to here too, and `without`
+takes it out.
 """
 
+import itertools
 import json
 from collections import Counter
-from itertools import pairwise
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +18,22 @@ import jinja2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from rookery.core.artifact import Artifact
+from rookery.core.digest import hash_ids
 from rookery.core.verdict import Tally
-from rookery.corpus import dedup, quality, split
-from rookery.corpus.document import SPLITS
+from rookery.corpus import dedup, mixture, quality, spam, split
+from rookery.corpus.document import SPLITS, split_file
 from rookery.corpus.prepared import Posts
+from rookery.corpus.shards import open_shards
 from rookery.corpus.sieve import Sieve
 
 JSON, HTML = "report.json", "report.html"
-SAMPLES_KEPT, SAMPLES_DROPPED = 12, 4
+KEPT = "kept"
+HELD_OUT = SPLITS[1]
+SAMPLES = 20  # of what is kept, and for each reason
+CLUSTERS = 12
 SHOWN_CHARACTERS = 400
 SHOWN_LANGUAGES = 14
 LENGTH_LIMITS_BYTES = (32, 64, 128, 256, 512, 1024, 4096)
@@ -36,6 +45,7 @@ class Documents:
     def __init__(self):
         self.splits = {name: {"documents": 0, "posts": 0, "bytes": 0, "first": None, "last": None} for name in SPLITS}
         self.threads = 0
+        self._train_ids: list[np.ndarray] = []
         self.languages: Counter[str] = Counter()
         self.lengths = np.zeros(len(LENGTH_LIMITS_BYTES) + 1, dtype=np.int64)
         self.samples: list[dict[str, Any]] = []
@@ -58,10 +68,16 @@ class Documents:
         if name == "validation":
             self._validation_keys.append(table["key"].combine_chunks())
             return
+        self._train_ids.append(hash_ids(table["id"].to_pylist()))
         self.samples = self.samples or _kept_samples(table)
         if self._overlap is None:
             self._overlap = split.Overlap(pa.concat_arrays(self._validation_keys))
         self._overlap.see(table["key"].combine_chunks())
+
+    def repeated(self) -> int:
+        """How many documents to learn from stand there once more."""
+        ids = np.sort(np.concatenate([np.empty(0, np.uint64), *self._train_ids]))
+        return int((ids[1:] == ids[:-1]).sum())
 
     def leakage(self) -> dict[str, int]:
         """How much the two splits share all the same."""
@@ -69,24 +85,45 @@ class Documents:
         return overlap.counts()
 
 
-def describe(posts: Posts, sieve: Sieve, documents: Documents, tally: Tally) -> tuple[dict[str, Any], list[str]]:
-    """All that the report says, and the ids of the dropped posts that it shows; `tally` counts all reasons."""
-    samples, shown = _dropped_samples(posts, sieve)
-    facts = {
+def describe(
+    posts: Posts, sieve: Sieve, copies: dict[str, np.ndarray], documents: Documents, tally: Tally
+) -> dict[str, Any]:
+    """All that the report says.
+
+    copies: (n, 2) rows of each kind of copy: the post that stands, the other. `tally` counts all reasons.
+    """
+    return {
         "posts": posts.in_lake,
         "posts_kept": tally.kept,
         "dropped": tally.to_dict()["dropped"],
         "funnel": _funnel(posts, sieve),
+        "refused_by_use": {use: _ranked(counts) for use, counts in posts.refused.items()},
         "splits": {name: _said(split_facts) for name, split_facts in documents.splits.items()},
+        "documents_repeated": documents.repeated(),
         "threads": documents.threads,
         "languages": _ranked(documents.languages),
+        "sources": _sources(posts, sieve),
         "redacted": _ranked(posts.redacted),
         "leakage": documents.leakage(),
         "lengths_bytes": _lengths(documents.lengths),
         "months": _months(posts.numbers("created", sieve.rows)),
-        "samples": {"kept": documents.samples, "dropped": samples},
+        "clusters": _clusters(posts, copies),
+        "samples": {KEPT: documents.samples} | _dropped_samples(posts, sieve),
     }
-    return facts, shown
+
+
+def shown(facts: dict[str, Any]) -> list[str]:
+    """The ids of all posts of which the report shows the text."""
+    samples = [*itertools.chain(*facts["samples"].values()), *facts["clusters"]["largest"]]
+    return [post for sample in samples for post in sample["ids"]]
+
+
+def without(facts: dict[str, Any], forgotten: Collection[str]) -> dict[str, Any]:
+    """The same facts, without the samples that hold one of the posts given; the counts stay."""
+    gone = set(forgotten)
+    left = lambda samples: [s for s in samples if gone.isdisjoint(s["ids"])]  # noqa: E731
+    clusters = facts["clusters"] | {"largest": left(facts["clusters"]["largest"])}
+    return facts | {"clusters": clusters, "samples": {name: left(of) for name, of in facts["samples"].items()}}
 
 
 def write(folder: Path, facts: dict[str, Any]) -> None:
@@ -103,9 +140,14 @@ def page(facts: dict[str, Any]) -> str:
     return template.render(facts=facts, languages=languages, largest=lambda numbers: max(numbers, default=0) or 1)
 
 
+def read(corpus: Artifact) -> dict[str, Any]:
+    """The facts of a corpus, as `describe` made them."""
+    return json.loads(corpus.file(JSON).read_text())
+
+
 def summary(corpus: Artifact) -> dict[str, Any]:
     """The facts of a corpus without its samples, flat enough for a terminal."""
-    facts = json.loads(corpus.file(JSON).read_text())
+    facts = read(corpus)
     train, validation = facts["splits"]["train"], facts["splits"]["validation"]
     return {
         "posts": facts["posts"],
@@ -116,14 +158,33 @@ def summary(corpus: Artifact) -> dict[str, Any]:
         "documents_validation": validation["documents"],
         "bytes_train": train["bytes"],
         "bytes_validation": validation["bytes"],
+        "documents_repeated": facts["documents_repeated"],
         "threads": facts["threads"],
+        "duplicate_clusters": facts["clusters"]["count"],
         "train_until": train["last"],
         "validation_from": validation["first"],
         "languages": facts["languages"],
         "redacted": facts["redacted"],
+        "refused_by_use": facts["refused_by_use"],
         "leakage": facts["leakage"],
         "policy": corpus.manifest.policy,
     }
+
+
+def compression(corpus: Artifact, shards: Artifact) -> dict[str, float]:
+    """Bytes of text in a token, by language, on the held-out documents; `shards` must be of this corpus."""
+    with pq.ParquetFile(split_file(corpus, HELD_OUT)) as file:
+        table = file.read(["text", "language", "controls"])
+    said_apart = 1 + pc.list_value_length(table["controls"]).to_numpy()  # and the end of the document
+    tokens = np.diff(open_shards(shards, HELD_OUT).offsets) - said_apart
+    columns = {
+        "language": pc.fill_null(table["language"], "unknown"),
+        "bytes": pc.binary_length(table["text"]),
+        "tokens": pa.array(tokens),
+    }
+    sums = pa.table(columns).group_by("language").aggregate([("bytes", "sum"), ("tokens", "sum")]).to_pylist()
+    sums.sort(key=lambda row: (-row["bytes_sum"], row["language"]))
+    return {row["language"]: round(row["bytes_sum"] / row["tokens_sum"], 3) for row in sums[:SHOWN_LANGUAGES]}
 
 
 def _funnel(posts: Posts, sieve: Sieve) -> list[dict[str, Any]]:
@@ -132,13 +193,16 @@ def _funnel(posts: Posts, sieve: Sieve) -> list[dict[str, Any]]:
     steps = [("are in the lake", posts.in_lake), ("may be trained on", left)]
     names = {
         "pass the quality rules": tuple(quality.RULES),
+        "were not posted by a machine": (spam.FASTER_THAN_HUMAN, spam.CLOCKWORK),
         "are no exact duplicate": (dedup.EXACT_DUPLICATE,),
         "are no flood": (dedup.TEMPLATE_FLOOD,),
         "are no near duplicate": (dedup.NEAR_DUPLICATE,),
-        "are on one side of the split": (split.THREAD_IN_TRAIN,),
+        "are of no link farm": (spam.LINK_FARM,),
+        "are on one side of the split": (split.HELD_OUT_AUTHOR, split.AFTER_THE_CUT, split.THREAD_IN_TRAIN),
+        "are in the mixture": (mixture.MIXTURE,),
     }
     for name, reasons in names.items():
-        left -= sum(len(sieve.dropped[reason]) for reason in reasons)
+        left -= sum(len(sieve.dropped.get(reason, ())) for reason in reasons)
         steps.append((name, left))
     return [{"step": name, "posts": count} for name, count in steps]
 
@@ -174,27 +238,50 @@ def _with_others(counts: dict[str, int]) -> dict[str, int]:
 def _lengths(counts: np.ndarray) -> dict[str, int]:
     """How many documents are of up to so many bytes, by name."""
     limits = [0, *LENGTH_LIMITS_BYTES]
-    names = [f"{low + 1:,}-{high:,}" for low, high in pairwise(limits)]
+    names = [f"{low + 1:,}-{high:,}" for low, high in itertools.pairwise(limits)]
     return dict(zip([*names, f"over {limits[-1]:,}"], counts.tolist(), strict=True))
+
+
+def _sources(posts: Posts, sieve: Sieve) -> dict[str, int]:
+    """How many kept posts are of each source."""
+    codes, names = posts.coded("source")
+    counts = np.bincount(codes[sieve.rows], minlength=len(names))
+    return _ranked(Counter({name: int(n) for name, n in zip(names, counts, strict=True) if n}))
+
+
+def _clusters(posts: Posts, copies: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The posts that stand for the most others. A copy of one that is itself nearly another's is that one's too."""
+    stands = np.arange(len(posts))
+    for pairs in copies.values():
+        stands[pairs[:, 1]] = pairs[:, 0]
+    size = np.bincount(stands[stands], minlength=len(posts))
+    largest = np.argsort(-size, kind="stable")[:CLUSTERS]
+    largest = largest[size[largest] > 1]
+    rows = posts.pick(largest, ["id", "text"]).to_pylist()
+    shown = [
+        {"ids": [row["id"]], "text": _short(row["text"]), "posts": int(size[place])}
+        for row, place in zip(rows, largest, strict=True)
+    ]
+    return {"count": int((size > 1).sum()), "posts": int(size[size > 1].sum()), "largest": shown}
 
 
 def _kept_samples(train: pa.Table) -> list[dict[str, Any]]:
     """The first documents of the shuffled split."""
-    rows = train.select(["text", "language", "post_ids"]).slice(0, SAMPLES_KEPT).to_pylist()
-    return [{"text": _short(r["text"]), "language": r["language"], "posts": len(r["post_ids"])} for r in rows]
+    rows = train.select(["text", "language", "post_ids"]).slice(0, SAMPLES).to_pylist()
+    return [{"ids": r["post_ids"], "text": _short(r["text"]), "language": r["language"]} for r in rows]
 
 
-def _dropped_samples(posts: Posts, sieve: Sieve) -> tuple[dict[str, list[str]], list[str]]:
-    """A few texts for each reason, spread evenly over time, and the ids of those posts."""
+def _dropped_samples(posts: Posts, sieve: Sieve) -> dict[str, list[dict[str, Any]]]:
+    """A few posts for each reason, spread evenly over time."""
     chosen = {
-        reason: rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLES_DROPPED)).astype(int)]
+        reason: rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLES)).astype(int)]
         for reason, rows in sieve.dropped.items()
         if len(rows)
     }
     rows = np.concatenate([np.empty(0, np.int64), *chosen.values()])
-    shown = posts.pick(rows, ["id", "text"])
-    texts = iter(shown["text"].to_pylist())
-    return {reason: [_short(next(texts)) for _ in rows] for reason, rows in chosen.items()}, shown["id"].to_pylist()
+    picked = iter(posts.pick(rows, ["id", "text", "language"]).to_pylist())
+    sample = lambda post: {"ids": [post["id"]], "text": _short(post["text"]), "language": post["language"]}  # noqa: E731
+    return {reason: [sample(next(picked)) for _ in rows] for reason, rows in chosen.items()}
 
 
 def _short(text: str) -> str:

@@ -8,13 +8,14 @@ For each split:
     <split>.author_hashes  uint64, parallel to post_hashes
     <split>.post_offsets   int64, documents + 1, into the two above
 
-All little-endian. Each document ends with the encoder's end-of-document token. The hashes are how a
-forgotten post is masked in every later batch. Not here: how tokens become batches (`model`).
+All little-endian. Each document begins with its control tokens, if the corpus has them, and ends with the
+encoder's end-of-document token. The hashes are how a forgotten post is masked in every later batch.
+Not here: how tokens become batches (`model`).
 """
 
 import functools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -27,6 +28,7 @@ import pyarrow.parquet as pq
 from rookery.core.artifact import TEMPORARY, Artifact
 from rookery.core.context import Context
 from rookery.core.digest import hash_ids
+from rookery.core.errors import UsageError
 from rookery.core.home import Cluster, Home
 from rookery.core.lineage import HELD
 from rookery.core.stage import Stage, Workspace, run_stage
@@ -35,16 +37,20 @@ from rookery.corpus.prepared import hash_repeated_ids
 from rookery.corpus.spread import spread
 from rookery.posts.live import Standing
 
-VERSION = 3
+VERSION = 4
 BATCH_TEXTS = 4096
 
 
 class Encoder(Protocol):
-    """Texts to tokens. `digest` names the tokenizer; all tokens are below `vocabulary`."""
+    """Texts to tokens. `digest` names the tokenizer; all tokens are below `vocabulary`.
+
+    special: the tokens that are no text, by name; asked for only where documents carry control tokens.
+    """
 
     digest: str
     vocabulary: int
     end_of_document: int
+    special: Mapping[str, int]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, without the end-of-document token."""
@@ -159,16 +165,19 @@ def _encode(encoder: Encoder, group: _Group) -> None:
     """One piece: the tokens and hashes of a row group; there whole or not at all."""
     if group.piece.exists():
         return
-    columns = ["text", "post_ids", "author_ids"]
+    columns = ["text", "post_ids", "author_ids", "controls"]
     table = pq.ParquetFile(group.documents_file).read_row_group(group.group, columns=columns, use_threads=False)
     tokens, lengths = [], []
-    for batch in table.select(["text"]).to_batches(max_chunksize=BATCH_TEXTS):
+    for batch in table.select(["text", "controls"]).to_batches(max_chunksize=BATCH_TEXTS):
         encoded = encoder.encode(batch["text"].to_pylist())
+        if len(batch["controls"].flatten()):
+            said = (_said_before(encoder, names) for names in batch["controls"].to_pylist())
+            encoded = [before + one for before, one in zip(said, encoded, strict=True)]
         for one in encoded:
             one.append(encoder.end_of_document)
         lengths += map(len, encoded)
         tokens.append(np.fromiter(chain.from_iterable(encoded), _token_type(encoder.vocabulary)))
-    post_ids, author_ids = (table[name].combine_chunks() for name in columns[1:])
+    post_ids, author_ids = (table[name].combine_chunks() for name in columns[1:3])
     unfinished = group.piece.with_name(f".{group.piece.name}{TEMPORARY}")
     with open(unfinished, "wb") as file:
         np.savez(
@@ -180,6 +189,16 @@ def _encode(encoder: Encoder, group: _Group) -> None:
             post_counts=post_ids.value_lengths().to_numpy().astype("<i8"),
         )
     unfinished.rename(group.piece)
+
+
+def _said_before(encoder: Encoder, controls: Sequence[str]) -> list[int]:
+    """The control tokens of a document; a tokenizer of another corpus may not know them."""
+    unknown = [name for name in controls if name not in encoder.special]
+    if unknown:
+        raise UsageError(
+            f"the tokenizer has no token {unknown[0]}", mend="Run `rookery model tokenizer` for this corpus"
+        )
+    return [encoder.special[name] for name in controls]
 
 
 def _token_type(vocabulary: int) -> str:

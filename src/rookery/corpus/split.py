@@ -3,13 +3,22 @@
 A split by time is what a deployed model meets. No thread stands on both sides; equal texts and near
 duplicates cannot, since of each only the earliest post is left. How much is shared all the same is
 measured on the finished documents and stands in the report.
+
+Split by author too, what is held out is later and by people of whom nothing is learned: their earlier posts,
+and the later ones of all others, are dropped.
 """
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rookery.corpus.mixture import chance
+
 THREAD_IN_TRAIN = "thread_in_train"
+HELD_OUT_AUTHOR = "held_out_author"
+AFTER_THE_CUT = "after_the_cut"
+
+HELD_AUTHORS = 0.2  # with a split by author too, the part of the authors that is held out
 RUN_WORDS = 8
 
 
@@ -31,6 +40,20 @@ def straddlers(root: np.ndarray, rows: np.ndarray, train_rows: int) -> np.ndarra
     """Of `rows` after the first `train_rows`, those whose thread has a post among the first."""
     later = rows[train_rows:]
     return later[np.isin(root[later], root[rows[:train_rows]])]
+
+
+def held_out(author_hashes: np.ndarray, seed: int) -> np.ndarray:
+    """bool (posts,): whether each post's author is held out, by chance of the author's hash alone."""
+    return chance(author_hashes, seed) < HELD_AUTHORS
+
+
+def shared_authors(train: np.ndarray, validation: np.ndarray, starts: np.ndarray) -> int:
+    """How many validation documents have an author who is learned from.
+
+    train, validation: hashes of all posts' authors; starts (documents + 1,) into `validation`.
+    """
+    known = np.concatenate([[0], np.cumsum(np.isin(validation, train))])
+    return int((known[starts[1:]] > known[starts[:-1]]).sum())
 
 
 class Overlap:

@@ -1,6 +1,7 @@
 """Threads: which post answers which, and posts in the order in which a reader follows them.
 
-A post hangs under the post that it answers, or else under the first one of its conversation. All
+A post hangs under the post that it answers; one that answers none, under the post that it quotes; else
+under the first one of its conversation. So a quoted post is read before what is said about it. All
 arrays are over posts sorted by time, and a parent is always an earlier post: a link that points
 forward (clocks differ between servers) is not followed, so there are no cycles.
 """
@@ -16,10 +17,10 @@ NONE = -1
 THREAD_POSTS = 32  # a document ends here and the thread goes on in the next
 
 
-def parents(ids: np.ndarray, reply_to: np.ndarray, conversation: np.ndarray) -> np.ndarray:
+def parents(ids: np.ndarray, reply_to: np.ndarray, quote_of: np.ndarray, conversation: np.ndarray) -> np.ndarray:
     """int64 (posts,): the place of the post above, or -1. Ids are given as `hash_ids`, nothing as 0."""
     above = _earlier(_places(reply_to, ids))
-    for other in (_places(conversation, ids), _first_of_each(conversation)):
+    for other in (_places(quote_of, ids), _places(conversation, ids), _first_of_each(conversation)):
         above = np.where(above == NONE, _earlier(other), above)
     return above
 

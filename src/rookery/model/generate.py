@@ -13,15 +13,34 @@ import numpy as np
 import torch
 
 from rookery.core.artifact import Artifact
+from rookery.core.errors import UsageError
 from rookery.core.protocols import GenerationOptions, Generator, Piece
+from rookery.corpus.control import KINDS
 from rookery.model.checkpoint import load_network
 from rookery.model.network import Cache, Network
 from rookery.model.tokenizer import END_OF_DOCUMENT, END_OF_TURN, Tokenizer, load_tokenizer
 
 
-def load_generator(checkpoint: Artifact) -> Generator:
-    """The generator of a checkpoint; safe to use from several threads."""
-    return NetworkGenerator(checkpoint.key, checkpoint.digest, load_network(checkpoint), load_tokenizer(checkpoint))
+def load_generator(checkpoint: Artifact, controls: Sequence[str] = ()) -> Generator:
+    """The generator of a checkpoint; safe to use from several threads.
+
+    controls: what all its texts shall be, such as `language:en`. Raises `UsageError` for one the model never saw.
+    """
+    tokenizer = load_tokenizer(checkpoint)
+    said = control_ids(tokenizer, controls)
+    return NetworkGenerator(checkpoint.key, checkpoint.digest, load_network(checkpoint), tokenizer, said)
+
+
+def control_ids(tokenizer: Tokenizer, controls: Sequence[str]) -> tuple[int, ...]:
+    """The tokens of some controls, in the order in which documents have them: that of their kinds."""
+    known = {name[2:-2]: token for name, token in tokenizer.special.items() if ":" in name}
+    for control in controls:
+        if control not in known:
+            mend = (
+                f"Known: {', '.join(known)}" if known else "Build the corpus with `--set controls=true` and train anew"
+            )
+            raise UsageError(f"the model knows no control {control!r}", mend=mend)
+    return tuple(known[control] for control in sorted(controls, key=lambda c: KINDS.index(c.partition(":")[0])))
 
 
 @dataclass(frozen=True)
@@ -32,6 +51,7 @@ class NetworkGenerator:
     digest: str
     network: Network
     tokenizer: Tokenizer
+    controls: tuple[int, ...] = ()
 
     @property
     def context_tokens(self) -> int:
@@ -52,12 +72,13 @@ class NetworkGenerator:
         """
         allowed = writable(self.tokenizer)
         history = self.tokenizer.encode([prompt])[0]
-        cache, unread = Cache(self.network.shape, 1), [self.tokenizer.end_of_document, *history]
+        opening = [self.tokenizer.end_of_document, *self.controls]
+        cache, unread = Cache(self.network.shape, 1), [*opening, *history]
         while True:
             if cache.length + len(unread) > self.context_tokens:
-                kept = 3 * self.context_tokens // 4 - 1
+                kept = 3 * self.context_tokens // 4 - len(opening)
                 cache = Cache(self.network.shape, 1)
-                unread = [self.tokenizer.end_of_document, *history[len(history) - kept :]]
+                unread = [*opening, *history[len(history) - kept :]]
             hidden = self.network(torch.tensor([unread]), cache=cache)
             logits = self.network.logits(hidden[0, -1]).double().numpy()
             token = int(allowed[choose(logits[allowed])])

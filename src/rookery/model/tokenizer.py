@@ -2,7 +2,8 @@
 
 One file holds everything: `tokenizer.json` as transformers reads it. The merges in it are laid out so
 that tiktoken, which is several times faster, gives the same ids. The special tokens have the first ids;
-no text is ever encoded as one of them, however it looks: they are added by id only.
+no text is ever encoded as one of them, however it looks: they are added by id only. A corpus made with
+control tokens (corpus/control.py) reserves those it holds, after the special ones of every model.
 
 Not here: the chat template, which is written by `export.py`; the shards of tokens, which are
 `corpus/shards.py`, to which a `Tokenizer` is the `Encoder`.
@@ -14,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import tiktoken
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as HfTokenizer
@@ -24,7 +26,7 @@ from rookery.core.digest import digest_bytes
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
-from rookery.corpus.document import read_documents
+from rookery.corpus.document import SPLITS, read_documents
 
 FILE = "tokenizer.json"
 STAGE_VERSION = 1
@@ -60,11 +62,12 @@ class Tokenizer:
         """From the text of a `tokenizer.json` that `train_bpe` made."""
         self.file_text = file_text
         self.digest = digest_bytes(file_text.encode())
-        vocabulary = json.loads(file_text)["model"]["vocab"]
+        file = json.loads(file_text)
+        vocabulary = file["model"]["vocab"]
         self.vocabulary = len(vocabulary)
         self.end_of_document = vocabulary[END_OF_DOCUMENT]
-        self.special = {name: vocabulary[name] for name in SPECIAL_TOKENS}
-        self._bytes = _bytes_of_tokens(vocabulary)
+        self.special = {token["content"]: vocabulary[token["content"]] for token in file["added_tokens"]}
+        self._bytes = _bytes_of_tokens({text: token for text, token in vocabulary.items() if text not in self.special})
         ranks = {data: token for token, data in self._bytes.items()}
         self._encoding = tiktoken.Encoding("rookery", pat_str=PIECES, mergeable_ranks=ranks, special_tokens={})
 
@@ -100,7 +103,7 @@ def train_tokenizer(home: Home, corpus: Artifact, context: Context, vocabulary: 
         if not texts:
             raise DataError("the corpus has no training documents to make a tokenizer of", where=corpus.path)
         with context.progress.task("tokenizer", len(texts), "documents") as task:
-            tokenizer = Tokenizer(train_bpe(_advancing(texts, task), vocabulary))
+            tokenizer = Tokenizer(train_bpe(_advancing(texts, task), vocabulary, control_tokens(corpus)))
         write_atomically(workspace.path / FILE, tokenizer.file_text.encode())
         return _metrics(tokenizer, texts)
 
@@ -128,13 +131,23 @@ def training_texts(corpus: Artifact) -> Iterator[str]:
         yield from batch.column("text").to_pylist()
 
 
-def train_bpe(texts: Iterable[str], vocabulary: int) -> str:
-    """The text of a `tokenizer.json` of exactly `vocabulary` tokens, learned from some texts."""
-    _check_vocabulary(vocabulary)
+def control_tokens(corpus: Artifact) -> list[str]:
+    """The control tokens that any document of the corpus begins with, sorted."""
+    found: set[str] = set()
+    for split in SPLITS:
+        for batch in read_documents(corpus, split, columns=["controls"]):
+            found.update(pc.unique(batch.column("controls").flatten()).to_pylist())
+    return sorted(found)
+
+
+def train_bpe(texts: Iterable[str], vocabulary: int, controls: Sequence[str] = ()) -> str:
+    """The text of a `tokenizer.json` of exactly `vocabulary` tokens, of which `controls` are reserved."""
+    special = [*SPECIAL_TOKENS, *controls]
+    _check_vocabulary(vocabulary, len(special))
     trained = _hf_tokenizer(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=list(SPECIAL_TOKENS),
+        special_tokens=special,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -142,8 +155,8 @@ def train_bpe(texts: Iterable[str], vocabulary: int) -> str:
     learned = trained.get_vocab()
     whole = learned | _unused(len(learned), vocabulary)
     # ignore_merges: a piece that is a token is that token, as tiktoken has it.
-    hf = _hf_tokenizer(models.BPE(vocab=whole, merges=_merges(learned), ignore_merges=True))
-    hf.add_special_tokens(list(SPECIAL_TOKENS))
+    hf = _hf_tokenizer(models.BPE(vocab=whole, merges=_merges(learned, special), ignore_merges=True))
+    hf.add_special_tokens(special)
     return json.dumps(json.loads(hf.to_str()), ensure_ascii=False, indent=1)
 
 
@@ -159,13 +172,13 @@ def _hf_tokenizer(model: models.BPE) -> HfTokenizer:
     return hf
 
 
-def _merges(vocabulary: dict[str, int]) -> list[tuple[str, str]]:
+def _merges(vocabulary: dict[str, int], special: Sequence[str]) -> list[tuple[str, str]]:
     """Every way to put each token together from two others, in the order of the tokens.
 
     tiktoken joins any two neighbours whose joined bytes are a token, lowest id first; Hugging Face joins
     only pairs that are listed, first listed first. With all pairs listed in the order of ids, the two agree.
     """
-    tokens = sorted(vocabulary.keys() - set(SPECIAL_TOKENS), key=vocabulary.__getitem__)
+    tokens = sorted(vocabulary.keys() - set(special), key=vocabulary.__getitem__)
     known = set(tokens)
     return [
         (token[:cut], token[cut:])
@@ -183,7 +196,7 @@ def _unused(learned: int, vocabulary: int) -> dict[str, int]:
 def _bytes_of_tokens(vocabulary: dict[str, int]) -> dict[int, bytes]:
     """The bytes of every token that stands for text."""
     byte_of = _byte_of_character()
-    texts = ((token, text) for text, token in vocabulary.items() if text not in SPECIAL_TOKENS and " " not in text)
+    texts = ((token, text) for text, token in vocabulary.items() if " " not in text)
     return {token: bytes(map(byte_of.__getitem__, text)) for token, text in texts}
 
 
@@ -197,8 +210,8 @@ def _byte_of_character() -> dict[str, int]:
     return {chr(b): b for b in printable} | {chr(0x100 + n): b for n, b in enumerate(others)}
 
 
-def _check_vocabulary(vocabulary: int) -> None:
-    least = -(-(256 + len(SPECIAL_TOKENS)) // MULTIPLE) * MULTIPLE
+def _check_vocabulary(vocabulary: int, special: int = len(SPECIAL_TOKENS)) -> None:
+    least = -(-(256 + special) // MULTIPLE) * MULTIPLE
     if vocabulary % MULTIPLE or vocabulary < least:
         raise UsageError(f"a vocabulary must be a multiple of {MULTIPLE} and at least {least}, not {vocabulary}")
 

@@ -7,6 +7,7 @@ whole file lacks (a column, an encoding, its end) raises `DataError` and nothing
 """
 
 import codecs
+import csv
 import io
 import itertools
 import json
@@ -88,10 +89,9 @@ def columns_of(path: Path) -> list[str]:
             case "parquet":
                 return pa.parquet.read_schema(path).names
             case "csv":
-                parsing = _parse_options(lambda row: "skip")
-                reading = pa.csv.ReadOptions(block_size=LARGEST_ROW_BYTES, use_threads=False)
-                with opened(path) as file, pa.csv.open_csv(_Utf8(file), reading, parsing) as reader:
-                    return reader.schema.names
+                # not by Arrow, whose reader is ahead in a thread that may outlive an error and abort the process
+                with opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as lines:
+                    return next(csv.reader(lines), [])
             case "jsonl":
                 with opened(path) as file:
                     objects = (row for line in file if isinstance(row := parse_json(line), dict))
