@@ -3,7 +3,7 @@
 The lake lives: every write makes a new version, and a stage names the version that it read. A write
 is one transaction: it is there whole or not at all, also after a kill. Each ingest leaves its key in
 the table's history, so that the same ingest run again adds nothing. A write may also take rows away
-(an edit's earlier text, what is erased): the months where they lie are written anew in the same transaction.
+(an edit's earlier text): the months where they lie are written anew in the same transaction.
 
 Not here: what a source's file means (`ingest.py`) and what may be done with a post (`rights.py`).
 """

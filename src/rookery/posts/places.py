@@ -1,7 +1,7 @@
 """Scrubbing of places: an author asked that where the posts were written be forgotten, up to some post or for all.
 
-The wish is an event of the live log (`scrub_place`). Ingest takes no such place in, and `erase.py` empties
-those that are in the lake.
+The wish is an event of the live log (`scrub_place`). Ingest takes no such place in; those that are in the
+lake already stay there until physical erasure comes.
 """
 
 from collections.abc import Mapping
