@@ -31,7 +31,7 @@ def _corpus(home, texts):
         count = len(texts)
         ids, who = [[str(n)] for n in range(count)], [["ada"]] * count
         columns = [[str(n) for n in range(count)], texts, ids, who, [None] * count]
-        columns.append([datetime(2026, 1, 1, tzinfo=UTC)] * count)
+        columns += [[datetime(2026, 1, 1, tzinfo=UTC)] * count, [[]] * count]
         for split in SPLITS:
             write_documents(workspace.path / f"{split}.parquet", [pa.table(columns, schema=DOCUMENT_SCHEMA)])
         return {}

@@ -30,6 +30,7 @@ def documents(texts):
             "author_ids": [f"author {n}"],
             "language": "ru" if text[0] == "г" else "en",
             "created": datetime(2026, 1, 1, tzinfo=UTC),
+            "controls": [],
         }
         for n, text in enumerate(texts)
     ]
