@@ -4,14 +4,15 @@
 
 Truth: a post has a near duplicate when the runs of five characters of its key and those of an earlier
 post's are alike to 0.8 or more (Jaccard). Equal keys are taken away first. Found: the posts that the
-corpus drops as near duplicates. Two recalls are given. *Of all*: of the posts with such an earlier post,
-the part dropped. *Of the kept*: of the posts that must go so that no kept post has an earlier kept one
-alike, the part dropped; it does not count a post whose only likeness was dropped itself.
+corpus drops as near duplicates, each with the post that stands for it; a drop is right when these two are
+alike. The corpus keeps a post whose only likeness was dropped itself (no chains), so two recalls are
+given. *Of the kept*: of the posts that have an earlier kept one alike, the part dropped. *Of all*: of the
+posts that have any earlier one alike, the part dropped.
 """
 
 import argparse
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -30,29 +31,29 @@ BAR_RECALL, BAR_PRECISION = 0.95, 0.98
 
 @dataclass(frozen=True)
 class Counted:
-    """One sample: posts, those with an earlier one alike, those dropped, and how the two agree."""
+    """One sample: posts, those with an earlier one alike, with an earlier kept one alike, dropped, rightly dropped."""
 
     posts: int
     alike: int
+    alike_to_kept: int
     dropped: int
     right: int
-    missed: int
     seconds: float
 
     def row(self, name: str) -> list[str]:
         return [
             name, f"{self.posts:,}", f"{self.alike:,}", f"{self.dropped:,}",
-            f"{self.recall_of_all:.3f}", f"{self.recall_of_kept:.3f}", f"{self.precision:.3f}",
+            f"{self.recall_of_kept:.3f}", f"{self.recall_of_all:.3f}", f"{self.precision:.3f}",
             f"{self.posts / self.seconds:,.0f}",
         ]  # fmt: skip
 
     @property
-    def recall_of_all(self) -> float:
-        return self.right / max(self.alike, 1)
+    def recall_of_kept(self) -> float:
+        return self.right / max(self.alike_to_kept, 1)
 
     @property
-    def recall_of_kept(self) -> float:
-        return self.right / max(self.right + self.missed, 1)
+    def recall_of_all(self) -> float:
+        return self.right / max(self.alike, 1)
 
     @property
     def precision(self) -> float:
@@ -95,37 +96,43 @@ def distinct_keys(tweets: pa.Table) -> pa.Array:
 
 
 def near_duplicates(keys: pa.Array) -> np.ndarray:
-    """bool (keys,): true where the corpus would drop the post."""
+    """int64 (keys,): the place of the post that stands for each, its own if it is kept."""
     hashes = minhash.signatures(keys)
     texts = lambda places: keys.take(pa.array(places)).to_pylist()  # noqa: E731
-    stands = dedup.near_duplicates(minhash.bands(hashes).__getitem__, minhash.sketches(hashes), texts)
-    return stands != np.arange(len(stands))
+    return dedup.near_duplicates(minhash.bands(hashes).__getitem__, minhash.sketches(hashes), texts)
 
 
 def counted(keys: pa.Array) -> Counted:
     """Both ways on the same keys."""
     started = time.monotonic()
-    dropped = near_duplicates(keys)
+    stands = near_duplicates(keys)
     seconds = time.monotonic() - started
+    dropped = stands != np.arange(len(keys))
     earlier, later = similar_pairs(keys.to_pylist(), ALIKE).T
-    alike = np.zeros(len(keys), dtype=bool)
-    alike[later] = True
-    missed = np.unique(later[~dropped[earlier] & ~dropped[later]])
-    return Counted(len(keys), int(alike.sum()), int(dropped.sum()), int((alike & dropped).sum()), len(missed), seconds)
+    right = np.isin(np.flatnonzero(dropped) << 32 | stands[dropped], later << 32 | earlier)
+    to_go = np.unique(later[~dropped[earlier]])
+    return Counted(
+        posts=len(keys),
+        alike=len(np.unique(later)),
+        alike_to_kept=len(to_go),
+        dropped=int(dropped.sum()),
+        right=int(right.sum()),
+        seconds=seconds,
+    )
 
 
 def summed(counts: list[Counted]) -> Counted:
-    fields = ("posts", "alike", "dropped", "right", "missed", "seconds")
-    return Counted(*(sum(getattr(count, field) for count in counts) for field in fields))
+    return Counted(*(sum(getattr(count, field.name) for count in counts) for field in fields(Counted)))
 
 
 def body(counts: dict[str, list[Counted]]) -> str:
     rows = [count.row(f"{name}, seed {seed}") for name, part in counts.items() for seed, count in enumerate(part)]
     whole = summed([count for part in counts.values() for count in part])
     rows += [summed(part).row(f"{name}, together") for name, part in counts.items()] + [whole.row("all together")]
-    met = whole.recall_of_all >= BAR_RECALL and whole.precision >= BAR_PRECISION
-    bar = f"Bar over all samples: recall of all {BAR_RECALL}, precision {BAR_PRECISION}: {'met' if met else 'NOT met'}."
-    columns = ["sample", "posts", "alike", "dropped", "recall of all", "recall of the kept", "precision", "posts/s"]
+    met = whole.recall_of_kept >= BAR_RECALL and whole.precision >= BAR_PRECISION
+    bar = f"Bar over all samples: recall of the kept {BAR_RECALL}, precision {BAR_PRECISION}: "
+    bar += "met." if met else "NOT met."
+    columns = ["sample", "posts", "alike", "dropped", "recall of the kept", "recall of all", "precision", "posts/s"]
     return f"Jaccard {ALIKE} over runs of five characters of the key. {bar}\n\n" + table(columns, rows)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rookery.core.artifact import find_artifacts
+from rookery.core.artifact import Artifact, find_artifacts
 from rookery.core.context import Context
 from rookery.core.digest import digest_value
 from rookery.core.home import Home, create_home
@@ -110,8 +110,14 @@ def outcome(home: Path) -> dict[str, object]:
         "set aside": sorted((path.name, path.read_text()) for path in opened.set_aside.glob("*.jsonl")),
         "forgotten": len(standing.posts) + len(standing.authors),
         "log": standing.digest,
-        "artifacts": {f"{a.kind} {a.key}": a.digest for a in find_artifacts(opened.artifacts)},
+        "artifacts": {f"{a.kind} {a.key}": [a.digest, contents(a)] for a in find_artifacts(opened.artifacts)},
     }
+
+
+def contents(artifact: Artifact) -> str:
+    """What its files hold now; raises `DataError` if that is not what its manifest says."""
+    artifact.verify()
+    return digest_value([[entry.path, entry.digest] for entry in artifact.manifest.files])
 
 
 def left_over(home: Path) -> list[str]:
