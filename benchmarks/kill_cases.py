@@ -122,7 +122,7 @@ def contents(artifact: Artifact) -> str:
 
 def left_over(home: Path) -> list[str]:
     """Files that a kill left and the run after it should have removed."""
-    named = {Path(uri).name for uri in find_lake(Home(home)).files()}
+    named = {path.name for path in find_lake(Home(home)).paths()}
     stray = [path for path in (home / "lake").glob("month=*/*.parquet") if path.name not in named]
     stray += [path for path in (home / "artifacts").glob("*/*/scratch")]
     return [path.relative_to(home).as_posix() for path in [*stray, *home.rglob("*.part"), *home.rglob("*.part.tmp")]]

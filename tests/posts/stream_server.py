@@ -8,6 +8,7 @@ The script (JSON) says what it has and how it fails:
     repeat      send each message so often
     shuffle     in blocks of so many messages, send the last first
     oldest      Jetstream: cursors before this time are refused (`too_old: "refuse"`) or moved up (`"move"`)
+    refuses     Jetstream: answer every connection with this status
     busy        answer so many first connections with 503 and Retry-After: 0
     noise       messages in between that are no events
 
@@ -27,6 +28,8 @@ async def jetstream(script: dict, port: int) -> None:
     busy = [script.get("busy", 0)]
 
     def refuse(connection, request):
+        if script.get("refuses"):
+            return connection.respond(HTTPStatus(script["refuses"]), "no\n")
         cursor = _cursor(request.path)
         if busy[0] > 0:
             busy[0] -= 1

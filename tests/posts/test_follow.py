@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
@@ -18,7 +20,7 @@ from rookery.posts.arrivals import Arrivals, hand_over
 from rookery.posts.follow import Limits, follow
 from rookery.posts.lake import find_lake, open_lake
 from rookery.posts.live import live_log
-from rookery.posts.streams import MOST_BYTES, open_stream
+from rookery.posts.streams import MOST_BYTES, Disconnected, open_stream
 
 T0 = 1_760_000_000_000_000
 DID = "did:plc:" + "a" * 24
@@ -159,6 +161,72 @@ def test_a_busy_server_is_asked_again_and_a_wrong_address_is_not(home, tmp_path)
             open_stream(wrong, Context().clock)
 
 
+class Dead:
+    """A stream whose server is never there."""
+
+    name = "ws://nowhere"
+
+    def moments(self, position):
+        raise Disconnected("nobody answers")
+        yield
+
+
+def test_pauses_between_tries_double_up_to_a_minute(home):
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 10:
+            raise KeyboardInterrupt
+
+    report = follow(home, Dead(), Context(), random=Random(0), pause=pause)
+    assert report.reconnects == 10
+    assert all(
+        most / 2 <= seconds <= most for seconds, most in zip(pauses, [0.5 * 2**n for n in range(7)], strict=False)
+    )
+    assert all(30 <= seconds <= 60 for seconds in pauses[7:])
+
+
+def test_a_pause_is_never_less_than_nothing(home):
+    pauses: list[float] = []
+    follow(
+        home,
+        Dead(),
+        Context(),
+        Limits(seconds=0.7),
+        Random(0),
+        lambda seconds: pauses.append(seconds) or time.sleep(0.3),
+    )
+    assert pauses
+    assert min(pauses) >= 0
+
+
+def test_an_edit_that_a_stream_tells_is_counted_as_one(home, tmp_path):
+    for events, edited in (([event(1)], 0), ([event(1), event(1, "update", "other words", at=9)], 1)):
+        with serving(tmp_path, kind="jetstream", events=events) as url:
+            assert followed(home, url, seconds=1.5).edited == edited
+    assert texts(home) == {uri(1): "other words"}
+
+
+def test_a_lake_of_another_release_is_one_clear_line_and_keeps_what_came(home, tmp_path, rookery):
+    write_deltalake(str(home.lake), pa.table({"id": ["1"]}))
+    with serving(tmp_path, kind="jetstream", events=[event(1)]) as url:
+        ran = rookery("posts", "follow", url, "--for", "1.5")
+    assert ran.code == 2
+    assert "another release" in ran.said[-1]
+    with live_log(home) as log:
+        assert Arrivals(log).waiting() == 1
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_request_that_the_server_does_not_understand_is_not_sent_for_ever(home, tmp_path, status):
+    with (
+        serving(tmp_path, kind="jetstream", events=[], refuses=status) as url,
+        pytest.raises(UsageError, match=str(status)),
+    ):
+        followed(home, url, seconds=5)
+
+
 def test_two_followers_of_one_stream_are_refused(home, tmp_path, rookery, start_rookery):
     with serving(tmp_path, kind="jetstream", events=[event(1)]) as url:
         first = start_rookery("posts", "follow", url, "--lake-seconds", "0.1")
@@ -213,7 +281,7 @@ def status(number: int, text="hello", edited=None):
     }
 
 
-def test_a_mastodon_server_tells_new_edited_and_deleted_statuses(home, tmp_path):
+def test_a_mastodon_server_tells_new_edited_and_deleted_statuses(home, tmp_path, rookery):
     first = [["update", json.dumps(status(n))] for n in (1, 2, 3)]
     first += [["delete", "2"], ["delete", "77"], ["notification", "{}"]]
     edited = status(3, "edited", "2026-01-02T00:00:00.000Z")
@@ -221,6 +289,7 @@ def test_a_mastodon_server_tells_new_edited_and_deleted_statuses(home, tmp_path)
     missed = [status(n) for n in range(1, 6)]
     with serving(tmp_path, kind="mastodon", events=[first, second], statuses=missed) as url:
         report = followed(home, url, seconds=4)
+    assert rookery("posts", "stats", "--json").json()["gaps"] == [vars(gap) for gap in report.gaps]
     found = texts(home)
     assert {f"https://m.example/users/ada/statuses/{n}" for n in (1, 3, 4, 5, 6)} <= set(found)
     assert found["https://m.example/users/ada/statuses/3"] == "edited 3"

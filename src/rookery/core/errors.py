@@ -2,6 +2,7 @@
 
     RookeryError          1   anything else that we can put into words
     ├── UsageError        2   the person asked for something that cannot be
+    │   └── Busy          2   another process is at it
     ├── DataError         2   a file, row or setting is not what it has to be
     ├── StorageError      2   the disk is full or cannot be written
     ├── RefusedError      2   a policy said no
@@ -34,6 +35,10 @@ class UsageError(RookeryError):
     """The person asked for something that cannot be."""
 
     exit_code = 2
+
+
+class Busy(UsageError):
+    """Another process is at it; the same command works when that one is done."""
 
 
 class DataError(RookeryError):

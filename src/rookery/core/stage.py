@@ -32,7 +32,7 @@ from rookery.core.artifact import (
 )
 from rookery.core.config import to_plain
 from rookery.core.context import Context
-from rookery.core.errors import RookeryError, UsageError
+from rookery.core.errors import Busy, RookeryError
 from rookery.core.home import Home
 from rookery.core.verdict import Tally
 
@@ -82,7 +82,7 @@ class Workspace:
 def run_stage(home: Home, stage: Stage, make: Callable[[Workspace], Mapping[str, Any]], context: Context) -> Artifact:
     """Make the artifact of a stage, or return it if it is finished already.
 
-    Raises `UsageError` if another process is making it at this moment, and whatever `make` raises.
+    Raises `Busy` if another process is making it at this moment, and whatever `make` raises.
     """
     folder = stage.folder(home)
     if (folder / MANIFEST).exists():
@@ -128,13 +128,13 @@ def _publish(home: Home, stage: Stage, workspace: Workspace, metrics: Mapping, s
 
 @contextlib.contextmanager
 def exclusive(lock: Path, what: str) -> Iterator[None]:
-    """Hold a lock file; raises `UsageError` at once if another process holds it. A kill releases it."""
+    """Hold a lock file; raises `Busy` at once if another process holds it. A kill releases it."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(
+            raise Busy(
                 f"another process is working on {what}", where=lock, mend="Wait until it is done, then try again"
             ) from None
         yield

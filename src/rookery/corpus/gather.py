@@ -93,7 +93,7 @@ def _fill(posts: Posts, layout: Layout, edges: np.ndarray, buckets: list[Path]) 
 def _documents(posts: pa.Table, starts: np.ndarray, controls: bool) -> pa.Table:
     """Documents of posts in reading order, between starts; each has the id and language of its first post."""
     inside, first = pa.array(starts, pa.int32()), pa.array(starts[:-1])
-    column = {name: _whole(posts[name]) for name in _COLUMNS}
+    column = {name: posts[name].combine_chunks() for name in _COLUMNS}
     lists = {name: pa.ListArray.from_arrays(inside, column[name]) for name in ("text", "id", "author", "key")}
     created = column["created"].cast(pa.int64()).to_numpy()
     columns = {
@@ -111,7 +111,3 @@ def _documents(posts: pa.Table, starts: np.ndarray, controls: bool) -> pa.Table:
         said = pa.ListArray.from_arrays(pa.array(np.zeros(len(starts)), pa.int32()), pa.array([], pa.string()))
     columns["controls"] = said
     return pa.table(columns)
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -82,8 +81,7 @@ def prepare(lake: Lake, way: Way, folder: Path, cluster: Cluster, context: Conte
 def _parts(lake: Lake) -> Iterator[Part]:
     """The lake's row groups in the order of its files, some thousand posts a part."""
     number, groups, posts = 0, [], 0
-    for uri in sorted(lake.files()):
-        file = unquote(uri.removeprefix("file://"))
+    for file in map(str, lake.paths()):
         metadata = pq.read_metadata(file)
         for group in range(metadata.num_row_groups):
             groups.append((file, group))
@@ -123,7 +121,7 @@ def _prepared(posts: pa.Table, way: Way) -> tuple[pa.Table, dict[str, Any]]:
     verdicts = {use: gate(posts, use, way.policy, way.standing) for use in USES}
     refused = {use: _counted(reasons) for use, reasons in verdicts.items()}
     posts = posts.select(list(COLUMNS)).filter(pc.is_null(verdicts["training"])).combine_chunks()
-    column = {name: _whole(posts[name]) for name in COLUMNS}
+    column = {name: posts[name].combine_chunks() for name in COLUMNS}
     text, redacted = privacy.redact(normalize.clean(column["text"]))
     key = normalize.key(text)
     says_no = quality.judge(text, key)
@@ -182,7 +180,3 @@ def _with_guesses(tags: pa.Array, keys: pa.Array, wanted: pa.Array) -> pa.Array:
     """The platform's tags, and guesses for those among the wanted that have none."""
     wanted = pc.and_(wanted, pc.is_null(tags))
     return pc.replace_with_mask(tags, wanted, language.guess(keys.filter(wanted)).cast(tags.type))
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -116,7 +116,7 @@ def hand_over(home: Home, context: Context, most: int = 50_000) -> ingest.Ingest
     """Bring what waits (at most so many posts) into the lake in one transaction; None if nothing waits.
 
     A kill between the lake's commit and the removal here brings the same posts again, which the lake
-    then holds already. Raises `UsageError` while another process writes to the lake.
+    then holds already. Raises `Busy` while another process writes to the lake.
     """
     with live_log(home) as log:
         arrivals = Arrivals(log)

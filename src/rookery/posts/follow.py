@@ -19,7 +19,7 @@ from random import Random
 from rookery.core.config import to_plain
 from rookery.core.context import Context
 from rookery.core.digest import digest_value
-from rookery.core.errors import UsageError
+from rookery.core.errors import Busy
 from rookery.core.home import Home
 from rookery.core.stage import exclusive
 from rookery.posts.arrivals import Arrivals, Gap, Moment, hand_over
@@ -52,6 +52,7 @@ class FollowReport:
     messages: int = 0
     posts: int = 0
     added: int = 0
+    edited: int = 0
     already_there: int = 0
     waiting: int = 0
     events: Counter[str] = field(default_factory=Counter)
@@ -105,13 +106,14 @@ class _Following:
             try:
                 for moments in self._connection():
                     self._keep(moments, task)
-                    pause_seconds = FIRST_PAUSE_SECONDS
+                    if moments:
+                        pause_seconds = FIRST_PAUSE_SECONDS
                     if self._is_over():
                         return
             except Disconnected as lost:
                 self.report.reconnects += 1
                 seconds = max(pause_seconds * random.uniform(0.5, 1.0), lost.after_seconds)
-                seconds = min(seconds, self._seconds_left())
+                seconds = max(min(seconds, self._seconds_left()), 0.0)
                 self._context.progress.say(f"{lost.why}; again in {seconds:.1f} s")
                 pause(seconds)
                 pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
@@ -152,9 +154,10 @@ class _Following:
     def hand_over(self, whatever: bool = False) -> None:
         """Bring what waits into the lake; if another process writes to it, later."""
         self._handed_over = self._clock.monotonic_seconds()
-        with contextlib.suppress(UsageError):
+        with contextlib.suppress(Busy):
             while taken := hand_over(self._home, self._context):
                 self.report.added += taken.added
+                self.report.edited += taken.edited
                 self.report.already_there += taken.already_there
         self._waiting = self._arrivals.waiting()
         if whatever and self._waiting:

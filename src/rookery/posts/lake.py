@@ -65,13 +65,9 @@ class Lake:
         """How many posts this version holds (of those for which a condition on the columns is true)."""
         return self.table.to_pyarrow_dataset().count_rows(filter=where)
 
-    def files(self) -> list[str]:
-        """The paths of the Parquet files that make up this version."""
-        return self.table.file_uris()
-
     def paths(self) -> list[Path]:
-        """The same as paths, in an order that is always the same."""
-        return sorted(Path(unquote(uri.removeprefix("file://"))) for uri in self.files())
+        """The Parquet files that make up this version, sorted."""
+        return sorted(Path(unquote(uri.removeprefix("file://"))) for uri in self.table.file_uris())
 
 
 def find_lake(home: Home) -> Lake | None:

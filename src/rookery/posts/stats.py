@@ -1,11 +1,13 @@
 """Counting the lake: posts, authors, languages, months, and what the gate would drop for each use."""
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow.compute as pc
 
 from rookery.core.home import Home
+from rookery.posts.arrivals import Arrivals
 from rookery.posts.lake import open_lake
 from rookery.posts.live import live_log
 from rookery.posts.post import USES
@@ -13,10 +15,14 @@ from rookery.posts.rights import GATE_COLUMNS, gate
 
 
 def stats(home: Home) -> dict[str, Any]:
-    """Counts of the newest version of the lake; `dropped` is for training, `dropped_by_use` for every use."""
+    """Counts of the newest version of the lake; `dropped` is for training, `dropped_by_use` for every use.
+
+    `gaps`: the times of which a followed stream may not have told everything.
+    """
     lake = open_lake(home)
     with live_log(home) as log:
         standing = log.standing()
+        gaps = [asdict(gap) for gap in Arrivals(log).gaps()]
     policy = home.settings.rights.policy
     authors: set[str] = set()
     counts = {name: Counter() for name in ("language", "visibility", "source")}
@@ -45,4 +51,5 @@ def stats(home: Home) -> dict[str, Any]:
         "dropped": dict(dropped["training"].most_common()),
         "dropped_by_use": {use: dict(counter.most_common()) for use, counter in dropped.items()},
         "lake_version": lake.version,
+        "gaps": gaps,
     }

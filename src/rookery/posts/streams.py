@@ -172,13 +172,13 @@ class Mastodon:
             query = urlencode({"min_id": last, "limit": PAGE_STATUSES})
             page = client.get(urlunsplit((*parts[:2], "/api/v1/timelines/public", query, "")))
             _look(self.name, page)
-            statuses = [_parsed(json.dumps(status)) for status in _list(page)]
-            for status in reversed([status for status in statuses if status]):
+            statuses, before = _list(page), last
+            for status in reversed(statuses):
                 moment = self._status(status)
                 since = since or (moment.time.isoformat() if moment.time else "")
                 last = moment.position or last
                 yield moment
-            if len(statuses) < PAGE_STATUSES:
+            if len(statuses) < PAGE_STATUSES or last == before:
                 break
         why = "edits and deletions of this time were not told; new posts were fetched"
         yield Moment(gap=Gap(self.name, since, until, why))
@@ -218,12 +218,13 @@ def _parsed(message: str | bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _list(page: httpx.Response) -> list[Any]:
+def _list(page: httpx.Response) -> list[dict[str, Any]]:
+    """The objects of a page, newest first."""
     try:
         value = page.json()
     except ValueError:
         raise Disconnected("the server's timeline is no JSON") from None
-    return value if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _gap(stream: str, last: int, came: int) -> Gap:
@@ -239,7 +240,7 @@ def _look(where: str, response: httpx.Response) -> None:
 
 def _refused(where: str, status: int, headers: Mapping[str, str]) -> None:
     """Too much asked, or a server in trouble: later. Anything else a person has to mend."""
-    if status in (400, 408, 425, 429) or status >= 500:
+    if status in (408, 425, 429) or status >= 500:
         after = headers.get("Retry-After", "0")
         raise Disconnected(f"the server answered {status}", float(after) if after.isdigit() else 0.0)
     mend = "Give --token-file" if status in (401, 403) else "See that the address is right"
