@@ -93,6 +93,11 @@ def open_lake(home: Home) -> Lake:
     return lake
 
 
+def version_in(name: str) -> int:
+    """The version in a `Lake.name`."""
+    return int(name.partition("@")[2].partition(":")[0])
+
+
 def find_ingest(home: Home, ingest_key: str) -> int | None:
     """How many posts the ingest of this key added, or None if the lake's history holds no such ingest."""
     lake = find_lake(home)
@@ -258,14 +263,14 @@ def _remove_uncommitted(home: Home) -> None:
 
 
 def remove_replaced(home: Home, older_than_seconds: float) -> list[Path]:
-    """Remove the files of earlier versions that the newest has no use for; returns which."""
+    """Remove the files of earlier versions that the newest has no use for, with 0 all of them; returns which."""
     lake = find_lake(home)
     if lake is None:
         return []
     named = {path.name for path in lake.paths()}
     newest = (home.lake / "_delta_log" / f"{lake.version:020d}.json").stat().st_mtime
     old = [path for path in home.lake.glob(f"{MONTH}=*/*.parquet") if path.name not in named]
-    gone = [path for path in old if newest - path.stat().st_mtime >= older_than_seconds]
+    gone = [path for path in old if not older_than_seconds or newest - path.stat().st_mtime >= older_than_seconds]
     for path in gone:
         path.unlink()
     return gone
