@@ -18,7 +18,7 @@ from rookery.core.context import Context
 from rookery.core.digest import digest_value
 from rookery.core.home import Home, create_home
 from rookery.posts.ingest import ingest
-from rookery.posts.lake import find_lake
+from rookery.posts.lake import find_lake, unnamed
 from rookery.posts.live import live_log
 from rookery.posts.post import to_table
 from rookery.posts.town import TownConfig, town_posts
@@ -122,9 +122,7 @@ def contents(artifact: Artifact) -> str:
 
 def left_over(home: Path) -> list[str]:
     """Files that a kill left and the run after it should have removed."""
-    named = {path.name for path in find_lake(Home(home)).paths()}
-    stray = [path for path in (home / "lake").glob("month=*/*.parquet") if path.name not in named]
-    stray += [path for path in (home / "artifacts").glob("*/*/scratch")]
+    stray = unnamed(Home(home)) + [path for path in (home / "artifacts").glob("*/*/scratch")]
     return [path.relative_to(home).as_posix() for path in [*stray, *home.rglob("*.part"), *home.rglob("*.part.tmp")]]
 
 

@@ -121,7 +121,7 @@ def erase_lake(home: Home, due: Due) -> list[Erased]:
     if len(gone) or scrubbed:
         settled = lake.Settled(_column([gone, *(batch["id"] for batch in scrubbed)]), scrubbed, 0)
         lake.write(home, [], f"erase-{found.version + 1:08d}", lambda: settled, at_once=True)
-    earlier = len({*before, *lake.remove_replaced(home, 0)} - set(lake.open_lake(home).paths()))
+    earlier = len(set(before) - set(lake.open_lake(home).paths())) + len(lake.remove_replaced(home, 0))
     counts = [("posts", len(gone)), ("places", sum(b.num_rows for b in scrubbed)), ("earlier files", earlier)]
     return [Erased("lake", count, unit) for unit, count in counts if count]
 
