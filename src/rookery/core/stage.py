@@ -32,8 +32,9 @@ from rookery.core.artifact import (
 )
 from rookery.core.config import to_plain
 from rookery.core.context import Context
-from rookery.core.errors import Busy, RookeryError
+from rookery.core.errors import Busy, Paused, RookeryError
 from rookery.core.home import Home
+from rookery.core.pause import refuse_if_paused
 from rookery.core.verdict import Tally
 
 SCRATCH = "scratch"
@@ -82,11 +83,13 @@ class Workspace:
 def run_stage(home: Home, stage: Stage, make: Callable[[Workspace], Mapping[str, Any]], context: Context) -> Artifact:
     """Make the artifact of a stage, or return it if it is finished already.
 
-    Raises `Busy` if another process is making it at this moment, and whatever `make` raises.
+    Raises `Busy` if another process is making it at this moment, `Paused` if the home is, and whatever
+    `make` raises.
     """
     folder = stage.folder(home)
     if (folder / MANIFEST).exists():
         return open_artifact(folder)
+    refuse_if_paused(home)
     with exclusive(_lock(home, stage.kind, stage.key), f"the {stage.kind} {stage.key}"):
         if (folder / MANIFEST).exists():
             return open_artifact(folder)
@@ -150,7 +153,8 @@ def _recorded(home: Home, stage: Stage, context: Context) -> Iterator[float]:
         yield started
     except BaseException as error:
         reason = error.line() if isinstance(error, RookeryError) else f"{type(error).__name__}: {error}"
-        record_run(home, context, note | {"event": "failed", "reason": reason})
+        event = "paused" if isinstance(error, Paused) else "failed"
+        record_run(home, context, note | {"event": event, "reason": reason})
         raise
     seconds = round(context.clock.monotonic_seconds() - started, 3)
     record_run(home, context, note | {"event": "finished", "seconds": seconds})
