@@ -45,6 +45,10 @@ def plan(
         show_json(to_plain(made))
         return
     show_table(["what", "value", "unit", "formula"], [[q.name, q.value, q.unit, q.formula] for q in made.quantities])
+    if made.duties:
+        print("\nLaws that look at so much compute:")
+    for duty in made.duties:
+        print(f"  - {duty}")
     print("\nWhat this first model does not know:")
     for weakness in made.weaknesses:
         print(f"  - {weakness}")

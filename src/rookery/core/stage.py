@@ -42,12 +42,17 @@ SCRATCH = "scratch"
 
 @dataclass(frozen=True)
 class Stage:
-    """What an artifact depends on: raise `version` by hand when the same input gives other output."""
+    """What an artifact depends on: raise `version` by hand when the same input gives other output.
+
+    flops: the compute it will take, in floating-point operations, where that is known before; it is noted in
+    the register and no part of the key.
+    """
 
     kind: str
     version: int
     config: Any
     inputs: Mapping[str, str]
+    flops: float | None = None
 
     @property
     def key(self) -> str:
@@ -148,7 +153,7 @@ def _recorded(home: Home, stage: Stage, context: Context) -> Iterator[float]:
     """Note the attempt in the register, however it ends; yields the starting time in seconds."""
     started = context.clock.monotonic_seconds()
     note = {"kind": stage.kind, "key": stage.key}
-    record_run(home, context, note | {"event": "started"})
+    record_run(home, context, note | {"event": "started"} | ({} if stage.flops is None else {"flops": stage.flops}))
     try:
         yield started
     except BaseException as error:
@@ -168,7 +173,7 @@ def record_run(home: Home, context: Context, note: Mapping[str, Any]) -> None:
 
 
 def read_runs(home: Home) -> list[dict[str, Any]]:
-    """The attempts so far, oldest first: kind, key, started, state, seconds, reason.
+    """The attempts so far, oldest first: kind, key, started, state, seconds, flops, reason.
 
     Where no end was noted the state is `running` while a process holds the stage's lock, else `killed`.
     """
@@ -184,6 +189,7 @@ def read_runs(home: Home) -> list[dict[str, Any]]:
             if name in open_attempts:
                 open_attempts[name]["state"] = "killed"
             attempt = {"kind": name[0], "key": name[1], "started": note["at"], "state": "running"}
+            attempt |= {"flops": note["flops"]} if "flops" in note else {}
             open_attempts[name] = attempt
             attempts.append(attempt)
         elif name in open_attempts:
