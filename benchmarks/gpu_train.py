@@ -1,7 +1,7 @@
 """Training on one GPU: tokens a second, share of the card's own matrix rate, and memory, in bf16 and in fp8.
 
-    python benchmarks/gpu_train.py              about eight minutes on one H100 or H200, offline; writes results/gpu_train.md
-    python benchmarks/gpu_train.py --toy        the same steps at toy size on whatever is at hand; writes nothing
+    python benchmarks/gpu_train.py          at most eight minutes on one H100, offline; writes results/gpu_train.md
+    python benchmarks/gpu_train.py --toy    the same steps at toy size on whatever is at hand; writes nothing
 
 Rows of made-up tokens, each packed with documents of `DOCUMENT_TOKENS`; layers and loss are compiled, the
 optimizer is the product's own. A share counts the arithmetic that must be done (a token attends to what

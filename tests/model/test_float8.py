@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from rookery.model.float8 import Float8Linear, use_float8
 from rookery.model.network import Network, initialise, summed_loss
 from rookery.model.shape import ModelShape

@@ -240,8 +240,9 @@ def attention_bias(tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dt
 def attend(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, sight: Sight) -> Tensor:
     """Softmax attention; query heads H are K groups, each with one key-value head.
 
-    On a GPU the documents of a batch go through one kernel, and none pays for what it does not see. On a CPU, plain products are 3.7 times as fast as PyTorch's fused kernel while the scores of a row fit
-    into cache (measured forward and backward, rows of 128, bfloat16).
+    On a GPU the documents of a batch go through one kernel, and none pays for what it does not see. On a
+    CPU, plain products are 3.7 times as fast as PyTorch's fused kernel while the scores of a row fit into
+    cache (measured forward and backward, rows of 128, bfloat16).
     """
     rows, heads, tokens, size = q_BHTS.shape
     groups, seen = k_BKTS.shape[1:3]
