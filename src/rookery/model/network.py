@@ -8,6 +8,8 @@ nothing of training (`train.py`), of files (`checkpoint.py`) or of many devices.
 Letters in names: B rows, T tokens of a row, D width, H heads, K key-value heads, S head size, V vocabulary.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -152,17 +154,17 @@ class Network(nn.Module):
         cache: Cache | None = None,
         layers: int | None = None,
     ) -> Tensor:
-        """Hidden states (B, T, D) of tokens (int64).
+        """Hidden states (B, T, D) of tokens (int64), or of the stream (B, T, D) that earlier layers left.
 
         documents_BT: a number for each token; neighbours with the same number are one document, which
         begins at position 0 and is seen only by itself. Without it, a row is one document.
-        cache: the tokens follow those in the cache, and are added to it (not together with documents).
+        cache: the tokens follow those in the cache, and are added to it; documents then number those too.
         layers: the stream after so many layers (0: the embedding), not normed; None: after all, normed.
         """
         past = cache.length if cache is not None else 0
-        rotation = rotations(self.shape, positions_of(tokens_BT, documents_BT, past), self.model.norm.weight.dtype)
-        bias = attention_bias(tokens_BT, documents_BT, past, self.model.norm.weight.dtype)
-        x_BTD = self.model.embed_tokens(tokens_BT)
+        x_BTD = tokens_BT if tokens_BT.is_floating_point() else self.model.embed_tokens(tokens_BT)
+        rotation = rotations(self.shape, positions_of(tokens_BT, documents_BT, past), x_BTD.dtype)
+        bias = attention_bias(tokens_BT, documents_BT, past, x_BTD.dtype)
         for number, layer in enumerate(self.model.layers[:layers]):
             x_BTD = layer(x_BTD, rotation, bias, cache, number)
         if cache is not None:
@@ -175,13 +177,16 @@ class Network(nn.Module):
 
 
 def positions_of(tokens_BT: Tensor, documents_BT: Tensor | None, past: int = 0) -> Tensor:
-    """The place of each token in its document: (B, T), or (1, T) where a row is one document."""
-    places_T = torch.arange(past, past + tokens_BT.shape[1], device=tokens_BT.device)
+    """The place of each token in its document: (B, T), or (1, T) where a row is one document.
+
+    documents_BT: (B, past + T).
+    """
+    places_S = torch.arange(past + tokens_BT.shape[1], device=tokens_BT.device)
     if documents_BT is None:
-        return places_T[None]
+        return places_S[None, past:]
     begins = torch.ones_like(documents_BT, dtype=torch.bool)
     begins[:, 1:] = documents_BT[:, 1:] != documents_BT[:, :-1]
-    return places_T - torch.where(begins, places_T, 0).cummax(dim=1).values
+    return (places_S - torch.where(begins, places_S, 0).cummax(dim=1).values)[:, past:]
 
 
 def attention_bias(tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dtype: torch.dtype) -> Tensor | None:
@@ -194,7 +199,7 @@ def attention_bias(tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dt
         return None
     may = torch.ones(1, 1, tokens, past + tokens, dtype=torch.bool, device=tokens_BT.device).tril(past)
     if documents_BT is not None:
-        may = may & (documents_BT[:, None, :, None] == documents_BT[:, None, None, :])
+        may = may & (documents_BT[:, None, past:, None] == documents_BT[:, None, None, :])
     return torch.zeros(may.shape, dtype=dtype, device=may.device).masked_fill_(~may, -torch.inf)
 
 
@@ -231,19 +236,28 @@ def rotate(x_BHTS: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 
 @torch.no_grad()
 def initialise(network: Network, seed: int) -> None:
-    """Fill the weights from a seed.
+    """Fill the weights from a seed."""
+    for name, weight in initial_weights(network.shape, seed):
+        network.get_parameter(name).copy_(weight)
+
+
+def initial_weights(shape: ModelShape, seed: int) -> Iterator[tuple[str, Tensor]]:
+    """The weights that a seed gives, one after another (float32), each with its name.
 
     Embedding: normal, deviation 0.02, so that the first loss is log V. Matrices: normal, deviation
     1/√(inputs); those that write to the stream begin at zero, so that each layer begins as identity.
     """
     generator = torch.Generator().manual_seed(seed)
-    for name, weight in network.named_parameters():
+    with torch.device("meta"):
+        sizes = [(name, weight.shape) for name, weight in Network(shape).named_parameters()]
+    for name, size in sizes:
         if name.endswith(("o_proj.weight", "down_proj.weight")):
-            weight.zero_()
-        elif weight.dim() == 2:
-            is_embedding = name.endswith("embed_tokens.weight")
-            deviation = 0.02 if is_embedding else weight.shape[1] ** -0.5
-            weight.normal_(0.0, deviation, generator=generator)
+            yield name, torch.zeros(size)
+        elif len(size) == 2:
+            deviation = 0.02 if name.endswith("embed_tokens.weight") else size[1] ** -0.5
+            yield name, torch.empty(size).normal_(0.0, deviation, generator=generator)
+        else:
+            yield name, torch.ones(size)
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
