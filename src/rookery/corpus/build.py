@@ -33,7 +33,7 @@ from rookery.core.digest import hash_ids
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Cluster, Home
 from rookery.core.lineage import write_held_hashes
-from rookery.core.stage import Stage, Workspace, run_stage
+from rookery.core.stage import Stage, Workspace, making_of_posts, run_stage
 from rookery.core.verdict import Tally
 from rookery.corpus import card, dedup, minhash, mixture, quality, report, spam, split, threads
 from rookery.corpus.document import LAKE_VERSION, SPLITS, write_documents
@@ -80,13 +80,14 @@ def build(home: Home, context: Context, config: CorpusConfig = CorpusConfig()) -
 
     Raises `UsageError` if there is no lake, `DataError` if fewer than two posts are left.
     """
-    lake = open_lake(home)
-    with live_log(home) as log:
-        standing = log.standing()
-    policy, cluster = home.settings.rights.policy, home.settings.corpus
-    stage = Stage("corpus", VERSION, config, {"lake": lake.name, "standing": standing.digest, "policy": policy})
-    way = Way(standing, policy, config.placeholders)
-    return run_stage(home, stage, lambda workspace: _make(workspace, lake, way, cluster, config), context)
+    with making_of_posts(home):
+        lake = open_lake(home)
+        with live_log(home) as log:
+            standing = log.standing()
+        policy, cluster = home.settings.rights.policy, home.settings.corpus
+        stage = Stage("corpus", VERSION, config, {"lake": lake.name, "standing": standing.digest, "policy": policy})
+        way = Way(standing, policy, config.placeholders)
+        return run_stage(home, stage, lambda workspace: _make(workspace, lake, way, cluster, config), context)
 
 
 def _make(workspace: Workspace, lake: Lake, way: Way, cluster: Cluster, config: CorpusConfig) -> dict:

@@ -19,6 +19,8 @@ from rookery.core.errors import UsageError
 SPLITS = ("train", "validation")
 LAKE_VERSION = "lake_version"
 """The metric that says of which version of the lake a corpus was made."""
+ERASED_ID = ""
+"""The only post id of a document that was erased; nothing else is left of it but its place (erase.py)."""
 BATCH_DOCUMENTS = 16_384
 GROUP_DOCUMENTS = 4 * BATCH_DOCUMENTS
 
