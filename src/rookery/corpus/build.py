@@ -44,7 +44,7 @@ from rookery.corpus.sieve import Sieve
 from rookery.posts.lake import Lake, open_lake
 from rookery.posts.live import live_log
 
-VERSION = 4
+VERSION = 5
 DUPLICATES = "duplicates.parquet"
 
 
