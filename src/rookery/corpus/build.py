@@ -175,10 +175,12 @@ def _copies(posts: Posts, first: np.ndarray, config: CorpusConfig) -> np.ndarray
     """How often each document is taken by the mixture; a document is what its first post is."""
     if not config.mixture:
         return np.ones(len(first), np.int64)
-    coded = {"year": mixture.years(posts.numbers("created", first))}
-    for name in ("language", "source"):
-        codes, values = posts.coded(name)
-        coded[name] = codes[first], values
+    sources, source_names = posts.coded("source")
+    coded = {
+        "year": mixture.years(posts.numbers("created", first)),
+        "language": (posts.language[first], posts.languages),
+        "source": (sources[first], source_names),
+    }
     return mixture.copies(
         mixture.weigh(config.mixture, coded, len(first)), posts.numbers("id_hash", first), config.seed
     )

@@ -74,7 +74,6 @@ def _fill(posts: Posts, layout: Layout, edges: np.ndarray, buckets: list[Path]) 
     writers: list[pa.ipc.RecordBatchStreamWriter] = []
     with ExitStack() as stack:
         for row_at, table in posts.stream(_COLUMNS):
-            table = table.set_column(4, "language", table["language"].cast(pa.string()))
             mine = np.repeat(np.arange(len(row_at)), times[row_at])
             copy = np.arange(len(mine)) - np.searchsorted(mine, mine)
             to = places[first[row_at[mine]] + copy]

@@ -21,7 +21,6 @@ REPEATED_CHARACTERS = "repeated_characters"
 REPEATED_WORDS = "repeated_words"
 
 MIN_BYTES = 12  # of the key: two short words, or four Chinese characters
-MAX_RUN = 12
 
 
 def too_short(text: pa.Array, plain: pa.Array, key: pa.Array) -> pa.Array:
@@ -55,12 +54,12 @@ def mostly_symbols(text: pa.Array, plain: pa.Array, key: pa.Array) -> pa.Array:
 
 def repeated_characters(text: pa.Array, plain: pa.Array, key: pa.Array) -> pa.Array:
     """One letter or digit stands more than twelve times in a row."""
-    joined = "\n".join(key.to_pylist())
-    points = np.frombuffer(joined.encode("utf-32-le"), dtype="<u4")
-    starts = np.flatnonzero(np.diff(points, prepend=0))
-    long_runs = starts[np.diff(starts, append=len(points)) > MAX_RUN]
+    points = np.frombuffer("\n".join(key.to_pylist()).encode("utf-32-le"), dtype="<u4")
+    same = points[1:] == points[:-1]
+    for further in (1, 2, 4, 4):  # from runs of two equal characters to runs of 3, 5, 9 and 13
+        same = same[further:] & same[:-further]
     hit = np.zeros(len(key), dtype=bool)
-    hit[np.searchsorted(np.flatnonzero(points == ord("\n")), long_runs)] = True
+    hit[np.searchsorted(np.flatnonzero(points == ord("\n")), np.flatnonzero(same))] = True
     return pa.array(hit)
 
 
