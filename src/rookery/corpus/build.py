@@ -37,7 +37,7 @@ from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.core.verdict import Tally
 from rookery.corpus import card, dedup, minhash, mixture, quality, report, spam, split, threads
 from rookery.corpus.document import LAKE_VERSION, SPLITS, write_documents
-from rookery.corpus.gather import Layout, gather, shuffled
+from rookery.corpus.gather import Layout, ahead, gather, shuffled
 from rookery.corpus.prepare import Way, prepare
 from rookery.corpus.prepared import BAND, Posts
 from rookery.corpus.sieve import Sieve
@@ -198,7 +198,7 @@ def _write(workspace: Workspace, posts: Posts, layouts: dict[str, Layout], contr
     total = sum(layout.documents for layout in layouts.values())
     with workspace.context.progress.task("writing documents", total, "documents") as task, _beside() as also:
         for name in reversed(SPLITS):
-            tables = gather(posts, layouts[name], workspace.scratch / name, controls)
+            tables = ahead(gather(posts, layouts[name], workspace.scratch / name, controls))
             counted = (also(table, functools.partial(seen.add, name), task) for table in tables)
             write_documents(workspace.path / f"{name}.parquet", counted)
     return seen
@@ -206,7 +206,7 @@ def _write(workspace: Workspace, posts: Posts, layouts: dict[str, Layout], contr
 
 @contextmanager
 def _beside():
-    """While a table is written and the next one gathered, another thread counts it; never more than one behind."""
+    """While a table is written, another thread counts it; never more than one behind."""
     with ThreadPoolExecutor(1) as pool:
         waiting: list[Future] = []
 
