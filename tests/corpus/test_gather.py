@@ -37,9 +37,8 @@ def test_items_made_ahead_come_in_order_and_an_error_after_those_before_it():
         yield from range(3)
         raise ValueError("no fourth")
 
-    seen = []
+    made = gather.ahead(items())
+    assert [next(made) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="no fourth"):
-        for item in gather.ahead(items()):
-            seen.append(item)
-    assert seen == [0, 1, 2]
+        next(made)
     assert list(gather.ahead(iter(()))) == []
