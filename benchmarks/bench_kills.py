@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from kill_cases import Case, cases, left_over, outcome
+from kill_cases import Case, cases, left_over
+from kill_follow import follow_case
 from process import ROOKERY, progress
 from record import table, write_result
 
@@ -47,9 +48,10 @@ def main() -> None:
     parser.add_argument("--case", help="only this verb")
     parser.add_argument("--no-record", action="store_true", help="write no result")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, follow_case(Path(name)) as follow:
         folder = Path(name)
-        chosen = [case for case in cases(folder, arguments.posts) if arguments.case in (None, case.name)]
+        all_cases = [*cases(folder, arguments.posts), follow]
+        chosen = [case for case in all_cases if arguments.case in (None, case.name)]
         share = -(-arguments.kills // len(chosen))
         seeds = np.random.SeedSequence(arguments.seed).spawn(len(chosen))
         rows = [
@@ -78,7 +80,7 @@ def under_fire(case: Case, kills: int, random: np.random.Generator, folder: Path
                 hits[after] += killed(case, home, after, seconds)
                 case.whole(home)
             run_to_the_end(case, home)
-            check(home, calm)
+            check(case, home, calm)
         except (AssertionError, subprocess.CalledProcessError) as error:
             raise AssertionError(f"{case.name}, trial {trials}, killed {told}: {error}") from error
         if trials % 10 == 0:
@@ -100,7 +102,7 @@ def undisturbed(case: Case, template: Path, home: Path) -> Undisturbed:
         begun = time.monotonic()
         assert process.wait() == 0, f"{case.name} does not even run undisturbed: {process.stderr.read().decode()}"
         ended = time.monotonic()
-    return Undisturbed(begun - started, ended - begun, outcome(home))
+    return Undisturbed(begun - started, ended - begun, case.outcome(home))
 
 
 def delay(calm: Undisturbed, random: np.random.Generator) -> tuple[str, float]:
@@ -128,8 +130,8 @@ def run_to_the_end(case: Case, home: Path) -> None:
     assert process.returncode == 0, f"the run after it failed: {said.decode().strip()}"
 
 
-def check(home: Path, calm: Undisturbed) -> None:
-    found = outcome(home)
+def check(case: Case, home: Path, calm: Undisturbed) -> None:
+    found = case.outcome(home)
     differing = {name: (found[name], calm.outcome[name]) for name in found if found[name] != calm.outcome[name]}
     assert not differing, f"not as undisturbed: {json.dumps(differing, default=str)[:1000]}"
     assert not left_over(home), f"left over: {left_over(home)}"

@@ -213,3 +213,12 @@ def test_one_column_is_read_without_its_gaps(tmp_path):
     assert read_column(path, "text") == ["a", "b"]
     with pytest.raises(DataError, match="It has: text, other"):
         read_column(path, "words")
+
+
+@pytest.mark.parametrize("good", ["", "ada,2026-01-01,rooks\n"])
+def test_the_last_rows_of_a_csv_file_are_set_aside_even_if_no_good_one_follows(tmp_path, good):
+    path = tmp_path / "posts.csv"
+    path.write_text(f"author,created,text\n{good}" + "ada,2026-01-01\n" * 2)
+    mapping = resolve_mapping(path, None)
+    aside = [item for _, aside in read_posts(path, mapping) for item in aside]
+    assert [item.reason for item in aside] == ["wrong_number_of_columns"] * 2

@@ -239,7 +239,6 @@ def _commit(
             Schema.from_arrow(LAKE_SCHEMA),
             files,
             partition_by=[MONTH],
-            configuration={"delta.enableExpiredLogCleanup": "false"},  # the history holds the ingests' keys
             commit_properties=properties,
         )
         return

@@ -182,6 +182,10 @@ class LiveLog:
         """For the tables that other modules keep in this file (`arrivals.py`)."""
         return self._connection.execute(statement, values)
 
+    def execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """The same for many rows, inside a transaction that is open."""
+        self._connection.executemany(statement, rows)
+
     def watermark(self) -> int:
         """The highest sequence number so far; 0 for an empty log."""
         return self._connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]

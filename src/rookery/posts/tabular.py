@@ -312,6 +312,9 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[RawBatch]:
             yield RawBatch(batch, range(first_row, first_row + batch.num_rows), tuple(unread))
             first_row += batch.num_rows + len(unread)
             unread.clear()
+        if unread:  # after the last row that could be read
+            empty = pa.RecordBatch.from_pylist([], reader.schema)
+            yield RawBatch(empty, range(0), tuple(unread))
 
 
 class _Utf8(io.RawIOBase):
