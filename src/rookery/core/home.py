@@ -8,6 +8,7 @@ artifacts/      everything that was made (see artifact.py)
 search/         the search index (derived; can be rebuilt)
 ads.sqlite      campaigns and the ledger
 runs.jsonl      every attempt to make something, failed ones too
+paused.json     there while all runs are paused (see pause.py)
 """
 
 from dataclasses import dataclass, field

@@ -8,14 +8,18 @@ nothing of training (`train.py`), of files (`checkpoint.py`) or of many devices.
 Letters in names: B rows, T tokens of a row, D width, H heads, K key-value heads, S head size, V vocabulary.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention.varlen import varlen_attn
 
 from rookery.model.shape import ModelShape
 
 IGNORED = -100  # a target that is not counted in the loss
 PLAIN_ATTENTION_TOKENS = 512  # rows up to here attend by plain products on a CPU
+SPANS_MULTIPLE = 256  # how many documents there are changes with each batch; compiled code sees few different numbers
 
 
 class Cache:
@@ -80,7 +84,7 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(shape.head_size, shape.norm_epsilon)
         self.k_norm = RMSNorm(shape.head_size, shape.norm_epsilon)
 
-    def forward(self, x_BTD: Tensor, rotation: tuple, bias: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
+    def forward(self, x_BTD: Tensor, rotation: tuple, sight: "Sight", cache: Cache | None, layer: int) -> Tensor:
         rows, tokens, _ = x_BTD.shape
         heads = (rows, tokens, -1, self.head_size)
         q_BHTS = rotate(self.q_norm(self.q_proj(x_BTD).view(heads)).transpose(1, 2), rotation)
@@ -88,7 +92,7 @@ class Attention(nn.Module):
         v_BKTS = self.v_proj(x_BTD).view(heads).transpose(1, 2)
         if cache is not None:
             k_BKTS, v_BKTS = cache.extend(layer, k_BKTS, v_BKTS)
-        y_BHTS = attend(q_BHTS, k_BKTS, v_BKTS, bias)
+        y_BHTS = attend(q_BHTS, k_BKTS, v_BKTS, sight)
         return self.o_proj(y_BHTS.transpose(1, 2).reshape(rows, tokens, -1))
 
 
@@ -115,8 +119,8 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(shape.width, shape.norm_epsilon)
         self.mlp = MLP(shape)
 
-    def forward(self, x_BTD: Tensor, rotation: tuple, bias: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
-        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotation, bias, cache, layer)
+    def forward(self, x_BTD: Tensor, rotation: tuple, sight: "Sight", cache: Cache | None, layer: int) -> Tensor:
+        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotation, sight, cache, layer)
         return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
 
 
@@ -160,11 +164,12 @@ class Network(nn.Module):
         layers: the stream after so many layers (0: the embedding), not normed; None: after all, normed.
         """
         past = cache.length if cache is not None else 0
-        rotation = rotations(self.shape, positions_of(tokens_BT, documents_BT, past), self.model.norm.weight.dtype)
-        bias = attention_bias(tokens_BT, documents_BT, past, self.model.norm.weight.dtype)
+        dtype = self.model.norm.weight.dtype
+        rotation = rotations(self.shape, positions_of(tokens_BT, documents_BT, past), dtype)
+        sight = sight_of(tokens_BT, documents_BT, past, dtype)
         x_BTD = self.model.embed_tokens(tokens_BT)
         for number, layer in enumerate(self.model.layers[:layers]):
-            x_BTD = layer(x_BTD, rotation, bias, cache, number)
+            x_BTD = layer(x_BTD, rotation, sight, cache, number)
         if cache is not None:
             cache.length += tokens_BT.shape[1]
         return self.model.norm(x_BTD) if layers is None else x_BTD
@@ -179,9 +184,43 @@ def positions_of(tokens_BT: Tensor, documents_BT: Tensor | None, past: int = 0) 
     places_T = torch.arange(past, past + tokens_BT.shape[1], device=tokens_BT.device)
     if documents_BT is None:
         return places_T[None]
+    return places_T - torch.where(begins_of(documents_BT), places_T, 0).cummax(dim=1).values
+
+
+def begins_of(documents_BT: Tensor) -> Tensor:
+    """Whether a document begins here; bool (B, T)."""
     begins = torch.ones_like(documents_BT, dtype=torch.bool)
     begins[:, 1:] = documents_BT[:, 1:] != documents_BT[:, :-1]
-    return places_T - torch.where(begins, places_T, 0).cummax(dim=1).values
+    return begins
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Where the documents lie in rows laid end to end, for the kernel that takes them so.
+
+    starts: int32, where each begins, then the number of all places as often as it takes; longest: of a document.
+    """
+
+    starts: Tensor
+    longest: int
+
+
+Sight = Tensor | Spans | None
+"""What a token may see: a bias on the scores, the documents' places, or (None) all there is."""
+
+
+def sight_of(tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dtype: torch.dtype) -> Sight:
+    """Documents as places where a GPU's kernel takes them, else as a bias."""
+    if documents_BT is not None and tokens_BT.device.type == "cuda" and dtype in (torch.bfloat16, torch.float16):
+        return spans_of(documents_BT)
+    return attention_bias(tokens_BT, documents_BT, past, dtype)
+
+
+def spans_of(documents_BT: Tensor) -> Spans:
+    """The places of all documents of some rows."""
+    starts = begins_of(documents_BT).flatten().nonzero()[:, 0]
+    ends = SPANS_MULTIPLE - len(starts) % SPANS_MULTIPLE
+    return Spans(F.pad(starts, (0, ends), value=documents_BT.numel()).int(), documents_BT.shape[1])
 
 
 def attention_bias(tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dtype: torch.dtype) -> Tensor | None:
@@ -198,20 +237,26 @@ def attention_bias(tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dt
     return torch.zeros(may.shape, dtype=dtype, device=may.device).masked_fill_(~may, -torch.inf)
 
 
-def attend(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, bias: Tensor | None) -> Tensor:
+def attend(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, sight: Sight) -> Tensor:
     """Softmax attention; query heads H are K groups, each with one key-value head.
 
-    On a CPU, plain products are 3.7 times as fast as PyTorch's fused kernel while the scores of a row fit
-    into cache (measured forward and backward, rows of 128, bfloat16).
+    On a GPU the documents of a batch go through one kernel, and none pays for what it does not see. On a
+    CPU, plain products are 3.7 times as fast as PyTorch's fused kernel while the scores of a row fit into
+    cache (measured forward and backward, rows of 128, bfloat16).
     """
     rows, heads, tokens, size = q_BHTS.shape
     groups, seen = k_BKTS.shape[1:3]
+    if isinstance(sight, Spans):
+        q, k, v = (x.transpose(1, 2).reshape(-1, x.shape[1], size) for x in (q_BHTS, k_BKTS, v_BKTS))
+        one, most = sight.starts, sight.longest
+        y = varlen_attn(q, k, v, one, one, most, most, window_size=(-1, 0), enable_gqa=heads > groups)
+        return y.view(rows, tokens, heads, size).transpose(1, 2)
     if q_BHTS.device.type != "cpu" or seen > PLAIN_ATTENTION_TOKENS:
-        return F.scaled_dot_product_attention(q_BHTS, k_BKTS, v_BKTS, bias, enable_gqa=heads > groups)
+        return F.scaled_dot_product_attention(q_BHTS, k_BKTS, v_BKTS, sight, enable_gqa=heads > groups)
     q = (q_BHTS * size**-0.5).reshape(rows, groups, -1, size)
     scores = (q @ k_BKTS.transpose(2, 3)).view(rows, heads, tokens, seen)
-    if bias is not None:
-        scores = scores + bias
+    if sight is not None:
+        scores = scores + sight
     return (scores.softmax(dim=-1).view(rows, groups, -1, seen) @ v_BKTS).view(q_BHTS.shape)
 
 
