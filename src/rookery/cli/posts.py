@@ -24,6 +24,13 @@ def ingest(
     ],
     mapping: MapOption = None,
     limit: Annotated[int | None, typer.Option(help="Take only the first N rows.", min=1)] = None,
+    source_name: Annotated[
+        str | None,
+        typer.Option(
+            help="What all ids are to begin with, such as the forum's host, where they are numbers that two sources "
+            "may both have (Discourse)."
+        ),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -31,7 +38,7 @@ def ingest(
     from rookery.cli.show import context, show_facts, show_json
     from rookery.posts.ingest import ingest
 
-    report = ingest(opened(home), paths, read_map(mapping), context(), limit).to_dict()
+    report = ingest(opened(home), paths, read_map(mapping), context(), limit, source_name).to_dict()
     show_json(report) if as_json else show_facts(report, "Ingested")
 
 

@@ -33,7 +33,7 @@ Kind = Literal[
     "state_post",  # cause: one of CAUSES; value: "on" or "off"
     "state_author",
     "consent_author",  # cause: a use; value: "yes", "no", or "" for nothing said
-    "scrub_place",  # of an author; value: up to this post id, "" for all
+    "scrub_place",  # of an author; value: up to this post id, "" for all. With the cause THE_POST: of that post
 ]
 KINDS: tuple[str, ...] = tuple(get_args(ForGood)) + tuple(k for k in get_args(Kind) if k not in get_args(ForGood))
 ONCE = ("forget_post", "forget_author", "replace_post")
@@ -45,6 +45,7 @@ Cause = Literal[
 CAUSES: tuple[str, ...] = get_args(Cause)
 """Why a post or an author is hidden for now. `deleted` is an account whose owner may still come back."""
 
+THE_POST = "post"
 FORGOTTEN = "forgotten"
 SUPERSEDED = "superseded"
 
