@@ -2,7 +2,7 @@
 
     python benchmarks/bench_kills.py --kills 200
 
-Each trial copies a prepared home and kills the real command, a process of its own, one to three times,
+Each trial copies a prepared home and kills the real command, a process of its own, two to five times,
 each time after a random part of the time that an undisturbed run takes (most often counted from the
 moment at which its work begins). Right after each kill, what is there must be whole; then the command
 runs to its end, and everything must be as if nothing had happened: the same posts, the same log, the
@@ -43,7 +43,7 @@ class Undisturbed:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--posts", type=int, default=6_000)
+    parser.add_argument("--posts", type=int, default=3_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", help="only this verb")
     parser.add_argument("--no-record", action="store_true", help="write no result")
@@ -73,7 +73,7 @@ def under_fire(case: Case, kills: int, random: np.random.Generator, folder: Path
     while hits.total() < kills:
         trials += 1
         fresh(template, home)
-        delays = [delay(calm, random) for _ in range(random.integers(1, 4))]
+        delays = [delay(calm, random) for _ in range(random.integers(2, 6))]
         told = ", ".join(f"{seconds:.3f} s after its {after}" for after, seconds in delays)
         try:
             for after, seconds in delays:
@@ -161,7 +161,7 @@ def body(rows: list[list[str]]) -> str:
     kills, ends = sum(int(row[1]) for row in rows), sum(int(row[4]) for row in rows)
     columns = ["verb", "kills", "in the work", "at any time", "runs to the end", "seconds to begin", "seconds of work"]
     return (
-        f"{kills} kills, one to three before each of {ends} runs to the end. After every kill all was whole; "
+        f"{kills} kills, at most five before each of {ends} runs to the end. After every kill all was whole; "
         "after every run posts, log, set-aside rows and the digests of all artifacts were those of an undisturbed run, "
         "and nothing was left over. A kill that came after the end of the command is not counted.\n\n"
         + table(columns, rows)

@@ -15,18 +15,17 @@ from rookery.posts.live import live_log
 from rookery.posts.post import to_table
 from rookery.posts.town import TownConfig, town_posts
 
-PARTS = 4
-POSTS = 2000
+PARTS, PART_POSTS = 4, 500
 COLUMNS = ["id", "author", "created", "text", "language", "visibility"]
 
 
 @pytest.fixture
 def parts(tmp_path):
     """The posts of a town in several tables."""
-    table = to_table(list(town_posts(TownConfig(posts=POSTS)))).select(COLUMNS)
+    table = to_table(list(town_posts(TownConfig(posts=PARTS * PART_POSTS + 10)))).select(COLUMNS)
     paths = [tmp_path / f"part{number}.parquet" for number in range(PARTS)]
     for number, path in enumerate(paths):
-        pq.write_table(table.slice(number * POSTS // PARTS, POSTS // PARTS), path)
+        pq.write_table(table.slice(number * PART_POSTS, PART_POSTS), path)
     return paths
 
 
@@ -53,9 +52,9 @@ def test_while_one_process_writes_to_the_lake_posts_can_be_forgotten_and_a_secon
         assert (code, len(said)) == (2, 1)
         assert "another process is working on the lake" in said[0]
         assert ended(forgetting) == (0, [])
-    assert open_lake(home).count() == POSTS // PARTS
+    assert open_lake(home).count() == PART_POSTS
     assert ended(start("posts", "ingest", parts[1])) == (0, [])
-    assert open_lake(home).count() == 2 * POSTS // PARTS
+    assert open_lake(home).count() == 2 * PART_POSTS
 
 
 @pytest.mark.slow
@@ -74,11 +73,11 @@ def test_everything_at_once_ends_as_one_after_the_other(home, parts, start):
             waiting -= {words} if code == 0 else set()
     assert ended(start(*build)) == (0, [])
     ids = [id_ for batch in open_lake(home).batches(["id"]) for id_ in batch["id"].to_pylist()]
-    assert (len(ids), len(set(ids))) == (POSTS, POSTS)
-    for artifact in [home.newest("corpus")]:
-        artifact.verify()
-        held = pq.read_table(artifact.path / "train.parquet", columns=["post_ids"])["post_ids"].to_pylist()
-        assert held
-        assert not set(gone) & {post for posts in held for post in posts}
+    assert (len(ids), len(set(ids))) == (PARTS * PART_POSTS, PARTS * PART_POSTS)
+    corpus = home.newest("corpus")
+    corpus.verify()
+    held = pq.read_table(corpus.path / "train.parquet", columns=["post_ids"])["post_ids"].to_pylist()
+    assert held
+    assert not set(gone) & {post for posts in held for post in posts}
     with live_log(home) as log:
         assert log.standing().forgotten_posts == set(gone)
