@@ -24,8 +24,9 @@ from process import progress
 from record import table, write_result
 
 from rookery.core.config import to_plain
-from rookery.model.batches import Rows
+from rookery.model.batches import Rows, Step
 from rookery.model.config import TrainConfig
+from rookery.model.rate import matrix_flops_per_second
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
 from rookery.model.train import Run
 
@@ -68,15 +69,13 @@ def our_seconds(shape: ModelShape, compiled: bool, steps: int) -> list[float]:
     """The seconds of each step of the product's own loop."""
     began = time.monotonic()
     tokens = ROWS * shape.context_tokens
-    run = Run.begin(TrainConfig(0.0, shape, steps, tokens * MICRO_BATCHES, tokens))
-    if compiled:
-        for layer in run.network.model.layers:
-            layer.compile()
+    run = Run.begin(TrainConfig(0.0, shape, steps, tokens * MICRO_BATCHES, tokens, compiled=compiled))
     inputs = np.random.default_rng(0).integers(shape.vocabulary, size=(ROWS, shape.context_tokens + 1))
     rows = Rows(inputs[:, :-1].copy(), inputs[:, 1:].copy(), np.zeros((ROWS, shape.context_tokens), dtype=np.int64))
+    step = Step((rows,) * MICRO_BATCHES, tokens * MICRO_BATCHES)
     moments = [began]
     for _ in range(steps):
-        run.learn([rows] * MICRO_BATCHES, 0.1)
+        run.learn(step, 0.1)
         moments.append(time.monotonic())
     return [after - before for before, after in itertools.pairwise(moments)]
 
@@ -89,7 +88,7 @@ def measured(peer_python: Path, rounds: int, steps: int) -> tuple[Seconds, list[
     seconds: Seconds = {(shape, side): [] for shape in SHAPES for side in (*OURS, *PEERS)}
     rates = []
     for number in range(rounds):
-        rates.append(matrix_rate())
+        rates.append(matrix_flops_per_second(torch.device("cpu"), torch.bfloat16))
         for shape, side in seconds:
             progress(f"round {number + 1} of {rounds}: {side} at {shape}")
             seconds[shape, side].append(steps_of(side, shape, peer_python, steps))
@@ -109,17 +108,6 @@ def steps_of(side: str, shape: str, peer_python: Path, steps: int) -> list[float
             command = [str(peer_python), str(PEER), peer, str(file), "--precision", precision, *sizes]
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
     return json.loads(done.stdout.splitlines()[-1])["seconds"]
-
-
-def matrix_rate(size: int = 2048, times: int = 10) -> float:
-    """Floating-point operations a second of a square bf16 product, the best of some tries."""
-    a = torch.randn(size, size, dtype=torch.bfloat16)
-    best = float("inf")
-    for _ in range(times):
-        began = time.monotonic()
-        a @ a
-        best = min(best, time.monotonic() - began)
-    return 2 * size**3 / best
 
 
 def described(seconds: Seconds, rate: float) -> str:

@@ -20,6 +20,7 @@ from record import table, write_result
 from rookery.model.batches import Rows, Step
 from rookery.model.config import TrainConfig
 from rookery.model.float8 import use_float8
+from rookery.model.rate import matrix_flops_per_second
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
 from rookery.model.train import Run
 
@@ -40,7 +41,7 @@ def main() -> None:
         parser.error("there is no GPU here; --toy shows that the script works")
     torch.set_float32_matmul_precision("high")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    rate = matrix_rate(device, 256 if toy else 8192)
+    rate = matrix_flops_per_second(device, torch.bfloat16, size=256 if toy else None)
     body = described(rate, list(measured(TOY if toy else SIZES, device, toy)))
     if toy:
         print(body)
@@ -145,18 +146,6 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.monotonic() - began
-
-
-def matrix_rate(device: torch.device, size: int) -> float:
-    """Floating-point operations a second of a square bf16 product, the best of several tries."""
-    a = torch.randn(size, size, device=device, dtype=torch.bfloat16)
-    times = 10
-
-    def products() -> None:
-        for _ in range(times):
-            a @ a
-
-    return 2 * size**3 * times / min(seconds_of(products, device) for _ in range(5))
 
 
 def described(rate: float, rows: list[Measured]) -> str:
