@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -120,7 +120,7 @@ class Forgetting(RuleBasedStateMachine):
                 if left < 0:
                     raise Killed
 
-            with mock.patch.object(os, "fsync", fsync), suppress(Killed):
+            with mock.patch.object(os, "fsync", fsync), suppress(Killed, DataError):
                 work()
         with suppress(DataError):  # too few posts are left for a corpus
             work()
@@ -138,6 +138,8 @@ class Forgetting(RuleBasedStateMachine):
     @initialize()
     def begin(self):
         self.ingest([n % 3 for n in range(8)], None)
+        self.build_corpus(None)
+        self.build_index(None)
 
     @rule(authors=st.lists(st.integers(0, 2), min_size=1, max_size=4), crash=crashes)
     def ingest(self, authors, crash):
@@ -166,7 +168,7 @@ class Forgetting(RuleBasedStateMachine):
         forget(self.home, [chosen.post.id], [], self.context)
         chosen.forgotten = True
 
-    @rule(author=st.sampled_from(AUTHORS[:2]))
+    @rule(author=st.just("ben"))
     def forget_author(self, author):
         forget(self.home, [], [author], self.context)
         self.people[author].forgotten = True
@@ -259,7 +261,7 @@ class Forgetting(RuleBasedStateMachine):
 
 
 FAST = settings(
-    max_examples=4, stateful_step_count=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=3, stateful_step_count=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -270,4 +272,6 @@ def test_nothing_that_may_not_be_used_is_used_and_nothing_erased_is_left():
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_same_holds_in_many_longer_stories():
-    run_state_machine_as_test(Forgetting, settings=settings(FAST, max_examples=40, stateful_step_count=30))
+    run_state_machine_as_test(
+        Forgetting, settings=settings(FAST, max_examples=40, stateful_step_count=30, phases=[Phase.generate])
+    )

@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 from rookery.cli.erasing import LEARNED, MAKE_ANEW, by_when
 from rookery.core.home import Home
 from rookery.core.lineage import trace
+from rookery.corpus.document import LAKE_VERSION
 from rookery.posts.lake import find_lake, version_in
-from rookery.posts.live import Standing, live_log
+from rookery.posts.live import live_log
 from rookery.search import index
 
 ERASE = "`rookery posts erase`"
@@ -18,10 +19,15 @@ ERASE = "`rookery posts erase`"
 
 @dataclass(frozen=True)
 class _Fate:
-    """What the live log says of a post. asked: when it was noted as forgotten."""
+    """What the live log says of a post.
 
-    standing: Standing
+    goes: whether all of it has to be erased. asked: when it was noted as forgotten. edited_in: the version
+    of the lake that first holds its newest text, 0 for one that was never edited.
+    """
+
+    goes: bool
     asked: datetime | None
+    edited_in: int
     superseded_by: str | None
 
 
@@ -33,27 +39,26 @@ def trace_post(home: Home, post_id: str) -> dict[str, Any]:
     """
     author = _author_in_lake(home, post_id)
     fate = _fate(home, post_id, author)
-    goes = post_id in fate.standing.for_good.posts or author in fate.standing.forgotten_authors
-    by = by_when(home, fate.asked).isoformat() if fate.asked else ""
-    edited_in = fate.standing.edited.get(post_id, 0)
-    places = []
-
-    def place(name: str, how: str, lake_version: int | None = None) -> None:
-        is_earlier = how == "holds" and lake_version is not None and edited_in > lake_version
-        is_learned = name.split()[0] in LEARNED
-        owed = ERASE if how == "holds" and (goes or is_earlier) else MAKE_ANEW if is_learned and fate.asked else ""
-        how = "holds an earlier version" if is_earlier else how
-        places.append({"place": name, "how": how, "owed": owed, "by": by if owed else ""})
-
-    if author is not None:
-        place("lake", "holds")
+    places = [("lake", "holds", None)] if author is not None else []
     if index.holds(home, post_id):
-        place("search index", "holds", version_in(index.in_force(home)[0].lake))
+        places.append(("search index", "holds", version_in(index.in_force(home)[0].lake)))
     for found in trace(home, post_id):
         artifact = found.artifact
-        place(f"{artifact.kind} {artifact.key}", found.how, artifact.manifest.metrics.get("lake_version"))
+        places.append((f"{artifact.kind} {artifact.key}", found.how, artifact.manifest.metrics.get(LAKE_VERSION)))
     facts = {"post": post_id, "author": author, "in_lake": author is not None, "forgotten": fate.asked is not None}
-    return facts | {"superseded_by": fate.superseded_by, "places": places}
+    told = [_told(home, fate, *place) for place in places]
+    return facts | {"superseded_by": fate.superseded_by, "places": told}
+
+
+def _told(home: Home, fate: _Fate, place: str, how: str, lake_version: int | None) -> dict[str, str]:
+    is_earlier = how == "holds" and lake_version is not None and fate.edited_in > lake_version
+    owed = ""
+    if how == "holds" and (fate.goes or is_earlier):
+        owed = ERASE
+    elif fate.asked and place.split()[0] in LEARNED:
+        owed = MAKE_ANEW
+    by = by_when(home, fate.asked).isoformat() if owed and fate.asked else ""
+    return {"place": place, "how": "holds an earlier version" if is_earlier else how, "owed": owed, "by": by}
 
 
 def _fate(home: Home, post_id: str, author: str | None) -> _Fate:
@@ -61,14 +66,11 @@ def _fate(home: Home, post_id: str, author: str | None) -> _Fate:
     with live_log(home) as log:
         standing = log.standing_among([(post_id, author or "")])
         history = log.history(names)
-    asked = [at for event, at in history if (event.kind, event.subject) in _asking(post_id, author)]
+    asking = ("forget_post", post_id), ("forget_author", author)
+    asked = [at for event, at in history if (event.kind, event.subject) in asking]
     later = [event.value for event, _ in history if event.kind == "replace_post" and event.subject == post_id]
-    return _Fate(standing, min(asked, default=None), later[-1] if later else None)
-
-
-def _asking(post_id: str, author: str | None) -> tuple[tuple[str, str | None], ...]:
-    """The events, by kind and subject, that forget a post."""
-    return ("forget_post", post_id), ("forget_author", author)
+    goes = bool(asked) or post_id in standing.for_good.posts
+    return _Fate(goes, min(asked, default=None), standing.edited.get(post_id, 0), later[-1] if later else None)
 
 
 def _author_in_lake(home: Home, post_id: str) -> str | None:
