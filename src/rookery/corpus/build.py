@@ -1,6 +1,7 @@
 """The corpus stage: from the posts in the lake to documents to learn from, and later ones to be judged by.
 
     gate -> clean -> redact -> quality -> language      post by post, in parts (prepare.py)
+         -> the author's language, where it is unknown (prepared.py)
          -> machines -> exact duplicates -> floods -> near duplicates -> link farms
          -> split -> threads -> mixture             on the numbers of all (prepared.py, dedup.py, spam.py)
          -> documents                               through buckets on disk (gather.py)

@@ -101,10 +101,12 @@ def _scores(model: _Model, texts: list[bytes]) -> np.ndarray:
     for start in range(0, len(texts), BATCH_TEXTS):
         rows = longest_first[start : start + BATCH_TEXTS]
         ends, feature, weight = _features(model, [texts[row] for row in rows])
+        most = np.empty((np.diff(ends).max(), len(model.languages)), np.float32)
         for row, first, end in zip(rows.tolist(), ends[:-1].tolist(), ends[1:].tolist(), strict=True):
             if first < end:
-                part = model.weights.take(feature[first:end], axis=0)
-                scores[row] = weight[first:end] @ part + model.prior
+                weights = model.weights.take(feature[first:end], axis=0, out=most[: end - first], mode="clip")
+                np.dot(weight[first:end], weights, out=scores[row])
+                scores[row] += model.prior
     return scores
 
 
