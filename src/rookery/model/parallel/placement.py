@@ -61,7 +61,10 @@ class Placed:
                 layer.compile()
 
     def finish_gradients(self) -> None:
-        """Sum what is shared, once a step."""
+        """Once a step: lay each gradient out as its weight is, and sum what is shared."""
+        for weight in self.weights().values():
+            if isinstance(weight.grad, DTensor) and weight.grad.placements != weight.placements:
+                weight.grad = weight.grad.redistribute(placements=weight.placements)
         for shared in self.shared:
             for weight in shared.weights:
                 dist.all_reduce(local(weight.grad), group=shared.group)
