@@ -7,7 +7,7 @@ the work and not into the start of Python.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,7 +39,8 @@ class Case:
     """A verb under fire. Every function takes the home's folder.
 
     prepare: makes the home in which the verb starts. words: the verb. begun: the pattern described above.
-    whole: raises AssertionError if, right after a kill, something is there by half.
+    whole: raises AssertionError if, right after a kill, something is there by half. outcome: all that must be
+    equal to an undisturbed run, where that is not what `outcome` gives.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Case:
     words: Callable[[Path], list[str]]
     begun: str
     whole: Callable[[Path], None]
+    outcome: Callable[[Path], dict[str, object]] = field(default=lambda home: outcome(home))
 
 
 def cases(folder: Path, posts: int) -> list[Case]:

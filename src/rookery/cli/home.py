@@ -32,8 +32,9 @@ def runs(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     if as_json:
         show_json({"runs": attempts})
     else:
-        columns = ["started", "kind", "key", "state", "seconds", "reason"]
-        show_table(columns, [[a.get(c) for c in columns] for a in attempts])
+        columns = ["started", "kind", "key", "state", "seconds", "flops", "reason"]
+        shown = [a | ({"flops": f"{a['flops']:.2e}"} if "flops" in a else {}) for a in attempts]
+        show_table(columns, [[a.get(c) for c in columns] for a in shown])
 
 
 def trace(

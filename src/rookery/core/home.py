@@ -9,6 +9,7 @@ search/         the search index (derived; can be rebuilt)
 erase.lock      held while posts are read into what is made of them, and alone by an erasure
 ads.sqlite      campaigns and the ledger
 runs.jsonl      every attempt to make something, failed ones too
+paused.json     there while all runs are paused (see pause.py)
 """
 
 from dataclasses import dataclass, field

@@ -32,8 +32,9 @@ from rookery.core.artifact import (
 )
 from rookery.core.config import to_plain
 from rookery.core.context import Context
-from rookery.core.errors import Busy, RookeryError
+from rookery.core.errors import Busy, Paused, RookeryError
 from rookery.core.home import Home
+from rookery.core.pause import refuse_if_paused
 from rookery.core.verdict import Tally
 
 SCRATCH = "scratch"
@@ -42,12 +43,17 @@ ERASE_LOCK = "erase.lock"
 
 @dataclass(frozen=True)
 class Stage:
-    """What an artifact depends on: raise `version` by hand when the same input gives other output."""
+    """What an artifact depends on: raise `version` by hand when the same input gives other output.
+
+    flops: the compute it will take, in floating-point operations, where that is known before; it is noted in
+    the register and no part of the key.
+    """
 
     kind: str
     version: int
     config: Any
     inputs: Mapping[str, str]
+    flops: float | None = None
 
     @property
     def key(self) -> str:
@@ -83,11 +89,13 @@ class Workspace:
 def run_stage(home: Home, stage: Stage, make: Callable[[Workspace], Mapping[str, Any]], context: Context) -> Artifact:
     """Make the artifact of a stage, or return it if it is finished already.
 
-    Raises `Busy` if another process is making it at this moment, and whatever `make` raises.
+    Raises `Busy` if another process is making it at this moment, `Paused` if the home is, and whatever
+    `make` raises.
     """
     folder = stage.folder(home)
     if (folder / MANIFEST).exists():
         return open_artifact(folder)
+    refuse_if_paused(home)
     with exclusive(_lock(home, stage.kind, stage.key), f"the {stage.kind} {stage.key}"):
         if (folder / MANIFEST).exists():
             return open_artifact(folder)
@@ -160,12 +168,13 @@ def _recorded(home: Home, stage: Stage, context: Context) -> Iterator[float]:
     """Note the attempt in the register, however it ends; yields the starting time in seconds."""
     started = context.clock.monotonic_seconds()
     note = {"kind": stage.kind, "key": stage.key}
-    record_run(home, context, note | {"event": "started"})
+    record_run(home, context, note | {"event": "started"} | ({} if stage.flops is None else {"flops": stage.flops}))
     try:
         yield started
     except BaseException as error:
         reason = error.line() if isinstance(error, RookeryError) else f"{type(error).__name__}: {error}"
-        record_run(home, context, note | {"event": "failed", "reason": reason})
+        event = "paused" if isinstance(error, Paused) else "failed"
+        record_run(home, context, note | {"event": event, "reason": reason})
         raise
     seconds = round(context.clock.monotonic_seconds() - started, 3)
     record_run(home, context, note | {"event": "finished", "seconds": seconds})
@@ -179,7 +188,7 @@ def record_run(home: Home, context: Context, note: Mapping[str, Any]) -> None:
 
 
 def read_runs(home: Home) -> list[dict[str, Any]]:
-    """The attempts so far, oldest first: kind, key, started, state, seconds, reason.
+    """The attempts so far, oldest first: kind, key, started, state, seconds, flops, reason.
 
     Where no end was noted the state is `running` while a process holds the stage's lock, else `killed`.
     """
@@ -195,6 +204,7 @@ def read_runs(home: Home) -> list[dict[str, Any]]:
             if name in open_attempts:
                 open_attempts[name]["state"] = "killed"
             attempt = {"kind": name[0], "key": name[1], "started": note["at"], "state": "running"}
+            attempt |= {"flops": note["flops"]} if "flops" in note else {}
             open_attempts[name] = attempt
             attempts.append(attempt)
         elif name in open_attempts:

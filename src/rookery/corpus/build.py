@@ -1,6 +1,7 @@
 """The corpus stage: from the posts in the lake to documents to learn from, and later ones to be judged by.
 
     gate -> clean -> redact -> quality -> language      post by post, in parts (prepare.py)
+         -> the author's language, where it is unknown (prepared.py)
          -> machines -> exact duplicates -> floods -> near duplicates -> link farms
          -> split -> threads -> mixture             on the numbers of all (prepared.py, dedup.py, spam.py)
          -> documents                               through buckets on disk (gather.py)
@@ -37,14 +38,14 @@ from rookery.core.stage import Stage, Workspace, making_of_posts, run_stage
 from rookery.core.verdict import Tally
 from rookery.corpus import card, dedup, minhash, mixture, quality, report, spam, split, threads
 from rookery.corpus.document import LAKE_VERSION, SPLITS, write_documents
-from rookery.corpus.gather import Layout, gather, shuffled
+from rookery.corpus.gather import Layout, ahead, gather, shuffled
 from rookery.corpus.prepare import Way, prepare
 from rookery.corpus.prepared import BAND, Posts
 from rookery.corpus.sieve import Sieve
 from rookery.posts.lake import Lake, open_lake
 from rookery.posts.live import live_log
 
-VERSION = 4
+VERSION = 5
 DUPLICATES = "duplicates.parquet"
 
 
@@ -176,10 +177,12 @@ def _copies(posts: Posts, first: np.ndarray, config: CorpusConfig) -> np.ndarray
     """How often each document is taken by the mixture; a document is what its first post is."""
     if not config.mixture:
         return np.ones(len(first), np.int64)
-    coded = {"year": mixture.years(posts.numbers("created", first))}
-    for name in ("language", "source"):
-        codes, values = posts.coded(name)
-        coded[name] = codes[first], values
+    sources, source_names = posts.coded("source")
+    coded = {
+        "year": mixture.years(posts.numbers("created", first)),
+        "language": (posts.language[first], posts.languages),
+        "source": (sources[first], source_names),
+    }
     return mixture.copies(
         mixture.weigh(config.mixture, coded, len(first)), posts.numbers("id_hash", first), config.seed
     )
@@ -197,7 +200,7 @@ def _write(workspace: Workspace, posts: Posts, layouts: dict[str, Layout], contr
     total = sum(layout.documents for layout in layouts.values())
     with workspace.context.progress.task("writing documents", total, "documents") as task, _beside() as also:
         for name in reversed(SPLITS):
-            tables = gather(posts, layouts[name], workspace.scratch / name, controls)
+            tables = ahead(gather(posts, layouts[name], workspace.scratch / name, controls))
             counted = (also(table, functools.partial(seen.add, name), task) for table in tables)
             write_documents(workspace.path / f"{name}.parquet", counted)
     return seen
@@ -205,7 +208,7 @@ def _write(workspace: Workspace, posts: Posts, layouts: dict[str, Layout], contr
 
 @contextmanager
 def _beside():
-    """While a table is written and the next one gathered, another thread counts it; never more than one behind."""
+    """While a table is written, another thread counts it; never more than one behind."""
     with ThreadPoolExecutor(1) as pool:
         waiting: list[Future] = []
 

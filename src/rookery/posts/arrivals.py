@@ -7,7 +7,7 @@ is lost or taken twice. A post leaves here when the lake has it.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
 from rookery.core.context import Clock, Context
@@ -27,6 +27,9 @@ CREATE TABLE IF NOT EXISTS gap (
     UNIQUE (stream, since, until, why)
 );
 """
+
+_FIELDS = tuple(field.name for field in fields(Post))
+_ENCODE = json.JSONEncoder(ensure_ascii=False, check_circular=False, default=datetime.isoformat).encode
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,10 @@ class Arrivals:
         moments = list(moments)
         positions = [moment.position for moment in moments if moment.position is not None]
         with self._log.transaction():
-            for post in (post for moment in moments for post in moment.posts):
-                self._log.execute("INSERT INTO arrived (post) VALUES (?)", [_written(post)])
-            for local, post_id in (alias for moment in moments for alias in moment.aliases):
-                self._log.execute("INSERT OR REPLACE INTO alias VALUES (?, ?, ?)", [stream, local, post_id])
+            posts = ([_written(post)] for moment in moments for post in moment.posts)
+            self._log.execute_many("INSERT INTO arrived (post) VALUES (?)", posts)
+            aliases = ([stream, *alias] for moment in moments for alias in moment.aliases)
+            self._log.execute_many("INSERT OR REPLACE INTO alias VALUES (?, ?, ?)", aliases)
             for gap in (moment.gap for moment in moments if moment.gap):
                 self._log.execute("INSERT OR IGNORE INTO gap VALUES (?, ?, ?, ?)", list(asdict(gap).values()))
             self._log.add((event for moment in moments for event in moment.events), clock)
@@ -164,11 +167,13 @@ def _newest_versions(posts: Sequence[Post]) -> list[Post]:
 
 
 def _written(post: Post) -> str:
-    plain = {name: value for name, value in asdict(post).items() if value is not None}
-    return json.dumps(plain, ensure_ascii=False, default=datetime.isoformat)
+    """A post as JSON, what it lacks left out. Not by `asdict`, whose copies took a third of a follower's time."""
+    return _ENCODE({name: value for name in _FIELDS if (value := getattr(post, name)) is not None})
 
 
 def _read(text: str) -> Post:
     plain = json.loads(text)
-    times = {name: datetime.fromisoformat(plain[name]) for name in ("created", "edited") if name in plain}
-    return Post(**(plain | times))
+    for name in ("created", "edited"):
+        if name in plain:
+            plain[name] = datetime.fromisoformat(plain[name])
+    return Post(**plain)

@@ -33,7 +33,7 @@ Kind = Literal[
     "state_post",  # cause: one of CAUSES; value: "on" or "off"
     "state_author",
     "consent_author",  # cause: a use; value: "yes", "no", or "" for nothing said
-    "scrub_place",  # of an author; value: up to this post id, "" for all
+    "scrub_place",  # of an author; value: up to this post id, "" for all. With the cause THE_POST: of that post
 ]
 KINDS: tuple[str, ...] = tuple(get_args(ForGood)) + tuple(k for k in get_args(Kind) if k not in get_args(ForGood))
 ONCE = ("forget_post", "forget_author", "replace_post")
@@ -45,6 +45,7 @@ Cause = Literal[
 CAUSES: tuple[str, ...] = get_args(Cause)
 """Why a post or an author is hidden for now. `deleted` is an account whose owner may still come back."""
 
+THE_POST = "post"
 FORGOTTEN = "forgotten"
 SUPERSEDED = "superseded"
 
@@ -193,6 +194,10 @@ class LiveLog:
         self._connection.execute("VACUUM")
         if self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
             raise sqlite3.OperationalError("another process reads it")
+
+    def execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """The same for many rows, inside a transaction that is open."""
+        self._connection.executemany(statement, rows)
 
     def watermark(self) -> int:
         """The highest sequence number so far; 0 for an empty log."""
