@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from unittest import mock
 
@@ -125,6 +125,10 @@ class Forgetting(RuleBasedStateMachine):
         with suppress(DataError):  # too few posts are left for a corpus
             work()
 
+    def when(self) -> datetime:
+        """A time that is later each time, and past: what claims to come from the future is set aside."""
+        return FixedClock().now() + timedelta(hours=self.number - 10_000)
+
     def new_words(self) -> tuple[str, str]:
         self.number += 1
         return a_word(self.number), a_text(self.number)
@@ -146,8 +150,7 @@ class Forgetting(RuleBasedStateMachine):
         coming = []
         for author in authors:
             said, text = self.new_words()
-            created = self.clock.time + timedelta(hours=self.number)
-            post = Post(str(self.number), AUTHORS[author], text, created, visibility="public", source="test")
+            post = Post(str(self.number), AUTHORS[author], text, self.when(), visibility="public", source="test")
             coming.append(Written(post, [said]))
         self.take([written.post for written in coming], crash)
         self.posts += [written for written in coming if not self.people[written.post.author].forgotten]
@@ -158,7 +161,7 @@ class Forgetting(RuleBasedStateMachine):
         if self.is_forgotten(chosen):
             return
         said, text = self.new_words()
-        chosen.post = replace(chosen.post, text=text, edited=chosen.post.created + timedelta(hours=self.number))
+        chosen.post = replace(chosen.post, text=text, edited=self.when())
         self.take([chosen.post], crash)
         chosen.words.append(said)
 

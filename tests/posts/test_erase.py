@@ -9,7 +9,7 @@ from rookery.core.context import Context, FixedClock
 from rookery.posts.erase import erase_arrivals, erase_lake, erase_set_aside, find_due, note_what_came_due
 from rookery.posts.forget import forget
 from rookery.posts.lake import open_lake
-from rookery.posts.live import Event, live_log
+from rookery.posts.live import THE_POST, Event, live_log
 
 
 def all_ids(home):
@@ -82,6 +82,14 @@ def test_a_place_goes_and_its_post_stays(home, a_post, put):
     rows = {row["id"]: row["place"] for batch in open_lake(home).batches() for row in batch.to_pylist()}
     assert rows == {"5": None, "60": "Elm Street"}
     assert erase_lake(home, find_due(home)) == []
+
+
+def test_a_single_place_that_somebody_wants_gone_goes(home, a_post, put):
+    put(a_post(id="5", place="Elm Street"), a_post(id="6", place="Elm Street"))
+    note(home, Event("scrub_place", "6", THE_POST))
+    erase_lake(home, find_due(home))
+    rows = {row["id"]: row["place"] for batch in open_lake(home).batches() for row in batch.to_pylist()}
+    assert rows == {"5": "Elm Street", "6": None}
 
 
 def test_a_home_that_never_followed_a_stream_has_no_arrivals_to_erase(home):

@@ -44,7 +44,7 @@ class Due:
 
     standing: Standing = field(default_factory=Standing)
     by_authors: frozenset[str] = frozenset()
-    scrubs: Scrubs = field(default_factory=dict)
+    scrubs: Scrubs = field(default_factory=Scrubs)
     asked: Mapping[str, datetime] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -52,8 +52,13 @@ class Due:
 
     def posts(self, lake_version: int) -> pa.Array:
         """The ids whose texts, as they stood in a version of the lake, have to go; sorted."""
-        edited = (post for post, version in self.standing.edited.items() if version > lake_version)
-        return pa.array(sorted({*self.standing.posts, *self.by_authors, *edited}), pa.string())
+        edited = {post for post, version in self.standing.edited.items() if version > lake_version}
+        return pa.array(sorted(self.whole | edited), pa.string())
+
+    @cached_property
+    def whole(self) -> frozenset[str]:
+        """The ids of posts that go whatever they say now."""
+        return frozenset(self.standing.posts) | self.by_authors
 
     @cached_property
     def authors(self) -> pa.Array:
@@ -63,8 +68,7 @@ class Due:
     @cached_property
     def names(self) -> frozenset[str]:
         """All ids and authors of which something has to go."""
-        standing = self.standing
-        return frozenset({*standing.posts, *standing.authors, *standing.edited, *self.by_authors, *self.scrubs})
+        return self.whole | {*self.standing.authors, *self.standing.edited, *self.scrubs.authors, *self.scrubs.posts}
 
     def first_asked(self, names: np.ndarray) -> str:
         """When the first of some posts and authors (`hash_ids`) was asked to be forgotten; "" if none was."""
@@ -114,8 +118,7 @@ def erase_lake(home: Home, due: Due) -> list[Erased]:
     if found is None:
         return []
     before = found.paths()
-    # an edit's earlier text is in no row of this version, only in files written over
-    ids = pa.array(sorted({*due.standing.posts, *due.by_authors}), pa.string())
+    ids = pa.array(sorted(due.whole), pa.string())  # an edit's earlier text is only in files written over
     gone = _column(batch["id"].filter(pc.is_in(batch["id"], ids)) for batch in found.batches(["id"]))
     scrubbed = list(_scrubbed(found, due.scrubs, gone))
     if len(gone) or scrubbed:
@@ -142,9 +145,8 @@ def erase_arrivals(home: Home, due: Due) -> list[Erased]:
     """Take out of the live log's file what streams brought and the lake has not got, also from its free pages."""
     with live_log(home) as log:
         arrivals = Arrivals(log)
-        posts = pa.array(sorted({*due.standing.posts, *due.by_authors}), pa.string())
         with log.transaction():
-            count = arrivals.erase(frozenset(posts.to_pylist()), frozenset(due.standing.authors), due.scrubs)
+            count = arrivals.erase(due.whole, frozenset(due.standing.authors), due.scrubs)
         log.compact()
     return [Erased("live log", count, "waiting posts")] if count else []
 
