@@ -93,6 +93,12 @@ def test_readers_of_the_version_before_go_on_until_it_is_said_that_they_must_not
     assert sorted(home.lake.rglob("*.parquet")) == open_lake(home).paths()
 
 
+def test_earlier_files_go_also_where_another_month_has_one_of_the_same_name(home, a_post, put):
+    put(a_post(id="1"), a_post(id="2", created=datetime(2026, 5, 1, tzinfo=UTC)))
+    write(home, [], "b", lambda: Settled(pa.array(["1"])), at_once=True)
+    assert sorted(home.lake.rglob("*.parquet")) == open_lake(home).paths()
+
+
 def test_a_replacement_killed_before_its_commit_leaves_the_version_before_whole(home, a_post, put, tmp_path):
     put(*(a_post(id=str(n)) for n in range(20)))
     name = open_lake(home).name

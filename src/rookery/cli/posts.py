@@ -113,6 +113,24 @@ def forget(
 
 
 @app.command()
+def erase(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Make what is forgotten, and every earlier text of what was edited, physically gone; say what is still owed."""
+    from rookery.cli.erasing import erase
+    from rookery.cli.show import context, show_json, show_table
+
+    report = erase(opened(home), context())
+    if as_json:
+        show_json(report)
+        return
+    if report["erased"]:
+        show_table(["place", "count", "unit"], [list(one.values()) for one in report["erased"]], "Erased")
+    else:
+        print("There is nothing to erase.")
+    if report["owed"]:
+        show_table(["place", "owed", "by"], [list(one.values()) for one in report["owed"]], "Owed")
+
+
+@app.command()
 def consent(
     author: Annotated[list[str] | None, typer.Option(help="An author; repeatable.")] = None,
     file: Annotated[Path | None, _table("author, use, word")] = None,

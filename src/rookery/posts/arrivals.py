@@ -15,7 +15,8 @@ from rookery.core.home import Home
 from rookery.posts import ingest
 from rookery.posts.files import in_batches
 from rookery.posts.live import Event, LiveLog, live_log
-from rookery.posts.post import Post
+from rookery.posts.places import Scrubs, scrubbed
+from rookery.posts.post import Post, from_row, to_batch
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS arrived (seq INTEGER PRIMARY KEY AUTOINCREMENT, post TEXT NOT NULL);
@@ -113,6 +114,27 @@ class Arrivals:
     def taken(self, up_to: int) -> None:
         """The lake has them: their text need not be here any more."""
         self._log.execute("DELETE FROM arrived WHERE seq <= ?", [up_to])
+
+    def erase(self, posts: frozenset[str], authors: frozenset[str], wished: Scrubs) -> int:
+        """Remove what waits of some posts and authors, and their aliases, and places that have to go.
+
+        Returns how many rows changed. Inside a transaction.
+        """
+        changed = 0
+        for seq, text in self._log.execute("SELECT seq, post FROM arrived").fetchall():
+            post = _read(text)
+            left = from_row(scrubbed(to_batch([post]), wished).to_pylist()[0])
+            if post.id in posts or post.author in authors:
+                self._log.execute("DELETE FROM arrived WHERE seq = ?", [seq])
+            elif left.place != post.place:
+                self._log.execute("UPDATE arrived SET post = ? WHERE seq = ?", [_written(left), seq])
+            else:
+                continue
+            changed += 1
+        aliases = self._log.execute("SELECT stream, local, id FROM alias").fetchall()
+        for stream, local, _ in (alias for alias in aliases if alias[2] in posts):
+            self._log.execute("DELETE FROM alias WHERE stream = ? AND local = ?", [stream, local])
+        return changed
 
 
 def hand_over(home: Home, context: Context, most: int = 50_000) -> ingest.IngestReport | None:

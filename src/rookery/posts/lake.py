@@ -98,6 +98,11 @@ def open_lake(home: Home) -> Lake:
     return lake
 
 
+def version_in(name: str) -> int:
+    """The version in a `Lake.name`."""
+    return int(name.partition("@")[2].partition(":")[0])
+
+
 def find_ingest(home: Home, ingest_key: str) -> int | None:
     """How many posts the ingest of this key added, or None if the lake knows of no such ingest."""
     lake = find_lake(home)
@@ -258,25 +263,35 @@ def _commit(
 def _remove_uncommitted(home: Home) -> None:
     """Remove data files of a write that has not become a version: their number is beyond the newest one."""
     lake = find_lake(home)
-    named = {path.name for path in lake.paths()} if lake else set()
     newest = lake.version if lake else -1
-    for path in home.lake.glob(f"{MONTH}=*/*.parquet"):
-        if path.name not in named and _number_of(path) >= newest:
+    for path in unnamed(home):
+        if _number_of(path) >= newest:
             path.unlink()
 
 
 def remove_replaced(home: Home, older_than_seconds: float) -> list[Path]:
-    """Remove the files of earlier versions that the newest has no use for; returns which."""
+    """Remove the files of earlier versions that the newest has no use for, with 0 all of them; returns which."""
     lake = find_lake(home)
     if lake is None:
         return []
-    named = {path.name for path in lake.paths()}
     newest = (home.lake / "_delta_log" / f"{lake.version:020d}.json").stat().st_mtime
-    old = [path for path in home.lake.glob(f"{MONTH}=*/*.parquet") if path.name not in named]
-    gone = [path for path in old if newest - path.stat().st_mtime >= older_than_seconds]
+    least = older_than_seconds or float("-inf")  # the file system's clock is coarse
+    gone = [path for path in unnamed(home) if newest - path.stat().st_mtime >= least]
     for path in gone:
         path.unlink()
     return gone
+
+
+def unnamed(home: Home) -> list[Path]:
+    """The data files that are no part of the newest version."""
+    lake = find_lake(home)
+    named = set(map(_name, lake.paths())) if lake else set()
+    return [path for path in home.lake.glob(f"{MONTH}=*/*.parquet") if _name(path) not in named]
+
+
+def _name(path: Path) -> str:
+    """A data file's name within the lake: one write calls its files alike in every month."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _number_of(path: Path) -> int:

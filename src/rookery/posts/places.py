@@ -1,7 +1,7 @@
 """Scrubbing of places: an author asked that where posts were written be forgotten, one, up to some, or all.
 
 The wish is an event of the live log (`scrub_place`). Ingest takes no such place in; those that are in the
-lake already stay there until physical erasure comes.
+lake already stay there until the next erasure (`erase.py`).
 """
 
 from collections.abc import Mapping
