@@ -44,7 +44,7 @@ class Due:
 
     standing: Standing = field(default_factory=Standing)
     by_authors: frozenset[str] = frozenset()
-    scrubs: Scrubs = Scrubs()
+    scrubs: Scrubs = field(default_factory=Scrubs)
     asked: Mapping[str, datetime] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
