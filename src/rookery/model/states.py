@@ -91,6 +91,7 @@ class States:
             damage = self._processes.first_found(_damage(folder, self._processes))
             if damage is None:
                 self._read(folder, state)
+                self._say(f"Going on after step {step}.")
                 return step
             self._say(f"The state after {step} steps is passed over, {damage}.")
         return 0
