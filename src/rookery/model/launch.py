@@ -35,6 +35,7 @@ def launch(command: Sequence[str], processes: int, restarts: int, outcome: Path)
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=processes,
+        run_id="rookery",
         rdzv_backend="c10d",
         rdzv_endpoint="127.0.0.1:0",
         local_addr="127.0.0.1",
