@@ -101,7 +101,7 @@ def test_the_first_processs_word_counts_before_that_of_others(tmp_path):
 
 def test_no_process_is_left_over_when_the_launcher_is_killed(environment, tmp_path):
     home = create_home(tmp_path / "home").path
-    code = f"from rookery.model.launch import launch; launch({[tiny_run.__file__, str(home)]!r}, 2, 3, None)"
+    code = f"from rookery.model.launch import launch; launch({[tiny_run.__file__, str(home)]!r}, 2, 3, 'unused')"
     with subprocess.Popen([sys.executable, "-c", code]) as launcher:
         while not _metrics(home):
             time.sleep(0.05)

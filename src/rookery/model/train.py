@@ -125,14 +125,12 @@ class Run:
     pipeline: Pipeline | None
 
     @classmethod
-    def begin(
-        cls, config: TrainConfig, processes: Processes | None = None, precision: torch.dtype | None = None
-    ) -> "Run":
-        """From the seed; in the best precision of this machine's device unless one is given."""
+    def begin(cls, config: TrainConfig, processes: Processes | None = None) -> "Run":
+        """From the seed, in the best precision of this machine's device."""
         processes = processes or alone()
         placed = place(config.shape, config.seed, processes)
         optimizer = Optimizer(placed.weights(), config, processes)
-        placed.to(precision or best_precision(processes.device))
+        placed.to(best_precision(processes.device))
         pipeline = Pipeline(placed, config, processes) if processes.degrees.pipeline > 1 else None
         return cls(config, processes, placed, optimizer, pipeline)
 
@@ -159,7 +157,8 @@ class Run:
 
     def _learn_alone(self, step: Step) -> float:
         total = 0.0
-        for rows in step.rows:
+        for number, rows in enumerate(step.rows, 1):
+            self.placed.sum_over_copies(number == len(step.rows))
             loss = self.loss(rows) / step.learned_tokens
             total += loss.item()
             loss.backward()
