@@ -11,15 +11,15 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results"
 
 
-def write_result(theme: str, title: str, packages: Sequence[str], body: str) -> Path:
-    """Write `results/<theme>.md`."""
+def write_result(theme: str, title: str, packages: Sequence[str], body: str, machine: str = "") -> Path:
+    """Write `results/<theme>.md`; without a name for the machine it is described as one without a GPU."""
     command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(_shown, sys.argv[1:])])
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     head = [
         f"# {title}",
         "",
         f"- date: {datetime.now(UTC):%Y-%m-%d}",
-        f"- machine: {_machine()}",
+        f"- machine: {machine or _machine()}",
         f"- versions: Python {platform.python_version()}, {versions}",
         f"- command: `{command}`",
         "",

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -68,6 +69,14 @@ def test_a_stage_that_fails_is_no_artifact_and_its_reason_is_noted(home):
     assert (attempt["state"], attempt["reason"]) == ("failed", "the file is empty (x.csv)")
     run_stage(home, STAGE, write_lines, CONTEXT)
     assert [a["state"] for a in read_runs(home)] == ["failed", "finished"]
+
+
+def test_the_register_knows_the_compute_of_a_run_that_never_ended_and_the_key_does_not(home):
+    known = replace(STAGE, flops=3e15)
+    record_run(home, CONTEXT, {"kind": known.kind, "key": known.key, "event": "started", "flops": 3e15})
+    run_stage(home, known, write_lines, CONTEXT)
+    assert [(a["state"], a["flops"]) for a in read_runs(home)] == [("killed", 3e15), ("finished", 3e15)]
+    assert known.key == STAGE.key
 
 
 def test_a_second_process_is_refused_with_a_clear_line(home):

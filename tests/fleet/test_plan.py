@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -36,6 +37,11 @@ def test_llama_3_405b_takes_about_as_long_as_it_took():
     made = plan(PlanRequest(gpus=16_384, gpu="h100", tokens=15_600_000_000_000, parameters=405 * 10**9))
     # Its model card says 30.84M GPU hours: 78 days of 16,384 GPUs.
     assert 78 / 1.4 < made.value("days") < 78 * 1.4
+
+
+def test_a_plan_names_the_laws_whose_compute_threshold_it_passes():
+    assert len(plan(BIG).duties) == 2
+    assert plan(replace(BIG, tokens=10**9)).duties == ()
 
 
 def test_every_number_has_a_formula():

@@ -1,12 +1,22 @@
 """The network: its laws, on sizes small enough to run in a blink."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from rookery.model.network import IGNORED, Cache, Network, initialise, positions_of, summed_loss
+from rookery.model.network import (
+    IGNORED,
+    SPANS_MULTIPLE,
+    Cache,
+    Network,
+    initialise,
+    positions_of,
+    spans_of,
+    summed_loss,
+)
 from rookery.model.shape import ModelShape, parameters
 
 SHAPE = ModelShape(vocabulary=97, width=32, layers=2, heads=4, kv_heads=2, head_size=8, hidden=48, context_tokens=32)
@@ -129,3 +139,24 @@ def test_names_and_arithmetic_are_those_of_qwen3(tied):
     tokens = some_tokens(2, 32)
     with torch.no_grad():
         torch.testing.assert_close(network.logits(network(tokens)), peer(tokens).logits, atol=1e-5, rtol=1e-4)
+
+
+def test_the_places_of_documents_cover_all_rows_and_no_document_goes_over_a_row():
+    documents = torch.tensor([[0, 0, 1, 1, 1], [1, 2, 2, -1, -1]])
+    spans = spans_of(documents)
+    assert spans.starts[:6].tolist() == [0, 2, 5, 6, 8, 10]
+    assert (spans.starts[6:] == 10).all()
+    assert len(spans.starts) == SPANS_MULTIPLE
+    assert spans.longest == 5
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_s_kernel_sees_what_the_bias_shows():
+    shape = replace(SHAPE, head_size=32)
+    network = made(shape).cuda().bfloat16()
+    documents = torch.tensor([[0] * 9 + [1] * 15, [0] * 20 + [-1] * 4]).cuda()
+    tokens = torch.randint(shape.vocabulary, documents.shape, generator=torch.Generator().manual_seed(0)).cuda()
+    found = network(tokens, documents)
+    reference = network.float()(tokens, documents)
+    assert (found.float() - reference).norm() / reference.norm() < 0.03

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +22,11 @@ import torch
 from tiny_run import CONFIG, LONGER, SHAPE, losses, make_shards, make_tokenizer
 
 from rookery.core.artifact import Artifact
-from rookery.core.context import Context
-from rookery.core.errors import DataError, RookeryError
-from rookery.core.home import create_home
+from rookery.core.context import Context, FixedClock
+from rookery.core.errors import DataError, Paused, RookeryError
+from rookery.core.home import create_home, open_home
+from rookery.core.pause import pause, resume
+from rookery.core.stage import read_runs
 from rookery.corpus.shards import open_shards
 from rookery.model.batches import batches
 from rookery.model.checkpoint import load_network
@@ -39,11 +42,11 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-class KillingProgress:
-    """A progress display that ends the run when a step is done."""
+class ActingProgress:
+    """A progress display that does something when a step is done."""
 
-    def __init__(self, step: int):
-        self.steps_left = step
+    def __init__(self, step: int, act: Callable[[], object]):
+        self.steps_left, self.act = step, act
 
     @contextmanager
     def task(self, title: str, total: int | None = None, unit: str = ""):
@@ -52,10 +55,19 @@ class KillingProgress:
     def advance(self, n: int = 1, note: str = "") -> None:
         self.steps_left -= n
         if n and self.steps_left < 0:
-            raise Killed
+            self.act()
 
     def say(self, line: str) -> None:
         pass
+
+
+def killing(step: int) -> ActingProgress:
+    """Ends the run when a step is done."""
+
+    def end() -> None:
+        raise Killed
+
+    return ActingProgress(step, end)
 
 
 def golden_losses() -> list[float]:
@@ -114,15 +126,42 @@ def test_the_same_run_elsewhere_gives_the_same_bytes(home, shards, tokenizer, un
 @pytest.mark.parametrize("step", [0, 3, 4, 7, 11])
 def test_a_run_that_ended_at_any_step_goes_on_to_the_same_weights(home, shards, tokenizer, undisturbed, step):
     with pytest.raises(Killed):
-        train(home, shards, tokenizer, CONFIG, Context(progress=KillingProgress(step)))
+        train(home, shards, tokenizer, CONFIG, Context(progress=killing(step)))
     made = train(home, shards, tokenizer, CONFIG, Context())
     assert made.digest == undisturbed.digest
     assert losses(made) == losses(undisturbed)
 
 
+@pytest.mark.parametrize("step", [0, 5])
+def test_a_paused_run_stops_at_its_next_step_and_goes_on_to_the_same_weights(
+    home, shards, tokenizer, undisturbed, step
+):
+    at_step = ActingProgress(step, lambda: pause(home, "an outage", FixedClock()))
+    with pytest.raises(Paused, match="an outage"):
+        train(home, shards, tokenizer, CONFIG, Context(progress=at_step))
+    assert [attempt["state"] for attempt in read_runs(home)][-1] == "paused"
+    with pytest.raises(Paused):
+        train(home, shards, tokenizer, CONFIG, Context())
+    resume(home)
+    states = home.artifacts / "checkpoint" / undisturbed.key / "scratch"
+    assert max(states.glob("step-*")).name == f"step-{step + 1:08d}"
+    assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
+
+
+def test_the_register_holds_the_compute_of_a_run(home, undisturbed):
+    (attempt,) = [a for a in read_runs(open_home(undisturbed.path.parents[2])) if a["kind"] == "checkpoint"]
+    assert attempt["flops"] == undisturbed.manifest.metrics["flops"] > 0
+
+
+@pytest.mark.slow
+def test_compiled_layers_and_loss_learn_what_plain_ones_do(home, shards, tokenizer, undisturbed):
+    compiled = train(home, shards, tokenizer, replace(CONFIG, compiled=True), Context())
+    assert losses(compiled) == pytest.approx(losses(undisturbed), abs=0.05)
+
+
 def test_a_damaged_state_is_passed_over_for_the_one_before(home, shards, tokenizer, undisturbed):
     with pytest.raises(Killed):
-        train(home, shards, tokenizer, CONFIG, Context(progress=KillingProgress(10)))
+        train(home, shards, tokenizer, CONFIG, Context(progress=killing(10)))
     newest = max(home.artifacts.glob("checkpoint/*/scratch/step-*"))
     data = bytearray((newest / "__0_0.distcp").read_bytes())
     data[-1] ^= 1

@@ -1,12 +1,17 @@
-"""`rookery fleet …`: what a cluster would do, before anybody rents it."""
+"""`rookery fleet …`: what a cluster would do before anybody rents it, and a hold on what runs now."""
 
-from typing import Annotated
+import time
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rookery.cli.options import JsonOption
+from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
 
-app = typer.Typer(help="What this hardware will do, how long, at what cost.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from rookery.core.context import Clock
+    from rookery.core.home import Home
+
+app = typer.Typer(help="What this hardware will do, how long, at what cost; and pausing it.", no_args_is_help=True)
 
 
 def _number(text: str) -> int:
@@ -40,6 +45,51 @@ def plan(
         show_json(to_plain(made))
         return
     show_table(["what", "value", "unit", "formula"], [[q.name, q.value, q.unit, q.formula] for q in made.quantities])
+    if made.duties:
+        print("\nLaws that look at so much compute:")
+    for duty in made.duties:
+        print(f"  - {duty}")
     print("\nWhat this first model does not know:")
     for weakness in made.weaknesses:
         print(f"  - {weakness}")
+
+
+@app.command()
+def pause(
+    reason: Annotated[str, typer.Option(help="Why; everybody who is refused reads it.")] = "",
+    wait_seconds: Annotated[float, typer.Option(help="Wait at most so long for running work to stop.", min=0)] = 60,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Stop all training of the home at its next step, saved, and refuse new runs until `resume`."""
+    from rookery.cli.show import context, show_table
+    from rookery.core import pause as home_pause
+
+    opened_home, clock = opened(home), context().clock
+    standing = home_pause.pause(opened_home, reason, clock)
+    print(f"Paused since {standing.since:%Y-%m-%d %H:%M} UTC. `rookery fleet resume` lets runs begin again.")
+    still = _running_after(opened_home, wait_seconds, clock)
+    if still:
+        print("Still running; training stops at its next step, any other stage at its end:")
+        show_table(["started", "kind", "key"], [[a["started"], a["kind"], a["key"]] for a in still])
+    else:
+        print("Nothing is running.")
+
+
+@app.command()
+def resume(home: HomeOption = DEFAULT_HOME) -> None:
+    """Let runs begin again; a run that was stopped goes on with the same command."""
+    from rookery.core import pause as home_pause
+
+    print("Runs may begin again." if home_pause.resume(opened(home)) else "The home was not paused.")
+
+
+def _running_after(home: "Home", wait_seconds: float, clock: "Clock") -> list[dict]:
+    """The runs that are still at work when all have stopped or the time is up."""
+    from rookery.core.stage import read_runs
+
+    until = clock.monotonic_seconds() + wait_seconds
+    while True:
+        running = [attempt for attempt in read_runs(home) if attempt["state"] == "running"]
+        if not running or clock.monotonic_seconds() >= until:
+            return running
+        time.sleep(0.2)

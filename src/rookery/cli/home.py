@@ -32,8 +32,9 @@ def runs(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     if as_json:
         show_json({"runs": attempts})
     else:
-        columns = ["started", "kind", "key", "state", "seconds", "reason"]
-        show_table(columns, [[a.get(c) for c in columns] for a in attempts])
+        columns = ["started", "kind", "key", "state", "seconds", "flops", "reason"]
+        shown = [a | ({"flops": f"{a['flops']:.2e}"} if "flops" in a else {}) for a in attempts]
+        show_table(columns, [[a.get(c) for c in columns] for a in shown])
 
 
 def trace(
@@ -50,7 +51,7 @@ def trace(
         show_json(found)
     else:
         show_facts({k: v for k, v in found.items() if k != "places"}, f"Post {post_id}")
-        columns = ["place", "how", "owed"]
+        columns = ["place", "how", "owed", "by"]
         show_table(columns, [[p[c] for c in columns] for p in found["places"]])
 
 

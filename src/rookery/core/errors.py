@@ -2,7 +2,8 @@
 
     RookeryError          1   anything else that we can put into words
     ├── UsageError        2   the person asked for something that cannot be
-    │   └── Busy          2   another process is at it
+    │   ├── Busy          2   another process is at it
+    │   └── Paused        2   an operator stopped all runs of the home
     ├── DataError         2   a file, row or setting is not what it has to be
     ├── StorageError      2   the disk is full or cannot be written
     ├── RefusedError      2   a policy said no
@@ -39,6 +40,10 @@ class UsageError(RookeryError):
 
 class Busy(UsageError):
     """Another process is at it; the same command works when that one is done."""
+
+
+class Paused(UsageError):
+    """An operator stopped all runs of the home; the same command goes on when it is resumed."""
 
 
 class DataError(RookeryError):

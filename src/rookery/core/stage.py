@@ -32,21 +32,28 @@ from rookery.core.artifact import (
 )
 from rookery.core.config import to_plain
 from rookery.core.context import Context
-from rookery.core.errors import Busy, RookeryError
+from rookery.core.errors import Busy, Paused, RookeryError
 from rookery.core.home import Home
+from rookery.core.pause import refuse_if_paused
 from rookery.core.verdict import Tally
 
 SCRATCH = "scratch"
+ERASE_LOCK = "erase.lock"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What an artifact depends on: raise `version` by hand when the same input gives other output."""
+    """What an artifact depends on: raise `version` by hand when the same input gives other output.
+
+    flops: the compute it will take, in floating-point operations, where that is known before; it is noted in
+    the register and no part of the key.
+    """
 
     kind: str
     version: int
     config: Any
     inputs: Mapping[str, str]
+    flops: float | None = None
 
     @property
     def key(self) -> str:
@@ -82,11 +89,13 @@ class Workspace:
 def run_stage(home: Home, stage: Stage, make: Callable[[Workspace], Mapping[str, Any]], context: Context) -> Artifact:
     """Make the artifact of a stage, or return it if it is finished already.
 
-    Raises `Busy` if another process is making it at this moment, and whatever `make` raises.
+    Raises `Busy` if another process is making it at this moment, `Paused` if the home is, and whatever
+    `make` raises.
     """
     folder = stage.folder(home)
     if (folder / MANIFEST).exists():
         return open_artifact(folder)
+    refuse_if_paused(home)
     with exclusive(_lock(home, stage.kind, stage.key), f"the {stage.kind} {stage.key}"):
         if (folder / MANIFEST).exists():
             return open_artifact(folder)
@@ -126,13 +135,27 @@ def _publish(home: Home, stage: Stage, workspace: Workspace, metrics: Mapping, s
     )
 
 
-@contextlib.contextmanager
-def exclusive(lock: Path, what: str) -> Iterator[None]:
+def exclusive(lock: Path, what: str) -> contextlib.AbstractContextManager[None]:
     """Hold a lock file; raises `Busy` at once if another process holds it. A kill releases it."""
+    return _held(lock, fcntl.LOCK_EX, what)
+
+
+def making_of_posts(home: Home) -> contextlib.AbstractContextManager[None]:
+    """Held while texts of posts are read into a corpus, shards or an index. Many may, but none beside an erasure."""
+    return _held(home.path / ERASE_LOCK, fcntl.LOCK_SH, "the erasure of posts")
+
+
+def erasing_of_posts(home: Home) -> contextlib.AbstractContextManager[None]:
+    """Held by an erasure; raises `Busy` while anything is made of posts."""
+    return _held(home.path / ERASE_LOCK, fcntl.LOCK_EX, "what is made of posts (a corpus, shards, an index), or erases")
+
+
+@contextlib.contextmanager
+def _held(lock: Path, mode: int, what: str) -> Iterator[None]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, mode | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Busy(
                 f"another process is working on {what}", where=lock, mend="Wait until it is done, then try again"
@@ -145,12 +168,13 @@ def _recorded(home: Home, stage: Stage, context: Context) -> Iterator[float]:
     """Note the attempt in the register, however it ends; yields the starting time in seconds."""
     started = context.clock.monotonic_seconds()
     note = {"kind": stage.kind, "key": stage.key}
-    record_run(home, context, note | {"event": "started"})
+    record_run(home, context, note | {"event": "started"} | ({} if stage.flops is None else {"flops": stage.flops}))
     try:
         yield started
     except BaseException as error:
         reason = error.line() if isinstance(error, RookeryError) else f"{type(error).__name__}: {error}"
-        record_run(home, context, note | {"event": "failed", "reason": reason})
+        event = "paused" if isinstance(error, Paused) else "failed"
+        record_run(home, context, note | {"event": event, "reason": reason})
         raise
     seconds = round(context.clock.monotonic_seconds() - started, 3)
     record_run(home, context, note | {"event": "finished", "seconds": seconds})
@@ -164,7 +188,7 @@ def record_run(home: Home, context: Context, note: Mapping[str, Any]) -> None:
 
 
 def read_runs(home: Home) -> list[dict[str, Any]]:
-    """The attempts so far, oldest first: kind, key, started, state, seconds, reason.
+    """The attempts so far, oldest first: kind, key, started, state, seconds, flops, reason.
 
     Where no end was noted the state is `running` while a process holds the stage's lock, else `killed`.
     """
@@ -180,6 +204,7 @@ def read_runs(home: Home) -> list[dict[str, Any]]:
             if name in open_attempts:
                 open_attempts[name]["state"] = "killed"
             attempt = {"kind": name[0], "key": name[1], "started": note["at"], "state": "running"}
+            attempt |= {"flops": note["flops"]} if "flops" in note else {}
             open_attempts[name] = attempt
             attempts.append(attempt)
         elif name in open_attempts:
@@ -190,6 +215,14 @@ def read_runs(home: Home) -> list[dict[str, Any]]:
         if not _is_held(_lock(home, kind, key)):
             attempt["state"] = "killed"
     return attempts
+
+
+def remove_unfinished(home: Home, kind: str) -> int:
+    """Remove what unfinished stages of a kind have left; returns how many. For a caller that knows that none runs."""
+    folders = [path for path in home.artifacts.glob(f"{kind}/*/") if not (path / MANIFEST).exists()]
+    for folder in folders:
+        shutil.rmtree(folder)
+    return len(folders)
 
 
 def _lock(home: Home, kind: str, key: str) -> Path:

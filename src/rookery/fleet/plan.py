@@ -22,6 +22,7 @@ from rookery.fleet.layout import (
 )
 from rookery.fleet.sizing import TOKENS_PER_PARAMETER, sequences_per_step, shape_for_parameters
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
+from rookery.model.thresholds import warnings
 
 SMALLEST_MODEL = 10_000_000
 LARGEST_MODEL = 100_000_000_000_000
@@ -62,12 +63,13 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Plan:
-    """A model, its layout, and all that follows."""
+    """A model, its layout, and all that follows; `duties` are the laws whose compute threshold it passes."""
 
     request: PlanRequest
     shape: ModelShape
     layout: Layout
     quantities: tuple[Quantity, ...]
+    duties: tuple[str, ...] = ()
     weaknesses: tuple[str, ...] = WEAKNESSES
 
     def value(self, name: str) -> float | int | str:
@@ -97,7 +99,8 @@ def plan(request: PlanRequest) -> Plan:
         *_of_time(shape, layout, time, gpu),
         *_of_run(request, shape, layout, time, goodput, gpu),
     )
-    return Plan(request, shape, layout, quantities)
+    duties = warnings(training_flops_per_token(shape) * request.tokens)
+    return Plan(request, shape, layout, quantities, tuple(duties))
 
 
 def _checked_parameters(request: PlanRequest) -> int:

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 from rookery.core.artifact import Artifact, write_atomically
-from rookery.core.context import Context
+from rookery.core.context import Clock, Context
 from rookery.core.digest import digest_file
-from rookery.core.errors import DataError, RookeryError
+from rookery.core.errors import DataError, Paused, RookeryError
 from rookery.core.home import Home
+from rookery.core.pause import refusal
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.corpus.shards import Shards, open_shards
 from rookery.model.batches import Rows, Share, Step, batches
@@ -40,8 +41,10 @@ from rookery.model.parallel.pipeline import Pipeline
 from rookery.model.parallel.placement import Placed, place
 from rookery.model.parallel.processes import Processes, alone
 from rookery.model.parallel.vocabulary import own_loss
+from rookery.model.rate import matrix_flops_per_second
 from rookery.model.shape import parameters, training_flops_per_token
 from rookery.model.states import States, read_whole
+from rookery.model.thresholds import warnings
 from rookery.posts.live import LiveLog, live_log
 
 VERSION = 2
@@ -68,10 +71,13 @@ def train(
     processes = processes or alone()
     check_belongs(shards, tokenizer, config)
     check_fits(processes.degrees, config)
-    stage = Stage("checkpoint", VERSION, config, {"shards": shards.digest, "tokenizer": tokenizer.digest})
+    flops = training_flops_per_token(config.shape) * config.tokens
+    stage = Stage("checkpoint", VERSION, config, {"shards": shards.digest, "tokenizer": tokenizer.digest}, flops)
 
     def make(workspace: Workspace) -> dict[str, Any]:
         learned = open_shards(shards, "train")
+        for line in warnings(flops):
+            context.progress.say(line)
         if (epochs := config.tokens / len(learned.tokens)) > MANY_EPOCHS:
             context.progress.say(
                 f"Each document is seen {epochs:.0f} times; with more posts, or at a smaller scale, "
@@ -79,7 +85,7 @@ def train(
             )
         with live_log(home) as log:
             masked = Masked(learned, log)
-            blocked_seconds = _fit(config, processes, workspace, learned, masked)
+            blocked_seconds = _fit(config, processes, workspace, learned, masked, lambda: refusal(home))
             network = finished_network(workspace.scratch, config)
             held_out = validation_loss(network, config, open_shards(shards, "validation"), log, processes.device)
             left_out = masked.all()
@@ -92,7 +98,7 @@ def train(
     def follow() -> None:
         """What the other processes do: they learn too, and write nothing but their part of each state."""
         workspace = Workspace(stage.folder(home), Context(context.clock))
-        _fit(config, processes, workspace, open_shards(shards, "train"), None)
+        _fit(config, processes, workspace, open_shards(shards, "train"), None, lambda: None)
 
     return processes.make_together(lambda make: run_stage(home, stage, make, context), make, follow)
 
@@ -125,12 +131,16 @@ class Run:
     pipeline: Pipeline | None
 
     @classmethod
-    def begin(cls, config: TrainConfig, processes: Processes | None = None) -> "Run":
-        """From the seed, in the best precision of this machine's device."""
+    def begin(
+        cls, config: TrainConfig, processes: Processes | None = None, precision: torch.dtype | None = None
+    ) -> "Run":
+        """From the seed; in the best precision of this machine's device unless one is given."""
         processes = processes or alone()
         placed = place(config.shape, config.seed, processes)
         optimizer = Optimizer(placed.weights(), config, processes)
-        placed.to(best_precision(processes.device))
+        placed.to(precision or best_precision(processes.device))
+        if config.compiled:
+            placed.compile()
         pipeline = Pipeline(placed, config, processes) if processes.degrees.pipeline > 1 else None
         return cls(config, processes, placed, optimizer, pipeline)
 
@@ -191,14 +201,22 @@ class Masked:
 
 
 def _fit(
-    config: TrainConfig, processes: Processes, workspace: Workspace, shards: Shards, masked: Masked | None
+    config: TrainConfig,
+    processes: Processes,
+    workspace: Workspace,
+    shards: Shards,
+    masked: Masked | None,
+    paused: Callable[[], Paused | None],
 ) -> float:
     """All steps that are still to do, and the last state saved. Returns for how many seconds saving held it up.
 
-    masked: of the first process, which asks the log for all of them, so that no two leave out different documents.
+    masked, paused: of the first process, which asks the log and the home for all of them, so that no two leave out
+    different documents, and all stop at the same step.
     """
     run = Run.begin(config, processes)
-    with closing(States(workspace.scratch, processes, workspace.context.clock, workspace.context.progress)) as states:
+    clock = workspace.context.clock
+    rate = processes.count * matrix_flops_per_second(processes.device, best_precision(processes.device), clock)
+    with closing(States(workspace.scratch, processes, clock, workspace.context.progress)) as states:
         first_step = _resume(run, states, workspace)
 
         def agreed(documents: np.ndarray) -> np.ndarray:
@@ -208,9 +226,10 @@ def _fit(
         showing = workspace.context.progress.task("training", config.steps, "steps")
         with showing as task, _notebook(run, workspace) as note:
             task.advance(first_step)
-            for step, (loss, seconds) in enumerate(_steps(run, order, states, first_step, workspace), first_step):
+            steps = _steps(run, order, states, first_step, clock, paused)
+            for step, (loss, seconds) in enumerate(steps, first_step):
                 note(step, loss, seconds)
-                task.advance(1, _shown(step, loss, seconds, config))
+                task.advance(1, _shown(step, loss, seconds, config, rate))
     processes.wait_for_all()
     return states.blocked_seconds
 
@@ -222,12 +241,24 @@ def _share(run: Run) -> Share:
 
 
 def _steps(
-    run: Run, order: Iterator[Step], states: States, first_step: int, workspace: Workspace
+    run: Run,
+    order: Iterator[Step],
+    states: States,
+    first_step: int,
+    clock: Clock,
+    paused: Callable[[], Paused | None],
 ) -> Iterator[tuple[float | None, float]]:
-    """Each step's loss, and the mean seconds a step until then; states are saved between steps, and after the last."""
-    config, clock = run.config, workspace.context.clock
+    """Each step's loss, and the mean seconds a step until then; states are saved between steps, and after the last.
+
+    Raises `Paused` before a step, with the state saved, if the home is paused.
+    """
+    config = run.config
     began = clock.monotonic_seconds()
     for number, step in enumerate(islice(order, config.steps - first_step), first_step):
+        if stop := run.processes.tell(paused()):
+            states.save(number, run.optimizer.state())
+            states.wait()
+            raise stop
         loss = _learn(run, step, number)
         states.poll()
         yield loss, (clock.monotonic_seconds() - began) / (number + 1 - first_step)
@@ -264,11 +295,13 @@ def _noted(step: int, loss: float | None, seconds_per_step: float, config: Train
     return json.dumps(note) + "\n"
 
 
-def _shown(step: int, loss: float | None, seconds_per_step: float, config: TrainConfig) -> str:
-    """What stands beside the progress bar."""
+def _shown(step: int, loss: float | None, seconds_per_step: float, config: TrainConfig, flops_per_second: float) -> str:
+    """What stands beside the progress bar; `flops_per_second` is what the devices multiply at best."""
     said = "nothing left to learn from" if loss is None else f"loss {loss:.3f}"
+    tokens_per_second = config.batch_tokens / max(seconds_per_step, 1e-9)
+    share = tokens_per_second * training_flops_per_token(config.shape) / flops_per_second
     minutes_left = seconds_per_step * (config.steps - step - 1) / 60
-    return f"{said}, {config.batch_tokens / max(seconds_per_step, 1e-9):,.0f} tokens/s, {minutes_left:.1f} min left"
+    return f"{said}, {tokens_per_second:,.0f} tokens/s ({share:.0%} of the products' rate), {minutes_left:.1f} min left"
 
 
 def _resume(run: Run, states: States, workspace: Workspace) -> int:

@@ -59,6 +59,13 @@ class Placed:
             if isinstance(part, FSDPModule):
                 part.set_requires_all_reduce(now)
 
+    def compile(self) -> None:
+        """Let torch compile each layer, and the loss of a chunk."""
+        for part in self.parts:
+            part.compiles_loss = True
+            for layer in _held_layers(part):
+                layer.compile()
+
     def finish_gradients(self) -> None:
         """Once a step: lay each gradient out as its weight is, and sum what is shared."""
         for weight in self.weights().values():

@@ -1,0 +1,179 @@
+"""Training on one GPU: tokens a second, share of the card's own matrix rate, and memory, in bf16 and in fp8.
+
+    python benchmarks/gpu_train.py          at most eight minutes on one H100, offline; writes results/gpu_train.md
+    python benchmarks/gpu_train.py --toy    the same steps at toy size on whatever is at hand; writes nothing
+
+Rows of made-up tokens, each packed with documents of `DOCUMENT_TOKENS`; layers and loss are compiled, the
+optimizer is the product's own. A share counts the arithmetic that must be done (a token attends to what
+went before it in its document, and to nothing else) over the rate of large bf16 products, measured first.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from record import table, write_result
+
+from rookery.model.batches import Rows, Step
+from rookery.model.config import TrainConfig
+from rookery.model.float8 import use_float8
+from rookery.model.rate import matrix_flops_per_second
+from rookery.model.shape import ModelShape, parameters, training_flops_per_token
+from rookery.model.train import Run
+
+BAR_SHARE, BAR_FROM_PARAMETERS = 0.5, 300_000_000
+BUDGET_SECONDS = 450
+CONTEXT_TOKENS, DOCUMENT_TOKENS, BATCH_TOKENS = 1024, 256, 1 << 17
+WARM_STEPS, TIMED_STEPS = 2, 5
+SIZES = {"124M": (14, 768, 12), "350M": (28, 1024, 16), "1.5B": (32, 2048, 16)}  # layers, width, heads
+TOY = {"toy": (2, 64, 4)}
+PRECISIONS = ("bf16", "fp8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--toy", action="store_true")
+    toy = parser.parse_args().toy
+    if not toy and not torch.cuda.is_available():
+        parser.error("there is no GPU here; --toy shows that the script works")
+    torch.set_float32_matmul_precision("high")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rate = matrix_flops_per_second(device, torch.bfloat16, size=256 if toy else None)
+    body = described(rate, list(measured(TOY if toy else SIZES, device, toy)))
+    if toy:
+        print(body)
+    else:
+        title, machine = "Training on one GPU", f"one {torch.cuda.get_device_name()}"
+        print(write_result("gpu_train", title, ["torch"], body, machine).read_text())
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One size at one precision: seconds of the median step, of the first, and the most memory that was held."""
+
+    name: str
+    shape: ModelShape
+    precision: str
+    micro_batch_tokens: int
+    batch_tokens: int
+    step_seconds: float
+    first_seconds: float
+    memory_gb: float
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.batch_tokens / self.step_seconds
+
+    @property
+    def flops_per_second(self) -> float:
+        seen = (DOCUMENT_TOKENS + 1) / 2
+        return training_flops_per_token(self.shape, seen) * self.tokens_per_second
+
+
+def measured(sizes: dict, device: torch.device, toy: bool) -> Iterator[Measured]:
+    """All sizes and precisions, as long as the time lasts."""
+    began = time.monotonic()
+    for name, (layers, width, heads) in sizes.items():
+        shape = shape_of(layers, width, heads, 512 if toy else 50_304)
+        for precision in PRECISIONS:
+            if time.monotonic() - began > BUDGET_SECONDS:
+                print(f"{name} in {precision}: left out, {BUDGET_SECONDS} s are used up", flush=True)
+                continue
+            batch = CONTEXT_TOKENS * 2 if toy else BATCH_TOKENS
+            micro = CONTEXT_TOKENS if toy else 32 * CONTEXT_TOKENS
+            made = fitting(name, shape, precision, device, micro, batch)
+            print(f"{name} in {precision}: {made.tokens_per_second:,.0f} tokens/s", flush=True)
+            yield made
+
+
+def shape_of(layers: int, width: int, heads: int, vocabulary: int) -> ModelShape:
+    """As many key-value heads as a quarter of the heads; the SwiGLU's hidden size 8/3 of the width."""
+    hidden = -(-width * 8 // 3 // 64) * 64
+    kv_heads = max(1, heads // 4)
+    return ModelShape(vocabulary, width, layers, heads, kv_heads, width // heads, hidden, CONTEXT_TOKENS)
+
+
+def fitting(
+    name: str, shape: ModelShape, precision: str, device: torch.device, micro_tokens: int, batch_tokens: int
+) -> Measured:
+    """With the largest micro-batch that fits into the memory, halved each time it does not."""
+    while True:
+        try:
+            return timed(name, shape, precision, device, micro_tokens, batch_tokens)
+        except torch.OutOfMemoryError:
+            if micro_tokens <= CONTEXT_TOKENS:
+                raise
+            micro_tokens //= 2
+        torch.cuda.empty_cache()
+
+
+def timed(
+    name: str, shape: ModelShape, precision: str, device: torch.device, micro_tokens: int, batch_tokens: int
+) -> Measured:
+    """The median of some steps after the first ones, which compile."""
+    torch.compiler.reset()
+    step = training_step(shape, precision, device, micro_tokens, batch_tokens)
+    seconds = [seconds_of(step, device) for _ in range(WARM_STEPS + TIMED_STEPS)]
+    memory = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else 0.0
+    median = sorted(seconds[WARM_STEPS:])[TIMED_STEPS // 2]
+    return Measured(name, shape, precision, micro_tokens, batch_tokens, median, seconds[0], memory)
+
+
+def training_step(
+    shape: ModelShape, precision: str, device: torch.device, micro_tokens: int, batch_tokens: int
+) -> Callable[[], object]:
+    """A step of the product's own loop on made-up tokens."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    run = Run.begin(TrainConfig(0.0, shape, 1, batch_tokens, micro_tokens, compiled=True), precision=torch.bfloat16)
+    if precision == "fp8":
+        use_float8(run.placed.parts[0])
+    rows = micro_tokens // CONTEXT_TOKENS
+    tokens = np.random.default_rng(0).integers(shape.vocabulary, size=(rows, CONTEXT_TOKENS + 1))
+    documents = np.broadcast_to(np.arange(CONTEXT_TOKENS) // DOCUMENT_TOKENS, (rows, CONTEXT_TOKENS)).copy()
+    made_up = Rows(tokens[:, :-1].copy(), tokens[:, 1:].copy(), documents)
+    step = Step((made_up,) * (batch_tokens // micro_tokens), batch_tokens)
+    return lambda: run.learn(step, 0.1)
+
+
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds until the work is really done."""
+    began = time.monotonic()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.monotonic() - began
+
+
+def described(rate: float, rows: list[Measured]) -> str:
+    """The table, and whether the bar is met."""
+    large = [m for m in rows if m.precision == "bf16" and parameters(m.shape) >= BAR_FROM_PARAMETERS]
+    lowest = min((m.flops_per_second / rate for m in large), default=None)
+    met = "not tried" if lowest is None else f"{lowest:.0%}: {'met' if lowest >= BAR_SHARE else 'NOT met'}"
+    head = (
+        f"Large bf16 products: {rate / 1e12:,.1f} TFLOP/s. Bar: {BAR_SHARE:.0%} of that in bf16 "
+        f"at 350M parameters and above: {met}.\n\n"
+    )
+    columns = ["size", "precision", "parameters", "micro-batch", "tokens/s", "TFLOP/s", "of the bf16 rate", "GB"]
+    lines = [
+        [
+            m.name,
+            m.precision,
+            f"{parameters(m.shape):,}",
+            f"{m.micro_batch_tokens:,}",
+            f"{m.tokens_per_second:,.0f}",
+            f"{m.flops_per_second / 1e12:,.2f}",
+            f"{m.flops_per_second / rate:.0%}",
+            f"{m.memory_gb:.1f}",
+        ]
+        for m in rows
+    ]
+    lines = [[*line, f"{m.first_seconds:.0f}"] for line, m in zip(lines, rows, strict=True)]
+    return head + table([*columns, "first step s"], lines)
+
+
+if __name__ == "__main__":
+    main()
