@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rookery.corpus.shards import Shards
-from rookery.model.batches import EMPTY, all_units, batches, pack_units
+from rookery.model.batches import EMPTY, Share, all_units, batches, pack_units
 from rookery.model.config import TrainConfig
 from rookery.model.network import IGNORED
 from rookery.model.shape import ModelShape
@@ -110,3 +110,45 @@ def test_a_forgotten_document_is_in_no_later_batch_and_all_others_stay_in_place(
 def test_without_documents_there_are_no_batches():
     shards = shards_of([])
     assert list(batches(shards, CONFIG, nothing_masked(shards))) == []
+
+
+def places_of(step) -> list[tuple[int, int]]:
+    """What a step shows and asks for, in no order: a token before, and the one to learn."""
+    pairs = ((rows.inputs, rows.targets) for rows in step.rows)
+    return [(int(i), int(t)) for ins, ts in pairs for i, t in zip(ins.flat, ts.flat, strict=True) if t != IGNORED]
+
+
+shares = st.integers(1, 5)
+
+
+@given(lengths_of_documents.filter(any), shares, st.sampled_from([None, 1, 3]))
+def test_all_shares_together_see_what_one_learner_sees(lengths, count, pieces):
+    shards = shards_of(lengths)
+    alone = next(batches(shards, CONFIG, nothing_masked(shards)))
+    parts = [next(batches(shards, CONFIG, nothing_masked(shards), share=Share(n, count, pieces))) for n in range(count)]
+    assert sorted(place for part in parts for place in places_of(part)) == sorted(places_of(alone))
+    assert {part.learned_tokens for part in parts} == {alone.learned_tokens} == {len(places_of(alone))}
+
+
+@given(lengths_of_documents.filter(any), shares)
+def test_every_share_has_as_many_micro_batches_of_one_kind(lengths, count):
+    """Else some learners would wait for ever for others."""
+    shards = shards_of(lengths)
+    parts = [next(batches(shards, CONFIG, nothing_masked(shards), share=Share(n, count))) for n in range(count)]
+    assert len({tuple(rows.inputs.shape[1] for rows in part.rows) for part in parts}) == 1
+
+
+@given(lengths_of_documents.filter(any), shares, st.integers(1, 6))
+def test_a_pipelines_micro_batches_are_of_one_size(lengths, count, pieces):
+    shards = shards_of(lengths)
+    for number in range(count):
+        step = next(batches(shards, CONFIG, nothing_masked(shards), share=Share(number, count, pieces)))
+        assert len(step.rows) == pieces
+        assert len({rows.inputs.shape for rows in step.rows}) == 1
+
+
+def test_what_is_masked_is_not_counted_as_learned():
+    shards = shards_of([6] * 12)
+    masked = lambda documents: documents % 2 == 0  # noqa: E731
+    step = next(batches(shards, CONFIG, masked))
+    assert step.learned_tokens == sum(rows.learned_tokens for rows in step.rows) == len(places_of(step)) > 0

@@ -58,11 +58,11 @@ def start_processes(processes: int, restarts: int) -> None:
 @contextmanager
 def outcome_told(place: "Place | None") -> Iterator[None]:
     """Under `start_processes`, an error ends the run for good: it is told to the launcher, which shows it."""
-    from rookery.model.launch import end_with_parent, tell_outcome
-
     if OUTCOME not in os.environ or place is None:
         yield
         return
+    from rookery.model.launch import end_with_parent, tell_outcome
+
     outcome = Path(os.environ[OUTCOME])
     if outcome.exists():
         sys.exit(0)  # started again only because another process was still at work when the run ended

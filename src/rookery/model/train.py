@@ -167,7 +167,8 @@ class Run:
 
     def _learn_alone(self, step: Step) -> float:
         total = 0.0
-        for rows in step.rows:
+        for number, rows in enumerate(step.rows, 1):
+            self.placed.sum_over_copies(number == len(step.rows))
             loss = self.loss(rows) / step.learned_tokens
             total += loss.item()
             loss.backward()

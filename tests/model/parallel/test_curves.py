@@ -4,6 +4,9 @@ import pytest
 from safetensors.torch import load_file
 from tiny_run import losses
 
+from rookery.core.context import Context
+from rookery.posts.forget import forget
+
 TWO = [
     {"shard": 2},
     {"replicate": 2},
@@ -65,3 +68,26 @@ def test_steps_that_do_not_divide_evenly_are_learned_all_the_same(four, attempt)
     """Seven rows a step for three shares of unequal size, of which the last has none of some kinds."""
     alone, spread = (attempt(name, batch_tokens=7 * 32, steps=5, decay_steps=0) for name in ("alone", "spread"))
     assert_same_run(spread.by(four, shard=4), alone.alone())
+
+
+def test_the_first_processs_log_masks_for_all(two, attempt, reference):
+    """Only the first opens the live log; what it says is left out of every process's share."""
+    alone, spread = attempt("alone"), attempt("spread")
+    for run in (alone, spread):
+        forget(run.home, ["train7"], ["author3", "author8"], Context())
+    expected, made = alone.alone(), spread.by(two)
+    assert losses(expected) != pytest.approx(losses(reference()), abs=1e-3)
+    assert_same_run(made, expected)
+
+
+def test_when_all_is_forgotten_no_process_waits_for_another(two, attempt):
+    run = attempt()
+    forget(run.home, [], [f"author{i}" for i in range(10)], Context())
+    assert losses(run.by(two)) == [None] * run.config.steps
+
+
+def test_a_loss_that_is_no_number_ends_all_processes_alike(two, attempt):
+    run = attempt(matrix_learning_rate=1e38, vector_learning_rate=1e38)
+    with pytest.raises(RuntimeError, match=r"RookeryError: the loss is no longer a finite number \(step \d+\)"):
+        run.by(two)
+    assert run.home.newest("checkpoint") is None

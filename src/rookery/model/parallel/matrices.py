@@ -23,6 +23,7 @@ class Owners:
     """Which process does which matrix, and where each one's pieces lie."""
 
     def __init__(self, matrices: Mapping[str, Tensor], processes: Processes):
+        self._device = processes.device
         self._group = processes.mesh["spread", "tensor"]._flatten("copy").get_group()
         self._rank, count = dist.get_rank(self._group), dist.get_world_size(self._group)
         self._sizes = {name: matrix.shape for name, matrix in matrices.items()}
@@ -38,7 +39,7 @@ class Owners:
         mine = self._owned[self._rank]
         receive = [self._elements(rank, mine) for rank in range(len(self._owned))]
         parts = iter(self._exchange(sent, send, receive).split(self._lengths(mine)))
-        whole = {name: torch.empty(self._sizes[name], device=pieces[name].device) for name in mine}
+        whole = {name: torch.empty(self._sizes[name], device=self._device) for name in mine}
         for held in self._pieces:
             for name in mine:
                 target = whole[name][held[name]]
@@ -58,7 +59,7 @@ class Owners:
         return {name: part.view(extent(held[name])) for name, part in zip(names, parts, strict=True)}
 
     def _exchange(self, sent: list[Tensor], send: list[int], receive: list[int]) -> Tensor:
-        flat = torch.cat(sent) if sent else torch.empty(0)
+        flat = torch.cat(sent) if sent else torch.empty(0, device=self._device)
         received = flat.new_empty(sum(receive))
         dist.all_to_all_single(received, flat, receive, send, group=self._group)
         return received

@@ -53,6 +53,12 @@ class Placed:
         for part in self.parts:
             part.to(dtype)
 
+    def sum_over_copies(self, now: bool) -> None:
+        """Whether the next backward pass sums gradients over the replicas: once a step is enough."""
+        for part in self.parts:
+            if isinstance(part, FSDPModule):
+                part.set_requires_all_reduce(now)
+
     def compile(self) -> None:
         """Let torch compile each layer, and the loss of a chunk."""
         for part in self.parts:

@@ -1,0 +1,102 @@
+"""One command in many processes: who a process is, and the whole of `model train --processes`."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from rookery.cli.loop import configured
+from rookery.cli.processes import told_place
+from rookery.core.context import Context
+from rookery.core.errors import UsageError
+from rookery.corpus.build import build
+from rookery.model.degrees import Degrees
+
+WORDS = ("rooks", "trams", "bread", "rowing", "stars", "gardens", "films", "choirs")
+OF_A_LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+
+
+@pytest.fixture(autouse=True)
+def no_launcher(monkeypatch):
+    for name in OF_A_LAUNCHER:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_a_launcher_nothing_is_told():
+    assert told_place(None) is None
+
+
+def test_a_launcher_tells_the_place(monkeypatch):
+    for name, value in zip(OF_A_LAUNCHER, ("5", "8", "1"), strict=True):
+        monkeypatch.setenv(name, value)
+    place = told_place(None)
+    assert (place.rank, place.count, place.local_rank) == (5, 8, 1)
+
+
+def test_another_number_than_the_launchers_is_refused(monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    with pytest.raises(UsageError, match=r"--processes 2 was asked for, and the launcher started 8"):
+        told_place(2)
+
+
+def test_a_place_that_is_no_number_is_refused(monkeypatch):
+    monkeypatch.setenv("RANK", "first")
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    with pytest.raises(UsageError, match="whole numbers"):
+        told_place(None)
+
+
+def test_degrees_are_set_apart_from_the_run():
+    config, degrees = configured(0.001, ["parallel.tensor=2", "steps=5", "parallel.pipeline=3"])
+    assert degrees == Degrees(tensor=2, pipeline=3)
+    assert config == configured(0.001, ["steps=5"])[0]
+
+
+def test_a_degree_that_does_not_exist_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match=r"there is no setting 'tensr'.*Did you mean tensor"):
+        configured(0.001, ["parallel.tensr=2"])
+
+
+@pytest.fixture
+def command(home, put, a_post):
+    """`rookery model train` on a small corpus, as a person types it."""
+    put(*(a_post(f"today {a} were better than {b}, said number {n}") for n, a in enumerate(WORDS) for b in WORDS))
+    build(home, Context())
+
+    def run(*options: str) -> subprocess.CompletedProcess:
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "ROOKERY_HOME": str(home.path)}
+        line = [sys.executable, "-m", "rookery", "model", "train", "--scale", "0.0001", "--set", "steps=4", *options]
+        return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=250, check=False)
+
+    return run
+
+
+@pytest.mark.slow
+def test_two_processes_make_one_checkpoint_and_one_document_of_json(command, home):
+    done = command("--processes", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["key"] == home.newest("checkpoint").key
+    assert json.loads(done.stdout)["processes"] == 2
+    again = command("--json")
+    assert json.loads(again.stdout)["key"] == home.newest("checkpoint").key  # one process finds it finished
+
+
+@pytest.mark.slow
+def test_degrees_that_do_not_fit_are_one_clear_line(command):
+    done = command("--processes", "2", "--set", "parallel.tensor=3")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "do not multiply to 2 processes" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_in_the_processes_is_one_clear_line_too(command):
+    done = command("--processes", "2", "--set", "matrix_learning_rate=1e38", "--set", "vector_learning_rate=1e38")
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line.startswith("rookery: ")]
+    assert len(lines) == 1
+    assert "no longer a finite number" in lines[0]

@@ -1,0 +1,123 @@
+"""Starting processes by torchrun's machinery: what becomes of a run when one is killed, or cannot go on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import tiny_run
+from tiny_run import LONGER, losses
+
+from rookery.cli import processes as started
+from rookery.core.artifact import open_artifact
+from rookery.core.errors import DataError, RookeryError
+from rookery.core.home import create_home
+from rookery.core.stage import read_runs
+from rookery.model.launch import launch, tell_outcome
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = """
+import sys
+from rookery.cli.processes import outcome_told, told_place
+from rookery.core.errors import DataError
+place = told_place(None)
+with open(sys.argv[1], "a") as file:
+    file.write(f"{place.rank}\\n")
+with outcome_told(place):
+    if sys.argv[2] == "refused":
+        raise DataError("the corpus is gone", where="here", mend="Build it")
+    sys.exit(int(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def environment(monkeypatch, tmp_path):
+    """As `rookery model train --processes` sets it."""
+    monkeypatch.setenv(started.OUTCOME, str(tmp_path / "outcome.json"))
+    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    return tmp_path / "outcome.json"
+
+
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+def test_a_process_that_is_killed_is_no_end_and_the_weights_are_the_same(environment, tmp_path):
+    undisturbed, disturbed = (create_home(tmp_path / name) for name in ("undisturbed", "disturbed"))
+    launch([tiny_run.__file__, str(undisturbed.path)], 2, 0, environment)
+    killer = threading.Thread(target=_kill_the_second, args=(disturbed.path,))
+    killer.start()
+    launch([tiny_run.__file__, str(disturbed.path)], 2, 3, environment)
+    killer.join()
+    made, expected = disturbed.newest("checkpoint"), undisturbed.newest("checkpoint")
+    assert made.digest == expected.digest
+    assert losses(made) == losses(expected)
+    states = [run["state"] for run in read_runs(disturbed) if run["kind"] == "checkpoint"]
+    assert states[-1] == "finished"
+    assert len(states) > 1
+
+
+def _kill_the_second(home: Path) -> None:
+    """When some steps are done."""
+    while not any(path.read_bytes().count(b"\n") > LONGER.checkpoint_steps * 3 for path in _metrics(home)):
+        time.sleep(0.01)
+    os.kill(int((home / "pids").read_text().split()[1]), signal.SIGKILL)
+
+
+def _metrics(home: Path) -> list[Path]:
+    return list(home.glob("artifacts/checkpoint/*/notes/metrics.jsonl"))
+
+
+def test_a_run_that_is_killed_again_and_again_is_given_up_with_one_clear_line(environment, script, tmp_path):
+    with pytest.raises(RookeryError, match=r"ended with exit code 7, after 1 restarts.*newest saved state"):
+        launch([str(script), str(tmp_path / "ranks"), "7"], 2, 1, environment)
+    assert len((tmp_path / "ranks").read_text().split()) >= 3
+
+
+def test_an_error_that_would_come_again_ends_the_run_at_once_with_its_line(environment, script, tmp_path):
+    with pytest.raises(RookeryError, match=r"^the corpus is gone \(here\)\. Build it$") as refused:
+        launch([str(script), str(tmp_path / "ranks"), "refused"], 2, 3, environment)
+    assert refused.value.exit_code == DataError.exit_code
+    assert sorted((tmp_path / "ranks").read_text().split()) == ["0", "1"]
+
+
+def test_the_first_processs_word_counts_before_that_of_others(tmp_path):
+    outcome = tmp_path / "outcome.json"
+    for what, is_first in (("one fell over", False), ("the disk is full", True), ("two fell over", False)):
+        tell_outcome(outcome, DataError(what), is_first)
+    assert json.loads(outcome.read_text())["what"] == "the disk is full"
+
+
+def test_no_process_is_left_over_when_the_launcher_is_killed(environment, tmp_path):
+    home = create_home(tmp_path / "home").path
+    code = f"from rookery.model.launch import launch; launch({[tiny_run.__file__, str(home)]!r}, 2, 3, 'unused')"
+    with subprocess.Popen([sys.executable, "-c", code]) as launcher:
+        while not _metrics(home):
+            time.sleep(0.05)
+        launcher.kill()
+    for pid in (home / "pids").read_text().split():
+        _wait_for_end(int(pid))
+    launch([tiny_run.__file__, str(home)], 2, 0, environment)  # and so the home is not taken
+    assert open_artifact(next(home.glob("artifacts/checkpoint/*/manifest.json")).parent)
+
+
+def _wait_for_end(pid: int) -> None:
+    ends = time.monotonic() + 20
+    while time.monotonic() < ends:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("a process is left over")
