@@ -9,6 +9,7 @@ then one of all other code points, each as likely. It gives some probability to 
 place, as the language model does; the end itself is not part of a text's cost.
 """
 
+import lzma
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,6 +48,12 @@ def zstd_bits(training: Sequence[str], texts: Sequence[str]) -> np.ndarray:
     dictionary.precompute_compress(compression_params=parameters)
     compressor = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
     return np.array([8.0 * len(compressor.compress(t.encode())) for t in texts])
+
+
+def xz_bits_per_byte(texts: Sequence[str]) -> float:
+    """Bits per byte of all texts packed together, a line each, by the strongest preset; it learns only from them."""
+    together = "\n".join(texts).encode()
+    return 8.0 * len(lzma.compress(together, preset=9 | lzma.PRESET_EXTREME)) / len(together)
 
 
 @dataclass(frozen=True)
