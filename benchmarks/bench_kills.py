@@ -2,7 +2,7 @@
 
     python benchmarks/bench_kills.py --kills 200
 
-Each trial copies a prepared home and kills the real command, a process of its own, one to three times,
+Each trial copies a prepared home and kills the real command, a process of its own, two to five times,
 each time after a random part of the time that an undisturbed run takes (most often counted from the
 moment at which its work begins). Right after each kill, what is there must be whole; then the command
 runs to its end, and everything must be as if nothing had happened: the same posts, the same log, the
@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from kill_cases import Case, cases, left_over, outcome
+from kill_cases import Case, cases, left_over
+from kill_follow import follow_case
 from process import ROOKERY, progress
 from record import table, write_result
 
@@ -42,14 +43,15 @@ class Undisturbed:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--posts", type=int, default=6_000)
+    parser.add_argument("--posts", type=int, default=3_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", help="only this verb")
     parser.add_argument("--no-record", action="store_true", help="write no result")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, follow_case(Path(name)) as follow:
         folder = Path(name)
-        chosen = [case for case in cases(folder, arguments.posts) if arguments.case in (None, case.name)]
+        all_cases = [*cases(folder, arguments.posts), follow]
+        chosen = [case for case in all_cases if arguments.case in (None, case.name)]
         share = -(-arguments.kills // len(chosen))
         seeds = np.random.SeedSequence(arguments.seed).spawn(len(chosen))
         rows = [
@@ -71,14 +73,14 @@ def under_fire(case: Case, kills: int, random: np.random.Generator, folder: Path
     while hits.total() < kills:
         trials += 1
         fresh(template, home)
-        delays = [delay(calm, random) for _ in range(random.integers(1, 4))]
+        delays = [delay(calm, random) for _ in range(random.integers(2, 6))]
         told = ", ".join(f"{seconds:.3f} s after its {after}" for after, seconds in delays)
         try:
             for after, seconds in delays:
                 hits[after] += killed(case, home, after, seconds)
                 case.whole(home)
             run_to_the_end(case, home)
-            check(home, calm)
+            check(case, home, calm)
         except (AssertionError, subprocess.CalledProcessError) as error:
             raise AssertionError(f"{case.name}, trial {trials}, killed {told}: {error}") from error
         if trials % 10 == 0:
@@ -100,7 +102,7 @@ def undisturbed(case: Case, template: Path, home: Path) -> Undisturbed:
         begun = time.monotonic()
         assert process.wait() == 0, f"{case.name} does not even run undisturbed: {process.stderr.read().decode()}"
         ended = time.monotonic()
-    return Undisturbed(begun - started, ended - begun, outcome(home))
+    return Undisturbed(begun - started, ended - begun, case.outcome(home))
 
 
 def delay(calm: Undisturbed, random: np.random.Generator) -> tuple[str, float]:
@@ -128,8 +130,8 @@ def run_to_the_end(case: Case, home: Path) -> None:
     assert process.returncode == 0, f"the run after it failed: {said.decode().strip()}"
 
 
-def check(home: Path, calm: Undisturbed) -> None:
-    found = outcome(home)
+def check(case: Case, home: Path, calm: Undisturbed) -> None:
+    found = case.outcome(home)
     differing = {name: (found[name], calm.outcome[name]) for name in found if found[name] != calm.outcome[name]}
     assert not differing, f"not as undisturbed: {json.dumps(differing, default=str)[:1000]}"
     assert not left_over(home), f"left over: {left_over(home)}"
@@ -159,7 +161,7 @@ def body(rows: list[list[str]]) -> str:
     kills, ends = sum(int(row[1]) for row in rows), sum(int(row[4]) for row in rows)
     columns = ["verb", "kills", "in the work", "at any time", "runs to the end", "seconds to begin", "seconds of work"]
     return (
-        f"{kills} kills, one to three before each of {ends} runs to the end. After every kill all was whole; "
+        f"{kills} kills, at most five before each of {ends} runs to the end. After every kill all was whole; "
         "after every run posts, log, set-aside rows and the digests of all artifacts were those of an undisturbed run, "
         "and nothing was left over. A kill that came after the end of the command is not counted.\n\n"
         + table(columns, rows)

@@ -13,19 +13,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from record import table, write_result
 
+from rookery.model.batches import Rows, Step
 from rookery.model.config import TrainConfig
 from rookery.model.float8 import use_float8
-from rookery.model.network import Network, initialise, summed_loss
-from rookery.model.optimizer import Optimizer
+from rookery.model.rate import matrix_flops_per_second
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
+from rookery.model.train import Run
 
 BAR_SHARE, BAR_FROM_PARAMETERS = 0.5, 300_000_000
 BUDGET_SECONDS = 450
 CONTEXT_TOKENS, DOCUMENT_TOKENS, BATCH_TOKENS = 1024, 256, 1 << 17
-LOSS_CHUNK_TOKENS = 8192  # its logits fit beside the rest, and few chunks compile quickly
 WARM_STEPS, TIMED_STEPS = 2, 5
 SIZES = {"124M": (14, 768, 12), "350M": (28, 1024, 16), "1.5B": (32, 2048, 16)}  # layers, width, heads
 TOY = {"toy": (2, 64, 4)}
@@ -40,7 +41,7 @@ def main() -> None:
         parser.error("there is no GPU here; --toy shows that the script works")
     torch.set_float32_matmul_precision("high")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    rate = matrix_rate(device, 256 if toy else 8192)
+    rate = matrix_flops_per_second(device, torch.bfloat16, size=256 if toy else None)
     body = described(rate, list(measured(TOY if toy else SIZES, device, toy)))
     if toy:
         print(body)
@@ -123,52 +124,28 @@ def timed(
 
 def training_step(
     shape: ModelShape, precision: str, device: torch.device, micro_tokens: int, batch_tokens: int
-) -> Callable[[], None]:
-    """A step of the product's network, loss and optimizer on made-up tokens."""
+) -> Callable[[], object]:
+    """A step of the product's own loop on made-up tokens."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    network = Network(shape)
-    initialise(network, seed=0)
-    optimizer = Optimizer(network.to(device), TrainConfig(0.0, shape, steps=1, batch_tokens=batch_tokens))
-    network.to(torch.bfloat16)
+    run = Run.begin(TrainConfig(0.0, shape, 1, batch_tokens, micro_tokens, compiled=True), precision=torch.bfloat16)
     if precision == "fp8":
-        use_float8(network)
-    for layer in network.model.layers:
-        layer.compile()
-    loss_of = torch.compile(summed_loss)
+        use_float8(run.placed.parts[0])
     rows = micro_tokens // CONTEXT_TOKENS
-    tokens = torch.randint(shape.vocabulary, (rows, CONTEXT_TOKENS), generator=torch.Generator().manual_seed(0))
-    tokens, documents = tokens.to(device), torch.arange(CONTEXT_TOKENS, device=device) // DOCUMENT_TOKENS
-    documents = documents.expand(rows, -1).contiguous()
-
-    def step() -> None:
-        for _ in range(batch_tokens // micro_tokens):
-            hidden = network(tokens, documents)
-            (loss_of(network, hidden, tokens, LOSS_CHUNK_TOKENS) / batch_tokens).backward()
-        optimizer.step(0.1)
-
-    return step
+    tokens = np.random.default_rng(0).integers(shape.vocabulary, size=(rows, CONTEXT_TOKENS + 1))
+    documents = np.broadcast_to(np.arange(CONTEXT_TOKENS) // DOCUMENT_TOKENS, (rows, CONTEXT_TOKENS)).copy()
+    made_up = Rows(tokens[:, :-1].copy(), tokens[:, 1:].copy(), documents)
+    step = Step((made_up,) * (batch_tokens // micro_tokens), batch_tokens)
+    return lambda: run.learn(step, 0.1)
 
 
-def seconds_of(work: Callable[[], None], device: torch.device) -> float:
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
     """Seconds until the work is really done."""
     began = time.monotonic()
     work()
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.monotonic() - began
-
-
-def matrix_rate(device: torch.device, size: int) -> float:
-    """Floating-point operations a second of a square bf16 product, the best of several tries."""
-    a = torch.randn(size, size, device=device, dtype=torch.bfloat16)
-    times = 10
-
-    def products() -> None:
-        for _ in range(times):
-            a @ a
-
-    return 2 * size**3 * times / min(seconds_of(products, device) for _ in range(5))
 
 
 def described(rate: float, rows: list[Measured]) -> str:

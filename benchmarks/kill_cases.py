@@ -7,7 +7,7 @@ the work and not into the start of Python.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,11 +17,18 @@ from rookery.core.artifact import Artifact, find_artifacts
 from rookery.core.context import Context
 from rookery.core.digest import digest_value
 from rookery.core.home import Home, create_home
+from rookery.core.protocols import HashedEmbedder
+from rookery.corpus.build import build
+from rookery.corpus.document import SPLITS
+from rookery.corpus.shards import write_shards
+from rookery.model.tokenizer import load_tokenizer, train_tokenizer
+from rookery.posts.forget import forget
 from rookery.posts.ingest import ingest
-from rookery.posts.lake import find_lake
+from rookery.posts.lake import find_lake, unnamed
 from rookery.posts.live import live_log
 from rookery.posts.post import to_table
 from rookery.posts.town import TownConfig, town_posts
+from rookery.search.index import build_index, in_force
 
 FORGOTTEN_POSTS = 300
 COLUMNS = ["id", "author", "created", "text", "language", "reply_to", "conversation", "visibility"]
@@ -32,7 +39,8 @@ class Case:
     """A verb under fire. Every function takes the home's folder.
 
     prepare: makes the home in which the verb starts. words: the verb. begun: the pattern described above.
-    whole: raises AssertionError if, right after a kill, something is there by half.
+    whole: raises AssertionError if, right after a kill, something is there by half. outcome: all that must be
+    equal to an undisturbed run, where that is not what `outcome` gives.
     """
 
     name: str
@@ -40,6 +48,7 @@ class Case:
     words: Callable[[Path], list[str]]
     begun: str
     whole: Callable[[Path], None]
+    outcome: Callable[[Path], dict[str, object]] = field(default=lambda home: outcome(home))
 
 
 def cases(folder: Path, posts: int) -> list[Case]:
@@ -51,6 +60,20 @@ def cases(folder: Path, posts: int) -> list[Case]:
         made = create_home(home)
         ingest(made, [first, second], None, Context())
         return made
+
+    def with_all_to_erase(home: Path) -> None:
+        made = with_lake(home)
+        corpus = build(made, Context())
+        tokenizer = train_tokenizer(made, corpus, Context(), 1024)
+        write_shards(made, corpus, load_tokenizer(tokenizer), Context())
+        build_index(made, HashedEmbedder(), Context())
+        forget(made, ids, [], Context())
+
+    def lake_is_erased_or_not(home: Path) -> None:
+        everything = rows(first) + rows(second)
+        assert find_lake(Home(home)).count() in (everything, everything - len(ids)), "a part is erased from the lake"
+        for artifact in find_artifacts(Home(home).artifacts, "corpus"):
+            assert sum(pq.read_table(artifact.file(f"{split}.parquet")).num_rows for split in SPLITS)
 
     def lake_is_whole(home: Path) -> None:
         lake = find_lake(Home(home))
@@ -81,6 +104,7 @@ def cases(folder: Path, posts: int) -> list[Case]:
             "live.sqlite*",
             all_or_none_forgotten,
         ),
+        Case("posts erase", with_all_to_erase, lambda home: ["posts", "erase"], "erase.lock", lake_is_erased_or_not),
     ]
 
 
@@ -101,7 +125,7 @@ def rows(path: Path) -> int:
 def outcome(home: Path) -> dict[str, object]:
     """All that must be equal to an undisturbed run: posts, what was set aside, the log's word, every artifact."""
     opened = Home(home)
-    lake = find_lake(opened)
+    lake, index = find_lake(opened), in_force(opened)
     with live_log(opened) as log:
         standing = log.standing()
     return {
@@ -110,6 +134,7 @@ def outcome(home: Path) -> dict[str, object]:
         "set aside": sorted((path.name, path.read_text()) for path in opened.set_aside.glob("*.jsonl")),
         "forgotten": len(standing.posts) + len(standing.authors),
         "log": standing.digest,
+        "index": sorted(name for rows in index[1].rows for name in rows["id"].to_pylist()) if index else None,
         "artifacts": {f"{a.kind} {a.key}": [a.digest, contents(a)] for a in find_artifacts(opened.artifacts)},
     }
 
@@ -122,9 +147,7 @@ def contents(artifact: Artifact) -> str:
 
 def left_over(home: Path) -> list[str]:
     """Files that a kill left and the run after it should have removed."""
-    named = {path.name for path in find_lake(Home(home)).paths()}
-    stray = [path for path in (home / "lake").glob("month=*/*.parquet") if path.name not in named]
-    stray += [path for path in (home / "artifacts").glob("*/*/scratch")]
+    stray = unnamed(Home(home)) + [path for path in (home / "artifacts").glob("*/*/scratch")]
     return [path.relative_to(home).as_posix() for path in [*stray, *home.rglob("*.part"), *home.rglob("*.part.tmp")]]
 
 

@@ -1,6 +1,7 @@
 """Documents come out whole and in the order asked for, however small the buckets."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,3 +30,15 @@ def test_the_size_of_the_buckets_changes_nothing(home, monkeypatch):
         made.append([from_row(row) for batch in read_documents(corpus, "train") for row in batch.to_pylist()])
     assert len(made[0]) > 100
     assert made[0] == made[1]
+
+
+def test_items_made_ahead_come_in_order_and_an_error_after_those_before_it():
+    def items():
+        yield from range(3)
+        raise ValueError("no fourth")
+
+    made = gather.ahead(items())
+    assert [next(made) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="no fourth"):
+        next(made)
+    assert list(gather.ahead(iter(()))) == []

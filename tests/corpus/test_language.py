@@ -1,16 +1,17 @@
-"""Languages are guessed only where the text is long enough and the guess sure."""
+"""Languages are guessed where the text is long enough and the guess sure; elsewhere the author's is taken."""
 
 import functools
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from rookery.corpus import normalize
-from rookery.corpus.language import classify, guess
+from rookery.corpus.language import UNKNOWN, classify, guess, of_authors
 
 
 def test_longer_texts_get_their_language_and_short_ones_stay_unknown():
@@ -25,6 +26,33 @@ def test_longer_texts_get_their_language_and_short_ones_stay_unknown():
 
 def test_nothing_to_guess_is_no_work():
     assert guess(pa.array([], pa.string())).to_pylist() == []
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ([0, 0, UNKNOWN], 0),
+        ([0, 1, 1, 0, 1, UNKNOWN], 1),
+        ([0, UNKNOWN], UNKNOWN),
+        ([0, 0, 1, 1, UNKNOWN], UNKNOWN),
+        ([0, 0, 1, 1, 2, UNKNOWN], UNKNOWN),
+        ([UNKNOWN, UNKNOWN], UNKNOWN),
+        ([], None),
+    ],
+)
+def test_a_post_of_unknown_language_takes_that_of_most_of_its_authors_posts(said, expected):
+    others = [3, 3, 3]  # of another author, before and after in the order of authors
+    codes = np.array([*others, *said, *others])
+    authors = np.array([1] * 3 + [2] * len(said) + [3] * 3, np.uint64)
+    filled = of_authors(codes, authors)
+    assert filled.tolist() == [*others, *said[:-1], *([] if expected is None else [expected]), *others]
+
+
+@given(st.lists(st.tuples(st.integers(UNKNOWN, 3), st.integers(0, 3))))
+def test_what_is_known_of_languages_stays(posts):
+    codes, authors = np.array([p[0] for p in posts], int), np.array([p[1] for p in posts], np.uint64)
+    known = codes != UNKNOWN
+    assert of_authors(codes, authors)[known].tolist() == codes[known].tolist()
 
 
 @settings(deadline=None)

@@ -1,5 +1,6 @@
 """Parts of the lake: prepared once, and in one order however they were cut."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -62,3 +63,15 @@ def test_what_the_gate_refuses_is_counted_and_nowhere_in_the_parts(put, a_post, 
     posts = prepared("parts")
     assert (posts.in_lake, posts.refused["training"], texts(posts)) == (2, {"not_public": 1}, ["an open word"])
     assert b"secret" not in posts.parts[0].read_bytes()
+
+
+def test_a_short_post_is_in_the_language_of_its_author_in_whatever_part(home, a_post, prepared, monkeypatch):
+    long = ["the rooks came back to the elm this morning", "and the old church has a new roof as well"]
+    said = [*(("ada", text) for text in [*long, "again"]), ("bo", "tonight")]
+    for author, text in said:
+        append(home, to_table([a_post(text, author=author, language=None)]).to_batches(), text)
+    monkeypatch.setattr(preparing, "PART_POSTS", 1)
+    posts = prepared("parts")
+    assert len(posts.parts) == len(said)
+    languages = posts.pick(np.arange(len(posts)), ["text", "language"])["language"].to_pylist()
+    assert languages == ["en", "en", "en", None]

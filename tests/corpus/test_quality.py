@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from rookery.corpus.normalize import key
+from rookery.corpus.normalize import key, plain
 from rookery.corpus.quality import RULES, judge
 
 PLAIN = [
@@ -18,7 +18,7 @@ PLAIN = [
 
 def reason(text: str) -> str | None:
     texts = pa.array([text])
-    return judge(texts, key(texts))[0].as_py()
+    return judge(texts, plain(texts), key(texts))[0].as_py()
 
 
 @pytest.mark.parametrize("text", PLAIN)
@@ -45,10 +45,10 @@ def test_each_rule_names_its_reason(text, expected):
 
 def test_every_rule_answers_for_a_batch_of_none():
     empty = pa.array([], pa.string())
-    assert [len(rule(empty, empty)) for rule in RULES.values()] == [0] * len(RULES)
-    assert len(judge(empty, empty)) == 0
+    assert [len(rule(empty, empty, empty)) for rule in RULES.values()] == [0] * len(RULES)
+    assert len(judge(empty, empty, empty)) == 0
 
 
 def test_a_run_of_characters_is_charged_to_its_own_post_only():
     texts = pa.array(["first post of all is fine", "a" * 20 + " word", "", "last post of all is fine too"])
-    assert RULES["repeated_characters"](texts, key(texts)).to_pylist() == [False, True, False, False]
+    assert RULES["repeated_characters"](texts, plain(texts), key(texts)).to_pylist() == [False, True, False, False]

@@ -109,7 +109,10 @@ def test_a_post_forgotten_after_the_demo_is_hidden_at_once_and_traced(finished):
     trace = ask("trace", hit["id"])
     assert trace["forgotten"]
     assert "lake" in [place["place"] for place in trace["places"]]
-    assert all(place["owed"] for place in trace["places"])
+    assert all(place["owed"] and place["by"] for place in trace["places"] if place["how"] == "holds")
+    ask("posts", "erase")
+    assert "holds" not in [place["how"] for place in ask("trace", hit["id"])["places"]]
+    assert "checkpoint" in [place["place"].split()[0] for place in ask("trace", hit["id"])["places"] if place["owed"]]
 
 
 @pytest.mark.slow

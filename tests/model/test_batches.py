@@ -32,7 +32,7 @@ def shards_of(lengths: list[int]) -> Shards:
 
 
 def nothing_masked(shards: Shards):
-    return lambda: np.zeros(shards.documents, dtype=bool)
+    return lambda documents: np.zeros(len(documents), dtype=bool)
 
 
 @given(lengths_of_documents)
@@ -60,7 +60,7 @@ def test_posts_of_common_lengths_fill_nearly_all_places():
 
 def test_a_document_follows_an_end_token_and_is_predicted_to_its_own_end():
     shards = shards_of([5])
-    rows = next(batches(shards, CONFIG, nothing_masked(shards)))[0]
+    rows = next(batches(shards, CONFIG, nothing_masked(shards))).rows[0]
     assert rows.inputs[0, :6].tolist() == [END, 1, 2, 3, 4, END]
     assert rows.targets[0, :6].tolist() == [1, 2, 3, 4, END, IGNORED]
     assert rows.documents[0, :6].tolist() == [0, 0, 0, 0, 0, EMPTY]
@@ -68,7 +68,7 @@ def test_a_document_follows_an_end_token_and_is_predicted_to_its_own_end():
 
 def test_the_rest_of_a_long_document_follows_its_own_last_token():
     shards = shards_of([20])
-    parts = [part for part in next(batches(shards, CONFIG, nothing_masked(shards))) if part.learned_tokens]
+    parts = [part for part in next(batches(shards, CONFIG, nothing_masked(shards))).rows if part.learned_tokens]
     learned = {int(t): int(i) for p in parts for i, t in zip(p.inputs.flat, p.targets.flat, strict=True) if t > 0}
     assert learned == {1: END, **{n: n - 1 for n in range(2, 20)}}
 
@@ -87,19 +87,20 @@ def test_a_run_begun_later_sees_the_same_batches(first_step):
     whole = list(islice(batches(shards, CONFIG, nothing_masked(shards)), 9))
     later = list(islice(batches(shards, CONFIG, nothing_masked(shards), first_step), 9 - first_step))
     for ours, theirs in zip(whole[first_step:], later, strict=True):
-        for a, b in zip(ours, theirs, strict=True):
+        for a, b in zip(ours.rows, theirs.rows, strict=True):
             assert all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("inputs", "targets", "documents"))
 
 
 def test_a_forgotten_document_is_in_no_later_batch_and_all_others_stay_in_place():
     shards = shards_of([6] * 12)
     forgotten = np.zeros(12, dtype=bool)
-    running, undisturbed = (batches(shards, CONFIG, mask) for mask in (lambda: forgotten, nothing_masked(shards)))
+    masks = (lambda documents: forgotten[documents], nothing_masked(shards))
+    running, undisturbed = (batches(shards, CONFIG, mask) for mask in masks)
     next(running), next(undisturbed)
     forgotten[5] = True
     its_tokens = shards.tokens[shards.offsets[5] : shards.offsets[6] - 1]
     for ours, theirs in zip(islice(running, 6), islice(undisturbed, 6), strict=True):
-        for a, b in zip(ours, theirs, strict=True):
+        for a, b in zip(ours.rows, theirs.rows, strict=True):
             assert not np.isin(a.inputs, its_tokens).any()
             assert not np.isin(a.targets, its_tokens).any()
             same = a.targets == b.targets

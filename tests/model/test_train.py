@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +20,12 @@ import pytest
 import torch
 
 from rookery.core.artifact import Artifact
-from rookery.core.context import Context
+from rookery.core.context import Context, FixedClock
 from rookery.core.digest import digest_file, hash_ids
-from rookery.core.errors import DataError, RookeryError
+from rookery.core.errors import DataError, Paused, RookeryError
 from rookery.core.home import Home, create_home, open_home
-from rookery.core.stage import Stage, run_stage
+from rookery.core.pause import pause, resume
+from rookery.core.stage import Stage, read_runs, run_stage
 from rookery.corpus.document import LAKE_VERSION
 from rookery.corpus.shards import open_shards
 from rookery.model.batches import batches
@@ -74,11 +76,11 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-class KillingProgress:
-    """A progress display that ends the run when a step is done."""
+class ActingProgress:
+    """A progress display that does something when a step is done."""
 
-    def __init__(self, step: int):
-        self.steps_left = step
+    def __init__(self, step: int, act: Callable[[], object]):
+        self.steps_left, self.act = step, act
 
     @contextmanager
     def task(self, title: str, total: int | None = None, unit: str = ""):
@@ -87,10 +89,19 @@ class KillingProgress:
     def advance(self, n: int = 1, note: str = "") -> None:
         self.steps_left -= n
         if n and self.steps_left < 0:
-            raise Killed
+            self.act()
 
     def say(self, line: str) -> None:
         pass
+
+
+def killing(step: int) -> ActingProgress:
+    """Ends the run when a step is done."""
+
+    def end() -> None:
+        raise Killed
+
+    return ActingProgress(step, end)
 
 
 def losses(artifact: Artifact) -> list[float]:
@@ -155,19 +166,46 @@ def test_the_same_run_elsewhere_gives_the_same_bytes(home, shards, tokenizer, un
 @pytest.mark.parametrize("step", [0, 3, 4, 7, 11])
 def test_a_run_that_ended_at_any_step_goes_on_to_the_same_weights(home, shards, tokenizer, undisturbed, step):
     with pytest.raises(Killed):
-        train(home, shards, tokenizer, CONFIG, Context(progress=KillingProgress(step)))
+        train(home, shards, tokenizer, CONFIG, Context(progress=killing(step)))
     made = train(home, shards, tokenizer, CONFIG, Context())
     assert made.digest == undisturbed.digest
     assert losses(made) == losses(undisturbed)
 
 
+@pytest.mark.parametrize("step", [0, 5])
+def test_a_paused_run_stops_at_its_next_step_and_goes_on_to_the_same_weights(
+    home, shards, tokenizer, undisturbed, step
+):
+    at_step = ActingProgress(step, lambda: pause(home, "an outage", FixedClock()))
+    with pytest.raises(Paused, match="an outage"):
+        train(home, shards, tokenizer, CONFIG, Context(progress=at_step))
+    assert [attempt["state"] for attempt in read_runs(home)][-1] == "paused"
+    with pytest.raises(Paused):
+        train(home, shards, tokenizer, CONFIG, Context())
+    resume(home)
+    states = home.artifacts / "checkpoint" / undisturbed.key / "scratch"
+    assert max(states.glob("step-*")).name == f"step-{step + 1:08d}"
+    assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
+
+
+def test_the_register_holds_the_compute_of_a_run(home, undisturbed):
+    (attempt,) = [a for a in read_runs(open_home(undisturbed.path.parents[2])) if a["kind"] == "checkpoint"]
+    assert attempt["flops"] == undisturbed.manifest.metrics["flops"] > 0
+
+
+@pytest.mark.slow
+def test_compiled_layers_and_loss_learn_what_plain_ones_do(home, shards, tokenizer, undisturbed):
+    compiled = train(home, shards, tokenizer, replace(CONFIG, compiled=True), Context())
+    assert losses(compiled) == pytest.approx(losses(undisturbed), abs=0.05)
+
+
 def test_a_damaged_state_is_passed_over_for_the_one_before(home, shards, tokenizer, undisturbed):
     with pytest.raises(Killed):
-        train(home, shards, tokenizer, CONFIG, Context(progress=KillingProgress(10)))
+        train(home, shards, tokenizer, CONFIG, Context(progress=killing(10)))
     newest = max(home.artifacts.glob("checkpoint/*/scratch/step-*"))
-    data = bytearray((newest / "state.safetensors").read_bytes())
+    data = bytearray((newest / "__0_0.distcp").read_bytes())
     data[-1] ^= 1
-    (newest / "state.safetensors").write_bytes(data)
+    (newest / "__0_0.distcp").write_bytes(data)
     assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
 
 
@@ -201,7 +239,7 @@ def test_what_a_checkpoint_says_of_itself_is_true(undisturbed):
 def test_a_post_forgotten_while_training_is_left_out_from_then_on(home, shards):
     training = open_shards(shards, "train")
     with live_log(home) as log:
-        masked = Masked(training, log)
+        masked = Masked(training, log).all
         assert not masked().any()
         forget(home, ["train7"], ["author3"], Context())
         assert set(np.flatnonzero(masked())) == {7, *range(3, 200, 10)}
@@ -211,7 +249,7 @@ def test_when_all_is_forgotten_nothing_is_learned(home, shards, tokenizer):
     forget(home, [], [f"author{i}" for i in range(10)], Context())
     made = train(home, shards, tokenizer, replace(CONFIG, steps=2), Context())
     assert losses(made) == [None, None]
-    first = Run.begin(CONFIG).finished().state_dict()
+    first = Run.begin(CONFIG).optimizer.masters()
     assert all(torch.equal(weight, first[name]) for name, weight in load_network(made).state_dict().items())
 
 
@@ -226,9 +264,9 @@ def test_a_loss_that_is_no_number_moves_no_weight(shards):
     run = Run.begin(CONFIG)
     before = {name: weight.clone() for name, weight in run.optimizer.masters().items()}
     training = open_shards(shards, "train")
-    rows = next(batches(training, CONFIG, lambda: np.zeros(training.documents, dtype=bool)))
+    rows = next(batches(training, CONFIG, lambda documents: np.zeros(len(documents), dtype=bool)))
     with torch.no_grad():
-        run.network.model.norm.weight.fill_(torch.nan)
+        run.placed.parts[0].model.norm.weight.fill_(torch.nan)
     with pytest.raises(RookeryError):
         run.learn(rows, 1.0)
     assert all(torch.equal(weight, before[name]) for name, weight in run.optimizer.masters().items())

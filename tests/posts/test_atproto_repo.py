@@ -1,6 +1,7 @@
 """A repository's export: its posts in order and its owner's word, and nothing of a file that is not whole."""
 
 import gzip
+import hashlib
 from datetime import UTC, datetime
 
 import pytest
@@ -170,3 +171,12 @@ def test_damage_anywhere_is_noticed(tmp_path_factory, place, noise):
         return
     with pytest.raises(DataError):
         list(read(path))
+
+
+def test_a_blob_beside_the_records_is_checked_and_passed_over(reading):
+    blob = b"a picture"
+    name = bytes.fromhex("01551220") + hashlib.sha256(blob).digest()
+    whole = an_export(posts(3)) + bytes([len(name + blob)]) + name + blob
+    assert len(reading(whole)[0]) == 3
+    with pytest.raises(DataError, match="not what its hash says"):
+        reading(whole[:-1] + b"?")

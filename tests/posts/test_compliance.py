@@ -8,6 +8,8 @@ from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.posts import compliance
 from rookery.posts.live import live_log
+from rookery.posts.places import scrubbed, scrubs
+from rookery.posts.post import to_batch
 
 USER, POST = {"user": {"id": "7"}}, {"tweet": {"id": "70", "author_id": "7"}}
 ACTOR = "https://home.example/users/ada"
@@ -130,3 +132,12 @@ def test_the_command_reports_by_kind(rookery, tmp_path):
     path.write_text(json.dumps({"data": {"delete": POST | at(1)}}))
     report = rookery("posts", "forget", "--file", path, "--json").json()
     assert report == {"understood": {"delete": 1}, "new": 1, "set_aside": {}, "set_aside_path": None}
+
+
+def test_the_place_of_a_single_post_is_scrubbed(honour, home, a_post):
+    line = {"id": "10", "action": "delete", "reason": "scrub_geo", "redacted_at": "2025-02-01T00:00:00Z"}
+    assert honour(line, ids_of="posts")[0].set_aside == {}
+    with live_log(home) as log:
+        wished = scrubs(log)
+    posts = to_batch([a_post(id=id_, place="Elm Street") for id_ in ("9", "10", "11")])
+    assert scrubbed(posts, wished)["place"].to_pylist() == ["Elm Street", None, "Elm Street"]

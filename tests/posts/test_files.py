@@ -12,6 +12,8 @@ from rookery.core.errors import DataError
 from rookery.posts import files
 from rookery.posts.files import SetAside, first_json, in_batches, json_lines, opened
 
+SKIPPABLE = bytes.fromhex("502a4d18 04000000") + b"abcd"
+
 
 def unpacked(path):
     with opened(path) as file:
@@ -77,3 +79,17 @@ def test_what_is_read_comes_in_batches_in_its_order(monkeypatch, a_post):
     found = [a_post(), SetAside("line 2", "no_text", {}), a_post()]
     batches = list(in_batches(found))
     assert [(batch["id"].to_pylist(), len(aside)) for batch, aside in batches] == [(["1"], 1), (["2"], 0)]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, lambda data: SKIPPABLE + zstandard.compress(data)])
+def test_a_packed_file_is_looked_through_under_any_name(tmp_path, pack):
+    path = tmp_path / "posts.jsonl"
+    path.write_bytes(pack(b'{"a": 1}\n'))
+    assert [value for _, value in json_lines(path)] == [{"a": 1}]
+
+
+def test_utf_16_is_named_as_what_it_is(tmp_path):
+    path = tmp_path / "posts.jsonl"
+    path.write_bytes('{"a": 1}'.encode("utf-16"))
+    with pytest.raises(DataError, match="UTF-16"):
+        first_json(path)

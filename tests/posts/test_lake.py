@@ -93,6 +93,12 @@ def test_readers_of_the_version_before_go_on_until_it_is_said_that_they_must_not
     assert sorted(home.lake.rglob("*.parquet")) == open_lake(home).paths()
 
 
+def test_earlier_files_go_also_where_another_month_has_one_of_the_same_name(home, a_post, put):
+    put(a_post(id="1"), a_post(id="2", created=datetime(2026, 5, 1, tzinfo=UTC)))
+    write(home, [], "b", lambda: Settled(pa.array(["1"])), at_once=True)
+    assert sorted(home.lake.rglob("*.parquet")) == open_lake(home).paths()
+
+
 def test_a_replacement_killed_before_its_commit_leaves_the_version_before_whole(home, a_post, put, tmp_path):
     put(*(a_post(id=str(n)) for n in range(20)))
     name = open_lake(home).name
@@ -149,3 +155,15 @@ def test_without_posts_the_mend_is_named(home):
 
 def test_a_post_has_the_fields_of_the_schema_in_their_order():
     assert [f.name for f in fields(Post)] == POST_SCHEMA.names
+
+
+def test_the_lakes_name_and_its_ingests_are_known_without_its_early_commits(home, a_post):
+    """A stream makes thousands of commits: neither question may read them all."""
+    for number in range(3):
+        lake.append(home, to_table([a_post()]).to_batches(), f"ingest-{number}")
+    name = lake.open_lake(home).name
+    lake.open_lake(home).table.create_checkpoint()
+    for number in range(2):
+        (home.lake / "_delta_log" / f"{number:020d}.json").unlink()
+    assert lake.open_lake(home).name == name
+    assert [lake.find_ingest(home, f"ingest-{number}") for number in (0, 2, 3)] == [1, 1, None]

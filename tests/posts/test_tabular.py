@@ -213,3 +213,31 @@ def test_one_column_is_read_without_its_gaps(tmp_path):
     assert read_column(path, "text") == ["a", "b"]
     with pytest.raises(DataError, match="It has: text, other"):
         read_column(path, "words")
+
+
+@pytest.mark.parametrize("good", ["", "ada,2026-01-01,rooks\n"])
+def test_the_last_rows_of_a_csv_file_are_set_aside_even_if_no_good_one_follows(tmp_path, good):
+    path = tmp_path / "posts.csv"
+    path.write_text(f"author,created,text\n{good}" + "ada,2026-01-01\n" * 2)
+    mapping = resolve_mapping(path, None)
+    aside = [item for _, aside in read_posts(path, mapping) for item in aside]
+    assert [item.reason for item in aside] == ["wrong_number_of_columns"] * 2
+
+
+@pytest.mark.parametrize(("name", "mark"), [("posts.csv", ";"), ("posts.csv", "\t"), ("posts.tsv", "\t")])
+def test_columns_may_stand_between_semicolons_or_tabs(tmp_path, name, mark):
+    path = tmp_path / name
+    rows = [["text", "author", "created"], ['"rooks, elms; all"', "ada", "2026-01-01 10:00:00 UTC"]]
+    path.write_text("".join(mark.join(row) + "\n" for row in rows))
+    [(posts, aside)] = read_posts(path, resolve_mapping(path, None))
+    assert (posts["text"].to_pylist(), aside) == (["rooks, elms; all"], [])
+    assert posts["created"].to_pylist() == [datetime(2026, 1, 1, 10, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("column", ["text", "likes"])
+def test_a_column_of_records_is_named_in_the_refusal(tmp_path, column):
+    path = tmp_path / "posts.parquet"
+    columns = {"text": ["rooks"], "author": ["ada"], "created": ["2026-01-01"], "langs": [["en", "de"]]}
+    pq.write_table(pa.table(columns | {column: [{"a": 1}]}), path)
+    with pytest.raises(DataError, match=f"'{column}' holds struct"):
+        list(read_posts(path, resolve_mapping(path, None)))

@@ -1,5 +1,7 @@
 """What is noted by hand holds at once, and can be taken back."""
 
+import json
+
 import pytest
 
 from rookery.posts.live import live_log
@@ -29,6 +31,74 @@ def test_a_state_hides_until_it_ends(rookery, home):
     assert (standing(home).authors, standing(home).posts) == ({}, {"7": "suspended"})
 
 
+def test_words_of_many_authors_are_noted_from_a_file_and_the_latest_by_their_own_time_holds(rookery, home, tmp_path):
+    path = tmp_path / "words.csv"
+    path.write_text(
+        "author,use,word,happened\n"
+        "ada,training,yes,2025-03-01T00:00:00Z\nada,training,no,2025-02-01T00:00:00Z\nbob,search,No,\n"
+    )
+    assert rookery("posts", "consent", "--file", path, "--json").json() == {"new": 3}
+    consent = standing(home).consent
+    assert (consent["training"], consent["search"]) == ({"ada": True}, {"bob": False})
+    lines = tmp_path / "words.jsonl"
+    lines.write_text('{"author": "ada", "use": "training", "word": "undefined", "happened": "2025-04-01T00:00:00Z"}\n')
+    rookery("posts", "consent", "--file", lines)
+    assert standing(home).consent["training"] == {}
+    assert rookery("posts", "consent", "--file", lines, "--json").json() == {"new": 0}
+
+
+def test_states_are_noted_from_a_file(rookery, home, tmp_path):
+    path = tmp_path / "states.jsonl"
+    path.write_text(
+        '{"author": "ada", "cause": "suspended", "value": "on"}\n\n{"post": 7, "cause": "withheld", "value": "on"}\n'
+    )
+    assert rookery("posts", "state", "--file", path).code == 0
+    assert (standing(home).authors, standing(home).posts) == ({"ada": "suspended"}, {"7": "withheld"})
+
+
+@pytest.mark.parametrize(
+    ("verb", "bad"),
+    [
+        ("consent", {"use": "cooking"}),
+        ("consent", {"word": "maybe"}),
+        ("consent", {"author": ""}),
+        ("consent", {"happened": "soon"}),
+        ("consent", {"happened": "2999-01-01"}),
+        ("state", {"cause": "angry"}),
+        ("state", {"value": "perhaps"}),
+        ("state", {"post": "7"}),
+        ("state", {"author": ""}),
+    ],
+)
+def test_a_bad_row_of_a_file_is_named_and_nothing_of_the_file_is_noted(rookery, home, tmp_path, verb, bad):
+    good = {
+        "author": "ada",
+        "use": "ads",
+        "word": "no",
+        "cause": "suspended",
+        "value": "on",
+        "post": "",
+        "happened": "",
+    }
+    path = tmp_path / "words.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in (good, good | bad)))
+    ran = rookery("posts", verb, "--file", path)
+    assert (ran.code, len(ran.said)) == (2, 1)
+    assert "words.jsonl, line 2" in ran.said[0]
+    assert standing(home).watermark == 0
+
+
+@pytest.mark.parametrize(
+    "content", ["", "author,word\nada,no\n", "author,use,word\nada,ads\n", "author,use,word\n\xff"]
+)
+def test_a_file_that_is_no_table_of_words_is_one_clear_line(rookery, home, tmp_path, content):
+    path = tmp_path / "words.csv"
+    path.write_bytes(content.encode("latin-1"))
+    ran = rookery("posts", "consent", "--file", path)
+    assert (ran.code, len(ran.said)) == (2, 1)
+    assert standing(home).watermark == 0
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -37,6 +107,13 @@ def test_a_state_hides_until_it_ends(rookery, home):
         ["state", "angry", "on", "--author", "ada"],
         ["state", "suspended", "perhaps", "--author", "ada"],
         ["state", "suspended", "on"],
+        ["state"],
+        ["state", "suspended"],
+        ["state", "suspended", "on", "--file", "x.csv"],
+        ["state", "--file", "missing.csv"],
+        ["consent"],
+        ["consent", "--author", "ada", "--file", "x.csv"],
+        ["consent", "--file", "missing.csv"],
         ["forget"],
         ["forget", "7", "--file", "x.jsonl"],
         ["forget", "--file", "x.jsonl", "--ids-of", "cats"],

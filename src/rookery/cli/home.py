@@ -51,7 +51,7 @@ def trace(
         show_json(found)
     else:
         show_facts({k: v for k, v in found.items() if k != "places"}, f"Post {post_id}")
-        columns = ["place", "how", "owed"]
+        columns = ["place", "how", "owed", "by"]
         show_table(columns, [[p[c] for c in columns] for p in found["places"]])
 
 

@@ -24,6 +24,13 @@ def ingest(
     ],
     mapping: MapOption = None,
     limit: Annotated[int | None, typer.Option(help="Take only the first N rows.", min=1)] = None,
+    source_name: Annotated[
+        str | None,
+        typer.Option(
+            help="What all ids are to begin with, such as the forum's host, where they are numbers that two sources "
+            "may both have (Discourse)."
+        ),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -31,7 +38,7 @@ def ingest(
     from rookery.cli.show import context, show_facts, show_json
     from rookery.posts.ingest import ingest
 
-    report = ingest(opened(home), paths, read_map(mapping), context(), limit).to_dict()
+    report = ingest(opened(home), paths, read_map(mapping), context(), limit, source_name).to_dict()
     show_json(report) if as_json else show_facts(report, "Ingested")
 
 
@@ -99,8 +106,33 @@ def forget(
 
 
 @app.command()
+def erase(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Make what is forgotten, and every earlier text of what was edited, physically gone; say what is still owed."""
+    from rookery.cli.erasing import erase
+    from rookery.cli.show import context, show_json, show_table
+
+    report = erase(opened(home), context())
+    if as_json:
+        show_json(report)
+        return
+    if report["erased"]:
+        show_table(["place", "count", "unit"], [list(one.values()) for one in report["erased"]], "Erased")
+    else:
+        print("There is nothing to erase.")
+    if report["owed"]:
+        show_table(["place", "owed", "by"], [list(one.values()) for one in report["owed"]], "Owed")
+
+
+@app.command()
 def consent(
-    author: Annotated[list[str], typer.Option(help="An author; repeatable.")],
+    author: Annotated[list[str] | None, typer.Option(help="An author; repeatable.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A table (CSV, JSON lines, Parquet) with the columns author, use, word, and happened if it tells "
+            "when; all of it is noted, or nothing."
+        ),
+    ] = None,
     search: SaidOption = None,
     answers: SaidOption = None,
     ads: SaidOption = None,
@@ -109,24 +141,47 @@ def consent(
     as_json: JsonOption = False,
 ) -> None:
     """Note an author's word on uses of all their posts: yes, no, or undefined, where the platform's policy holds."""
-    from rookery.posts.word import consent
+    from rookery.core.errors import UsageError
+    from rookery.posts.word import consent, consent_file
 
     words = {"search": search, "answers": answers, "ads": ads, "training": training}
-    _noted(lambda at, context: consent(at, author, words, context), home, as_json)
+    if file and (author or any(words.values())):
+        raise UsageError("give either an author's words, or --file")
+    if file:
+        _noted(lambda at, context: consent_file(at, file, context), home, as_json)
+    else:
+        _noted(lambda at, context: consent(at, author or [], words, context), home, as_json)
 
 
 @app.command()
 def state(
-    cause: Annotated[str, typer.Argument(help="suspended, protected, deactivated, taken_down, withheld, …")],
-    value: Annotated[str, typer.Argument(help="on, or off when it ends.")],
+    cause: Annotated[
+        str | None, typer.Argument(help="suspended, protected, deactivated, taken_down, withheld, …")
+    ] = None,
+    value: Annotated[str | None, typer.Argument(help="on, or off when it ends.")] = None,
     post: Annotated[list[str] | None, typer.Option(help="The id of a post; repeatable.")] = None,
     author: Annotated[list[str] | None, typer.Option(help="An author, with all posts; repeatable.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A table (CSV, JSON lines, Parquet) with the columns post or author, cause, value, and happened if it "
+            "tells when; all of it is noted, or nothing."
+        ),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
     """Hide posts or authors for a while, or show them again: nothing is forgotten."""
-    from rookery.posts.word import state
+    from rookery.core.errors import UsageError
+    from rookery.posts.word import state, state_file
 
+    if file and (cause or post or author):
+        raise UsageError("give either a state with posts and authors, or --file")
+    if file:
+        _noted(lambda at, context: state_file(at, file, context), home, as_json)
+        return
+    if cause is None or value is None:
+        raise UsageError("which state?", mend="Say, for example: suspended on --author NAME, or give --file FILE")
     _noted(lambda at, context: state(at, post or [], author or [], cause, value, context), home, as_json)
 
 

@@ -5,14 +5,17 @@
         …                            the files, each listed in the manifest with size and digest
         notes/…                      what may differ between two equal runs (timings, logs): not digested
 
+One thing alone changes a finished artifact: the erasure of forgotten posts (`rewrite`). It keeps key and
+digest, the names by which others know the artifact, and says in the manifest what is gone.
+
 Not for what lives: the lake, the live log, the search index and the ads database are not artifacts.
 How an artifact is made is in `stage.py`; which artifacts hold a post is in `lineage.py`.
 """
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from rookery.core.errors import DataError
 MANIFEST = "manifest.json"
 NOTES = "notes"
 TEMPORARY = ".part.tmp"
+_ERASING = f"erasing{TEMPORARY}"  # in the folder while it is rewritten; holds what is already known of the note
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Manifest:
 
     `digest` names the content: it covers kind, stage version, config, inputs and files, and so is
     equal for two runs that did the same. `created`, `seconds` and `metrics` are not part of it.
+    `erased` is empty, or says what was erased from the files since; then `files` are those that are left.
     """
 
     kind: str
@@ -55,6 +60,7 @@ class Manifest:
     rookery_version: str = ""
     created: str = ""
     seconds: float = 0.0
+    erased: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,8 @@ class Artifact:
 
     def verify(self) -> None:
         """Read every file and compare it with the manifest; raises `DataError` naming the first that differs."""
+        if is_half_erased(self):
+            raise DataError("an erasure was cut short here", where=self.path, mend="Run `rookery posts erase` again")
         for entry in self.manifest.files:
             path = self.path / entry.path
             if not path.exists():
@@ -142,6 +150,35 @@ def find_artifacts(root: Path, kind: str | None = None) -> Iterator[Artifact]:
     """All finished artifacts under a root (of one kind), oldest first."""
     found = (open_artifact(p.parent) for p in root.glob(f"{kind or '*'}/*/{MANIFEST}"))
     yield from sorted(found, key=lambda a: (a.manifest.created, a.kind, a.key))
+
+
+def rewrite(artifact: Artifact, known: dict[str, Any], change: Callable[[], dict[str, Any]]) -> Artifact:
+    """Change files of a finished artifact by `change`, which returns what the manifest is to say under `erased`.
+
+    After a kill in between, `is_half_erased` is true and the same call has to come again; so `change` must be
+    able to go on with its own half-done work, every file of it whole. `known` is what `half_erased` gives then.
+    """
+    marker = artifact.path / _ERASING
+    for left_by_a_kill in artifact.path.rglob(f".*{TEMPORARY}"):
+        left_by_a_kill.unlink()
+    write_atomically(marker, json.dumps(known).encode())
+    erased = change()
+    manifest = replace(artifact.manifest, files=list_files(artifact.path), erased=erased)
+    rewritten = write_manifest(artifact.path, manifest)
+    marker.unlink()
+    sync(artifact.path)
+    return rewritten
+
+
+def is_half_erased(artifact: Artifact) -> bool:
+    """Whether a `rewrite` was killed here."""
+    return (artifact.path / _ERASING).exists()
+
+
+def half_erased(artifact: Artifact) -> dict[str, Any]:
+    """What a `rewrite` that was killed here knew; empty if there was none."""
+    marker = artifact.path / _ERASING
+    return json.loads(marker.read_text()) if marker.exists() else {}
 
 
 def write_atomically(path: Path, data: bytes) -> None:

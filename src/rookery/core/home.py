@@ -6,6 +6,7 @@ set_aside/      rows that an ingest could not take, a file each ingest, with the
 live.sqlite     the live log: what changed, in one rising sequence
 artifacts/      everything that was made (see artifact.py)
 search/         the search index (derived; can be rebuilt)
+erase.lock      held while posts are read into what is made of them, and alone by an erasure
 ads.sqlite      campaigns and the ledger
 runs.jsonl      every attempt to make something, failed ones too
 paused.json     there while all runs are paused (see pause.py)
@@ -17,7 +18,7 @@ from typing import Literal
 
 from rookery.core.artifact import Artifact, find_artifacts, write_atomically
 from rookery.core.config import load_toml
-from rookery.core.errors import UsageError
+from rookery.core.errors import DataError, UsageError
 
 SETTINGS = "rookery.toml"
 
@@ -30,9 +31,16 @@ class Rights:
 
     public: a public post may be used unless its author or the post says no.
     opt-in: a public post may be used only if its author or the post says yes.
+    erase_within_days: how soon what is forgotten has to be physically gone; a deleted account may be
+    taken back for as long.
     """
 
     policy: Policy = "public"
+    erase_within_days: int = 30
+
+    def __post_init__(self) -> None:
+        if self.erase_within_days < 0:
+            raise DataError(f"erase_within_days must be at least 0, not {self.erase_within_days}")
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,9 @@ FIRST_SETTINGS = """\
 #   "opt-in"  a public post is used only where its author or the post says yes.
 # Unlisted, followers-only and direct posts are never used, whatever stands here.
 policy = "{policy}"
+# How soon a forgotten post has to be gone from every file (`rookery posts erase`), and how long a
+# deleted account may be taken back.
+erase_within_days = 30
 
 [serve]
 host = "127.0.0.1"

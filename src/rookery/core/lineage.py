@@ -2,7 +2,9 @@
 
 An artifact that holds posts keeps `held.ids`, the sorted 64-bit hashes of their ids, so that a
 question about one post costs a binary search. An artifact made from such a one (a model from its
-corpus) derives from the post. The lake and the search index are asked by their own packages.
+corpus) derives from the post. What an erasure took out of an artifact moves from `held.ids` to
+`erased.ids`: what was made of the artifact before still derives from the post. The lake and the search
+index are asked by their own packages.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,19 +14,22 @@ from typing import Literal
 
 import numpy as np
 
-from rookery.core.artifact import Artifact, find_artifacts
+from rookery.core.artifact import Artifact, find_artifacts, write_atomically
 from rookery.core.digest import hash_ids
 from rookery.core.home import Home
 
-HELD = "held.ids"
+HELD, ERASED = "held.ids", "erased.ids"
+
+
+How = Literal["holds", "held", "derives"]
 
 
 @dataclass(frozen=True)
 class Trace:
-    """One artifact that a post reached: it `holds` the post itself, or `derives` from one that does."""
+    """One artifact that a post reached: it `holds` or `held` the post itself, or `derives` from such a one."""
 
     artifact: Artifact
-    how: Literal["holds", "derives"]
+    how: How
 
 
 def write_held(folder: Path, post_ids: Iterable[str]) -> None:
@@ -38,9 +43,23 @@ def write_held_hashes(folder: Path, post_hashes: np.ndarray) -> None:
     held[np.diff(held, prepend=held[:1] + 1) != 0].tofile(folder / HELD)
 
 
-def holds(folder: Path, post_id: str) -> bool:
+def held_hashes(folder: Path, name: str = HELD) -> np.ndarray:
+    """What an artifact's folder says that it holds (or held: `ERASED`), sorted; empty where it says nothing."""
+    path = folder / name
+    return np.fromfile(path, dtype="<u8") if path.exists() else np.empty(0, "<u8")
+
+
+def note_erased(folder: Path, gone: np.ndarray) -> None:
+    """Note that posts (as hashes; those it does not hold are passed over) are no longer in an artifact's folder."""
+    held = held_hashes(folder)
+    erased = np.union1d(held_hashes(folder, ERASED), np.intersect1d(held, gone))
+    for name, hashes in ((ERASED, erased), (HELD, np.setdiff1d(held, gone))):  # in both after a kill, never in neither
+        write_atomically(folder / name, hashes.astype("<u8").tobytes())
+
+
+def holds(folder: Path, post_id: str, name: str = HELD) -> bool:
     """Whether an artifact's folder says that it holds a post (wrong once in 10¹³ for a million posts)."""
-    path = folder / HELD
+    path = folder / name
     if not path.exists() or path.stat().st_size == 0:
         return False
     held = np.memmap(path, dtype="<u8", mode="r")
@@ -64,7 +83,9 @@ def trace(home: Home, post_id: str) -> Iterator[Trace]:
     yield from (found[a.digest] for a in pending if a.digest in found)
 
 
-def _how(artifact: Artifact, post_id: str, reached: set[str]) -> Literal["holds", "derives"] | None:
+def _how(artifact: Artifact, post_id: str, reached: set[str]) -> How | None:
     if holds(artifact.path, post_id):
         return "holds"
+    if holds(artifact.path, post_id, ERASED):
+        return "held"
     return "derives" if reached.intersection(artifact.manifest.inputs.values()) else None

@@ -53,11 +53,19 @@ def paused(home: Home) -> Pause | None:
         raise DataError(f"the pause of a home cannot be read: {error}", where=_file(home), mend=_MEND) from None
 
 
+def refusal(home: Home) -> Paused | None:
+    """What a run is told, since when and why, if the home is paused. Cheap enough for every step."""
+    standing = paused(home)
+    if standing is None:
+        return None
+    why = f": {standing.reason}" if standing.reason else ""
+    return Paused(f"runs are paused since {standing.since:%Y-%m-%d %H:%M} UTC{why}", where=home.path, mend=_MEND)
+
+
 def refuse_if_paused(home: Home) -> None:
-    """Raises `Paused`, saying since when and why, if the home is paused. Cheap enough for every step."""
-    if standing := paused(home):
-        why = f": {standing.reason}" if standing.reason else ""
-        raise Paused(f"runs are paused since {standing.since:%Y-%m-%d %H:%M} UTC{why}", where=home.path, mend=_MEND)
+    """Raises `Paused` if the home is paused."""
+    if error := refusal(home):
+        raise error
 
 
 def _file(home: Home) -> Path:

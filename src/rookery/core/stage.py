@@ -38,6 +38,7 @@ from rookery.core.pause import refuse_if_paused
 from rookery.core.verdict import Tally
 
 SCRATCH = "scratch"
+ERASE_LOCK = "erase.lock"
 
 
 @dataclass(frozen=True)
@@ -134,13 +135,27 @@ def _publish(home: Home, stage: Stage, workspace: Workspace, metrics: Mapping, s
     )
 
 
-@contextlib.contextmanager
-def exclusive(lock: Path, what: str) -> Iterator[None]:
+def exclusive(lock: Path, what: str) -> contextlib.AbstractContextManager[None]:
     """Hold a lock file; raises `Busy` at once if another process holds it. A kill releases it."""
+    return _held(lock, fcntl.LOCK_EX, what)
+
+
+def making_of_posts(home: Home) -> contextlib.AbstractContextManager[None]:
+    """Held while texts of posts are read into a corpus, shards or an index. Many may, but none beside an erasure."""
+    return _held(home.path / ERASE_LOCK, fcntl.LOCK_SH, "the erasure of posts")
+
+
+def erasing_of_posts(home: Home) -> contextlib.AbstractContextManager[None]:
+    """Held by an erasure; raises `Busy` while anything is made of posts."""
+    return _held(home.path / ERASE_LOCK, fcntl.LOCK_EX, "what is made of posts (a corpus, shards, an index), or erases")
+
+
+@contextlib.contextmanager
+def _held(lock: Path, mode: int, what: str) -> Iterator[None]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, mode | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Busy(
                 f"another process is working on {what}", where=lock, mend="Wait until it is done, then try again"
@@ -200,6 +215,14 @@ def read_runs(home: Home) -> list[dict[str, Any]]:
         if not _is_held(_lock(home, kind, key)):
             attempt["state"] = "killed"
     return attempts
+
+
+def remove_unfinished(home: Home, kind: str) -> int:
+    """Remove what unfinished stages of a kind have left; returns how many. For a caller that knows that none runs."""
+    folders = [path for path in home.artifacts.glob(f"{kind}/*/") if not (path / MANIFEST).exists()]
+    for folder in folders:
+        shutil.rmtree(folder)
+    return len(folders)
 
 
 def _lock(home: Home, kind: str, key: str) -> Path:

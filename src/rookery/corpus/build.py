@@ -1,6 +1,7 @@
 """The corpus stage: from the posts in the lake to documents to learn from, and later ones to be judged by.
 
     gate -> clean -> redact -> quality -> language      post by post, in parts (prepare.py)
+         -> the author's language, where it is unknown (prepared.py)
          -> machines -> exact duplicates -> floods -> near duplicates -> link farms
          -> split -> threads -> mixture             on the numbers of all (prepared.py, dedup.py, spam.py)
          -> documents                               through buckets on disk (gather.py)
@@ -33,18 +34,18 @@ from rookery.core.digest import hash_ids
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Cluster, Home
 from rookery.core.lineage import write_held_hashes
-from rookery.core.stage import Stage, Workspace, run_stage
+from rookery.core.stage import Stage, Workspace, making_of_posts, run_stage
 from rookery.core.verdict import Tally
 from rookery.corpus import card, dedup, minhash, mixture, quality, report, spam, split, threads
 from rookery.corpus.document import LAKE_VERSION, SPLITS, write_documents
-from rookery.corpus.gather import Layout, gather, shuffled
+from rookery.corpus.gather import Layout, ahead, gather, shuffled
 from rookery.corpus.prepare import Way, prepare
 from rookery.corpus.prepared import BAND, Posts
 from rookery.corpus.sieve import Sieve
 from rookery.posts.lake import Lake, open_lake
 from rookery.posts.live import live_log
 
-VERSION = 4
+VERSION = 5
 DUPLICATES = "duplicates.parquet"
 
 
@@ -80,13 +81,14 @@ def build(home: Home, context: Context, config: CorpusConfig = CorpusConfig()) -
 
     Raises `UsageError` if there is no lake, `DataError` if fewer than two posts are left.
     """
-    lake = open_lake(home)
-    with live_log(home) as log:
-        standing = log.standing()
-    policy, cluster = home.settings.rights.policy, home.settings.corpus
-    stage = Stage("corpus", VERSION, config, {"lake": lake.name, "standing": standing.digest, "policy": policy})
-    way = Way(standing, policy, config.placeholders)
-    return run_stage(home, stage, lambda workspace: _make(workspace, lake, way, cluster, config), context)
+    with making_of_posts(home):
+        lake = open_lake(home)
+        with live_log(home) as log:
+            standing = log.standing()
+        policy, cluster = home.settings.rights.policy, home.settings.corpus
+        stage = Stage("corpus", VERSION, config, {"lake": lake.name, "standing": standing.digest, "policy": policy})
+        way = Way(standing, policy, config.placeholders)
+        return run_stage(home, stage, lambda workspace: _make(workspace, lake, way, cluster, config), context)
 
 
 def _make(workspace: Workspace, lake: Lake, way: Way, cluster: Cluster, config: CorpusConfig) -> dict:
@@ -175,10 +177,12 @@ def _copies(posts: Posts, first: np.ndarray, config: CorpusConfig) -> np.ndarray
     """How often each document is taken by the mixture; a document is what its first post is."""
     if not config.mixture:
         return np.ones(len(first), np.int64)
-    coded = {"year": mixture.years(posts.numbers("created", first))}
-    for name in ("language", "source"):
-        codes, values = posts.coded(name)
-        coded[name] = codes[first], values
+    sources, source_names = posts.coded("source")
+    coded = {
+        "year": mixture.years(posts.numbers("created", first)),
+        "language": (posts.language[first], posts.languages),
+        "source": (sources[first], source_names),
+    }
     return mixture.copies(
         mixture.weigh(config.mixture, coded, len(first)), posts.numbers("id_hash", first), config.seed
     )
@@ -196,7 +200,7 @@ def _write(workspace: Workspace, posts: Posts, layouts: dict[str, Layout], contr
     total = sum(layout.documents for layout in layouts.values())
     with workspace.context.progress.task("writing documents", total, "documents") as task, _beside() as also:
         for name in reversed(SPLITS):
-            tables = gather(posts, layouts[name], workspace.scratch / name, controls)
+            tables = ahead(gather(posts, layouts[name], workspace.scratch / name, controls))
             counted = (also(table, functools.partial(seen.add, name), task) for table in tables)
             write_documents(workspace.path / f"{name}.parquet", counted)
     return seen
@@ -204,7 +208,7 @@ def _write(workspace: Workspace, posts: Posts, layouts: dict[str, Layout], contr
 
 @contextmanager
 def _beside():
-    """While a table is written and the next one gathered, another thread counts it; never more than one behind."""
+    """While a table is written, another thread counts it; never more than one behind."""
     with ThreadPoolExecutor(1) as pool:
         waiting: list[Future] = []
 

@@ -19,6 +19,8 @@ from rookery.core.errors import UsageError
 SPLITS = ("train", "validation")
 LAKE_VERSION = "lake_version"
 """The metric that says of which version of the lake a corpus was made."""
+ERASED_ID = ""
+"""The only post id of a document that was erased; nothing else is left of it but its place (erase.py)."""
 BATCH_DOCUMENTS = 16_384
 GROUP_DOCUMENTS = 4 * BATCH_DOCUMENTS
 
@@ -51,6 +53,9 @@ DOCUMENT_SCHEMA = pa.schema(
     ]
 )
 
+_REPEATED = ("author_ids.list.element", "language", "controls.list.element")
+"""The columns whose values occur again; of the others a dictionary would be made in vain."""
+
 
 def from_row(row: dict[str, Any]) -> Document:
     """A row of such a batch as a `Document`."""
@@ -68,7 +73,7 @@ def from_row(row: dict[str, Any]) -> Document:
 
 def write_documents(path: Path, documents: Iterable[pa.Table]) -> None:
     """Write tables of documents as `DOCUMENT_SCHEMA`, one after another; equal tables give equal bytes."""
-    with pq.ParquetWriter(path, DOCUMENT_SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(path, DOCUMENT_SCHEMA, compression="zstd", use_dictionary=list(_REPEATED)) as writer:
         for table in documents:
             writer.write_table(table.cast(DOCUMENT_SCHEMA), row_group_size=GROUP_DOCUMENTS)
 

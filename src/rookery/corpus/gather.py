@@ -7,10 +7,12 @@ group of the file.
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,8 @@ import pyarrow.compute as pc
 from rookery.corpus import control
 from rookery.corpus.document import DOCUMENT_SCHEMA, GROUP_DOCUMENTS
 from rookery.corpus.prepared import Posts
+
+T = TypeVar("T")
 
 THREAD_GAP = "\n\n"  # a clean post holds no empty line, so this parts the posts of a thread
 _COLUMNS = ("id", "author", "text", "key", "language", "created", "reactions")
@@ -67,14 +71,22 @@ def gather(posts: Posts, layout: Layout, folder: Path, controls: bool) -> Iterat
         yield _documents(table.take(pa.array(np.argsort(table["to"].to_numpy()))).combine_chunks(), starts, controls)
 
 
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made by another thread while the one before it is used."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = pool.submit(next, items, None)
+            yield item
+
+
 def _fill(posts: Posts, layout: Layout, edges: np.ndarray, buckets: list[Path]) -> None:
     """Each post of the layout into its bucket, with the place to which it goes."""
     times = np.bincount(layout.rows, minlength=len(posts))
     places, first = np.argsort(layout.rows, kind="stable"), np.cumsum(times) - times  # all places of each row
     writers: list[pa.ipc.RecordBatchStreamWriter] = []
     with ExitStack() as stack:
-        for row_at, table in posts.stream(_COLUMNS):
-            table = table.set_column(4, "language", table["language"].cast(pa.string()))
+        for row_at, table in ahead(posts.stream(_COLUMNS)):
             mine = np.repeat(np.arange(len(row_at)), times[row_at])
             copy = np.arange(len(mine)) - np.searchsorted(mine, mine)
             to = places[first[row_at[mine]] + copy]

@@ -1,8 +1,8 @@
-"""Two forms of a post's text: the clean one that a model reads, and the key by which equal texts meet.
+"""The forms of a post's text: the clean one that a model reads, and the key by which equal texts meet.
 
-`clean` changes nothing that a reader would see: links, mentions, emoji, case and spelling stay. The key
-forgets all that does not make a text another text. `placeholders` hides links and mentions, where that is
-wanted. All take whole columns.
+`clean` changes nothing that a reader would see: links, mentions, emoji, case and spelling stay. Between the
+two is the plain text, without links and mentions. The key forgets all that does not make a text another text.
+`placeholders` hides links and mentions, where that is wanted. All take whole columns.
 """
 
 import html
@@ -54,21 +54,31 @@ def placeholders(texts: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(texts, _HANDLE, rf"\1{USER_PLACEHOLDER}")
 
 
+def plain(texts: pa.Array) -> pa.Array:
+    """What is said in texts: a space in place of links, mentions and marks of reposts that stand together."""
+    return pc.replace_substring_regex(texts, rf"(?:(?:{REPOST_MARK}|{LINK}|{MENTION})\s*)+", " ")
+
+
 def key(texts: pa.Array) -> pa.Array:
     """The normalised text: words and numbers in lower case, without links, mentions, marks and punctuation.
 
     Two posts with one key say the same. Empty for a post without words.
     """
-    texts = pc.ascii_lower(pc.replace_substring_regex(texts, f"{REPOST_MARK}|{LINK}|{MENTION}", " "))
+    return words(plain(texts))
+
+
+def words(plain_texts: pa.Array) -> pa.Array:
+    """The keys of texts that are plain already."""
+    texts = pc.ascii_lower(plain_texts)
     texts = _mapped(texts, _beyond_ascii(texts), _fold)
     texts = pc.replace_substring_regex(texts, _MARKS, " ")
     return pc.utf8_trim_whitespace(texts)
 
 
-def template(texts: pa.Array, keys: pa.Array) -> pa.Array:
+def template(plain_texts: pa.Array, keys: pa.Array) -> pa.Array:
     """The key without hashtags and with every number as 0: what stays equal when a form is filled in again."""
-    tagged = pc.match_substring_regex(texts, HASHTAG)
-    untagged = key(pc.replace_substring_regex(texts.filter(tagged), HASHTAG, " "))
+    tagged = pc.match_substring_regex(plain_texts, HASHTAG)
+    untagged = words(pc.replace_substring_regex(plain_texts.filter(tagged), HASHTAG, " "))
     return pc.replace_substring_regex(pc.replace_with_mask(keys, tagged, untagged), r"\p{N}+", "0")
 
 

@@ -123,12 +123,13 @@ def _prepared(posts: pa.Table, way: Way) -> tuple[pa.Table, dict[str, Any]]:
     posts = posts.select(list(COLUMNS)).filter(pc.is_null(verdicts["training"])).combine_chunks()
     column = {name: posts[name].combine_chunks() for name in COLUMNS}
     text, redacted = privacy.redact(normalize.clean(column["text"]))
-    key = normalize.key(text)
-    says_no = quality.judge(text, key)
+    plain = normalize.plain(text)
+    key = normalize.words(plain)
+    says_no = quality.judge(text, plain, key)
     column |= {"text": text, "key": key, "quality": says_no.dictionary_encode()}
     column["language"] = _with_guesses(column["language"], key, pc.is_null(says_no)).dictionary_encode()
     column |= {"source": column["source"].dictionary_encode()}
-    column |= _numbers(column, normalize.template(text, key))
+    column |= _numbers(column, normalize.template(plain, key))
     if way.placeholders:
         column["text"] = normalize.placeholders(text)
     for name in ("reply_to", "quote_of", "conversation", "likes", "reposts", "replies"):

@@ -18,11 +18,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rookery.core.digest import hash_ids
+from rookery.corpus.language import UNKNOWN, of_authors
 from rookery.posts.post import USES
 
 COUNTED = b"counted"
 """Where a part says how many posts it met, refused and redacted."""
 BAND = "band_"
+LANGUAGE = "language"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Posts:
     in_lake: int
     refused: dict[str, Counter[str]]  # for each use of posts, by reason
     redacted: Counter[str]
+    language: np.ndarray  # (posts,): of each row, a code into `languages` or -1
+    languages: list[str]
 
     def __len__(self) -> int:
         return len(self.place)
@@ -45,11 +49,8 @@ class Posts:
 
     def coded(self, name: str) -> tuple[np.ndarray, list[str]]:
         """A column of few strings as codes into a sorted list; -1 for null."""
-        columns = [pq.read_table(part, columns=[name])[name].combine_chunks() for part in self.parts]
-        names = sorted({value for column in columns for value in _dictionary(column)[1] if value is not None})
-        code = {value: number for number, value in enumerate(names)} | {None: -1}
-        codes = [np.array([code[v] for v in values] + [-1])[at] for at, values in map(_dictionary, columns)]
-        return np.concatenate(codes)[self.place].astype(np.int32), names
+        codes, names = _read_coded(self.parts, name)
+        return codes[self.place], names
 
     def sketches(self, rows: np.ndarray) -> np.ndarray:
         """uint8 of shape (rows, hashes)."""
@@ -57,10 +58,14 @@ class Posts:
         return np.concatenate(parts)[self.place[rows]]
 
     def stream(self, names: Sequence[str]) -> Iterator[tuple[np.ndarray, pa.Table]]:
-        """The strings, part by part: the row of each post, and its columns."""
+        """The strings, part by part: the row of each post, and its columns; among them may be `language`."""
         row_at = self._rows_at()
         for part, start, end in zip(self.parts, self.starts, self.starts[1:], strict=False):
-            yield row_at[start:end], pq.read_table(part, columns=list(names))
+            rows = row_at[start:end]
+            table = pq.read_table(part, columns=[name for name in names if name != LANGUAGE])
+            if LANGUAGE in names:
+                table = table.append_column(LANGUAGE, self._named(rows))
+            yield rows, table.select(names)
 
     def pick(self, rows: np.ndarray, names: Sequence[str]) -> pa.Table:
         """The strings of some rows, in the order given."""
@@ -73,6 +78,11 @@ class Posts:
             order.append(wanted[row_at][hit])
         return pa.concat_tables(tables).take(pa.array(np.argsort(np.concatenate(order)))).combine_chunks()
 
+    def _named(self, rows: np.ndarray) -> pa.Array:
+        """The languages of some rows."""
+        codes = self.language[rows]
+        return pa.array(self.languages, pa.string()).take(pa.array(codes, mask=codes == UNKNOWN))
+
     def _rows_at(self) -> np.ndarray:
         """The row of each place."""
         rows = np.empty_like(self.place)
@@ -81,14 +91,17 @@ class Posts:
 
 
 def open_posts(parts: Sequence[Path]) -> Posts:
-    """The posts of some parts, put in order."""
+    """The posts of some parts, put in order; those of unknown language get their author's, if that is known."""
     metadata = [pq.read_schema(part).metadata[COUNTED] for part in parts]
     counted = [json.loads(said) for said in metadata]
-    keys = [_read_numbers(parts, name) for name in ("id_hash", "id_end", "created")]
+    place = np.lexsort([_read_numbers(parts, name) for name in ("id_hash", "id_end", "created")])
     starts = np.cumsum([0, *(pq.read_metadata(part).num_rows for part in parts)])
     redacted = sum((Counter(c["redacted"]) for c in counted), Counter())
     refused = {use: sum((Counter(c["refused"][use]) for c in counted), Counter()) for use in USES}
-    return Posts(tuple(parts), starts, np.lexsort(keys), sum(c["in_lake"] for c in counted), refused, redacted)
+    codes, languages = _read_coded(parts, LANGUAGE)
+    language = of_authors(codes, _read_numbers(parts, "author_hash"))[place]
+    in_lake = sum(c["in_lake"] for c in counted)
+    return Posts(tuple(parts), starts, place, in_lake, refused, redacted, language, languages)
 
 
 def hash_repeated_ids(ids: pa.Array) -> np.ndarray:
@@ -103,6 +116,14 @@ def _read_numbers(parts: Sequence[Path], name: str) -> np.ndarray:
     if pa.types.is_timestamp(columns[0].type):
         columns = [column.cast(pa.int64()) for column in columns]
     return np.concatenate([column.to_numpy() for column in columns])
+
+
+def _read_coded(parts: Sequence[Path], name: str) -> tuple[np.ndarray, list[str]]:
+    columns = [pq.read_table(part, columns=[name])[name].combine_chunks() for part in parts]
+    names = sorted({value for column in columns for value in _dictionary(column)[1] if value is not None})
+    code = {value: number for number, value in enumerate(names)} | {None: -1}
+    codes = [np.array([code[v] for v in values] + [-1], np.int16)[at] for at, values in map(_dictionary, columns)]
+    return np.concatenate(codes), names
 
 
 def _dictionary(column: pa.DictionaryArray) -> tuple[np.ndarray, list]:

@@ -175,6 +175,7 @@ def compression(corpus: Artifact, shards: Artifact) -> dict[str, float]:
     """Bytes of text in a token, by language, on the held-out documents; `shards` must be of this corpus."""
     with pq.ParquetFile(split_file(corpus, HELD_OUT)) as file:
         table = file.read(["text", "language", "controls"])
+    is_left = pc.greater(pc.binary_length(table["text"]), 0)
     said_apart = 1 + pc.list_value_length(table["controls"]).to_numpy()  # and the end of the document
     tokens = np.diff(open_shards(shards, HELD_OUT).offsets) - said_apart
     columns = {
@@ -182,7 +183,8 @@ def compression(corpus: Artifact, shards: Artifact) -> dict[str, float]:
         "bytes": pc.binary_length(table["text"]),
         "tokens": pa.array(tokens),
     }
-    sums = pa.table(columns).group_by("language").aggregate([("bytes", "sum"), ("tokens", "sum")]).to_pylist()
+    left = pa.table(columns).filter(is_left)  # of an erased document only its place
+    sums = left.group_by("language").aggregate([("bytes", "sum"), ("tokens", "sum")]).to_pylist()
     sums.sort(key=lambda row: (-row["bytes_sum"], row["language"]))
     return {row["language"]: round(row["bytes_sum"] / row["tokens_sum"], 3) for row in sums[:SHOWN_LANGUAGES]}
 

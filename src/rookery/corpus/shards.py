@@ -31,8 +31,8 @@ from rookery.core.digest import hash_ids
 from rookery.core.errors import UsageError
 from rookery.core.home import Cluster, Home
 from rookery.core.lineage import HELD
-from rookery.core.stage import Stage, Workspace, run_stage
-from rookery.corpus.document import LAKE_VERSION, SPLITS, count_documents, split_file
+from rookery.core.stage import Stage, Workspace, making_of_posts, run_stage
+from rookery.corpus.document import ERASED_ID, LAKE_VERSION, SPLITS, count_documents, split_file
 from rookery.corpus.prepared import hash_repeated_ids
 from rookery.corpus.spread import spread
 from rookery.posts.live import Standing
@@ -87,7 +87,7 @@ class Shards:
             return np.zeros(0, dtype=bool)
         edited = (post for post, version in standing.edited.items() if version > self.lake_version)
         refusing = (author for author, said in standing.consent.get("training", {}).items() if not said)
-        hit = np.isin(self.post_hashes, hash_ids([*standing.posts, *edited]))
+        hit = np.isin(self.post_hashes, hash_ids([*standing.posts, *edited, ERASED_ID]))
         hit |= np.isin(self.author_hashes, hash_ids([*standing.authors, *refusing]))
         return np.logical_or.reduceat(hit, self.post_offsets[:-1])
 
@@ -107,7 +107,8 @@ def write_shards(home: Home, corpus: Artifact, encoder: Encoder, context: Contex
         workspace.tally.kept = total
         return metrics
 
-    return run_stage(home, stage, make, context)
+    with making_of_posts(home):
+        return run_stage(home, stage, make, context)
 
 
 def open_shards(artifact: Artifact, split: str) -> Shards:

@@ -8,10 +8,12 @@ several to a row and are told apart by a number; one longer than a row goes on i
 Attention over a row costs the square of its length, and most posts are short. So a *unit* of
 `context_tokens` places is either one whole row or two half rows, whichever its documents need.
 
+Several learners share a step: each takes some of its units, and the step is the same however many they are.
+
 A forgotten document keeps its places, emptied: nothing of it is read or learned, and all others stay.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from itertools import count, islice
 
@@ -19,6 +21,7 @@ import numpy as np
 
 from rookery.corpus.shards import Shards
 from rookery.model.config import TrainConfig
+from rookery.model.degrees import rows_a_piece, units_a_step
 from rookery.model.network import IGNORED
 
 EMPTY = -1  # the document number of a place that no document has
@@ -62,25 +65,67 @@ class Rows:
         return int((self.targets != IGNORED).sum())
 
 
-def batches(
-    shards: Shards, config: TrainConfig, masked: Callable[[], np.ndarray], first_step: int = 0
-) -> Iterator[tuple[Rows, ...]]:
-    """The micro-batches of each step from `first_step` on, without end.
+@dataclass(frozen=True)
+class Share:
+    """What one of several learners takes of each step: every `of`-th unit, from `number` on.
 
-    masked: asked at each step for the documents to leave out, bool of shape (documents,).
+    pieces: cut into so many equal micro-batches of whole rows, as a pipeline needs them; None: as they come.
     """
+
+    number: int = 0
+    of: int = 1
+    pieces: int | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of one share: its micro-batches, as many in each share, and how many targets count in all shares."""
+
+    rows: tuple[Rows, ...]
+    learned_tokens: int
+
+
+def batches(
+    shards: Shards,
+    config: TrainConfig,
+    masked: Callable[[np.ndarray], np.ndarray],
+    first_step: int = 0,
+    share: Share = Share(),
+) -> Iterator[Step]:
+    """The steps of a share from `first_step` on, without end. All shares of a step together do not depend on `of`.
+
+    masked: asked at each step which of its documents (int64) to leave out; bool of the same shape.
+    """
+    count = units_a_step(config)
+    units = islice(all_units(shards, config.seed, config.shape.context_tokens), first_step * count, None)
+    while step := list(islice(units, count)):
+        documents = np.unique([span.document for unit in step for row in unit.rows for span in row])
+        hidden = frozenset(documents[masked(documents)].tolist()) if len(documents) else frozenset()
+        spans = (span for unit in step for row in unit.rows for span in row)
+        learned = sum(span.tokens for span in spans if span.document not in hidden)
+        cut = _cut_evenly(step, share, config) if share.pieces else _cut_by_length(step, share, config)
+        yield Step(tuple(fill(shards, rows, tokens, hidden) for rows, tokens in cut), learned)
+
+
+def _cut_by_length(step: list[Unit], share: Share, config: TrainConfig) -> Iterator[tuple[list[Row], int]]:
+    """Whole rows and half rows apart, each in as many micro-batches as the largest share needs."""
     context = config.shape.context_tokens
-    units_a_step = max(1, config.batch_tokens // context)
-    rows_at_once = max(1, config.micro_batch_tokens // context)
-    units = islice(all_units(shards, config.seed, context), first_step * units_a_step, None)
-    while step := list(islice(units, units_a_step)):
-        hidden = masked()
-        whole = [unit.rows[0] for unit in step if len(unit.rows) == 1]
-        halves = [row for unit in step for row in unit.rows if len(unit.rows) == 2]
-        yield (
-            *_laid_out(shards, whole, context, rows_at_once, hidden),
-            *_laid_out(shards, halves, context // 2, rows_at_once * 2, hidden),
-        )
+    at_once = max(1, config.micro_batch_tokens // context)
+    for halves in (1, 2):
+        of_all = [[unit for unit in step[n :: share.of] if len(unit.rows) == halves] for n in range(share.of)]
+        own = of_all[share.number]
+        for start in range(0, max(map(len, of_all)), at_once):
+            rows = [row for unit in own[start : start + at_once] for row in unit.rows]
+            yield rows or [()], context // halves
+
+
+def _cut_evenly(step: list[Unit], share: Share, config: TrainConfig) -> Iterator[tuple[list[Row], int]]:
+    """Whole rows only, the halves of one behind each other; filled up with empty rows."""
+    rows = [tuple(span for row in unit.rows for span in row) for unit in step[share.number :: share.of]]
+    each = rows_a_piece(config, share.of, share.pieces)
+    rows += [()] * (each * share.pieces - len(rows))
+    for start in range(0, len(rows), each):
+        yield rows[start : start + each], config.shape.context_tokens
 
 
 def all_units(shards: Shards, seed: int, context_tokens: int) -> Iterator[Unit]:
@@ -142,13 +187,8 @@ def best_fit(
     return filled, left
 
 
-def _laid_out(shards: Shards, rows: list[Row], row_tokens: int, at_once: int, masked: np.ndarray) -> Iterator[Rows]:
-    for start in range(0, len(rows), at_once):
-        yield fill(shards, rows[start : start + at_once], row_tokens, masked)
-
-
-def fill(shards: Shards, rows: list[Row], row_tokens: int, masked: np.ndarray) -> Rows:
-    """Lay the tokens of some rows out; empty places and masked documents hold the end-of-document token."""
+def fill(shards: Shards, rows: list[Row], row_tokens: int, hidden: Set[int]) -> Rows:
+    """Lay the tokens of some rows out; empty places and hidden documents hold the end-of-document token."""
     size = (len(rows), row_tokens)
     inputs = np.full(size, shards.end_of_document, dtype=np.int64)
     targets = np.full(size, IGNORED, dtype=np.int64)
@@ -158,7 +198,7 @@ def fill(shards: Shards, rows: list[Row], row_tokens: int, masked: np.ndarray) -
         for number, span in enumerate(row):
             end = place + span.tokens
             documents[r, place:end] = number
-            if not masked[span.document]:
+            if span.document not in hidden:
                 start = int(shards.offsets[span.document]) + span.begin
                 tokens = shards.tokens[start : start + span.tokens]
                 targets[r, place:end] = tokens

@@ -13,7 +13,7 @@ import numpy as np
 
 from rookery.core.context import Clock, SystemClock
 from rookery.core.errors import UsageError
-from rookery.model.batches import Rows
+from rookery.model.batches import Rows, Step
 from rookery.model.config import TrainConfig, config_for_scale
 from rookery.model.train import Run
 
@@ -68,7 +68,7 @@ def two_digits(scale: float) -> float:
 def seconds_per_step(config: TrainConfig, clock: Clock) -> float:
     """Seconds of one training step: its micro-batches, timed on made-up tokens, and one optimizer step."""
     run, rows = Run.begin(config), made_up_rows(config)
-    run.learn([rows], 1.0)
+    run.learn(Step((rows,), rows.inputs.size), 1.0)
     pieces, updates = [], []
     for _ in range(TIMED_PIECES):
         began = clock.monotonic_seconds()

@@ -8,6 +8,7 @@ nothing of training (`train.py`), of files (`checkpoint.py`) or of many devices.
 Letters in names: B rows, T tokens of a row, D width, H heads, K key-value heads, S head size, V vocabulary.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ from rookery.model.shape import ModelShape
 
 IGNORED = -100  # a target that is not counted in the loss
 PLAIN_ATTENTION_TOKENS = 512  # rows up to here attend by plain products on a CPU
+LOSS_CHUNK_TOKENS = {"cpu": 512, "cuda": 8192}  # on a CPU the logits of a chunk stay in cache
 SPANS_MULTIPLE = 256  # how many documents there are changes with each batch; compiled code sees few different numbers
 
 
@@ -140,6 +142,7 @@ class Network(nn.Module):
     def __init__(self, shape: ModelShape):
         super().__init__()
         self.shape = shape
+        self.compiles_loss = False
         self.model = Decoder(shape)
         if not shape.tied:
             self.lm_head = nn.Linear(shape.width, shape.vocabulary, bias=False)
@@ -156,18 +159,17 @@ class Network(nn.Module):
         cache: Cache | None = None,
         layers: int | None = None,
     ) -> Tensor:
-        """Hidden states (B, T, D) of tokens (int64).
+        """Hidden states (B, T, D) of tokens (int64), or of the stream (B, T, D) that earlier layers left.
 
         documents_BT: a number for each token; neighbours with the same number are one document, which
         begins at position 0 and is seen only by itself. Without it, a row is one document.
-        cache: the tokens follow those in the cache, and are added to it (not together with documents).
+        cache: the tokens follow those in the cache, and are added to it; documents then number those too.
         layers: the stream after so many layers (0: the embedding), not normed; None: after all, normed.
         """
         past = cache.length if cache is not None else 0
-        dtype = self.model.norm.weight.dtype
-        rotation = rotations(self.shape, positions_of(tokens_BT, documents_BT, past), dtype)
-        sight = sight_of(tokens_BT, documents_BT, past, dtype)
-        x_BTD = self.model.embed_tokens(tokens_BT)
+        x_BTD = tokens_BT if tokens_BT.is_floating_point() else self.model.embed_tokens(tokens_BT)
+        rotation = rotations(self.shape, positions_of(tokens_BT, documents_BT, past), x_BTD.dtype)
+        sight = sight_of(tokens_BT, documents_BT, past, x_BTD.dtype)
         for number, layer in enumerate(self.model.layers[:layers]):
             x_BTD = layer(x_BTD, rotation, sight, cache, number)
         if cache is not None:
@@ -180,11 +182,14 @@ class Network(nn.Module):
 
 
 def positions_of(tokens_BT: Tensor, documents_BT: Tensor | None, past: int = 0) -> Tensor:
-    """The place of each token in its document: (B, T), or (1, T) where a row is one document."""
-    places_T = torch.arange(past, past + tokens_BT.shape[1], device=tokens_BT.device)
+    """The place of each token in its document: (B, T), or (1, T) where a row is one document.
+
+    documents_BT: (B, past + T).
+    """
+    places_S = torch.arange(past + tokens_BT.shape[1], device=tokens_BT.device)
     if documents_BT is None:
-        return places_T[None]
-    return places_T - torch.where(begins_of(documents_BT), places_T, 0).cummax(dim=1).values
+        return places_S[None, past:]
+    return (places_S - torch.where(begins_of(documents_BT), places_S, 0).cummax(dim=1).values)[:, past:]
 
 
 def begins_of(documents_BT: Tensor) -> Tensor:
@@ -211,7 +216,8 @@ Sight = Tensor | Spans | None
 
 def sight_of(tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dtype: torch.dtype) -> Sight:
     """Documents as places where a GPU's kernel takes them, else as a bias."""
-    if documents_BT is not None and tokens_BT.device.type == "cuda" and dtype in (torch.bfloat16, torch.float16):
+    is_taken = tokens_BT.device.type == "cuda" and dtype in (torch.bfloat16, torch.float16) and not past
+    if documents_BT is not None and is_taken:
         return spans_of(documents_BT)
     return attention_bias(tokens_BT, documents_BT, past, dtype)
 
@@ -233,7 +239,7 @@ def attention_bias(tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dt
         return None
     may = torch.ones(1, 1, tokens, past + tokens, dtype=torch.bool, device=tokens_BT.device).tril(past)
     if documents_BT is not None:
-        may = may & (documents_BT[:, None, :, None] == documents_BT[:, None, None, :])
+        may = may & (documents_BT[:, None, past:, None] == documents_BT[:, None, None, :])
     return torch.zeros(may.shape, dtype=dtype, device=may.device).masked_fill_(~may, -torch.inf)
 
 
@@ -276,19 +282,41 @@ def rotate(x_BHTS: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 
 @torch.no_grad()
 def initialise(network: Network, seed: int) -> None:
-    """Fill the weights from a seed.
+    """Fill the weights from a seed."""
+    for name, weight in initial_weights(network.shape, seed):
+        network.get_parameter(name).copy_(weight)
+
+
+def initial_weights(shape: ModelShape, seed: int) -> Iterator[tuple[str, Tensor]]:
+    """The weights that a seed gives, one after another (float32), each with its name.
 
     Embedding: normal, deviation 0.02, so that the first loss is log V. Matrices: normal, deviation
     1/√(inputs); those that write to the stream begin at zero, so that each layer begins as identity.
     """
     generator = torch.Generator().manual_seed(seed)
-    for name, weight in network.named_parameters():
+    with torch.device("meta"):
+        sizes = [(name, weight.shape) for name, weight in Network(shape).named_parameters()]
+    for name, size in sizes:
         if name.endswith(("o_proj.weight", "down_proj.weight")):
-            weight.zero_()
-        elif weight.dim() == 2:
-            is_embedding = name.endswith("embed_tokens.weight")
-            deviation = 0.02 if is_embedding else weight.shape[1] ** -0.5
-            weight.normal_(0.0, deviation, generator=generator)
+            yield name, torch.zeros(size)
+        elif len(size) == 2:
+            deviation = 0.02 if name.endswith("embed_tokens.weight") else size[1] ** -0.5
+            yield name, torch.empty(size).normal_(0.0, deviation, generator=generator)
+        else:
+            yield name, torch.ones(size)
+
+
+def _chunk_loss(hidden: Tensor, head_VD: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The summed cross-entropy of some tokens, and its gradient by their logits."""
+    counted = targets != IGNORED
+    index = targets.clamp(min=0)[:, None]
+    log_p = F.linear(hidden, head_VD).float().log_softmax(dim=-1)
+    loss = -(log_p.gather(1, index)[:, 0] * counted).sum()
+    grad = log_p.exp_().scatter_add_(1, index, torch.full_like(index, -1, dtype=log_p.dtype))
+    return loss, grad.mul_(counted[:, None]).to(hidden.dtype)
+
+
+_compiled_chunk_loss = torch.compile(_chunk_loss)
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -298,18 +326,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, chunk_tokens: int) -> Tensor:
+    def forward(ctx, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, chunk_tokens: int, chunk_loss) -> Tensor:
         total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         grad_hidden = torch.empty_like(hidden_ND)
         grad_head = torch.zeros(head_VD.shape, dtype=torch.float32, device=head_VD.device)
         pieces = zip(hidden_ND.split(chunk_tokens), targets_N.split(chunk_tokens), strict=True)
         for (hidden, targets), into in zip(pieces, grad_hidden.split(chunk_tokens), strict=True):
-            counted = targets != IGNORED
-            index = targets.clamp(min=0)[:, None]
-            log_p = F.linear(hidden, head_VD).float().log_softmax(dim=-1)
-            total -= (log_p.gather(1, index)[:, 0] * counted).sum()
-            grad_logits = log_p.exp_().scatter_add_(1, index, torch.full_like(index, -1, dtype=log_p.dtype))
-            grad_logits = grad_logits.mul_(counted[:, None]).to(hidden.dtype)
+            loss, grad_logits = chunk_loss(hidden, head_VD, targets)
+            total += loss
             torch.mm(grad_logits, head_VD, out=into)
             grad_head += grad_logits.T @ hidden
         ctx.save_for_backward(grad_hidden, grad_head.to(head_VD.dtype))
@@ -318,10 +342,12 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor):
         grad_hidden, grad_head = ctx.saved_tensors
-        return grad_hidden * grad.to(grad_hidden.dtype), grad_head * grad.to(grad_head.dtype), None, None
+        return grad_hidden * grad.to(grad_hidden.dtype), grad_head * grad.to(grad_head.dtype), None, None, None
 
 
-def summed_loss(network: Network, hidden_BTD: Tensor, targets_BT: Tensor, chunk_tokens: int = 512) -> Tensor:
+def summed_loss(network: Network, hidden_BTD: Tensor, targets_BT: Tensor, chunk_tokens: int | None = None) -> Tensor:
     """Sum in nats (float32) of the cross-entropies of all targets that are not `IGNORED`."""
     hidden_ND = hidden_BTD.reshape(-1, hidden_BTD.shape[-1])
-    return _ChunkedCrossEntropy.apply(hidden_ND, network.head_VD, targets_BT.reshape(-1), chunk_tokens)
+    chunk_tokens = chunk_tokens or LOSS_CHUNK_TOKENS[hidden_ND.device.type]
+    chunk_loss = _compiled_chunk_loss if network.compiles_loss else _chunk_loss
+    return _ChunkedCrossEntropy.apply(hidden_ND, network.head_VD, targets_BT.reshape(-1), chunk_tokens, chunk_loss)

@@ -1,15 +1,19 @@
 """The optimizer: Muon for the layers' matrices, AdamW for embeddings and norms, in one class.
 
 It owns the weights in float32 (the masters); the network works on a copy that may be bfloat16, and
-gets a new one after each step. State goes out and comes back exactly (`state`, `load`).
+gets a new one after each step. All is done on what this process holds of each weight; only Muon's iteration needs
+matrices whole, and is told how it gets them (`parallel/matrices.py`).
 """
 
-import torch
-from torch import Tensor
+from collections.abc import Iterable, Mapping
 
-from rookery.core.errors import DataError
+import torch
+from torch import Tensor, nn
+
 from rookery.model.config import TrainConfig
-from rookery.model.network import Network
+from rookery.model.parallel.matrices import each_made
+from rookery.model.parallel.placement import local
+from rookery.model.parallel.processes import Processes
 
 ADAM_BETAS = (0.9, 0.95)
 ADAM_EPSILON = 1e-10
@@ -18,68 +22,79 @@ NEWTON_SCHULZ_STEPS = 5
 
 
 class Optimizer:
-    """Updates a network from its gradients."""
+    """Updates weights, given by name, from their gradients."""
 
-    def __init__(self, network: Network, config: TrainConfig):
-        self._config = config
-        self._weights = dict(network.named_parameters())
-        self._matrices = [name for name, weight in self._weights.items() if is_matrix(name, weight)]
+    def __init__(self, weights: Mapping[str, nn.Parameter], config: TrainConfig, processes: Processes = Processes()):
+        self._config, self._weights = config, weights
+        matrices = {name: weight for name, weight in weights.items() if is_matrix(name, weight)}
+        self._directions = each_made(matrices, processes, self._orthogonal)
+        self._matrices = frozenset(matrices)
         self._state = {"steps": torch.zeros((), dtype=torch.int64)}
-        for name, weight in self._weights.items():
+        for name, weight in weights.items():
             self._state[f"master.{name}"] = weight.detach().float().clone()
             self._state[f"first.{name}"] = torch.zeros_like(weight, dtype=torch.float32)
-            if name not in self._matrices:
+            if name not in matrices:
                 self._state[f"second.{name}"] = torch.zeros_like(weight, dtype=torch.float32)
 
     @torch.no_grad()
     def step(self, factor: float) -> None:
         """One update with `factor` times the peak learning rates; gradients are used up."""
         self._state["steps"] += 1
-        for name, weight in self._weights.items():
-            if weight.grad is None:
-                continue
-            self._muon(name, weight, factor) if name in self._matrices else self._adamw(name, weight, factor)
-            weight.copy_(self._state[f"master.{name}"])
-            weight.grad = None
+        moving = [name for name, weight in self._weights.items() if weight.grad is not None]
+        looking = ((name, self._look_ahead(name)) for name in moving if name in self._matrices)
+        for name, direction in self._directions(looking):
+            self._muon(name, direction, factor)
+        for name in moving:
+            if name not in self._matrices:
+                self._adamw(name, factor)
+        for name in moving:
+            self._weights[name].grad = None
+        self.give_weights(moving)
 
     def masters(self) -> dict[str, Tensor]:
         """The weights in float32, by name."""
         return {name: self._state[f"master.{name}"] for name in self._weights}
 
     def state(self) -> dict[str, Tensor]:
-        """All that a later optimizer needs to go on exactly."""
+        """All that a later optimizer needs to go on exactly; after writing into it, `give_weights`."""
         return dict(self._state)
 
     @torch.no_grad()
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Go on from a saved state, and give the network its weights; raises `DataError` for another network's."""
-        if {n: t.shape for n, t in state.items()} != {n: t.shape for n, t in self._state.items()}:
-            raise DataError("the saved state belongs to a network of another shape")
-        for name, tensor in state.items():
-            self._state[name].copy_(tensor)
-        for name, weight in self._weights.items():
-            weight.copy_(self._state[f"master.{name}"])
+    def give_weights(self, names: Iterable[str] | None = None) -> None:
+        """Give the network its weights from the masters."""
+        for name in self._weights if names is None else names:
+            local(self._weights[name]).copy_(self._local("master", name))
 
-    def _muon(self, name: str, weight: Tensor, factor: float) -> None:
-        """Momentum made orthogonal (Muon, with Nesterov's look ahead), and decoupled weight decay."""
-        gradient, momentum = weight.grad.float(), self._state[f"first.{name}"]
+    def _local(self, kind: str, name: str) -> Tensor:
+        return local(self._state[f"{kind}.{name}"])
+
+    def _orthogonal(self, matrix: Tensor) -> Tensor:
+        return orthogonal(matrix, next(iter(self._weights.values())).dtype)
+
+    def _look_ahead(self, name: str) -> Tensor:
+        """Momentum, with Nesterov's look ahead."""
+        gradient, momentum = local(self._weights[name].grad).float(), self._local("first", name)
         momentum.lerp_(gradient, 1 - self._config.momentum)
-        direction = orthogonal(gradient.lerp(momentum, self._config.momentum), weight.dtype)
+        return gradient.lerp(momentum, self._config.momentum)
+
+    def _muon(self, name: str, direction: Tensor, factor: float) -> None:
+        """A step along the momentum made orthogonal (Muon), and decoupled weight decay."""
+        size = self._weights[name].shape
         rate = factor * self._config.matrix_learning_rate
-        tall = max(1.0, weight.shape[0] / weight.shape[1]) ** 0.5
-        master = self._state[f"master.{name}"]
+        tall = max(1.0, size[0] / size[1]) ** 0.5
+        master = self._local("master", name)
         master.mul_(1 - rate * self._config.weight_decay).add_(direction, alpha=-rate * tall)
 
-    def _adamw(self, name: str, weight: Tensor, factor: float) -> None:
+    def _adamw(self, name: str, factor: float) -> None:
         """Adam with bias correction (arXiv:1412.6980); embeddings and norms are not decayed."""
         (beta1, beta2), steps = ADAM_BETAS, int(self._state["steps"])
-        gradient = weight.grad.float()
-        first, second = self._state[f"first.{name}"], self._state[f"second.{name}"]
+        gradient = local(self._weights[name].grad).float()
+        first, second = self._local("first", name), self._local("second", name)
         first.lerp_(gradient, 1 - beta1)
         second.lerp_(gradient.square(), 1 - beta2)
         scale = (second / (1 - beta2**steps)).sqrt_().add_(ADAM_EPSILON)
         rate = factor * self._config.vector_learning_rate / (1 - beta1**steps)
-        self._state[f"master.{name}"].addcdiv_(first, scale, value=-rate)
+        self._local("master", name).addcdiv_(first, scale, value=-rate)
 
 
 def is_matrix(name: str, weight: Tensor) -> bool:

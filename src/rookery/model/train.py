@@ -6,12 +6,15 @@ nothing else is remembered. Forgotten documents are left out of every batch made
 returned. The loop knows one device; how the loss went and how fast it ran is noted in `notes/metrics.jsonl`.
 """
 
+import copy
 import json
 import math
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,19 +22,29 @@ import torch
 from torch import Tensor
 
 from rookery.core.artifact import Artifact, write_atomically
-from rookery.core.context import Context
+from rookery.core.context import Clock, Context
 from rookery.core.digest import digest_file
-from rookery.core.errors import DataError, RookeryError
+from rookery.core.errors import DataError, Paused, RookeryError
 from rookery.core.home import Home
+from rookery.core.pause import refusal
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.corpus.shards import Shards, open_shards
-from rookery.model.batches import Rows, batches
-from rookery.model.checkpoint import TOKENIZER, newest_state, save_network, save_state
+from rookery.model.batches import Rows, Share, Step, batches
+from rookery.model.checkpoint import TOKENIZER, save_network
 from rookery.model.config import TrainConfig, learning_rate_factor
+from rookery.model.degrees import check_fits, micro_batches
 from rookery.model.embed import save_table
-from rookery.model.network import Network, initialise, summed_loss
+from rookery.model.network import Network, summed_loss
 from rookery.model.optimizer import Optimizer
-from rookery.model.shape import parameters, training_flops_per_token
+from rookery.model.parallel.context import as_tensors, own_tensors
+from rookery.model.parallel.pipeline import Pipeline
+from rookery.model.parallel.placement import Placed, place
+from rookery.model.parallel.processes import Processes, alone
+from rookery.model.parallel.vocabulary import own_loss
+from rookery.model.rate import matrix_flops_per_second
+from rookery.model.shape import ModelShape, parameters, training_flops_per_token
+from rookery.model.states import States, read_whole
+from rookery.model.thresholds import warnings
 from rookery.posts.live import LiveLog, live_log
 
 VERSION = 2
@@ -41,34 +54,53 @@ LOSS_STEPS = 20  # the final training loss is a mean over so many last steps
 MANY_EPOCHS = 8  # beyond about four, seeing the same again teaches less and less (arXiv:2305.16264)
 
 
-def train(home: Home, shards: Artifact, tokenizer: Artifact, config: TrainConfig, context: Context) -> Artifact:
+def train(
+    home: Home,
+    shards: Artifact,
+    tokenizer: Artifact,
+    config: TrainConfig,
+    context: Context,
+    processes: Processes | None = None,
+) -> Artifact:
     """Train a model from nothing; the artifact is a checkpoint (`checkpoint.py` says what lies in it).
 
+    Called in every process of the run alike, whose number and degrees are no part of the artifact's name.
     Raises `DataError` if shards, tokenizer and shape do not belong together or there is nothing to
     learn from, `RookeryError` if the loss stops being a number.
     """
+    processes = processes or alone()
     check_belongs(shards, tokenizer, config)
-    stage = Stage("checkpoint", VERSION, config, {"shards": shards.digest, "tokenizer": tokenizer.digest})
+    check_fits(processes.degrees, config)
+    flops = training_flops_per_token(config.shape) * config.tokens
+    stage = Stage("checkpoint", VERSION, config, {"shards": shards.digest, "tokenizer": tokenizer.digest}, flops)
 
     def make(workspace: Workspace) -> dict[str, Any]:
         learned = open_shards(shards, "train")
+        for line in warnings(flops):
+            context.progress.say(line)
         if (epochs := config.tokens / len(learned.tokens)) > MANY_EPOCHS:
             context.progress.say(
                 f"Each document is seen {epochs:.0f} times; with more posts, or at a smaller scale, "
                 "the model would learn less by heart."
             )
         with live_log(home) as log:
-            run = Run.begin(config)
-            _fit(run, workspace, learned, log)
-            held_out = validation_loss(run, open_shards(shards, "validation"), log)
-            masked = Masked(learned, log)()
-        network = run.finished()
+            masked = Masked(learned, log)
+            blocked_seconds = _fit(config, processes, workspace, learned, masked, lambda: refusal(home))
+            network = finished_network(workspace.scratch, config.shape)
+            held_out = validation_loss(network, config, open_shards(shards, "validation"), log, processes.device)
+            left_out = masked.all()
         save_network(workspace.path, network)
-        save_table(workspace.path, network.model.embed_tokens.weight.detach().numpy(), learned, masked)
+        save_table(workspace.path, network.model.embed_tokens.weight.detach().numpy(), learned, left_out)
         shutil.copyfile(tokenizer.file(TOKENIZER), workspace.path / TOKENIZER)
-        return _metrics(config, _notes(workspace), held_out) | {"epochs": round(epochs, 2)}
+        metrics = _metrics(config, _notes(workspace), held_out) | {"epochs": round(epochs, 2)}
+        return metrics | {"processes": processes.count, "checkpoint_seconds_blocked": round(blocked_seconds, 3)}
 
-    return run_stage(home, stage, make, context)
+    def follow() -> None:
+        """What the other processes do: they learn too, and write nothing but their part of each state."""
+        workspace = Workspace(stage.folder(home), Context(context.clock))
+        _fit(config, processes, workspace, open_shards(shards, "train"), None, lambda: None)
+
+    return processes.make_together(lambda make: run_stage(home, stage, make, context), make, follow)
 
 
 def check_belongs(shards: Artifact, tokenizer: Artifact, config: TrainConfig) -> None:
@@ -90,53 +122,56 @@ def check_belongs(shards: Artifact, tokenizer: Artifact, config: TrainConfig) ->
 
 @dataclass(frozen=True)
 class Run:
-    """A network in training with its optimizer, on one device."""
+    """A network in training with its optimizer: this process's part of them."""
 
     config: TrainConfig
-    network: Network
+    processes: Processes
+    placed: Placed
     optimizer: Optimizer
-    device: torch.device
+    pipeline: Pipeline | None
 
     @classmethod
-    def begin(cls, config: TrainConfig) -> "Run":
-        """From the seed, in the best precision of this machine's device."""
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = Network(config.shape)
-        initialise(network, config.seed)
-        optimizer = Optimizer(network.to(device), config)
-        return cls(config, network.to(best_precision(device)), optimizer, device)
+    def begin(
+        cls, config: TrainConfig, processes: Processes | None = None, precision: torch.dtype | None = None
+    ) -> "Run":
+        """From the seed; in the best precision of this machine's device unless one is given."""
+        processes = processes or alone()
+        placed = place(config.shape, config.seed, processes)
+        optimizer = Optimizer(placed.weights(), config, processes)
+        placed.to(precision or best_precision(processes.device))
+        if config.compiled:
+            placed.compile()
+        pipeline = Pipeline(placed, config, processes) if processes.degrees.pipeline > 1 else None
+        return cls(config, processes, placed, optimizer, pipeline)
 
-    def learn(self, rows_of_step: Iterable[Rows], factor: float) -> float | None:
+    def learn(self, step: Step, factor: float) -> float | None:
         """One step; returns the mean loss in nats a token, or None if all of it is masked.
 
-        If the loss is no finite number: `RookeryError`, and nothing has moved.
+        If the loss is no finite number: `RookeryError` in every process, and nothing has moved.
         """
-        rows_of_step = [rows for rows in rows_of_step if rows.learned_tokens]
-        tokens = sum(rows.learned_tokens for rows in rows_of_step)
-        if not tokens:
+        if not step.learned_tokens:
             return None
-        total = 0.0
-        for rows in rows_of_step:
-            loss = self.loss(rows) / tokens
-            total += loss.item()
-            loss.backward()
+        own = self.pipeline.learn(step) if self.pipeline else self._learn_alone(step)
+        total = self.processes.sum(own if self.processes.counts_its_loss else 0.0)
         if not math.isfinite(total):
             raise RookeryError("the loss is no longer a finite number")
+        self.placed.finish_gradients()
         self.optimizer.step(factor)
         return total
 
     def loss(self, rows: Rows) -> Tensor:
-        """The summed loss in nats of some rows."""
-        inputs, targets, documents = (
-            torch.from_numpy(array).to(self.device) for array in (rows.inputs, rows.targets, rows.documents)
-        )
-        return summed_loss(self.network, self.network(inputs, documents), targets)
+        """The summed loss in nats of some rows, where no pipeline divides the network."""
+        inputs, targets, documents = own_tensors(rows, self.processes)
+        (network,) = self.placed.parts
+        return own_loss(network, network(inputs, documents_BT=documents), targets, self.processes)
 
-    def finished(self) -> Network:
-        """The network as it is published: with the optimizer's float32 weights."""
-        network = Network(self.config.shape)
-        network.load_state_dict(self.optimizer.masters())
-        return network
+    def _learn_alone(self, step: Step) -> float:
+        total = 0.0
+        for rows in step.rows:
+            loss = self.loss(rows) / step.learned_tokens
+            total += loss.item()
+            loss.backward()
+        return total
 
 
 def best_precision(device: torch.device) -> torch.dtype:
@@ -152,39 +187,99 @@ class Masked:
         self._shards, self._log = shards, log
         self._watermark, self._documents = 0, np.zeros(shards.documents, dtype=bool)
 
-    def __call__(self) -> np.ndarray:
-        """bool of shape (documents,)."""
+    def all(self) -> np.ndarray:
+        """Of all documents: bool of shape (documents,)."""
         if self._log.watermark() > self._watermark:
             standing = self._log.standing()
             self._watermark, self._documents = standing.watermark, self._shards.masked(standing)
         return self._documents
 
-
-def _fit(run: Run, workspace: Workspace, shards: Shards, log: LiveLog) -> None:
-    """All steps that are still to do."""
-    config, clock = run.config, workspace.context.clock
-    first_step = _resume(run, workspace)
-    order = batches(shards, config, Masked(shards, log), first_step)
-    with (
-        workspace.context.progress.task("training", config.steps, "steps") as task,
-        open(workspace.notes / METRICS, "a", buffering=1) as notes,
-    ):
-        task.advance(first_step)
-        began = clock.monotonic_seconds()
-        for step, rows in enumerate(islice(order, config.steps - first_step), first_step):
-            loss = _learn(run, rows, step)
-            seconds = (clock.monotonic_seconds() - began) / (step + 1 - first_step)
-            notes.write(_noted(step, loss, seconds, config))
-            task.advance(1, _shown(step, loss, seconds, config))
-            if (step + 1) % config.checkpoint_steps == 0:
-                save_state(workspace.scratch, step + 1, run.optimizer.state())
+    def __call__(self, documents: np.ndarray) -> np.ndarray:
+        """Of some documents, given by number: bool of the same shape."""
+        return self.all()[documents]
 
 
-def _learn(run: Run, rows: tuple[Rows, ...], step: int) -> float | None:
+def _fit(
+    config: TrainConfig,
+    processes: Processes,
+    workspace: Workspace,
+    shards: Shards,
+    masked: Masked | None,
+    paused: Callable[[], Paused | None],
+) -> float:
+    """All steps that are still to do, and the last state saved. Returns for how many seconds saving held it up.
+
+    masked, paused: of the first process, which asks the log and the home for all of them, so that no two leave out
+    different documents, and all stop at the same step.
+    """
+    run = Run.begin(config, processes)
+    clock = workspace.context.clock
+    rate = processes.count * matrix_flops_per_second(processes.device, best_precision(processes.device), clock)
+    with closing(States(workspace.scratch, processes, clock, workspace.context.progress)) as states:
+        first_step = _resume(run, states, workspace)
+
+        def agreed(documents: np.ndarray) -> np.ndarray:
+            return processes.agreed(len(documents), lambda: masked(documents))
+
+        order = batches(shards, config, agreed, first_step, _share(run))
+        showing = workspace.context.progress.task("training", config.steps, "steps")
+        with showing as task, _notebook(run, workspace) as note:
+            task.advance(first_step)
+            steps = _steps(run, order, states, first_step, clock, paused)
+            for step, (loss, seconds) in enumerate(steps, first_step):
+                note(step, loss, seconds)
+                task.advance(1, _shown(step, loss, seconds, config, rate))
+    processes.wait_for_all()
+    return states.blocked_seconds
+
+
+def _share(run: Run) -> Share:
+    degrees = run.processes.degrees
+    pieces = micro_batches(degrees, run.config) if run.pipeline else None
+    return Share(run.processes.data_part, degrees.data, pieces)
+
+
+def _steps(
+    run: Run,
+    order: Iterator[Step],
+    states: States,
+    first_step: int,
+    clock: Clock,
+    paused: Callable[[], Paused | None],
+) -> Iterator[tuple[float | None, float]]:
+    """Each step's loss, and the mean seconds a step until then; states are saved between steps, and after the last.
+
+    Raises `Paused` before a step, with the state saved, if the home is paused.
+    """
+    config = run.config
+    began = clock.monotonic_seconds()
+    for number, step in enumerate(islice(order, config.steps - first_step), first_step):
+        if stop := run.processes.tell(paused()):
+            states.save(number, run.optimizer.state())
+            states.wait()
+            raise stop
+        loss = _learn(run, step, number)
+        states.poll()
+        yield loss, (clock.monotonic_seconds() - began) / (number + 1 - first_step)
+        if (number + 1) % config.checkpoint_steps == 0 or number + 1 == config.steps:
+            states.save(number + 1, run.optimizer.state())
+
+
+@contextmanager
+def _notebook(run: Run, workspace: Workspace) -> Iterator[Callable[[int, float | None, float], None]]:
+    """How a step is noted: a line in the metrics file, by the first process."""
+    if not run.processes.is_first:
+        yield lambda step, loss, seconds: None
+        return
+    with open(workspace.notes / METRICS, "a", buffering=1) as file:
+        yield lambda step, loss, seconds: file.write(_noted(step, loss, seconds, run.config))
+
+
+def _learn(run: Run, step: Step, number: int) -> float | None:
     try:
-        return run.learn(rows, learning_rate_factor(run.config, step))
+        return run.learn(step, learning_rate_factor(run.config, number))
     except RookeryError as error:
-        raise RookeryError(error.what, where=f"step {step}", mend="Lower matrix_learning_rate with --set") from None
+        raise RookeryError(error.what, where=f"step {number}", mend="Lower matrix_learning_rate with --set") from None
 
 
 def _noted(step: int, loss: float | None, seconds_per_step: float, config: TrainConfig) -> str:
@@ -194,22 +289,22 @@ def _noted(step: int, loss: float | None, seconds_per_step: float, config: Train
     return json.dumps(note) + "\n"
 
 
-def _shown(step: int, loss: float | None, seconds_per_step: float, config: TrainConfig) -> str:
-    """What stands beside the progress bar."""
+def _shown(step: int, loss: float | None, seconds_per_step: float, config: TrainConfig, flops_per_second: float) -> str:
+    """What stands beside the progress bar; `flops_per_second` is what the devices multiply at best."""
     said = "nothing left to learn from" if loss is None else f"loss {loss:.3f}"
+    tokens_per_second = config.batch_tokens / max(seconds_per_step, 1e-9)
+    share = tokens_per_second * training_flops_per_token(config.shape) / flops_per_second
     minutes_left = seconds_per_step * (config.steps - step - 1) / 60
-    return f"{said}, {config.batch_tokens / max(seconds_per_step, 1e-9):,.0f} tokens/s, {minutes_left:.1f} min left"
+    return f"{said}, {tokens_per_second:,.0f} tokens/s ({share:.0%} of the products' rate), {minutes_left:.1f} min left"
 
 
-def _resume(run: Run, workspace: Workspace) -> int:
+def _resume(run: Run, states: States, workspace: Workspace) -> int:
     """Go on from the newest saved state; returns the number of steps done, and forgets what was noted beyond."""
-    found = newest_state(workspace.scratch)
-    step = 0
-    if found:
-        step, state = found
-        run.optimizer.load(state)
-    kept = "".join(json.dumps(note) + "\n" for note in _notes(workspace) if note["step"] < step)
-    write_atomically(workspace.notes / METRICS, kept.encode())
+    step = states.restore(run.optimizer.state())
+    run.optimizer.give_weights()
+    if run.processes.is_first:
+        kept = "".join(json.dumps(note) + "\n" for note in _notes(workspace) if note["step"] < step)
+        write_atomically(workspace.notes / METRICS, kept.encode())
     return step
 
 
@@ -220,14 +315,27 @@ def _notes(workspace: Workspace) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
+def finished_network(scratch: Path, shape: ModelShape) -> Network:
+    """The network as it is published: with the float32 weights of the last state."""
+    network = Network(shape)
+    weights = {f"master.{name}": weight.detach() for name, weight in network.named_parameters()}
+    read_whole(scratch, weights)
+    return network
+
+
 @torch.no_grad()
-def validation_loss(run: Run, shards: Shards, log: LiveLog) -> float | None:
+def validation_loss(
+    network: Network, config: TrainConfig, shards: Shards, log: LiveLog, device: torch.device
+) -> float | None:
     """Mean loss in nats a token over the first `VALIDATION_TOKENS` places of held-out documents; None without any."""
-    order = batches(shards, run.config, Masked(shards, log))
+    judged = copy.deepcopy(network).to(device, best_precision(device))
     total, tokens = 0.0, 0
-    for rows in islice(order, max(1, min(VALIDATION_TOKENS, len(shards.tokens)) // run.config.batch_tokens)):
-        total += sum(run.loss(part).item() for part in rows)
-        tokens += sum(part.learned_tokens for part in rows)
+    count = max(1, min(VALIDATION_TOKENS, len(shards.tokens)) // config.batch_tokens)
+    for step in islice(batches(shards, config, Masked(shards, log)), count):
+        for rows in step.rows:
+            inputs, targets, documents = as_tensors(rows, device)
+            total += summed_loss(judged, judged(inputs, documents), targets).item()
+        tokens += step.learned_tokens
     return total / tokens if tokens else None
 
 

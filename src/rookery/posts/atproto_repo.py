@@ -34,6 +34,7 @@ LARGEST_REPOSITORY_BYTES = 1 << 30
 """A repository is held in memory; most are below a hundred megabytes."""
 
 _SHA256_CBOR = b"\x01\x71\x12\x20"  # CID version 1, DAG-CBOR, SHA-256 of 32 bytes: the one kind of the protocol
+_SHA256_RAW = b"\x01\x55\x12\x20"  # a blob, which some writers put beside the records
 _CID_BYTES = len(_SHA256_CBOR) + 32
 _HEAD_BYTES = 128
 _MEND = "Download the repository again"
@@ -67,7 +68,9 @@ def read_car(file: IO[bytes]) -> tuple[bytes, Blocks]:
     total = 0
     while (section := _section(file)) is not None:
         cid, block = section[:_CID_BYTES], section[_CID_BYTES:]
-        if not cid.startswith(_SHA256_CBOR) or hashlib.sha256(block).digest() != cid[len(_SHA256_CBOR) :]:
+        if not cid.startswith((_SHA256_CBOR, _SHA256_RAW)):
+            raise ValueError(f"block {len(blocks) + 1} has a name of another kind than the protocol's")
+        if hashlib.sha256(block).digest() != cid[len(_SHA256_CBOR) :]:
             raise ValueError(f"block {len(blocks) + 1} is not what its hash says")
         blocks[cid] = block
         total += len(section)

@@ -5,6 +5,7 @@ damage of one line sets that line aside. What a line means is for the format's o
 format it is, for `formats.py`.
 """
 
+import codecs
 import gzip
 import io
 import itertools
@@ -34,6 +35,8 @@ LARGEST_WINDOW_BYTES = 1 << 31
 
 _LINES_LOOKED_AT = 100
 _ZSTD_STEP_BYTES = 4096  # a frame can grow some 30,000-fold, so that a step stays below 128 MiB
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"  # RFC 1952 and 8878; a skippable frame may come first
+_ZSTD_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 _TO_UTF8 = "Convert it to UTF-8, for example with iconv"
 
 
@@ -111,8 +114,8 @@ def in_batches(found: Iterable[Post | SetAside | Event]) -> Read:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """A file's bytes, gzip and zstd looked through by the last part of its name."""
-    match path.suffix.lower():
+    """A file's bytes, gzip and zstd looked through; raises `DataError` for UTF-16, which would pass for no JSON."""
+    match _compression(path):
         case ".gz":
             with gzip.open(path) as file:
                 yield file
@@ -122,6 +125,17 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         case _:
             with open(path, "rb") as file:
                 yield file
+
+
+def _compression(path: Path) -> str:
+    """`.gz` or `.zst` where the file's name ends so, or it begins so under another name."""
+    if (suffix := path.suffix.lower()) in (".gz", ".zst"):
+        return suffix
+    with open(path, "rb") as file:
+        head = file.read(4)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError("not UTF-8 but UTF-16", where=path, mend=_TO_UTF8)
+    return ".gz" if head.startswith(_GZIP) else ".zst" if head == _ZSTD or _ZSTD_SKIPPABLE.fullmatch(head) else ""
 
 
 class _Unzstd(io.RawIOBase):

@@ -38,7 +38,7 @@ WAITING_POSTS = 50_000
 class Limits:
     """When to hand over to the lake, and when to end; None: when told to."""
 
-    lake_posts: int = 5_000
+    lake_posts: int = 20_000
     lake_seconds: float = 30.0
     seconds: float | None = None
     posts: int | None = None

@@ -1,7 +1,7 @@
 """Forgetting: from the moment `forget` returns, a post is hidden everywhere and masked in every later batch.
 
 What makes it so is the live log: the entry is durable before the function returns, and every reader
-asks the log. The text itself still lies in the lake and in older artifacts; that is reported as owed.
+asks the log. The text itself still lies in the lake and in older artifacts until `erase.py` takes it out.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class ForgetReport:
     authors: int
     already_forgotten: int
     hidden_in_lake: int
-    owed: str = "physical erasure from the lake and from what was made of it; `rookery trace POST_ID` lists it"
+    owed: str = "`rookery posts erase`, which takes it out of every file; `rookery trace POST_ID` lists them"
 
 
 def forget(

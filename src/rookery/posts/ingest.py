@@ -27,7 +27,7 @@ from rookery.core.digest import digest_file, digest_value
 from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import exclusive
-from rookery.posts import formats, lake, places, tabular
+from rookery.posts import formats, lake, places, source_names, tabular
 from rookery.posts.bounds import within_bounds
 from rookery.posts.files import Read, SetAside, clear_errors
 from rookery.posts.live import FORGOTTEN, SUPERSEDED, Event, LiveLog, live_log, timed
@@ -73,9 +73,16 @@ class _Counts:
 
 
 def ingest(
-    home: Home, paths: list[Path], mapping: Mapping[str, str] | None, context: Context, limit: int | None = None
+    home: Home,
+    paths: list[Path],
+    mapping: Mapping[str, str] | None,
+    context: Context,
+    limit: int | None = None,
+    source_name: str | None = None,
 ) -> IngestReport:
     """Take files into the lake, each in the format it shows; with a `mapping` all are tables. `limit`: the first rows.
+
+    source_name: what all ids are to begin with, where they are unique within their source only (`source_names.py`).
 
     Raises `UsageError` or `DataError` for what cannot be read; then the lake is as it was.
     """
@@ -83,9 +90,15 @@ def ingest(
     if not sources:
         raise UsageError("no file to ingest")
     described = [{"file": _digest(path), "how": how} for path, (how, _) in zip(paths, sources, strict=True)]
-    key = digest_value({"version": FORMAT_VERSION, "sources": described, "limit": limit})[:16]
+    if source_name is not None:
+        source_names.check_name(source_name)
+    key = digest_value({"version": FORMAT_VERSION, "sources": described, "limit": limit, "source_name": source_name})[
+        :16
+    ]
     formats = ", ".join(sorted({how["format"] for how, _ in sources}))
     named = (_with_names(path, read) for path, (_, read) in zip(paths, sources, strict=True))
+    if source_name is not None:
+        named = (source_names.under(source_name, read) for read in named)
     return take_in(home, formats, key, lambda: _first(limit, named), context)
 
 

@@ -2,8 +2,9 @@
 
 The lake lives: every write makes a new version, and a stage names the version that it read. A write
 is one transaction: it is there whole or not at all, also after a kill. Each ingest leaves its key in
-the table's history, so that the same ingest run again adds nothing. A write may also take rows away
-(an edit's earlier text): the months where they lie are written anew in the same transaction.
+the table (as an application's transaction, Delta protocol "txn"), so that the same ingest run again adds
+nothing, and neither this nor the lake's name costs more as commits become many. A write may also take rows
+away (an edit's earlier text): the months where they lie are written anew in the same transaction.
 
 Not here: what a source's file means (`ingest.py`) and what may be done with a post (`rights.py`).
 """
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Schema
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
@@ -52,8 +53,12 @@ class Lake:
     @property
     def name(self) -> str:
         """This version's name among a stage's inputs: the same for two lakes that took in the same ingests."""
-        keys = [commit.get("ingest_key", "") for commit in reversed(self.table.history())]
-        return f"lake@{self.version}:{digest_value(keys)[:16]}"
+        return f"lake@{self.version}:{self.chain[:16]}"
+
+    @property
+    def chain(self) -> str:
+        """The digest of all ingests' keys so far, in order; each commit bears it, so that only the last one is read."""
+        return self.table.history(1)[0].get("chain", "")
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The posts (or some of their columns) in batches of at most `BATCH_ROWS`; the order is not defined."""
@@ -93,12 +98,15 @@ def open_lake(home: Home) -> Lake:
     return lake
 
 
+def version_in(name: str) -> int:
+    """The version in a `Lake.name`."""
+    return int(name.partition("@")[2].partition(":")[0])
+
+
 def find_ingest(home: Home, ingest_key: str) -> int | None:
-    """How many posts the ingest of this key added, or None if the lake's history holds no such ingest."""
+    """How many posts the ingest of this key added, or None if the lake knows of no such ingest."""
     lake = find_lake(home)
-    commits = lake.table.history() if lake else []
-    found = next((c for c in commits if c.get("ingest_key") == ingest_key), None)
-    return None if found is None else int(found["posts"])
+    return lake.table.transaction_version(ingest_key) if lake else None
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,7 @@ class Settled:
     """What else belongs into a write once its posts have been read.
 
     gone: ids whose rows leave the lake. posts: rows that come in their place.
-    taken: how many posts the history says that this write took; None: as many as it was given.
+    taken: how many posts the lake says that this write took; None: as many as it was given.
     """
 
     gone: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
@@ -138,7 +146,7 @@ def write(
         replaced, rewritten = _replace(home, lake, added, settled, ingest_key)
         kept = [action for action in added if action.partition_values[MONTH] not in replaced]
         posts = sum(_rows(action) for action in added) if settled.taken is None else settled.taken
-        _commit(home, lake, kept + rewritten, sorted(replaced), {"ingest_key": ingest_key, "posts": posts})
+        _commit(home, lake, kept + rewritten, sorted(replaced), ingest_key, posts)
     except BaseException:
         _remove_uncommitted(home)
         raise
@@ -221,16 +229,21 @@ def _add_action(home: Home, file) -> AddAction:
     )
 
 
-def _commit(home: Home, lake: Lake | None, files: list[AddAction], months: list[str], said: dict) -> None:
+def _commit(
+    home: Home, lake: Lake | None, files: list[AddAction], months: list[str], ingest_key: str, posts: int
+) -> None:
     """Make the files a part of the table, in place of all others of some months, in one step."""
-    properties = CommitProperties(custom_metadata=said)
+    chain = digest_value([lake.chain if lake else "", ingest_key])
+    properties = CommitProperties(
+        custom_metadata={"ingest_key": ingest_key, "posts": posts, "chain": chain},
+        app_transactions=[Transaction(ingest_key, posts)],
+    )
     if lake is None:
         create_table_with_add_actions(
             str(home.lake),
             Schema.from_arrow(LAKE_SCHEMA),
             files,
             partition_by=[MONTH],
-            configuration={"delta.enableExpiredLogCleanup": "false"},  # the history holds the ingests' keys
             commit_properties=properties,
         )
         return
@@ -250,25 +263,35 @@ def _commit(home: Home, lake: Lake | None, files: list[AddAction], months: list[
 def _remove_uncommitted(home: Home) -> None:
     """Remove data files of a write that has not become a version: their number is beyond the newest one."""
     lake = find_lake(home)
-    named = {path.name for path in lake.paths()} if lake else set()
     newest = lake.version if lake else -1
-    for path in home.lake.glob(f"{MONTH}=*/*.parquet"):
-        if path.name not in named and _number_of(path) >= newest:
+    for path in unnamed(home):
+        if _number_of(path) >= newest:
             path.unlink()
 
 
 def remove_replaced(home: Home, older_than_seconds: float) -> list[Path]:
-    """Remove the files of earlier versions that the newest has no use for; returns which."""
+    """Remove the files of earlier versions that the newest has no use for, with 0 all of them; returns which."""
     lake = find_lake(home)
     if lake is None:
         return []
-    named = {path.name for path in lake.paths()}
     newest = (home.lake / "_delta_log" / f"{lake.version:020d}.json").stat().st_mtime
-    old = [path for path in home.lake.glob(f"{MONTH}=*/*.parquet") if path.name not in named]
-    gone = [path for path in old if newest - path.stat().st_mtime >= older_than_seconds]
+    least = older_than_seconds or float("-inf")  # the file system's clock is coarse
+    gone = [path for path in unnamed(home) if newest - path.stat().st_mtime >= least]
     for path in gone:
         path.unlink()
     return gone
+
+
+def unnamed(home: Home) -> list[Path]:
+    """The data files that are no part of the newest version."""
+    lake = find_lake(home)
+    named = set(map(_name, lake.paths())) if lake else set()
+    return [path for path in home.lake.glob(f"{MONTH}=*/*.parquet") if _name(path) not in named]
+
+
+def _name(path: Path) -> str:
+    """A data file's name within the lake: one write calls its files alike in every month."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _number_of(path: Path) -> int:

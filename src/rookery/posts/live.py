@@ -33,7 +33,7 @@ Kind = Literal[
     "state_post",  # cause: one of CAUSES; value: "on" or "off"
     "state_author",
     "consent_author",  # cause: a use; value: "yes", "no", or "" for nothing said
-    "scrub_place",  # of an author; value: up to this post id, "" for all
+    "scrub_place",  # of an author; value: up to this post id, "" for all. With the cause THE_POST: of that post
 ]
 KINDS: tuple[str, ...] = tuple(get_args(ForGood)) + tuple(k for k in get_args(Kind) if k not in get_args(ForGood))
 ONCE = ("forget_post", "forget_author", "replace_post")
@@ -45,6 +45,7 @@ Cause = Literal[
 CAUSES: tuple[str, ...] = get_args(Cause)
 """Why a post or an author is hidden for now. `deleted` is an account whose owner may still come back."""
 
+THE_POST = "post"
 FORGOTTEN = "forgotten"
 SUPERSEDED = "superseded"
 
@@ -120,6 +121,12 @@ class Standing:
         return frozenset(author for author, reason in self.authors.items() if reason == FORGOTTEN)
 
     @property
+    def for_good(self) -> "Standing":
+        """What can never be taken back, and so is erased: what is forgotten or superseded, and every earlier text."""
+        posts = {post: reason for post, reason in self.posts.items() if reason in (FORGOTTEN, SUPERSEDED)}
+        return Standing(posts, dict.fromkeys(self.forgotten_authors, FORGOTTEN), {}, self.edited, self.watermark)
+
+    @property
     def digest(self) -> str:
         """Names the content among a stage's inputs."""
         consent = {use: sorted(authors.items()) for use, authors in self.consent.items() if authors}
@@ -181,6 +188,16 @@ class LiveLog:
     def execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         """For the tables that other modules keep in this file (`arrivals.py`)."""
         return self._connection.execute(statement, values)
+
+    def compact(self) -> None:
+        """Write the file anew without its free pages, in which what was deleted still stands, and empty its log."""
+        self._connection.execute("VACUUM")
+        if self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise sqlite3.OperationalError("another process reads it")
+
+    def execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """The same for many rows, inside a transaction that is open."""
+        self._connection.executemany(statement, rows)
 
     def watermark(self) -> int:
         """The highest sequence number so far; 0 for an empty log."""

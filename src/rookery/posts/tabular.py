@@ -78,7 +78,14 @@ class RawBatch:
 def kind_of(path: Path) -> str | None:
     """`csv`, `jsonl` or `parquet` by the file's name, `.gz` and `.zst` looked through; None for anything else."""
     names = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".zst")]
-    kinds = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+    kinds = {
+        ".csv": "csv",
+        ".tsv": "csv",
+        ".jsonl": "jsonl",
+        ".ndjson": "jsonl",
+        ".parquet": "parquet",
+        ".pq": "parquet",
+    }
     return kinds.get(names[-1]) if names else None
 
 
@@ -91,7 +98,7 @@ def columns_of(path: Path) -> list[str]:
             case "csv":
                 # not by Arrow, whose reader is ahead in a thread that may outlive an error and abort the process
                 with opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as lines:
-                    return next(csv.reader(lines), [])
+                    return next(csv.reader(lines, delimiter=_delimiter(path)), [])
             case "jsonl":
                 with opened(path) as file:
                     objects = (row for line in file if isinstance(row := parse_json(line), dict))
@@ -131,8 +138,21 @@ def read_posts(path: Path, mapping: Mapping[str, str]) -> Iterator[tuple[pa.Reco
     Raises `DataError` if the file cannot be read to its end, or a column holds what no text can be made of.
     """
     with clear_errors(path):
+        if kind_of(path) == "parquet":
+            _refuse_nested(path, mapping)
         for raw in read_raw(path, list(dict.fromkeys(mapping.values()))):
             yield to_posts(raw, mapping, kind_of(path))
+
+
+def _refuse_nested(path: Path, mapping: Mapping[str, str]) -> None:
+    """Raise `DataError` for a column of lists or records; only of languages there may be a list."""
+    schema = pa.parquet.read_schema(path)
+    for field, column in mapping.items():
+        kind = schema.field(schema.names.index(column)).type
+        is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+        if pa.types.is_nested(kind) and not (field == "language" and is_list):
+            mend = "Map another column, or write what is meant to a plain one"
+            raise DataError(f"the column {column!r} holds {kind}, which is no {field}", where=path, mend=mend)
 
 
 def read_raw(path: Path, columns: list[str]) -> Iterator[RawBatch]:
@@ -193,7 +213,7 @@ def to_posts(raw: RawBatch, mapping: Mapping[str, str], source: str) -> tuple[pa
 
 def parse_time(text: str) -> datetime | None:
     """A time as people write it: ISO 8601, seconds to microseconds since 1970, Twitter's form, month/day/year."""
-    text = text.strip()
+    text = text.strip().removesuffix(" UTC")  # as PostgreSQL and BigQuery export it
     try:
         if since_1970 := _SINCE_1970.fullmatch(text):
             digits = since_1970[1]
@@ -272,7 +292,7 @@ def _consents(column: pa.Array) -> pa.Array:
 def _made_up_ids(made: Mapping[str, pa.Array]) -> pa.Array:
     """Stable ids for a file without them: the digest of author, time and text."""
     rows = zip(*(made[name].cast(pa.string()).to_pylist() for name in ("author", "created", "text")), strict=True)
-    return pa.array([digest_bytes("\0".join(map(str, row)).encode()) for row in rows])
+    return pa.array([digest_bytes("\0".join(map(str, row)).encode()) for row in rows], pa.string())
 
 
 def _as_field(field: pa.Field, values: pa.Array | None, n: int) -> pa.Array:
@@ -302,7 +322,7 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[RawBatch]:
         reader = pa.csv.open_csv(
             _Utf8(file),
             read_options=pa.csv.ReadOptions(block_size=LARGEST_ROW_BYTES, use_threads=False),
-            parse_options=_parse_options(set_aside),
+            parse_options=_parse_options(_delimiter(path), set_aside),
             convert_options=pa.csv.ConvertOptions(
                 include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
             ),
@@ -312,6 +332,9 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[RawBatch]:
             yield RawBatch(batch, range(first_row, first_row + batch.num_rows), tuple(unread))
             first_row += batch.num_rows + len(unread)
             unread.clear()
+        if unread:  # after the last row that could be read
+            empty = pa.RecordBatch.from_pylist([], reader.schema)
+            yield RawBatch(empty, range(0), tuple(unread))
 
 
 class _Utf8(io.RawIOBase):
@@ -335,8 +358,15 @@ class _Utf8(io.RawIOBase):
         return len(part)
 
 
-def _parse_options(invalid_row_handler: Callable) -> pa.csv.ParseOptions:
-    return pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=invalid_row_handler)
+def _parse_options(delimiter: str, invalid_row_handler: Callable) -> pa.csv.ParseOptions:
+    return pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=invalid_row_handler)
+
+
+def _delimiter(path: Path) -> str:
+    """What stands between the columns: the one of comma, semicolon and tab that the first line has most of."""
+    with opened(path) as file:
+        first = next(iter(file.readline(LARGEST_ROW_BYTES).splitlines()), b"")
+    return max(",;\t", key=lambda mark: first.count(mark.encode()))
 
 
 def _read_jsonl(path: Path, columns: list[str]) -> Iterator[RawBatch]:

@@ -38,6 +38,7 @@ LARGEST_FILE_BYTES = 1 << 29
 _TWEETS = re.compile(r"tweets?(-part\d+)?\.js")
 _NOTES = re.compile(r"note-tweet(-part\d+)?\.js")
 _PREFIX = re.compile(r"\s*window\.YTD\.[A-Za-z0-9_]+\.part\d+\s*=\s*\[")
+_ENCRYPTED = 1  # bit 0 of a file's flags in a zip
 _BETWEEN = re.compile(r"[\s,]*")
 _MEND = "Ask X for the archive again, or download it again"
 
@@ -100,6 +101,9 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
             continue
         if place.name in found:
             raise DataError(f"the zip holds {place.name} twice", where=path, mend="Give one archive at a time")
+        if info.flag_bits & _ENCRYPTED:
+            mend = "Unpack it with its password, and zip it again without"
+            raise DataError(f"{place.name} is encrypted", where=path, mend=mend)
         found[place.name] = info
     return found
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from rookery.posts.json_values import mapping, words
-from rookery.posts.live import Event
+from rookery.posts.live import THE_POST, Event
 from rookery.posts.tabular import parse_time
 
 StateKind = Literal["state_post", "state_author"]
@@ -71,8 +71,8 @@ def of_batch(item: Mapping[str, Any], is_post: bool) -> list[Event] | str:
         if is_post:
             return [Event("forget_post", subject, happened=happened, note="deleted at X")]
         return [Event("state_author", subject, "deleted", "on", happened)]
-    if reason == "scrub_geo":  # of a post alone its author is not told, whom a scrub is about
-        return "author_not_told" if is_post else [Event("scrub_place", subject, happened=happened)]
+    if reason == "scrub_geo":
+        return [Event("scrub_place", subject, THE_POST if is_post else "", happened=happened)]
     if reason not in BATCH_CAUSES:
         return "not_understood"
     return [Event("state_post" if is_post else "state_author", subject, BATCH_CAUSES[reason], "on", happened)]

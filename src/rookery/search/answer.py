@@ -159,7 +159,7 @@ def _chosen(claims: Sequence[_Claim]) -> list[_Claim]:
 def _cited(index: SearchIndex, chosen: Sequence[_Claim], hits: Sequence[Hit]) -> Answer:
     """The sentences with their sources, checked once more: what was forgotten meanwhile is not said."""
     wanted = list(dict.fromkeys(n for claim in chosen for n in claim.posts[:MOST_CITATIONS]))
-    visible = still_visible(index.home, [hits[n] for n in wanted])
+    visible = still_visible(index.home, [hits[n] for n in wanted], "answers", index.lake_version)
     sources = [n for n, is_visible in zip(wanted, visible, strict=True) if is_visible]
     number = {n: place for place, n in enumerate(sources, 1)}
     cited = [(c.text, tuple(number[n] for n in c.posts[:MOST_CITATIONS] if n in number)) for c in chosen]

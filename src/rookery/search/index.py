@@ -24,9 +24,9 @@ from rookery.core.digest import digest_value
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
 from rookery.core.protocols import Embedder
-from rookery.core.stage import exclusive
+from rookery.core.stage import exclusive, making_of_posts
 from rookery.core.verdict import Tally
-from rookery.posts.lake import MONTH, Lake, open_lake
+from rookery.posts.lake import MONTH, Lake, open_lake, version_in
 from rookery.posts.live import Standing, live_log
 from rookery.posts.rights import gate
 from rookery.search.segment import (
@@ -38,7 +38,7 @@ from rookery.search.segment import (
     write_segment,
 )
 
-CURRENT = "current.json"
+CURRENT, BUILD_LOCK = "current.json", "build.lock"
 
 
 @dataclass(frozen=True)
@@ -90,21 +90,31 @@ class SearchIndex:
     embedder: Embedder
     clock: Clock
 
+    @property
+    def lake_version(self) -> int:
+        """Of which version of the lake its texts are."""
+        return version_in(self.watermark.lake)
+
 
 def build_index(home: Home, embedder: Embedder, context: Context) -> IndexReport:
     """Index every post that may be searched; raises `UsageError` if there are none or another build is running."""
+    with making_of_posts(home):
+        return _built(home, embedder, context)
+
+
+def _built(home: Home, embedder: Embedder, context: Context) -> IndexReport:
     started_seconds = context.clock.monotonic_seconds()
     lake = open_lake(home)
     with live_log(home) as log:
         standing = log.standing()
     policy = home.settings.rights.policy
     watermark = Watermark(SEGMENT_FORMAT, lake.name, standing.watermark, policy, embedder.digest)
-    with exclusive(home.search / "build.lock", "the search index"):
+    with exclusive(home.search / BUILD_LOCK, "the search index"):
         current = _usable(home, watermark)
         built = current is None
         if current is None:
             current = _build(home, lake, standing, watermark, embedder, context)
-        _remove_others(home, watermark.name)
+        remove_others(home)
     seconds = context.clock.monotonic_seconds() - started_seconds
     return IndexReport(
         posts=current.posts,
@@ -130,11 +140,17 @@ def open_index(home: Home, embedder: Embedder, clock: Clock | None = None) -> Se
 
 def holds(home: Home, post_id: str) -> bool:
     """Whether the index in force holds a post; False if there is no index."""
-    if _read_current(home) is None:
+    found = in_force(home)
+    if found is None:
         return False
-    _, segment = _open_current(home)
+    _, segment = found
     query = tantivy.Query.term_query(segment.text.schema, "id", post_id, "basic")
     return segment.searcher.search(query, 1).count > 0
+
+
+def in_force(home: Home) -> tuple[Watermark, Segment] | None:
+    """The index in force as it lies there, for whoever asks what it holds; None if there is none."""
+    return None if _read_current(home) is None else _open_current(home)
 
 
 def _build(home: Home, lake: Lake, standing: Standing, watermark: Watermark, embedder, context) -> Current:
@@ -193,8 +209,9 @@ def _read_current(home: Home) -> Current | None:
         raise DataError(f"the search index is damaged: {error}", where=path, mend=REBUILD) from None
 
 
-def _remove_others(home: Home, name: str) -> None:
+def remove_others(home: Home) -> None:
     """Remove segments that are not in force: older ones and those of killed builds. Open ones stay readable."""
+    current = _read_current(home)
     for folder in home.search.iterdir():
-        if folder.is_dir() and folder.name != name:
+        if folder.is_dir() and (current is None or folder.name != current.watermark.name):
             shutil.rmtree(folder)

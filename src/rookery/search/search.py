@@ -90,7 +90,7 @@ def shown(
     for start in range(0, len(candidates), _CHECKED_AT_ONCE):
         part = candidates[start : start + _CHECKED_AT_ONCE]
         rows = index.segment.take([c.ordinal for c in part], _SHOWN_COLUMNS)
-        reasons = reasons_against(index.home, rows, use)
+        reasons = reasons_against(index.home, rows, use, index.lake_version)
         for candidate, row, reason in zip(part, _plain(rows), reasons, strict=True):
             name = row["same"] if fold_copies else row["id"]
             if reason is None and name in hits:

@@ -1,6 +1,6 @@
 """What may be shown at this moment: the gate, asked again with the policy and the live log of now.
 
-The index was built through the gate; since then a post may have been hidden or the policy
+The index was built through the gate; since then a post may have been hidden or edited, or the policy
 changed. Everything that leaves this package passes here last.
 """
 
@@ -14,17 +14,22 @@ from rookery.posts.live import live_log
 from rookery.posts.post import Use
 from rookery.posts.rights import gate
 
+EDITED = "edited"
+"""The lake has a later text than the index; the next build shows that."""
 
-def reasons_against(home: Home, rows: pa.Table, use: Use) -> list[str | None]:
-    """For each row, why it may not be shown now; None where it may."""
+
+def reasons_against(home: Home, rows: pa.Table, use: Use, lake_version: int) -> list[str | None]:
+    """For each row, as it stood in a version of the lake, why it may not be shown now; None where it may."""
     posts = list(zip(rows["id"].to_pylist(), rows["author"].to_pylist(), strict=True))
     with live_log(home) as log:
         standing = log.standing_among(posts)
-    return gate(rows, use, home.settings.rights.policy, standing).to_pylist()
+    reasons = gate(rows, use, home.settings.rights.policy, standing).to_pylist()
+    edited = (standing.edited.get(post, 0) > lake_version for post, _ in posts)
+    return [reason or (EDITED if is_edited else None) for reason, is_edited in zip(reasons, edited, strict=True)]
 
 
-def still_visible(home: Home, posts: Sequence[Any]) -> list[bool]:
-    """Whether posts (with `id` and `author`) that were shown a moment ago are still not hidden."""
+def still_visible(home: Home, posts: Sequence[Any], use: Use, lake_version: int) -> list[bool]:
+    """Whether posts (with `id` and `author`) that were shown a moment ago may still be."""
     with live_log(home) as log:
         standing = log.standing_among([(post.id, post.author) for post in posts])
-    return [not standing.hides(post.id, post.author) for post in posts]
+    return [not standing.bars(use, post.id, post.author, lake_version) for post in posts]

@@ -1,0 +1,154 @@
+"""Training speed on this machine beside Hugging Face's `Trainer` and litgpt, at the same shape, batch and precision.
+
+    python benchmarks/bench_train.py --peer-python peers/bin/python
+
+Each side is a process of its own, one after the other in each round, on the same random tokens in full rows; the
+peers' environment is described in `peer_trainers.py`. The first steps, which compile and warm up, are shown
+apart. The share counts multiplications only (six for each matrix parameter and token, and attention) over
+this machine's own rate of large bf16 products, measured in each round.
+"""
+
+import argparse
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from process import progress
+from record import table, write_result
+
+from rookery.core.config import to_plain
+from rookery.model.batches import Rows, Step
+from rookery.model.config import TrainConfig
+from rookery.model.rate import matrix_flops_per_second
+from rookery.model.shape import ModelShape, parameters, training_flops_per_token
+from rookery.model.train import Run
+
+PEER = Path(__file__).with_name("peer_trainers.py")
+SHAPES = {
+    "5M": ModelShape(8192, 256, 5, 4, 2, 64, 704, 256),
+    "30M": ModelShape(8192, 512, 8, 8, 4, 64, 1408, 256),
+}
+ROWS, MICRO_BATCHES = 16, 2
+FIRST_STEPS = 2
+OURS = ("rookery", "rookery compiled")
+PEERS = {
+    "Trainer, bf16": ("trainer", "bf16-mixed"),
+    "Trainer, bf16 weights": ("trainer", "bf16-true"),
+    "litgpt, bf16-mixed": ("litgpt", "bf16-mixed"),
+    "litgpt, bf16-true": ("litgpt", "bf16-true"),
+}
+BAR_RATIO, BAR_SHARE = 2.0, 0.5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peer-python", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--ours", nargs=2, metavar=("SIDE", "SHAPE"), help="one side of ours: what a round runs")
+    arguments = parser.parse_args()
+    if arguments.ours:
+        side, shape = arguments.ours
+        print(json.dumps({"seconds": our_seconds(SHAPES[shape], side == OURS[1], arguments.steps)}))
+        return
+    if arguments.peer_python is None:
+        parser.error("name the peers' interpreter with --peer-python")
+    seconds, rates = measured(arguments.peer_python, arguments.rounds, arguments.steps)
+    body = described(seconds, statistics.median(rates))
+    print(write_result("train", "Training speed beside two trainers", ["torch", "transformers"], body).read_text())
+
+
+def our_seconds(shape: ModelShape, compiled: bool, steps: int) -> list[float]:
+    """The seconds of each step of the product's own loop."""
+    began = time.monotonic()
+    tokens = ROWS * shape.context_tokens
+    run = Run.begin(TrainConfig(0.0, shape, steps, tokens * MICRO_BATCHES, tokens, compiled=compiled))
+    inputs = np.random.default_rng(0).integers(shape.vocabulary, size=(ROWS, shape.context_tokens + 1))
+    rows = Rows(inputs[:, :-1].copy(), inputs[:, 1:].copy(), np.zeros((ROWS, shape.context_tokens), dtype=np.int64))
+    step = Step((rows,) * MICRO_BATCHES, tokens * MICRO_BATCHES)
+    moments = [began]
+    for _ in range(steps):
+        run.learn(step, 0.1)
+        moments.append(time.monotonic())
+    return [after - before for before, after in itertools.pairwise(moments)]
+
+
+Seconds = dict[tuple[str, str], list[list[float]]]
+
+
+def measured(peer_python: Path, rounds: int, steps: int) -> tuple[Seconds, list[float]]:
+    """Of each shape and side, the seconds of each round's steps; and the machine's rate in each round."""
+    seconds: Seconds = {(shape, side): [] for shape in SHAPES for side in (*OURS, *PEERS)}
+    rates = []
+    for number in range(rounds):
+        rates.append(matrix_flops_per_second(torch.device("cpu"), torch.bfloat16))
+        for shape, side in seconds:
+            progress(f"round {number + 1} of {rounds}: {side} at {shape}")
+            seconds[shape, side].append(steps_of(side, shape, peer_python, steps))
+    return seconds, rates
+
+
+def steps_of(side: str, shape: str, peer_python: Path, steps: int) -> list[float]:
+    """One side's steps in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "shape.json"
+        file.write_text(json.dumps(to_plain(SHAPES[shape])))
+        if side in OURS:
+            command = [sys.executable, __file__, "--ours", side, shape, "--steps", str(steps)]
+        else:
+            peer, precision = PEERS[side]
+            sizes = ["--micro-rows", str(ROWS), "--micro-batches", str(MICRO_BATCHES), "--steps", str(steps)]
+            command = [str(peer_python), str(PEER), peer, str(file), "--precision", precision, *sizes]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+    return json.loads(done.stdout.splitlines()[-1])["seconds"]
+
+
+def described(seconds: Seconds, rate: float) -> str:
+    """A row for each shape and side, and whether the bars are met."""
+    medians = {
+        key: statistics.median(itertools.chain(*(run[FIRST_STEPS:] for run in runs))) for key, runs in seconds.items()
+    }
+    best = {name: min(medians[name, side] for side in OURS) for name in SHAPES}
+    peer = {name: min(medians[name, side] for side in PEERS) for name in SHAPES}
+    lines = []
+    for (name, side), median in medians.items():
+        first = statistics.median(run[0] for run in seconds[name, side])
+        speed, share = tokens_per_second(name, median), share_of(name, median, rate)
+        slower = f"{median / best[name]:.2f}"
+        lines.append([name, side, f"{speed:,.0f}", f"{share:.0%}", slower, f"{first:.1f}"])
+    ratios = {name: peer[name] / best[name] for name in SHAPES}
+    share = share_of("30M", best["30M"], rate)
+    said = ", ".join(f"{ratio:.2f} times the faster peer at {name}" for name, ratio in ratios.items())
+    head = (
+        f"Large bf16 products (2,048): {rate / 1e9:,.0f} GFLOP/s. Ours: {said}; bar {BAR_RATIO:g}: "
+        f"{_met(min(ratios.values()) >= BAR_RATIO)}. Share of that rate at 30M: {share:.0%}; bar {BAR_SHARE:.0%}: "
+        f"{_met(share >= BAR_SHARE)}.\n\n"
+    )
+    sizes = ", ".join(f"{name}: {parameters(shape):,} parameters" for name, shape in SHAPES.items())
+    columns = ["size", "side", "tokens/s", "share of the rate", "time over our best", "first step s"]
+    return head + table(columns, lines) + f"\n{sizes}; a step is {MICRO_BATCHES} micro-batches of {ROWS} rows of 256.\n"
+
+
+def tokens_per_second(name: str, step_seconds: float) -> float:
+    """Of a shape whose step takes so long."""
+    return ROWS * MICRO_BATCHES * SHAPES[name].context_tokens / step_seconds
+
+
+def share_of(name: str, step_seconds: float, rate: float) -> float:
+    """The arithmetic of a second of training over what the machine multiplies in a second."""
+    return tokens_per_second(name, step_seconds) * training_flops_per_token(SHAPES[name]) / rate
+
+
+def _met(is_met: bool) -> str:
+    return "met" if is_met else "NOT met"
+
+
+if __name__ == "__main__":
+    main()

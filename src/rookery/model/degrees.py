@@ -1,0 +1,123 @@
+"""Degrees of parallelism: how a run is spread over its processes.
+
+Free of torch, so that the planner and the command line may read it. They are no part of a run's name: the
+same run may go on with other degrees. What each degree does is in `parallel/`; which degrees suit a
+cluster is for `fleet.layout`.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from rookery.core.errors import UsageError
+from rookery.model.config import TrainConfig
+from rookery.model.shape import ModelShape
+
+
+@dataclass(frozen=True)
+class Degrees:
+    """The product of all but the last is the number of processes.
+
+    replicate: copies of the weights, each learning from its share of a step (HSDP's outer degree).
+    shard: processes over which one copy's weights lie spread (FSDP); None takes all that are left.
+    context: processes that share the tokens of each row; tensor: the columns and rows of each matrix.
+    pipeline: processes that hold the layers one after another, each `groups_per_stage` groups of them
+    (more than one: interleaved 1F1B).
+    """
+
+    replicate: int = 1
+    shard: int | None = None
+    context: int = 1
+    tensor: int = 1
+    pipeline: int = 1
+    groups_per_stage: int = 1
+
+    @property
+    def data(self) -> int:
+        """How many shares a step's documents are cut into."""
+        return self.replicate * (self.shard or 1)
+
+    @property
+    def processes(self) -> int:
+        return self.data * self.context * self.tensor * self.pipeline
+
+    @property
+    def stages(self) -> int:
+        """Groups of layers in all."""
+        return self.pipeline * self.groups_per_stage
+
+
+def fitted(degrees: Degrees, processes: int) -> Degrees:
+    """The degrees with `shard` filled in; raises `UsageError` unless their product is the number of processes."""
+    for name in ("replicate", "context", "tensor", "pipeline", "groups_per_stage"):
+        if getattr(degrees, name) < 1:
+            raise UsageError(f"parallel.{name} must be at least 1, not {getattr(degrees, name)}")
+    others = replace(degrees, shard=1).processes
+    if degrees.shard is None and processes % others == 0:
+        degrees = replace(degrees, shard=processes // others)
+    if degrees.shard is None or degrees.shard < 1 or degrees.processes != processes:
+        named = ("replicate", "shard", "context", "tensor", "pipeline")
+        product = " × ".join(f"{name} {getattr(degrees, name) or '?'}" for name in named)
+        raise UsageError(
+            f"the degrees of parallelism ({product}) do not multiply to {processes} processes",
+            mend="Change --processes, or the degrees with --set parallel.NAME=N",
+        )
+    return degrees
+
+
+def check_fits(degrees: Degrees, config: TrainConfig) -> None:
+    """Raises `UsageError` naming the first degree that the model or its batch cannot be divided by."""
+    shape = config.shape
+    units = units_a_step(config)
+    limits = {
+        "tensor": math.gcd(shape.heads, shape.kv_heads, shape.hidden, shape.vocabulary),
+        "context": math.gcd(shape.context_tokens, max(1, shape.context_tokens // 2)),
+    }
+    for name, divided in limits.items():
+        if divided % getattr(degrees, name):
+            raise UsageError(f"parallel.{name} must divide {divided}, not be {getattr(degrees, name)}", mend=_why(name))
+    if degrees.stages > shape.layers:
+        raise UsageError(f"{shape.layers} layers cannot be spread over {degrees.stages} pipeline stages")
+    if degrees.groups_per_stage > 1 and degrees.pipeline == 1:
+        raise UsageError("parallel.groups_per_stage needs parallel.pipeline of at least 2")
+    if degrees.data > units:
+        raise UsageError(
+            f"a step of {config.batch_tokens} tokens is {units} rows of {shape.context_tokens}: too few for "
+            f"{degrees.data} shares",
+            mend="Raise batch_tokens with --set, or lower parallel.replicate and parallel.shard",
+        )
+
+
+def units_a_step(config: TrainConfig) -> int:
+    """How many units of `context_tokens` places a step has."""
+    return max(1, config.batch_tokens // config.shape.context_tokens)
+
+
+def micro_batches(degrees: Degrees, config: TrainConfig) -> int:
+    """How many equal micro-batches a step passes through a pipeline in: as many as it has stages or more.
+
+    A multiple of the pipeline's degree, which the interleaved schedule asks for.
+    """
+    at_once = max(1, config.micro_batch_tokens // config.shape.context_tokens)
+    rows = rows_a_piece(config, degrees.data, 1)
+    wanted = max(degrees.stages, math.ceil(rows / at_once))
+    return math.ceil(wanted / degrees.pipeline) * degrees.pipeline
+
+
+def rows_a_piece(config: TrainConfig, shares: int, pieces: int) -> int:
+    """Rows of the largest share of a step, in each of so many equal pieces."""
+    return math.ceil(math.ceil(units_a_step(config) / shares) / pieces)
+
+
+def layers_of_stages(shape: ModelShape, stages: int) -> list[range]:
+    """Which layers each stage holds: as even as can be, the first ones having one more."""
+    each, more = divmod(shape.layers, stages)
+    ends = [each * (n + 1) + min(n + 1, more) for n in range(stages)]
+    return [range(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def _why(name: str) -> str:
+    """What a degree divides."""
+    return {
+        "tensor": "It divides heads, key-value heads, the SwiGLU's inner size and the vocabulary",
+        "context": "It divides a row and half a row of tokens",
+    }[name]

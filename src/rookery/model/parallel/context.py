@@ -1,0 +1,58 @@
+"""Context parallel: each process holds a piece of every row, and sees the keys and values of those before it.
+
+Keys and values are gathered whole, as in Llama 3 (arXiv:2407.21783, section 3.3.2): it works with the
+masks of packed documents, which PyTorch's ring attention refuses. Its cost is a gather of two
+tensors of key-value heads a layer, small with grouped queries. Pieces are plain cuts, so the last process attends to
+most: fine for rows of posts, to be cut in a zigzag for very long ones.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributed._functional_collectives import all_gather_tensor_autograd
+
+from rookery.model.batches import Rows
+from rookery.model.network import Network
+from rookery.model.parallel.processes import Processes
+
+
+@dataclass
+class Earlier:
+    """Stands where a cache stands in generation: the tokens that went before lie in other processes."""
+
+    group: torch.distributed.ProcessGroup
+    length: int
+
+    def extend(self, layer: int, keys_BKTS: Tensor, values_BKTS: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of all tokens up to this process's last."""
+        end = self.length + keys_BKTS.shape[2]
+        both = torch.stack([keys_BKTS, values_BKTS])
+        gathered = all_gather_tensor_autograd(both.contiguous(), gather_dim=3, group=self.group)[..., :end, :]
+        return gathered[0], gathered[1]
+
+
+def share_rows(part: Network, processes: Processes) -> None:
+    """Let a network take pieces of rows: its tokens are this process's, its documents those of the whole rows."""
+    group, piece = processes.context_mesh.get_group(), processes.context_part
+
+    def with_earlier(_: Network, inputs: tuple, named: dict) -> tuple[tuple, dict]:
+        tokens = inputs[0].shape[1]
+        end = (piece + 1) * tokens
+        documents = named["documents_BT"][:, :end]
+        return inputs, {"documents_BT": documents, "cache": Earlier(group, piece * tokens)}
+
+    part.register_forward_pre_hook(with_earlier, with_kwargs=True)
+
+
+def as_tensors(rows: Rows, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs, targets and documents of some rows (B, T), on a device."""
+    inputs, targets, documents = (torch.from_numpy(a).to(device) for a in (rows.inputs, rows.targets, rows.documents))
+    return inputs, targets, documents
+
+
+def own_tensors(rows: Rows, processes: Processes) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of this process: its piece of inputs and targets, and the documents of the whole rows."""
+    inputs, targets, documents = as_tensors(rows, processes.device)
+    count, number = processes.degrees.context, processes.context_part
+    return inputs.chunk(count, dim=1)[number], targets.chunk(count, dim=1)[number], documents

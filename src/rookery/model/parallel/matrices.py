@@ -1,0 +1,108 @@
+"""Whole matrices from pieces: Muon's iteration needs all of a matrix, of which each process holds a part.
+
+Each matrix has one owner among the processes that share a copy of the weights. The pieces go to the owners in one
+exchange, each owner does its matrices, and the pieces of the results come back in another. So the work is divided, not
+repeated, and what a process sends is twice its own pieces, once a step (8 bytes a weight that it holds): a small part
+of what gathering the weights sends in one micro-batch. Copies (`replicate`) each do all of it, so they need not talk.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from rookery.model.parallel.placement import piece
+from rookery.model.parallel.processes import Processes
+
+Piece = tuple[slice, ...]
+
+
+class Owners:
+    """Which process does which matrix, and where each one's pieces lie."""
+
+    def __init__(self, matrices: Mapping[str, Tensor], processes: Processes):
+        self._group = processes.mesh["spread", "tensor"]._flatten("copy").get_group()
+        self._rank, count = dist.get_rank(self._group), dist.get_world_size(self._group)
+        self._sizes = {name: matrix.shape for name, matrix in matrices.items()}
+        self._pieces: list[dict[str, Piece]] = [{} for _ in range(count)]
+        own = {name: piece(matrix) for name, matrix in matrices.items()}
+        dist.all_gather_object(self._pieces, own, group=self._group)
+        self._owned = divided({name: math.prod(size) for name, size in self._sizes.items()}, count)
+
+    def whole(self, pieces: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The matrices that this process owns, from all processes' pieces (float32)."""
+        sent = [pieces[name].reshape(-1) for names in self._owned for name in names]
+        send = [self._elements(self._rank, names) for names in self._owned]
+        mine = self._owned[self._rank]
+        receive = [self._elements(rank, mine) for rank in range(len(self._owned))]
+        parts = iter(self._exchange(sent, send, receive).split(self._lengths(mine)))
+        whole = {name: torch.empty(self._sizes[name], device=pieces[name].device) for name in mine}
+        for held in self._pieces:
+            for name in mine:
+                target = whole[name][held[name]]
+                target.copy_(next(parts).view(target.shape))
+        return whole
+
+    def pieces(self, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Back again: this process's pieces of all matrices, from their owners."""
+        mine = self._owned[self._rank]
+        sent = [whole[name][held[name]].reshape(-1) for held in self._pieces for name in mine]
+        send = [self._elements(rank, mine) for rank in range(len(self._owned))]
+        receive = [self._elements(self._rank, names) for names in self._owned]
+        received = self._exchange(sent, send, receive)
+        names = [name for names in self._owned for name in names]
+        parts = received.split([self._elements(self._rank, [name]) for name in names])
+        held = self._pieces[self._rank]
+        return {name: part.view(extent(held[name])) for name, part in zip(names, parts, strict=True)}
+
+    def _exchange(self, sent: list[Tensor], send: list[int], receive: list[int]) -> Tensor:
+        flat = torch.cat(sent) if sent else torch.empty(0)
+        received = flat.new_empty(sum(receive))
+        dist.all_to_all_single(received, flat, receive, send, group=self._group)
+        return received
+
+    def _lengths(self, names: list[str]) -> list[int]:
+        return [self._elements(rank, [name]) for rank in range(len(self._pieces)) for name in names]
+
+    def _elements(self, rank: int, names: list[str]) -> int:
+        return sum(math.prod(extent(self._pieces[rank][name])) for name in names)
+
+
+def extent(place: Piece) -> tuple[int, ...]:
+    """The size of a piece."""
+    return tuple(side.stop - side.start for side in place)
+
+
+def divided(costs: Mapping[str, int], count: int) -> list[list[str]]:
+    """Names dealt to so many owners, the largest first, each to the one that has least."""
+    owned: list[list[str]] = [[] for _ in range(count)]
+    loads = [0] * count
+    for name in sorted(costs, key=lambda name: (-costs[name], name)):
+        least = loads.index(min(loads))
+        owned[least].append(name)
+        loads[least] += costs[name]
+    return owned
+
+
+Pairs = Iterable[tuple[str, Tensor]]
+
+
+def each_made(
+    matrices: Mapping[str, Tensor], processes: Processes, make: Callable[[Tensor], Tensor]
+) -> Callable[[Pairs], Pairs]:
+    """How something is made of each whole matrix: from names with this process's pieces to names with pieces of that.
+
+    Where a process holds whole matrices, one at a time.
+    """
+    degrees = processes.degrees
+    if degrees.shard * degrees.context * degrees.tensor == 1:
+        return lambda pairs: ((name, make(matrix)) for name, matrix in pairs)
+    owners = Owners(matrices, processes)
+
+    def made(pairs: Pairs) -> Pairs:
+        whole = owners.whole(dict(pairs))
+        return owners.pieces({name: make(matrix) for name, matrix in whole.items()}).items()
+
+    return made

@@ -1,0 +1,73 @@
+"""Pipeline: layers one after another in several processes, micro-batches flowing through them.
+
+PyTorch's own schedules: 1F1B (arXiv:2006.09503), or interleaved 1F1B (arXiv:2104.04473) where a process holds several
+groups of layers. Every micro-batch of a step is of one size (`batches.Share.pieces`). Tied embeddings lie at both ends,
+and their gradients are summed once a step (`placement.Shared`).
+"""
+
+import torch
+from torch import Tensor
+from torch.distributed.pipelining import PipelineStage
+from torch.distributed.pipelining.schedules import Schedule1F1B, ScheduleInterleaved1F1B
+
+from rookery.model.batches import Step
+from rookery.model.config import TrainConfig
+from rookery.model.degrees import micro_batches, rows_a_piece
+from rookery.model.network import Network
+from rookery.model.parallel.context import own_tensors
+from rookery.model.parallel.placement import Placed, stages_of
+from rookery.model.parallel.processes import Processes
+from rookery.model.parallel.vocabulary import own_loss
+
+
+class Pipeline:
+    """This process's stages, and the schedule in which micro-batches pass them."""
+
+    def __init__(self, placed: Placed, config: TrainConfig, processes: Processes):
+        self._processes, self._learned_tokens = processes, 1
+        pieces = micro_batches(processes.degrees, config)
+        rows = rows_a_piece(config, processes.degrees.data, pieces)
+        size = (rows, config.shape.context_tokens // processes.degrees.context)
+        stages = [
+            _stage(part, number, size, processes)
+            for part, number in zip(placed.parts, stages_of(processes), strict=True)
+        ]
+        self._has_first = stages[0].is_first
+        self._has_last = stages[-1].is_last
+
+        def mean_loss(hidden: Tensor, targets: Tensor) -> Tensor:
+            return own_loss(placed.parts[-1], hidden, targets, processes) / self._learned_tokens
+
+        interleaved = len(stages) > 1
+        kind = ScheduleInterleaved1F1B if interleaved else Schedule1F1B
+        self._schedule = kind(stages if interleaved else stages[0], pieces, loss_fn=mean_loss, scale_grads=False)
+
+    def learn(self, step: Step) -> float:
+        """Forward and backward of a step; the loss where this process has the last stage, else 0."""
+        self._learned_tokens = step.learned_tokens
+        pieces = [own_tensors(rows, self._processes) for rows in step.rows]
+        inputs, targets, documents = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+        losses: list[Tensor] = []
+        self._schedule.step(
+            *([inputs] if self._has_first else []),
+            target=targets if self._has_last else None,
+            losses=losses if self._has_last else None,
+            documents_BT=documents,
+            return_outputs=False,
+        )
+        return sum(loss.item() for loss in losses)
+
+
+def _stage(part: Network, number: int, size: tuple[int, int], processes: Processes) -> PipelineStage:
+    dtype, stages = next(part.parameters()).dtype, processes.degrees.stages
+    stream = torch.empty(*size, part.shape.width, dtype=dtype, device="meta", requires_grad=True)
+    tokens = torch.empty(size, dtype=torch.int64, device="meta")
+    return PipelineStage(
+        part,
+        number,
+        stages,
+        processes.device,
+        input_args=stream if number else tokens,
+        output_args=stream,
+        group=processes.group("pipeline"),
+    )

@@ -1,0 +1,193 @@
+"""Placing: a network spread over the processes' mesh.
+
+Tensor parallel first (columns of what reads the stream, rows of what writes it, the vocabulary over the embedding),
+then each layer and the rest fully sharded over the data dimensions (FSDP2; HSDP where there are replicas). A degree of
+1 applies nothing. The network is made without memory, so that each process holds its part only, and is
+filled with the very weights that one process begins with.
+
+Not here: the schedule of a pipeline (`pipeline.py`) and the loss over a spread vocabulary (`vocabulary.py`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, Replicate
+from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+from rookery.model.degrees import layers_of_stages
+from rookery.model.network import Network, initial_weights
+from rookery.model.parallel.context import share_rows
+from rookery.model.parallel.processes import Processes
+from rookery.model.shape import ModelShape
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Weights whose gradients are complete only when they are summed over a group."""
+
+    weights: tuple[nn.Parameter, ...]
+    group: dist.ProcessGroup
+
+
+@dataclass(frozen=True)
+class Placed:
+    """This process's part of a network.
+
+    parts: one network, or in a pipeline one for each of its groups of layers, the other layers being absent.
+    """
+
+    parts: tuple[Network, ...]
+    shared: tuple[Shared, ...] = ()
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """All weights held here, by their name in the whole network."""
+        return {name: weight for part in self.parts for name, weight in part.named_parameters()}
+
+    def to(self, dtype: torch.dtype) -> None:
+        for part in self.parts:
+            part.to(dtype)
+
+    def compile(self) -> None:
+        """Let torch compile each layer, and the loss of a chunk."""
+        for part in self.parts:
+            part.compiles_loss = True
+            for layer in _held_layers(part):
+                layer.compile()
+
+    def finish_gradients(self) -> None:
+        """Once a step: lay each gradient out as its weight is, and sum what is shared."""
+        for weight in self.weights().values():
+            if isinstance(weight.grad, DTensor) and weight.grad.placements != weight.placements:
+                weight.grad = weight.grad.redistribute(placements=weight.placements)
+        for shared in self.shared:
+            for weight in shared.weights:
+                dist.all_reduce(local(weight.grad), group=shared.group)
+
+
+class Absent(nn.Module):
+    """A layer, or the last norm, that another process holds: passes the stream on as it is."""
+
+    def forward(self, x_BTD: Tensor, *_: object) -> Tensor:
+        return x_BTD
+
+
+def place(shape: ModelShape, seed: int, processes: Processes) -> Placed:
+    """This process's part of a network in float32 on its device, with the weights that the seed gives."""
+    with torch.device("meta"):
+        parts = tuple(_part(shape, stage, processes) for stage in stages_of(processes))
+    for part in parts:
+        _spread(part, processes)
+        part.to_empty(device=processes.device)
+    _fill(parts, seed)
+    return Placed(parts, tuple(_shared(parts, processes)))
+
+
+def stages_of(processes: Processes) -> list[int]:
+    """The numbers of the groups of layers that this process holds, in their order."""
+    degrees = processes.degrees
+    return [group * degrees.pipeline + processes.part("pipeline") for group in range(degrees.groups_per_stage)]
+
+
+def _part(shape: ModelShape, stage: int, processes: Processes) -> Network:
+    """The network without what other stages hold. Where head and embedding are tied, the last has both too."""
+    network, last = Network(shape), processes.degrees.stages - 1
+    held = layers_of_stages(shape, last + 1)[stage]
+    for number in range(shape.layers):
+        if number not in held:
+            network.model.layers[number] = Absent()
+    if stage < last:
+        network.model.norm = Absent()
+        if not shape.tied:
+            network.lm_head = Absent()
+    if stage > 0 and not (shape.tied and stage == last):
+        network.model.embed_tokens = Absent()
+    return network
+
+
+def _held_layers(part: Network) -> list[nn.Module]:
+    return [layer for layer in part.model.layers if not isinstance(layer, Absent)]
+
+
+def _spread(part: Network, processes: Processes) -> None:
+    degrees, mesh = processes.degrees, processes.mesh
+    if degrees.tensor > 1:
+        _split_matrices(part, mesh["tensor"])
+    if degrees.data * degrees.context > 1:
+        _shard(part, mesh["replicate", "spread"] if degrees.replicate > 1 else mesh["spread"])
+    if degrees.context > 1:
+        share_rows(part, processes)
+
+
+def _split_matrices(part: Network, mesh: DeviceMesh) -> None:
+    """Megatron's cut (arXiv:1909.08053): two all-reduces of the stream a layer and direction."""
+    columns, rows = ColwiseParallel, RowwiseParallel
+    plan = {f"self_attn.{name}_proj": columns() for name in "qkv"} | {"self_attn.o_proj": rows()}
+    plan |= {"mlp.gate_proj": columns(), "mlp.up_proj": columns(), "mlp.down_proj": rows()}
+    for layer in _held_layers(part):
+        parallelize_module(layer, mesh, plan)
+    if not isinstance(part.model.embed_tokens, Absent):
+        parallelize_module(part.model.embed_tokens, mesh, rows(input_layouts=Replicate()))
+    if not part.shape.tied and not isinstance(part.lm_head, Absent):
+        parallelize_module(part.lm_head, mesh, columns())
+
+
+def _shard(part: Network, mesh: DeviceMesh) -> None:
+    """Each layer a unit, the embedding and the last norm another; gradients are summed, not averaged, in float32."""
+    policy = MixedPrecisionPolicy(reduce_dtype=torch.float32)
+    for module in (*_held_layers(part), part):
+        fully_shard(module, mesh=mesh, mp_policy=policy)
+    for module in part.modules():
+        if isinstance(module, FSDPModule):
+            module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)
+
+
+@torch.no_grad()
+def _fill(parts: tuple[Network, ...], seed: int) -> None:
+    """Each weight is drawn whole, one at a time, and its piece kept: the same weights on any number of processes."""
+    held = [dict(part.named_parameters()) for part in parts]
+    for name, whole in initial_weights(parts[0].shape, seed):
+        for weights in held:
+            if name in weights:
+                local(weights[name]).copy_(whole[piece(weights[name])])
+
+
+def _shared(parts: tuple[Network, ...], processes: Processes) -> Iterator[Shared]:
+    """Norms inside heads that tensor parallel spreads, and the tied embedding at both ends of a pipeline."""
+    degrees = processes.degrees
+    if degrees.tensor > 1:
+        layers = [layer for part in parts for layer in _held_layers(part)]
+        norms = (norm.weight for layer in layers for norm in (layer.self_attn.q_norm, layer.self_attn.k_norm))
+        yield Shared(tuple(norms), processes.group("tensor"))
+    if degrees.pipeline > 1 and parts[0].shape.tied:
+        ends = _ends_group(processes)
+        if processes.part("pipeline") in (0, degrees.pipeline - 1):
+            part = parts[0] if processes.part("pipeline") == 0 else parts[-1]
+            yield Shared((part.model.embed_tokens.weight,), ends)
+
+
+def _ends_group(processes: Processes) -> dist.ProcessGroup | None:
+    """The first and the last process of this one's pipeline; every process takes part in making all such groups."""
+    ranks = processes.mesh.mesh.flatten(1)
+    pairs = [[int(first), int(last)] for first, last in zip(ranks[0], ranks[-1], strict=True)]
+    group, _ = dist.new_subgroups_by_enumeration(pairs)
+    return group
+
+
+def local(tensor: Tensor) -> Tensor:
+    """What this process holds of a tensor that may be spread; the memory is the tensor's own."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def piece(tensor: Tensor) -> tuple[slice, ...]:
+    """Where what this process holds lies in the whole."""
+    if not isinstance(tensor, DTensor):
+        return (...,)
+    sizes, offsets = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
+    return tuple(slice(offset, offset + size) for offset, size in zip(offsets, sizes, strict=True))

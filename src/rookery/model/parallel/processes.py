@@ -1,0 +1,193 @@
+"""The processes of a run: who am I, who are the others, and what do we agree on?
+
+One process has no mesh and starts nothing: every call here then returns what it was given. Many share
+one device mesh with the dimensions pipeline × replicate × spread × tensor, where `spread` is
+shard × context: the processes over which one copy's weights lie. Neighbours in `tensor` are neighbours in rank,
+so that what talks most lies in one machine.
+
+Not here: what is laid onto the mesh (`placement.py`), and how processes are started (`launch.py`).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+from rookery.core.artifact import Artifact, open_artifact
+from rookery.core.errors import RookeryError
+from rookery.model.degrees import Degrees, fitted
+
+PATIENCE = timedelta(days=7)
+"""How long others wait while the first makes something; one that dies is noticed at once all the same."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """This process among all of a run, as its launcher says: from 0, and within its machine."""
+
+    rank: int = 0
+    count: int = 1
+    local_rank: int = 0
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a run, seen by one of them."""
+
+    place: Place = Place()
+    degrees: Degrees = field(default_factory=lambda: Degrees(shard=1))
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    mesh: DeviceMesh | None = None
+    control: dist.ProcessGroup | None = None
+
+    @property
+    def count(self) -> int:
+        return self.place.count
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this one writes artifacts, notes and the register, and speaks."""
+        return self.place.rank == 0
+
+    def part(self, dimension: str) -> int:
+        """This process's place along a dimension of the mesh."""
+        return self.mesh.get_local_rank(dimension) if self.mesh else 0
+
+    def group(self, dimension: str) -> dist.ProcessGroup:
+        """Those that differ from this one in a dimension only."""
+        return self.mesh.get_group(dimension)
+
+    @cached_property
+    def context_mesh(self) -> DeviceMesh:
+        """Those that share the tokens of the same rows."""
+        sizes = (self.degrees.shard, self.degrees.context)
+        return self.mesh["spread"]._unflatten(0, sizes, ("shard", "context"))["context"]
+
+    @property
+    def context_part(self) -> int:
+        """Which piece of each row this process holds."""
+        return self.part("spread") % self.degrees.context
+
+    @property
+    def data_part(self) -> int:
+        """Which share of a step's documents this process learns from."""
+        return self.part("replicate") * self.degrees.shard + self.part("spread") // self.degrees.context
+
+    @property
+    def counts_its_loss(self) -> bool:
+        """Whether this process's loss is none that another counts too."""
+        return self.part("tensor") == 0 and self.part("pipeline") == self.degrees.pipeline - 1
+
+    def tell(self, value: Any) -> Any:
+        """What the first process says, to all."""
+        said = [value]
+        if self.control:
+            dist.broadcast_object_list(said, src=0, group=self.control)
+        return said[0]
+
+    def agreed(self, places: int, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """The first process's bools, of shape (places,), to all."""
+        if not self.control:
+            return make()
+        bits = np.packbits(make()) if self.is_first else np.zeros(-(-places // 8), dtype=np.uint8)
+        dist.broadcast(torch.from_numpy(bits), src=0, group=self.control)
+        return np.unpackbits(bits, count=places).astype(bool)
+
+    def sum(self, number: float) -> float:
+        """The sum over all processes, the same bits for each."""
+        if not self.control:
+            return number
+        total = torch.tensor(number, dtype=torch.float64)
+        dist.all_reduce(total, group=self.control)
+        return total.item()
+
+    def first_found(self, found: str | None) -> str | None:
+        """What the lowest process that found something found, or None if none did."""
+        if not self.control:
+            return found
+        all_found: list[str | None] = [None] * self.count
+        dist.all_gather_object(all_found, found, group=self.control)
+        return next((each for each in all_found if each is not None), None)
+
+    def wait_for_all(self) -> None:
+        if self.control:
+            dist.barrier(group=self.control)
+
+    def first_makes(self, make: Callable[[], Artifact]) -> Artifact:
+        """An artifact that the first process makes (or finds) while the others wait."""
+        if not self.is_first:
+            return self._told_of()
+        try:
+            made = make()
+        except BaseException:
+            self.tell(None)
+            raise
+        self.tell(made.path)
+        return made
+
+    def make_together(self, run: Callable[[Callable], Artifact], together: Callable, others: Callable) -> Artifact:
+        """An artifact that all make: the first holds its stage, and calls the others when there is work.
+
+        run(make): the first process's stage; it calls `make` unless the artifact is finished.
+        together(...): what `make` does; others(): the same in every other process.
+        """
+        if not self.is_first:
+            if self.tell(None):
+                others()
+            return self._told_of()
+        called = False
+
+        def make(*arguments):
+            nonlocal called
+            called = self.tell(True)
+            return together(*arguments)
+
+        def attempt() -> Artifact:
+            try:
+                return run(make)
+            finally:
+                if not called:
+                    self.tell(False)
+
+        return self.first_makes(attempt)
+
+    def _told_of(self) -> Artifact:
+        path = self.tell(None)
+        if path is None:
+            raise RookeryError("the first process of the run could not go on")
+        return open_artifact(path)
+
+
+def alone() -> Processes:
+    """One process, on this machine's GPU where there is one."""
+    return Processes(device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+@contextmanager
+def joined(place: Place, degrees: Degrees) -> Iterator[Processes]:
+    """Join the processes that the launcher started; they find each other by its environment variables.
+
+    Raises `UsageError` unless the degrees multiply to their number.
+    """
+    degrees = fitted(degrees, place.count)
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda", place.local_rank) if cuda else torch.device("cpu")
+    if place.count == 1:
+        yield Processes(place, degrees, device)
+        return
+    if cuda:
+        torch.cuda.set_device(device)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", rank=place.rank, world_size=place.count)
+    try:
+        sizes = (degrees.pipeline, degrees.replicate, degrees.shard * degrees.context, degrees.tensor)
+        mesh = init_device_mesh(device.type, sizes, mesh_dim_names=("pipeline", "replicate", "spread", "tensor"))
+        yield Processes(place, degrees, device, mesh, dist.new_group(backend="gloo", timeout=PATIENCE))
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,36 @@
+"""Erasing posts from the search index: it is derived, so it is built anew when it holds one that has to go."""
+
+from collections.abc import Callable
+
+import pyarrow.compute as pc
+
+from rookery.core.context import Context
+from rookery.core.home import Home
+from rookery.core.protocols import Embedder
+from rookery.core.stage import exclusive
+from rookery.posts.erase import Due, Erased
+from rookery.posts.lake import version_in
+from rookery.search.index import BUILD_LOCK, build_index, in_force, remove_others
+
+
+def erase_index(home: Home, due: Due, embedder: Callable[[], Embedder], context: Context) -> list[Erased]:
+    """Build the index anew if it holds what has to go, and remove what is left of builds that were killed."""
+    if not home.search.exists():
+        return []
+    count = _held(home, due)
+    if count:
+        build_index(home, embedder(), context)
+    with exclusive(home.search / BUILD_LOCK, "the search index"):
+        remove_others(home)
+    return [Erased("search index", count, "posts")] if count else []
+
+
+def _held(home: Home, due: Due) -> int:
+    """How many posts the index in force holds that have to go."""
+    found = in_force(home)
+    if found is None:
+        return 0
+    watermark, segment = found
+    gone = due.posts(version_in(watermark.lake))
+    goes = (pc.or_(pc.is_in(rows["id"], gone), pc.is_in(rows["author"], due.authors)) for rows in segment.rows)
+    return sum(pc.sum(rows).as_py() or 0 for rows in goes)
