@@ -11,9 +11,11 @@ from rookery.core.artifact import (
     Manifest,
     content_digest,
     find_artifacts,
+    half_erased,
     key_of,
     list_files,
     open_artifact,
+    rewrite,
     write_atomically,
     write_manifest,
 )
@@ -105,6 +107,30 @@ def test_write_atomically_leaves_the_old_file_when_it_fails(tmp_path):
         write_atomically(tmp_path / "x", "not bytes")
     assert (tmp_path / "x").read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_rewritten_artifact_keeps_its_names_and_verifies(tmp_path):
+    before = publish(tmp_path / "one", {"a": b"secret", "b": b"2"})
+
+    def change():
+        (tmp_path / "one" / "a").write_bytes(b"")
+        return {"documents": 1}
+
+    after = rewrite(before, {}, change)
+    assert (after.key, after.digest) == (before.key, before.digest)
+    assert open_artifact(tmp_path / "one").manifest.erased == {"documents": 1}
+    after.verify()
+    assert sorted(p.name for p in (tmp_path / "one").iterdir()) == ["a", "b", MANIFEST]
+
+
+def test_a_rewriting_that_was_cut_short_is_found_and_goes_on(tmp_path):
+    artifact = publish(tmp_path / "one", {"a": b"secret"})
+    with pytest.raises(ZeroDivisionError):
+        rewrite(artifact, {"asked": "monday"}, lambda: 1 / 0)
+    with pytest.raises(DataError, match="an erasure was cut short"):
+        artifact.verify()
+    assert half_erased(artifact) == {"asked": "monday"}
+    rewrite(artifact, {}, dict).verify()
 
 
 def test_an_artifact_cannot_be_changed_by_its_reader(tmp_path):

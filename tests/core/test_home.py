@@ -24,7 +24,16 @@ def test_a_file_cannot_become_a_home(tmp_path):
             create_home(path)
 
 
-@pytest.mark.parametrize("text", ['[rights]\npolicy = "everything"', "[rights", "[rihgts]", "[serve]\nport = 'x'"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[rights]\npolicy = "everything"',
+        "[rights",
+        "[rihgts]",
+        "[rights]\nerase_within_days = -1",
+        "[serve]\nport = 'x'",
+    ],
+)
 def test_wrong_settings_are_refused_by_name(tmp_path, text):
     (tmp_path / SETTINGS).write_text(text)
     with pytest.raises(DataError, match=r"rookery\.toml"):

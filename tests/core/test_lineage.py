@@ -1,11 +1,12 @@
 """Lineage: which artifacts hold a post, and which were made from those."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rookery.core.context import Context, FixedClock
-from rookery.core.lineage import HELD, holds, trace, write_held
+from rookery.core.digest import hash_ids
+from rookery.core.lineage import ERASED, HELD, held_hashes, holds, note_erased, trace, write_held
 from rookery.core.stage import Stage, run_stage
 
 
@@ -51,3 +52,24 @@ def test_trace_finds_what_holds_a_post_and_all_that_derives_from_it(home):
         corpus.digest: "holds", shards.digest: "holds", model.digest: "derives", export.digest: "derives"
     }  # fmt: skip
     assert list(trace(home, "3")) == []
+
+
+def test_what_was_made_of_an_artifact_still_derives_from_a_post_erased_from_it(home):
+    corpus = make(home, "corpus", {"lake": "lake@0"}, ["1", "2"])
+    model = make(home, "checkpoint", {"corpus": corpus.digest})
+    note_erased(corpus.path, hash_ids(["1", "unknown"]))
+    assert {t.artifact.digest: t.how for t in trace(home, "1")} == {corpus.digest: "held", model.digest: "derives"}
+    assert {t.artifact.digest: t.how for t in trace(home, "2")} == {corpus.digest: "holds", model.digest: "derives"}
+    assert list(trace(home, "unknown")) == []
+
+
+@settings(deadline=None)  # it waits for the disk
+@given(st.sets(st.sampled_from("abcdef")), st.lists(st.sets(st.sampled_from("abcdef"))))
+def test_erased_in_any_steps_a_post_is_noted_exactly_once(tmp_path_factory, ids, steps):
+    folder = tmp_path_factory.mktemp("erased")
+    write_held(folder, ids)
+    for gone in steps:
+        note_erased(folder, hash_ids(gone))
+    gone = ids & set().union(*steps)
+    assert sorted(held_hashes(folder, ERASED)) == sorted(hash_ids(gone))
+    assert sorted(held_hashes(folder)) == sorted(hash_ids(ids - gone))

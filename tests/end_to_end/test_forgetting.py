@@ -261,7 +261,7 @@ class Forgetting(RuleBasedStateMachine):
 
 
 FAST = settings(
-    max_examples=3, stateful_step_count=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=8, stateful_step_count=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 
 

@@ -1,7 +1,7 @@
 """Training end to end, on sizes small enough to run in a second.
 
-The golden curve is made anew by `PYTHONPATH=src python tests/model/test_train.py`, after a change that is meant
-to change how a model learns.
+The golden curve is made anew by `PYTHONPATH=src:tests/support python tests/model/test_train.py`, after a change that
+is meant to change how a model learns.
 """
 
 import json
@@ -17,59 +17,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_run
 import torch
+from tiny_run import CONFIG, LONGER, SHAPE, losses, make_shards, make_tokenizer
 
 from rookery.core.artifact import Artifact
 from rookery.core.context import Context, FixedClock
-from rookery.core.digest import digest_file, hash_ids
 from rookery.core.errors import DataError, Paused, RookeryError
-from rookery.core.home import Home, create_home, open_home
+from rookery.core.home import create_home, open_home
 from rookery.core.pause import pause, resume
-from rookery.core.stage import Stage, read_runs, run_stage
-from rookery.corpus.document import LAKE_VERSION
+from rookery.core.stage import read_runs
 from rookery.corpus.shards import open_shards
 from rookery.model.batches import batches
 from rookery.model.checkpoint import load_network
-from rookery.model.config import TrainConfig
-from rookery.model.shape import ModelShape, parameters
+from rookery.model.shape import parameters
 from rookery.model.train import Masked, Run, train
 from rookery.posts.forget import forget
 from rookery.posts.live import live_log
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "loss_tiny.json"
-
-SHAPE = ModelShape(vocabulary=64, width=32, layers=2, heads=2, kv_heads=1, head_size=16, hidden=64, context_tokens=32)
-CONFIG = TrainConfig(0.0, SHAPE, steps=12, batch_tokens=256, micro_batch_tokens=128, checkpoint_steps=4)
-LONGER = replace(CONFIG, steps=60)
-
-
-def make_tokenizer(home: Home, text: str = "{}") -> Artifact:
-    def make(workspace):
-        (workspace.path / "tokenizer.json").write_text(text)
-        return {}
-
-    return run_stage(home, Stage("tokenizer", 0, text, {}), make, Context())
-
-
-def make_shards(home: Home, tokenizer: Artifact, documents: int = 200, vocabulary: int = 64) -> Artifact:
-    """Documents that count upwards from a random token: something that can be learned."""
-
-    def make(workspace):
-        random = np.random.default_rng(0)
-        for split, n in (("train", documents), ("validation", documents // 10)):
-            starts, lengths = random.integers(1, 32, n), random.integers(3, 30, n)
-            texts = [[*range(a, a + k), 0] for a, k in zip(starts, lengths, strict=True)]
-            flat = np.array([token for text in texts for token in text], "<u2")
-            flat.tofile(workspace.path / f"{split}.tokens")
-            np.cumsum([0, *map(len, texts)]).astype("<i8").tofile(workspace.path / f"{split}.offsets")
-            hash_ids(f"{split}{i}" for i in range(n)).tofile(workspace.path / f"{split}.post_hashes")
-            hash_ids(f"author{i % 10}" for i in range(n)).tofile(workspace.path / f"{split}.author_hashes")
-            np.arange(n + 1, dtype="<i8").tofile(workspace.path / f"{split}.post_offsets")
-        return {"documents_train": documents, LAKE_VERSION: 0}
-
-    inputs = {"tokenizer": digest_file(tokenizer.file("tokenizer.json"))}
-    config = {"vocabulary": vocabulary, "end_of_document": 0}
-    return run_stage(home, Stage("shards", documents, config, inputs), make, Context())
 
 
 class Killed(BaseException):
@@ -102,12 +68,6 @@ def killing(step: int) -> ActingProgress:
         raise Killed
 
     return ActingProgress(step, end)
-
-
-def losses(artifact: Artifact) -> list[float]:
-    lines = (artifact.path / "notes" / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == list(range(len(lines)))
-    return [json.loads(line)["loss"] for line in lines]
 
 
 def golden_losses() -> list[float]:
@@ -215,7 +175,7 @@ def test_killed_by_the_system_again_and_again_it_ends_with_the_same_weights(home
     undisturbed = train(other, make_shards(other, make_tokenizer(other)), tokenizer, LONGER, Context())
     notes = home.artifacts / "checkpoint" / undisturbed.key / "notes" / "metrics.jsonl"
     for lines in sorted(np.random.default_rng(0).integers(1, LONGER.steps - 10, 4)):
-        with subprocess.Popen([sys.executable, __file__, str(home.path)]) as process:
+        with subprocess.Popen([sys.executable, tiny_run.__file__, str(home.path)]) as process:
             _wait_for_lines(notes, lines, process)
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
@@ -290,9 +250,4 @@ def test_nothing_to_learn_from_is_said(home, tokenizer):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    if len(sys.argv) == 1:
-        GOLDEN.write_text(json.dumps(golden_losses()) + "\n")
-    else:
-        opened = open_home(Path(sys.argv[1]))
-        known = make_tokenizer(opened)
-        train(opened, make_shards(opened, known), known, LONGER, Context())
+    GOLDEN.write_text(json.dumps(golden_losses()) + "\n")

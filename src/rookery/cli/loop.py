@@ -1,25 +1,46 @@
 """From a corpus to a model: the stages in their order, shared by `model train` and `demo`."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rookery.core.artifact import Artifact
 from rookery.core.config import diff, with_settings
 from rookery.core.context import Context
 from rookery.core.home import Home
 
+if TYPE_CHECKING:
+    from rookery.model.config import TrainConfig
+    from rookery.model.degrees import Degrees
+    from rookery.model.parallel.processes import Processes
 
-def train_model(home: Home, scale: float, context: Context, settings: Sequence[str] = ()) -> Artifact:
+PARALLEL = "parallel."
+
+
+def configured(scale: float, settings: Sequence[str] = ()) -> "tuple[TrainConfig, Degrees]":
+    """The run of a scale with the settings asked for, and over how many processes in each way it is spread."""
+    from rookery.model.config import config_for_scale
+    from rookery.model.degrees import Degrees
+
+    spread = [setting.strip().removeprefix(PARALLEL) for setting in settings if setting.strip().startswith(PARALLEL)]
+    others = [setting for setting in settings if not setting.strip().startswith(PARALLEL)]
+    return with_settings(config_for_scale(scale), others), with_settings(Degrees(), spread)
+
+
+def train_model(
+    home: Home, scale: float, context: Context, settings: Sequence[str] = (), processes: "Processes | None" = None
+) -> Artifact:
     """Tokenizer, shards and training at one scale on the newest corpus; what is finished is not made again."""
     from rookery.corpus.shards import write_shards
     from rookery.model.config import config_for_scale
+    from rookery.model.parallel.processes import alone
     from rookery.model.tokenizer import load_tokenizer, train_tokenizer
     from rookery.model.train import train
 
-    derived = config_for_scale(scale)
-    config = with_settings(derived, settings)
-    for change in diff(derived, config):
+    processes = processes or alone()
+    config, _ = configured(scale, settings)
+    for change in diff(config_for_scale(scale), config):
         context.progress.say(f"Not as the scale has it: {change}")
-    corpus = home.need("corpus", "rookery corpus build")
-    tokenizer = train_tokenizer(home, corpus, context, config.shape.vocabulary)
-    shards = write_shards(home, corpus, load_tokenizer(tokenizer), context)
-    return train(home, shards, tokenizer, config, context)
+    corpus = processes.first_makes(lambda: home.need("corpus", "rookery corpus build"))
+    tokenizer = processes.first_makes(lambda: train_tokenizer(home, corpus, context, config.shape.vocabulary))
+    shards = processes.first_makes(lambda: write_shards(home, corpus, load_tokenizer(tokenizer), context))
+    return train(home, shards, tokenizer, config, context, processes)

@@ -39,25 +39,52 @@ DEFAULT_SCALE = 0.03
 def train(
     scale: ScaleOption = None,
     minutes: MinutesOption = None,
+    processes: Annotated[int | None, typer.Option(help="Train in so many processes on this machine.", min=1)] = None,
+    max_restarts: Annotated[int, typer.Option(help="So often all go on when one was killed.", min=0)] = 3,
     settings: SetOption = [],  # noqa: B006
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Train on the newest corpus; killed at any moment and started again, it ends with the same weights."""
-    from rookery.cli.loop import train_model
-    from rookery.cli.show import context, show_facts, show_json
+    """Train on the newest corpus; killed at any moment and started again, it goes on where it was."""
+    from rookery.cli.loop import configured
+    from rookery.cli.processes import outcome_told, start_processes, told_place
     from rookery.core.errors import UsageError
-    from rookery.model.measure import scale_for_minutes
+    from rookery.model.degrees import check_fits, fitted
 
     if scale is not None and minutes is not None:
         raise UsageError("--scale and --minutes are two ways to say the same", mend="Give one of them")
-    opened_home, shown = opened(home), context()
-    if minutes is not None:
-        scale = scale_for_minutes(minutes)
-        shown.progress.say(f"Scale {scale:g} petaFLOP; give --scale {scale:g} to go on with it after a stop.")
-    made = train_model(opened_home, scale or DEFAULT_SCALE, shown, settings)
-    facts = {"key": made.key, **made.manifest.metrics}
-    show_json(facts) if as_json else show_facts(facts, "Checkpoint")
+    opened_home, place = opened(home), told_place(processes)
+    count = place.count if place else processes or 1
+    if minutes is not None and count > 1:
+        raise UsageError("--minutes measures one process, not several", mend="Give --scale")
+    with outcome_told(place):
+        config, degrees = configured(scale or DEFAULT_SCALE, settings)
+        degrees = fitted(degrees, count)
+        check_fits(degrees, config)
+        if count > 1 and place is None:
+            opened_home.need("corpus", "rookery corpus build")
+            start_processes(count, max_restarts)
+        else:
+            _train(opened_home, scale, minutes, settings, place, degrees, as_json)
+
+
+def _train(home, scale, minutes, settings, place, degrees, as_json: bool) -> None:
+    """This process's part; the first shows what came of it."""
+    from rookery.cli.loop import train_model
+    from rookery.cli.show import context, show_facts, show_json
+    from rookery.core.context import Context
+    from rookery.model.measure import scale_for_minutes
+    from rookery.model.parallel.processes import Place, joined
+
+    with joined(place or Place(), degrees) as processes:
+        shown = context() if processes.is_first else Context()
+        if minutes is not None:
+            scale = scale_for_minutes(minutes)
+            shown.progress.say(f"Scale {scale:g} petaFLOP; give --scale {scale:g} to go on with it after a stop.")
+        made = train_model(home, scale or DEFAULT_SCALE, shown, settings, processes)
+    if processes.is_first:
+        facts = {"key": made.key, **made.manifest.metrics}
+        show_json(facts) if as_json else show_facts(facts, "Checkpoint")
 
 
 @app.command()

@@ -9,6 +9,13 @@ from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, MapOption,
 
 SaidOption = Annotated[str | None, typer.Option(help="yes, no or undefined.")]
 
+
+def _table(columns: str):
+    """The option of a platform's own table of what is to be noted."""
+    named = f"A table (CSV, JSON lines, Parquet) with the columns {columns}, and happened if it tells when"
+    return typer.Option(help=f"{named}; all of it is noted, or nothing.")
+
+
 app = typer.Typer(help="What people wrote, and what may be done with it.", no_args_is_help=True)
 
 
@@ -126,13 +133,7 @@ def erase(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
 @app.command()
 def consent(
     author: Annotated[list[str] | None, typer.Option(help="An author; repeatable.")] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            help="A table (CSV, JSON lines, Parquet) with the columns author, use, word, and happened if it tells "
-            "when; all of it is noted, or nothing."
-        ),
-    ] = None,
+    file: Annotated[Path | None, _table("author, use, word")] = None,
     search: SaidOption = None,
     answers: SaidOption = None,
     ads: SaidOption = None,
@@ -161,13 +162,7 @@ def state(
     value: Annotated[str | None, typer.Argument(help="on, or off when it ends.")] = None,
     post: Annotated[list[str] | None, typer.Option(help="The id of a post; repeatable.")] = None,
     author: Annotated[list[str] | None, typer.Option(help="An author, with all posts; repeatable.")] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            help="A table (CSV, JSON lines, Parquet) with the columns post or author, cause, value, and happened if it "
-            "tells when; all of it is noted, or nothing."
-        ),
-    ] = None,
+    file: Annotated[Path | None, _table("post or author, cause, value")] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:

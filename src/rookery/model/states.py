@@ -23,7 +23,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from rookery.core.artifact import write_atomically
 from rookery.core.context import Clock, Progress
 from rookery.core.digest import digest_file
-from rookery.core.errors import DataError
+from rookery.core.errors import DataError, StorageError
 from rookery.model.parallel.processes import Processes
 
 KEPT_STATES = 2  # the newest, and the one before it in case the newest is damaged
@@ -36,6 +36,7 @@ class States:
         self._folder, self._processes, self._clock, self._progress = folder, processes, clock, progress
         self._writer = ThreadPoolExecutor(max_workers=1)
         self._writing: Future | None = None
+        self._saving = folder  # where to
         # what the writer's threads agree on must not mix with what training does
         self._group = dist.new_group(backend="gloo") if processes.count > 1 else None
         self.blocked_seconds = 0.0
@@ -44,11 +45,9 @@ class States:
         """Begin to save the state after `step` steps. Returns for how many seconds training was held up."""
         began = self._clock.monotonic_seconds()
         self.wait()
-        folder = _folder(self._folder, step)
-        if self._processes.is_first:
-            shutil.rmtree(folder, ignore_errors=True)  # what a killed run left of this step
+        folder = self._saving = _folder(self._folder, step)
+        self._remove(folder)  # what a killed run left of this step
         self._processes.wait_for_all()
-        folder.mkdir(exist_ok=True, parents=True)
         _expect_one_process()
         written = dcp.async_save(
             dict(state), checkpoint_id=folder, process_group=self._group, no_dist=self._group is None
@@ -70,7 +69,8 @@ class States:
         try:
             self._writing.result()
         except (OSError, CheckpointException) as error:
-            self._say(f"A state could not be saved, the one before it is kept: {_reason(error)}")
+            self._say(f"The state could not be saved, so the one before it is kept: {_reason(error)}.")
+            self._remove(self._saving)
         else:
             self._prune()
         self._writing = None
@@ -91,6 +91,7 @@ class States:
             damage = self._processes.first_found(_damage(folder, self._processes))
             if damage is None:
                 self._read(folder, state)
+                self._say(f"Going on after step {step}.")
                 return step
             self._say(f"The state after {step} steps is passed over, {damage}.")
         return 0
@@ -112,21 +113,32 @@ class States:
 
     def _prune(self) -> None:
         """Remove what is older than the newest states that are whole by their notes."""
+        whole = [folder for folder in _newest_first(self._folder) if _notes(folder)]
+        for folder in _newest_first(self._folder):
+            if folder < min(whole[:KEPT_STATES], default=folder):
+                self._remove(folder)
+
+    def _remove(self, folder: Path) -> None:
         if self._processes.is_first:
-            whole = [folder for folder in _newest_first(self._folder) if _notes(folder)]
-            for folder in _newest_first(self._folder):
-                if folder < min(whole[:KEPT_STATES], default=folder):
-                    shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _say(self, line: str) -> None:
         if self._processes.is_first:
             self._progress.say(line)
 
 
-def read_whole(folder: Path, state: Mapping[str, Tensor]) -> None:
-    """Read some tensors whole, in this process alone, from the newest state, whatever wrote it."""
+def read_whole(scratch: Path, step: int, state: Mapping[str, Tensor]) -> None:
+    """Read some tensors whole, in this process alone, from the state after a step, whatever wrote it.
+
+    Raises `StorageError` if that state could not be saved.
+    """
+    folder = _folder(scratch, step)
+    if not _notes(folder):
+        raise StorageError(
+            "the last state could not be saved", where=folder, mend="Free some space and run the command again"
+        )
     _expect_one_process()
-    dcp.load(dict(state), checkpoint_id=next(_newest_first(folder)), no_dist=True)
+    dcp.load(dict(state), checkpoint_id=folder, no_dist=True)
 
 
 def _expect_one_process() -> None:
@@ -142,8 +154,8 @@ def _step(folder: Path) -> int:
     return int(folder.name.removeprefix("step-"))
 
 
-def _newest_first(scratch: Path):
-    return iter(sorted(scratch.glob("step-*"), reverse=True))
+def _newest_first(scratch: Path) -> list[Path]:
+    return sorted(scratch.glob("step-*"), reverse=True)
 
 
 def _note(folder: Path, rank: int, count: int) -> Path:

@@ -11,7 +11,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -42,7 +42,7 @@ from rookery.model.parallel.placement import Placed, place
 from rookery.model.parallel.processes import Processes, alone
 from rookery.model.parallel.vocabulary import own_loss
 from rookery.model.rate import matrix_flops_per_second
-from rookery.model.shape import ModelShape, parameters, training_flops_per_token
+from rookery.model.shape import parameters, training_flops_per_token
 from rookery.model.states import States, read_whole
 from rookery.model.thresholds import warnings
 from rookery.posts.live import LiveLog, live_log
@@ -86,7 +86,7 @@ def train(
         with live_log(home) as log:
             masked = Masked(learned, log)
             blocked_seconds = _fit(config, processes, workspace, learned, masked, lambda: refusal(home))
-            network = finished_network(workspace.scratch, config.shape)
+            network = finished_network(workspace.scratch, config)
             held_out = validation_loss(network, config, open_shards(shards, "validation"), log, processes.device)
             left_out = masked.all()
         save_network(workspace.path, network)
@@ -271,8 +271,13 @@ def _notebook(run: Run, workspace: Workspace) -> Iterator[Callable[[int, float |
     if not run.processes.is_first:
         yield lambda step, loss, seconds: None
         return
-    with open(workspace.notes / METRICS, "a", buffering=1) as file:
-        yield lambda step, loss, seconds: file.write(_noted(step, loss, seconds, run.config))
+    with open(workspace.notes / METRICS, "ab", buffering=0) as file:
+
+        def note(step: int, loss: float | None, seconds: float) -> None:
+            with suppress(OSError):  # a full disk: training goes on without the note
+                file.write(_noted(step, loss, seconds, run.config).encode())
+
+        yield note
 
 
 def _learn(run: Run, step: Step, number: int) -> float | None:
@@ -309,17 +314,19 @@ def _resume(run: Run, states: States, workspace: Workspace) -> int:
 
 
 def _notes(workspace: Workspace) -> list[dict[str, Any]]:
-    """What was noted of each step; a last line cut short by a kill is left out."""
-    path = workspace.notes / METRICS
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    """What was noted of each step; lines cut short by a kill or a full disk are left out."""
+    path, notes = workspace.notes / METRICS, []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        with suppress(ValueError):
+            notes.append(json.loads(line))
+    return notes
 
 
-def finished_network(scratch: Path, shape: ModelShape) -> Network:
+def finished_network(scratch: Path, config: TrainConfig) -> Network:
     """The network as it is published: with the float32 weights of the last state."""
-    network = Network(shape)
+    network = Network(config.shape)
     weights = {f"master.{name}": weight.detach() for name, weight in network.named_parameters()}
-    read_whole(scratch, weights)
+    read_whole(scratch, config.steps, weights)
     return network
 
 

@@ -44,7 +44,7 @@ class Due:
 
     standing: Standing = field(default_factory=Standing)
     by_authors: frozenset[str] = frozenset()
-    scrubs: Scrubs = field(default_factory=dict)
+    scrubs: Scrubs = field(default_factory=Scrubs)
     asked: Mapping[str, datetime] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -63,8 +63,9 @@ class Due:
     @cached_property
     def names(self) -> frozenset[str]:
         """All ids and authors of which something has to go."""
-        standing = self.standing
-        return frozenset({*standing.posts, *standing.authors, *standing.edited, *self.by_authors, *self.scrubs})
+        standing, scrubs = self.standing, self.scrubs
+        gone = {*standing.posts, *standing.authors, *standing.edited, *self.by_authors}
+        return frozenset({*gone, *scrubs.authors, *scrubs.posts})
 
     def first_asked(self, names: np.ndarray) -> str:
         """When the first of some posts and authors (`hash_ids`) was asked to be forgotten; "" if none was."""

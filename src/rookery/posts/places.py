@@ -5,7 +5,7 @@ lake already stay there until the next erasure (`erase.py`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,8 +17,11 @@ from rookery.posts.live import THE_POST, LiveLog
 class Scrubs:
     """authors: for an author, the id of the last post whose place goes; "" where all go. posts: single ones."""
 
-    authors: Mapping[str, str]
-    posts: frozenset[str]
+    authors: Mapping[str, str] = field(default_factory=dict)
+    posts: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.authors or self.posts)
 
 
 def scrubs(log: LiveLog) -> Scrubs:
@@ -46,7 +49,7 @@ def to_scrub(batch: pa.RecordBatch, wished: Scrubs) -> pa.Array:
 
 def scrubbed(batch: pa.RecordBatch, wished: Scrubs) -> pa.RecordBatch:
     """The posts without the places that have to go."""
-    if not (wished.authors or wished.posts) or batch["place"].null_count == batch.num_rows:
+    if not wished or batch["place"].null_count == batch.num_rows:
         return batch
     place = pc.if_else(to_scrub(batch, wished), pa.scalar(None, pa.string()), batch["place"])
     return batch.set_column(batch.schema.get_field_index("place"), batch.schema.field("place"), place)

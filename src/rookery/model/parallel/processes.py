@@ -9,7 +9,7 @@ Not here: what is laid onto the mesh (`placement.py`), and how processes are sta
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -127,7 +127,8 @@ class Processes:
         try:
             made = make()
         except BaseException:
-            self.tell(None)
+            with suppress(RuntimeError):  # the others may be gone already
+                self.tell(None)
             raise
         self.tell(made.path)
         return made

@@ -1,0 +1,74 @@
+"""One command in many processes: who this one is, and starting the others.
+
+A launcher tells each process its place by environment variables (RANK, WORLD_SIZE, LOCAL_RANK, as torchrun, Ray
+and others set them). Where there are none, `--processes` starts the processes here.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rookery.core.errors import RookeryError, UsageError
+
+if TYPE_CHECKING:
+    from rookery.model.parallel.processes import Place
+
+OUTCOME = "ROOKERY_OUTCOME"
+
+
+def told_place(processes: int | None) -> "Place | None":
+    """This process's place as its launcher said; None where no launcher said anything.
+
+    Raises `UsageError` if it says another number of processes than `--processes`.
+    """
+    from rookery.model.parallel.processes import Place
+
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        return None
+    try:
+        rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        place = Place(rank, count, int(os.environ.get("LOCAL_RANK", rank)))
+    except ValueError:
+        raise UsageError("RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers") from None
+    if processes not in (None, count):
+        raise UsageError(f"--processes {processes} was asked for, and the launcher started {count} (WORLD_SIZE)")
+    return place
+
+
+def start_processes(processes: int, restarts: int) -> None:
+    """Run this very command in so many processes on this machine, and wait for them."""
+    from rookery.model.launch import launch
+
+    with tempfile.TemporaryDirectory(prefix="rookery-") as folder:
+        outcome = Path(folder) / "outcome.json"
+        os.environ[OUTCOME] = str(outcome)
+        # the launcher's store dies with its first process otherwise, and with it every restart
+        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+        try:
+            launch(["-m", "rookery.cli.main", *sys.argv[1:]], processes, restarts, outcome)
+        finally:
+            del os.environ[OUTCOME]
+
+
+@contextmanager
+def outcome_told(place: "Place | None") -> Iterator[None]:
+    """Under `start_processes`, an error ends the run for good: it is told to the launcher, which shows it."""
+    from rookery.model.launch import end_with_parent, tell_outcome
+
+    if OUTCOME not in os.environ or place is None:
+        yield
+        return
+    outcome = Path(os.environ[OUTCOME])
+    if outcome.exists():
+        sys.exit(0)  # started again only because another process was still at work when the run ended
+    end_with_parent()
+    try:
+        yield
+    except RookeryError as error:
+        tell_outcome(outcome, error, place.rank == 0)
+        sys.exit(0)

@@ -1,0 +1,81 @@
+"""Crews of two and four processes, and something small for them to train."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import tiny_run
+import torch
+from crew import Crew, trained
+
+from rookery.core.artifact import Artifact, open_artifact
+from rookery.core.context import Context
+from rookery.core.home import create_home
+from rookery.model import train as training
+from rookery.model.degrees import Degrees
+
+SHAPE = replace(tiny_run.SHAPE, layers=4, heads=4, kv_heads=2, head_size=8)
+CONFIG = replace(tiny_run.CONFIG, shape=SHAPE, steps=8, batch_tokens=512, micro_batch_tokens=64, decay_steps=4)
+
+
+@pytest.fixture(scope="session")
+def two() -> Iterator[Crew]:
+    with closing(Crew(2)) as crew:
+        yield crew
+
+
+@pytest.fixture(scope="session")
+def four() -> Iterator[Crew]:
+    with closing(Crew(4)) as crew:
+        yield crew
+
+
+@contextmanager
+def in_float32() -> Iterator[None]:
+    before, training.best_precision = training.best_precision, lambda device: torch.float32
+    try:
+        yield
+    finally:
+        training.best_precision = before
+
+
+class Attempt:
+    """One home with one run in it, which may be trained by different numbers of processes after another."""
+
+    def __init__(self, folder, config):
+        self.home, self.config = create_home(folder), config
+        self.tokenizer = tiny_run.make_tokenizer(self.home)
+        self.shards = tiny_run.make_shards(self.home, self.tokenizer)
+
+    def alone(self) -> Artifact:
+        with in_float32():
+            return training.train(self.home, self.shards, self.tokenizer, self.config, Context())
+
+    def by(self, crew: Crew, stop: int | None = None, **degrees: int) -> Artifact | None:
+        paths = self.home.path, self.shards.path, self.tokenizer.path
+        made = crew.run(trained, Degrees(**degrees), *paths, self.config, stop)
+        return None if made[0] is None else open_artifact(made[0])
+
+
+@pytest.fixture
+def attempt(tmp_path):
+    return partial(_attempt, tmp_path)
+
+
+def _attempt(folder, name: str = "home", tied: bool = True, **changes) -> Attempt:
+    return Attempt(folder / name, replace(CONFIG, shape=replace(SHAPE, tied=tied), **changes))
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory):
+    """The checkpoints of one process, tied and untied."""
+    made: dict[bool, Artifact] = {}
+
+    def of(tied: bool = True) -> Artifact:
+        if tied not in made:
+            made[tied] = _attempt(tmp_path_factory.mktemp("alone"), tied=tied).alone()
+        return made[tied]
+
+    return of

@@ -1,0 +1,117 @@
+"""Saved states: written beside training, and only what is whole is gone on with."""
+
+import resource
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from rookery.core.context import SystemClock
+from rookery.core.errors import DataError, StorageError
+from rookery.model.parallel.processes import Processes
+from rookery.model.states import States, read_whole
+
+
+@pytest.fixture
+def states(tmp_path, said):
+    made = States(tmp_path, Processes(), SystemClock(), said)
+    yield made
+    made.close()
+
+
+def state(number: float, size: int = 8) -> dict[str, torch.Tensor]:
+    return {"steps": torch.tensor(int(number)), "master.a": torch.full((size, 4), number)}
+
+
+def saved(states, *steps: int) -> None:
+    for step in steps:
+        states.save(step, state(step))
+    states.wait()
+
+
+def test_a_state_comes_back_as_it_was_when_it_was_saved(states):
+    given = state(3)
+    states.save(3, given)
+    given["master.a"].zero_()  # training goes on at once
+    states.wait()
+    found = state(0)
+    assert states.restore(found) == 3
+    assert torch.equal(found["master.a"], state(3)["master.a"])
+    assert found["steps"] == 3
+
+
+def test_without_a_state_a_run_begins_at_the_beginning(states):
+    assert states.restore(state(0)) == 0
+
+
+def test_the_newest_two_are_kept(states, tmp_path):
+    saved(states, 1, 2, 3, 4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
+
+
+@pytest.mark.parametrize("name", ["__0_0.distcp", ".metadata", "whole-00000-of-00001.json"])
+@pytest.mark.parametrize("harm", ["changed", "cut", "missing"])
+def test_a_damaged_state_is_passed_over_aloud_for_the_one_before(states, tmp_path, said, name, harm):
+    saved(states, 1, 2)
+    file = tmp_path / "step-00000002" / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9] if harm == "cut" else bytes([whole[0] ^ 1]) + whole[1:])
+    if harm == "missing":
+        file.unlink()
+    found = state(0)
+    assert states.restore(found) == 1
+    assert torch.equal(found["master.a"], state(1)["master.a"])
+    assert said.lines[0].startswith("The state after 2 steps is passed over, for ")
+    assert said.lines[1:] == ["Going on after step 1."]
+
+
+def test_when_all_are_damaged_the_run_begins_anew_and_says_so(states, tmp_path, said):
+    saved(states, 1, 2)
+    for folder in tmp_path.iterdir():
+        (folder / ".metadata").unlink()
+    assert states.restore(state(0)) == 0
+    assert len(said.lines) == 2
+
+
+def test_a_state_of_another_network_is_refused(states):
+    saved(states, 1)
+    with pytest.raises(DataError, match="belongs to another network"):
+        states.restore(state(0, size=9))
+    with pytest.raises(DataError, match="belongs to another network"):
+        states.restore(state(0) | {"master.b": torch.zeros(2)})
+
+
+@contextmanager
+def full_disk():
+    """No file may grow beyond a few bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_on_a_full_disk_the_state_before_is_kept_and_it_is_said(states, tmp_path, said):
+    saved(states, 1)
+    with full_disk():
+        saved(states, 2)
+    assert [line.partition(":")[0] for line in said.lines] == [
+        "The state could not be saved, so the one before it is kept"
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+    saved(states, 3)
+    assert states.restore(state(0)) == 3
+
+
+def test_a_state_is_read_whole_by_name(states, tmp_path):
+    saved(states, 5)
+    found = {"master.a": torch.zeros(8, 4)}
+    read_whole(tmp_path, 5, found)
+    assert torch.equal(found["master.a"], state(5)["master.a"])
+
+
+def test_a_last_state_that_could_not_be_saved_ends_the_run_with_one_clear_line(states, tmp_path):
+    saved(states, 5)
+    with pytest.raises(StorageError, match=r"the last state could not be saved.*Free some space"):
+        read_whole(tmp_path, 6, state(0))

@@ -1,0 +1,83 @@
+"""A run of training small enough for a second: its shape, its documents, and how its losses are read.
+
+Run as `python tiny_run.py HOME`, it trains in that home, in as many processes as its launcher started; that is
+how tests train in processes that they can kill.
+"""
+
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rookery.cli.processes import outcome_told, told_place
+from rookery.core.artifact import Artifact
+from rookery.core.context import Context
+from rookery.core.digest import digest_file, hash_ids
+from rookery.core.home import Home, open_home
+from rookery.core.stage import Stage, run_stage
+from rookery.corpus.document import LAKE_VERSION
+from rookery.model.config import TrainConfig
+from rookery.model.degrees import Degrees
+from rookery.model.parallel.processes import Place, joined
+from rookery.model.shape import ModelShape
+from rookery.model.train import train
+
+SHAPE = ModelShape(vocabulary=64, width=32, layers=2, heads=2, kv_heads=1, head_size=16, hidden=64, context_tokens=32)
+CONFIG = TrainConfig(0.0, SHAPE, steps=12, batch_tokens=256, micro_batch_tokens=128, checkpoint_steps=4)
+LONGER = replace(CONFIG, steps=60)
+
+
+def make_tokenizer(home: Home, text: str = "{}") -> Artifact:
+    def make(workspace):
+        (workspace.path / "tokenizer.json").write_text(text)
+        return {}
+
+    return run_stage(home, Stage("tokenizer", 0, text, {}), make, Context())
+
+
+def make_shards(home: Home, tokenizer: Artifact, documents: int = 200, vocabulary: int = 64) -> Artifact:
+    """Documents that count upwards from a random token: something that can be learned."""
+
+    def make(workspace):
+        random = np.random.default_rng(0)
+        for split, n in (("train", documents), ("validation", documents // 10)):
+            starts, lengths = random.integers(1, 32, n), random.integers(3, 30, n)
+            texts = [[*range(a, a + k), 0] for a, k in zip(starts, lengths, strict=True)]
+            flat = np.array([token for text in texts for token in text], "<u2")
+            flat.tofile(workspace.path / f"{split}.tokens")
+            np.cumsum([0, *map(len, texts)]).astype("<i8").tofile(workspace.path / f"{split}.offsets")
+            hash_ids(f"{split}{i}" for i in range(n)).tofile(workspace.path / f"{split}.post_hashes")
+            hash_ids(f"author{i % 10}" for i in range(n)).tofile(workspace.path / f"{split}.author_hashes")
+            np.arange(n + 1, dtype="<i8").tofile(workspace.path / f"{split}.post_offsets")
+        return {"documents_train": documents, LAKE_VERSION: 0}
+
+    inputs = {"tokenizer": digest_file(tokenizer.file("tokenizer.json"))}
+    config = {"vocabulary": vocabulary, "end_of_document": 0}
+    return run_stage(home, Stage("shards", documents, config, inputs), make, Context())
+
+
+def losses(artifact: Artifact) -> list[float]:
+    lines = (artifact.path / "notes" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(len(lines)))
+    return [json.loads(line)["loss"] for line in lines]
+
+
+def train_longer(home: Home, place: Place) -> None:
+    """`LONGER`, in this process or all that the launcher started."""
+    with joined(place, Degrees()) as processes:
+        tokenizer = processes.first_makes(lambda: make_tokenizer(home))
+        shards = processes.first_makes(lambda: make_shards(home, tokenizer))
+        train(home, shards, tokenizer, LONGER, Context(), processes)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    folder, found = Path(sys.argv[1]), told_place(None)
+    with open(folder / "pids", "a") as pids:
+        pids.write(f"{os.getpid()}\n")
+    with outcome_told(found):
+        train_longer(open_home(folder), found or Place())
