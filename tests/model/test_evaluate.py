@@ -1,10 +1,13 @@
-"""Evaluation counts every token once, each text alone, and leaves out what was forgotten."""
+"""Evaluation judges every byte of what may be judged on, by group too, and leaves out what was forgotten or learned."""
 
+import json
 from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
+from rookery.cli.main import app
 from rookery.core.context import Context, FixedClock
 from rookery.core.errors import DataError
 from rookery.core.stage import Stage, run_stage
@@ -33,13 +36,23 @@ def documents(texts):
 
 
 @pytest.fixture
-def corpus(home):
-    def make(workspace):
-        write_documents(workspace.path / "train.parquet", [documents(TRAINING)])
-        write_documents(workspace.path / "validation.parquet", [documents(HELD_OUT)])
-        return {LAKE_VERSION: 0}
+def make_corpus(home):
+    """Make a corpus artifact with some held-out texts."""
 
-    return run_stage(home, Stage("corpus", 1, {}, {}), make, Context())
+    def make_corpus(held_out):
+        def make(workspace):
+            write_documents(workspace.path / "train.parquet", [documents(TRAINING)])
+            write_documents(workspace.path / "validation.parquet", [documents(held_out)])
+            return {LAKE_VERSION: 0}
+
+        return run_stage(home, Stage("corpus", 1, {}, {"held_out": repr(held_out)}), make, Context())
+
+    return make_corpus
+
+
+@pytest.fixture
+def corpus(make_corpus):
+    return make_corpus(HELD_OUT)
 
 
 def test_the_result_has_every_byte_and_three_figures_for_each_language(home, checkpoint, corpus):
@@ -89,3 +102,33 @@ def test_any_texts_are_judged_in_the_contracts_words(checkpoint, corpus):
 def test_the_baselines_learn_from_the_corpus_training_documents(checkpoint, corpus):
     bits = evaluate_texts(checkpoint, corpus, ["the rooks came back to the elms"])["bits_per_byte"]
     assert bits["ngram"] < min(bits["zstd"], bits["model"])
+
+
+def asked(home, *words, given=None):
+    return CliRunner().invoke(app, ["model", "evaluate", "--home", str(home.path), *words], input=given)
+
+
+def test_lines_of_standard_input_are_judged_one_by_one(home, checkpoint, corpus):
+    lines = "the rooks came\n\nграчи вернулись\n".encode()
+    result = json.loads(asked(home, "--texts", "-", "--json", given=lines).stdout)
+    assert (result["documents"], result["bytes"]) == (2, len(lines) - 3)
+
+
+def test_standard_input_that_is_no_text_is_one_clear_line(home, checkpoint, corpus):
+    done = asked(home, "--texts", "-", given=b"\xff\xfe")
+    assert isinstance(done.exception, DataError)
+    assert "not UTF-8" in str(done.exception)
+
+
+def test_the_terminal_shows_groups_and_where_the_page_lies(home, checkpoint, corpus):
+    shown = asked(home).stdout
+    assert "language: ru" in shown
+    assert "month 1 after training" in shown
+    assert "evaluation.html" in shown
+
+
+def test_a_text_that_is_learned_from_too_does_not_flatter_the_model(home, checkpoint, make_corpus):
+    fair = read_result(evaluate(home, checkpoint, make_corpus(HELD_OUT), Context()))
+    leaky = read_result(evaluate(home, checkpoint, make_corpus([*HELD_OUT, *TRAINING[:20]]), Context()))
+    assert leaky["left_out"]["text_in_training"] == 20
+    assert leaky["bits_per_byte"] == fair["bits_per_byte"]
