@@ -1,20 +1,18 @@
-"""Evaluation counts every token once, each text alone, and leaves out what was forgotten."""
+"""Evaluation judges every byte of what may be judged on, by group too, and leaves out what was forgotten or learned."""
 
 import json
-import math
 from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
-import torch
+from typer.testing import CliRunner
 
+from rookery.cli.main import app
 from rookery.core.context import Context, FixedClock
 from rookery.core.errors import DataError
 from rookery.core.stage import Stage, run_stage
 from rookery.corpus.document import DOCUMENT_SCHEMA, LAKE_VERSION, write_documents
-from rookery.model.checkpoint import load_network
-from rookery.model.evaluate import EvaluationConfig, evaluate, evaluate_texts, text_bits
-from rookery.model.tokenizer import load_tokenizer
+from rookery.model.evaluate import EvaluationConfig, evaluate, evaluate_texts, read_result
 from rookery.posts.live import live_log
 
 TRAINING = [f"the rooks came back to the elms, {n} of them" for n in range(60)]
@@ -38,46 +36,30 @@ def documents(texts):
 
 
 @pytest.fixture
-def corpus(home):
-    def make(workspace):
-        write_documents(workspace.path / "train.parquet", [documents(TRAINING)])
-        write_documents(workspace.path / "validation.parquet", [documents(HELD_OUT)])
-        return {LAKE_VERSION: 0}
+def make_corpus(home):
+    """Make a corpus artifact with some held-out texts."""
 
-    return run_stage(home, Stage("corpus", 1, {}, {}), make, Context())
+    def make_corpus(held_out):
+        def make(workspace):
+            write_documents(workspace.path / "train.parquet", [documents(TRAINING)])
+            write_documents(workspace.path / "validation.parquet", [documents(held_out)])
+            return {LAKE_VERSION: 0}
 
+        return run_stage(home, Stage("corpus", 1, {}, {"held_out": repr(held_out)}), make, Context())
 
-def result_of(artifact):
-    return json.loads(artifact.file("result.json").read_text())
-
-
-def test_bits_are_those_of_the_plain_product_of_probabilities(checkpoint):
-    network, tokenizer = load_network(checkpoint), load_tokenizer(checkpoint)
-    texts = ["the rooks", "hello", "грачи", ""]
-    expected = []
-    for (tokens,) in ([t] for t in tokenizer.encode(texts)):
-        whole = torch.tensor([[tokenizer.end_of_document, *tokens]])
-        log_p = network.logits(network(whole)).log_softmax(-1)[0]
-        expected.append(-sum(float(log_p[i, t]) for i, t in enumerate(tokens)) / math.log(2))
-    assert text_bits(network, tokenizer, texts) == pytest.approx(expected, rel=1e-4)
+    return make_corpus
 
 
-def test_a_text_longer_than_the_context_is_counted_to_its_last_token(checkpoint):
-    """Zeroed weights make every token cost the same, so that bits count tokens."""
-    network, tokenizer = load_network(checkpoint), load_tokenizer(checkpoint)
-    network.model.embed_tokens.weight.zero_()
-    texts = ["a" * n for n in (0, 1, 22, 23, 24, 25, 26, 35, 36, 37, 48, 49, 200)] + HELD_OUT
-    bits = text_bits(network, tokenizer, texts)
-    counted = [len(tokens) for tokens in tokenizer.encode(texts)]
-    assert (bits / math.log2(network.shape.vocabulary)).round(3).tolist() == counted
-    assert max(counted) > 4 * network.shape.context_tokens
+@pytest.fixture
+def corpus(make_corpus):
+    return make_corpus(HELD_OUT)
 
 
 def test_the_result_has_every_byte_and_three_figures_for_each_language(home, checkpoint, corpus):
-    result = result_of(evaluate(home, checkpoint, corpus, Context()))
+    result = read_result(evaluate(home, checkpoint, corpus, Context()))
     assert result["bytes"] == sum(len(t.encode()) for t in HELD_OUT)
     assert result["documents"] == len(HELD_OUT)
-    assert set(result["bits_per_byte"]) == {"model", "zstd", "ngram"}
+    assert set(result["bits_per_byte"]) == {"model", "zstd", "ngram", "xz"}
     assert sum(part["bytes"] for part in result["languages"].values()) == result["bytes"]
     assert list(result["languages"]) == ["en", "ru"]
 
@@ -89,10 +71,10 @@ def test_evaluating_again_gives_the_same_artifact(home, checkpoint, corpus):
 
 @pytest.mark.parametrize(("kind", "subject"), [("forget_post", "post 3"), ("forget_author", "author 3")])
 def test_a_text_forgotten_since_is_left_out(home, checkpoint, corpus, kind, subject):
-    before = result_of(evaluate(home, checkpoint, corpus, Context()))
+    before = read_result(evaluate(home, checkpoint, corpus, Context()))
     with live_log(home) as log:
         log.append(kind, [subject], FixedClock(), "asked")
-    after = result_of(evaluate(home, checkpoint, corpus, Context()))
+    after = read_result(evaluate(home, checkpoint, corpus, Context()))
     assert before["documents"] - after["documents"] == 1
     assert before["bytes"] - after["bytes"] == len(HELD_OUT[3])
 
@@ -107,16 +89,46 @@ def test_nothing_left_to_judge_on_is_one_clear_line(home, checkpoint, corpus):
 
 
 def test_a_bound_on_documents_takes_the_first_of_the_shuffled_order(home, checkpoint, corpus):
-    result = result_of(evaluate(home, checkpoint, corpus, Context(), EvaluationConfig(most_documents=2)))
+    result = read_result(evaluate(home, checkpoint, corpus, Context(), EvaluationConfig(most_documents=2)))
     assert result["bytes"] == sum(len(t.encode()) for t in HELD_OUT[:2])
 
 
 def test_any_texts_are_judged_in_the_contracts_words(checkpoint, corpus):
     result = evaluate_texts(checkpoint, corpus, [*HELD_OUT, ""])
     assert result["bytes"] == sum(len(t.encode()) for t in HELD_OUT)
-    assert set(result["bits_per_byte"]) == {"model", "zstd", "ngram"}
+    assert set(result["bits_per_byte"]) == {"model", "zstd", "ngram", "xz"}
 
 
 def test_the_baselines_learn_from_the_corpus_training_documents(checkpoint, corpus):
     bits = evaluate_texts(checkpoint, corpus, ["the rooks came back to the elms"])["bits_per_byte"]
     assert bits["ngram"] < min(bits["zstd"], bits["model"])
+
+
+def asked(home, *words, given=None):
+    return CliRunner().invoke(app, ["model", "evaluate", "--home", str(home.path), *words], input=given)
+
+
+def test_lines_of_standard_input_are_judged_one_by_one(home, checkpoint, corpus):
+    lines = "the rooks came\n\nграчи вернулись\n".encode()
+    result = json.loads(asked(home, "--texts", "-", "--json", given=lines).stdout)
+    assert (result["documents"], result["bytes"]) == (2, len(lines) - 3)
+
+
+def test_standard_input_that_is_no_text_is_one_clear_line(home, checkpoint, corpus):
+    done = asked(home, "--texts", "-", given=b"\xff\xfe")
+    assert isinstance(done.exception, DataError)
+    assert "not UTF-8" in str(done.exception)
+
+
+def test_the_terminal_shows_groups_and_where_the_page_lies(home, checkpoint, corpus):
+    shown = asked(home).stdout
+    assert "language: ru" in shown
+    assert "month 1 after training" in shown
+    assert "evaluation.html" in shown
+
+
+def test_a_text_that_is_learned_from_too_does_not_flatter_the_model(home, checkpoint, make_corpus):
+    fair = read_result(evaluate(home, checkpoint, make_corpus(HELD_OUT), Context()))
+    leaky = read_result(evaluate(home, checkpoint, make_corpus([*HELD_OUT, *TRAINING[:20]]), Context()))
+    assert leaky["left_out"]["text_in_training"] == 20
+    assert leaky["bits_per_byte"] == fair["bits_per_byte"]

@@ -121,7 +121,7 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
     from rookery.ads import demo as ads_demo
     from rookery.cli.loop import train_model
     from rookery.corpus.build import build
-    from rookery.model.evaluate import evaluate
+    from rookery.model.evaluate import evaluate, read_result
     from rookery.model.export import export_stage
     from rookery.model.generate import load_generator
     from rookery.search.answer import answer
@@ -134,7 +134,7 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
     checkpoint = loop.run("model", lambda: train_model(home, choices.scale, context), _said_of_model)
     evaluation = loop.run(
         "evaluation",
-        lambda: json.loads(evaluate(home, checkpoint, corpus, context).file("result.json").read_text()),
+        lambda: read_result(evaluate(home, checkpoint, corpus, context)),
         lambda r: ", ".join(f"{n} {b:.3f}" for n, b in r["bits_per_byte"].items()) + " bits per byte",
     )
     loop.run("export", lambda: export_stage(home, checkpoint, context), lambda a: f"{a.path.name}: Hugging Face layout")

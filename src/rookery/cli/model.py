@@ -89,25 +89,80 @@ def _train(home, scale, minutes, settings, place, degrees, as_json: bool) -> Non
 
 @app.command()
 def evaluate(
-    texts: Annotated[Path | None, typer.Option(help="A CSV, JSONL or Parquet file; else the held-out posts.")] = None,
-    column: Annotated[str, typer.Option(help="Its column with the text.")] = "text",
+    texts: Annotated[
+        Path | None,
+        typer.Option(help="CSV, JSONL, Parquet, or - for lines of standard input; else the held-out posts."),
+    ] = None,
+    column: Annotated[str, typer.Option(help="The file's column with the text.")] = "text",
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Bits per UTF-8 byte, beside zstd and an n-gram model on the same bytes."""
-    import json
-
-    from rookery.cli.show import context, show_facts, show_json
-    from rookery.model.evaluate import evaluate, evaluate_texts
-    from rookery.posts.tabular import read_column
+    """Bits per UTF-8 byte, beside zstd, an n-gram model and xz on the same bytes."""
+    from rookery.cli.show import context, show_json
+    from rookery.model.evaluate import PAGE, evaluate, evaluate_texts, read_result
 
     opened_home = opened(home)
     checkpoint, corpus = opened_home.need("checkpoint", CHECKPOINT), opened_home.need("corpus", "rookery corpus build")
+    page = None
     if texts is None:
-        result = json.loads(evaluate(opened_home, checkpoint, corpus, context()).file("result.json").read_text())
+        made = evaluate(opened_home, checkpoint, corpus, context())
+        result, page = read_result(made), made.file(PAGE)
     else:
-        result = evaluate_texts(checkpoint, corpus, read_column(texts, column))
-    show_json(result) if as_json else show_facts(result, "Evaluation")
+        result = evaluate_texts(checkpoint, corpus, _lines_or_column(texts, column))
+    if as_json:
+        show_json(result)
+    else:
+        _show_evaluation(result)
+        if page:
+            print(f"\n  As a page, with the curve of months: {page}")
+
+
+def _lines_or_column(path: Path, column: str) -> list[str]:
+    """The texts of a file's column, or the lines of standard input for `-`."""
+    import sys
+
+    from rookery.core.errors import DataError
+    from rookery.posts.tabular import read_column
+
+    if str(path) != "-":
+        return read_column(path, column)
+    try:
+        return sys.stdin.buffer.read().decode("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise DataError("standard input is not UTF-8", mend="Convert it, for example with iconv -t utf-8") from None
+
+
+def _show_evaluation(result: dict) -> None:
+    """The figures as a table, and what they rest on."""
+    from rookery.cli.show import show_table
+    from rookery.model.evaluation_page import groups
+
+    lines = groups(result) if "training" in result else [("all", result)]
+    columns = ["bits per byte", "documents", "bytes", "model", "95%", "ngram", "zstd", "model − ngram, 95%"]
+    show_table(columns, [_line(name, found) for name, found in lines])
+    print(f"\n  xz, all texts together: {result['bits_per_byte']['xz']:.3f}")
+    for name, count in result.get("left_out", {}).items():
+        print(f"  left out, {name.replace('_', ' ')}: {count:,}")
+    for name, value in result.get("training", {}).items():
+        print(
+            f"  training, {name.replace('_', ' ')}: {value:,}"
+            if isinstance(value, int)
+            else f"  training {name}: {value}"
+        )
+
+
+def _line(name: str, found: dict) -> list[str]:
+    bits, sure, less = found["bits_per_byte"], found["interval_95"], found["model_less"]
+    return [
+        name,
+        f"{found['documents']:,}",
+        f"{found['bytes']:,}",
+        f"{bits['model']:.3f}",
+        "{:.3f} to {:.3f}".format(*sure["model"]) if sure else "",
+        f"{bits['ngram']:.3f}",
+        f"{bits['zstd']:.3f}",
+        "{:+.3f} ({:+.3f} to {:+.3f})".format(*less["ngram"]) if less else "",
+    ]
 
 
 @app.command()

@@ -78,12 +78,15 @@ class Overlap:
             place = np.minimum(np.searchsorted(self._known, runs), len(self._known) - 1)
             self._seen_runs[place[self._known[place] == runs]] = True
 
+    def seen(self) -> tuple[np.ndarray, np.ndarray]:
+        """bool (documents,), twice: whose whole key, and of which any run of eight words, occurs in train."""
+        shares_run = np.zeros(len(self._keys), dtype=bool)
+        shares_run[self._owner[self._seen_runs[np.searchsorted(self._known, self._runs)]]] = True
+        return self._seen_keys, shares_run
+
     def counts(self) -> dict[str, int]:
-        seen = self._seen_runs[np.searchsorted(self._known, self._runs)]
-        return {
-            "same_text": int(self._seen_keys.sum()),
-            "a_run_of_eight_words": len(np.unique(self._owner[seen])),
-        }
+        same_text, shares_run = self.seen()
+        return {"same_text": int(same_text.sum()), "a_run_of_eight_words": int(shares_run.sum())}
 
 
 def _word_runs(keys: pa.Array, known: pa.Array) -> tuple[np.ndarray, np.ndarray]:

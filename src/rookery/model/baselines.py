@@ -1,14 +1,15 @@
-"""Two baselines that a language model has to beat on the same bytes: zstd with a dictionary, and character n-grams.
+"""Baselines that a language model has to beat on the same bytes: zstd with a dictionary, character n-grams, and xz.
 
-Both learn from the same training texts as the model and say how many bits each text costs, taken alone.
-How the three are set side by side is in `evaluate.py`.
+The first two learn from the model's training texts and say how many bits each text costs, taken alone. How
+all are set side by side is in `evaluate.py`; why the n-grams are our own is in docs/decisions/0003.
 
 The n-gram model is interpolated modified Kneser-Ney (Chen and Goodman 1998, TR-10-98, section 3) over
-characters, with five characters of context. A character seen less than twice in training is an escape and
+characters, with eight characters of context. A character seen less than twice in training is an escape and
 then one of all other code points, each as likely. It gives some probability to the end of the text at every
 place, as the language model does; the end itself is not part of a text's cost.
 """
 
+import lzma
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import zstandard
 
-ORDER = 5
+ORDER = 8
 CODE_POINTS = 0x110000 - 0x800  # all but the surrogates
 DICTIONARY_BYTES = 1 << 20
 ZSTD_LEVEL = 19
@@ -47,6 +48,12 @@ def zstd_bits(training: Sequence[str], texts: Sequence[str]) -> np.ndarray:
     dictionary.precompute_compress(compression_params=parameters)
     compressor = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
     return np.array([8.0 * len(compressor.compress(t.encode())) for t in texts])
+
+
+def xz_bits_per_byte(texts: Sequence[str]) -> float:
+    """Bits per byte of all texts packed together, a line each, by the strongest preset; it learns only from them."""
+    together = "\n".join(texts).encode()
+    return 8.0 * len(lzma.compress(together, preset=9 | lzma.PRESET_EXTREME)) / len(together)
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ class NgramModel:
 def train_ngram(texts: Sequence[str], order: int = ORDER) -> NgramModel:
     """An n-gram model of some texts with contexts of up to `order` characters.
 
-    For 20 MB of mixed English and Russian: 11 s of one core and 1.7 GB, most of it to number the longest grams.
+    For 20 MB of mixed English and Russian: 21 s of one core and 2.3 GB; for 40 MB twice the time and 3.4 GB.
     """
     counts = np.bincount(_code_points("".join(texts)), minlength=1)
     alphabet = np.flatnonzero(counts >= 2).astype(np.uint32)

@@ -1,36 +1,40 @@
-"""Evaluation: how many bits a model needs for each UTF-8 byte of texts it has not seen, beside two baselines.
+"""Evaluation: how many bits a model needs for each UTF-8 byte of texts it has not seen, beside three baselines.
 
-All three are judged alike: each text alone, its own characters only (what it would cost to say that the
-text ends is not counted, for any of them), every byte of it. The baselines (`baselines.py`) learn from the
-first training documents of the same corpus. Bits per byte compare across tokenizers and languages;
-perplexity does not. Not here: what the model is good for (search has an evaluation of its own).
+Model, zstd and n-grams are judged alike: each text alone, every byte of it. The two baselines (`baselines.py`)
+learn from the first training documents of the same corpus; how many bytes these are, how many the model saw and
+how many there were is said. xz learns nothing beforehand and packs all texts together. Bits per byte compare
+across tokenizers and languages; perplexity does not.
+
+On a corpus the figures are also given by language, by month after training (how a model ages), by whether
+the author is known, and by whether the text is new (`held_out.py`); how sure they are is in `estimate.py`. Not
+here: what the model is good for (search has an evaluation of its own).
 """
 
 import json
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from rookery.core.artifact import Artifact, write_atomically
 from rookery.core.context import Context, Progress, SilentProgress
 from rookery.core.errors import DataError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
-from rookery.corpus.document import LAKE_VERSION, read_documents
-from rookery.model.baselines import train_ngram, zstd_bits
+from rookery.model.baselines import train_ngram, xz_bits_per_byte, zstd_bits
+from rookery.model.bits import text_bits
 from rookery.model.checkpoint import load_network
-from rookery.model.network import IGNORED, Network
+from rookery.model.estimate import MODEL, Judged, by, figures
+from rookery.model.evaluation_page import page
+from rookery.model.held_out import HeldOut, held_out
 from rookery.model.tokenizer import Tokenizer, load_tokenizer, prefix, training_texts
 from rookery.model.train import best_precision
-from rookery.posts.live import Standing, live_log
+from rookery.posts.live import live_log
 
-RESULT = "result.json"
-STAGE_VERSION = 1
+RESULT, PAGE = "result.json", "evaluation.html"
+STAGE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,10 @@ def evaluate(
     context: Context,
     config: EvaluationConfig = EvaluationConfig(),
 ) -> Artifact:
-    """Judge a checkpoint on the corpus' held-out documents, those forgotten since left out; `result.json` says it all.
+    """Judge a checkpoint on the corpus' held-out documents; `result.json` says it all, `evaluation.html` shows it.
 
-    Raises `DataError` if no document is left to judge on.
+    Documents forgotten since are left out, and so are texts that stand in training too. Raises `DataError` if
+    no document is left to judge on.
     """
     with live_log(home) as log:
         standing = log.standing()
@@ -58,138 +63,80 @@ def evaluate(
     stage = Stage("evaluation", STAGE_VERSION, config, inputs)
 
     def make(workspace: Workspace) -> dict[str, Any]:
-        texts, languages = _held_out(corpus, standing, config.most_documents)
-        if not texts:
-            raise DataError("the corpus has no held-out documents to judge on", where=corpus.path)
-        bits = _bits(checkpoint, corpus, texts, config, context.progress)
-        result = _result(texts, bits) | {
-            "languages": _by_language(texts, languages, bits),
-            "baseline_bytes": config.most_baseline_bytes,
-        }
+        texts = held_out(corpus, standing, config.most_documents, context.progress)
+        result = _result(checkpoint, corpus, texts, config, context.progress)
         write_atomically(workspace.path / RESULT, json.dumps(result, indent=1, ensure_ascii=False).encode())
+        write_atomically(workspace.path / PAGE, page(result).encode())
         return result["bits_per_byte"]
 
     return run_stage(home, stage, make, context)
 
 
-def evaluate_texts(checkpoint: Artifact, corpus: Artifact, texts: Sequence[str]) -> dict[str, Any]:
-    """Judge a checkpoint on any texts: `{"bytes": …, "documents": …, "bits_per_byte": {"model", "zstd", "ngram"}}`.
+def read_result(evaluation: Artifact) -> dict[str, Any]:
+    """What an evaluation found."""
+    return json.loads(evaluation.file(RESULT).read_text())
 
-    Empty texts are left out; raises `DataError` if none is left.
+
+def evaluate_texts(checkpoint: Artifact, corpus: Artifact, texts: Sequence[str]) -> dict[str, Any]:
+    """Judge a checkpoint on any texts: the figures of `estimate.py`, each text counting as an author of its own.
+
+    Empty texts are left out; raises `DataError` if none is left. Nothing is said of whether they are in training.
     """
     texts = [text for text in texts if text]
     if not texts:
         raise DataError("there is no text to judge on: every one is empty")
-    return _result(texts, _bits(checkpoint, corpus, texts, EvaluationConfig(), SilentProgress()))
+    judged = _judged(checkpoint, corpus, texts, np.arange(len(texts)), EvaluationConfig(), SilentProgress())[0]
+    return _with_xz(figures(judged), texts)
 
 
-def text_bits(
-    network: Network, tokenizer: Tokenizer, texts: Sequence[str], progress: Progress | None = None
-) -> np.ndarray:
-    """Bits (float64, one a text) that the network needs for each text's own tokens.
-
-    The first token is predicted from the end-of-document token. A text longer than the context is read in
-    windows that each begin halfway through the one before, and every token is counted once.
-    """
-    windows = list(_windows(tokenizer.encode(texts), tokenizer.end_of_document, network.shape.context_tokens))
-    bits = np.zeros(len(texts))
-    with (progress or SilentProgress()).task("evaluation", len(windows), "texts") as task:
-        for batch in _batches(windows):
-            for window, nats in zip(batch, _losses(network, batch), strict=True):
-                bits[window.text] += nats / math.log(2)
-            task.advance(len(batch))
-    return bits
-
-
-@dataclass(frozen=True)
-class _Window:
-    """A stretch of a text's tokens, the one before it included; the first `known` targets are counted elsewhere."""
-
-    text: int
-    tokens: list[int]
-    known: int
+def _result(
+    checkpoint: Artifact, corpus: Artifact, held: HeldOut, config: EvaluationConfig, progress: Progress
+) -> dict[str, Any]:
+    judged, baseline_bytes = _judged(checkpoint, corpus, held.texts, held.authors, config, progress)
+    months = by(judged, held.months)
+    return _with_xz(figures(judged), held.texts) | {
+        "left_out": dict(held.left_out),
+        "training": {
+            "until": held.trained_until.isoformat(),
+            "bytes": held.training_bytes,
+            "bytes_seen_by_model": _bytes_seen(checkpoint, load_tokenizer(checkpoint), held.texts),
+            "bytes_seen_by_baselines": baseline_bytes,
+        },
+        "languages": by(judged, held.languages),
+        "months": {month: months[month] for month in sorted(months, key=int)},
+        "authors_seen": by(judged, held.acquaintance),
+        "novelty": by(judged, held.novelty),
+    }
 
 
-def _windows(encoded: Sequence[Sequence[int]], end_of_document: int, context_tokens: int) -> Iterator[_Window]:
-    stride = max(context_tokens // 2, 1)
-    for text, tokens in enumerate(encoded):
-        whole = [end_of_document, *tokens]
-        yield _Window(text, whole[: context_tokens + 1], 0)
-        for start in range(stride, len(whole) - 1 - (context_tokens - stride), stride):
-            yield _Window(text, whole[start : start + context_tokens + 1], context_tokens - stride)
-
-
-def _batches(windows: list[_Window], tokens: int = 4_096) -> Iterator[list[_Window]]:
-    """Windows of like length together, so that little is padded."""
-    batch: list[_Window] = []
-    for window in sorted(windows, key=lambda w: (len(w.tokens), w.text)):
-        if batch and (len(batch) + 1) * len(window.tokens) > tokens:
-            yield batch
-            batch = []
-        batch.append(window)
-    if batch:
-        yield batch
-
-
-@torch.no_grad()
-def _losses(network: Network, batch: Sequence[_Window]) -> np.ndarray:
-    """Nats (float64, one a window) of the targets that are not counted elsewhere."""
-    longest = max(len(w.tokens) for w in batch)
-    tokens = torch.zeros(len(batch), longest, dtype=torch.long)
-    targets = torch.full((len(batch), longest - 1), IGNORED)
-    for row, window in enumerate(batch):
-        tokens[row, : len(window.tokens)] = torch.tensor(window.tokens)
-        targets[row, window.known : len(window.tokens) - 1] = tokens[row, window.known + 1 : len(window.tokens)]
-    logits = network.logits(network(tokens[:, :-1])).float()
-    nats = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none")
-    return nats.view_as(targets).double().sum(dim=1).numpy()
-
-
-def _held_out(corpus: Artifact, standing: Standing, most: int) -> tuple[list[str], list[str]]:
-    """The texts and languages of the first held-out documents all of whose posts may still be trained on."""
-    texts: list[str] = []
-    languages: list[str] = []
-    version = corpus.manifest.metrics[LAKE_VERSION]
-    for batch in read_documents(corpus, "validation", ["text", "language", "post_ids", "author_ids"]):
-        for row in batch.to_pylist():
-            posts = zip(row["post_ids"], row["author_ids"], strict=True)
-            if not row["text"] or any(standing.bars("training", *post, version) for post in posts):
-                continue
-            texts.append(row["text"])
-            languages.append(row["language"] or "unknown")
-            if len(texts) == most:
-                return texts, languages
-    return texts, languages
-
-
-def _bits(
-    checkpoint: Artifact, corpus: Artifact, texts: Sequence[str], config: EvaluationConfig, progress: Progress
-) -> dict[str, np.ndarray]:
-    """Bits of each text, under the model and under the baselines."""
-    model = text_bits(
-        load_network(checkpoint, best_precision(torch.device("cpu"))), load_tokenizer(checkpoint), texts, progress
-    )
+def _judged(
+    checkpoint: Artifact,
+    corpus: Artifact,
+    texts: Sequence[str],
+    authors: np.ndarray,
+    config: EvaluationConfig,
+    progress: Progress,
+) -> tuple[Judged, int]:
+    """The bits of each text under the model and under the baselines, and the bytes that these learned from."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = load_network(checkpoint, best_precision(device)).to(device)
+    bits = {MODEL: text_bits(network, load_tokenizer(checkpoint), texts, progress)}
     with progress.task("baselines", 3, "steps") as task:
         training = list(prefix(training_texts(corpus), config.most_baseline_bytes))
         task.advance()
-        zstd = zstd_bits(training, texts)
+        bits["zstd"] = zstd_bits(training, texts)
         task.advance()
-        return {"model": model, "zstd": zstd, "ngram": train_ngram(training).bits(texts)}
+        bits["ngram"] = train_ngram(training).bits(texts)
+    sizes = np.array([len(text.encode()) for text in texts])
+    return Judged(sizes, authors, bits), sum(len(text.encode()) for text in training)
 
 
-def _result(texts: Sequence[str], bits: dict[str, np.ndarray]) -> dict[str, Any]:
-    size = sum(len(text.encode()) for text in texts)
-    per_byte = {name: round(float(cost.sum()) / size, 4) for name, cost in bits.items()}
-    return {"bytes": size, "documents": len(texts), "bits_per_byte": per_byte}
+def _with_xz(result: dict[str, Any], texts: Sequence[str]) -> dict[str, Any]:
+    return result | {"bits_per_byte": result["bits_per_byte"] | {"xz": round(xz_bits_per_byte(texts), 4)}}
 
 
-def _by_language(texts: Sequence[str], languages: Sequence[str], bits: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The same for each language, the one with most documents first."""
-    tags, of_text, counts = np.unique(languages, return_inverse=True, return_counts=True)
-    result = {}
-    for tag in np.argsort(-counts, kind="stable"):
-        chosen = np.flatnonzero(of_text == tag)
-        result[str(tags[tag])] = _result(
-            [texts[i] for i in chosen], {name: cost[chosen] for name, cost in bits.items()}
-        )
-    return result
+def _bytes_seen(checkpoint: Artifact, tokenizer: Tokenizer, texts: Sequence[str]) -> int | None:
+    """About how many bytes the model learned from, repetitions counted: its tokens, as long as these texts' are."""
+    tokens = sum(map(len, tokenizer.encode(texts))) + len(texts)
+    seen = checkpoint.manifest.metrics.get("tokens")
+    return None if seen is None else round(seen * sum(len(text.encode()) for text in texts) / tokens)

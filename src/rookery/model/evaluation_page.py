@@ -1,0 +1,58 @@
+"""An evaluation as a page: one HTML file without anything from outside, with the curve of how the model ages."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+CURVE_WIDTH, CURVE_HEIGHT = 640, 200
+SHOWN = ("model", "ngram")
+SHOWN_LANGUAGES = 14
+
+
+def page(result: dict[str, Any]) -> str:
+    """What `evaluate.py` found, as HTML."""
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    template = environment.from_string(Path(__file__).with_name("evaluation.html.jinja").read_text())
+    return template.render(result=result, groups=groups(result), curve=curve(result["months"]))
+
+
+def groups(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Every line of the table: its name and its figures."""
+    languages = list(result["languages"].items())[:SHOWN_LANGUAGES]
+    return [
+        ("all", result),
+        *((f"language: {name}", found) for name, found in languages),
+        *((f"author {name} in training", found) for name, found in result["authors_seen"].items()),
+        *((f"text: {name}", found) for name, found in result["novelty"].items()),
+        *((f"month {name} after training", found) for name, found in result["months"].items()),
+    ]
+
+
+def curve(months: dict[str, Any]) -> dict[str, Any]:
+    """Bits per byte over months: points of each line, the model's band of 95%, and the ends of the axes."""
+    values = [v for found in months.values() for v in _heights(found)]
+    low, high = min(values) - 0.05, max(values) + 0.05
+    x = {name: CURVE_WIDTH * (place + 0.5) / len(months) for place, name in enumerate(months)}
+    y = lambda bits: CURVE_HEIGHT * (high - bits) / (high - low)  # noqa: E731
+    lines = {
+        system: [(round(x[name], 1), round(y(found["bits_per_byte"][system]), 1)) for name, found in months.items()]
+        for system in SHOWN
+    }
+    sure = [(x[name], *map(y, found["interval_95"]["model"])) for name, found in months.items() if found["interval_95"]]
+    band = [(round(a, 1), round(b, 1)) for a, b, _ in sure] + [(round(a, 1), round(c, 1)) for a, _, c in sure[::-1]]
+    return {
+        "width": CURVE_WIDTH,
+        "height": CURVE_HEIGHT,
+        "lines": lines,
+        "band": band,
+        "low": round(low, 2),
+        "high": round(high, 2),
+        "months": list(months),
+    }
+
+
+def _heights(found: dict[str, Any]) -> list[float]:
+    return [*(found["bits_per_byte"][system] for system in SHOWN), *found["interval_95"].get("model", ())]
