@@ -6,11 +6,12 @@ from dataclasses import fields
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import write_deltalake
 
 from rookery.core.digest import digest_file
-from rookery.core.errors import UsageError
+from rookery.core.errors import Busy, UsageError
 from rookery.core.home import create_home
 from rookery.posts import lake
 from rookery.posts.lake import Settled, append, find_ingest, find_lake, open_lake, remove_replaced, write
@@ -28,6 +29,16 @@ def test_posts_come_back_as_they_went_in(home, a_post, put):
     ]
     put(*posts)
     assert all_posts(home) == posts
+
+
+def test_a_reader_whose_files_are_erased_is_told_so_in_one_line(home, a_post, put):
+    put(a_post())
+    found = find_lake(home)
+    for path in found.paths():
+        path.unlink()
+    for read in (lambda: found.count(pc.field("id") == "1"), lambda: list(found.batches(["id"]))):
+        with pytest.raises(Busy, match="being erased"):
+            read()
 
 
 def test_an_ingest_is_found_by_its_key(home, a_post, put):

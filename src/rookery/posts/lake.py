@@ -13,6 +13,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -27,7 +28,7 @@ from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from rookery.core.artifact import sync
 from rookery.core.digest import digest_value
-from rookery.core.errors import UsageError
+from rookery.core.errors import Busy, UsageError
 from rookery.core.home import Home
 from rookery.posts.post import POST_SCHEMA
 
@@ -61,18 +62,32 @@ class Lake:
         return self.table.history(1)[0].get("chain", "")
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """The posts (or some of their columns) in batches of at most `BATCH_ROWS`; the order is not defined."""
+        """The posts (or some of their columns) in batches of at most `BATCH_ROWS`; the order is not defined.
+
+        Raises `Busy` if posts are erased meanwhile.
+        """
         names = list(columns or POST_SCHEMA.names)
         scanner = self.table.to_pyarrow_dataset().scanner(columns=names, batch_size=BATCH_ROWS)
-        yield from (batch for batch in scanner.to_batches() if batch.num_rows)
+        with _nothing_erased():
+            yield from (batch for batch in scanner.to_batches() if batch.num_rows)
 
     def count(self, where: pc.Expression | None = None) -> int:
         """How many posts this version holds (of those for which a condition on the columns is true)."""
-        return self.table.to_pyarrow_dataset().count_rows(filter=where)
+        with _nothing_erased():
+            return self.table.to_pyarrow_dataset().count_rows(filter=where)
 
     def paths(self) -> list[Path]:
         """The Parquet files that make up this version, sorted."""
         return sorted(Path(unquote(uri.removeprefix("file://"))) for uri in self.table.file_uris())
+
+
+@contextmanager
+def _nothing_erased() -> Iterator[None]:
+    """A reader holds no lock; that its files went is one clear line."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise Busy("posts are being erased from the lake", mend="Run the same command again") from None
 
 
 def find_lake(home: Home) -> Lake | None:
