@@ -144,11 +144,7 @@ def _show_evaluation(result: dict) -> None:
     for name, count in result.get("left_out", {}).items():
         print(f"  left out, {name.replace('_', ' ')}: {count:,}")
     for name, value in result.get("training", {}).items():
-        print(
-            f"  training, {name.replace('_', ' ')}: {value:,}"
-            if isinstance(value, int)
-            else f"  training {name}: {value}"
-        )
+        print(f"  training, {name.replace('_', ' ')}: {f'{value:,}' if isinstance(value, int) else value}")
 
 
 def _line(name: str, found: dict) -> list[str]:

@@ -1,7 +1,7 @@
 """Baselines that a language model has to beat on the same bytes: zstd with a dictionary, character n-grams, and xz.
 
 The first two learn from the model's training texts and say how many bits each text costs, taken alone. How
-all are set side by side is in `evaluate.py`; why the n-grams are our own is in docs/decisions/0003.
+all are set side by side is in `evaluate.py`; why the n-grams are our own is in docs/decisions/0004.
 
 The n-gram model is interpolated modified Kneser-Ney (Chen and Goodman 1998, TR-10-98, section 3) over
 characters, with eight characters of context. A character seen less than twice in training is an escape and
