@@ -1,9 +1,10 @@
 """The training loop: shards and a tokenizer in, a checkpoint out.
 
 Killed at any step and started again it ends with the same weights, bit for bit: the batches follow from
-the step's number (`batches.py`), the state is saved every `checkpoint_steps` (`checkpoint.py`), and
+the step's number (`batches.py`), the state is saved every `checkpoint_steps` (`states.py`), and
 nothing else is remembered. Forgotten documents are left out of every batch made after `forget`
-returned. The loop knows one device; how the loss went and how fast it ran is noted in `notes/metrics.jsonl`.
+returned. The loop reads the same in one process and in each of many (`parallel/`); how the loss went and how
+fast it ran is noted by the first in `notes/metrics.jsonl`.
 """
 
 import copy
