@@ -40,15 +40,11 @@ def follow_case(folder: Path) -> Iterator[Case]:
     command = [sys.executable, str(SERVER), str(script), "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         url = f"ws://127.0.0.1:{server.stdout.readline().strip()}"
-        yield Case(
-            "posts follow",
-            create_home,
-            lambda home: ["posts", "follow", url, "--for", str(SECONDS), "--lake-posts", "50", "--lake-seconds", "0.1"],
-            "follow-*.lock",
-            nothing_doubled,
-            outcome,
-        )
-        server.kill()
+        words = ["posts", "follow", url, "--for", str(SECONDS), "--lake-posts", "50", "--lake-seconds", "0.1"]
+        try:
+            yield Case("posts follow", create_home, lambda home: words, "follow-*.lock", nothing_doubled, outcome)
+        finally:
+            server.kill()
 
 
 def events() -> list[dict]:

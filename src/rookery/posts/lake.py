@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
+from pyarrow.fs import LocalFileSystem
 
 from rookery.core.artifact import sync
 from rookery.core.digest import digest_value
@@ -67,14 +68,29 @@ class Lake:
         Raises `Busy` if posts are erased meanwhile.
         """
         names = list(columns or POST_SCHEMA.names)
-        scanner = self.table.to_pyarrow_dataset().scanner(columns=names, batch_size=BATCH_ROWS)
+        scanner = self.dataset().scanner(columns=names, batch_size=BATCH_ROWS)
         with _nothing_erased():
             yield from (batch for batch in scanner.to_batches() if batch.num_rows)
 
     def count(self, where: pc.Expression | None = None) -> int:
         """How many posts this version holds (of those for which a condition on the columns is true)."""
         with _nothing_erased():
-            return self.table.to_pyarrow_dataset().count_rows(filter=where)
+            return self.dataset().count_rows(filter=where)
+
+    def dataset(self) -> pyarrow.dataset.Dataset:
+        """The posts with their months, as Arrow reads them.
+
+        By Arrow's own access to files: deltalake's is in Python, and a reading thread that asks for Python's lock
+        while the process ends makes it abort.
+        """
+        paths = self.paths()
+        return pyarrow.dataset.FileSystemDataset.from_paths(
+            [str(path) for path in paths],
+            schema=LAKE_SCHEMA,
+            format=pyarrow.dataset.ParquetFileFormat(),
+            filesystem=LocalFileSystem(),
+            partitions=[pc.field(MONTH) == _month_of(path) for path in paths],
+        )
 
     def paths(self) -> list[Path]:
         """The Parquet files that make up this version, sorted."""

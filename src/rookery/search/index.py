@@ -164,7 +164,7 @@ def _build(home: Home, lake: Lake, standing: Standing, watermark: Watermark, emb
 
 def _searchable(lake: Lake, policy: str, standing: Standing, tally: Tally) -> Iterator[pa.RecordBatch]:
     """The posts that pass the gate, oldest first and with equal times by id, a month in memory at a time."""
-    dataset = lake.table.to_pyarrow_dataset()
+    dataset = lake.dataset()
     for month in sorted(p[MONTH] for p in lake.table.partitions()):
         posts = dataset.to_table(columns=list(POST_COLUMNS), filter=pc.field(MONTH) == month)
         reasons = gate(posts, "search", policy, standing)
