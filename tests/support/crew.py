@@ -10,6 +10,7 @@ import socket
 import traceback
 from collections.abc import Callable
 from contextlib import closing
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -31,38 +32,45 @@ class Stopped(BaseException):
 
 
 class Crew:
-    """So many processes; use as a context manager."""
+    """So many processes, started when they are first needed, and anew after a job that failed."""
 
     def __init__(self, count: int):
-        spawned = multiprocessing.get_context("spawn")
-        pairs = [spawned.Pipe() for _ in range(count)]
-        self._ends = [ours for ours, _ in pairs]
-        self._members = [
-            spawned.Process(target=_serve, args=(rank, count, theirs), daemon=True)
-            for rank, (_, theirs) in enumerate(pairs)
-        ]
-        for member in self._members:
-            member.start()
+        self._count, self._members = count, []
 
     def run(self, job: Callable, *arguments: Any) -> list[Any]:
-        """What the job returned in each member; raises what any of them raised, with its traceback as text."""
+        """What the job returned in each member; raises what the first to fail raised, its traceback as text."""
+        ends = self._ends if self._members else self._start()
         port = _free_port()
-        for end in self._ends:
+        for end in ends:
             end.send((job, port, arguments))
-        answers = []
-        for end in self._ends:
-            if not end.poll(PATIENCE_SECONDS):
-                raise TimeoutError("a member of the crew does not answer")
-            answers.append(end.recv())
-        failed = next((text for kind, text in answers if kind == "failed"), None)
-        if failed:
-            raise RuntimeError(failed)
-        return [answer for _, answer in answers]
+        answers: dict[Any, Any] = {}
+        while len(answers) < self._count:
+            ready = wait([end for end in ends if end not in answers], PATIENCE_SECONDS)
+            found = {end: end.recv() for end in ready}
+            failed = next((text for kind, text in found.values() if kind == "failed"), None)
+            if failed or not ready:
+                self.close()
+                raise RuntimeError(failed or "the members of the crew do not answer")
+            answers |= found
+        return [answers[end][1] for end in ends]
 
     def close(self) -> None:
         for member in self._members:
             member.kill()
             member.join()
+        self._members = []
+
+    def _start(self) -> list:
+        spawned = multiprocessing.get_context("spawn")
+        pairs = [spawned.Pipe() for _ in range(self._count)]
+        self._ends = [ours for ours, _ in pairs]
+        self._members = [
+            spawned.Process(target=_serve, args=(rank, self._count, theirs), daemon=True)
+            for rank, (_, theirs) in enumerate(pairs)
+        ]
+        for member in self._members:
+            member.start()
+        return self._ends
 
 
 def _serve(rank: int, count: int, end) -> None:

@@ -1,9 +1,10 @@
 """Crews of two and four processes, and something small for them to train."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 import tiny_run
@@ -47,7 +48,7 @@ class Attempt:
     def __init__(self, folder, config):
         self.home, self.config = create_home(folder), config
         self.tokenizer = tiny_run.make_tokenizer(self.home)
-        self.shards = tiny_run.make_shards(self.home, self.tokenizer)
+        self.shards = tiny_run.make_shards(self.home, self.tokenizer, vocabulary=config.shape.vocabulary)
 
     def alone(self) -> Artifact:
         with in_float32():
@@ -64,8 +65,8 @@ def attempt(tmp_path):
     return partial(_attempt, tmp_path)
 
 
-def _attempt(folder, name: str = "home", tied: bool = True, **changes) -> Attempt:
-    return Attempt(folder / name, replace(CONFIG, shape=replace(SHAPE, tied=tied), **changes))
+def _attempt(folder, name: str = "home", shape: Mapping[str, Any] | None = None, **changes) -> Attempt:
+    return Attempt(folder / name, replace(CONFIG, shape=replace(SHAPE, **(shape or {})), **changes))
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +76,7 @@ def reference(tmp_path_factory):
 
     def of(tied: bool = True) -> Artifact:
         if tied not in made:
-            made[tied] = _attempt(tmp_path_factory.mktemp("alone"), tied=tied).alone()
+            made[tied] = _attempt(tmp_path_factory.mktemp("alone"), shape={"tied": tied}).alone()
         return made[tied]
 
     return of

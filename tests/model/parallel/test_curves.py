@@ -22,6 +22,7 @@ FOUR = [
     {"shard": 2, "context": 2},
     {"shard": 2, "pipeline": 2},
     {"shard": 2, "pipeline": 2, "groups_per_stage": 2},
+    {"replicate": 2, "context": 2},
     {"replicate": 2, "tensor": 2},
     {"replicate": 2, "pipeline": 2},
     {"tensor": 2, "pipeline": 2},
@@ -60,7 +61,7 @@ def test_four_processes_learn_what_one_learns(four, attempt, reference, degrees)
 
 @pytest.mark.parametrize("degrees", [{"tensor": 2}, {"pipeline": 2}], ids=named)
 def test_an_output_matrix_of_its_own_is_spread_too(two, attempt, reference, degrees):
-    assert_same_run(attempt(tied=False).by(two, **degrees), reference(tied=False))
+    assert_same_run(attempt(shape={"tied": False}).by(two, **degrees), reference(tied=False))
 
 
 @pytest.mark.slow
@@ -68,6 +69,15 @@ def test_steps_that_do_not_divide_evenly_are_learned_all_the_same(four, attempt)
     """Seven rows a step for three shares of unequal size, of which the last has none of some kinds."""
     alone, spread = (attempt(name, batch_tokens=7 * 32, steps=5, decay_steps=0) for name in ("alone", "spread"))
     assert_same_run(spread.by(four, shard=4), alone.alone())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("degrees", [{"shard": 2, "tensor": 2}, {"shard": 4}], ids=named)
+def test_sizes_that_do_not_divide_evenly_are_cut_all_the_same(four, attempt, degrees):
+    """33 of 66 rows for each of two, cut again into 17 and 16; norms of two numbers for four processes."""
+    uneven = {"vocabulary": 66, "hidden": 66, "head_size": 2}
+    alone, spread = (attempt(name, shape=uneven) for name in ("alone", "spread"))
+    assert_same_run(spread.by(four, **degrees), alone.alone())
 
 
 def test_the_first_processs_log_masks_for_all(two, attempt, reference):

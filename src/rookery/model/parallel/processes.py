@@ -150,17 +150,22 @@ class Processes:
             called = self.tell(True)
             return together(*arguments)
 
-        def attempt() -> Artifact:
-            try:
-                return run(make)
-            finally:
-                if not called:
-                    self.tell(False)
-
-        return self.first_makes(attempt)
+        try:
+            made = run(make)
+        except BaseException:
+            if not called:  # else the others are at work, and learn of it when this process ends
+                self.tell(False)
+                self.tell(None)
+            raise
+        if not called:
+            self.tell(False)
+        return self.first_makes(lambda: made)
 
     def _told_of(self) -> Artifact:
-        path = self.tell(None)
+        try:
+            path = self.tell(None)
+        except RuntimeError:
+            path = None  # it has ended
         if path is None:
             raise RookeryError("the first process of the run could not go on")
         return open_artifact(path)
