@@ -50,7 +50,7 @@ def test_demo_runs_the_whole_loop(finished):
     home, result = finished
     names = [stage["name"] for stage in result["stages"]]
     assert names == ["posts", "corpus", "scale", "model", "evaluation", "export", "search", "answer", "ads"]
-    assert set(result["bits_per_byte"]) == {"model", "zstd", "ngram"}
+    assert set(result["bits_per_byte"]) == {"model", "zstd", "ngram", "xz"}
     assert result["answer"]
     assert all(sentence["citations"] for sentence in result["answer"])
     assert 0.5 < result["ads"]["auc_model"] <= 1

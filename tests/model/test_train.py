@@ -154,6 +154,7 @@ def test_the_register_holds_the_compute_of_a_run(home, undisturbed):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler looks at it in passing
 def test_compiled_layers_and_loss_learn_what_plain_ones_do(home, shards, tokenizer, undisturbed):
     compiled = train(home, shards, tokenizer, replace(CONFIG, compiled=True), Context())
     assert losses(compiled) == pytest.approx(losses(undisturbed), abs=0.05)

@@ -24,7 +24,7 @@ from rookery.model.config import TrainConfig
 from rookery.model.degrees import Degrees
 from rookery.model.parallel.processes import Place, joined
 
-PATIENCE_SECONDS = 200
+PATIENCE_SECONDS = 600
 
 
 class Stopped(BaseException):
