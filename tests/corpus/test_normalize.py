@@ -3,10 +3,12 @@
 import unicodedata
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rookery.corpus import normalize
 from rookery.corpus.normalize import clean, key, placeholders, plain, template
 
 
@@ -80,3 +82,16 @@ def test_a_template_is_what_stays_when_numbers_and_hashtags_change():
 )
 def test_placeholders_hide_mentions_and_links_and_nothing_else(text, expected):
     assert placeholders(pa.array([text]))[0].as_py() == expected
+
+
+def test_characters_that_take_the_short_way_come_out_as_on_the_long_one():
+    """Every character there is, alone, inside a word, and after another letter that it might join."""
+    characters = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    usual = pc.invert(pc.match_substring_regex(pa.array(characters), normalize._UNUSUAL))
+    texts = [form.format(c) for c in pa.array(characters).filter(usual).to_pylist() for form in ("{}", "Xa{}bX", "И{}")]
+    assert len(texts) > 5_000
+    assert all(unicodedata.is_normalized("NFC", text) for text in texts)
+    assert not any(unicodedata.combining(c) for c in pa.array(characters).filter(usual).to_pylist())
+    folded = pa.array([normalize._fold(text) for text in texts])
+    long_way = pc.utf8_trim_whitespace(pc.replace_substring_regex(folded, normalize._MARKS, " "))
+    assert normalize.words(pa.array(texts)).to_pylist() == long_way.to_pylist()

@@ -45,7 +45,7 @@ from rookery.corpus.sieve import Sieve
 from rookery.posts.lake import Lake, open_lake
 from rookery.posts.live import live_log
 
-VERSION = 5
+VERSION = 6
 DUPLICATES = "duplicates.parquet"
 
 

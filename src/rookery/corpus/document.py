@@ -22,7 +22,7 @@ LAKE_VERSION = "lake_version"
 ERASED_ID = ""
 """The only post id of a document that was erased; nothing else is left of it but its place (erase.py)."""
 BATCH_DOCUMENTS = 16_384
-GROUP_DOCUMENTS = 4 * BATCH_DOCUMENTS
+GROUP_DOCUMENTS = 2 * BATCH_DOCUMENTS
 
 
 @dataclass(frozen=True, slots=True)

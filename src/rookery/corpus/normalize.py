@@ -28,13 +28,19 @@ _LINE_END = "\r\n?|[\x0b\x0c\x85\u2028\u2029]"
 _INVISIBLE = "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 # runs of blanks, or one that is no space: a single space, the most frequent case, is not found and not copied
 _BLANKS = "[\t\\p{Zs}]{2,}|[\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"
+# any but ASCII, Western and Cyrillic letters, the usual quotes and dashes, and emoji: most texts have none of these,
+# and nothing of Unicode's forms to be brought into but simple lower case
+_UNUSUAL = (
+    "[^\x00-\x7f«»À-ÖØ-Þà-öø-ÿ\u0400-\u0482\u048a-\u052f–—‘’“”„…€\u200d\u2600-\u2775\u2794-\u27bf\ufe0f"
+    "\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001f9ff]"
+)
 _MARKS = r"[^\p{L}\p{N}\p{M}]{2,}|[^\p{L}\p{N}\p{M} ]"  # the same for all that is no part of a word
 
 
 def clean(texts: pa.Array) -> pa.Array:
     """Texts in Unicode NFC, entities resolved, invisible characters gone, one space or line end at a time."""
-    texts = _mapped(texts, pc.match_substring_regex(texts, _ENTITY), html.unescape)
-    texts = _mapped(texts, _beyond_ascii(texts), lambda text: unicodedata.normalize("NFC", text))
+    texts = _mapped(texts, texts, _ENTITY, html.unescape)
+    texts = _mapped(texts, texts, _UNUSUAL, lambda text: unicodedata.normalize("NFC", text))
     for pattern, replacement in (
         (_LINE_END, "\n"),
         (_INVISIBLE, ""),
@@ -69,8 +75,7 @@ def key(texts: pa.Array) -> pa.Array:
 
 def words(plain_texts: pa.Array) -> pa.Array:
     """The keys of texts that are plain already."""
-    texts = pc.ascii_lower(plain_texts)
-    texts = _mapped(texts, _beyond_ascii(texts), _fold)
+    texts = _mapped(pc.utf8_lower(plain_texts), plain_texts, _UNUSUAL, _fold)
     texts = pc.replace_substring_regex(texts, _MARKS, " ")
     return pc.utf8_trim_whitespace(texts)
 
@@ -87,14 +92,11 @@ def _fold(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
-def _beyond_ascii(texts: pa.Array) -> pa.Array:
-    return pc.invert(pc.string_is_ascii(texts))
-
-
-def _mapped(texts: pa.Array, where: pa.Array, change: Callable[[str], str]) -> pa.Array:
-    """Texts changed by a Python function in the places that need it.
+def _mapped(otherwise: pa.Array, texts: pa.Array, pattern: str, change: Callable[[str], str]) -> pa.Array:
+    """What a Python function makes of the texts in which a pattern is found; in place of the others, `otherwise`.
 
     For Unicode forms that is `unicodedata`: pyarrow 25's utf8_normalize leaves NFC and NFKC decomposed.
     """
+    where = pc.match_substring_regex(texts, pattern)
     changed = [change(text) for text in texts.filter(where).to_pylist()]
-    return pc.replace_with_mask(texts, where, pa.array(changed, texts.type))
+    return pc.replace_with_mask(otherwise, where, pa.array(changed, texts.type))

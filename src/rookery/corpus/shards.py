@@ -15,21 +15,21 @@ Not here: how tokens become batches (`model`).
 
 import functools
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from rookery.core.artifact import TEMPORARY, Artifact
-from rookery.core.context import Context
+from rookery.core.context import Context, Task
 from rookery.core.digest import hash_ids
 from rookery.core.errors import UsageError
-from rookery.core.home import Cluster, Home
+from rookery.core.home import Home
 from rookery.core.lineage import HELD
 from rookery.core.stage import Stage, Workspace, making_of_posts, run_stage
 from rookery.corpus.document import ERASED_ID, LAKE_VERSION, SPLITS, count_documents, split_file
@@ -101,9 +101,12 @@ def write_shards(home: Home, corpus: Artifact, encoder: Encoder, context: Contex
         shutil.copyfile(corpus.file(HELD), workspace.path / HELD)
         total = sum(count_documents(corpus, split) for split in SPLITS)
         metrics: dict[str, int] = {LAKE_VERSION: corpus.manifest.metrics[LAKE_VERSION]}
+        groups = {split: _groups(workspace, corpus, split) for split in SPLITS}
+        every = list(chain.from_iterable(groups.values()))
+        encoded = spread(functools.partial(_encode, encoder), every, home.settings.corpus)
         with context.progress.task("encoding documents", total, "documents") as task:
             for split in SPLITS:
-                metrics |= _write_split(workspace, corpus, split, encoder, home.settings.corpus, task)
+                metrics |= _write_split(workspace.path, split, groups[split], encoded, task)
         workspace.tally.kept = total
         return metrics
 
@@ -135,18 +138,23 @@ class _Group:
     piece: Path
 
 
-def _write_split(workspace: Workspace, corpus: Artifact, split: str, encoder: Encoder, cluster: Cluster, task) -> dict:
-    """Encode each row group in a process of its own, and put the pieces together."""
-    path, folder = split_file(corpus, split), workspace.path
-    groups = [
+def _groups(workspace: Workspace, corpus: Artifact, split: str) -> list[_Group]:
+    path = split_file(corpus, split)
+    metadata = pq.read_metadata(path)
+    return [
         _Group(path, number, workspace.scratch / f"{split}.{number}.npz")
-        for number in range(pq.read_metadata(path).num_row_groups)
-        if pq.read_metadata(path).row_group(number).num_rows
+        for number in range(metadata.num_row_groups)
+        if metadata.row_group(number).num_rows
     ]
+
+
+def _write_split(folder: Path, split: str, groups: list[_Group], encoded: Iterator[Any], task: Task) -> dict[str, int]:
+    """Put the pieces of a split together, each as soon as it is there: `encoded` gives one value for each."""
     lengths, post_counts = [np.zeros(1, "<i8")], [np.zeros(1, "<i8")]
     with ExitStack() as stack:
         files = {n: stack.enter_context(open(folder / f"{split}.{n}", "wb")) for n in _FLAT}
-        for group, _ in zip(groups, spread(functools.partial(_encode, encoder), groups, cluster), strict=True):
+        for group in groups:
+            next(encoded)
             with np.load(group.piece) as piece:
                 for name, file in files.items():
                     file.write(piece[name].tobytes())

@@ -5,6 +5,7 @@ cluster every worker must therefore see the home at the same path (a shared fold
 installed. `rookery.toml` says which runner; Daft keeps the first for the life of a process.
 """
 
+import gc
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
@@ -15,12 +16,14 @@ from rookery.core.home import Cluster
 from rookery.corpus.minhash import load_daft
 
 T = TypeVar("T")
+FEW = 2  # items
 
 
 def spread(work: Callable[[T], Any], items: Sequence[T], cluster: Cluster) -> Iterator[Any]:
     """What `work` returns for each item, in the order of the items, as soon as it and those before are done.
 
-    `work` and the items are pickled. Two items or more run in as many processes as there are cores.
+    `work` and the items are pickled. More than two run in as many processes as there are cores; so few are done
+    before those have started.
     Raises whatever the work raises.
     """
     if not items:
@@ -31,9 +34,11 @@ def spread(work: Callable[[T], Any], items: Sequence[T], cluster: Cluster) -> It
     frame = daft.from_pydict(column)
     if cluster.runner == "ray":
         frame = frame.into_partitions(min(len(items), 4 * cores))
-    processes = {"use_process": True, "max_concurrency": min(cores, len(items))} if len(items) > 1 else {}
+    processes = {"use_process": True, "max_concurrency": min(cores, len(items))} if len(items) > FEW else {}
     call = daft.cls(_called(daft), **(processes or {"use_process": False}))
-    done = frame.with_column("result", call(pickle.dumps(work)).run(frame["item"])).select("place", "result")
+    done = frame.with_column("result", call(pickle.dumps(work), bool(processes)).run(frame["item"])).select(
+        "place", "result"
+    )
     yield from _in_order(done.to_arrow_iter())
 
 
@@ -60,7 +65,9 @@ def _called(daft) -> type:
     """A class as Daft wants it: made once in each process, called with columns of items."""
 
     class Call:
-        def __init__(self, work: bytes):
+        def __init__(self, work: bytes, has_own_process: bool):
+            if has_own_process:
+                gc.disable()  # a part makes many objects and no cycles: looking for some took a twentieth of the time
             self.work = pickle.loads(work)
 
         @daft.method.batch(return_dtype=daft.DataType.binary(), batch_size=1)

@@ -8,7 +8,8 @@ nothing of training (`train.py`), of files (`checkpoint.py`) or of many devices.
 Letters in names: B rows, T tokens of a row, D width, H heads, K key-value heads, S head size, V vocabulary.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -306,8 +307,12 @@ def initial_weights(shape: ModelShape, seed: int) -> Iterator[tuple[str, Tensor]
             yield name, torch.ones(size)
 
 
-def _chunk_loss(hidden: Tensor, head_VD: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The summed cross-entropy of some tokens, and its gradient by their logits."""
+ChunkLoss = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From hidden states (N, D), head (V, D) and targets (N): their summed loss, and its gradient by the logits (N, V)."""
+
+
+def chunk_loss(hidden: Tensor, head_VD: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """A `ChunkLoss`: the cross-entropies of targets that are not `IGNORED`."""
     counted = targets != IGNORED
     index = targets.clamp(min=0)[:, None]
     log_p = F.linear(hidden, head_VD).float().log_softmax(dim=-1)
@@ -316,23 +321,26 @@ def _chunk_loss(hidden: Tensor, head_VD: Tensor, targets: Tensor) -> tuple[Tenso
     return loss, grad.mul_(counted[:, None]).to(hidden.dtype)
 
 
-_compiled_chunk_loss = torch.compile(_chunk_loss)
+@functools.cache
+def _compiled_chunk_loss() -> ChunkLoss:
+    """Made when it is first asked for: the compiler alone takes longer to import than the rest."""
+    return torch.compile(chunk_loss)
 
 
-class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Sum of the cross-entropies, with the gradients made chunk by chunk in the forward pass.
+class _Chunked(torch.autograd.Function):
+    """Sum of a loss over chunks of tokens, with the gradients made chunk by chunk in the forward pass.
 
     The logits of one chunk exist at a time, and none is kept: memory does not grow with N × V.
     """
 
     @staticmethod
-    def forward(ctx, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, chunk_tokens: int, chunk_loss) -> Tensor:
+    def forward(ctx, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, chunk_tokens: int, loss_of) -> Tensor:
         total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         grad_hidden = torch.empty_like(hidden_ND)
         grad_head = torch.zeros(head_VD.shape, dtype=torch.float32, device=head_VD.device)
         pieces = zip(hidden_ND.split(chunk_tokens), targets_N.split(chunk_tokens), strict=True)
         for (hidden, targets), into in zip(pieces, grad_hidden.split(chunk_tokens), strict=True):
-            loss, grad_logits = chunk_loss(hidden, head_VD, targets)
+            loss, grad_logits = loss_of(hidden, head_VD, targets)
             total += loss
             torch.mm(grad_logits, head_VD, out=into)
             grad_head += grad_logits.T @ hidden
@@ -347,7 +355,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
 def summed_loss(network: Network, hidden_BTD: Tensor, targets_BT: Tensor, chunk_tokens: int | None = None) -> Tensor:
     """Sum in nats (float32) of the cross-entropies of all targets that are not `IGNORED`."""
+    loss_of = _compiled_chunk_loss() if network.compiles_loss else chunk_loss
+    return chunked_loss(hidden_BTD, network.head_VD, targets_BT, loss_of, chunk_tokens)
+
+
+def chunked_loss(
+    hidden_BTD: Tensor, head_VD: Tensor, targets_BT: Tensor, loss_of: ChunkLoss, chunk_tokens: int | None = None
+) -> Tensor:
+    """Sum (float32) of a loss over all tokens, so many at a time; as many as suit the device unless said."""
     hidden_ND = hidden_BTD.reshape(-1, hidden_BTD.shape[-1])
     chunk_tokens = chunk_tokens or LOSS_CHUNK_TOKENS[hidden_ND.device.type]
-    chunk_loss = _compiled_chunk_loss if network.compiles_loss else _chunk_loss
-    return _ChunkedCrossEntropy.apply(hidden_ND, network.head_VD, targets_BT.reshape(-1), chunk_tokens, chunk_loss)
+    return _Chunked.apply(hidden_ND, head_VD, targets_BT.reshape(-1), chunk_tokens, loss_of)
