@@ -64,9 +64,6 @@ def test_the_posts_of_a_topic_become_posts(posts_of):
         ({}, {"archetype": "banner"}, "public"),
         ({}, {"archetype": None}, "unknown"),
         ({"category_id": 13}, {"archetype": None}, "public"),
-        ({}, {"archetype": "private_message"}, "direct"),
-        ({"category_id": 13}, {"archetype": "private_message"}, "direct"),
-        ({}, {"details": {"allowed_users": [{"id": 1}]}}, "direct"),
         ({}, {"archetype": "odd"}, "unknown"),
         ({"post_type": 4}, {}, "direct"),
         ({"hidden": True}, {}, "direct"),
@@ -94,12 +91,21 @@ def test_only_a_regular_post_whose_topic_is_told_to_be_open_is_public(of_topic, 
         assert of_topic.get("archetype") == "regular" or post["category_id"]
 
 
-def test_the_latest_posts_name_their_category_and_private_ones_are_direct(posts_of):
+@pytest.mark.parametrize(
+    "of_topic",
+    [{"archetype": "private_message"}, *({"details": {f"allowed_{who}": [{"id": 1}]}} for who in ("users", "groups"))],
+)
+def test_of_a_message_between_persons_nothing_but_its_id_is_kept(posts_of, of_topic):
+    posts, (aside,) = posts_of(topic(POST | {"category_id": 13}, **of_topic))
+    assert (posts, aside.reason, aside.row) == ([], "direct_message", {"id": POST["id"]})
+
+
+def test_the_latest_posts_name_their_category_and_private_ones_are_messages(posts_of):
     in_category = POST | {"category_id": 1}
     (listed, bare), _ = posts_of({"latest_posts": [in_category, POST | {"id": 85, "category_id": None}]})
     assert (listed["visibility"], bare["visibility"]) == ("public", "unknown")
-    (private,), _ = posts_of({"private_posts": [in_category]})
-    assert private["visibility"] == "direct"
+    private, (aside,) = posts_of({"private_posts": [in_category]})
+    assert (private, aside.reason) == ([], "direct_message")
 
 
 def test_a_post_alone_tells_nothing_of_its_topic(posts_of):

@@ -1,6 +1,7 @@
 """Mastodon: who a post is for is read from the post, and what is not public is never made so."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
@@ -99,9 +100,6 @@ AUDIENCES = [
     ([FOLLOWERS], [PUBLIC], "unlisted"),
     ([FOLLOWERS], [FRIEND], "followers"),
     ([FRIEND], [FOLLOWERS], "followers"),
-    ([FRIEND], [], "direct"),
-    ([], [], "direct"),
-    (5, {}, "direct"),
 ]
 
 
@@ -109,6 +107,12 @@ AUDIENCES = [
 def test_visibility_follows_from_to_and_cc(posts_of, to, cc, visibility):
     (post,), _ = posts_of(outbox(create(NOTE | {"to": to, "cc": cc})))
     assert post["visibility"] == visibility
+
+
+@pytest.mark.parametrize(("to", "cc"), [([FRIEND], []), ([], [FRIEND]), ([], []), (5, {})])
+def test_of_a_message_to_persons_nothing_but_its_id_is_kept(posts_of, to, cc):
+    posts, (aside,) = posts_of(outbox(create(NOTE | {"to": to, "cc": cc})))
+    assert (posts, aside.reason, aside.row) == ([], "direct_message", {"id": NOTE["id"]})
 
 
 def test_without_an_audience_the_visibility_is_unknown():
@@ -196,8 +200,6 @@ def test_an_actor_that_cannot_be_understood_is_refused(posts_of, tmp_path, actor
         ("public", "public"),
         ("unlisted", "unlisted"),
         ("private", "followers"),
-        ("direct", "direct"),
-        ("limited", "direct"),
         ("sideways", "unknown"),
         (None, "unknown"),
     ],
@@ -205,6 +207,12 @@ def test_an_actor_that_cannot_be_understood_is_refused(posts_of, tmp_path, actor
 def test_a_status_says_its_visibility_itself(posts_of, said, visibility):
     (post,), _ = posts_of([STATUS | {"visibility": said}])
     assert post["visibility"] == visibility
+
+
+@pytest.mark.parametrize("said", ["direct", "limited"])
+def test_of_a_status_to_persons_nothing_but_its_id_is_kept(posts_of, said):
+    posts, (aside,) = posts_of([STATUS | {"visibility": said}])
+    assert (posts, aside.reason, aside.row) == ([], "direct_message", {"id": STATUS["id"]})
 
 
 def test_a_status_for_one_server_only_is_not_public(posts_of):
@@ -215,6 +223,7 @@ def test_a_status_for_one_server_only_is_not_public(posts_of):
 def test_a_boost_is_set_aside(posts_of):
     posts, (aside,) = posts_of([STATUS | {"reblog": STATUS}], "statuses.json")
     assert (posts, aside.reason, aside.where) == ([], "repost", "item 1")
+    assert aside.row == {"id": STATUS["id"]}
 
 
 @pytest.mark.parametrize(
@@ -275,8 +284,9 @@ def test_other_files_are_not(first):
 def test_the_private_posts_of_a_real_outbox_stay_private(shared_data):
     ((batch, aside),) = read(shared_data / "formats" / "mastodon" / "outbox.json.gz")
     counts = {name: batch["visibility"].to_pylist().count(name) for name in VISIBILITIES}
-    assert counts == {"public": 66, "unlisted": 4, "followers": 1, "direct": 4, "unknown": 0}
-    assert [item.reason for item in aside] == ["repost"] * 10
+    assert counts == {"public": 66, "unlisted": 4, "followers": 1, "direct": 0, "unknown": 0}
+    assert Counter(item.reason for item in aside) == {"repost": 10, "direct_message": 4}
+    assert all(item.row.keys() == {"id"} for item in aside)
     posts = batch.to_pylist()
     assert not any("must not put" in post["text"] for post in posts if post["visibility"] in ("public", "unlisted"))
     assert not any("</" in post["text"] for post in posts)

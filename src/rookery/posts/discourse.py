@@ -1,12 +1,12 @@
 """Discourse: the JSON that a forum answers with, of a topic, of its posts, of the latest posts, of one post.
 
 Rights. A post is public where the answer shows that anybody may read its topic: a regular topic of the
-forum, or a post listed with its category (messages have none). Messages between persons, whispers among
-the staff and hidden posts are `direct`; a category that not everybody may read makes `followers`, an
-unlisted topic `unlisted`. A post alone (`/posts/11.json`) tells nothing of its topic and is `unknown`. What
-its author or the staff took away is set aside without its words; so are the forum's own notices. The live
-log notes the same, for the lake may hold the words: what its author deleted is forgotten, what the staff
-deleted or hid is taken down, since it may come back.
+forum, or a post listed with its category (messages have none). Messages between persons are set aside by
+their id alone; whispers among the staff and hidden posts are `direct`; a category that not everybody may
+read makes `followers`, an unlisted topic `unlisted`. A post alone (`/posts/11.json`) tells nothing of its
+topic and is `unknown`. What its author or the staff took away is set aside without its words; so are the
+forum's own notices. The live log notes the same, for the lake may hold the words: what its author deleted
+is forgotten, what the staff deleted or hid is taken down, since it may come back.
 
 The text is the page's (`cooked`) in plain words, without what it quotes of others; where there is none,
 the Markdown (`raw`). A topic's title is part of its first post. Ids are the forum's numbers, which are
@@ -68,12 +68,9 @@ def read(path: Path) -> Read:
         yield from in_batches(found for value in read_values(path) for found in _posts(value))
 
 
-def visibility_of(post: Mapping[str, Any], topic: Mapping[str, Any], is_private: bool = False) -> Visibility:
-    """Who may read a post, as far as it and its topic tell."""
+def visibility_of(post: Mapping[str, Any], topic: Mapping[str, Any]) -> Visibility:
+    """Who may read a post that is no message, as far as it and its topic tell."""
     archetype = words(topic.get("archetype"))
-    people = mapping(topic.get("details"))
-    if is_private or archetype == "private_message" or people.get("allowed_users") or people.get("allowed_groups"):
-        return "direct"
     if post.get("hidden") or post.get("post_type") == WHISPER:
         return "direct"
     if any(thing.get("read_restricted") for thing in (topic, post, mapping(topic.get("category")))):
@@ -107,7 +104,7 @@ def _posts(value: Value | SetAside) -> Iterator[Post | SetAside | Event]:
     for number, post in enumerate(answer.posts, 1):
         found = _post(post, answer, ids) if isinstance(post, dict) else "not_a_post"
         if isinstance(found, str):
-            kept = {"id": post.get("id")} if found == "deleted" else post
+            kept = {"id": post.get("id")} if found in ("deleted", "direct_message") else post
             found = SetAside(value.at(f"post {number}"), found, kept)
         yield found
         if isinstance(post, dict):
@@ -130,6 +127,8 @@ def _post(post: dict[str, Any], answer: _Answer, ids: Mapping[tuple[str, str], s
         return "deleted"
     if post.get("post_type") in (MODERATOR_ACTION, SMALL_ACTION):
         return "notice_of_the_forum"
+    if answer.is_private or _is_message(topic):
+        return "direct_message"
     plain = _plain(post)
     text = "\n\n".join(filter(None, (_title(post, topic), plain.text)))
     author = words(post.get("username")) or words(post.get("user_id"))
@@ -149,10 +148,17 @@ def _post(post: dict[str, Any], answer: _Answer, ids: Mapping[tuple[str, str], s
         likes=_likes(post),
         replies=as_count(post.get("reply_count")),
         alt_text="\n".join(text for text in plain.pictures if text != _NO_DESCRIPTION) or None,
-        visibility=visibility_of(post, topic, answer.is_private),
+        visibility=visibility_of(post, topic),
         source="discourse",
         edited=_edited(post, created),
     )
+
+
+def _is_message(topic: Mapping[str, Any]) -> bool:
+    """Whether a topic is a talk between some persons or groups."""
+    people = mapping(topic.get("details"))
+    named = people.get("allowed_users") or people.get("allowed_groups")
+    return bool(named) or words(topic.get("archetype")) == "private_message"
 
 
 def _edited(post: Mapping[str, Any], created: datetime) -> datetime | None:

@@ -3,7 +3,7 @@
 Rights come first. An outbox holds followers-only posts and direct messages beside public ones, so each
 post's audience is read from `to` and `cc`, of the activity and of the post in it, and the narrower of
 the two holds; where neither speaks the visibility is unknown. A status says its `visibility` itself.
-Boosts are somebody else's words and set aside.
+Direct messages are nobody else's business and boosts somebody else's words: both are set aside by their id alone.
 
 What the author says of their account goes with each post, as far as it is a no: not `indexable` means no
 search and no answers (FEP-5feb: silence of an account is a no, too), `discoverable: false` no ads,
@@ -46,6 +46,7 @@ _VISIBILITY: Mapping[str, Visibility] = {
 _ACTORS = ("Person", "Service", "Application", "Group", "Organization")
 _POSTS = ("Note", "Question", "Article", "Page")
 _REFUSAL = re.compile(r"#(noindex|nobots?|noai|nosearch|noarchive)\b", re.IGNORECASE)
+_NOT_THEIRS_TO_GIVE = ("direct_message", "repost")
 _TAKING_BACK = ("Delete", "Tombstone", "Undo")
 _QUOTED = frozenset({"quote-inline"})
 _OWN_STATUS = re.compile(r"(https?://[^/]+/(?:users|ap/users)/[^/]+)/statuses/[0-9]+")
@@ -195,7 +196,11 @@ def _activities(value: Value, actor: Mapping[str, Any]) -> Iterator[Post | SetAs
 
 
 def _taken(where: str, found: Post | str, item: Any) -> Post | SetAside:
-    return found if isinstance(found, Post) else SetAside(where, found, item)
+    if isinstance(found, Post):
+        return found
+    return SetAside(
+        where, found, {"id": _id(item) or _id(item.get("object"))} if found in _NOT_THEIRS_TO_GIVE else item
+    )
 
 
 def _from_activity(activity: dict[str, Any], actor: Mapping[str, Any]) -> Post | str:
@@ -221,7 +226,7 @@ def _from_note(note: dict[str, Any], author: str, visibility: Visibility, consen
     warning = to_plain_text(words(note.get("summary"))).text
     text = "\n\n".join(filter(None, (warning, words(note.get("name")).strip(), plain.text)))
     created = parse_time(words(note.get("published")))
-    if reason := _lack(words(note.get("id")), author, text, created):
+    if reason := _reason_against(words(note.get("id")), author, text, created, visibility):
         return reason
     quotes = (_id(note.get(key)) for key in ("quote", "quoteUri", "quoteUrl", "_misskey_quote"))
     return Post(
@@ -256,7 +261,8 @@ def _from_status(status: dict[str, Any]) -> Post | str:
     plain = to_plain_text(words(status.get("content")), _QUOTED)
     text = "\n\n".join(filter(None, (words(status.get("spoiler_text")).strip(), plain.text)))
     created = parse_time(words(status.get("created_at")))
-    if reason := _lack(uri, author, text, created):
+    visibility = _status_visibility(status)
+    if reason := _reason_against(uri, author, text, created, visibility):
         return reason
     quote = mapping(status.get("quote"))
     quoted = mapping(quote.get("quoted_status")) or quote
@@ -272,7 +278,7 @@ def _from_status(status: dict[str, Any]) -> Post | str:
         reposts=as_count(status.get("reblogs_count")),
         replies=as_count(status.get("replies_count")),
         alt_text=_descriptions(status.get("media_attachments"), "description"),
-        visibility=_status_visibility(status),
+        visibility=visibility,
         source=SOURCE,
         edited=_later(words(status.get("edited_at")), created),
         **consents(account),
@@ -309,8 +315,10 @@ def _answered(status: Mapping[str, Any], author_address: str) -> str | None:
     return answered or None
 
 
-def _lack(post_id: str, author: str, text: str, created: object) -> str | None:
-    """The reason against a post that lacks what every post has."""
+def _reason_against(post_id: str, author: str, text: str, created: object, visibility: Visibility) -> str | None:
+    """Why a post may not be taken: it is a message to persons, or lacks what every post has."""
+    if visibility == "direct":
+        return "direct_message"
     missing = (("no_id", post_id), ("no_author", author), ("no_text", text), ("bad_time", created))
     return next((reason for reason, value in missing if not value), None)
 
