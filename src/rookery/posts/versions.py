@@ -49,13 +49,40 @@ class _Holder:
     row: int
 
 
+class _Met:
+    """The versions that an ingest gave out, by the hashes of their ids; each id once.
+
+    They lie in sorted runs, each more than twice as long as the next: a version is sorted in anew as often as
+    the logarithm of their number, and not with every piece.
+    """
+
+    def __init__(self):
+        self._runs: list[tuple[np.ndarray, ...]] = []
+
+    def add(self, *columns: np.ndarray) -> None:
+        """Ids, texts, times of some versions, int64 (n,) each."""
+        while self._runs and len(self._runs[-1][0]) <= 2 * len(columns[0]):
+            columns = tuple(map(np.concatenate, zip(self._runs.pop(), columns, strict=True)))
+        order = np.argsort(columns[0], kind="stable")
+        self._runs.append(tuple(column[order] for column in columns))
+
+    def find(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of some ids: whether each was met, and the text and the time of its version, (n,) each."""
+        met, texts, edited = np.zeros(len(ids), bool), np.zeros_like(ids), np.zeros_like(ids)
+        order = np.argsort(ids)  # looking up in order finds most of a long run in the cache
+        for run_ids, run_texts, run_edited in self._runs:
+            places = np.minimum(np.searchsorted(run_ids, ids[order]), len(run_ids) - 1)
+            here = run_ids[places] == ids[order]
+            found, at = order[here], places[here]
+            met[found], texts[found], edited[found] = True, run_texts[at], run_edited[at]
+        return met, texts, edited
+
+
 @dataclass
 class Versions:
     """The versions met in one ingest. `replacing`: for an id, where the row that replaces an earlier one lies."""
 
-    _ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    _texts: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    _edited: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    _met: _Met = field(default_factory=_Met)
     _replacing: dict[str, tuple[_Holder, pa.Table]] = field(default_factory=dict)
 
     def sort_out(self, posts: pa.Table, stored: pa.Table) -> SortedOut:
@@ -67,11 +94,12 @@ class Versions:
         first = np.unique(ids, return_index=True)[1]
         once = np.zeros(len(ids), bool)
         once[first] = True
-        met = np.isin(ids, ids[~once]) | self._met(ids) | _is_in(posts["id"], stored["id"])
+        met = np.isin(ids, ids[~once]) | self._met.find(ids)[0] | _is_in(posts["id"], stored["id"])
         fate[known & ~np.isin(ids, ids[~once])] = _KNOWN
         superseded = self._compare(posts, stored, np.flatnonzero(met & (fate == _NEW)), (ids, texts, edited), fate)
         new = fate == _NEW
-        self._remember(ids[new], texts[new], edited[new])
+        if new.any():
+            self._met.add(ids[new], texts[new], edited[new])
         return SortedOut(
             posts.filter(pa.array(new)),
             int((fate == _KNOWN).sum()),
@@ -125,31 +153,14 @@ class Versions:
         wanted = stored.filter(pc.is_in(stored["id"], pa.array(names, pa.string())))
         held = zip(wanted["id"].to_pylist(), _hashes(wanted["text"]).tolist(), _times(wanted).tolist(), strict=True)
         found = {name: _Holder(edited, text, True, -1) for name, text, edited in held}
-        for name, place in zip(names, self._places(ids), strict=True):
-            if place >= 0:
-                found[name] = _Holder(int(self._edited[place]), int(self._texts[place]), False, -1)
+        for name, met, text, edited in zip(names, *(facts.tolist() for facts in self._met.find(ids)), strict=True):
+            if met:
+                found[name] = _Holder(edited, text, False, -1)
         for name in names:
             if name in self._replacing:
                 holder = self._replacing[name][0]
                 found[name] = _Holder(holder.edited, holder.text, holder.stored, -1)
         return found
-
-    def _places(self, ids: np.ndarray) -> np.ndarray:
-        """Where the hashes of ids stand among those met, -1 for the others."""
-        if not len(self._ids):
-            return np.full(len(ids), -1)
-        places = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
-        return np.where(self._ids[places] == ids, places, -1)
-
-    def _met(self, ids: np.ndarray) -> np.ndarray:
-        return self._places(ids) >= 0
-
-    def _remember(self, ids: np.ndarray, texts: np.ndarray, edited: np.ndarray) -> None:
-        joined = np.concatenate([self._ids, ids])
-        order = np.argsort(joined, kind="stable")
-        self._ids = joined[order]
-        self._texts = np.concatenate([self._texts, texts])[order]
-        self._edited = np.concatenate([self._edited, edited])[order]
 
 
 def _says_nothing_new(posts: pa.Table, stored: pa.Table) -> np.ndarray:
