@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from rookery.core import stage as stages
 from rookery.core.context import Context, FixedClock
 from rookery.core.errors import DataError, UsageError
-from rookery.core.stage import Stage, exclusive, read_runs, record_run, run_stage
+from rookery.core.stage import Stage, exclusive, read_runs, record_run, remove_unfinished, run_stage
 
 CONTEXT = Context(FixedClock())
 STAGE = Stage("thing", 1, {"lines": 3}, {"lake": "lake@0"})
@@ -56,6 +57,34 @@ def test_scratch_is_removed_and_notes_are_kept_out_of_the_digest(home, tmp_path)
     assert not (made.path / "scratch").exists()
     assert made.file("notes/seconds").read_text() == "3"
     assert [f.path for f in made.manifest.files] == ["lines.txt"]
+
+
+def test_a_kill_while_it_is_published_costs_a_stage_nothing_that_lies_in_its_scratch(home, monkeypatch):
+    def make(workspace):
+        (workspace.scratch / "part").write_text("hours of work")
+        return write_lines(workspace)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "write_manifest", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(home, STAGE, make, CONTEXT)
+    assert (STAGE.folder(home) / "scratch" / "part").read_text() == "hours of work"
+    monkeypatch.undo()
+    made = run_stage(home, STAGE, write_lines, CONTEXT)
+    assert not (made.path / "scratch").exists()
+    assert [f.path for f in made.manifest.files] == ["lines.txt"]
+
+
+def test_scratch_that_a_kill_left_in_a_finished_artifact_goes_with_the_next_run_or_erasure(home):
+    made = run_stage(home, STAGE, write_lines, CONTEXT)
+    for remove in (lambda: run_stage(home, STAGE, write_lines, CONTEXT), lambda: remove_unfinished(home, "thing")):
+        (made.path / "scratch").mkdir()
+        (made.path / "scratch" / "part").write_text("the text of a post")
+        remove()
+        assert not (made.path / "scratch").exists()
+        made.verify()
 
 
 def test_a_stage_that_fails_is_no_artifact_and_its_reason_is_noted(home):

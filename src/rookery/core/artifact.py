@@ -4,6 +4,7 @@
         manifest.json                written last, atomically: its presence means "finished"
         …                            the files, each listed in the manifest with size and digest
         notes/…                      what may differ between two equal runs (timings, logs): not digested
+        scratch/…                    what a killed stage goes on from: gone once the artifact is finished
 
 One thing alone changes a finished artifact: the erasure of forgotten posts (`rewrite`). It keeps key and
 digest, the names by which others know the artifact, and says in the manifest what is gone.
@@ -25,6 +26,7 @@ from rookery.core.errors import DataError
 
 MANIFEST = "manifest.json"
 NOTES = "notes"
+SCRATCH = "scratch"
 TEMPORARY = ".part.tmp"
 _ERASING = f"erasing{TEMPORARY}"  # in the folder while it is rewritten; holds what is already known of the note
 
@@ -115,13 +117,16 @@ def content_digest(kind: str, stage_version: int, config: Any, inputs: Mapping[s
 
 
 def list_files(folder: Path) -> tuple[FileEntry, ...]:
-    """The digested files of a folder in the order of their paths (`notes/`, manifest and temporary ones left out)."""
+    """The digested files of a folder in the order of their paths.
+
+    Left out: `notes/`, `scratch/`, the manifest and temporary files.
+    """
     paths = sorted(p for p in folder.rglob("*") if p.is_file())
     names = [(p, p.relative_to(folder).as_posix()) for p in paths]
     return tuple(
         FileEntry(name, p.stat().st_size, digest_file(p))
         for p, name in names
-        if name != MANIFEST and not name.startswith(f"{NOTES}/") and not name.endswith(TEMPORARY)
+        if name != MANIFEST and not name.startswith((f"{NOTES}/", f"{SCRATCH}/")) and not name.endswith(TEMPORARY)
     )
 
 

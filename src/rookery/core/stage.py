@@ -20,6 +20,7 @@ from rookery import __version__
 from rookery.core.artifact import (
     MANIFEST,
     NOTES,
+    SCRATCH,
     TEMPORARY,
     Artifact,
     Manifest,
@@ -37,7 +38,6 @@ from rookery.core.home import Home
 from rookery.core.pause import refuse_if_paused
 from rookery.core.verdict import Tally
 
-SCRATCH = "scratch"
 ERASE_LOCK = "erase.lock"
 
 
@@ -94,11 +94,11 @@ def run_stage(home: Home, stage: Stage, make: Callable[[Workspace], Mapping[str,
     """
     folder = stage.folder(home)
     if (folder / MANIFEST).exists():
-        return open_artifact(folder)
+        return _finished(folder)
     refuse_if_paused(home)
     with exclusive(_lock(home, stage.kind, stage.key), f"the {stage.kind} {stage.key}"):
         if (folder / MANIFEST).exists():
-            return open_artifact(folder)
+            return _finished(folder)
         with _recorded(home, stage, context) as started_seconds:
             workspace = Workspace(_folder(folder), context)
             metrics = make(workspace)
@@ -107,7 +107,6 @@ def run_stage(home: Home, stage: Stage, make: Callable[[Workspace], Mapping[str,
 
 
 def _publish(home: Home, stage: Stage, workspace: Workspace, metrics: Mapping, seconds: float) -> Artifact:
-    shutil.rmtree(workspace.path / SCRATCH, ignore_errors=True)
     for left_by_a_kill in workspace.path.rglob(f".*{TEMPORARY}"):
         left_by_a_kill.unlink()
     files = list_files(workspace.path)
@@ -115,7 +114,7 @@ def _publish(home: Home, stage: Stage, workspace: Workspace, metrics: Mapping, s
         sync(workspace.path / entry.path)
     sync(workspace.path)
     inputs = dict(stage.inputs)
-    return write_manifest(
+    write_manifest(
         workspace.path,
         Manifest(
             kind=stage.kind,
@@ -133,6 +132,13 @@ def _publish(home: Home, stage: Stage, workspace: Workspace, metrics: Mapping, s
             seconds=round(seconds, 3),
         ),
     )
+    return _finished(workspace.path)
+
+
+def _finished(folder: Path) -> Artifact:
+    """A finished artifact, without its scratch: that goes last, for until then a killed stage goes on from it."""
+    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+    return open_artifact(folder)
 
 
 def exclusive(lock: Path, what: str) -> contextlib.AbstractContextManager[None]:
@@ -218,11 +224,12 @@ def read_runs(home: Home) -> list[dict[str, Any]]:
 
 
 def remove_unfinished(home: Home, kind: str) -> int:
-    """Remove what unfinished stages of a kind have left; returns how many. For a caller that knows that none runs."""
-    folders = [path for path in home.artifacts.glob(f"{kind}/*/") if not (path / MANIFEST).exists()]
-    for folder in folders:
+    """Remove what killed stages of a kind have left; returns how many. For a caller that knows that none runs."""
+    folders = [path if not (path / MANIFEST).exists() else path / SCRATCH for path in home.artifacts.glob(f"{kind}/*/")]
+    left = [folder for folder in folders if folder.exists()]
+    for folder in left:
         shutil.rmtree(folder)
-    return len(folders)
+    return len(left)
 
 
 def _lock(home: Home, kind: str, key: str) -> Path:
