@@ -1,5 +1,6 @@
 """Export: what transformers loads is the same model, to the token and to the digit."""
 
+import fcntl
 import json
 import os
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from rookery.core.context import Context
-from rookery.core.errors import StorageError, UsageError
+from rookery.core.errors import Busy, StorageError, UsageError
 from rookery.core.protocols import GenerationOptions
 from rookery.model.checkpoint import load_network
 from rookery.model.export import export, export_stage
@@ -91,6 +92,29 @@ def test_a_failed_export_leaves_nothing_behind(checkpoint, tmp_path, monkeypatch
     with pytest.raises(StorageError, match="No space left"):
         export(checkpoint, tmp_path / "out" / "exported")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next_one(checkpoint, tmp_path, exported):
+    left = tmp_path / "out" / ".again.part.tmp"
+    left.mkdir(parents=True)
+    (left / "model.safetensors").write_bytes(b"half of it")
+    (left / "of an earlier release").write_bytes(b"")
+    export(checkpoint, tmp_path / "out" / "again")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["again"]
+    for path in exported.iterdir():
+        assert (tmp_path / "out" / "again" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_of_two_exports_to_one_place_the_second_is_refused_and_disturbs_nothing(checkpoint, tmp_path):
+    others = tmp_path / ".mine.part.tmp"
+    others.mkdir()
+    (others / "model.safetensors").write_bytes(b"half of it")
+    held = os.open(others, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with pytest.raises(Busy, match="another process is writing this export"):
+        export(checkpoint, tmp_path / "mine")
+    os.close(held)
+    assert (others / "model.safetensors").read_bytes() == b"half of it"
 
 
 def test_the_stage_makes_the_same_files(home, checkpoint, exported):

@@ -6,16 +6,18 @@ The network has the names and the arithmetic of Qwen3ForCausalLM, so nothing is 
 (GGUF) are made from this folder by their own tools.
 """
 
+import fcntl
 import json
 import os
 import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rookery.core.artifact import Artifact
+from rookery.core.artifact import TEMPORARY, Artifact
 from rookery.core.context import Context
-from rookery.core.errors import StorageError, UsageError
+from rookery.core.errors import Busy, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape
@@ -37,21 +39,37 @@ CHAT_TEMPLATE = (
 def export(checkpoint: Artifact, folder: Path) -> None:
     """Write a checkpoint into a new folder: whole, or not at all.
 
-    Raises `UsageError` if the folder exists already, `StorageError` if it cannot be written.
+    Raises `UsageError` if the folder exists already, `Busy` if another process is writing it, `StorageError` if
+    it cannot be written.
     """
     if folder.exists():
         raise UsageError("there is something there already", where=folder, mend="Name a folder that does not exist yet")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
+        with _unfinished(folder) as unfinished:
             write_layout(checkpoint, unfinished)
-            unfinished.chmod(0o755)
             os.rename(unfinished, folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         raise StorageError(f"the export cannot be written: {error.strerror}", where=folder) from None
+
+
+@contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """An empty hidden folder beside a folder, to make it in. It is held: what is found there unheld a kill has left."""
+    path = folder.with_name(f".{folder.name}{TEMPORARY}")
+    path.mkdir(parents=True, exist_ok=True)
+    held = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            for left_by_a_kill in path.iterdir():
+                left_by_a_kill.unlink()
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+    except BlockingIOError:
+        raise Busy("another process is writing this export", where=folder, mend="Wait until it is done") from None
+    finally:
+        os.close(held)
 
 
 def export_stage(home: Home, checkpoint: Artifact, context: Context) -> Artifact:
