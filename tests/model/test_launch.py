@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -40,6 +41,7 @@ with outcome_told(place):
 def environment(monkeypatch, tmp_path):
     """As `rookery model train --processes` sets it."""
     monkeypatch.setenv(started.OUTCOME, str(tmp_path / "outcome.json"))
+    monkeypatch.setenv(started.LAUNCHER, str(os.getpid()))
     monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
@@ -101,7 +103,10 @@ def test_the_first_processs_word_counts_before_that_of_others(tmp_path):
 
 def test_no_process_is_left_over_when_the_launcher_is_killed(environment, tmp_path):
     home = create_home(tmp_path / "home").path
-    code = f"from rookery.model.launch import launch; launch({[tiny_run.__file__, str(home)]!r}, 2, 3, 'unused')"
+    code = (
+        f"import os; os.environ['{started.LAUNCHER}'] = str(os.getpid());"
+        f"from rookery.model.launch import launch; launch({[tiny_run.__file__, str(home)]!r}, 2, 3, 'unused')"
+    )
     with subprocess.Popen([sys.executable, "-c", code]) as launcher:
         while not _metrics(home):
             time.sleep(0.05)
@@ -110,6 +115,19 @@ def test_no_process_is_left_over_when_the_launcher_is_killed(environment, tmp_pa
         _wait_for_end(int(pid))
     launch([tiny_run.__file__, str(home)], 2, 0, environment)  # and so the home is not taken
     assert open_artifact(next(home.glob("artifacts/checkpoint/*/manifest.json")).parent)
+
+
+def test_a_process_whose_launcher_was_killed_while_it_started_ends_before_it_works(environment, script, tmp_path):
+    gone = {started.LAUNCHER: "1", "RANK": "0", "WORLD_SIZE": "2"}
+    done = subprocess.run([sys.executable, script, tmp_path / "ranks", "7"], env=os.environ | gone, timeout=60)
+    assert done.returncode == 1
+
+
+def test_a_run_leaves_no_temporary_files(environment, script, tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    launch([str(script), str(tmp_path / "ranks"), "0"], 2, 0, environment)
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def _wait_for_end(pid: int) -> None:

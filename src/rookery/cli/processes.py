@@ -17,7 +17,7 @@ from rookery.core.errors import RookeryError, UsageError
 if TYPE_CHECKING:
     from rookery.model.parallel.processes import Place
 
-OUTCOME = "ROOKERY_OUTCOME"
+OUTCOME, LAUNCHER = "ROOKERY_OUTCOME", "ROOKERY_LAUNCHER"
 
 
 def told_place(processes: int | None) -> "Place | None":
@@ -45,14 +45,14 @@ def start_processes(processes: int, restarts: int) -> None:
 
     with tempfile.TemporaryDirectory(prefix="rookery-") as folder:
         outcome = Path(folder) / "outcome.json"
-        os.environ[OUTCOME] = str(outcome)
+        os.environ[OUTCOME], os.environ[LAUNCHER] = str(outcome), str(os.getpid())
         # the launcher's store dies with its first process otherwise, and with it every restart
         os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
         try:
             launch(["-m", "rookery.cli.main", *sys.argv[1:]], processes, restarts, outcome)
         finally:
-            del os.environ[OUTCOME]
+            del os.environ[OUTCOME], os.environ[LAUNCHER]
 
 
 @contextmanager
@@ -61,12 +61,12 @@ def outcome_told(place: "Place | None") -> Iterator[None]:
     if OUTCOME not in os.environ or place is None:
         yield
         return
-    from rookery.model.launch import end_with_parent, tell_outcome
+    from rookery.model.launch import end_with_launcher, tell_outcome
 
     outcome = Path(os.environ[OUTCOME])
     if outcome.exists():
         sys.exit(0)  # started again only because another process was still at work when the run ended
-    end_with_parent()
+    end_with_launcher(int(os.environ[LAUNCHER]))
     try:
         yield
     except RookeryError as error:

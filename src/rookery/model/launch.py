@@ -10,12 +10,13 @@ Not here: what the processes do once they run (`parallel/`).
 
 import ctypes
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -41,6 +42,7 @@ def launch(command: Sequence[str], processes: int, restarts: int, outcome: Path)
         local_addr="127.0.0.1",
         max_restarts=restarts,
         monitor_interval=LOOK_SECONDS,
+        logs_specs=DefaultLogsSpecs(log_dir=os.devnull),  # else every run leaves a temporary folder
     )
     try:
         elastic_launch(config, sys.executable)(*command)
@@ -63,10 +65,12 @@ def tell_outcome(outcome: Path, error: RookeryError, is_first: bool) -> None:
         write_atomically(outcome, json.dumps(told).encode())
 
 
-def end_with_parent() -> None:
-    """Let this process be killed when its launcher is, so that none is left over (Linux)."""
+def end_with_launcher(launcher: int) -> None:
+    """Let this process be killed when its launcher, given by its id, is, so that none is left over (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != launcher:  # it was killed before this process could ask for that
+        sys.exit(1)
 
 
 def _told(outcome: Path) -> RookeryError:
