@@ -24,11 +24,10 @@ from pathlib import Path
 import numpy as np
 from kill_cases import Case, cases, left_over
 from kill_follow import follow_case
-from process import ROOKERY, progress
+from process import fresh, progress, stamps, start, wait_until_begun
 from record import table, write_result
 
 FROM_THE_START = 0.15  # of the kills: counted from the start of the process
-POLL_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def undisturbed(case: Case, template: Path, home: Path) -> Undisturbed:
     for _ in range(2):
         fresh(template, home)
         before, started = stamps(home, case.begun), time.monotonic()
-        process = start(case, home)
+        process = start(home, case.words(home))
         wait_until_begun(process, home, case.begun, before)
         begun = time.monotonic()
         assert process.wait() == 0, f"{case.name} does not even run undisturbed: {process.stderr.read().decode()}"
@@ -115,7 +114,7 @@ def delay(calm: Undisturbed, random: np.random.Generator) -> tuple[str, float]:
 def killed(case: Case, home: Path, after: str, seconds: float) -> bool:
     """Start the command and kill it; False if it was done before."""
     before = stamps(home, case.begun)
-    process = start(case, home)
+    process = start(home, case.words(home))
     if after == "beginning":
         wait_until_begun(process, home, case.begun, before)
     time.sleep(seconds)
@@ -125,7 +124,7 @@ def killed(case: Case, home: Path, after: str, seconds: float) -> bool:
 
 
 def run_to_the_end(case: Case, home: Path) -> None:
-    process = start(case, home)
+    process = start(home, case.words(home))
     _, said = process.communicate()
     assert process.returncode == 0, f"the run after it failed: {said.decode().strip()}"
 
@@ -135,26 +134,6 @@ def check(case: Case, home: Path, calm: Undisturbed) -> None:
     differing = {name: (found[name], calm.outcome[name]) for name in found if found[name] != calm.outcome[name]}
     assert not differing, f"not as undisturbed: {json.dumps(differing, default=str)[:1000]}"
     assert not left_over(home), f"left over: {left_over(home)}"
-
-
-def start(case: Case, home: Path) -> subprocess.Popen:
-    command = [*ROOKERY, *case.words(home), "--home", str(home)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-def stamps(home: Path, pattern: str) -> dict[Path, int]:
-    """When each file of a pattern was changed last."""
-    return {path: path.stat().st_mtime_ns for path in home.glob(pattern)}
-
-
-def wait_until_begun(process: subprocess.Popen, home: Path, pattern: str, before: dict[Path, int]) -> None:
-    while process.poll() is None and stamps(home, pattern) == before:
-        time.sleep(POLL_SECONDS)
-
-
-def fresh(template: Path, home: Path) -> None:
-    shutil.rmtree(home, ignore_errors=True)
-    shutil.copytree(template, home)
 
 
 def body(rows: list[list[str]]) -> str:

@@ -1,4 +1,5 @@
-"""Running a command as a program of its own and measuring it: seconds, and the most memory its whole family held.
+"""Running a command as a program of its own: measured (seconds, and the most memory its whole family held), or
+only started, to be killed when its work has begun.
 
 Memory is the sum of the proportional set sizes (PSS) of the process and all its descendants, looked at
 in `/proc` twice a second, since a look takes some 15 ms of a core: pages that several of them share count
@@ -7,6 +8,7 @@ once. Pages of files mapped into memory count too, so the figure is not too kind
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,13 +16,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 STEPS = Path(__file__).with_name("steps.py")
 ROOKERY = [sys.executable, "-m", "rookery.cli.main"]
 IRA_MAP = "text=content,author=author_id,created=created_at,id=post_id"
 """The columns of the tweets that the benchmarks read: not the vendor's language tags, so that languages are guessed."""
 LOOKS_A_SECOND = 2
+POLL_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,36 @@ def measured(command: Sequence[str]) -> Measured:
     return Measured(seconds, watch.peak_bytes, json.loads(printed) if printed.strip() else None)
 
 
+def start(home: Path, words: Sequence[str], errors: int | IO = subprocess.PIPE) -> subprocess.Popen:
+    """Start a verb in a home; what it says on standard error goes to `errors`."""
+    return subprocess.Popen([*ROOKERY, *words, "--home", str(home)], stdout=subprocess.DEVNULL, stderr=errors)
+
+
+def stamps(home: Path, pattern: str) -> dict[Path, int]:
+    """When each file of a pattern was changed last."""
+    return {path: path.stat().st_mtime_ns for path in home.glob(pattern)}
+
+
+def wait_until_begun(process: subprocess.Popen, home: Path, pattern: str, before: dict[Path, int]) -> None:
+    """Until one of the files that tell of the work's beginning changes, or the process ends."""
+    while process.poll() is None and stamps(home, pattern) == before:
+        time.sleep(POLL_SECONDS)
+
+
+def fresh(template: Path, home: Path) -> None:
+    """A new copy of a prepared home."""
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.copytree(template, home)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started and that are still there."""
+    with contextlib.suppress(OSError):
+        files = Path(f"/proc/{pid}/task").glob("*/children")
+        return [int(child) for file in files for child in file.read_text().split()]
+    return []
+
+
 def progress(line: str) -> None:
     """What the benchmark does now, on standard error."""
     print(f"{time.strftime('%H:%M:%S')}  {line}", file=sys.stderr, flush=True)
@@ -92,9 +125,7 @@ def _family(pid: int) -> list[int]:
     """A process and all its descendants."""
     family = [pid]
     for parent in family:
-        with contextlib.suppress(OSError):
-            for children in Path(f"/proc/{parent}/task").glob("*/children"):
-                family += map(int, children.read_text().split())
+        family += children(parent)
     return family
 
 
