@@ -1,7 +1,7 @@
 """A run of training small enough for a second: its shape, its documents, and how its losses are read.
 
 Run as `python tiny_run.py HOME`, it trains in that home, in as many processes as its launcher started; that is
-how tests train in processes that they can kill.
+how tests train in processes that they can kill. `tiny_run.py HOME SECONDS`: watched, with this much patience.
 """
 
 import json
@@ -20,7 +20,7 @@ from rookery.core.digest import digest_file, hash_ids
 from rookery.core.home import Home, open_home
 from rookery.core.stage import Stage, run_stage
 from rookery.corpus.document import LAKE_VERSION
-from rookery.model.config import TrainConfig
+from rookery.model.config import TrainConfig, WatchConfig
 from rookery.model.degrees import Degrees
 from rookery.model.parallel.processes import Place, joined
 from rookery.model.shape import ModelShape
@@ -66,12 +66,12 @@ def losses(artifact: Artifact) -> list[float]:
     return [json.loads(line)["loss"] for line in lines]
 
 
-def train_longer(home: Home, place: Place) -> None:
+def train_longer(home: Home, place: Place, watch: WatchConfig | None = None) -> None:
     """`LONGER`, in this process or all that the launcher started."""
     with joined(place, Degrees()) as processes:
         tokenizer = processes.first_makes(lambda: make_tokenizer(home))
         shards = processes.first_makes(lambda: make_shards(home, tokenizer))
-        train(home, shards, tokenizer, LONGER, Context(), processes)
+        train(home, shards, tokenizer, LONGER, Context(), processes, watch)
 
 
 if __name__ == "__main__":
@@ -80,4 +80,5 @@ if __name__ == "__main__":
     with open(folder / "pids", "a") as pids:
         pids.write(f"{os.getpid()}\n")
     with outcome_told(found):
-        train_longer(open_home(folder), found or Place())
+        watch = WatchConfig(seconds=float(sys.argv[2])) if sys.argv[2:] else None
+        train_longer(open_home(folder), found or Place(), watch)

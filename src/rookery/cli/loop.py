@@ -9,21 +9,24 @@ from rookery.core.context import Context
 from rookery.core.home import Home
 
 if TYPE_CHECKING:
-    from rookery.model.config import TrainConfig
+    from rookery.model.config import TrainConfig, WatchConfig
     from rookery.model.degrees import Degrees
     from rookery.model.parallel.processes import Processes
 
-PARALLEL = "parallel."
+PARALLEL, WATCH = "parallel.", "watch."
 
 
-def configured(scale: float, settings: Sequence[str] = ()) -> "tuple[TrainConfig, Degrees]":
-    """The run of a scale with the settings asked for, and over how many processes in each way it is spread."""
-    from rookery.model.config import config_for_scale
+def configured(scale: float, settings: Sequence[str] = ()) -> "tuple[TrainConfig, Degrees, WatchConfig]":
+    """The run of a scale with the settings asked for, how it is spread over processes, and how it is watched."""
+    from rookery.model.config import WatchConfig, config_for_scale
     from rookery.model.degrees import Degrees
 
-    spread = [setting.strip().removeprefix(PARALLEL) for setting in settings if setting.strip().startswith(PARALLEL)]
-    others = [setting for setting in settings if not setting.strip().startswith(PARALLEL)]
-    return with_settings(config_for_scale(scale), others), with_settings(Degrees(), spread)
+    def of(prefix: str) -> list[str]:
+        return [setting.strip().removeprefix(prefix) for setting in settings if setting.strip().startswith(prefix)]
+
+    others = [setting for setting in settings if not setting.strip().startswith((PARALLEL, WATCH))]
+    spread, watched = with_settings(Degrees(), of(PARALLEL)), with_settings(WatchConfig(), of(WATCH))
+    return with_settings(config_for_scale(scale), others), spread, watched
 
 
 def train_model(
@@ -37,10 +40,10 @@ def train_model(
     from rookery.model.train import train
 
     processes = processes or alone()
-    config, _ = configured(scale, settings)
+    config, _, watch = configured(scale, settings)
     for change in diff(config_for_scale(scale), config):
         context.progress.say(f"Not as the scale has it: {change}")
     corpus = processes.first_makes(lambda: home.need("corpus", "rookery corpus build"))
     tokenizer = processes.first_makes(lambda: train_tokenizer(home, corpus, context, config.shape.vocabulary))
     shards = processes.first_makes(lambda: write_shards(home, corpus, load_tokenizer(tokenizer), context))
-    return train(home, shards, tokenizer, config, context, processes)
+    return train(home, shards, tokenizer, config, context, processes, watch)

@@ -58,7 +58,7 @@ def train(
     if minutes is not None and count > 1:
         raise UsageError("--minutes measures one process, not several", mend="Give --scale")
     with outcome_told(place):
-        config, degrees = configured(scale or DEFAULT_SCALE, settings)
+        config, degrees, _ = configured(scale or DEFAULT_SCALE, settings)
         degrees = fitted(degrees, count)
         check_fits(degrees, config)
         if count > 1 and place is None:

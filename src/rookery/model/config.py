@@ -51,6 +51,21 @@ class TrainConfig:
         return self.steps * self.batch_tokens
 
 
+@dataclass(frozen=True)
+class WatchConfig:
+    """When a run counts as stalled: if no step ended for `steps` times the median step, and not for `seconds` either.
+
+    No part of a run's name. Raises `UsageError` unless both are positive. Who looks: `watchdog.py`.
+    """
+
+    steps: int = 20
+    seconds: float = 300.0
+
+    def __post_init__(self):
+        if not (self.steps > 0 and math.isfinite(self.seconds) and self.seconds > 0):
+            raise UsageError(f"watch.steps ({self.steps}) and watch.seconds ({self.seconds}) must be positive")
+
+
 def learning_rate_factor(config: TrainConfig, step: int) -> float:
     """The share of the peak learning rate at a step: linear warmup, a plateau, linear decay to zero.
 

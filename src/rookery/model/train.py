@@ -12,7 +12,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,7 +32,7 @@ from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.corpus.shards import Shards, open_shards
 from rookery.model.batches import Rows, Share, Step, batches
 from rookery.model.checkpoint import TOKENIZER, save_network
-from rookery.model.config import TrainConfig, learning_rate_factor
+from rookery.model.config import TrainConfig, WatchConfig, learning_rate_factor
 from rookery.model.degrees import check_fits, micro_batches
 from rookery.model.embed import save_table
 from rookery.model.network import Network, summed_loss
@@ -46,6 +46,7 @@ from rookery.model.rate import matrix_flops_per_second
 from rookery.model.shape import parameters, training_flops_per_token
 from rookery.model.states import States, read_whole
 from rookery.model.thresholds import warnings
+from rookery.model.watchdog import Beats, Phase, slow, watched
 from rookery.posts.live import LiveLog, live_log
 
 VERSION = 2
@@ -62,10 +63,12 @@ def train(
     config: TrainConfig,
     context: Context,
     processes: Processes | None = None,
+    watch: WatchConfig | None = None,
 ) -> Artifact:
     """Train a model from nothing; the artifact is a checkpoint (`checkpoint.py` says what lies in it).
 
-    Called in every process of the run alike, whose number and degrees are no part of the artifact's name.
+    Called in every process of the run alike, whose number and degrees are no part of the artifact's name. With
+    `watch`, a watchdog kills a process in which steps no longer end.
     Raises `DataError` if shards, tokenizer and shape do not belong together or there is nothing to
     learn from, `RookeryError` if the loss stops being a number.
     """
@@ -86,7 +89,7 @@ def train(
             )
         with live_log(home) as log:
             masked = Masked(learned, log)
-            blocked_seconds = _fit(config, processes, workspace, learned, masked, lambda: refusal(home))
+            blocked_seconds = _fit(config, processes, workspace, learned, masked, lambda: refusal(home), watch)
             network = finished_network(workspace.scratch, config)
             held_out = validation_loss(network, config, open_shards(shards, "validation"), log, processes.device)
             left_out = masked.all()
@@ -99,7 +102,7 @@ def train(
     def follow() -> None:
         """What the other processes do: they learn too, and write nothing but their part of each state."""
         workspace = Workspace(stage.folder(home), Context(context.clock))
-        _fit(config, processes, workspace, open_shards(shards, "train"), None, lambda: None)
+        _fit(config, processes, workspace, open_shards(shards, "train"), None, lambda: None, watch)
 
     return processes.make_together(lambda make: run_stage(home, stage, make, context), make, follow)
 
@@ -208,6 +211,7 @@ def _fit(
     shards: Shards,
     masked: Masked | None,
     paused: Callable[[], Paused | None],
+    watch: WatchConfig | None,
 ) -> float:
     """All steps that are still to do, and the last state saved. Returns for how many seconds saving held it up.
 
@@ -225,12 +229,15 @@ def _fit(
 
         order = batches(shards, config, agreed, first_step, _share(run))
         showing = workspace.context.progress.task("training", config.steps, "steps")
-        with showing as task, _notebook(run, workspace) as note:
+        beating = _watched(watch, run, workspace, first_step)
+        with showing as task, _notebook(run, workspace) as note, beating as beats:
             task.advance(first_step)
-            steps = _steps(run, order, states, first_step, clock, paused)
+            steps = _steps(run, order, states, first_step, clock, paused, beats)
             for step, (loss, seconds) in enumerate(steps, first_step):
                 note(step, loss, seconds)
                 task.advance(1, _shown(step, loss, seconds, config, rate))
+                if (step + 1) % config.checkpoint_steps == 0:
+                    _name_the_slow(run, beats, step + 1, workspace.context.progress.say)
     processes.wait_for_all()
     return states.blocked_seconds
 
@@ -248,6 +255,7 @@ def _steps(
     first_step: int,
     clock: Clock,
     paused: Callable[[], Paused | None],
+    beats: Beats,
 ) -> Iterator[tuple[float | None, float]]:
     """Each step's loss, and the mean seconds a step until then; states are saved between steps, and after the last.
 
@@ -256,15 +264,38 @@ def _steps(
     config = run.config
     began = clock.monotonic_seconds()
     for number, step in enumerate(islice(order, config.steps - first_step), first_step):
+        beats(number, Phase.ASKING)
         if stop := run.processes.tell(paused()):
             states.save(number, run.optimizer.state())
             states.wait()
             raise stop
+        beats(number, Phase.LEARNING)
         loss = _learn(run, step, number)
+        beats(number, Phase.SAVING)
         states.poll()
         yield loss, (clock.monotonic_seconds() - began) / (number + 1 - first_step)
         if (number + 1) % config.checkpoint_steps == 0 or number + 1 == config.steps:
             states.save(number + 1, run.optimizer.state())
+        beats(number + 1, Phase.READING)
+
+
+def _watched(
+    watch: WatchConfig | None, run: Run, workspace: Workspace, first_step: int
+) -> AbstractContextManager[Beats]:
+    """This process under its watchdog's eyes; stalls of a run are numbered alike in all of its processes."""
+    place = run.processes.place
+    number = run.processes.tell(len(list(workspace.notes.glob("stall-*"))))
+    return watched(watch, workspace.notes / f"stall-{number:04d}", place.rank, place.count, first_step)
+
+
+def _name_the_slow(run: Run, beats: Beats, step: int, say: Callable[[str], None]) -> None:
+    """One line for each process that is at work while most wait for it, once its watchdog has looked often enough."""
+    shares = run.processes.tell_each_other(beats.share_at_work())
+    if None in shares:
+        return
+    beats.begin_anew()
+    for rank in slow(shares):
+        say(f"Process {rank} is slow: at work {shares[rank]:.0%} of the time before step {step}, others wait for it.")
 
 
 @contextmanager

@@ -110,11 +110,14 @@ class Processes:
 
     def first_found(self, found: str | None) -> str | None:
         """What the lowest process that found something found, or None if none did."""
-        if not self.control:
-            return found
-        all_found: list[str | None] = [None] * self.count
-        dist.all_gather_object(all_found, found, group=self.control)
-        return next((each for each in all_found if each is not None), None)
+        return next((each for each in self.tell_each_other(found) if each is not None), None)
+
+    def tell_each_other(self, value: Any) -> list[Any]:
+        """What every process says, by rank, to all."""
+        said = [value] * self.count
+        if self.control:
+            dist.all_gather_object(said, value, group=self.control)
+        return said
 
     def wait_for_all(self) -> None:
         if self.control:

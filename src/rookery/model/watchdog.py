@@ -1,0 +1,283 @@
+"""A watchdog beside each training process: it sees that steps no longer end, says who stands still, and ends the run.
+
+It is a process of its own, so that it looks on while the trainer is stopped or hangs in C. The trainer tells it what
+it does through a few bytes of shared memory (`Beats`); the watchdog looks ten times a second. When no step
+has ended for too long (`Patience`), every watchdog of the run writes what its process did last into one folder of the
+run's notes, the first says whose fault it is (`culprits`), and each kills its own trainer. Starting again is the
+launcher's work (`launch.py`, torchrun): killed processes are all it has to see.
+
+A process that is only slow is not killed but named (`slow`): it is always at work while the others wait for it.
+
+Free of torch, for its start costs each trainer's machine as much as it imports. Linux only; elsewhere nobody watches.
+Watched are steps, from the first one's beginning to the last one's end: not how processes find each other, nor what
+is made of the finished weights.
+"""
+
+import faulthandler
+import json
+import mmap
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, MutableSequence, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from itertools import count
+from pathlib import Path
+
+from rookery.core.artifact import write_atomically
+from rookery.core.context import Clock, SystemClock
+from rookery.model.config import WatchConfig
+
+LOOK_SECONDS = 0.1
+LONGEST_LOOK_SECONDS = 1.0  # a longer gap is one of the watchdog itself: a machine that slept, a clock that jumped
+LOOKS_A_QUESTION = 10  # so often it looks whether another watchdog of the run has found it stalled
+FIRST_STEP = 10  # so many times as long may the first step take: compilers, cold disks
+PACES = 101  # the median is over so many looks at which steps had ended
+GATHER_SECONDS = 10.0  # how long each waits for what the other watchdogs write
+STACK_SECONDS = 1.0
+ENOUGH_LOOKS = 50  # before anything is said of a process's share of time
+SLOW = 2.0  # at work so many times as much of the time as most others
+STOPPED, WAITING = "stopped", "waiting"
+STATES = {"R": "running", "S": WAITING, "D": "waiting for a disk", "T": STOPPED, "t": "held by a debugger"}
+CULPRITS = "culprits.json"
+
+
+class Phase(IntEnum):
+    """What a trainer does within a step, in the order in which it does it."""
+
+    READING = 0
+    ASKING = 1
+    LEARNING = 2
+    SAVING = 3
+
+
+class _Cell(IntEnum):
+    """What lies where in the shared memory, eight bytes each: the trainer's, then the watchdog's."""
+
+    STEP = 0
+    PHASE = 1
+    LOOKS = 2
+    BUSY = 3
+
+
+class Beats:
+    """What a trainer does at this moment, seen from both sides. Without cells: nobody watches."""
+
+    def __init__(self, cells: MutableSequence[int] | None = None):
+        self._cells = [0] * len(_Cell) if cells is None else cells
+        self.begin_anew()
+
+    def __call__(self, step: int, phase: Phase) -> None:
+        """The trainer's word; each cell is stored at once, for the price of two assignments."""
+        self._cells[_Cell.STEP], self._cells[_Cell.PHASE] = step, phase
+
+    def last(self) -> tuple[int, Phase]:
+        return self._cells[_Cell.STEP], Phase(self._cells[_Cell.PHASE])
+
+    def saw(self, state: str) -> None:
+        """The watchdog's word: how it found the trainer's main thread."""
+        self._cells[_Cell.LOOKS] += 1
+        self._cells[_Cell.BUSY] += state != WAITING
+
+    def share_at_work(self) -> float | None:
+        """The share of looks since `begin_anew` that found the trainer at work; None where they were too few."""
+        busy, looks = (self._cells[cell] - self._cells_then[cell] for cell in (_Cell.BUSY, _Cell.LOOKS))
+        return busy / looks if looks >= ENOUGH_LOOKS else None
+
+    def begin_anew(self) -> None:
+        self._cells_then = list(self._cells)
+
+
+class Patience:
+    """Whether steps still end, as one finds who looks again and again.
+
+    Only time that was watched counts, so that no jump of any clock makes a stall.
+    """
+
+    def __init__(self, config: WatchConfig, step: int, now_seconds: float):
+        self._config, self._step, self._last_seconds = config, step, now_seconds
+        self._paces: deque[float] = deque(maxlen=PACES)
+        self.stood_seconds = 0.0
+
+    @property
+    def limit_seconds(self) -> float:
+        """For so long a step may not end."""
+        if not self._paces:
+            return FIRST_STEP * self._config.seconds
+        return max(self._config.steps * statistics.median(self._paces), self._config.seconds)
+
+    def is_over(self, now_seconds: float, step: int) -> bool:
+        """Look once: the trainer is at this step now."""
+        self.stood_seconds += min(max(0.0, now_seconds - self._last_seconds), LONGEST_LOOK_SECONDS)
+        self._last_seconds = now_seconds
+        if step > self._step:
+            self._paces.append(self.stood_seconds / (step - self._step))
+            self._step, self.stood_seconds = step, 0.0
+        return self.stood_seconds > self.limit_seconds
+
+
+@dataclass(frozen=True)
+class LastSeen:
+    """What one process of a stalled run did last; `seconds`: since its last step ended."""
+
+    rank: int
+    host: str
+    pid: int
+    step: int
+    phase: str
+    seconds: float
+    state: str
+    stack: str
+
+    def line(self) -> str:
+        return f"process {self.rank} ({self.state}, step {self.step}, {self.phase}, for {self.seconds:.0f} s)"
+
+
+def culprits(seen: Sequence[LastSeen], processes: int) -> tuple[list[int], str]:
+    """Whose fault a stall is, by rank, and how one knows.
+
+    All stand still, for they wait for each other; so: who is stopped; else who gave no sign (its machine is gone); else
+    who is furthest behind; else who is at work while others wait. Where these are all, none can be told from another.
+    """
+    if processes == 1:
+        return [0], "alone"
+    stopped = [one.rank for one in seen if one.state == STOPPED]
+    silent = sorted(set(range(processes)) - {one.rank for one in seen})
+    places = {one.rank: (one.step, Phase[one.phase.upper()]) for one in seen}
+    behind = [rank for rank, place in places.items() if place == min(places.values())]
+    at_work = [one.rank for one in seen if one.state != WAITING]
+    for ranks, why in ((stopped, "stopped"), (silent, "without a sign"), (behind, "behind"), (at_work, "at work")):
+        if 0 < len(ranks) < processes:
+            return ranks, why
+    return [one.rank for one in seen], "alike"
+
+
+def slow(shares: Sequence[float]) -> list[int]:
+    """Who is slow, by rank, from each process's share of time at work: the others wait for it."""
+    return [rank for rank, share in enumerate(shares) if share > SLOW * statistics.median_low(shares)]
+
+
+@dataclass(frozen=True)
+class Post:
+    """Which process a watchdog watches, and where it writes if it must. Memory and stack are open files' numbers."""
+
+    pid: int
+    rank: int
+    processes: int
+    folder: str
+    steps: int
+    seconds: float
+    memory: int
+    stack: int
+
+
+@contextmanager
+def watched(config: WatchConfig | None, folder: Path, rank: int, processes: int, step: int) -> Iterator[Beats]:
+    """Have this process watched while it trains, from a step on; it says to what is yielded what it does.
+
+    folder: one for all processes of the run, not there yet; where what each did last is written in a stall.
+    """
+    if config is None or sys.platform != "linux":
+        yield Beats()
+        return
+    memory, stack = os.memfd_create("rookery-beats"), os.memfd_create("rookery-stack")
+    os.truncate(memory, mmap.PAGESIZE)
+    cells = memoryview(mmap.mmap(memory, mmap.PAGESIZE)).cast("q")
+    beats = Beats(cells)
+    beats(step, Phase.READING)
+    faulthandler.register(signal.SIGUSR1, stack)
+    post = Post(os.getpid(), rank, processes, str(folder), config.steps, config.seconds, memory, stack)
+    # in a session of its own: what a terminal or a launcher sends to the trainer's group is not meant for it
+    watchdog = subprocess.Popen(
+        [sys.executable, "-m", __name__, json.dumps(asdict(post))],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(memory, stack), start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield beats
+    finally:
+        watchdog.kill()
+        watchdog.wait()
+        faulthandler.unregister(signal.SIGUSR1)
+        os.close(memory)
+        os.close(stack)
+
+
+def watch(post: Post, clock: Clock) -> None:
+    """Look on until the trainer ends, or the run stands still."""
+    beats = Beats(memoryview(mmap.mmap(post.memory, mmap.PAGESIZE)).cast("q"))
+    patience = Patience(WatchConfig(post.steps, post.seconds), beats.last()[0], clock.monotonic_seconds())
+    for look in count():
+        if os.getppid() != post.pid:
+            return
+        beats.saw(_state(post.pid))
+        over = patience.is_over(clock.monotonic_seconds(), beats.last()[0])
+        if over or (look % LOOKS_A_QUESTION == 0 and Path(post.folder).exists()):
+            break
+        time.sleep(LOOK_SECONDS)
+    _end_run(post, beats, patience, clock)
+
+
+def _end_run(post: Post, beats: Beats, patience: Patience, clock: Clock) -> None:
+    """Write what the trainer did last, let the first watchdog speak for all, and kill the trainer."""
+    step, phase = beats.last()
+    state, stood_seconds = _state(post.pid), round(patience.stood_seconds, 1)
+    own = LastSeen(
+        post.rank, socket.gethostname(), post.pid, step, phase.name.lower(), stood_seconds, state, _stack(post)
+    )
+    folder = Path(post.folder)
+    with suppress(OSError):  # a full disk must not keep a stalled run
+        folder.mkdir(exist_ok=True)
+        write_atomically(folder / f"process-{post.rank:05d}.json", json.dumps(asdict(own), indent=1).encode())
+    seen = _gathered(folder, post.processes, clock) or [own]
+    if post.rank == seen[0].rank:
+        _say(seen, post.processes, folder)
+    if os.getppid() == post.pid:
+        os.kill(post.pid, signal.SIGKILL)
+
+
+def _gathered(folder: Path, processes: int, clock: Clock) -> list[LastSeen]:
+    """What all watchdogs wrote, by rank, or those that did in time."""
+    ends = clock.monotonic_seconds() + GATHER_SECONDS
+    while len(paths := sorted(folder.glob("process-*.json"))) < processes and clock.monotonic_seconds() < ends:
+        time.sleep(LOOK_SECONDS)
+    return [LastSeen(**json.loads(path.read_text())) for path in paths]
+
+
+def _say(seen: Sequence[LastSeen], processes: int, folder: Path) -> None:
+    ranks, why = culprits(seen, processes)
+    named = ", ".join(one.line() for one in seen if one.rank in ranks) or f"processes {ranks}"
+    line = (
+        f"rookery: no step ends any more, by the fault of {named}. All are ended here and go on from the newest saved "
+        f"state when they are started again; what each did last is in {folder}"
+    )
+    print(line, file=sys.stderr, flush=True)  # noqa: T201, this program's one word to a person
+    with suppress(OSError):
+        write_atomically(folder / CULPRITS, json.dumps({"ranks": ranks, "why": why, "said": line}).encode())
+
+
+def _stack(post: Post) -> str:
+    """Where in the code the trainer's threads are; a process that is stopped does not answer."""
+    with suppress(ProcessLookupError):
+        os.kill(post.pid, signal.SIGUSR1)
+    time.sleep(STACK_SECONDS)
+    return os.pread(post.stack, 1 << 16, 0).decode(errors="replace")
+
+
+def _state(pid: int) -> str:
+    """How a process's main thread is at this moment."""
+    try:
+        letter = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        letter = "gone"
+    return STATES.get(letter, letter)
+
+
+if __name__ == "__main__":
+    watch(Post(**json.loads(sys.argv[1])), SystemClock())
