@@ -3,9 +3,11 @@
 from itertools import islice
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rookery.core.errors import DataError
 from rookery.corpus.shards import Shards
 from rookery.model.batches import EMPTY, Share, all_units, batches, pack_units
 from rookery.model.config import TrainConfig
@@ -105,6 +107,13 @@ def test_a_forgotten_document_is_in_no_later_batch_and_all_others_stay_in_place(
             assert not np.isin(a.targets, its_tokens).any()
             same = a.targets == b.targets
             assert np.isin(b.targets[~same], [*its_tokens, END]).all()
+
+
+def test_a_token_out_of_range_is_refused_before_a_network_sees_it():
+    shards = shards_of([6] * 12)
+    shards.tokens[40] = shards.vocabulary
+    with pytest.raises(DataError, match=r"a token of the shards is out of range: 5000, .* 5000\. Remove"):
+        list(islice(batches(shards, CONFIG, nothing_masked(shards)), 9))
 
 
 def test_without_documents_there_are_no_batches():

@@ -4,6 +4,7 @@ The golden curve is made anew by `PYTHONPATH=src:tests/support python tests/mode
 is meant to change how a model learns.
 """
 
+import itertools
 import json
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ import torch
 from tiny_run import CONFIG, LONGER, SHAPE, losses, make_shards, make_tokenizer
 
 from rookery.core.artifact import Artifact
-from rookery.core.context import Context, FixedClock
+from rookery.core.context import Context, FixedClock, SystemClock
 from rookery.core.errors import DataError, Paused, RookeryError
 from rookery.core.home import create_home, open_home
 from rookery.core.pause import pause, resume
@@ -30,6 +32,7 @@ from rookery.core.stage import read_runs
 from rookery.corpus.shards import open_shards
 from rookery.model.batches import Step, batches
 from rookery.model.checkpoint import load_network
+from rookery.model.config import WatchConfig
 from rookery.model.measure import made_up_rows
 from rookery.model.shape import parameters
 from rookery.model.train import Masked, Run, train
@@ -235,6 +238,45 @@ def test_a_loss_that_is_no_number_moves_no_weight(shards):
     with pytest.raises(RookeryError):
         run.learn(rows, 1.0)
     assert all(torch.equal(weight, before[name]) for name, weight in run.optimizer.masters().items())
+
+
+@pytest.mark.parametrize("harm", ["changed", "cut", "missing"])
+def test_a_shard_that_is_no_longer_what_it_was_is_refused_by_name(home, shards, tokenizer, harm):
+    file = shards.file("train.tokens")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-2] if harm == "cut" else bytes([whole[0] ^ 1]) + whole[1:])
+    if harm == "missing":
+        file.unlink()
+    word = "is missing" if harm == "missing" else "has changed"
+    with pytest.raises(DataError, match=rf"a file of a finished artifact {word} \(.*train\.tokens\)\. Remove"):
+        train(home, shards, tokenizer, CONFIG, Context())
+    assert not list(home.artifacts.glob("checkpoint/*/scratch/step-*"))
+
+
+def test_a_shard_that_vanishes_while_training_is_held_until_its_end(home, shards, tokenizer, undisturbed):
+    vanishing = ActingProgress(5, lambda: [path.unlink(missing_ok=True) for path in shards.path.glob("*.tokens")])
+    made = train(home, shards, tokenizer, CONFIG, Context(progress=vanishing))
+    assert made.digest == undisturbed.digest
+    assert not shards.file("train.tokens").exists()
+
+
+class JumpingClock(SystemClock):
+    """A wall clock that is set forth and back by years; what counts seconds goes on."""
+
+    def __init__(self):
+        self._days = itertools.cycle([0, 4000, -4000])
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(days=next(self._days))
+
+
+def test_a_wall_clock_that_jumps_changes_nothing(home, shards, tokenizer, undisturbed):
+    with pytest.raises(Killed):
+        train(home, shards, tokenizer, CONFIG, Context(JumpingClock(), killing(7)), watch=WatchConfig())
+    made = train(home, shards, tokenizer, CONFIG, Context(JumpingClock()), watch=WatchConfig())
+    assert made.digest == undisturbed.digest
+    assert 0 <= made.manifest.seconds < 60
+    assert [attempt["state"] for attempt in read_runs(home)][-2:] == ["failed", "finished"]
 
 
 def test_shards_of_another_tokenizer_are_refused_by_name(home, shards):

@@ -1,7 +1,8 @@
 """A run of training small enough for a second: its shape, its documents, and how its losses are read.
 
 Run as `python tiny_run.py HOME`, it trains in that home, in as many processes as its launcher started; that is
-how tests train in processes that they can kill. `tiny_run.py HOME SECONDS`: watched, with this much patience.
+how tests train in processes that they can kill. `tiny_run.py HOME SECONDS`: watched, with this much patience. What is
+said lies in HOME/said.
 """
 
 import json
@@ -15,7 +16,7 @@ import torch
 
 from rookery.cli.processes import outcome_told, told_place
 from rookery.core.artifact import Artifact
-from rookery.core.context import Context
+from rookery.core.context import Context, SilentProgress
 from rookery.core.digest import digest_file, hash_ids
 from rookery.core.home import Home, open_home
 from rookery.core.stage import Stage, run_stage
@@ -66,12 +67,21 @@ def losses(artifact: Artifact) -> list[float]:
     return [json.loads(line)["loss"] for line in lines]
 
 
+class _Noted(SilentProgress):
+    def __init__(self, home: Home):
+        self._file = home.path / "said"
+
+    def say(self, line: str) -> None:
+        with open(self._file, "a") as file:
+            file.write(f"{line}\n")
+
+
 def train_longer(home: Home, place: Place, watch: WatchConfig | None = None) -> None:
     """`LONGER`, in this process or all that the launcher started."""
     with joined(place, Degrees()) as processes:
         tokenizer = processes.first_makes(lambda: make_tokenizer(home))
         shards = processes.first_makes(lambda: make_shards(home, tokenizer))
-        train(home, shards, tokenizer, LONGER, Context(), processes, watch)
+        train(home, shards, tokenizer, LONGER, Context(progress=_Noted(home)), processes, watch)
 
 
 if __name__ == "__main__":

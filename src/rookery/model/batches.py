@@ -19,6 +19,7 @@ from itertools import count, islice
 
 import numpy as np
 
+from rookery.core.errors import DataError
 from rookery.corpus.shards import Shards
 from rookery.model.config import TrainConfig
 from rookery.model.degrees import rows_a_piece, units_a_step
@@ -188,7 +189,10 @@ def best_fit(
 
 
 def fill(shards: Shards, rows: list[Row], row_tokens: int, hidden: Set[int]) -> Rows:
-    """Lay the tokens of some rows out; empty places and hidden documents hold the end-of-document token."""
+    """Lay the tokens of some rows out; empty places and hidden documents hold the end-of-document token.
+
+    Raises `DataError` for a token that the vocabulary does not have.
+    """
     size = (len(rows), row_tokens)
     inputs = np.full(size, shards.end_of_document, dtype=np.int64)
     targets = np.full(size, IGNORED, dtype=np.int64)
@@ -206,4 +210,9 @@ def fill(shards: Shards, rows: list[Row], row_tokens: int, hidden: Set[int]) -> 
                 if span.begin:
                     inputs[r, place] = shards.tokens[start - 1]
             place = end
+    if (largest := targets.max()) >= shards.vocabulary:
+        raise DataError(
+            f"a token of the shards is out of range: {largest}, where the vocabulary has {shards.vocabulary}",
+            mend="Remove the artifact of the shards and run the command again",
+        )
     return Rows(inputs, targets, documents)

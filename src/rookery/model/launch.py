@@ -14,13 +14,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from rookery.core.artifact import write_atomically
 from rookery.core.errors import RookeryError
 
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
@@ -60,9 +60,14 @@ def launch(command: Sequence[str], processes: int, restarts: int, outcome: Path)
 
 def tell_outcome(outcome: Path, error: RookeryError, is_first: bool) -> None:
     """Note why the run cannot go on; the first process's word counts before that of others."""
-    if is_first or not outcome.exists():
-        told = {"what": error.what, "where": error.where, "mend": error.mend, "exit_code": error.exit_code}
-        write_atomically(outcome, json.dumps(told).encode())
+    told = {"what": error.what, "where": error.where, "mend": error.mend, "exit_code": error.exit_code}
+    own = outcome.with_name(f"{outcome.name}.{os.getpid()}")
+    own.write_text(json.dumps(told))
+    if is_first:
+        own.replace(outcome)
+    else:
+        with suppress(FileExistsError):  # a link never takes the place of a word that is there
+            os.link(own, outcome)
 
 
 def end_with_launcher(launcher: int) -> None:

@@ -69,8 +69,8 @@ def train(
 
     Called in every process of the run alike, whose number and degrees are no part of the artifact's name. With
     `watch`, a watchdog kills a process in which steps no longer end.
-    Raises `DataError` if shards, tokenizer and shape do not belong together or there is nothing to
-    learn from, `RookeryError` if the loss stops being a number.
+    Raises `DataError` if shards, tokenizer and shape do not belong together, the shards are no longer what they
+    were, or there is nothing to learn from, `RookeryError` if the loss stops being a number.
     """
     processes = processes or alone()
     check_belongs(shards, tokenizer, config)
@@ -79,7 +79,7 @@ def train(
     stage = Stage("checkpoint", VERSION, config, {"shards": shards.digest, "tokenizer": tokenizer.digest}, flops)
 
     def make(workspace: Workspace) -> dict[str, Any]:
-        learned = open_shards(shards, "train")
+        learned, held_back = (open_shards(shards, split) for split in ("train", "validation"))
         for line in warnings(flops):
             context.progress.say(line)
         if (epochs := config.tokens / len(learned.tokens)) > MANY_EPOCHS:
@@ -91,7 +91,7 @@ def train(
             masked = Masked(learned, log)
             blocked_seconds = _fit(config, processes, workspace, learned, masked, lambda: refusal(home), watch)
             network = finished_network(workspace.scratch, config)
-            held_out = validation_loss(network, config, open_shards(shards, "validation"), log, processes.device)
+            held_out = validation_loss(network, config, held_back, log, processes.device)
             left_out = masked.all()
         save_network(workspace.path, network)
         save_table(workspace.path, network.model.embed_tokens.weight.detach().numpy(), learned, left_out)
@@ -104,7 +104,14 @@ def train(
         workspace = Workspace(stage.folder(home), Context(context.clock))
         _fit(config, processes, workspace, open_shards(shards, "train"), None, lambda: None, watch)
 
-    return processes.make_together(lambda make: run_stage(home, stage, make, context), make, follow)
+    def begin(make: Callable[[Workspace], dict[str, Any]]) -> Artifact:
+        def make_of_whole(workspace: Workspace) -> dict[str, Any]:
+            shards.verify()  # before the others are called, who would meet what is missing in words of their own
+            return make(workspace)
+
+        return run_stage(home, stage, make_of_whole, context)
+
+    return processes.make_together(begin, make, follow)
 
 
 def check_belongs(shards: Artifact, tokenizer: Artifact, config: TrainConfig) -> None:

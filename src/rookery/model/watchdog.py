@@ -30,8 +30,8 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from itertools import count
 from pathlib import Path
+from typing import Any
 
-from rookery.core.artifact import write_atomically
 from rookery.core.context import Clock, SystemClock
 from rookery.model.config import WatchConfig
 
@@ -234,7 +234,7 @@ def _end_run(post: Post, beats: Beats, patience: Patience, clock: Clock) -> None
     folder = Path(post.folder)
     with suppress(OSError):  # a full disk must not keep a stalled run
         folder.mkdir(exist_ok=True)
-        write_atomically(folder / f"process-{post.rank:05d}.json", json.dumps(asdict(own), indent=1).encode())
+        _write(folder / f"process-{post.rank:05d}.json", asdict(own))
     seen = _gathered(folder, post.processes, clock) or [own]
     if post.rank == seen[0].rank:
         _say(seen, post.processes, folder)
@@ -259,7 +259,14 @@ def _say(seen: Sequence[LastSeen], processes: int, folder: Path) -> None:
     )
     print(line, file=sys.stderr, flush=True)  # noqa: T201, this program's one word to a person
     with suppress(OSError):
-        write_atomically(folder / CULPRITS, json.dumps({"ranks": ranks, "why": why, "said": line}).encode())
+        _write(folder / CULPRITS, {"ranks": ranks, "why": why, "said": line})
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    """Whole or not at all; `core.artifact` does so too, but loads numpy."""
+    unfinished = path.with_suffix(".part.tmp")
+    unfinished.write_text(json.dumps(value, indent=1))
+    unfinished.replace(path)
 
 
 def _stack(post: Post) -> str:

@@ -1,0 +1,131 @@
+"""Processes that train together, of which one is stopped or slowed; and data that is cut under their hands."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tiny_run
+from tiny_run import LONGER, losses
+
+from rookery.cli.processes import OUTCOME
+from rookery.core.artifact import Artifact
+from rookery.core.errors import DataError
+from rookery.core.home import Home, create_home, open_home
+from rookery.core.stage import read_runs
+from rookery.model.launch import launch
+
+pytestmark = pytest.mark.slow
+PATIENCE_SECONDS = "4"
+
+
+@pytest.fixture(autouse=True)
+def outcome(monkeypatch, tmp_path) -> Path:
+    """As `rookery model train --processes` sets its environment."""
+    monkeypatch.setenv(OUTCOME, str(tmp_path / "outcome.json"))
+    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    return tmp_path / "outcome.json"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Artifact:
+    home = create_home(tmp_path_factory.mktemp("undisturbed") / "home")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([*command, tiny_run.__file__, str(home.path)], check=True, timeout=200, env=environment)
+    return home.newest("checkpoint")
+
+
+def trained_by_two(home: Home, outcome: Path, disturb: Callable[[Home], None]) -> None:
+    """Train in two watched processes while `disturb` is at work from the thirteenth step on."""
+    disturber = threading.Thread(target=lambda: [wait_for_steps(home), disturb(home)])
+    disturber.start()
+    launch([tiny_run.__file__, str(home.path), PATIENCE_SECONDS], 2, 3, outcome)
+    disturber.join()
+
+
+def wait_for_steps(home: Home) -> None:
+    pattern = "artifacts/checkpoint/*/notes/metrics.jsonl"
+    while not any(path.read_bytes().count(b"\n") > LONGER.checkpoint_steps * 3 for path in home.path.glob(pattern)):
+        time.sleep(0.01)
+
+
+def pids(home: Home) -> list[int]:
+    """Of all processes that were started so far."""
+    return [int(line) for line in (home.path / "pids").read_text().split()]
+
+
+def rank(pid: int) -> int:
+    words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return int(dict(word.split(b"=", 1) for word in words if b"=" in word)[b"RANK"])
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_one_of_two_that_is_stopped_is_named_and_all_go_on_to_the_same_weights(
+    home, outcome, undisturbed, victim, capfd
+):
+    def stop(home: Home) -> None:
+        os.kill(next(pid for pid in pids(home) if rank(pid) == victim), signal.SIGSTOP)
+
+    trained_by_two(home, outcome, stop)
+    made = home.newest("checkpoint")
+    assert made.digest == undisturbed.digest
+    assert losses(made) == losses(undisturbed)
+    (told,) = made.path.glob("notes/stall-*/culprits.json")
+    assert json.loads(told.read_text())["ranks"] == [victim]
+    assert f"by the fault of process {victim} (stopped, step " in capfd.readouterr().err
+    waited, last = (json.loads((told.parent / f"process-0000{n}.json").read_text()) for n in (1 - victim, victim))
+    assert (waited["state"], last["state"]) == ("waiting", "stopped")
+    assert "in _steps" in waited["stack"]
+    assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == ["killed", "finished"]
+    assert len(pids(home)) == 4
+
+
+def test_one_of_two_that_is_slowed_is_named_and_not_killed(home, outcome, undisturbed):
+    def slow_down(home: Home) -> None:
+        pid = next(pid for pid in pids(home) if rank(pid) == 1)
+        try:
+            while home.newest("checkpoint") is None:
+                for act, seconds in ((signal.SIGSTOP, 0.4), (signal.SIGCONT, 0.1)):
+                    os.kill(pid, act)
+                    time.sleep(seconds)
+        except ProcessLookupError:
+            pass
+
+    trained_by_two(home, outcome, slow_down)
+    assert home.newest("checkpoint").digest == undisturbed.digest
+    named = [line for line in (home.path / "said").read_text().splitlines() if " is slow: " in line]
+    assert named
+    assert all(line.startswith("Process 1 is slow: at work ") for line in named)
+    assert len(pids(home)) == 2
+
+
+def test_one_process_without_a_launcher_ends_with_one_line_and_a_rerun_goes_on(home):
+    command = [sys.executable, tiny_run.__file__, str(home.path)]
+    with subprocess.Popen([*command, "1"], stderr=subprocess.PIPE, text=True) as process:
+        wait_for_steps(home)
+        process.send_signal(signal.SIGSTOP)
+        said = process.stderr.read()
+    assert process.returncode == -signal.SIGKILL
+    (line,) = said.splitlines()
+    assert line.startswith("rookery: no step ends any more, by the fault of process 0 (stopped, step ")
+    subprocess.run(command, check=True, timeout=200)
+    assert "Going on after step 12." in (home.path / "said").read_text()
+    assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == ["killed", "finished"]
+
+
+def test_a_shard_that_is_cut_while_training_ends_the_run_with_its_name(home, outcome):
+    def cut(home: Home) -> None:
+        os.truncate(home.newest("shards").file("train.tokens"), 0)
+
+    with pytest.raises(DataError, match=r"a file of a finished artifact has changed \(.*train\.tokens\)"):
+        trained_by_two(home, outcome, cut)
+    assert open_home(home.path).newest("checkpoint") is None
