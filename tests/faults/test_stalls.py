@@ -16,7 +16,7 @@ from tiny_run import LONGER, losses
 
 from rookery.cli.processes import OUTCOME
 from rookery.core.artifact import Artifact
-from rookery.core.errors import DataError
+from rookery.core.errors import DataError, RookeryError
 from rookery.core.home import Home, create_home, open_home
 from rookery.core.stage import read_runs
 from rookery.model.launch import launch
@@ -126,6 +126,7 @@ def test_a_shard_that_is_cut_while_training_ends_the_run_with_its_name(home, out
     def cut(home: Home) -> None:
         os.truncate(home.newest("shards").file("train.tokens"), 0)
 
-    with pytest.raises(DataError, match=r"a file of a finished artifact has changed \(.*train\.tokens\)"):
+    with pytest.raises(RookeryError, match=r"a file of a finished artifact has changed \(.*train\.tokens\)") as refused:
         trained_by_two(home, outcome, cut)
+    assert refused.value.exit_code == DataError.exit_code
     assert open_home(home.path).newest("checkpoint") is None
