@@ -8,6 +8,7 @@ so that what talks most lies in one machine.
 Not here: what is laid onto the mesh (`placement.py`), and how processes are started (`launch.py`).
 """
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,10 +20,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.rendezvous import rendezvous
 
 from rookery.core.artifact import Artifact, open_artifact
 from rookery.core.errors import RookeryError
 from rookery.model.degrees import Degrees, fitted
+from rookery.model.parallel.meeting import meet
 
 PATIENCE = timedelta(days=7)
 """How long others wait while the first makes something; one that dies is noticed at once all the same."""
@@ -193,7 +196,9 @@ def joined(place: Place, degrees: Degrees) -> Iterator[Processes]:
         return
     if cuda:
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", rank=place.rank, world_size=place.count)
+    backend, of_launcher = "cpu:gloo,cuda:nccl" if cuda else "gloo", rendezvous("env://", place.rank, place.count)
+    store = meet(next(of_launcher)[0], place.rank, place.count, secrets.token_hex(8))
+    dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.count)
     try:
         sizes = (degrees.pipeline, degrees.replicate, degrees.shard * degrees.context, degrees.tensor)
         mesh = init_device_mesh(device.type, sizes, mesh_dim_names=("pipeline", "replicate", "spread", "tensor"))

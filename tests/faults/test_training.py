@@ -1,4 +1,4 @@
-"""Processes that train together, of which one is stopped or slowed; and data that is cut under their hands."""
+"""Processes that train together, of which one is killed, stopped or slowed; and data that is cut under their hands."""
 
 import json
 import os
@@ -38,10 +38,19 @@ def outcome(monkeypatch, tmp_path) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Artifact:
     home = create_home(tmp_path_factory.mktemp("undisturbed") / "home")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([*command, tiny_run.__file__, str(home.path)], check=True, timeout=200, env=environment)
+    with torchrun(home) as launcher:
+        assert launcher.wait(timeout=200) == 0
     return home.newest("checkpoint")
+
+
+def torchrun(home: Home, *options: str) -> subprocess.Popen:
+    """Training in two processes that the person's own launcher starts."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", None)
+    environment.pop(OUTCOME, None)
+    endpoint = ("--rdzv-endpoint", "127.0.0.1:0")
+    return subprocess.Popen([*command, *endpoint, *options, tiny_run.__file__, str(home.path)], env=environment)
 
 
 def trained_by_two(home: Home, outcome: Path, disturb: Callable[[Home], None]) -> None:
@@ -66,6 +75,16 @@ def pids(home: Home) -> list[int]:
 def rank(pid: int) -> int:
     words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     return int(dict(word.split(b"=", 1) for word in words if b"=" in word)[b"RANK"])
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_torchruns_own_restart_after_a_kill_goes_on_to_the_same_weights(home, undisturbed, victim):
+    with torchrun(home, "--max-restarts", "1") as launcher:
+        wait_for_steps(home)
+        os.kill(next(pid for pid in pids(home) if rank(pid) == victim), signal.SIGKILL)
+        assert launcher.wait(timeout=200) == 0
+    assert home.newest("checkpoint").digest == undisturbed.digest
+    assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == ["killed", "finished"]
 
 
 @pytest.mark.parametrize("victim", [0, 1])
