@@ -53,6 +53,14 @@ def test_every_file_on_the_reading_path_exists():
             assert path.exists(), path
 
 
+def test_every_test_that_a_document_names_exists():
+    named = [
+        pair for document in DOCUMENTS for pair in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", document.read_text())
+    ]
+    assert named
+    assert not [(file, test) for file, test in named if f"def {test}(" not in (ROOT / file).read_text()]
+
+
 def test_every_word_of_the_glossary_is_used_in_the_code():
     words = re.findall(r"\*(\w[\w ]*)\*:", (ROOT / "ARCHITECTURE.md").read_text().split("## Words")[1])
     assert len(words) > 10

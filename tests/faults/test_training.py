@@ -84,7 +84,10 @@ def test_torchruns_own_restart_after_a_kill_goes_on_to_the_same_weights(home, un
         os.kill(next(pid for pid in pids(home) if rank(pid) == victim), signal.SIGKILL)
         assert launcher.wait(timeout=200) == 0
     assert home.newest("checkpoint").digest == undisturbed.digest
-    assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == ["killed", "finished"]
+    # the other one may notice, and say so, before it is ended
+    first, second = (run["state"] for run in read_runs(home) if run["kind"] == "checkpoint")
+    assert first in ("killed", "failed")
+    assert second == "finished"
 
 
 @pytest.mark.parametrize("victim", [0, 1])

@@ -65,9 +65,10 @@ def tell_outcome(outcome: Path, error: RookeryError, is_first: bool) -> None:
     own.write_text(json.dumps(told))
     if is_first:
         own.replace(outcome)
-    else:
-        with suppress(FileExistsError):  # a link never takes the place of a word that is there
-            os.link(own, outcome)
+        return
+    with suppress(FileExistsError):  # a link never takes the place of a word that is there
+        os.link(own, outcome)
+    own.unlink()
 
 
 def end_with_launcher(launcher: int) -> None:
