@@ -62,10 +62,9 @@ def train_model(
     config, _ = configured(plan, settings)
     for change in diff(plan, config):
         context.progress.say(f"Not as the scale has it: {change}")
+    size = config.shape.vocabulary
     tokenizer = processes.first_makes(
-        lambda: (
-            tokenizer_of(home, before) if before else train_tokenizer(home, corpus, context, config.shape.vocabulary)
-        )
+        lambda: tokenizer_of(home, before) if before else train_tokenizer(home, corpus, context, size)
     )
     shards = processes.first_makes(lambda: write_shards(home, corpus, load_tokenizer(tokenizer), context))
     return train(home, shards, tokenizer, config, context, processes, before)

@@ -91,7 +91,7 @@ def _train(home, scale, minutes, before, settings, place, degrees, as_json: bool
         made = train_model(home, scale, shown, settings, processes, before.key if before else None)
     if processes.is_first:
         facts = {"key": made.key, **made.manifest.metrics}
-        show_json(facts) if as_json else show_facts(facts, "Checkpoint")
+        show_json(facts) if as_json else show_facts(facts | {"phases": len(facts["phases"])}, "Checkpoint")
 
 
 @app.command()
@@ -166,6 +166,40 @@ def _line(name: str, found: dict) -> list[str]:
         f"{bits['zstd']:.3f}",
         "{:+.3f} ({:+.3f} to {:+.3f})".format(*less["ngram"]) if less else "",
     ]
+
+
+@app.command()
+def report(
+    key: Annotated[
+        str | None, typer.Argument(help="The key of a run, or its beginning; else the one begun last.")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="Write the page here, with curves and samples.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a training run, finished or still going: loss, speed, phases, what it was made of, what it writes."""
+    from rookery.cli.show import show_facts, show_json
+    from rookery.model import report, report_page
+
+    opened_home = opened(home)
+    facts = report.describe(opened_home, report.find_run(opened_home, key))
+    if as_json:
+        show_json(facts)
+    else:
+        show_facts(report.summary(facts), f"Run {facts['key']}")
+        for sample in facts["samples"]:
+            print(f"\n  {sample['prompt']}|{sample['text']}")
+    if page is not None:
+        _write(page, report_page.page(facts))
+
+
+def _write(path: Path, text: str) -> None:
+    from rookery.core.errors import UsageError
+
+    try:
+        path.write_text(text)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        raise UsageError(f"the page cannot be written: {error.strerror}", where=path) from None
 
 
 @app.command()

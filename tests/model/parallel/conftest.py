@@ -65,7 +65,8 @@ class Attempt:
         """A later phase in the same home, on more documents."""
         later = copy(self)
         later.config = replace(self.config, warmup_steps=0, seed=1)
-        later.shards, later.earlier = tiny_run.make_shards(self.home, self.tokenizer, documents=300), earlier
+        later.shards = tiny_run.make_shards(self.home, self.tokenizer, 300, self.config.shape.vocabulary)
+        later.earlier = earlier
         return later
 
 
