@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from rookery.cli.loop import configured
+from rookery.cli.loop import configured, planned
 from rookery.cli.processes import told_place
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
@@ -50,14 +50,14 @@ def test_a_place_that_is_no_number_is_refused(monkeypatch):
 
 
 def test_degrees_are_set_apart_from_the_run():
-    config, degrees = configured(0.001, ["parallel.tensor=2", "steps=5", "parallel.pipeline=3"])
+    config, degrees = configured(planned(0.001), ["parallel.tensor=2", "steps=5", "parallel.pipeline=3"])
     assert degrees == Degrees(tensor=2, pipeline=3)
-    assert config == configured(0.001, ["steps=5"])[0]
+    assert config == configured(planned(0.001), ["steps=5"])[0]
 
 
 def test_a_degree_that_does_not_exist_is_refused_with_the_nearest():
     with pytest.raises(UsageError, match=r"there is no setting 'tensr'.*Did you mean tensor"):
-        configured(0.001, ["parallel.tensr=2"])
+        configured(planned(0.001), ["parallel.tensr=2"])
 
 
 @pytest.fixture
