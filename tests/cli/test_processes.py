@@ -7,11 +7,12 @@ import sys
 
 import pytest
 
-from rookery.cli.loop import configured
+from rookery.cli.loop import configured, planned
 from rookery.cli.processes import told_place
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.corpus.build import build
+from rookery.model.config import WatchConfig
 from rookery.model.degrees import Degrees
 
 WORDS = ("rooks", "trams", "bread", "rowing", "stars", "gardens", "films", "choirs")
@@ -49,15 +50,17 @@ def test_a_place_that_is_no_number_is_refused(monkeypatch):
         told_place(None)
 
 
-def test_degrees_are_set_apart_from_the_run():
-    config, degrees = configured(0.001, ["parallel.tensor=2", "steps=5", "parallel.pipeline=3"])
+def test_degrees_and_patience_are_set_apart_from_the_run():
+    settings = ["parallel.tensor=2", "steps=5", "watch.seconds=7", "parallel.pipeline=3"]
+    config, degrees, watch = configured(planned(0.001), settings)
+    assert watch == WatchConfig(seconds=7.0)
     assert degrees == Degrees(tensor=2, pipeline=3)
-    assert config == configured(0.001, ["steps=5"])[0]
+    assert config == configured(planned(0.001), ["steps=5"])[0]
 
 
 def test_a_degree_that_does_not_exist_is_refused_with_the_nearest():
     with pytest.raises(UsageError, match=r"there is no setting 'tensr'.*Did you mean tensor"):
-        configured(0.001, ["parallel.tensr=2"])
+        configured(planned(0.001), ["parallel.tensr=2"])
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from rookery.model.watchdog import (
     STOPPED,
     WAITING,
     Beats,
+    Doing,
     LastSeen,
     Patience,
-    Phase,
     culprits,
     slow,
 )
@@ -32,7 +32,7 @@ TRAINER = """
 import ctypes, os, signal, sys, time
 from pathlib import Path
 from rookery.model.config import WatchConfig
-from rookery.model.watchdog import Phase, watched
+from rookery.model.watchdog import Doing, watched
 
 def hang(how):
     while how == "at work": pass
@@ -43,7 +43,7 @@ def hang(how):
 folder, rank, count, how = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 with watched(WatchConfig(seconds=0.5), folder, rank, count, 0) as beats:
     for step in range(20):
-        beats(step, Phase.LEARNING)
+        beats(step, Doing.LEARNING)
         time.sleep(0.05)  # a second in all: the watchdog is there by then
     Path(f"{folder}.{rank}.begun").touch()
     hang(how)
@@ -87,7 +87,7 @@ def test_however_a_trainer_stands_still_it_is_named_and_killed(start, tmp_path, 
     assert "step 19, learning" in line
     assert "go on from the newest saved state" in line
     (last,) = written(tmp_path)
-    assert (last["pid"], last["step"], last["phase"]) == (trainer.pid, 19, "learning")
+    assert (last["pid"], last["step"], last["doing"]) == (trainer.pid, 19, "learning")
     assert last["state"] == (STOPPED if how == "stopped" else WAITING)
     assert ("in hang" in last["stack"]) == (how != "stopped")
 
@@ -199,8 +199,8 @@ def test_a_clock_that_jumps_makes_no_stall_and_hides_none(patience, clock, jump)
     assert looked(patience, clock, 11.0, 100)
 
 
-def last_seen(rank: int, step: int = 5, phase: str = "learning", state: str = WAITING) -> LastSeen:
-    return LastSeen(rank, "host", 100 + rank, step, phase, 9.0, state, "")
+def last_seen(rank: int, step: int = 5, doing: str = "learning", state: str = WAITING) -> LastSeen:
+    return LastSeen(rank, "host", 100 + rank, step, doing, 9.0, state, "")
 
 
 @pytest.mark.parametrize(
@@ -239,8 +239,8 @@ def test_of_a_share_nothing_is_said_before_there_were_enough_looks():
 
 def test_what_a_trainer_says_is_what_its_watchdog_finds():
     cells = [0] * 4
-    Beats(cells)(7, Phase.SAVING)
-    assert Beats(cells).last() == (7, Phase.SAVING)
+    Beats(cells)(7, Doing.SAVING)
+    assert Beats(cells).last() == (7, Doing.SAVING)
 
 
 @pytest.mark.parametrize("settings", [{"steps": 0}, {"seconds": 0.0}, {"seconds": float("nan")}])

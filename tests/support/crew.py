@@ -92,7 +92,14 @@ def _free_port() -> int:
 
 
 def trained(
-    place: Place, degrees: Degrees, home: Path, shards: Path, tokenizer: Path, config: TrainConfig, stop: int | None
+    place: Place,
+    degrees: Degrees,
+    home: Path,
+    shards: Path,
+    tokenizer: Path,
+    config: TrainConfig,
+    stop: int | None,
+    earlier: Path | None,
 ) -> Path | None:
     """Train, or go on; the checkpoint's folder, or None where the run stopped after so many steps."""
     plain = training._learn
@@ -106,7 +113,8 @@ def trained(
     try:
         with joined(place, degrees) as processes:
             opened = open_home(home), open_artifact(shards), open_artifact(tokenizer)
-            return training.train(*opened, config, Context(), processes).path
+            before = None if earlier is None else open_artifact(earlier)
+            return training.train(*opened, config, Context(), processes, before).path
     except Stopped:
         return None
     finally:

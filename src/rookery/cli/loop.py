@@ -14,11 +14,23 @@ if TYPE_CHECKING:
     from rookery.model.parallel.processes import Processes
 
 PARALLEL, WATCH = "parallel.", "watch."
+DEFAULT_SCALE = 0.03
 
 
-def configured(scale: float, settings: Sequence[str] = ()) -> "tuple[TrainConfig, Degrees, WatchConfig]":
-    """The run of a scale with the settings asked for, how it is spread over processes, and how it is watched."""
-    from rookery.model.config import WatchConfig, config_for_scale
+def planned(scale: float | None, earlier: Artifact | None = None) -> "TrainConfig":
+    """The run of a scale, from nothing or as a later phase; without a scale the default's, or the earlier one's."""
+    from rookery.model.config import config_for_phase, config_for_scale
+    from rookery.model.phases import config_of
+
+    if earlier is None:
+        return config_for_scale(DEFAULT_SCALE if scale is None else scale)
+    before = config_of(earlier)
+    return config_for_phase(before, before.scale_petaflop if scale is None else scale)
+
+
+def configured(config: "TrainConfig", settings: Sequence[str] = ()) -> "tuple[TrainConfig, Degrees, WatchConfig]":
+    """A run with the settings asked for, how it is spread over processes, and how it is watched."""
+    from rookery.model.config import WatchConfig
     from rookery.model.degrees import Degrees
 
     def of(prefix: str) -> list[str]:
@@ -26,24 +38,37 @@ def configured(scale: float, settings: Sequence[str] = ()) -> "tuple[TrainConfig
 
     others = [setting for setting in settings if not setting.strip().startswith((PARALLEL, WATCH))]
     spread, watched = with_settings(Degrees(), of(PARALLEL)), with_settings(WatchConfig(), of(WATCH))
-    return with_settings(config_for_scale(scale), others), spread, watched
+    return with_settings(config, others), spread, watched
 
 
 def train_model(
-    home: Home, scale: float, context: Context, settings: Sequence[str] = (), processes: "Processes | None" = None
+    home: Home,
+    scale: float | None,
+    context: Context,
+    settings: Sequence[str] = (),
+    processes: "Processes | None" = None,
+    earlier: str | None = None,
 ) -> Artifact:
-    """Tokenizer, shards and training at one scale on the newest corpus; what is finished is not made again."""
+    """Tokenizer, shards and training on the newest corpus; what is finished is not made again.
+
+    earlier: the checkpoint that a new phase goes on from, as `find_checkpoint` takes it, with its tokenizer.
+    """
     from rookery.corpus.shards import write_shards
-    from rookery.model.config import config_for_scale
     from rookery.model.parallel.processes import alone
+    from rookery.model.phases import find_checkpoint, tokenizer_of
     from rookery.model.tokenizer import load_tokenizer, train_tokenizer
     from rookery.model.train import train
 
     processes = processes or alone()
-    config, _, watch = configured(scale, settings)
-    for change in diff(config_for_scale(scale), config):
-        context.progress.say(f"Not as the scale has it: {change}")
     corpus = processes.first_makes(lambda: home.need("corpus", "rookery corpus build"))
-    tokenizer = processes.first_makes(lambda: train_tokenizer(home, corpus, context, config.shape.vocabulary))
+    before = None if earlier is None else processes.first_makes(lambda: find_checkpoint(home, earlier, corpus))
+    plan = planned(scale, before)
+    config, _, watch = configured(plan, settings)
+    for change in diff(plan, config):
+        context.progress.say(f"Not as the scale has it: {change}")
+    size = config.shape.vocabulary
+    tokenizer = processes.first_makes(
+        lambda: tokenizer_of(home, before) if before else train_tokenizer(home, corpus, context, size)
+    )
     shards = processes.first_makes(lambda: write_shards(home, corpus, load_tokenizer(tokenizer), context))
-    return train(home, shards, tokenizer, config, context, processes, watch)
+    return train(home, shards, tokenizer, config, context, processes, before, watch)

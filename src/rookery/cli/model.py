@@ -20,19 +20,16 @@ CHECKPOINT = "rookery model train"
 @app.command()
 def tokenizer(scale: ScaleOption = None, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Train the tokenizer on the newest corpus."""
+    from rookery.cli.loop import planned
     from rookery.cli.show import context, show_facts, show_json
-    from rookery.model.config import config_for_scale
     from rookery.model.tokenizer import train_tokenizer
 
     opened_home = opened(home)
     corpus = opened_home.need("corpus", "rookery corpus build")
-    size = config_for_scale(scale or DEFAULT_SCALE).shape.vocabulary
+    size = planned(scale).shape.vocabulary
     made = train_tokenizer(opened_home, corpus, context(), size)
     facts = {"key": made.key, **made.manifest.metrics}
     show_json(facts) if as_json else show_facts(facts, "Tokenizer")
-
-
-DEFAULT_SCALE = 0.03
 
 
 @app.command()
@@ -41,15 +38,24 @@ def train(
     minutes: MinutesOption = None,
     processes: Annotated[int | None, typer.Option(help="Train in so many processes on this machine.", min=1)] = None,
     max_restarts: Annotated[int, typer.Option(help="So often all go on when one was killed.", min=0)] = 3,
+    earlier: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Let a checkpoint go on learning from the grown corpus: its key, or newest. "
+            "--scale or --minutes say how much more.",
+        ),
+    ] = None,
     settings: SetOption = [],  # noqa: B006
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
     """Train on the newest corpus; killed at any moment and started again, it goes on where it was."""
-    from rookery.cli.loop import configured
+    from rookery.cli.loop import configured, planned
     from rookery.cli.processes import outcome_told, start_processes, told_place
     from rookery.core.errors import UsageError
     from rookery.model.degrees import check_fits, fitted
+    from rookery.model.phases import find_checkpoint
 
     if scale is not None and minutes is not None:
         raise UsageError("--scale and --minutes are two ways to say the same", mend="Give one of them")
@@ -58,19 +64,20 @@ def train(
     if minutes is not None and count > 1:
         raise UsageError("--minutes measures one process, not several", mend="Give --scale")
     with outcome_told(place):
-        config, degrees, _ = configured(scale or DEFAULT_SCALE, settings)
+        corpus = opened_home.need("corpus", "rookery corpus build")
+        before = None if earlier is None else find_checkpoint(opened_home, earlier, corpus)
+        config, degrees, _ = configured(planned(scale, before), settings)
         degrees = fitted(degrees, count)
         check_fits(degrees, config)
         if count > 1 and place is None:
-            opened_home.need("corpus", "rookery corpus build")
             start_processes(count, max_restarts)
         else:
-            _train(opened_home, scale, minutes, settings, place, degrees, as_json)
+            _train(opened_home, scale, minutes, before, settings, place, degrees, as_json)
 
 
-def _train(home, scale, minutes, settings, place, degrees, as_json: bool) -> None:
+def _train(home, scale, minutes, before, settings, place, degrees, as_json: bool) -> None:
     """This process's part; the first shows what came of it."""
-    from rookery.cli.loop import train_model
+    from rookery.cli.loop import planned, train_model
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.context import Context
     from rookery.model.measure import scale_for_minutes
@@ -79,12 +86,12 @@ def _train(home, scale, minutes, settings, place, degrees, as_json: bool) -> Non
     with joined(place or Place(), degrees) as processes:
         shown = context() if processes.is_first else Context()
         if minutes is not None:
-            scale = scale_for_minutes(minutes)
+            scale = scale_for_minutes(minutes, planned=lambda scale: planned(scale, before))
             shown.progress.say(f"Scale {scale:g} petaFLOP; give --scale {scale:g} to go on with it after a stop.")
-        made = train_model(home, scale or DEFAULT_SCALE, shown, settings, processes)
+        made = train_model(home, scale, shown, settings, processes, before.key if before else None)
     if processes.is_first:
         facts = {"key": made.key, **made.manifest.metrics}
-        show_json(facts) if as_json else show_facts(facts, "Checkpoint")
+        show_json(facts) if as_json else show_facts(facts | {"phases": len(facts["phases"])}, "Checkpoint")
 
 
 @app.command()
@@ -159,6 +166,40 @@ def _line(name: str, found: dict) -> list[str]:
         f"{bits['zstd']:.3f}",
         "{:+.3f} ({:+.3f} to {:+.3f})".format(*less["ngram"]) if less else "",
     ]
+
+
+@app.command()
+def report(
+    key: Annotated[
+        str | None, typer.Argument(help="The key of a run, or its beginning; else the one begun last.")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="Write the page here, with curves and samples.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a training run, finished or still going: loss, speed, phases, what it was made of, what it writes."""
+    from rookery.cli.show import show_facts, show_json
+    from rookery.model import report, report_page
+
+    opened_home = opened(home)
+    facts = report.describe(opened_home, report.find_run(opened_home, key))
+    if as_json:
+        show_json(facts)
+    else:
+        show_facts(report.summary(facts), f"Run {facts['key']}")
+        for sample in facts["samples"]:
+            print(f"\n  {sample['prompt']}|{sample['text']}")
+    if page is not None:
+        _write(page, report_page.page(facts))
+
+
+def _write(path: Path, text: str) -> None:
+    from rookery.core.errors import UsageError
+
+    try:
+        path.write_text(text)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        raise UsageError(f"the page cannot be written: {error.strerror}", where=path) from None
 
 
 @app.command()

@@ -6,7 +6,7 @@ Free of torch, so that the planner and `--help` may read it. The dial is compute
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rookery.core.errors import UsageError
 from rookery.model.shape import ModelShape, matrix_parameters, training_flops_per_token
@@ -69,11 +69,16 @@ class WatchConfig:
 def learning_rate_factor(config: TrainConfig, step: int) -> float:
     """The share of the peak learning rate at a step: linear warmup, a plateau, linear decay to zero.
 
-    Warmup-stable-decay (arXiv:2405.18392): the plateau may be lengthened as posts arrive.
+    Warmup-stable-decay (arXiv:2404.06395): a later phase goes on from the plateau's end as posts arrive.
     """
     rising = (step + 1) / (config.warmup_steps + 1)
     falling = (config.steps - step) / (config.decay_steps + 1)
     return min(1.0, rising, falling)
+
+
+def plateau_step(config: TrainConfig) -> int:
+    """After how many steps the plateau ends and the decay begins; 0 if all of the run decays."""
+    return max(0, config.steps - config.decay_steps)
 
 
 def config_for_scale(scale_petaflop: float) -> TrainConfig:
@@ -83,21 +88,33 @@ def config_for_scale(scale_petaflop: float) -> TrainConfig:
     the power 0.383 (nanochat's rule), a power of two. Schedule: the second half decays. The sweep that
     set these numbers is in LOG.md.
     """
-    if not (math.isfinite(scale_petaflop) and scale_petaflop > 0):
-        raise UsageError(f"the scale must be a positive number of petaFLOP, not {scale_petaflop}")
+    _check(scale_petaflop)
     shape = shape_for_scale(scale_petaflop)
     tokens = horizon_tokens(scale_petaflop, shape)
     batch_tokens = max(SMALLEST_BATCH, 2 ** round(math.log2(4096 * (tokens / 4e6) ** 0.383)))
-    steps = max(FEWEST_STEPS, round(tokens / batch_tokens))
-    return TrainConfig(
-        scale_petaflop=scale_petaflop,
-        shape=shape,
-        steps=steps,
-        batch_tokens=batch_tokens,
-        warmup_steps=min(20, steps // 10),
-        decay_steps=steps // 2,
-        checkpoint_steps=max(5, min(200, steps // 20)),
-    )
+    config = _spending_all(TrainConfig(scale_petaflop, shape, steps=0, batch_tokens=batch_tokens))
+    return replace(config, warmup_steps=min(20, config.steps // 10))
+
+
+def config_for_phase(earlier: TrainConfig, scale_petaflop: float) -> TrainConfig:
+    """The run that spends this compute on going on from the plateau of an earlier one.
+
+    Shape, batch and learning rates stay; nothing warms up, since the plateau is at the peak; the documents come in
+    another order. Raises `UsageError` unless the scale is positive and finite.
+    """
+    _check(scale_petaflop)
+    return _spending_all(replace(earlier, scale_petaflop=scale_petaflop, warmup_steps=0, seed=earlier.seed + 1))
+
+
+def _check(scale_petaflop: float) -> None:
+    if not (math.isfinite(scale_petaflop) and scale_petaflop > 0):
+        raise UsageError(f"the scale must be a positive number of petaFLOP, not {scale_petaflop}")
+
+
+def _spending_all(config: TrainConfig) -> TrainConfig:
+    """The same with as many steps as its scale pays for, and what follows from their number."""
+    steps = max(FEWEST_STEPS, round(horizon_tokens(config.scale_petaflop, config.shape) / config.batch_tokens))
+    return replace(config, steps=steps, decay_steps=steps // 2, checkpoint_steps=max(5, min(200, steps // 20)))
 
 
 def horizon_tokens(scale_petaflop: float, shape: ModelShape) -> float:

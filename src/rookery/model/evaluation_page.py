@@ -12,11 +12,19 @@ SHOWN_LANGUAGES = 14
 
 def page(result: dict[str, Any]) -> str:
     """What `evaluate.py` found, as HTML."""
+    return render("evaluation.html.jinja", result=result, groups=groups(result), curve=curve(result["months"]))
+
+
+def render(template: str, **facts: Any) -> str:
+    """One of this package's pages; all that is shown is escaped, and what is not given is an error."""
     environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
-    template = environment.from_string(Path(__file__).with_name("evaluation.html.jinja").read_text())
-    return template.render(result=result, groups=groups(result), curve=curve(result["months"]))
+    return environment.get_template(template).render(**facts)
 
 
 def groups(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

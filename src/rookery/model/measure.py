@@ -23,17 +23,19 @@ TIMED_PIECES = 10  # a second or more: a processor does not keep the speed of it
 DOCUMENT_TOKENS = 40  # a short post
 
 
-def scale_for_minutes(minutes: float, clock: Clock = SystemClock()) -> float:
+def scale_for_minutes(
+    minutes: float, clock: Clock = SystemClock(), planned: Callable[[float], TrainConfig] = config_for_scale
+) -> float:
     """The scale, to two significant digits, whose training takes about so many minutes here.
 
-    Takes some seconds. Raises `UsageError` unless the minutes are positive and finite.
+    planned: the run of a scale. Takes some seconds. Raises `UsageError` unless the minutes are positive and finite.
     """
     if not (math.isfinite(minutes) and minutes > 0):
         raise UsageError(f"--minutes must be a positive number, not {minutes}")
     known: dict[object, float] = {}
 
     def predicted_seconds(scale: float) -> float:
-        config = config_for_scale(scale)
+        config = planned(scale)
         kind = (config.shape, config.batch_tokens)
         if kind not in known:
             known[kind] = seconds_per_step(config, clock)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention.varlen import varlen_attn
 
 from rookery.model.shape import ModelShape
 
@@ -254,6 +253,8 @@ def attend(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, sight: Sight) -> Tens
     rows, heads, tokens, size = q_BHTS.shape
     groups, seen = k_BKTS.shape[1:3]
     if isinstance(sight, Spans):
+        from torch.nn.attention.varlen import varlen_attn  # brings torch's compiler along, which takes its time
+
         q, k, v = (x.transpose(1, 2).reshape(-1, x.shape[1], size) for x in (q_BHTS, k_BKTS, v_BKTS))
         one, most = sight.starts, sight.longest
         y = varlen_attn(q, k, v, one, one, most, most, window_size=(-1, 0), enable_gqa=heads > groups)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
@@ -30,10 +31,14 @@ KEPT_STATES = 2  # the newest, and the one before it in case the newest is damag
 
 
 class States:
-    """The saved states of one run. Saving goes on beside training; `poll` looks whether it is done."""
+    """The saved states of one run. Saving goes on beside training; `poll` looks whether it is done.
 
-    def __init__(self, folder: Path, processes: Processes, clock: Clock, progress: Progress):
+    keep: the step of a state that stays beside the newest ones.
+    """
+
+    def __init__(self, folder: Path, processes: Processes, clock: Clock, progress: Progress, keep: int = 0):
         self._folder, self._processes, self._clock, self._progress = folder, processes, clock, progress
+        self._keep = keep
         self._writer = ThreadPoolExecutor(max_workers=1)
         self._writing: Future | None = None
         self._saving = folder  # where to
@@ -115,7 +120,7 @@ class States:
         """Remove what is older than the newest states that are whole by their notes."""
         whole = [folder for folder in _newest_first(self._folder) if _notes(folder)]
         for folder in _newest_first(self._folder):
-            if folder < min(whole[:KEPT_STATES], default=folder):
+            if folder < min(whole[:KEPT_STATES], default=folder) and _step(folder) != self._keep:
                 self._remove(folder)
 
     def _remove(self, folder: Path) -> None:
@@ -130,15 +135,27 @@ class States:
 def read_whole(scratch: Path, step: int, state: Mapping[str, Tensor]) -> None:
     """Read some tensors whole, in this process alone, from the state after a step, whatever wrote it.
 
-    Raises `StorageError` if that state could not be saved.
+    Raises `StorageError` if that state could not be saved, or is damaged.
     """
     folder = _folder(scratch, step)
-    if not _notes(folder):
+    if _damage(folder, Processes()):
         raise StorageError(
             "the last state could not be saved", where=folder, mend="Free some space and run the command again"
         )
     _expect_one_process()
     dcp.load(dict(state), checkpoint_id=folder, no_dist=True)
+
+
+def read_all(scratch: Path, step: int) -> dict[str, Tensor] | None:
+    """The whole state after a step, in this process alone; None if it could not be saved, or is damaged."""
+    folder = _folder(scratch, step)
+    if _damage(folder, Processes()):
+        return None
+    entries = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
+    state = {name: torch.empty(entry.size, dtype=entry.properties.dtype) for name, entry in entries.items()}
+    _expect_one_process()
+    dcp.load(dict(state), checkpoint_id=folder, no_dist=True)
+    return state
 
 
 def _expect_one_process() -> None:

@@ -1,5 +1,6 @@
 """The training loop: shards and a tokenizer in, a checkpoint out.
 
+It begins from nothing, or where an earlier run's plateau ended (`phases.py`).
 Killed at any step and started again it ends with the same weights, bit for bit: the batches follow from
 the step's number (`batches.py`), the state is saved every `checkpoint_steps` (`states.py`), and
 nothing else is remembered. Forgotten documents are left out of every batch made after `forget`
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor
 
 from rookery.core.artifact import Artifact, write_atomically
+from rookery.core.config import to_plain
 from rookery.core.context import Clock, Context
 from rookery.core.digest import digest_file
 from rookery.core.errors import DataError, Paused, RookeryError
@@ -32,7 +34,7 @@ from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.corpus.shards import Shards, open_shards
 from rookery.model.batches import Rows, Share, Step, batches
 from rookery.model.checkpoint import TOKENIZER, save_network
-from rookery.model.config import TrainConfig, WatchConfig, learning_rate_factor
+from rookery.model.config import TrainConfig, WatchConfig, learning_rate_factor, plateau_step
 from rookery.model.degrees import check_fits, micro_batches
 from rookery.model.embed import save_table
 from rookery.model.network import Network, summed_loss
@@ -42,15 +44,23 @@ from rookery.model.parallel.pipeline import Pipeline
 from rookery.model.parallel.placement import Placed, place
 from rookery.model.parallel.processes import Processes, alone
 from rookery.model.parallel.vocabulary import own_loss
+from rookery.model.phases import (
+    Phase,
+    check_goes_on,
+    inputs_on,
+    load_plateau,
+    phases_on,
+    save_plateau,
+)
 from rookery.model.rate import matrix_flops_per_second
 from rookery.model.shape import parameters, training_flops_per_token
-from rookery.model.states import States, read_whole
+from rookery.model.states import States, read_all, read_whole
 from rookery.model.thresholds import warnings
-from rookery.model.watchdog import Beats, Phase, slow, watched
+from rookery.model.watchdog import Beats, Doing, slow, watched
 from rookery.posts.live import LiveLog, live_log
 
-VERSION = 2
-METRICS = "metrics.jsonl"
+VERSION = 3
+METRICS, BEGUN = "metrics.jsonl", "run.json"
 VALIDATION_TOKENS = 1 << 16
 LOSS_STEPS = 20  # the final training loss is a mean over so many last steps
 MANY_EPOCHS = 8  # beyond about four, seeing the same again teaches less and less (arXiv:2305.16264)
@@ -63,24 +73,31 @@ def train(
     config: TrainConfig,
     context: Context,
     processes: Processes | None = None,
+    earlier: Artifact | None = None,
     watch: WatchConfig | None = None,
 ) -> Artifact:
-    """Train a model from nothing; the artifact is a checkpoint (`checkpoint.py` says what lies in it).
+    """Train a model; the artifact is a checkpoint (`checkpoint.py` says what lies in it).
 
-    Called in every process of the run alike, whose number and degrees are no part of the artifact's name. With
-    `watch`, a watchdog kills a process in which steps no longer end.
-    Raises `DataError` if shards, tokenizer and shape do not belong together, the shards are no longer what they
-    were, or there is nothing to learn from, `RookeryError` if the loss stops being a number.
+    earlier: a checkpoint whose plateau this run goes on from; else it begins from nothing.
+    watch: with how much patience a watchdog kills a process in which steps no longer end; else nobody watches.
+    Called in every process of the run alike, whose number and degrees are no part of the artifact's name.
+    Raises `DataError` if shards, tokenizer, shape and earlier checkpoint do not belong together, the shards are
+    no longer what they were, or there is nothing to learn from, `RookeryError` if the loss stops being a number.
     """
     processes = processes or alone()
     check_belongs(shards, tokenizer, config)
     check_fits(processes.degrees, config)
+    if earlier is not None:
+        check_goes_on(earlier, tokenizer, config)
     flops = training_flops_per_token(config.shape) * config.tokens
-    stage = Stage("checkpoint", VERSION, config, {"shards": shards.digest, "tokenizer": tokenizer.digest}, flops)
+    stage = Stage("checkpoint", VERSION, config, inputs_on(shards, tokenizer, earlier), flops)
+    phases = phases_on(shards, config, earlier)
 
     def make(workspace: Workspace) -> dict[str, Any]:
+        begun = {"config": to_plain(config), "inputs": dict(stage.inputs), "phases": to_plain(phases)}
+        write_atomically(workspace.notes / BEGUN, json.dumps(begun).encode())
         learned, held_back = (open_shards(shards, split) for split in ("train", "validation"))
-        for line in warnings(flops):
+        for line in warnings(_flops(config, phases)):
             context.progress.say(line)
         if (epochs := config.tokens / len(learned.tokens)) > MANY_EPOCHS:
             context.progress.say(
@@ -89,20 +106,21 @@ def train(
             )
         with live_log(home) as log:
             masked = Masked(learned, log)
-            blocked_seconds = _fit(config, processes, workspace, learned, masked, lambda: refusal(home), watch)
+            blocked_seconds = _fit(config, processes, workspace, learned, masked, lambda: refusal(home), earlier, watch)
             network = finished_network(workspace.scratch, config)
             held_out = validation_loss(network, config, held_back, log, processes.device)
             left_out = masked.all()
         save_network(workspace.path, network)
         save_table(workspace.path, network.model.embed_tokens.weight.detach().numpy(), learned, left_out)
         shutil.copyfile(tokenizer.file(TOKENIZER), workspace.path / TOKENIZER)
-        metrics = _metrics(config, _notes(workspace), held_out) | {"epochs": round(epochs, 2)}
+        _keep_plateau(workspace, config)
+        metrics = _metrics(config, phases, read_notes(workspace.notes), held_out) | {"epochs": round(epochs, 2)}
         return metrics | {"processes": processes.count, "checkpoint_seconds_blocked": round(blocked_seconds, 3)}
 
     def follow() -> None:
         """What the other processes do: they learn too, and write nothing but their part of each state."""
         workspace = Workspace(stage.folder(home), Context(context.clock))
-        _fit(config, processes, workspace, open_shards(shards, "train"), None, lambda: None, watch)
+        _fit(config, processes, workspace, open_shards(shards, "train"), None, lambda: None, earlier, watch)
 
     def begin(make: Callable[[Workspace], dict[str, Any]]) -> Artifact:
         def make_of_whole(workspace: Workspace) -> dict[str, Any]:
@@ -218,6 +236,7 @@ def _fit(
     shards: Shards,
     masked: Masked | None,
     paused: Callable[[], Paused | None],
+    earlier: Artifact | None,
     watch: WatchConfig | None,
 ) -> float:
     """All steps that are still to do, and the last state saved. Returns for how many seconds saving held it up.
@@ -228,23 +247,24 @@ def _fit(
     run = Run.begin(config, processes)
     clock = workspace.context.clock
     rate = processes.count * matrix_flops_per_second(processes.device, best_precision(processes.device), clock)
-    with closing(States(workspace.scratch, processes, clock, workspace.context.progress)) as states:
-        first_step = _resume(run, states, workspace)
+    progress, plateau = workspace.context.progress, plateau_step(config)
+    with closing(States(workspace.scratch, processes, clock, progress, keep=plateau)) as states:
+        first_step = _resume(run, states, workspace, earlier)
 
         def agreed(documents: np.ndarray) -> np.ndarray:
             return processes.agreed(len(documents), lambda: masked(documents))
 
         order = batches(shards, config, agreed, first_step, _share(run))
-        showing = workspace.context.progress.task("training", config.steps, "steps")
-        beating = _watched(watch, run, workspace, first_step)
+        showing, beating = progress.task("training", config.steps, "steps"), _watched(watch, run, workspace, first_step)
         with showing as task, _notebook(run, workspace) as note, beating as beats:
             task.advance(first_step)
             steps = _steps(run, order, states, first_step, clock, paused, beats)
             for step, (loss, seconds) in enumerate(steps, first_step):
-                note(step, loss, seconds)
-                task.advance(1, _shown(step, loss, seconds, config, rate))
+                noted = _noted(step, loss, seconds, config, rate)
+                note(noted)
+                task.advance(1, _shown(noted, config))
                 if (step + 1) % config.checkpoint_steps == 0:
-                    _name_the_slow(run, beats, step + 1, workspace.context.progress.say)
+                    _name_the_slow(run, beats, step + 1, progress.say)
     processes.wait_for_all()
     return states.blocked_seconds
 
@@ -271,19 +291,19 @@ def _steps(
     config = run.config
     began = clock.monotonic_seconds()
     for number, step in enumerate(islice(order, config.steps - first_step), first_step):
-        beats(number, Phase.ASKING)
+        beats(number, Doing.ASKING)
         if stop := run.processes.tell(paused()):
             states.save(number, run.optimizer.state())
             states.wait()
             raise stop
-        beats(number, Phase.LEARNING)
+        beats(number, Doing.LEARNING)
         loss = _learn(run, step, number)
-        beats(number, Phase.SAVING)
+        beats(number, Doing.SAVING)
         states.poll()
         yield loss, (clock.monotonic_seconds() - began) / (number + 1 - first_step)
-        if (number + 1) % config.checkpoint_steps == 0 or number + 1 == config.steps:
+        if (number + 1) % config.checkpoint_steps == 0 or number + 1 in (plateau_step(config), config.steps):
             states.save(number + 1, run.optimizer.state())
-        beats(number + 1, Phase.READING)
+        beats(number + 1, Doing.READING)
 
 
 def _watched(
@@ -306,16 +326,16 @@ def _name_the_slow(run: Run, beats: Beats, step: int, say: Callable[[str], None]
 
 
 @contextmanager
-def _notebook(run: Run, workspace: Workspace) -> Iterator[Callable[[int, float | None, float], None]]:
+def _notebook(run: Run, workspace: Workspace) -> Iterator[Callable[[dict[str, Any]], None]]:
     """How a step is noted: a line in the metrics file, by the first process."""
     if not run.processes.is_first:
-        yield lambda step, loss, seconds: None
+        yield lambda noted: None
         return
     with open(workspace.notes / METRICS, "ab", buffering=0) as file:
 
-        def note(step: int, loss: float | None, seconds: float) -> None:
+        def note(noted: dict[str, Any]) -> None:
             with suppress(OSError):  # a full disk: training goes on without the note
-                file.write(_noted(step, loss, seconds, run.config).encode())
+                file.write(f"{json.dumps(noted)}\n".encode())
 
         yield note
 
@@ -327,35 +347,43 @@ def _learn(run: Run, step: Step, number: int) -> float | None:
         raise RookeryError(error.what, where=f"step {number}", mend="Lower matrix_learning_rate with --set") from None
 
 
-def _noted(step: int, loss: float | None, seconds_per_step: float, config: TrainConfig) -> str:
-    """The step's line in the metrics file."""
-    rate = round(config.batch_tokens / max(seconds_per_step, 1e-9))
-    note = {"step": step, "loss": loss, "tokens_per_second": rate, "seconds_per_step": round(seconds_per_step, 4)}
-    return json.dumps(note) + "\n"
-
-
-def _shown(step: int, loss: float | None, seconds_per_step: float, config: TrainConfig, flops_per_second: float) -> str:
-    """What stands beside the progress bar; `flops_per_second` is what the devices multiply at best."""
-    said = "nothing left to learn from" if loss is None else f"loss {loss:.3f}"
+def _noted(
+    step: int, loss: float | None, seconds_per_step: float, config: TrainConfig, flops_per_second: float
+) -> dict[str, Any]:
+    """What is noted of a step; `flops_per_second` is what the devices multiply at best."""
     tokens_per_second = config.batch_tokens / max(seconds_per_step, 1e-9)
-    share = tokens_per_second * training_flops_per_token(config.shape) / flops_per_second
-    minutes_left = seconds_per_step * (config.steps - step - 1) / 60
-    return f"{said}, {tokens_per_second:,.0f} tokens/s ({share:.0%} of the products' rate), {minutes_left:.1f} min left"
+    return {
+        "step": step,
+        "loss": loss,
+        "tokens_per_second": round(tokens_per_second),
+        "seconds_per_step": round(seconds_per_step, 4),
+        "utilisation": round(tokens_per_second * training_flops_per_token(config.shape) / flops_per_second, 4),
+    }
 
 
-def _resume(run: Run, states: States, workspace: Workspace) -> int:
+def _shown(noted: dict[str, Any], config: TrainConfig) -> str:
+    """What stands beside the progress bar."""
+    said = "nothing left to learn from" if noted["loss"] is None else f"loss {noted['loss']:.3f}"
+    speed = f"{noted['tokens_per_second']:,} tokens/s ({noted['utilisation']:.0%} of the products' rate)"
+    minutes_left = noted["seconds_per_step"] * (config.steps - noted["step"] - 1) / 60
+    return f"{said}, {speed}, {minutes_left:.1f} min left"
+
+
+def _resume(run: Run, states: States, workspace: Workspace, earlier: Artifact | None) -> int:
     """Go on from the newest saved state; returns the number of steps done, and forgets what was noted beyond."""
     step = states.restore(run.optimizer.state())
+    if step == 0 and earlier is not None:
+        load_plateau(earlier, run.optimizer.state(), run.processes)
     run.optimizer.give_weights()
     if run.processes.is_first:
-        kept = "".join(json.dumps(note) + "\n" for note in _notes(workspace) if note["step"] < step)
+        kept = "".join(json.dumps(note) + "\n" for note in read_notes(workspace.notes) if note["step"] < step)
         write_atomically(workspace.notes / METRICS, kept.encode())
     return step
 
 
-def _notes(workspace: Workspace) -> list[dict[str, Any]]:
+def read_notes(folder: Path) -> list[dict[str, Any]]:
     """What was noted of each step; lines cut short by a kill or a full disk are left out."""
-    path, notes = workspace.notes / METRICS, []
+    path, notes = folder / METRICS, []
     for line in path.read_text().splitlines() if path.exists() else []:
         with suppress(ValueError):
             notes.append(json.loads(line))
@@ -368,6 +396,16 @@ def finished_network(scratch: Path, config: TrainConfig) -> Network:
     weights = {f"master.{name}": weight.detach() for name, weight in network.named_parameters()}
     read_whole(scratch, config.steps, weights)
     return network
+
+
+def _keep_plateau(workspace: Workspace, config: TrainConfig) -> None:
+    """Write what a later phase starts from, if some of the run was a plateau and its state could be saved."""
+    if not plateau_step(config):
+        return
+    if state := read_all(workspace.scratch, plateau_step(config)):
+        save_plateau(workspace.path, state)
+    else:
+        workspace.context.progress.say("The plateau's state could not be saved, so no later phase can go on from here.")
 
 
 @torch.no_grad()
@@ -386,13 +424,22 @@ def validation_loss(
     return total / tokens if tokens else None
 
 
-def _metrics(config: TrainConfig, notes: list[dict[str, Any]], held_out: float | None) -> dict[str, Any]:
+def _flops(config: TrainConfig, phases: tuple[Phase, ...]) -> float:
+    """The compute that went into the weights, over all phases."""
+    return training_flops_per_token(config.shape) * sum(phase.tokens for phase in phases)
+
+
+def _metrics(
+    config: TrainConfig, phases: tuple[Phase, ...], notes: list[dict[str, Any]], held_out: float | None
+) -> dict[str, Any]:
+    """What the manifest says: tokens and FLOP over all phases, steps and losses of the last."""
     last = [note["loss"] for note in notes[-LOSS_STEPS:] if note["loss"] is not None]
     return {
         "parameters": parameters(config.shape),
-        "tokens": config.tokens,
+        "tokens": sum(phase.tokens for phase in phases),
         "steps": config.steps,
-        "flops": training_flops_per_token(config.shape) * config.tokens,
+        "flops": _flops(config, phases),
+        "phases": to_plain(phases),
         "train_loss": round(sum(last) / len(last), 4) if last else None,
         "validation_loss": None if held_out is None else round(held_out, 4),
     }

@@ -49,7 +49,7 @@ STATES = {"R": "running", "S": WAITING, "D": "waiting for a disk", "T": STOPPED,
 CULPRITS = "culprits.json"
 
 
-class Phase(IntEnum):
+class Doing(IntEnum):
     """What a trainer does within a step, in the order in which it does it."""
 
     READING = 0
@@ -62,7 +62,7 @@ class _Cell(IntEnum):
     """What lies where in the shared memory, eight bytes each: the trainer's, then the watchdog's."""
 
     STEP = 0
-    PHASE = 1
+    DOING = 1
     LOOKS = 2
     BUSY = 3
 
@@ -74,12 +74,12 @@ class Beats:
         self._cells = [0] * len(_Cell) if cells is None else cells
         self.begin_anew()
 
-    def __call__(self, step: int, phase: Phase) -> None:
+    def __call__(self, step: int, doing: Doing) -> None:
         """The trainer's word; each cell is stored at once, for the price of two assignments."""
-        self._cells[_Cell.STEP], self._cells[_Cell.PHASE] = step, phase
+        self._cells[_Cell.STEP], self._cells[_Cell.DOING] = step, doing
 
-    def last(self) -> tuple[int, Phase]:
-        return self._cells[_Cell.STEP], Phase(self._cells[_Cell.PHASE])
+    def last(self) -> tuple[int, Doing]:
+        return self._cells[_Cell.STEP], Doing(self._cells[_Cell.DOING])
 
     def saw(self, state: str) -> None:
         """The watchdog's word: how it found the trainer's main thread."""
@@ -131,13 +131,13 @@ class LastSeen:
     host: str
     pid: int
     step: int
-    phase: str
+    doing: str
     seconds: float
     state: str
     stack: str
 
     def line(self) -> str:
-        return f"process {self.rank} ({self.state}, step {self.step}, {self.phase}, for {self.seconds:.0f} s)"
+        return f"process {self.rank} ({self.state}, step {self.step}, {self.doing}, for {self.seconds:.0f} s)"
 
 
 def culprits(seen: Sequence[LastSeen], processes: int) -> tuple[list[int], str]:
@@ -150,7 +150,7 @@ def culprits(seen: Sequence[LastSeen], processes: int) -> tuple[list[int], str]:
         return [0], "alone"
     stopped = [one.rank for one in seen if one.state == STOPPED]
     silent = sorted(set(range(processes)) - {one.rank for one in seen})
-    places = {one.rank: (one.step, Phase[one.phase.upper()]) for one in seen}
+    places = {one.rank: (one.step, Doing[one.doing.upper()]) for one in seen}
     behind = [rank for rank, place in places.items() if place == min(places.values())]
     at_work = [one.rank for one in seen if one.state != WAITING]
     for ranks, why in ((stopped, "stopped"), (silent, "without a sign"), (behind, "behind"), (at_work, "at work")):
@@ -191,7 +191,7 @@ def watched(config: WatchConfig | None, folder: Path, rank: int, processes: int,
     os.truncate(memory, mmap.PAGESIZE)
     cells = memoryview(mmap.mmap(memory, mmap.PAGESIZE)).cast("q")
     beats = Beats(cells)
-    beats(step, Phase.READING)
+    beats(step, Doing.READING)
     faulthandler.register(signal.SIGUSR1, stack)
     post = Post(os.getpid(), rank, processes, str(folder), config.steps, config.seconds, memory, stack)
     # in a session of its own: what a terminal or a launcher sends to the trainer's group is not meant for it
@@ -226,10 +226,10 @@ def watch(post: Post, clock: Clock) -> None:
 
 def _end_run(post: Post, beats: Beats, patience: Patience, clock: Clock) -> None:
     """Write what the trainer did last, let the first watchdog speak for all, and kill the trainer."""
-    step, phase = beats.last()
+    step, doing = beats.last()
     state, stood_seconds = _state(post.pid), round(patience.stood_seconds, 1)
     own = LastSeen(
-        post.rank, socket.gethostname(), post.pid, step, phase.name.lower(), stood_seconds, state, _stack(post)
+        post.rank, socket.gethostname(), post.pid, step, doing.name.lower(), stood_seconds, state, _stack(post)
     )
     folder = Path(post.folder)
     with suppress(OSError):  # a full disk must not keep a stalled run

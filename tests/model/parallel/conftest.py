@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -46,18 +47,27 @@ class Attempt:
     """One home with one run in it, which may be trained by different numbers of processes after another."""
 
     def __init__(self, folder, config):
-        self.home, self.config = create_home(folder), config
+        self.home, self.config, self.earlier = create_home(folder), config, None
         self.tokenizer = tiny_run.make_tokenizer(self.home)
         self.shards = tiny_run.make_shards(self.home, self.tokenizer, vocabulary=config.shape.vocabulary)
 
     def alone(self) -> Artifact:
         with in_float32():
-            return training.train(self.home, self.shards, self.tokenizer, self.config, Context())
+            return training.train(self.home, self.shards, self.tokenizer, self.config, Context(), None, self.earlier)
 
     def by(self, crew: Crew, stop: int | None = None, **degrees: int) -> Artifact | None:
         paths = self.home.path, self.shards.path, self.tokenizer.path
-        made = crew.run(trained, Degrees(**degrees), *paths, self.config, stop)
+        earlier = self.earlier and self.earlier.path
+        made = crew.run(trained, Degrees(**degrees), *paths, self.config, stop, earlier)
         return None if made[0] is None else open_artifact(made[0])
+
+    def grown(self, earlier: Artifact) -> "Attempt":
+        """A later phase in the same home, on more documents."""
+        later = copy(self)
+        later.config = replace(self.config, warmup_steps=0, seed=1)
+        later.shards = tiny_run.make_shards(self.home, self.tokenizer, 300, self.config.shape.vocabulary)
+        later.earlier = earlier
+        return later
 
 
 @pytest.fixture

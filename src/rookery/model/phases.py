@@ -1,0 +1,152 @@
+"""Phases: a model goes on learning when posts have arrived, without beginning anew.
+
+A run with warmup, plateau and decay keeps, beside the decayed weights that it publishes, its state at the end of
+the plateau (`plateau.safetensors`: the weights in float32 and the optimizer's state). A later phase starts from
+there, at the full learning rate, on the shards of the grown corpus, and decays again: what it publishes went through
+every plateau and the last decay. Why so is in docs/decisions/0005.
+
+A checkpoint names all its phases, and all their shards are among its inputs: a post that any of them
+held is traced to it even where the earlier checkpoint is gone.
+
+Not here: the loop (`train.py`), and how long a phase is (`config.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rookery.core.artifact import Artifact, find_artifacts
+from rookery.core.config import diff, from_plain
+from rookery.core.digest import digest_file
+from rookery.core.errors import DataError, UsageError
+from rookery.core.home import Home
+from rookery.model.checkpoint import TOKENIZER, load_shape
+from rookery.model.config import TrainConfig, plateau_step
+from rookery.model.parallel.placement import local, piece
+from rookery.model.parallel.processes import Processes
+
+PLATEAU = "plateau.safetensors"
+NEWEST = "newest"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of what a model's weights went through.
+
+    shards: their key, digest: theirs, corpus: the digest of theirs; steps, tokens: how many of them these weights saw.
+    """
+
+    shards: str
+    digest: str
+    corpus: str
+    steps: int
+    tokens: int
+
+
+def find_checkpoint(home: Home, name: str, corpus: Artifact | None = None) -> Artifact:
+    """A finished checkpoint by its key, or the beginning of it, or `newest`.
+
+    corpus: `newest` is then the newest that did not learn from this one last, so that a command can be given again.
+    Raises `UsageError` if there is none, or if several begin so.
+    """
+    every = list(find_artifacts(home.artifacts, "checkpoint"))
+    if name == NEWEST:
+        found = [one for one in every if corpus is None or _last_corpus(one) != corpus.digest][-1:]
+        which = "there is no checkpoint yet" if not every else "every checkpoint has learned from the newest corpus"
+    else:
+        found = [one for one in every if one.key.startswith(name)]
+        which = f"{len(found) or 'no'} checkpoints have a key that begins with {name!r}"
+    if len(found) != 1:
+        raise UsageError(which, where=home.artifacts, mend="Name one by its key; `rookery runs` lists them")
+    return found[0]
+
+
+def _last_corpus(checkpoint: Artifact) -> str:
+    return next((phase.corpus for phase in reversed(phases(checkpoint))), "")
+
+
+def config_of(checkpoint: Artifact) -> TrainConfig:
+    """How a checkpoint was trained; of its last phase."""
+    return from_plain(TrainConfig, checkpoint.manifest.config)
+
+
+def phases(checkpoint: Artifact) -> tuple[Phase, ...]:
+    """What a checkpoint's weights went through, in order; nothing of one that an earlier release made."""
+    return tuple(from_plain(Phase, phase) for phase in checkpoint.manifest.metrics.get("phases", ()))
+
+
+def phases_on(shards: Artifact, config: TrainConfig, earlier: Artifact | None) -> tuple[Phase, ...]:
+    """What the weights of a run on some shards will have gone through: the plateau of an earlier one before it."""
+    own = Phase(shards.key, shards.digest, shards.manifest.inputs.get("corpus", ""), config.steps, config.tokens)
+    if earlier is None:
+        return (own,)
+    *before, last = phases(earlier)
+    steps, batch_tokens = plateau_step(config_of(earlier)), config_of(earlier).batch_tokens
+    return (*before, replace(last, steps=steps, tokens=steps * batch_tokens), own)
+
+
+def inputs_on(shards: Artifact, tokenizer: Artifact, earlier: Artifact | None) -> dict[str, str]:
+    """What a checkpoint derives from: the shards of every phase, by the phase's number, and the earlier checkpoint."""
+    inputs = {"shards": shards.digest, "tokenizer": tokenizer.digest}
+    if earlier is None:
+        return inputs
+    before = {f"shards of phase {number}": phase.digest for number, phase in enumerate(phases(earlier), 1)}
+    return inputs | before | {"earlier": earlier.digest}
+
+
+def check_goes_on(earlier: Artifact, tokenizer: Artifact, config: TrainConfig) -> None:
+    """Raises `DataError` naming what keeps a phase from starting at a checkpoint's plateau."""
+    if not earlier.file(PLATEAU).exists() or not phases(earlier):
+        raise DataError(
+            f"the checkpoint {earlier.key} keeps no state to go on from",
+            where=earlier.path,
+            mend="An earlier release made it, or all of its steps decayed: train anew, without --from",
+        )
+    if digest_file(earlier.file(TOKENIZER)) != digest_file(tokenizer.file(TOKENIZER)):
+        raise DataError(
+            f"the checkpoint {earlier.key} was not trained with the tokenizer {tokenizer.key}",
+            mend="Make shards with the tokenizer that it was trained with",
+        )
+    if changes := diff(load_shape(earlier), config.shape):
+        raise DataError(
+            f"the checkpoint {earlier.key} has another shape: {', '.join(changes)}",
+            mend="A phase keeps the shape; train anew, without --from, for another",
+        )
+
+
+def tokenizer_of(home: Home, checkpoint: Artifact) -> Artifact:
+    """The tokenizer that a checkpoint was trained with; raises `DataError` if it is no longer here."""
+    wanted = checkpoint.manifest.inputs["tokenizer"]
+    found = (one for one in find_artifacts(home.artifacts, "tokenizer") if one.digest == wanted)
+    if (tokenizer := next(found, None)) is None:
+        raise DataError(
+            f"the tokenizer of the checkpoint {checkpoint.key} is gone", where=home.artifacts, mend="Train anew"
+        )
+    return tokenizer
+
+
+def save_plateau(folder: Path, state: Mapping[str, Tensor]) -> None:
+    """Write the state at the end of a plateau into a checkpoint's folder."""
+    save_file(dict(state), folder / PLATEAU)
+
+
+@torch.no_grad()
+def load_plateau(checkpoint: Artifact, state: Mapping[str, Tensor], processes: Processes) -> None:
+    """Read it into an optimizer's state, of which this process may hold a piece only.
+
+    Raises `DataError`, in every process, if the file has changed since it was written.
+    """
+    path = checkpoint.file(PLATEAU)
+    (written,) = (entry.digest for entry in checkpoint.manifest.files if entry.path == PLATEAU)
+    if processes.first_found("changed" if processes.is_first and digest_file(path) != written else None):
+        raise DataError("a file of a finished artifact has changed", where=path, mend="Train anew, without --from")
+    with safe_open(path, framework="pt") as file:
+        for name, tensor in state.items():
+            held = local(tensor)
+            if held.numel():
+                held.copy_(file.get_slice(name)[piece(tensor)] if tensor.dim() else file.get_tensor(name))

@@ -1,0 +1,129 @@
+"""The report of a training run: how the loss went, how fast it ran, what it went through, what it writes.
+
+The facts are for programs and the terminal, `page` shows them as one HTML file without anything from outside. A run
+that is still going has a report too, from what it has noted so far: without samples and held-out loss.
+Not here: how good the model is (`evaluate.py`); its figures are shown where they exist.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rookery.core.artifact import MANIFEST, Artifact, find_artifacts, open_artifact
+from rookery.core.config import from_plain, to_plain
+from rookery.core.errors import UsageError
+from rookery.core.home import Home
+from rookery.core.protocols import GenerationOptions
+from rookery.model.config import TrainConfig, learning_rate_factor, plateau_step
+from rookery.model.evaluate import read_result
+from rookery.model.generate import load_generator
+from rookery.model.phases import Phase
+from rookery.model.shape import parameters, training_flops_per_token
+from rookery.model.train import BEGUN, read_notes
+
+PROMPTS = ("", "I", "Today", "Why")
+SAMPLE_TOKENS = 48
+
+
+def find_run(home: Home, key: str | None = None) -> Path:
+    """The folder of a run, finished or not, by the beginning of its key; without one that begun last.
+
+    Raises `UsageError` if there is none, or if several begin so.
+    """
+    begun = sorted(home.artifacts.glob(f"checkpoint/*/notes/{BEGUN}"), key=lambda path: path.stat().st_mtime)
+    found = [path.parents[1] for path in begun if path.parents[1].name.startswith(key or "")]
+    found = found if key else found[-1:]
+    if len(found) != 1:
+        said = f"{len(found) or 'no'} runs have a key that begins with {key!r}" if key else "there is no run yet"
+        raise UsageError(said, where=home.artifacts, mend="`rookery model train` begins one, `rookery runs` lists them")
+    return found[0]
+
+
+def describe(home: Home, folder: Path, prompts: Sequence[str] = PROMPTS, seed: int = 0) -> dict[str, Any]:
+    """All that the report says of the run in a checkpoint's folder.
+
+    `runs` are the phases that still lie in the home, the last being this one, each with its own curve; steps are
+    counted over all phases, as the weights went through them.
+    """
+    begun = json.loads((folder / "notes" / BEGUN).read_text())
+    config = from_plain(TrainConfig, begun["config"])
+    phases = [from_plain(Phase, phase) for phase in begun["phases"]]
+    checkpoint = open_artifact(folder) if (folder / MANIFEST).exists() else None
+    runs = [*_runs_before(home, begun["inputs"].get("earlier")), _run(folder)]
+    tokens = sum(phase.tokens for phase in phases)
+    facts = {
+        "key": folder.name,
+        "finished": checkpoint is not None,
+        "steps_done": len(runs[-1]["curve"]),
+        "steps": config.steps,
+        "tokens": tokens,
+        "parameters": parameters(config.shape),
+        "flops": training_flops_per_token(config.shape) * tokens,
+        "phases": to_plain(tuple(phases)),
+        "config": to_plain(config),
+        "inputs": _named(home, begun["inputs"]),
+        "runs": runs,
+        "samples": _samples(checkpoint, prompts, seed) if checkpoint else [],
+        "evaluation": _evaluation(home, checkpoint) if checkpoint else None,
+    }
+    said = ("train_loss", "validation_loss", "epochs", "processes", "checkpoint_seconds_blocked")
+    return facts | ({name: checkpoint.manifest.metrics[name] for name in said} if checkpoint else {})
+
+
+def summary(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts flat enough for a terminal."""
+    shown = ("finished", "steps_done", "steps", "tokens", "parameters", "train_loss", "validation_loss", "epochs")
+    flat = {name: facts[name] for name in shown if name in facts} | {"flops": f"{facts['flops']:.2e}"}
+    if curve := facts["runs"][-1]["curve"]:
+        last = curve[-1]
+        flat |= {f"last_{name}": last[name] for name in ("loss", "tokens_per_second", "utilisation", "learning_rate")}
+    for number, phase in enumerate(facts["phases"], 1):
+        flat[f"phase {number}"] = (
+            f"{phase['steps']:,} steps, {phase['tokens']:,} tokens of the shards {phase['shards']}"
+        )
+    return flat | {"made of": facts["inputs"]}
+
+
+def _runs_before(home: Home, earlier: str | None) -> list[dict[str, Any]]:
+    """The runs that a later phase goes on from, oldest first, as far as they still lie here."""
+    found = next((one for one in find_artifacts(home.artifacts, "checkpoint") if one.digest == earlier), None)
+    return [*_runs_before(home, found.manifest.inputs.get("earlier")), _run(found.path)] if found else []
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    """One phase: where it begins among all steps, where its plateau ends, its curve, and its loss on held-out posts."""
+    begun = json.loads((folder / "notes" / BEGUN).read_text())
+    config = from_plain(TrainConfig, begun["config"])
+    finished = open_artifact(folder).manifest.metrics if (folder / MANIFEST).exists() else {}
+    rate = lambda step: config.matrix_learning_rate * learning_rate_factor(config, step)  # noqa: E731
+    return {
+        "key": folder.name,
+        "first_step": sum(phase["steps"] for phase in begun["phases"][:-1]),
+        "steps": config.steps,
+        "plateau_step": plateau_step(config),
+        "validation_loss": finished.get("validation_loss"),
+        "curve": [note | {"learning_rate": rate(note["step"])} for note in read_notes(folder / "notes")],
+    }
+
+
+def _named(home: Home, inputs: dict[str, str]) -> dict[str, str]:
+    """What a run was made of, as kind and key where it still lies here."""
+    known = {one.digest: f"{one.kind} {one.key}" for one in find_artifacts(home.artifacts)}
+    return {name: known.get(digest, f"gone ({digest[:16]})") for name, digest in inputs.items()}
+
+
+def _samples(checkpoint: Artifact, prompts: Sequence[str], seed: int) -> list[dict[str, str]]:
+    """What the model writes: the same for the same checkpoint, prompts and seed."""
+    generator = load_generator(checkpoint)
+    written = lambda prompt, number: "".join(  # noqa: E731
+        piece.text for piece in generator.generate(prompt, GenerationOptions(SAMPLE_TOKENS, seed=seed + number))
+    )
+    return [{"prompt": prompt, "text": written(prompt, number)} for number, prompt in enumerate(prompts)]
+
+
+def _evaluation(home: Home, checkpoint: Artifact) -> dict[str, Any] | None:
+    """The newest evaluation of a checkpoint, or None."""
+    every = find_artifacts(home.artifacts, "evaluation")
+    found = [one for one in every if one.manifest.inputs["checkpoint"] == checkpoint.digest]
+    return {"key": found[-1].key, **read_result(found[-1])} if found else None
