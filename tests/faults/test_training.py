@@ -14,7 +14,7 @@ import pytest
 import tiny_run
 from tiny_run import LONGER, losses
 
-from rookery.cli.processes import OUTCOME
+from rookery.cli.processes import LAUNCHER, OUTCOME
 from rookery.core.artifact import Artifact
 from rookery.core.errors import DataError, RookeryError
 from rookery.core.home import Home, create_home, open_home
@@ -29,6 +29,7 @@ PATIENCE_SECONDS = "4"
 def outcome(monkeypatch, tmp_path) -> Path:
     """As `rookery model train --processes` sets its environment."""
     monkeypatch.setenv(OUTCOME, str(tmp_path / "outcome.json"))
+    monkeypatch.setenv(LAUNCHER, str(os.getpid()))
     monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
@@ -55,7 +56,7 @@ def torchrun(home: Home, *options: str) -> subprocess.Popen:
 
 def trained_by_two(home: Home, outcome: Path, disturb: Callable[[Home], None]) -> None:
     """Train in two watched processes while `disturb` is at work from the thirteenth step on."""
-    disturber = threading.Thread(target=lambda: [wait_for_steps(home), disturb(home)])
+    disturber = threading.Thread(target=lambda: [wait_for_steps(home), disturb(home)], daemon=True)
     disturber.start()
     launch([tiny_run.__file__, str(home.path), PATIENCE_SECONDS], 2, 3, outcome)
     disturber.join()

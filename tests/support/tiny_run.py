@@ -81,7 +81,7 @@ def train_longer(home: Home, place: Place, watch: WatchConfig | None = None) -> 
     with joined(place, Degrees()) as processes:
         tokenizer = processes.first_makes(lambda: make_tokenizer(home))
         shards = processes.first_makes(lambda: make_shards(home, tokenizer))
-        train(home, shards, tokenizer, LONGER, Context(progress=_Noted(home)), processes, watch)
+        train(home, shards, tokenizer, LONGER, Context(progress=_Noted(home)), processes, watch=watch)
 
 
 if __name__ == "__main__":
