@@ -5,10 +5,10 @@ groups of layers. Every micro-batch of a step is of one size (`batches.Share.pie
 and their gradients are summed once a step (`placement.Shared`).
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
-from torch.distributed.pipelining import PipelineStage
-from torch.distributed.pipelining.schedules import Schedule1F1B, ScheduleInterleaved1F1B
 
 from rookery.model.batches import Step
 from rookery.model.config import TrainConfig
@@ -19,11 +19,17 @@ from rookery.model.parallel.placement import Placed, stages_of
 from rookery.model.parallel.processes import Processes
 from rookery.model.parallel.vocabulary import own_loss
 
+if TYPE_CHECKING:
+    from torch.distributed.pipelining import PipelineStage
+
 
 class Pipeline:
     """This process's stages, and the schedule in which micro-batches pass them."""
 
     def __init__(self, placed: Placed, config: TrainConfig, processes: Processes):
+        # brings torch's compiler along, whose import the other runs need not wait for
+        from torch.distributed.pipelining.schedules import Schedule1F1B, ScheduleInterleaved1F1B
+
         self._processes, self._learned_tokens = processes, 1
         pieces = micro_batches(processes.degrees, config)
         rows = rows_a_piece(config, processes.degrees.data, pieces)
@@ -58,7 +64,9 @@ class Pipeline:
         return sum(loss.item() for loss in losses)
 
 
-def _stage(part: Network, number: int, size: tuple[int, int], processes: Processes) -> PipelineStage:
+def _stage(part: Network, number: int, size: tuple[int, int], processes: Processes) -> "PipelineStage":
+    from torch.distributed.pipelining import PipelineStage
+
     dtype, stages = next(part.parameters()).dtype, processes.degrees.stages
     stream = torch.empty(*size, part.shape.width, dtype=dtype, device="meta", requires_grad=True)
     tokens = torch.empty(size, dtype=torch.int64, device="meta")
