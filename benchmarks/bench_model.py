@@ -33,8 +33,9 @@ from rookery.model.bits import text_bits
 from rookery.model.checkpoint import load_network, load_shape
 from rookery.model.estimate import MODEL, Judged, figures
 from rookery.model.measure import scale_for_minutes
+from rookery.model.notes import METRICS
+from rookery.model.run import best_precision
 from rookery.model.tokenizer import load_tokenizer, prefix, training_texts
-from rookery.model.train import METRICS, best_precision
 
 PARTS = (8, 4, 2, 1)
 MEGABYTE = 1_000_000

@@ -27,8 +27,8 @@ from rookery.core.config import to_plain
 from rookery.model.batches import Rows, Step
 from rookery.model.config import TrainConfig
 from rookery.model.rate import matrix_flops_per_second
+from rookery.model.run import Run
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
-from rookery.model.train import Run
 
 PEER = Path(__file__).with_name("peer_trainers.py")
 SHAPES = {

@@ -34,8 +34,9 @@ from rookery.model.batches import Step, batches
 from rookery.model.checkpoint import load_network
 from rookery.model.config import WatchConfig
 from rookery.model.measure import made_up_rows
+from rookery.model.run import Run
 from rookery.model.shape import parameters
-from rookery.model.train import Masked, Run, train
+from rookery.model.train import Masked, train
 from rookery.posts.forget import forget
 from rookery.posts.live import live_log
 

@@ -29,8 +29,8 @@ from rookery.model.checkpoint import load_network
 from rookery.model.estimate import MODEL, Judged, by, figures
 from rookery.model.evaluation_page import page
 from rookery.model.held_out import HeldOut, held_out
+from rookery.model.run import best_precision
 from rookery.model.tokenizer import Tokenizer, load_tokenizer, prefix, training_texts
-from rookery.model.train import best_precision
 from rookery.posts.live import live_log
 
 RESULT, PAGE = "result.json", "evaluation.html"

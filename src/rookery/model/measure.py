@@ -15,7 +15,7 @@ from rookery.core.context import Clock, SystemClock
 from rookery.core.errors import UsageError
 from rookery.model.batches import Rows, Step
 from rookery.model.config import TrainConfig, config_for_scale
-from rookery.model.train import Run
+from rookery.model.run import Run
 
 FIRST_GUESS = 0.015  # petaFLOP a minute, of two cores with bfloat16
 ROUNDS = 8

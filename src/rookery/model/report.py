@@ -18,9 +18,9 @@ from rookery.core.protocols import GenerationOptions
 from rookery.model.config import TrainConfig, learning_rate_factor, plateau_step
 from rookery.model.evaluate import read_result
 from rookery.model.generate import load_generator
+from rookery.model.notes import BEGUN, read_notes
 from rookery.model.phases import Phase
 from rookery.model.shape import parameters, training_flops_per_token
-from rookery.model.train import BEGUN, read_notes
 
 PROMPTS = ("", "I", "Today", "Why")
 SAMPLE_TOKENS = 48

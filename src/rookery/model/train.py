@@ -4,24 +4,21 @@ It begins from nothing, or where an earlier run's plateau ended (`phases.py`).
 Killed at any step and started again it ends with the same weights, bit for bit: the batches follow from
 the step's number (`batches.py`), the state is saved every `checkpoint_steps` (`states.py`), and
 nothing else is remembered. Forgotten documents are left out of every batch made after `forget`
-returned. The loop reads the same in one process and in each of many (`parallel/`); how the loss went and how
-fast it ran is noted by the first in `notes/metrics.jsonl`.
+returned. The loop reads the same in one process and in each of many (`parallel/`). What one step does is in `run.py`,
+what is noted of it in `notes.py`.
 """
 
 import copy
 import json
-import math
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from rookery.core.artifact import Artifact, write_atomically
 from rookery.core.config import to_plain
@@ -32,27 +29,18 @@ from rookery.core.home import Home
 from rookery.core.pause import refusal
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.corpus.shards import Shards, open_shards
-from rookery.model.batches import Rows, Share, Step, batches
+from rookery.model.batches import Share, Step, batches
 from rookery.model.checkpoint import TOKENIZER, save_network
 from rookery.model.config import TrainConfig, WatchConfig, learning_rate_factor, plateau_step
 from rookery.model.degrees import check_fits, micro_batches
 from rookery.model.embed import save_table
 from rookery.model.network import Network, summed_loss
-from rookery.model.optimizer import Optimizer
-from rookery.model.parallel.context import as_tensors, own_tensors
-from rookery.model.parallel.pipeline import Pipeline
-from rookery.model.parallel.placement import Placed, place
+from rookery.model.notes import BEGUN, keep_before, notebook, of_step, read_notes, shown
+from rookery.model.parallel.context import as_tensors
 from rookery.model.parallel.processes import Processes, alone
-from rookery.model.parallel.vocabulary import own_loss
-from rookery.model.phases import (
-    Phase,
-    check_goes_on,
-    inputs_on,
-    load_plateau,
-    phases_on,
-    save_plateau,
-)
+from rookery.model.phases import Phase, check_goes_on, inputs_on, load_plateau, phases_on, save_plateau
 from rookery.model.rate import matrix_flops_per_second
+from rookery.model.run import Run, best_precision
 from rookery.model.shape import parameters, training_flops_per_token
 from rookery.model.states import States, read_all, read_whole
 from rookery.model.thresholds import warnings
@@ -60,7 +48,6 @@ from rookery.model.watchdog import Beats, Doing, slow, watched
 from rookery.posts.live import LiveLog, live_log
 
 VERSION = 3
-METRICS, BEGUN = "metrics.jsonl", "run.json"
 VALIDATION_TOKENS = 1 << 16
 LOSS_STEPS = 20  # the final training loss is a mean over so many last steps
 MANY_EPOCHS = 8  # beyond about four, seeing the same again teaches less and less (arXiv:2305.16264)
@@ -149,67 +136,6 @@ def check_belongs(shards: Artifact, tokenizer: Artifact, config: TrainConfig) ->
         raise DataError("the corpus holds no training documents", where=shards.path)
 
 
-@dataclass(frozen=True)
-class Run:
-    """A network in training with its optimizer: this process's part of them."""
-
-    config: TrainConfig
-    processes: Processes
-    placed: Placed
-    optimizer: Optimizer
-    pipeline: Pipeline | None
-
-    @classmethod
-    def begin(
-        cls, config: TrainConfig, processes: Processes | None = None, precision: torch.dtype | None = None
-    ) -> "Run":
-        """From the seed; in the best precision of this machine's device unless one is given."""
-        processes = processes or alone()
-        placed = place(config.shape, config.seed, processes)
-        optimizer = Optimizer(placed.weights(), config, processes)
-        placed.to(precision or best_precision(processes.device))
-        if config.compiled:
-            placed.compile()
-        pipeline = Pipeline(placed, config, processes) if processes.degrees.pipeline > 1 else None
-        return cls(config, processes, placed, optimizer, pipeline)
-
-    def learn(self, step: Step, factor: float) -> float | None:
-        """One step; returns the mean loss in nats a token, or None if all of it is masked.
-
-        If the loss is no finite number: `RookeryError` in every process, and nothing has moved.
-        """
-        if not step.learned_tokens:
-            return None
-        own = self.pipeline.learn(step) if self.pipeline else self._learn_alone(step)
-        total = self.processes.sum(own if self.processes.counts_its_loss else 0.0)
-        if not math.isfinite(total):
-            raise RookeryError("the loss is no longer a finite number")
-        self.placed.finish_gradients()
-        self.optimizer.step(factor)
-        return total
-
-    def loss(self, rows: Rows) -> Tensor:
-        """The summed loss in nats of some rows, where no pipeline divides the network."""
-        inputs, targets, documents = own_tensors(rows, self.processes)
-        (network,) = self.placed.parts
-        return own_loss(network, network(inputs, documents_BT=documents), targets, self.processes)
-
-    def _learn_alone(self, step: Step) -> float:
-        total = 0.0
-        for number, rows in enumerate(step.rows, 1):
-            self.placed.sum_over_copies(number == len(step.rows))
-            loss = self.loss(rows) / step.learned_tokens
-            total += loss.item()
-            loss.backward()
-        return total
-
-
-def best_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device multiplies it natively, else float32."""
-    native = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if native else torch.float32
-
-
 class Masked:
     """Which documents are left out: asks the live log anew at each call, and looks closer only if it grew."""
 
@@ -256,13 +182,13 @@ def _fit(
 
         order = batches(shards, config, agreed, first_step, _share(run))
         showing, beating = progress.task("training", config.steps, "steps"), _watched(watch, run, workspace, first_step)
-        with showing as task, _notebook(run, workspace) as note, beating as beats:
+        with showing as task, notebook(workspace.notes, processes.is_first) as note, beating as beats:
             task.advance(first_step)
             steps = _steps(run, order, states, first_step, clock, paused, beats)
             for step, (loss, seconds) in enumerate(steps, first_step):
-                noted = _noted(step, loss, seconds, config, rate)
+                noted = of_step(step, loss, seconds, config, rate)
                 note(noted)
-                task.advance(1, _shown(noted, config))
+                task.advance(1, shown(noted, config))
                 if (step + 1) % config.checkpoint_steps == 0:
                     _name_the_slow(run, beats, step + 1, progress.say)
     processes.wait_for_all()
@@ -325,48 +251,11 @@ def _name_the_slow(run: Run, beats: Beats, step: int, say: Callable[[str], None]
         say(f"Process {rank} is slow: at work {shares[rank]:.0%} of the time before step {step}, others wait for it.")
 
 
-@contextmanager
-def _notebook(run: Run, workspace: Workspace) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """How a step is noted: a line in the metrics file, by the first process."""
-    if not run.processes.is_first:
-        yield lambda noted: None
-        return
-    with open(workspace.notes / METRICS, "ab", buffering=0) as file:
-
-        def note(noted: dict[str, Any]) -> None:
-            with suppress(OSError):  # a full disk: training goes on without the note
-                file.write(f"{json.dumps(noted)}\n".encode())
-
-        yield note
-
-
 def _learn(run: Run, step: Step, number: int) -> float | None:
     try:
         return run.learn(step, learning_rate_factor(run.config, number))
     except RookeryError as error:
         raise RookeryError(error.what, where=f"step {number}", mend="Lower matrix_learning_rate with --set") from None
-
-
-def _noted(
-    step: int, loss: float | None, seconds_per_step: float, config: TrainConfig, flops_per_second: float
-) -> dict[str, Any]:
-    """What is noted of a step; `flops_per_second` is what the devices multiply at best."""
-    tokens_per_second = config.batch_tokens / max(seconds_per_step, 1e-9)
-    return {
-        "step": step,
-        "loss": loss,
-        "tokens_per_second": round(tokens_per_second),
-        "seconds_per_step": round(seconds_per_step, 4),
-        "utilisation": round(tokens_per_second * training_flops_per_token(config.shape) / flops_per_second, 4),
-    }
-
-
-def _shown(noted: dict[str, Any], config: TrainConfig) -> str:
-    """What stands beside the progress bar."""
-    said = "nothing left to learn from" if noted["loss"] is None else f"loss {noted['loss']:.3f}"
-    speed = f"{noted['tokens_per_second']:,} tokens/s ({noted['utilisation']:.0%} of the products' rate)"
-    minutes_left = noted["seconds_per_step"] * (config.steps - noted["step"] - 1) / 60
-    return f"{said}, {speed}, {minutes_left:.1f} min left"
 
 
 def _resume(run: Run, states: States, workspace: Workspace, earlier: Artifact | None) -> int:
@@ -376,18 +265,8 @@ def _resume(run: Run, states: States, workspace: Workspace, earlier: Artifact | 
         load_plateau(earlier, run.optimizer.state(), run.processes)
     run.optimizer.give_weights()
     if run.processes.is_first:
-        kept = "".join(json.dumps(note) + "\n" for note in read_notes(workspace.notes) if note["step"] < step)
-        write_atomically(workspace.notes / METRICS, kept.encode())
+        keep_before(step, workspace.notes)
     return step
-
-
-def read_notes(folder: Path) -> list[dict[str, Any]]:
-    """What was noted of each step; lines cut short by a kill or a full disk are left out."""
-    path, notes = folder / METRICS, []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        with suppress(ValueError):
-            notes.append(json.loads(line))
-    return notes
 
 
 def finished_network(scratch: Path, config: TrainConfig) -> Network:

@@ -165,7 +165,7 @@ def slow(shares: Sequence[float]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Post:
+class Duty:
     """Which process a watchdog watches, and where it writes if it must. Memory and stack are open files' numbers."""
 
     pid: int
@@ -193,10 +193,10 @@ def watched(config: WatchConfig | None, folder: Path, rank: int, processes: int,
     beats = Beats(cells)
     beats(step, Doing.READING)
     faulthandler.register(signal.SIGUSR1, stack)
-    post = Post(os.getpid(), rank, processes, str(folder), config.steps, config.seconds, memory, stack)
+    duty = Duty(os.getpid(), rank, processes, str(folder), config.steps, config.seconds, memory, stack)
     # in a session of its own: what a terminal or a launcher sends to the trainer's group is not meant for it
     watchdog = subprocess.Popen(
-        [sys.executable, "-m", __name__, json.dumps(asdict(post))],
+        [sys.executable, "-m", __name__, json.dumps(asdict(duty))],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(memory, stack), start_new_session=True,
     )  # fmt: skip
     try:
@@ -209,37 +209,37 @@ def watched(config: WatchConfig | None, folder: Path, rank: int, processes: int,
         os.close(stack)
 
 
-def watch(post: Post, clock: Clock) -> None:
+def watch(duty: Duty, clock: Clock) -> None:
     """Look on until the trainer ends, or the run stands still."""
-    beats = Beats(memoryview(mmap.mmap(post.memory, mmap.PAGESIZE)).cast("q"))
-    patience = Patience(WatchConfig(post.steps, post.seconds), beats.last()[0], clock.monotonic_seconds())
+    beats = Beats(memoryview(mmap.mmap(duty.memory, mmap.PAGESIZE)).cast("q"))
+    patience = Patience(WatchConfig(duty.steps, duty.seconds), beats.last()[0], clock.monotonic_seconds())
     for look in count():
-        if os.getppid() != post.pid:
+        if os.getppid() != duty.pid:
             return
-        beats.saw(_state(post.pid))
+        beats.saw(_state(duty.pid))
         over = patience.is_over(clock.monotonic_seconds(), beats.last()[0])
-        if over or (look % LOOKS_A_QUESTION == 0 and Path(post.folder).exists()):
+        if over or (look % LOOKS_A_QUESTION == 0 and Path(duty.folder).exists()):
             break
         time.sleep(LOOK_SECONDS)
-    _end_run(post, beats, patience, clock)
+    _end_run(duty, beats, patience, clock)
 
 
-def _end_run(post: Post, beats: Beats, patience: Patience, clock: Clock) -> None:
+def _end_run(duty: Duty, beats: Beats, patience: Patience, clock: Clock) -> None:
     """Write what the trainer did last, let the first watchdog speak for all, and kill the trainer."""
     step, doing = beats.last()
-    state, stood_seconds = _state(post.pid), round(patience.stood_seconds, 1)
+    state, stood_seconds = _state(duty.pid), round(patience.stood_seconds, 1)
     own = LastSeen(
-        post.rank, socket.gethostname(), post.pid, step, doing.name.lower(), stood_seconds, state, _stack(post)
+        duty.rank, socket.gethostname(), duty.pid, step, doing.name.lower(), stood_seconds, state, _stack(duty)
     )
-    folder = Path(post.folder)
+    folder = Path(duty.folder)
     with suppress(OSError):  # a full disk must not keep a stalled run
         folder.mkdir(exist_ok=True)
-        _write(folder / f"process-{post.rank:05d}.json", asdict(own))
-    seen = _gathered(folder, post.processes, clock) or [own]
-    if post.rank == seen[0].rank:
-        _say(seen, post.processes, folder)
-    if os.getppid() == post.pid:
-        os.kill(post.pid, signal.SIGKILL)
+        _write(folder / f"process-{duty.rank:05d}.json", asdict(own))
+    seen = _gathered(folder, duty.processes, clock) or [own]
+    if duty.rank == seen[0].rank:
+        _say(seen, duty.processes, folder)
+    if os.getppid() == duty.pid:
+        os.kill(duty.pid, signal.SIGKILL)
 
 
 def _gathered(folder: Path, processes: int, clock: Clock) -> list[LastSeen]:
@@ -269,12 +269,12 @@ def _write(path: Path, value: dict[str, Any]) -> None:
     unfinished.replace(path)
 
 
-def _stack(post: Post) -> str:
+def _stack(duty: Duty) -> str:
     """Where in the code the trainer's threads are; a process that is stopped does not answer."""
     with suppress(ProcessLookupError):
-        os.kill(post.pid, signal.SIGUSR1)
+        os.kill(duty.pid, signal.SIGUSR1)
     time.sleep(STACK_SECONDS)
-    return os.pread(post.stack, 1 << 16, 0).decode(errors="replace")
+    return os.pread(duty.stack, 1 << 16, 0).decode(errors="replace")
 
 
 def _state(pid: int) -> str:
@@ -287,4 +287,4 @@ def _state(pid: int) -> str:
 
 
 if __name__ == "__main__":
-    watch(Post(**json.loads(sys.argv[1])), SystemClock())
+    watch(Duty(**json.loads(sys.argv[1])), SystemClock())

@@ -1,0 +1,72 @@
+"""What is noted of a run while it trains, in its artifact's `notes/`, which no digest counts.
+
+    run.json        what the run is: its config, inputs and phases
+    metrics.jsonl   a line a step: its loss, and how fast the steps are
+
+The first process writes, and a run that goes on forgets what was noted beyond the state that it goes on from. What
+people see of them: `report.py`.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from rookery.core.artifact import write_atomically
+from rookery.model.config import TrainConfig
+from rookery.model.shape import training_flops_per_token
+
+METRICS, BEGUN = "metrics.jsonl", "run.json"
+
+
+def of_step(
+    step: int, loss: float | None, seconds_per_step: float, config: TrainConfig, flops_per_second: float
+) -> dict[str, Any]:
+    """What is noted of a step; `flops_per_second` is what the devices multiply at best."""
+    tokens_per_second = config.batch_tokens / max(seconds_per_step, 1e-9)
+    return {
+        "step": step,
+        "loss": loss,
+        "tokens_per_second": round(tokens_per_second),
+        "seconds_per_step": round(seconds_per_step, 4),
+        "utilisation": round(tokens_per_second * training_flops_per_token(config.shape) / flops_per_second, 4),
+    }
+
+
+def shown(note: dict[str, Any], config: TrainConfig) -> str:
+    """What stands beside the progress bar."""
+    said = "nothing left to learn from" if note["loss"] is None else f"loss {note['loss']:.3f}"
+    speed = f"{note['tokens_per_second']:,} tokens/s ({note['utilisation']:.0%} of the products' rate)"
+    minutes_left = note["seconds_per_step"] * (config.steps - note["step"] - 1) / 60
+    return f"{said}, {speed}, {minutes_left:.1f} min left"
+
+
+@contextmanager
+def notebook(folder: Path, is_first: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """How a step is noted, which the first process does alone."""
+    if not is_first:
+        yield lambda note: None
+        return
+    with open(folder / METRICS, "ab", buffering=0) as file:
+
+        def write(note: dict[str, Any]) -> None:
+            with suppress(OSError):  # a full disk: training goes on without the note
+                file.write(f"{json.dumps(note)}\n".encode())
+
+        yield write
+
+
+def read_notes(folder: Path) -> list[dict[str, Any]]:
+    """What was noted of each step; lines cut short by a kill or a full disk are left out."""
+    path, notes = folder / METRICS, []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        with suppress(ValueError):
+            notes.append(json.loads(line))
+    return notes
+
+
+def keep_before(step: int, folder: Path) -> None:
+    """Forget what was noted of a step and all later ones."""
+    kept = "".join(json.dumps(note) + "\n" for note in read_notes(folder) if note["step"] < step)
+    write_atomically(folder / METRICS, kept.encode())

@@ -1,0 +1,81 @@
+"""A network in training: its weights as they are spread, its optimizer, and what one step does to both.
+
+Not here: which tokens a step sees (`batches.py`), and what becomes of a run over its steps (`train.py`).
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rookery.core.errors import RookeryError
+from rookery.model.batches import Rows, Step
+from rookery.model.config import TrainConfig
+from rookery.model.optimizer import Optimizer
+from rookery.model.parallel.context import own_tensors
+from rookery.model.parallel.pipeline import Pipeline
+from rookery.model.parallel.placement import Placed, place
+from rookery.model.parallel.processes import Processes, alone
+from rookery.model.parallel.vocabulary import own_loss
+
+
+@dataclass(frozen=True)
+class Run:
+    """A network in training with its optimizer: this process's part of them."""
+
+    config: TrainConfig
+    processes: Processes
+    placed: Placed
+    optimizer: Optimizer
+    pipeline: Pipeline | None
+
+    @classmethod
+    def begin(
+        cls, config: TrainConfig, processes: Processes | None = None, precision: torch.dtype | None = None
+    ) -> "Run":
+        """From the seed; in the best precision of this machine's device unless one is given."""
+        processes = processes or alone()
+        placed = place(config.shape, config.seed, processes)
+        optimizer = Optimizer(placed.weights(), config, processes)
+        placed.to(precision or best_precision(processes.device))
+        if config.compiled:
+            placed.compile()
+        pipeline = Pipeline(placed, config, processes) if processes.degrees.pipeline > 1 else None
+        return cls(config, processes, placed, optimizer, pipeline)
+
+    def learn(self, step: Step, factor: float) -> float | None:
+        """One step; returns the mean loss in nats a token, or None if all of it is masked.
+
+        If the loss is no finite number: `RookeryError` in every process, and nothing has moved.
+        """
+        if not step.learned_tokens:
+            return None
+        own = self.pipeline.learn(step) if self.pipeline else self._learn_alone(step)
+        total = self.processes.sum(own if self.processes.counts_its_loss else 0.0)
+        if not math.isfinite(total):
+            raise RookeryError("the loss is no longer a finite number")
+        self.placed.finish_gradients()
+        self.optimizer.step(factor)
+        return total
+
+    def loss(self, rows: Rows) -> Tensor:
+        """The summed loss in nats of some rows, where no pipeline divides the network."""
+        inputs, targets, documents = own_tensors(rows, self.processes)
+        (network,) = self.placed.parts
+        return own_loss(network, network(inputs, documents_BT=documents), targets, self.processes)
+
+    def _learn_alone(self, step: Step) -> float:
+        total = 0.0
+        for number, rows in enumerate(step.rows, 1):
+            self.placed.sum_over_copies(number == len(step.rows))
+            loss = self.loss(rows) / step.learned_tokens
+            total += loss.item()
+            loss.backward()
+        return total
+
+
+def best_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies it natively, else float32."""
+    native = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if native else torch.float32
