@@ -19,6 +19,7 @@ import torch
 from rookery.core.artifact import open_artifact
 from rookery.core.context import Context
 from rookery.core.home import open_home
+from rookery.model import run as running
 from rookery.model import train as training
 from rookery.model.config import TrainConfig
 from rookery.model.degrees import Degrees
@@ -75,7 +76,7 @@ class Crew:
 
 def _serve(rank: int, count: int, end) -> None:
     torch.set_num_threads(1)
-    training.best_precision = lambda device: torch.float32
+    running.best_precision = training.best_precision = lambda device: torch.float32
     while True:
         job, port, arguments = end.recv()
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))

@@ -15,6 +15,7 @@ from crew import Crew, trained
 from rookery.core.artifact import Artifact, open_artifact
 from rookery.core.context import Context
 from rookery.core.home import create_home
+from rookery.model import run as running
 from rookery.model import train as training
 from rookery.model.degrees import Degrees
 
@@ -36,11 +37,10 @@ def four() -> Iterator[Crew]:
 
 @contextmanager
 def in_float32() -> Iterator[None]:
-    before, training.best_precision = training.best_precision, lambda device: torch.float32
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (running, training):
+            patch.setattr(module, "best_precision", lambda device: torch.float32)
         yield
-    finally:
-        training.best_precision = before
 
 
 class Attempt:
