@@ -16,7 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +26,14 @@ from process import progress
 from record import table, write_result
 
 from rookery.core.config import to_plain
+from rookery.core.context import Context, SystemClock
 from rookery.model.batches import Rows, Step
 from rookery.model.config import TrainConfig
+from rookery.model.parallel.processes import alone
 from rookery.model.rate import matrix_flops_per_second
 from rookery.model.run import Run
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
+from rookery.model.states import States
 
 PEER = Path(__file__).with_name("peer_trainers.py")
 SHAPES = {
@@ -56,17 +61,17 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.ours:
         side, shape = arguments.ours
-        print(json.dumps({"seconds": our_seconds(SHAPES[shape], side == OURS[1], arguments.steps)}))
+        print(json.dumps(our_steps(SHAPES[shape], side == OURS[1], arguments.steps)))
         return
     if arguments.peer_python is None:
         parser.error("name the peers' interpreter with --peer-python")
-    seconds, rates = measured(arguments.peer_python, arguments.rounds, arguments.steps)
-    body = described(seconds, statistics.median(rates))
-    print(write_result("train", "Training speed beside two trainers", ["torch", "transformers"], body).read_text())
+    seconds, blocked, rates, versions = measured(arguments.peer_python, arguments.rounds, arguments.steps)
+    body = described(seconds, blocked, statistics.median(rates)) + f"\nThe peers: {', '.join(sorted(versions))}.\n"
+    print(write_result("train", "Training speed beside two trainers", ["torch"], body).read_text())
 
 
-def our_seconds(shape: ModelShape, compiled: bool, steps: int) -> list[float]:
-    """The seconds of each step of the product's own loop."""
+def our_steps(shape: ModelShape, compiled: bool, steps: int) -> dict[str, Any]:
+    """The seconds of each step of the product's own loop, and for how many a save of the state holds training up."""
     began = time.monotonic()
     tokens = ROWS * shape.context_tokens
     run = Run.begin(TrainConfig(0.0, shape, steps, tokens * MICRO_BATCHES, tokens, compiled=compiled))
@@ -77,26 +82,40 @@ def our_seconds(shape: ModelShape, compiled: bool, steps: int) -> list[float]:
     for _ in range(steps):
         run.learn(step, 0.1)
         moments.append(time.monotonic())
-    return [after - before for before, after in itertools.pairwise(moments)]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(States(Path(folder), alone(), SystemClock(), Context().progress)) as states,
+    ):
+        states.save(1, run.optimizer.state())  # the first makes threads and buffers
+        states.wait()
+        blocked = states.save(2, run.optimizer.state())
+    return {"seconds": [after - before for before, after in itertools.pairwise(moments)], "blocked": blocked}
 
 
 Seconds = dict[tuple[str, str], list[list[float]]]
+Blocked = dict[tuple[str, str], list[float]]
 
 
-def measured(peer_python: Path, rounds: int, steps: int) -> tuple[Seconds, list[float]]:
-    """Of each shape and side, the seconds of each round's steps; and the machine's rate in each round."""
+def measured(peer_python: Path, rounds: int, steps: int) -> tuple[Seconds, Blocked, list[float], set[str]]:
+    """What each side said of each shape in each round, the machine's rate in each round, and the peers' versions."""
     seconds: Seconds = {(shape, side): [] for shape in SHAPES for side in (*OURS, *PEERS)}
-    rates = []
+    blocked: Blocked = {key: [] for key in seconds if key[1] in OURS}
+    rates, versions = [], set()
     for number in range(rounds):
         rates.append(matrix_flops_per_second(torch.device("cpu"), torch.bfloat16))
         for shape, side in seconds:
             progress(f"round {number + 1} of {rounds}: {side} at {shape}")
-            seconds[shape, side].append(steps_of(side, shape, peer_python, steps))
-    return seconds, rates
+            said = steps_of(side, shape, peer_python, steps)
+            seconds[shape, side].append(said["seconds"])
+            if side in OURS:
+                blocked[shape, side].append(said["blocked"])
+            else:
+                versions.add(said["version"])
+    return seconds, blocked, rates, versions
 
 
-def steps_of(side: str, shape: str, peer_python: Path, steps: int) -> list[float]:
-    """One side's steps in a process of its own."""
+def steps_of(side: str, shape: str, peer_python: Path, steps: int) -> dict[str, Any]:
+    """What one side says of its steps in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "shape.json"
         file.write_text(json.dumps(to_plain(SHAPES[shape])))
@@ -107,10 +126,10 @@ def steps_of(side: str, shape: str, peer_python: Path, steps: int) -> list[float
             sizes = ["--micro-rows", str(ROWS), "--micro-batches", str(MICRO_BATCHES), "--steps", str(steps)]
             command = [str(peer_python), str(PEER), peer, str(file), "--precision", precision, *sizes]
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
-    return json.loads(done.stdout.splitlines()[-1])["seconds"]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def described(seconds: Seconds, rate: float) -> str:
+def described(seconds: Seconds, blocked: Blocked, rate: float) -> str:
     """A row for each shape and side, and whether the bars are met."""
     medians = {
         key: statistics.median(itertools.chain(*(run[FIRST_STEPS:] for run in runs))) for key, runs in seconds.items()
@@ -122,7 +141,8 @@ def described(seconds: Seconds, rate: float) -> str:
         first = statistics.median(run[0] for run in seconds[name, side])
         speed, share = tokens_per_second(name, median), share_of(name, median, rate)
         slower = f"{median / best[name]:.2f}"
-        lines.append([name, side, f"{speed:,.0f}", f"{share:.0%}", slower, f"{first:.1f}"])
+        held_up = f"{statistics.median(blocked[name, side]):.3f}" if side in OURS else ""
+        lines.append([name, side, f"{speed:,.0f}", f"{share:.0%}", slower, f"{first:.1f}", held_up])
     ratios = {name: peer[name] / best[name] for name in SHAPES}
     share = share_of("30M", best["30M"], rate)
     said = ", ".join(f"{ratio:.2f} times the faster peer at {name}" for name, ratio in ratios.items())
@@ -132,7 +152,15 @@ def described(seconds: Seconds, rate: float) -> str:
         f"{_met(share >= BAR_SHARE)}.\n\n"
     )
     sizes = ", ".join(f"{name}: {parameters(shape):,} parameters" for name, shape in SHAPES.items())
-    columns = ["size", "side", "tokens/s", "share of the rate", "time over our best", "first step s"]
+    columns = [
+        "size",
+        "side",
+        "tokens/s",
+        "share of the rate",
+        "time over our best",
+        "first step s",
+        "held up by a save s",
+    ]
     return head + table(columns, lines) + f"\n{sizes}; a step is {MICRO_BATCHES} micro-batches of {ROWS} rows of 256.\n"
 
 

@@ -2,12 +2,13 @@
 
 Runs in a virtual environment of its own:
 
-    python -m venv peers && peers/bin/pip install torch==2.13.0 transformers accelerate litgpt==0.5.13 litdata
+    python -m venv peers && peers/bin/pip install torch==2.13.0 transformers accelerate litgpt
+    peers/bin/pip install --no-deps litgpt==0.5.13 litdata "numpy>=2"  # whose own pins shut out the newest transformers
     peers/bin/python benchmarks/peer_trainers.py trainer|litgpt SHAPE.json --precision bf16-mixed …
 
 `bench_train.py` calls it. SHAPE.json holds the sizes of a `ModelShape`. Both get rows of random tokens and the
 AdamW that is their default; the peer's own bf16 switch is what `--precision` sets. Prints the seconds of
-each step as a JSON document on the last line.
+each step, and the peer's version, as a JSON document on the last line.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import itertools
 import json
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -50,7 +52,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = with_trainer if arguments.peer == "trainer" else with_litgpt
         seconds = run(shape, arguments, folder)
-    print(json.dumps({"seconds": seconds}))
+    package = {"trainer": "transformers", "litgpt": "litgpt"}[arguments.peer]
+    print(json.dumps({"seconds": seconds, "version": f"{package} {version(package)}"}))
 
 
 def with_trainer(shape: SimpleNamespace, arguments: argparse.Namespace, folder: str) -> list[float]:
