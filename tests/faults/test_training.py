@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -141,7 +142,8 @@ def test_one_process_without_a_launcher_ends_with_one_line_and_a_rerun_goes_on(h
     (line,) = said.splitlines()
     assert line.startswith("rookery: no step ends any more, by the fault of process 0 (stopped, step ")
     subprocess.run(command, check=True, timeout=200)
-    assert "Going on after step 12." in (home.path / "said").read_text()
+    # the state after step 12 may still have been in writing
+    assert re.search(r"Going on after step (8|12)\.", (home.path / "said").read_text())
     assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == ["killed", "finished"]
 
 
