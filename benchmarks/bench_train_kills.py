@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -177,6 +178,8 @@ def under_fire(target: Target, kills: int, random: np.random.Generator, folder: 
         except (AssertionError, subprocess.SubprocessError) as error:
             raise AssertionError(f"{case.name}, trial {toll.trials}, killed {told}: {error}") from error
         progress(f"{case.name}: {toll.hits.total()} kills, {toll.trials} runs to the end, steps again {toll.steps}")
+    shutil.rmtree(temporary(folder))  # what killed launchers may leave is not the next case's
+    temporary(folder)
     return calm, toll
 
 
