@@ -115,3 +115,11 @@ def test_a_last_state_that_could_not_be_saved_ends_the_run_with_one_clear_line(s
     saved(states, 5)
     with pytest.raises(StorageError, match=r"the last state could not be saved.*Free some space"):
         read_whole(tmp_path, 6, state(0))
+
+
+def test_a_last_state_that_is_damaged_ends_the_run_with_what_is_wrong(states, tmp_path):
+    saved(states, 5)
+    file = tmp_path / "step-00000005" / "__0_0.distcp"
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(StorageError, match=r"cannot be used, for its file __0_0.distcp is damaged.*the state before"):
+        read_whole(tmp_path, 5, state(0))

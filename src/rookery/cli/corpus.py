@@ -35,13 +35,14 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Show the newest corpus: what was kept, what was dropped and why, and bytes a token once there are shards."""
+    from rookery.cli.show import write_page
     from rookery.corpus import report as reports
 
     home = opened(home)
     corpus = home.need("corpus", "rookery corpus build")
     _show(home, corpus, as_json)
     if page is not None:
-        page.write_text(reports.page(reports.read(corpus) | _compression(home, corpus)))
+        write_page(page, reports.page(reports.read(corpus) | _compression(home, corpus)))
 
 
 def _show(home, corpus, as_json: bool) -> None:

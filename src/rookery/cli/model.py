@@ -178,7 +178,7 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Show a training run, finished or still going: loss, speed, phases, what it was made of, what it writes."""
-    from rookery.cli.show import show_facts, show_json
+    from rookery.cli.show import show_facts, show_json, write_page
     from rookery.model import report, report_page
 
     opened_home = opened(home)
@@ -190,16 +190,7 @@ def report(
         for sample in facts["samples"]:
             print(f"\n  {sample['prompt']}|{sample['text']}")
     if page is not None:
-        _write(page, report_page.page(facts))
-
-
-def _write(path: Path, text: str) -> None:
-    from rookery.core.errors import UsageError
-
-    try:
-        path.write_text(text)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
-        raise UsageError(f"the page cannot be written: {error.strerror}", where=path) from None
+        write_page(page, report_page.page(facts))
 
 
 @app.command()

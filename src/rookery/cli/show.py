@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from rich.table import Table
 
 from rookery.core.context import Clock, Context, SystemClock
+from rookery.core.errors import UsageError
 
 WORTH_A_LINE_SECONDS = 2
 
@@ -18,6 +20,14 @@ WORTH_A_LINE_SECONDS = 2
 def show_json(value: Any) -> None:
     """One JSON document on standard output."""
     print(json.dumps(value, ensure_ascii=False, indent=1, default=str))
+
+
+def write_page(path: Path, html: str) -> None:
+    """Write a page where a person asked for it; raises `UsageError` if that is no place for a file."""
+    try:
+        path.write_text(html, encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        raise UsageError(f"the page cannot be written: {error.strerror}", where=path) from None
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:

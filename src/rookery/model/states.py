@@ -138,10 +138,13 @@ def read_whole(scratch: Path, step: int, state: Mapping[str, Tensor]) -> None:
     Raises `StorageError` if that state could not be saved, or is damaged.
     """
     folder = _folder(scratch, step)
-    if _damage(folder, Processes()):
+    if not _notes(folder):
         raise StorageError(
             "the last state could not be saved", where=folder, mend="Free some space and run the command again"
         )
+    if damage := _damage(folder, Processes()):
+        what = f"the last state cannot be used, {damage}"
+        raise StorageError(what, where=folder, mend="Run the command again: it goes on from the state before")
     _expect_one_process()
     dcp.load(dict(state), checkpoint_id=folder, no_dist=True)
 
