@@ -4,11 +4,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rookery.core.context import SilentProgress
 from rookery.core.home import Home, create_home
 from rookery.posts.lake import append
 from rookery.posts.post import Post, to_table
+
+# no test is judged by a clock: the machine is shared
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

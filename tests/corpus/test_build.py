@@ -193,7 +193,7 @@ POSTS = st.tuples(TEXTS, st.sampled_from(["public", "direct", "unknown"]), st.sa
 
 
 @given(st.lists(POSTS, min_size=1, max_size=25))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8)
 def test_every_post_of_the_lake_is_kept_or_dropped_for_one_reason(tmp_path_factory, a_post, posts):
     home = create_home(tmp_path_factory.mktemp("law"))
     drawn = [a_post(t, visibility=v, consent_training=c) for t, v, c in posts]

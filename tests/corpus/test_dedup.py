@@ -43,7 +43,7 @@ def test_a_flood_is_an_authors_fourth_of_one_template(posts):
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=30, unique=True))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_each_dropped_text_is_alike_to_the_earlier_kept_one_that_stands_for_it(texts):
     stands = near_duplicates(pa.array(texts))
     assert (stands <= np.arange(len(texts))).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
@@ -55,7 +55,6 @@ def test_what_is_known_of_languages_stays(posts):
     assert of_authors(codes, authors)[known].tolist() == codes[known].tolist()
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=80), max_size=20))
 def test_many_texts_at_once_get_what_py3langid_gives_each(texts):
     keys = normalize.key(pa.array(texts, pa.string())).to_pylist()

@@ -51,7 +51,7 @@ def test_an_empty_split_opens_as_no_documents(home, corpus_of, a_document):
 
 
 @given(st.sets(st.sampled_from("abcdefg")), st.sets(st.sampled_from(["ada", "bo", "cy"])))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 def test_a_document_is_masked_exactly_when_one_of_its_posts_or_authors_is_forgotten(
     home, corpus_of, a_document, posts, authors
 ):

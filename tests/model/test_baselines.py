@@ -15,11 +15,11 @@ TRAINING = [
     "aaaa bbbb",
 ] * 7 + ["once: ξ"]
 MODEL = train_ngram(TRAINING)
-unhurried = settings(deadline=None, max_examples=40)
+fewer = settings(max_examples=40)
 NEAR = st.text(alphabet="the rooks гач🦜ξ", max_size=12)
 
 
-@unhurried
+@fewer
 @given(st.one_of(st.text(max_size=12), NEAR))
 def test_after_any_text_the_probabilities_of_all_symbols_sum_to_one(text):
     symbols, age = _symbols([text], MODEL.alphabet)
@@ -30,7 +30,7 @@ def test_after_any_text_the_probabilities_of_all_symbols_sum_to_one(text):
     assert total == pytest.approx(1.0, abs=1e-5)
 
 
-@unhurried
+@fewer
 @given(NEAR)
 def test_what_the_next_character_costs_is_a_code_over_all_code_points(text):
     """Known characters, all others through the escape, and the end: their shares fill one."""
@@ -43,7 +43,7 @@ def test_what_the_next_character_costs_is_a_code_over_all_code_points(text):
     assert share[0] * (CODE_POINTS - len(known)) + share[1:].sum() + end == pytest.approx(1.0, abs=1e-5)
 
 
-@unhurried
+@fewer
 @given(st.lists(NEAR, max_size=5))
 def test_a_text_costs_the_same_alone_and_among_others(texts):
     assert MODEL.bits(texts) == pytest.approx([MODEL.bits([t])[0] for t in texts])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rookery.core.errors import DataError
@@ -26,7 +26,6 @@ def made(texts=TEXTS, dimensions=16, shared=0.0):
 EMBEDDER = made()
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(TEXTS), st.text(max_size=20)), max_size=8))
 def test_rows_are_unit_or_zero_and_do_not_depend_on_their_company(texts):
     vectors = EMBEDDER.embed(texts)

@@ -159,7 +159,7 @@ def test_what_is_no_whole_repository_is_refused_with_one_line(reading, data, wor
         reading(data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 10**6), st.binary(max_size=6))
 def test_damage_anywhere_is_noticed(tmp_path_factory, place, noise):
     data = bytearray(an_export(posts(9)))

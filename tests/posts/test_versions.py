@@ -100,7 +100,7 @@ def test_a_scrubbed_place_is_not_taken_in(home):
 versions = st.tuples(st.sampled_from("abc"), st.integers(0, 3))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.lists(versions, min_size=1, max_size=6), min_size=1, max_size=4), st.integers(1, 4))
 def test_the_newest_version_holds_and_no_row_is_uncounted(tmp_path_factory, ingests, piece):
     home = create_home(tmp_path_factory.mktemp("home"))
