@@ -29,7 +29,8 @@ from rookery.model.watchdog import (
 )
 
 TRAINER = """
-import ctypes, os, signal, sys, time
+import ctypes, os, select, signal, sys, time
+from contextlib import suppress
 from pathlib import Path
 from rookery.model.config import WatchConfig
 from rookery.model.watchdog import Doing, watched
@@ -39,13 +40,24 @@ def hang(how):
     while how == "in C": ctypes.PyDLL(None).sleep(1000)  # holding Python's lock
     while how == "waiting": time.sleep(1000)
     if how == "stopped": os.kill(os.getpid(), signal.SIGSTOP)
+    if how == "for the other":  # as over a network: this one fails when that one is gone
+        select.select([os.pidfd_open(pid(1 - rank))], [], [])
+        raise ConnectionError
+
+def begun(rank):
+    return Path(f"{folder}.{rank}.begun")
+
+def pid(rank):
+    while True:
+        with suppress(FileNotFoundError, ValueError):
+            return int(begun(rank).read_text())
 
 folder, rank, count, how = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 with watched(WatchConfig(seconds=0.5), folder, rank, count, 0) as beats:
     for step in range(20):
         beats(step, Doing.LEARNING)
         time.sleep(0.05)  # a second in all: the watchdog is there by then
-    Path(f"{folder}.{rank}.begun").touch()
+    begun(rank).write_text(str(os.getpid()))
     hang(how)
 """
 
@@ -101,6 +113,18 @@ def test_of_two_that_stand_still_the_one_that_the_other_waits_for_is_named_and_b
     assert "by the fault of process 1 (" in said[0]
     assert said[1] == ""
     assert [last["rank"] for last in written(tmp_path)] == [0, 1]
+    assert json.loads((stall(tmp_path) / CULPRITS).read_text())["ranks"] == [1]
+
+
+@pytest.mark.slow
+def test_none_is_killed_before_the_first_has_said_whose_fault_it_is(start, tmp_path):
+    waiting = start("for the other", 0, 2)
+    wait_for((tmp_path / "stall-0000.0.begun").exists)
+    other = start("stopped", 1, 2)  # so its watchdog is the last to write what it saw
+    said = waiting.communicate(timeout=60)[1]
+    assert waiting.returncode == -signal.SIGKILL, said
+    assert "by the fault of process 1 (stopped" in said
+    other.communicate(timeout=60)
     assert json.loads((stall(tmp_path) / CULPRITS).read_text())["ranks"] == [1]
 
 

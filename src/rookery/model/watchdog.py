@@ -3,8 +3,9 @@
 It is a process of its own, so that it looks on while the trainer is stopped or hangs in C. The trainer tells it what
 it does through a few bytes of shared memory (`Beats`); the watchdog looks ten times a second. When no step
 has ended for too long (`Patience`), every watchdog of the run writes what its process did last into one folder of the
-run's notes, the first says whose fault it is (`culprits`), and each kills its own trainer. Starting again is the
-launcher's work (`launch.py`, torchrun): killed processes are all it has to see.
+run's notes, the first says whose fault it is (`culprits`), and only then does each kill its own trainer: a trainer
+that loses another fails, and takes its watchdog with it. Starting again is the launcher's work (`launch.py`,
+torchrun): killed processes are all it has to see.
 
 A process that is only slow is not killed but named (`slow`): it is always at work while the others wait for it.
 
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, MutableSequence, Sequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from enum import IntEnum
@@ -40,7 +41,7 @@ LONGEST_LOOK_SECONDS = 1.0  # a longer gap is one of the watchdog itself: a mach
 LOOKS_A_QUESTION = 10  # so often it looks whether another watchdog of the run has found it stalled
 FIRST_STEP = 10  # so many times as long may the first step take: compilers, cold disks
 PACES = 101  # the median is over so many looks at which steps had ended
-GATHER_SECONDS = 10.0  # how long each waits for what the other watchdogs write
+GATHER_SECONDS = 10.0  # how long each waits for what the others write, and then for who speaks for all
 STACK_SECONDS = 1.0
 ENOUGH_LOOKS = 50  # before anything is said of a process's share of time
 SLOW = 2.0  # at work so many times as much of the time as most others
@@ -225,7 +226,7 @@ def watch(duty: Duty, clock: Clock) -> None:
 
 
 def _end_run(duty: Duty, beats: Beats, patience: Patience, clock: Clock) -> None:
-    """Write what the trainer did last, let the first watchdog speak for all, and kill the trainer."""
+    """Write what the trainer did last, let the first watchdog speak for all, and then kill the trainer."""
     step, doing = beats.last()
     state, stood_seconds = _state(duty.pid), round(patience.stood_seconds, 1)
     own = LastSeen(
@@ -235,19 +236,26 @@ def _end_run(duty: Duty, beats: Beats, patience: Patience, clock: Clock) -> None
     with suppress(OSError):  # a full disk must not keep a stalled run
         folder.mkdir(exist_ok=True)
         _write(folder / f"process-{duty.rank:05d}.json", asdict(own))
-    seen = _gathered(folder, duty.processes, clock) or [own]
+    _wait(lambda: len(_written(folder)) == duty.processes, clock)
+    seen = [LastSeen(**json.loads(path.read_text())) for path in _written(folder)] or [own]
     if duty.rank == seen[0].rank:
         _say(seen, duty.processes, folder)
+    else:
+        _wait((folder / CULPRITS).exists, clock)
     if os.getppid() == duty.pid:
         os.kill(duty.pid, signal.SIGKILL)
 
 
-def _gathered(folder: Path, processes: int, clock: Clock) -> list[LastSeen]:
-    """What all watchdogs wrote, by rank, or those that did in time."""
+def _written(folder: Path) -> list[Path]:
+    """What watchdogs wrote, by rank."""
+    return sorted(folder.glob("process-*.json"))
+
+
+def _wait(until: Callable[[], bool], clock: Clock) -> None:
+    """For what other watchdogs write, which may be gone with their machines."""
     ends = clock.monotonic_seconds() + GATHER_SECONDS
-    while len(paths := sorted(folder.glob("process-*.json"))) < processes and clock.monotonic_seconds() < ends:
+    while not until() and clock.monotonic_seconds() < ends:
         time.sleep(LOOK_SECONDS)
-    return [LastSeen(**json.loads(path.read_text())) for path in paths]
 
 
 def _say(seen: Sequence[LastSeen], processes: int, folder: Path) -> None:
