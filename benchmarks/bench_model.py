@@ -40,7 +40,7 @@ from rookery.model.tokenizer import load_tokenizer, prefix, training_texts
 PARTS = (8, 4, 2, 1)
 MEGABYTE = 1_000_000
 PPMD_ORDER, PPMD_MEMORY_BYTES = 8, 2000 << 20
-BARS = {10: "at most 2.40, the aim 2.30", 60: "below PPMd"}
+BARS = "The bars on two cores: at most 2.40 after 10 minutes, the aim 2.30; below PPMd within 60."
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def main() -> None:
     judged = later_texts(corpus)
     points = [point(home, corpus, judged, arguments.minutes / part) for part in PARTS]
     beside = baselines(home, corpus, [text for text, _ in judged], points[-1]["bytes_seen"])
-    text = body(arguments.minutes, corpus, judged, points, beside)
+    text = body(corpus, judged, points, beside)
     print(write_result(theme(), "What minutes of training buy", ["torch"], text, machine()).read_text())
 
 
@@ -163,7 +163,7 @@ def ppmd_bits(learned: Sequence[str], texts: Sequence[str]) -> float:
     return 8.0 * (len(encoder.encode("\n".join(texts).encode())) + len(encoder.flush()))
 
 
-def body(minutes: float, corpus: Artifact, judged: Sequence, points: Sequence[dict], beside: Sequence) -> str:
+def body(corpus: Artifact, judged: Sequence, points: Sequence[dict], beside: Sequence) -> str:
     size = sum(len(text.encode()) for text, _ in judged)
     curve = [
         [f"{p['minutes']:g}", f"{p['took_minutes']:.1f}", f"{p['load']:.1f}", f"{p['scale']:g}", p["shape"],
@@ -174,11 +174,10 @@ def body(minutes: float, corpus: Artifact, judged: Sequence, points: Sequence[di
     ]  # fmt: skip
     columns = ["minutes asked", "trained", "load", "petaFLOP", "vocabulary, width × layers", "parameters", "tokens",
                "bytes", "tokens/s", "bits per byte", "95%"]  # fmt: skip
-    bar = f" The bar at {minutes:g} minutes: {BARS[minutes]}." if minutes in BARS else ""
     return (
         f"{len(judged):,} later tweets, {size:,} bytes, whose text occurs neither in the "
         f"{corpus.manifest.metrics['documents_train']:,} texts that are learned from nor twice "
-        f"(`later_tweets.py`).{bar} Each point is a run of its own, decayed to its end; judging is not counted. "
+        f"(`later_tweets.py`). {BARS} Each point is a run of its own, decayed to its end; judging is not counted. "
         "The interval draws the authors anew. A load above the number of cores says that the machine was shared.\n\n"
         + table(columns, curve)
         + "\nOn the same bytes, fed as many bytes of the same posts as the longest run saw, and all of them. Model, "

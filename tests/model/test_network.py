@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F
 
 from rookery.model.network import (
+    COMPILER,
     IGNORED,
     SPANS_MULTIPLE,
     Cache,
     Network,
     initialise,
     positions_of,
+    rotate,
     spans_of,
     summed_loss,
 )
@@ -160,3 +162,17 @@ def test_a_gpu_s_kernel_sees_what_the_bias_shows():
     found = network(tokens, documents)
     reference = network.float()(tokens, documents)
     assert (found.float() - reference).norm() / reference.norm() < 0.03
+
+
+@pytest.mark.slow
+def test_what_the_compiler_makes_of_transposed_bfloat16_is_what_it_is_without():
+    generator = torch.Generator().manual_seed(0)
+    x, cos, sin = (
+        torch.randn(size, generator=generator).bfloat16()
+        for size in ((16, 2, 64, 256), (16, 1, 256, 32), (16, 1, 256, 32))
+    )
+
+    def turned(x):
+        return rotate(x.transpose(2, 3), (cos, sin)).float()
+
+    torch.testing.assert_close(torch.compile(turned, options=COMPILER)(x), turned(x), atol=0.1, rtol=0.02)

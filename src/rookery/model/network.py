@@ -8,7 +8,7 @@ nothing of training (`train.py`), of files (`checkpoint.py`) or of many devices.
 Letters in names: B rows, T tokens of a row, D width, H heads, K key-value heads, S head size, V vocabulary.
 """
 
-import functools
+import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -20,7 +20,10 @@ from rookery.model.shape import ModelShape
 
 IGNORED = -100  # a target that is not counted in the loss
 PLAIN_ATTENTION_TOKENS = 512  # rows up to here attend by plain products on a CPU
-LOSS_CHUNK_TOKENS = {"cpu": 256, "cuda": 8192}  # on a CPU the logits of a chunk stay in cache
+LOSS_CHUNK_TOKENS = {"cpu": 512, "cuda": 8192}  # on a CPU the logits of a chunk stay in cache
+# GCC 12 makes wrong code of 512 bits out of torch's transposes of bfloat16 (the gradients of keys were NaN), and makes
+# code of 512 bits by itself only for processors that it does not know by name, such as a virtual one with AMX
+COMPILER = {"cpp.march": "native -mprefer-vector-width=256"} if platform.machine() == "x86_64" else {}
 SPANS_MULTIPLE = 256  # how many documents there are changes with each batch; compiled code sees few different numbers
 
 
@@ -142,7 +145,6 @@ class Network(nn.Module):
     def __init__(self, shape: ModelShape):
         super().__init__()
         self.shape = shape
-        self.compiles_loss = False
         self.model = Decoder(shape)
         if not shape.tied:
             self.lm_head = nn.Linear(shape.width, shape.vocabulary, bias=False)
@@ -243,6 +245,20 @@ def attention_bias(tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dt
     return torch.zeros(may.shape, dtype=dtype, device=may.device).masked_fill_(~may, -torch.inf)
 
 
+class _Scores(torch.autograd.Function):
+    """q kᵀ, with the gradient of k laid out as k is: what comes after it costs a third of attention less."""
+
+    @staticmethod
+    def forward(ctx, q: Tensor, k: Tensor) -> Tensor:
+        ctx.save_for_backward(q, k)
+        return q @ k.transpose(-2, -1)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        q, k = ctx.saved_tensors
+        return grad @ k, grad.transpose(-2, -1) @ q
+
+
 def attend(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, sight: Sight) -> Tensor:
     """Softmax attention; query heads H are K groups, each with one key-value head.
 
@@ -262,7 +278,7 @@ def attend(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, sight: Sight) -> Tens
     if q_BHTS.device.type != "cpu" or seen > PLAIN_ATTENTION_TOKENS:
         return F.scaled_dot_product_attention(q_BHTS, k_BKTS, v_BKTS, sight, enable_gqa=heads > groups)
     q = (q_BHTS * size**-0.5).reshape(rows, groups, -1, size)
-    scores = (q @ k_BKTS.transpose(2, 3)).view(rows, heads, tokens, seen)
+    scores = _Scores.apply(q, k_BKTS).view(rows, heads, tokens, seen)
     if sight is not None:
         scores = scores + sight
     return (scores.softmax(dim=-1).view(rows, groups, -1, seen) @ v_BKTS).view(q_BHTS.shape)
@@ -309,7 +325,10 @@ def initial_weights(shape: ModelShape, seed: int) -> Iterator[tuple[str, Tensor]
 
 
 ChunkLoss = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From hidden states (N, D), head (V, D) and targets (N): their summed loss, and its gradient by the logits (N, V)."""
+"""From hidden states (N, D), head (V, D) and targets (N): their summed loss, and its gradient by the logits (N, V).
+
+What stands in the rows of ignored targets does not count.
+"""
 
 
 def chunk_loss(hidden: Tensor, head_VD: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -318,19 +337,12 @@ def chunk_loss(hidden: Tensor, head_VD: Tensor, targets: Tensor) -> tuple[Tensor
     The softmax reckons in float32 and is kept as the hidden states are, which are rounded no less: a quarter of the
     time less than keeping it in float32 (LOG.md). A target cannot cost more than 87 nats.
     """
-    counted = targets != IGNORED
-    index = targets.clamp(min=0)[:, None]
+    place = torch.arange(len(targets), device=targets.device), targets.clamp(min=0)
     p = F.linear(hidden, head_VD).softmax(dim=-1)
-    p_target = p.gather(1, index)[:, 0].float().clamp(min=torch.finfo(torch.float32).tiny)
-    loss = -(p_target.log() * counted).sum()
-    grad = p.scatter_add_(1, index, torch.full_like(index, -1, dtype=p.dtype))
-    return loss, grad.mul_(counted[:, None])
-
-
-@functools.cache
-def _compiled_chunk_loss() -> ChunkLoss:
-    """Made when it is first asked for: the compiler alone takes longer to import than the rest."""
-    return torch.compile(chunk_loss)
+    p_target = p[place]
+    nats = -p_target.float().clamp(min=torch.finfo(torch.float32).tiny).log()
+    p[place] = p_target - 1  # `scatter_add_` takes as long on a CPU as a product
+    return (nats * (targets != IGNORED)).sum(), p
 
 
 class _Chunked(torch.autograd.Function):
@@ -342,15 +354,17 @@ class _Chunked(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, chunk_tokens: int, loss_of) -> Tensor:
         total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
+        counted_N1 = (targets_N != IGNORED)[:, None]
+        counted_ND = hidden_ND * counted_N1
         grad_hidden = torch.empty_like(hidden_ND)
         grad_head = torch.zeros(head_VD.shape, dtype=torch.float32, device=head_VD.device)
-        pieces = zip(hidden_ND.split(chunk_tokens), targets_N.split(chunk_tokens), strict=True)
-        for (hidden, targets), into in zip(pieces, grad_hidden.split(chunk_tokens), strict=True):
+        chunks = (x.split(chunk_tokens) for x in (hidden_ND, counted_ND, targets_N, grad_hidden))
+        for hidden, counted, targets, into in zip(*chunks, strict=True):
             loss, grad_logits = loss_of(hidden, head_VD, targets)
             total += loss
             torch.mm(grad_logits, head_VD, out=into)
-            grad_head += grad_logits.T @ hidden
-        ctx.save_for_backward(grad_hidden, grad_head.to(head_VD.dtype))
+            grad_head += grad_logits.T @ counted
+        ctx.save_for_backward(grad_hidden.mul_(counted_N1), grad_head.to(head_VD.dtype))
         return total
 
     @staticmethod
@@ -361,8 +375,7 @@ class _Chunked(torch.autograd.Function):
 
 def summed_loss(network: Network, hidden_BTD: Tensor, targets_BT: Tensor, chunk_tokens: int | None = None) -> Tensor:
     """Sum in nats (float32) of the cross-entropies of all targets that are not `IGNORED`."""
-    loss_of = _compiled_chunk_loss() if network.compiles_loss else chunk_loss
-    return chunked_loss(hidden_BTD, network.head_VD, targets_BT, loss_of, chunk_tokens)
+    return chunked_loss(hidden_BTD, network.head_VD, targets_BT, chunk_loss, chunk_tokens)
 
 
 def chunked_loss(

@@ -21,7 +21,7 @@ from torch.distributed.tensor._utils import compute_local_shape_and_global_offse
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from rookery.model.degrees import layers_of_stages
-from rookery.model.network import Network, initial_weights
+from rookery.model.network import COMPILER, Network, initial_weights
 from rookery.model.parallel.context import share_rows
 from rookery.model.parallel.processes import Processes
 from rookery.model.shape import ModelShape
@@ -60,11 +60,10 @@ class Placed:
                 part.set_requires_all_reduce(now)
 
     def compile(self) -> None:
-        """Let torch compile each layer, and the loss of a chunk."""
+        """Let torch compile each layer."""
         for part in self.parts:
-            part.compiles_loss = True
             for layer in _held_layers(part):
-                layer.compile()
+                layer.compile(options=COMPILER)
 
     def finish_gradients(self) -> None:
         """Once a step: lay each gradient out as its weight is, and sum what is shared."""

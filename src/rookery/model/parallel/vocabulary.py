@@ -34,20 +34,20 @@ def _spread_chunk_loss(
 ) -> tuple[Tensor, Tensor]:
     """`network.chunk_loss` where `head_VD` has the rows of this process's tokens; the loss is the same in each."""
     first = dist.get_rank(group) * len(head_VD)
-    counted = (targets != IGNORED)[:, None]
     own = (targets >= first) & (targets < first + len(head_VD))
-    index = torch.where(own, targets - first, 0)[:, None]
+    place = torch.arange(len(targets), device=targets.device), torch.where(own, targets - first, 0)
     logits = F.linear(hidden, head_VD).float()
     largest = logits.amax(dim=-1, keepdim=True)
     dist.all_reduce(largest, dist.ReduceOp.MAX, group)
     logits -= largest
-    of_target = logits.gather(1, index) * own[:, None]
+    of_target = (logits[place] * own)[:, None]
     exps = logits.exp_()
     both = torch.stack([exps.sum(dim=-1, keepdim=True), of_target])
     dist.all_reduce(both, group=group)
-    loss = ((both[0].log() - both[1]) * counted).sum()
-    grad_logits = (exps / both[0]).scatter_add_(1, index, -own[:, None].float())
-    return loss, (grad_logits * counted).to(hidden.dtype)
+    loss = ((both[0].log() - both[1])[:, 0] * (targets != IGNORED)).sum()
+    grad_logits = exps / both[0]
+    grad_logits[place] -= own.float()
+    return loss, grad_logits.to(hidden.dtype)
 
 
 def own_loss(network: Network, hidden_BTD: Tensor, targets_BT: Tensor, processes: Processes) -> Tensor:
