@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -120,23 +121,36 @@ def test_a_phase_keeps_the_settings_that_its_run_had(home, grow):
     assert replace(config, decay_steps=0, checkpoint_steps=0) == replace(expected, decay_steps=0, checkpoint_steps=0)
 
 
+def command(home, *options: str) -> subprocess.CompletedProcess:
+    """`rookery model train` as a person types it."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "ROOKERY_HOME": str(home.path)}
+    line = [sys.executable, "-m", "rookery", "model", "train", "--json", *options]
+    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=250, check=False)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [[], ["--processes", "2"]], ids=["one", "two"])
 def test_the_command_goes_on_and_refuses_in_one_line(home, grow, processes):
-    def command(*options: str) -> subprocess.CompletedProcess:
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "ROOKERY_HOME": str(home.path)}
-        line = [sys.executable, "-m", "rookery", "model", "train", "--scale", "0.0001", "--set", "steps=4", "--json"]
-        return subprocess.run(
-            [*line, *processes, *options], env=environment, capture_output=True, text=True, timeout=250, check=False
-        )
-
+    asked = ("--scale", "0.0001", "--set", "steps=4", *processes)
     grow("today")
     first = trained(home)
-    refused = command("--from", "newest")
+    refused = command(home, *asked, "--from", "newest")
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
     assert "every checkpoint has learned from the newest corpus" in refused.stderr
     grow("tomorrow")
-    done = command("--from", first.key[:8])
+    done = command(home, *asked, "--from", first.key[:8])
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["phases"]) == 2
+
+
+@pytest.mark.slow
+def test_minutes_choose_a_scale_for_the_shape_that_goes_on(home, grow):
+    grow("today")
+    first = trained(home)
+    grow("tomorrow")
+    done = command(home, "--from", "newest", "--minutes", "0.005")
+    assert done.returncode == 0, done.stderr
+    made = config_of(home.newest("checkpoint"))
+    assert made.shape == config_of(first).shape
+    assert made.scale_petaflop == float(re.search(r"give --scale (\S+) to go on", done.stderr)[1])
     assert find_checkpoint(home, json.loads(done.stdout)["key"]).manifest.inputs["earlier"] == first.digest

@@ -17,8 +17,10 @@ from tiny_run import LONGER, losses
 
 from rookery.cli.processes import LAUNCHER, OUTCOME
 from rookery.core.artifact import Artifact
-from rookery.core.errors import DataError, RookeryError
+from rookery.core.context import SystemClock
+from rookery.core.errors import DataError, Paused, RookeryError
 from rookery.core.home import Home, create_home, open_home
+from rookery.core.pause import pause, resume
 from rookery.core.stage import read_runs
 from rookery.model.launch import launch
 
@@ -132,6 +134,19 @@ def test_one_of_two_that_is_slowed_is_named_and_not_killed(home, outcome, undist
     assert named
     assert all(line.startswith("Process 1 is slow: at work ") for line in named)
     assert len(pids(home)) == 2
+
+
+def test_a_pause_stops_both_at_one_step_and_they_go_on_to_the_same_weights(home, outcome, undisturbed):
+    with pytest.raises(RookeryError, match="an outage") as stopped:
+        trained_by_two(home, outcome, lambda home: pause(home, "an outage", SystemClock()))
+    assert stopped.value.exit_code == Paused.exit_code
+    newest = max(state.name for state in home.path.glob("artifacts/checkpoint/*/scratch/step-*"))
+    resume(home)
+    outcome.unlink()
+    launch([tiny_run.__file__, str(home.path)], 2, 0, outcome)
+    assert f"Going on after step {int(newest.removeprefix('step-'))}." in (home.path / "said").read_text()
+    assert home.newest("checkpoint").digest == undisturbed.digest
+    assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == ["paused", "finished"]
 
 
 def test_one_process_without_a_launcher_ends_with_one_line_and_a_rerun_goes_on(home):

@@ -5,7 +5,7 @@ import torch
 
 from rookery.model.config import TrainConfig
 from rookery.model.network import Network, initialise
-from rookery.model.optimizer import ADAM_BETAS, ADAM_EPSILON, Optimizer, is_matrix, orthogonal
+from rookery.model.optimizer import ADAM_BETAS, ADAM_EPSILON, Optimizer, each_orthogonal, is_matrix, orthogonal
 from rookery.model.shape import ModelShape
 
 SHAPE = ModelShape(vocabulary=64, width=32, layers=1, heads=2, kv_heads=1, head_size=16, hidden=96, context_tokens=32)
@@ -27,7 +27,7 @@ def give_gradients(network: Network, seed: int) -> None:
 @pytest.mark.parametrize("size", [(32, 96), (96, 32), (16, 64)])
 def test_an_update_is_nearly_orthogonal(size):
     matrix = torch.randn(size, generator=torch.Generator().manual_seed(0)) * 100
-    singular = torch.linalg.svdvals(orthogonal(matrix))
+    singular = torch.linalg.svdvals(orthogonal(matrix[None]))
     assert 0.6 < singular.min() < singular.max() < 1.3
 
 
@@ -35,7 +35,18 @@ def test_an_update_points_where_the_gradient_does():
     matrix = torch.randn(32, 96, generator=torch.Generator().manual_seed(0))
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
     nearest = u @ v
-    assert torch.nn.functional.cosine_similarity(orthogonal(matrix).flatten(), nearest.flatten(), dim=0) > 0.97
+    assert torch.nn.functional.cosine_similarity(orthogonal(matrix[None]).flatten(), nearest.flatten(), dim=0) > 0.97
+
+
+def test_matrices_of_one_size_go_through_the_iteration_together_and_each_keeps_its_name(monkeypatch):
+    monkeypatch.setattr("rookery.model.optimizer.TOGETHER", 2 * 32 * 96)
+    generator = torch.Generator().manual_seed(0)
+    sizes = [(32, 96), (96, 32), (32, 96), (16, 16), (32, 96), (96, 32)]
+    matrices = {str(n): torch.randn(size, generator=generator) for n, size in enumerate(sizes)}
+    made = dict(each_orthogonal(matrices.items(), torch.float32))
+    assert made.keys() == matrices.keys()
+    for name, matrix in matrices.items():
+        torch.testing.assert_close(made[name], orthogonal(matrix[None])[0])
 
 
 def test_weights_move_as_under_pytorchs_own_optimizers():

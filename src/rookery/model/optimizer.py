@@ -5,13 +5,13 @@ gets a new one after each step. All is done on what this process holds of each w
 matrices whole, and is told how it gets them (`parallel/matrices.py`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from rookery.model.config import TrainConfig
-from rookery.model.parallel.matrices import each_made
+from rookery.model.parallel.matrices import Pairs, all_made
 from rookery.model.parallel.placement import local
 from rookery.model.parallel.processes import Processes
 
@@ -19,6 +19,7 @@ ADAM_BETAS = (0.9, 0.95)
 ADAM_EPSILON = 1e-10
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # from Muon's author, kellerjordan.github.io/posts/muon
 NEWTON_SCHULZ_STEPS = 5
+TOGETHER = 1 << 22  # so many numbers of matrices of one size go through the iteration at once
 
 
 class Optimizer:
@@ -27,7 +28,7 @@ class Optimizer:
     def __init__(self, weights: Mapping[str, nn.Parameter], config: TrainConfig, processes: Processes = Processes()):
         self._config, self._weights = config, weights
         matrices = {name: weight for name, weight in weights.items() if is_matrix(name, weight)}
-        self._directions = each_made(matrices, processes, self._orthogonal)
+        self._directions = all_made(matrices, processes, self._orthogonal)
         self._matrices = frozenset(matrices)
         self._state = {"steps": torch.zeros((), dtype=torch.int64)}
         for name, weight in weights.items():
@@ -68,8 +69,8 @@ class Optimizer:
     def _local(self, kind: str, name: str) -> Tensor:
         return local(self._state[f"{kind}.{name}"])
 
-    def _orthogonal(self, matrix: Tensor) -> Tensor:
-        return orthogonal(matrix, next(iter(self._weights.values())).dtype)
+    def _orthogonal(self, matrices: Pairs) -> Pairs:
+        return each_orthogonal(matrices, next(iter(self._weights.values())).dtype)
 
     def _look_ahead(self, name: str) -> Tensor:
         """Momentum, with Nesterov's look ahead."""
@@ -102,16 +103,33 @@ def is_matrix(name: str, weight: Tensor) -> bool:
     return weight.dim() == 2 and ".layers." in name
 
 
-def orthogonal(gradient: Tensor, dtype: torch.dtype = torch.float32, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
-    """Roughly the nearest matrix with orthogonal rows or columns: singular values come to about 0.7 to 1.2.
+def orthogonal(gradients_NRC: Tensor, dtype: torch.dtype = torch.float32, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
+    """Roughly the nearest matrices with orthogonal rows or columns: singular values come to about 0.7 to 1.2.
 
     Newton-Schulz iteration x ← a·x + (b·xxᵀ + c·(xxᵀ)²)·x, in the given precision.
     """
     a, b, c = NEWTON_SCHULZ
-    tall = gradient.shape[0] > gradient.shape[1]
-    x = (gradient / (gradient.norm() + 1e-7)).to(dtype)
-    x = x.T.contiguous() if tall else x
+    tall = gradients_NRC.shape[1] > gradients_NRC.shape[2]
+    x = (gradients_NRC / (torch.linalg.matrix_norm(gradients_NRC, keepdim=True) + 1e-7)).to(dtype)
+    x = x.mT.contiguous() if tall else x
     for _ in range(steps):
-        square = x @ x.T
-        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    return (x.T if tall else x).float()
+        square = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return (x.mT if tall else x).float()
+
+
+def each_orthogonal(matrices: Pairs, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+    """`orthogonal` of each, those of one size together up to `TOGETHER` numbers: small ones keep no device busy."""
+    waiting: dict[torch.Size, list[tuple[str, Tensor]]] = {}
+
+    def made(size: torch.Size) -> Iterator[tuple[str, Tensor]]:
+        names, alike = zip(*waiting.pop(size), strict=True)
+        return zip(names, orthogonal(torch.stack(alike), dtype), strict=True)
+
+    for name, matrix in matrices:
+        alike = waiting.setdefault(matrix.shape, [])
+        alike.append((name, matrix))
+        if (len(alike) + 1) * matrix.numel() > TOGETHER:
+            yield from made(matrix.shape)
+    for size in list(waiting):
+        yield from made(size)

@@ -90,20 +90,15 @@ def divided(costs: Mapping[str, int], count: int) -> list[list[str]]:
 Pairs = Iterable[tuple[str, Tensor]]
 
 
-def each_made(
-    matrices: Mapping[str, Tensor], processes: Processes, make: Callable[[Tensor], Tensor]
+def all_made(
+    matrices: Mapping[str, Tensor], processes: Processes, make: Callable[[Pairs], Pairs]
 ) -> Callable[[Pairs], Pairs]:
-    """How something is made of each whole matrix: from names with this process's pieces to names with pieces of that.
+    """How something is made of all whole matrices: from names with this process's pieces to names with pieces of that.
 
-    Where a process holds whole matrices, one at a time.
+    Where a process holds whole matrices, as they come.
     """
     degrees = processes.degrees
     if degrees.shard * degrees.context * degrees.tensor == 1:
-        return lambda pairs: ((name, make(matrix)) for name, matrix in pairs)
+        return make
     owners = Owners(matrices, processes)
-
-    def made(pairs: Pairs) -> Pairs:
-        whole = owners.whole(dict(pairs))
-        return owners.pieces({name: make(matrix) for name, matrix in whole.items()}).items()
-
-    return made
+    return lambda pairs: owners.pieces(dict(make(owners.whole(dict(pairs)).items()))).items()
