@@ -65,8 +65,8 @@ def main() -> None:
         return
     if arguments.peer_python is None:
         parser.error("name the peers' interpreter with --peer-python")
-    seconds, blocked, rates, versions = measured(arguments.peer_python, arguments.rounds, arguments.steps)
-    body = described(seconds, blocked, statistics.median(rates)) + f"\nThe peers: {', '.join(sorted(versions))}.\n"
+    seconds, blocked, rate, versions = measured(arguments.peer_python, arguments.rounds, arguments.steps)
+    body = described(seconds, blocked, rate) + f"\nThe peers: {', '.join(sorted(versions))}.\n"
     print(write_result("train", "Training speed beside two trainers", ["torch"], body).read_text())
 
 
@@ -96,14 +96,17 @@ Seconds = dict[tuple[str, str], list[list[float]]]
 Blocked = dict[tuple[str, str], list[float]]
 
 
-def measured(peer_python: Path, rounds: int, steps: int) -> tuple[Seconds, Blocked, list[float], set[str]]:
-    """What each side said of each shape in each round, the machine's rate in each round, and the peers' versions."""
+def measured(peer_python: Path, rounds: int, steps: int) -> tuple[Seconds, Blocked, float, set[str]]:
+    """What each side said of each shape in each round, the peers' versions, and the best rate that was seen.
+
+    The rate is a limit, so it is looked at before each side: one look may fall into a moment when others are at work.
+    """
     seconds: Seconds = {(shape, side): [] for shape in SHAPES for side in (*OURS, *PEERS)}
     blocked: Blocked = {key: [] for key in seconds if key[1] in OURS}
-    rates, versions = [], set()
+    rate, versions = 0.0, set()
     for number in range(rounds):
-        rates.append(matrix_flops_per_second(torch.device("cpu"), torch.bfloat16))
         for shape, side in seconds:
+            rate = max(rate, matrix_flops_per_second(torch.device("cpu"), torch.bfloat16))
             progress(f"round {number + 1} of {rounds}: {side} at {shape}")
             said = steps_of(side, shape, peer_python, steps)
             seconds[shape, side].append(said["seconds"])
@@ -111,7 +114,7 @@ def measured(peer_python: Path, rounds: int, steps: int) -> tuple[Seconds, Block
                 blocked[shape, side].append(said["blocked"])
             else:
                 versions.add(said["version"])
-    return seconds, blocked, rates, versions
+    return seconds, blocked, rate, versions
 
 
 def steps_of(side: str, shape: str, peer_python: Path, steps: int) -> dict[str, Any]:
@@ -147,9 +150,9 @@ def described(seconds: Seconds, blocked: Blocked, rate: float) -> str:
     share = share_of("30M", best["30M"], rate)
     said = ", ".join(f"{ratio:.2f} times the faster peer at {name}" for name, ratio in ratios.items())
     head = (
-        f"Large bf16 products (2,048): {rate / 1e9:,.0f} GFLOP/s. Ours: {said}; bar {BAR_RATIO:g}: "
-        f"{_met(min(ratios.values()) >= BAR_RATIO)}. Share of that rate at 30M: {share:.0%}; bar {BAR_SHARE:.0%}: "
-        f"{_met(share >= BAR_SHARE)}.\n\n"
+        f"Large bf16 products (2,048), the best of all looks: {rate / 1e9:,.0f} GFLOP/s. Ours: {said}; "
+        f"bar {BAR_RATIO:g}: {_met(min(ratios.values()) >= BAR_RATIO)}. "
+        f"Share of that rate at 30M: {share:.0%}; bar {BAR_SHARE:.0%}: {_met(share >= BAR_SHARE)}.\n\n"
     )
     sizes = ", ".join(f"{name}: {parameters(shape):,} parameters" for name, shape in SHAPES.items())
     columns = [

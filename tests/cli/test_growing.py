@@ -141,6 +141,7 @@ def test_the_command_goes_on_and_refuses_in_one_line(home, grow, processes):
     done = command(home, *asked, "--from", first.key[:8])
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["phases"]) == 2
+    assert find_checkpoint(home, json.loads(done.stdout)["key"]).manifest.inputs["earlier"] == first.digest
 
 
 @pytest.mark.slow
@@ -153,4 +154,3 @@ def test_minutes_choose_a_scale_for_the_shape_that_goes_on(home, grow):
     made = config_of(home.newest("checkpoint"))
     assert made.shape == config_of(first).shape
     assert made.scale_petaflop == float(re.search(r"give --scale (\S+) to go on", done.stderr)[1])
-    assert find_checkpoint(home, json.loads(done.stdout)["key"]).manifest.inputs["earlier"] == first.digest

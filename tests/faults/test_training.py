@@ -25,7 +25,7 @@ from rookery.core.stage import read_runs
 from rookery.model.launch import launch
 
 pytestmark = pytest.mark.slow
-PATIENCE_SECONDS = "4"
+PATIENCE_SECONDS = "10"  # longer than a busy disk takes for a state
 
 
 @pytest.fixture(autouse=True)
@@ -105,16 +105,14 @@ def test_one_of_two_that_is_stopped_is_named_and_all_go_on_to_the_same_weights(
     made = home.newest("checkpoint")
     assert made.digest == undisturbed.digest
     assert losses(made) == losses(undisturbed)
-    # a disk that takes four seconds for a state would be a second stall, and one more start
-    told = min(made.path.glob("notes/stall-*/culprits.json"))
+    (told,) = made.path.glob("notes/stall-*/culprits.json")
     assert json.loads(told.read_text())["ranks"] == [victim]
     assert f"by the fault of process {victim} (stopped, step " in capfd.readouterr().err
     waited, last = (json.loads((told.parent / f"process-0000{n}.json").read_text()) for n in (1 - victim, victim))
     assert (waited["state"], last["state"]) == ("waiting", "stopped")
     assert "in _steps" in waited["stack"]
-    first, *_, last = (run["state"] for run in read_runs(home) if run["kind"] == "checkpoint")
-    assert (first, last) == ("killed", "finished")
-    assert len(pids(home)) >= 4
+    assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == ["killed", "finished"]
+    assert len(pids(home)) == 4
 
 
 def test_one_of_two_that_is_slowed_is_named_and_not_killed(home, outcome, undisturbed):

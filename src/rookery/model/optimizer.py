@@ -106,6 +106,7 @@ def is_matrix(name: str, weight: Tensor) -> bool:
 def orthogonal(gradients_NRC: Tensor, dtype: torch.dtype = torch.float32, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
     """Roughly the nearest matrices with orthogonal rows or columns: singular values come to about 0.7 to 1.2.
 
+    N matrices of R rows and C columns in and out, the latter in float32.
     Newton-Schulz iteration x ← a·x + (b·xxᵀ + c·(xxᵀ)²)·x, in the given precision.
     """
     a, b, c = NEWTON_SCHULZ
