@@ -27,7 +27,7 @@ class TrainConfig:
     micro_batch_tokens: how many tokens go through the network at once; a step adds up several.
     matrix_learning_rate: Muon's, for the layers' matrices; vector_learning_rate: AdamW's, for
     embedding and norms. checkpoint_steps: after how many steps the state is saved. compiled: whether
-    layers and loss go through torch.compile, which needs a C++ compiler and takes its time at the start.
+    the layers go through torch.compile, which needs a C++ compiler and takes its time at the start.
     """
 
     scale_petaflop: float

@@ -28,7 +28,7 @@ class Optimizer:
     def __init__(self, weights: Mapping[str, nn.Parameter], config: TrainConfig, processes: Processes = Processes()):
         self._config, self._weights = config, weights
         matrices = {name: weight for name, weight in weights.items() if is_matrix(name, weight)}
-        self._directions = all_made(matrices, processes, self._orthogonal)
+        self._directions = all_made(matrices, processes, each_orthogonal)
         self._matrices = frozenset(matrices)
         self._state = {"steps": torch.zeros((), dtype=torch.int64)}
         for name, weight in weights.items():
@@ -45,12 +45,13 @@ class Optimizer:
         looking = ((name, self._look_ahead(name)) for name in moving if name in self._matrices)
         for name, direction in self._directions(looking):
             self._muon(name, direction, factor)
+            self.give_weights([name])  # while the masters are in cache
         for name in moving:
             if name not in self._matrices:
                 self._adamw(name, factor)
+                self.give_weights([name])
         for name in moving:
             self._weights[name].grad = None
-        self.give_weights(moving)
 
     def masters(self) -> dict[str, Tensor]:
         """The weights in float32, by name."""
@@ -69,14 +70,12 @@ class Optimizer:
     def _local(self, kind: str, name: str) -> Tensor:
         return local(self._state[f"{kind}.{name}"])
 
-    def _orthogonal(self, matrices: Pairs) -> Pairs:
-        return each_orthogonal(matrices, next(iter(self._weights.values())).dtype)
-
     def _look_ahead(self, name: str) -> Tensor:
-        """Momentum, with Nesterov's look ahead."""
-        gradient, momentum = local(self._weights[name].grad).float(), self._local("first", name)
+        """Momentum, with Nesterov's look ahead; in the precision that the network works in."""
+        weight, momentum = self._weights[name], self._local("first", name)
+        gradient = local(weight.grad).float()
         momentum.lerp_(gradient, 1 - self._config.momentum)
-        return gradient.lerp(momentum, self._config.momentum)
+        return gradient.lerp(momentum, self._config.momentum).to(weight.dtype)
 
     def _muon(self, name: str, direction: Tensor, factor: float) -> None:
         """A step along the momentum made orthogonal (Muon), and decoupled weight decay."""
@@ -103,29 +102,29 @@ def is_matrix(name: str, weight: Tensor) -> bool:
     return weight.dim() == 2 and ".layers." in name
 
 
-def orthogonal(gradients_NRC: Tensor, dtype: torch.dtype = torch.float32, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
+def orthogonal(matrices_NRC: Tensor, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
     """Roughly the nearest matrices with orthogonal rows or columns: singular values come to about 0.7 to 1.2.
 
-    N matrices of R rows and C columns in and out, the latter in float32.
-    Newton-Schulz iteration x ← a·x + (b·xxᵀ + c·(xxᵀ)²)·x, in the given precision.
+    N matrices of R rows and C columns in and out, all in the precision of the former.
+    Newton-Schulz iteration x ← a·x + (b·xxᵀ + c·(xxᵀ)²)·x.
     """
     a, b, c = NEWTON_SCHULZ
-    tall = gradients_NRC.shape[1] > gradients_NRC.shape[2]
-    x = (gradients_NRC / (torch.linalg.matrix_norm(gradients_NRC, keepdim=True) + 1e-7)).to(dtype)
-    x = x.mT.contiguous() if tall else x
+    tall = matrices_NRC.shape[1] > matrices_NRC.shape[2]
+    length_N11 = torch.linalg.vector_norm(matrices_NRC, dim=(1, 2), keepdim=True, dtype=torch.float32)
+    x = (matrices_NRC.mT.contiguous() if tall else matrices_NRC) / (length_N11 + 1e-7).to(matrices_NRC.dtype)
     for _ in range(steps):
         square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    return (x.mT if tall else x).float()
+    return x.mT if tall else x
 
 
-def each_orthogonal(matrices: Pairs, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+def each_orthogonal(matrices: Pairs) -> Iterator[tuple[str, Tensor]]:
     """`orthogonal` of each, those of one size together up to `TOGETHER` numbers: small ones keep no device busy."""
     waiting: dict[torch.Size, list[tuple[str, Tensor]]] = {}
 
     def made(size: torch.Size) -> Iterator[tuple[str, Tensor]]:
         names, alike = zip(*waiting.pop(size), strict=True)
-        return zip(names, orthogonal(torch.stack(alike), dtype), strict=True)
+        return zip(names, orthogonal(torch.stack(alike)), strict=True)
 
     for name, matrix in matrices:
         alike = waiting.setdefault(matrix.shape, [])

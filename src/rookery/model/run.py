@@ -3,7 +3,9 @@
 Not here: which tokens a step sees (`batches.py`), and what becomes of a run over its steps (`train.py`).
 """
 
+import ctypes
 import math
+import sys
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +20,8 @@ from rookery.model.parallel.pipeline import Pipeline
 from rookery.model.parallel.placement import Placed, place
 from rookery.model.parallel.processes import Processes, alone
 from rookery.model.parallel.vocabulary import own_loss
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Run:
     ) -> "Run":
         """From the seed; in the best precision of this machine's device unless one is given."""
         processes = processes or alone()
+        if processes.device.type == "cpu":
+            keep_freed_memory()
         placed = place(config.shape, config.seed, processes)
         optimizer = Optimizer(placed.weights(), config, processes)
         placed.to(precision or best_precision(processes.device))
@@ -79,3 +85,14 @@ def best_precision(device: torch.device) -> torch.dtype:
     """bfloat16 where the device multiplies it natively, else float32."""
     native = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if native else torch.float32
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory it frees, where glibc is the C library.
+
+    Each step takes and frees the same tensors. Given back to the kernel, their pages are cleared and mapped anew each
+    time: 190,000 page faults a step at 30M parameters, 7% of its processor time (LOG.md).
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, -1)

@@ -2,8 +2,8 @@
 
 Each matrix has one owner among the processes that share a copy of the weights. The pieces go to the owners in one
 exchange, each owner does its matrices, and the pieces of the results come back in another. So the work is divided, not
-repeated, and what a process sends is twice its own pieces, once a step (8 bytes a weight that it holds): a small part
-of what gathering the weights sends in one micro-batch. Copies (`replicate`) each do all of it, so they need not talk.
+repeated, and what a process sends is twice its own pieces, once a step (in bfloat16 4 bytes a weight that it holds): a
+small part of what gathering the weights sends in one micro-batch. Copies (`replicate`) each do all of it, so they need not talk.
 """
 
 import math
@@ -33,35 +33,36 @@ class Owners:
         self._owned = divided({name: math.prod(size) for name, size in self._sizes.items()}, count)
 
     def whole(self, pieces: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The matrices that this process owns, from all processes' pieces (float32)."""
+        """The matrices that this process owns, from all processes' pieces, all of one precision."""
         sent = [pieces[name].reshape(-1) for names in self._owned for name in names]
         send = [self._elements(self._rank, names) for names in self._owned]
         mine = self._owned[self._rank]
         receive = [self._elements(rank, mine) for rank in range(len(self._owned))]
-        parts = iter(self._exchange(sent, send, receive).split(self._lengths(mine)))
-        whole = {name: torch.empty(self._sizes[name], device=self._device) for name in mine}
+        received = self._exchange(torch.cat(sent), send, receive)
+        parts = iter(received.split(self._lengths(mine)))
+        whole = {name: received.new_empty(self._sizes[name]) for name in mine}
         for held in self._pieces:
             for name in mine:
                 target = whole[name][held[name]]
                 target.copy_(next(parts).view(target.shape))
         return whole
 
-    def pieces(self, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Back again: this process's pieces of all matrices, from their owners."""
+    def pieces(self, whole: Mapping[str, Tensor], precision: torch.dtype) -> dict[str, Tensor]:
+        """Back again: this process's pieces of all matrices, from their owners; it may own none."""
         mine = self._owned[self._rank]
         sent = [whole[name][held[name]].reshape(-1) for held in self._pieces for name in mine]
         send = [self._elements(rank, mine) for rank in range(len(self._owned))]
         receive = [self._elements(self._rank, names) for names in self._owned]
-        received = self._exchange(sent, send, receive)
+        nothing = torch.empty(0, device=self._device, dtype=precision)
+        received = self._exchange(torch.cat([nothing, *sent]), send, receive)
         names = [name for names in self._owned for name in names]
         parts = received.split([self._elements(self._rank, [name]) for name in names])
         held = self._pieces[self._rank]
         return {name: part.view(extent(held[name])) for name, part in zip(names, parts, strict=True)}
 
-    def _exchange(self, sent: list[Tensor], send: list[int], receive: list[int]) -> Tensor:
-        flat = torch.cat(sent) if sent else torch.empty(0, device=self._device)
-        received = flat.new_empty(sum(receive))
-        dist.all_to_all_single(received, flat, receive, send, group=self._group)
+    def _exchange(self, sent: Tensor, send: list[int], receive: list[int]) -> Tensor:
+        received = sent.new_empty(sum(receive))
+        dist.all_to_all_single(received, sent, receive, send, group=self._group)
         return received
 
     def _lengths(self, names: list[str]) -> list[int]:
@@ -101,4 +102,10 @@ def all_made(
     if degrees.shard * degrees.context * degrees.tensor == 1:
         return make
     owners = Owners(matrices, processes)
-    return lambda pairs: owners.pieces(dict(make(owners.whole(dict(pairs)).items()))).items()
+
+    def made(pairs: Pairs) -> Pairs:
+        held = dict(pairs)
+        precision = next(iter(held.values())).dtype
+        return owners.pieces(dict(make(owners.whole(held).items())), precision).items()
+
+    return made
