@@ -2,10 +2,10 @@
 
     python benchmarks/bench_sweep.py --data tweets.parquet --scale 0.034 --work FOLDER
 
-Each row is a run of `rookery model train` on the corpus of `later_tweets.py`; runs go side by side, one thread each, since
-what is compared is compute and not time. Judged are the first of the later tweets; the difference to the defaults is
-drawn anew over authors (`estimate.py`). How much another seed changes stands in the table, too. Started again with the
-same `--work` it goes on where it was.
+Each row is a run of `rookery model train` on the corpus of `later_tweets.py`; runs go side by side, one thread each,
+since what is compared is compute and not time. Judged are the first of the later tweets; the difference to the
+defaults is drawn anew over authors (`estimate.py`). How much another seed changes stands in the table, too. Started
+again with the same `--work` it goes on where it was.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def wanted(name: str, words: list[str] | None) -> bool:
 
 
 def changes(config: TrainConfig) -> dict[str, Settings]:
-    """What is tried: the settings of each change, by its name. Shapes and batches take as much compute as the defaults."""
+    """The settings of each change, by its name; shapes and batches take as much compute as the defaults."""
     shape = config.shape
     made: dict[str, Settings] = {DEFAULTS: {}, "another seed": {"seed": 1}}
     for factor in (0.7, 1.4):
@@ -120,8 +120,8 @@ def body(config: TrainConfig, judged: list[tuple[str, str]], costs: Mapping[str,
         rows.append([name, f"{found['bits_per_byte'][MODEL]:.4f}", more])
     shape = config.shape
     return (
-        f"{config.scale_petaflop:g} petaFLOP each: vocabulary {shape.vocabulary:,}, {shape.layers} layers of {shape.width}, "
-        f"{config.steps:,} steps of {config.batch_tokens:,} tokens; {len(judged):,} later tweets.\n\n"
+        f"{config.scale_petaflop:g} petaFLOP each: vocabulary {shape.vocabulary:,}, {shape.layers} layers of "
+        f"{shape.width}, {config.steps:,} steps of {config.batch_tokens:,} tokens; {len(judged):,} later tweets.\n\n"
         + table(["changed", "bits per byte", "more than the defaults (95%)"], rows)
     )
 

@@ -36,6 +36,24 @@ with outcome_told(place):
     sys.exit(int(sys.argv[2]))
 """
 
+KILLED_WHILE_IT_MAKES = """
+import os, signal, sys
+from pathlib import Path
+from rookery.cli.processes import outcome_told, told_place
+from rookery.core.artifact import open_artifact
+from rookery.model.degrees import Degrees
+from rookery.model.parallel.processes import joined
+place, killed, artifact = told_place(None), Path(sys.argv[1]), Path(sys.argv[2])
+def make():
+    if not killed.exists():
+        killed.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return open_artifact(artifact)
+with outcome_told(place), joined(place, Degrees()) as processes:
+    processes.wait_for_all()
+    assert processes.first_makes(make).path == artifact
+"""
+
 
 @pytest.fixture
 def environment(monkeypatch, tmp_path):
@@ -68,6 +86,15 @@ def test_a_process_that_is_killed_is_no_end_and_the_weights_are_the_same(environ
     states = [run["state"] for run in read_runs(disturbed) if run["kind"] == "checkpoint"]
     assert states[-1] == "finished"
     assert len(states) > 1
+
+
+def test_the_first_killed_while_the_others_wait_for_what_it_makes_is_no_end(environment, tmp_path):
+    script, killed = tmp_path / "script.py", tmp_path / "killed"
+    script.write_text(KILLED_WHILE_IT_MAKES)
+    artifact = tiny_run.make_tokenizer(create_home(tmp_path / "home")).path
+    launch([str(script), str(killed), str(artifact)], 2, 1, environment)
+    assert killed.exists()
+    assert not environment.exists()
 
 
 def _kill_the_second(home: Path) -> None:

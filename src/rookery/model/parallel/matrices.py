@@ -3,7 +3,8 @@
 Each matrix has one owner among the processes that share a copy of the weights. The pieces go to the owners in one
 exchange, each owner does its matrices, and the pieces of the results come back in another. So the work is divided, not
 repeated, and what a process sends is twice its own pieces, once a step (in bfloat16 4 bytes a weight that it holds): a
-small part of what gathering the weights sends in one micro-batch. Copies (`replicate`) each do all of it, so they need not talk.
+small part of what gathering the weights sends in one micro-batch. Copies (`replicate`) each do all of it, so they
+need not talk.
 """
 
 import math

@@ -9,6 +9,7 @@ Not here: what is laid onto the mesh (`placement.py`), and how processes are sta
 """
 
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -170,8 +171,8 @@ class Processes:
     def _told_of(self) -> Artifact:
         try:
             path = self.tell(None)
-        except RuntimeError:
-            path = None  # it has ended
+        except RuntimeError:  # killed, or it has told why not by itself: this one tells nothing, so all may start again
+            sys.exit("The first process of the run has ended, and so this one does.")
         if path is None:
             raise RookeryError("the first process of the run could not go on")
         return open_artifact(path)
