@@ -92,7 +92,7 @@ def test_the_first_killed_while_the_others_wait_for_what_it_makes_is_no_end(envi
     script, killed = tmp_path / "script.py", tmp_path / "killed"
     script.write_text(KILLED_WHILE_IT_MAKES)
     artifact = tiny_run.make_tokenizer(create_home(tmp_path / "home")).path
-    launch([str(script), str(killed), str(artifact)], 2, 1, environment)
+    launch([str(script), str(killed), str(artifact)], 2, 3, environment)
     assert killed.exists()
     assert not environment.exists()
 
