@@ -10,6 +10,7 @@ Not here: what is laid onto the mesh (`placement.py`), and how processes are sta
 
 import secrets
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ from rookery.model.parallel.meeting import meet
 
 PATIENCE = timedelta(days=7)
 """How long others wait while the first makes something; one that dies is noticed at once all the same."""
+LETTING_GO_SECONDS = 0.2
+"""gloo's threads let go of tensors a moment after the last exchange, and need the interpreter's lock for it: one that
+asks while the interpreter ends aborts the process, and its launcher would start all of a finished run again."""
 
 
 @dataclass(frozen=True)
@@ -206,3 +210,4 @@ def joined(place: Place, degrees: Degrees) -> Iterator[Processes]:
         yield Processes(place, degrees, device, mesh, dist.new_group(backend="gloo", timeout=PATIENCE))
     finally:
         dist.destroy_process_group()
+        time.sleep(LETTING_GO_SECONDS)
