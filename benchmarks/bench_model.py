@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 from later_tweets import later_tweets
-from process import new_home, progress, rookery
+from process import opened_home, progress, rookery
 from record import table, write_result
 
 from rookery.core.artifact import Artifact, find_artifacts, write_atomically
 from rookery.core.context import Context
-from rookery.core.home import Home, open_home
+from rookery.core.home import Home
 from rookery.corpus.document import read_documents
 from rookery.model.baselines import train_ngram, zstd_bits
 from rookery.model.bits import text_bits
@@ -49,9 +49,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--work", type=Path, required=True)
     arguments = parser.parse_args()
-    if not arguments.work.exists():
-        new_home(arguments.work)
-    home = open_home(arguments.work)
+    home = opened_home(arguments.work)
     corpus = later_tweets(home, arguments.data, Context())
     judged = later_texts(corpus)
     points = [point(home, corpus, judged, arguments.minutes / part) for part in PARTS]

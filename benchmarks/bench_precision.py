@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 from later_tweets import later_tweets
-from process import new_home, progress
+from process import opened_home, progress
 from record import table, write_result
 
 from rookery.core.artifact import Artifact
 from rookery.core.context import Context
-from rookery.core.home import Home, open_home
+from rookery.core.home import Home
 from rookery.corpus.shards import open_shards, write_shards
 from rookery.model.batches import batches
 from rookery.model.config import TrainConfig, config_for_scale, learning_rate_factor
@@ -40,9 +40,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=0.01)
     parser.add_argument("--work", type=Path, required=True)
     arguments = parser.parse_args()
-    if not arguments.work.exists():
-        new_home(arguments.work)
-    home = open_home(arguments.work)
+    home = opened_home(arguments.work)
     config = config_for_scale(arguments.scale)
     shards = shards_of(home, arguments.data, config)
     curves = {}

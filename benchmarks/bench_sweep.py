@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from bench_model import later_texts
 from later_tweets import later_tweets
-from process import new_home, progress, rookery
+from process import opened_home, progress, rookery
 from record import table, write_result
 
 from rookery.core.artifact import Artifact, find_artifacts
 from rookery.core.context import Context
-from rookery.core.home import Home, open_home
+from rookery.core.home import Home
 from rookery.model.bits import text_bits
 from rookery.model.checkpoint import load_network
 from rookery.model.config import TrainConfig, config_for_scale, horizon_tokens
@@ -47,9 +47,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # of the runs; this process only judges
     torch.set_num_threads(1)
-    if not arguments.work.exists():
-        new_home(arguments.work)
-    home = open_home(arguments.work)
+    home = opened_home(arguments.work)
     judged = later_texts(later_tweets(home, arguments.data, Context()))[:JUDGED]
     config = config_for_scale(arguments.scale)
     chosen = {name: made for name, made in changes(config).items() if wanted(name, arguments.only)}

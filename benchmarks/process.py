@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from rookery.core.home import Home, open_home
+
 STEPS = Path(__file__).with_name("steps.py")
 ROOKERY = [sys.executable, "-m", "rookery.cli.main"]
 IRA_MAP = "text=content,author=author_id,created=created_at,id=post_id"
@@ -53,6 +55,11 @@ def new_home(folder: Path) -> Path:
     """A home in a folder, with the policy that `rookery init` gives it."""
     subprocess.run([*ROOKERY, "init", "--home", str(folder)], stdout=subprocess.DEVNULL, check=True)
     return folder
+
+
+def opened_home(folder: Path) -> Home:
+    """The home in a folder, made where there is none: a bench that is started again finds what it made."""
+    return open_home(folder if folder.exists() else new_home(folder))
 
 
 def measured(command: Sequence[str]) -> Measured:

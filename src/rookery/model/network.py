@@ -20,7 +20,7 @@ from rookery.model.shape import ModelShape
 
 IGNORED = -100  # a target that is not counted in the loss
 PLAIN_ATTENTION_TOKENS = 512  # rows up to here attend by plain products on a CPU
-LOSS_CHUNK_TOKENS = {"cpu": 2048, "cuda": 8192}
+LOSS_CHUNK_TOKENS = {"cpu": 2048, "cuda": 8192}  # smaller ones add to the gradient of the head more often
 # GCC 12 makes wrong code of 512 bits out of torch's transposes of bfloat16 (the gradients of keys were NaN), and makes
 # code of 512 bits by itself only for processors that it does not know by name, such as a virtual one with AMX
 COMPILER = {"cpp.march": "native -mprefer-vector-width=256"} if platform.machine() == "x86_64" else {}
