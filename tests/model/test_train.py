@@ -30,10 +30,9 @@ from rookery.core.home import create_home, open_home
 from rookery.core.pause import pause, resume
 from rookery.core.stage import read_runs
 from rookery.corpus.shards import open_shards
-from rookery.model.batches import Step, batches
+from rookery.model.batches import Step, batches, made_up_rows
 from rookery.model.checkpoint import load_network
 from rookery.model.config import WatchConfig
-from rookery.model.measure import made_up_rows
 from rookery.model.run import Run
 from rookery.model.shape import parameters
 from rookery.model.train import Masked, train
@@ -166,6 +165,19 @@ def test_compiled_layers_and_loss_learn_what_plain_ones_do():
     plain, compiled = (Run.begin(replace(CONFIG, compiled=compiled)) for compiled in (False, True))
     for _ in range(3):
         assert compiled.learn(step, 1.0) == pytest.approx(plain.learn(step, 1.0), abs=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+def test_a_compiled_run_that_is_killed_goes_on_to_the_same_weights(home, shards, tokenizer, tmp_path):
+    config = replace(CONFIG, compiled=True)
+    with pytest.raises(Killed):
+        train(home, shards, tokenizer, config, Context(progress=killing(10)))
+    other = create_home(tmp_path / "other")
+    assert (
+        train(home, shards, tokenizer, config, Context()).digest
+        == train(other, shards, tokenizer, config, Context()).digest
+    )
 
 
 def test_a_damaged_state_is_passed_over_for_the_one_before(home, shards, tokenizer, undisturbed):

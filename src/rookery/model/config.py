@@ -27,7 +27,7 @@ class TrainConfig:
     micro_batch_tokens: how many tokens go through the network at once; a step adds up several.
     matrix_learning_rate: Muon's, for the layers' matrices; vector_learning_rate: AdamW's, for
     embedding and norms. checkpoint_steps: after how many steps the state is saved. compiled: whether
-    the layers go through torch.compile, which needs a C++ compiler and takes its time at the start.
+    torch.compile makes code of the layers; None: where it pays and works (`compiler.py`).
     """
 
     scale_petaflop: float
@@ -42,7 +42,7 @@ class TrainConfig:
     momentum: float = 0.95
     weight_decay: float = 0.1
     checkpoint_steps: int = 100
-    compiled: bool = False
+    compiled: bool | None = None
     seed: int = 0
 
     @property

@@ -6,13 +6,15 @@ Not here: which tokens a step sees (`batches.py`), and what becomes of a run ove
 import ctypes
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from rookery.core.errors import RookeryError
-from rookery.model.batches import Rows, Step
+from rookery.core.errors import RookeryError, UsageError
+from rookery.model import compiler
+from rookery.model.batches import Rows, Step, made_up_rows
 from rookery.model.config import TrainConfig
 from rookery.model.optimizer import Optimizer
 from rookery.model.parallel.context import own_tensors
@@ -36,7 +38,11 @@ class Run:
 
     @classmethod
     def begin(
-        cls, config: TrainConfig, processes: Processes | None = None, precision: torch.dtype | None = None
+        cls,
+        config: TrainConfig,
+        processes: Processes | None = None,
+        precision: torch.dtype | None = None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> "Run":
         """From the seed; in the best precision of this machine's device unless one is given."""
         processes = processes or alone()
@@ -44,8 +50,9 @@ class Run:
             keep_freed_memory()
         placed = place(config.shape, config.seed, processes)
         optimizer = Optimizer(placed.weights(), config, processes)
-        placed.to(precision or best_precision(processes.device))
-        if config.compiled:
+        precision = precision or best_precision(processes.device)
+        placed.to(precision)
+        if _compiles(config, processes, precision, say):
             placed.compile()
         pipeline = Pipeline(placed, config, processes) if processes.degrees.pipeline > 1 else None
         return cls(config, processes, placed, optimizer, pipeline)
@@ -79,6 +86,24 @@ class Run:
             total += loss.item()
             loss.backward()
         return total
+
+
+def _compiles(config: TrainConfig, processes: Processes, precision: torch.dtype, say: Callable[[str], None]) -> bool:
+    """Whether layers are compiled: those of a run that asks for it, else where it pays and code can be made.
+
+    Says what takes its time, and why the layers stay as they are. `UsageError` if a run asks for what cannot be had.
+    """
+    if not (compiler.pays(config, processes) if config.compiled is None else config.compiled):
+        return False
+    if processes.device.type != "cpu":
+        return True
+    say("The layers are compiled before the first step, which takes up to a minute the first time.")
+    why_not = compiler.fault(config, made_up_rows(config), precision)
+    if why_not and config.compiled:
+        raise UsageError(f"the layers cannot be compiled here: {why_not}", mend="Leave out --set compiled=true")
+    if why_not:
+        say(f"They run uncompiled, which takes about a third longer: {why_not}")
+    return not why_not
 
 
 def best_precision(device: torch.device) -> torch.dtype:

@@ -170,7 +170,7 @@ def _fit(
     masked, paused: of the first process, which asks the log and the home for all of them, so that no two leave out
     different documents, and all stop at the same step.
     """
-    run = Run.begin(config, processes)
+    run = Run.begin(config, processes, say=workspace.context.progress.say)
     clock = workspace.context.clock
     rate = processes.count * matrix_flops_per_second(processes.device, best_precision(processes.device), clock)
     progress, plateau = workspace.context.progress, plateau_step(config)
