@@ -9,7 +9,15 @@ from tiny_run import CONFIG, SHAPE
 
 from rookery.core.errors import UsageError
 from rookery.model.config import config_for_scale
-from rookery.model.degrees import Degrees, check_fits, fitted, layers_of_stages, micro_batches, rows_a_piece
+from rookery.model.degrees import (
+    Degrees,
+    check_fits,
+    fitted,
+    layers_of_stages,
+    micro_batches,
+    recomputed_layers,
+    rows_a_piece,
+)
 
 small = st.integers(1, 4)
 
@@ -31,6 +39,21 @@ def test_degrees_that_do_not_multiply_to_the_processes_are_refused(degrees):
 def test_a_degree_below_one_is_refused_by_name():
     with pytest.raises(UsageError, match=r"parallel\.tensor must be at least 1, not 0"):
         fitted(Degrees(tensor=0), 2)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_of_layers_that_is_none_is_refused_by_name(share):
+    with pytest.raises(UsageError, match=r"parallel\.recompute is a share of the layers, from 0 to 1"):
+        fitted(Degrees(recompute=share), 1)
+
+
+@given(st.integers(1, 60), st.integers(0, 20))
+def test_layers_that_are_computed_again_are_the_share_that_was_asked_for_and_lie_evenly(layers, twentieths):
+    share = twentieths / 20
+    again = recomputed_layers(layers, share)
+    assert len(again) == pytest.approx(layers * share, abs=1)
+    halves = [sum(n < layers // 2 for n in again), sum(n >= layers - layers // 2 for n in again)]
+    assert abs(halves[0] - halves[1]) <= 1
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ from rookery.corpus.shards import open_shards
 from rookery.model.batches import Step, batches, made_up_rows
 from rookery.model.checkpoint import load_network
 from rookery.model.config import WatchConfig
+from rookery.model.degrees import Degrees
+from rookery.model.parallel.processes import Processes
 from rookery.model.run import Run
 from rookery.model.shape import parameters
 from rookery.model.train import Masked, train
@@ -251,6 +253,35 @@ def test_a_loss_that_is_no_number_moves_no_weight(shards):
     with pytest.raises(RookeryError):
         run.learn(rows, 1.0)
     assert all(torch.equal(weight, before[name]) for name, weight in run.optimizer.masters().items())
+
+
+def kept_bytes(run: Run) -> int:
+    """How many bytes a micro-batch keeps for its backward pass, weights aside."""
+    kept = {}
+    weights = {weight.data_ptr() for weight in run.placed.weights().values()}
+
+    def keep(tensor):
+        if tensor.data_ptr() not in weights:
+            kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        run.loss(made_up_rows(run.config))
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_layers_that_are_computed_again_learn_the_same_and_keep_less(compiled):
+    config = replace(CONFIG, compiled=compiled, shape=replace(SHAPE, layers=4))
+    step = Step((made_up_rows(config),), config.batch_tokens)
+    plain, half, all_again = (
+        Run.begin(config, Processes(degrees=Degrees(shard=1, recompute=share))) for share in (0.0, 0.5, 1.0)
+    )
+    if not compiled:
+        assert kept_bytes(plain) > 1.5 * kept_bytes(half) > 2 * kept_bytes(all_again)
+    for _ in range(3):
+        losses = [run.learn(step, 1.0) for run in (plain, half, all_again)]
+        assert losses == pytest.approx(losses[:1] * 3, abs=0.01 if compiled else 0)
 
 
 @pytest.mark.parametrize("harm", ["changed", "cut", "missing"])

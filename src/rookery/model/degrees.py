@@ -15,13 +15,15 @@ from rookery.model.shape import ModelShape
 
 @dataclass(frozen=True)
 class Degrees:
-    """The product of all but the last is the number of processes.
+    """The product of those up to `pipeline` is the number of processes.
 
     replicate: copies of the weights, each learning from its share of a step (HSDP's outer degree).
     shard: processes over which one copy's weights lie spread (FSDP); None takes all that are left.
     context: processes that share the tokens of each row; tensor: the columns and rows of each matrix.
     pipeline: processes that hold the layers one after another, each `groups_per_stage` groups of them
     (more than one: interleaved 1F1B).
+    recompute: the share of layers of which nothing is kept for the backward pass but their input; it computes the rest
+    again.
     """
 
     replicate: int = 1
@@ -30,6 +32,7 @@ class Degrees:
     tensor: int = 1
     pipeline: int = 1
     groups_per_stage: int = 1
+    recompute: float = 0.0
 
     @property
     def data(self) -> int:
@@ -48,6 +51,8 @@ class Degrees:
 
 def fitted(degrees: Degrees, processes: int) -> Degrees:
     """The degrees with `shard` filled in; raises `UsageError` unless their product is the number of processes."""
+    if not 0 <= degrees.recompute <= 1:
+        raise UsageError(f"parallel.recompute is a share of the layers, from 0 to 1, not {degrees.recompute}")
     for name in ("replicate", "context", "tensor", "pipeline", "groups_per_stage"):
         if getattr(degrees, name) < 1:
             raise UsageError(f"parallel.{name} must be at least 1, not {getattr(degrees, name)}")
@@ -113,6 +118,11 @@ def layers_of_stages(shape: ModelShape, stages: int) -> list[range]:
     each, more = divmod(shape.layers, stages)
     ends = [each * (n + 1) + min(n + 1, more) for n in range(stages)]
     return [range(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def recomputed_layers(layers: int, share: float) -> list[int]:
+    """The numbers of the layers whose forward pass is computed again: so many of each stretch of layers."""
+    return [n for n in range(layers) if math.floor((n + 1) * share) > math.floor(n * share)]
 
 
 def _why(name: str) -> str:

@@ -19,16 +19,20 @@ from rookery.model.parallel.processes import Processes
 
 @dataclass
 class Earlier:
-    """Stands where a cache stands in generation: the tokens that went before lie in other processes."""
+    """Stands where a cache stands in generation: the tokens that went before lie in other processes.
+
+    end: how many tokens of a row there are up to this process's last; length: up to those of the network's next call,
+    which a layer that is computed again must not look at.
+    """
 
     group: torch.distributed.ProcessGroup
+    end: int
     length: int
 
     def extend(self, layer: int, keys_BKTS: Tensor, values_BKTS: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of all tokens up to this process's last."""
-        end = self.length + keys_BKTS.shape[2]
         both = torch.stack([keys_BKTS, values_BKTS])
-        gathered = all_gather_tensor_autograd(both.contiguous(), gather_dim=3, group=self.group)[..., :end, :]
+        gathered = all_gather_tensor_autograd(both.contiguous(), gather_dim=3, group=self.group)[..., : self.end, :]
         return gathered[0], gathered[1]
 
 
@@ -40,7 +44,7 @@ def share_rows(part: Network, processes: Processes) -> None:
         tokens = inputs[0].shape[1]
         end = (piece + 1) * tokens
         documents = named["documents_BT"][:, :end]
-        return inputs, {"documents_BT": documents, "cache": Earlier(group, piece * tokens)}
+        return inputs, {"documents_BT": documents, "cache": Earlier(group, end, piece * tokens)}
 
     part.register_forward_pre_hook(with_earlier, with_kwargs=True)
 

@@ -10,6 +10,7 @@ Not here: the schedule of a pipeline (`pipeline.py`) and the loss over a spread 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.distributed as dist
@@ -19,8 +20,9 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, Replicate
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+from torch.utils.checkpoint import checkpoint
 
-from rookery.model.degrees import layers_of_stages
+from rookery.model.degrees import layers_of_stages, recomputed_layers
 from rookery.model.network import COMPILER, Network, initial_weights
 from rookery.model.parallel.context import share_rows
 from rookery.model.parallel.processes import Processes
@@ -87,6 +89,7 @@ def place(shape: ModelShape, seed: int, processes: Processes) -> Placed:
     with torch.device("meta"):
         parts = tuple(_part(shape, stage, processes) for stage in stages_of(processes))
     for part in parts:
+        _recompute(part, processes.degrees.recompute)
         _spread(part, processes)
         part.to_empty(device=processes.device)
     _fill(parts, seed)
@@ -117,6 +120,13 @@ def _part(shape: ModelShape, stage: int, processes: Processes) -> Network:
 
 def _held_layers(part: Network) -> list[nn.Module]:
     return [layer for layer in part.model.layers if not isinstance(layer, Absent)]
+
+
+def _recompute(part: Network, share: float) -> None:
+    """Let the backward pass compute layers again (arXiv:1604.06174) instead of keeping what is inside them."""
+    for number in recomputed_layers(part.shape.layers, share):
+        if not isinstance(layer := part.model.layers[number], Absent):
+            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)
 
 
 def _spread(part: Network, processes: Processes) -> None:
