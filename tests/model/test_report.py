@@ -119,5 +119,13 @@ def test_a_long_run_is_drawn_with_few_points_and_a_straight_fall_stays_straight(
     assert all(abs(y - y0 - (y1 - y0) * (x - x0) / (x1 - x0)) < 0.2 for x, y in line.points)
 
 
+def test_what_was_judged_on_the_way_is_drawn_as_dots_after_its_step():
+    curve = [{"step": n, "loss": 5.0, **({"held_out_loss": 6.0 - n} if n in (1, 3) else {})} for n in range(5)]
+    run = {"first_step": 10, "steps": 10, "plateau_step": 5, "validation_loss": None, "curve": curve}
+    (drawn,) = charts([run])
+    assert [words for _, _, words in drawn.dots] == ["a few held out: 5.000", "a few held out: 3.000"]
+    assert drawn.dots[0][0] == round(WIDTH * 12 / 14, 1)
+
+
 def test_a_run_without_any_step_has_no_charts():
     assert charts([{"first_step": 0, "steps": 9, "plateau_step": 4, "validation_loss": None, "curve": []}]) == []

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import tiny_run
 import torch
+import torch.nn.functional as F
 from tiny_run import CONFIG, LONGER, SHAPE, losses, make_shards, make_tokenizer
 
 from rookery.core.artifact import Artifact
@@ -34,6 +35,7 @@ from rookery.model.batches import Step, batches, made_up_rows
 from rookery.model.checkpoint import load_network
 from rookery.model.config import WatchConfig
 from rookery.model.degrees import Degrees
+from rookery.model.notes import read_notes
 from rookery.model.parallel.processes import Processes
 from rookery.model.run import Run
 from rookery.model.shape import parameters
@@ -253,6 +255,41 @@ def test_a_loss_that_is_no_number_moves_no_weight(shards):
     with pytest.raises(RookeryError):
         run.learn(rows, 1.0)
     assert all(torch.equal(weight, before[name]) for name, weight in run.optimizer.masters().items())
+
+
+def held_out_losses(artifact: Artifact) -> dict[int, float | None]:
+    """Those while it trained, by step."""
+    notes = read_notes(artifact.path / "notes")
+    return {note["step"]: note["held_out_loss"] for note in notes if "held_out_loss" in note}
+
+
+def test_a_few_held_out_documents_are_judged_while_it_trains(undisturbed):
+    judged = {
+        note["step"]: note["held_out_loss"]
+        for note in read_notes(undisturbed.path / "notes")
+        if "held_out_loss" in note
+    }
+    assert list(judged) == [4, 9]
+    assert judged[4] > judged[9]
+
+
+def test_held_out_documents_cost_the_mean_of_their_tokens_and_teach_nothing(shards):
+    run, held_back = Run.begin(CONFIG, precision=torch.float32), open_shards(shards, "validation")
+    step = next(batches(held_back, CONFIG, lambda documents: np.zeros(len(documents), dtype=bool)))
+    (network,), costs = run.placed.parts, []
+    for rows in step.rows:
+        for inputs, targets, documents in zip(rows.inputs, rows.targets, rows.documents, strict=True):
+            for there in (documents == document for document in np.unique(documents[documents >= 0])):
+                logits = network.logits(network(torch.from_numpy(inputs[there])[None]))[0]
+                costs += [F.cross_entropy(logits, torch.from_numpy(targets[there]), reduction="none")]
+    assert run.held_out_loss([step]) == pytest.approx(torch.cat(costs).mean().item(), abs=1e-5)
+    assert all(weight.grad is None for weight in run.placed.weights().values())
+
+
+def test_held_out_documents_that_are_forgotten_are_not_judged(home, shards, tokenizer):
+    forget(home, [f"validation{i}" for i in range(20)], [], Context())
+    made = train(home, shards, tokenizer, replace(CONFIG, steps=6), Context())
+    assert held_out_losses(made) == {4: None}
 
 
 def kept_bytes(run: Run) -> int:

@@ -46,8 +46,17 @@ def charts(runs: Sequence[dict[str, Any]]) -> list[Chart]:
     """Loss, learning rate, speed and utilisation over the steps of all phases; one without points is left out."""
     measured = [(run["first_step"] + run["steps"], run["validation_loss"]) for run in runs]
     dots = [(step, loss, f"held out: {loss:.3f}") for step, loss in measured if loss is not None]
+    dots += [
+        (run["first_step"] + note["step"] + 1, note["held_out_loss"], f"a few held out: {note['held_out_loss']:.3f}")
+        for run in runs
+        for note in run["curve"]
+        if note.get("held_out_loss") is not None
+    ]
     told = {
-        "loss": ("Loss", "Nats a token: the line is training, the dots are held-out posts."),
+        "loss": (
+            "Loss",
+            "Nats a token: a line for training, dots for held-out posts, a few on the way and more at the end.",
+        ),
         "learning_rate": ("Learning rate", "Of the layers' matrices."),
         "tokens_per_second": ("Tokens a second", "The mean since the run last began or went on."),
         "utilisation": ("Utilisation", "Share of the rate at which this machine multiplies large matrices."),

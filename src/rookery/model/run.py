@@ -6,7 +6,7 @@ Not here: which tokens a step sees (`batches.py`), and what becomes of a run ove
 import ctypes
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -71,6 +71,20 @@ class Run:
         self.placed.finish_gradients()
         self.optimizer.step(factor)
         return total
+
+    def held_out_loss(self, steps: Iterable[Step]) -> float | None:
+        """The mean loss in nats a token of all processes' shares of some steps; nothing is learned.
+
+        None if nothing counts, or where a pipeline divides the network, whose schedules learn from all they see.
+        """
+        if self.pipeline:
+            return None
+        own, tokens = 0.0, 0
+        for step in steps:
+            own += sum(self.loss(rows).item() for rows in step.rows)
+            tokens += step.learned_tokens
+        total = self.processes.sum(own if self.processes.counts_its_loss else 0.0)
+        return total / tokens if tokens else None
 
     def loss(self, rows: Rows) -> Tensor:
         """The summed loss in nats of some rows, where no pipeline divides the network."""

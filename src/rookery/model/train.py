@@ -13,6 +13,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ from rookery.posts.live import LiveLog, live_log
 
 VERSION = 3
 VALIDATION_TOKENS = 1 << 16
+JUDGINGS = 10  # so often a run looks at a few held-out documents while it trains
+JUDGED_TOKENS, JUDGED_SHARE = 1 << 13, 1 / 200  # at most so many tokens each time, or so much of the run, or one step's
 LOSS_STEPS = 20  # the final training loss is a mean over so many last steps
 MANY_EPOCHS = 8  # beyond about four, seeing the same again teaches less and less (arXiv:2305.16264)
 
@@ -92,8 +95,8 @@ def train(
                 "the model would learn less by heart."
             )
         with live_log(home) as log:
-            masked = Masked(learned, log)
-            blocked_seconds = _fit(config, processes, workspace, learned, masked, lambda: refusal(home), earlier, watch)
+            seen, unseen = Split(learned, masked := Masked(learned, log)), Split(held_back, Masked(held_back, log))
+            blocked_seconds = _fit(config, processes, workspace, seen, unseen, lambda: refusal(home), earlier, watch)
             network = finished_network(workspace.scratch, config)
             held_out = validation_loss(network, config, held_back, log, processes.device)
             left_out = masked.all()
@@ -107,7 +110,8 @@ def train(
     def follow() -> None:
         """What the other processes do: they learn too, and write nothing but their part of each state."""
         workspace = Workspace(stage.folder(home), Context(context.clock))
-        _fit(config, processes, workspace, open_shards(shards, "train"), None, lambda: None, earlier, watch)
+        seen, unseen = (Split(open_shards(shards, split), None) for split in ("train", "validation"))
+        _fit(config, processes, workspace, seen, unseen, lambda: None, earlier, watch)
 
     def begin(make: Callable[[Workspace], dict[str, Any]]) -> Artifact:
         def make_of_whole(workspace: Workspace) -> dict[str, Any]:
@@ -155,20 +159,38 @@ class Masked:
         return self.all()[documents]
 
 
+@dataclass(frozen=True)
+class Split:
+    """Documents, and in the first process which of them are left out: all ask it, so that no two see different ones."""
+
+    shards: Shards
+    masked: Masked | None
+
+    def steps(self, run: Run, first_step: int = 0) -> Iterator[Step]:
+        """This process's share of the steps of a run over these documents."""
+
+        def agreed(documents: np.ndarray) -> np.ndarray:
+            return run.processes.agreed(len(documents), lambda: self.masked(documents))
+
+        degrees = run.processes.degrees
+        pieces = micro_batches(degrees, run.config) if run.pipeline else None
+        share = Share(run.processes.data_part, degrees.data, pieces)
+        return batches(self.shards, run.config, agreed, first_step, share)
+
+
 def _fit(
     config: TrainConfig,
     processes: Processes,
     workspace: Workspace,
-    shards: Shards,
-    masked: Masked | None,
+    seen: Split,
+    unseen: Split,
     paused: Callable[[], Paused | None],
     earlier: Artifact | None,
     watch: WatchConfig | None,
 ) -> float:
     """All steps that are still to do, and the last state saved. Returns for how many seconds saving held it up.
 
-    masked, paused: of the first process, which asks the log and the home for all of them, so that no two leave out
-    different documents, and all stop at the same step.
+    paused: of the first process, which asks the home for all of them, so that all stop at the same step.
     """
     run = Run.begin(config, processes, say=workspace.context.progress.say)
     clock = workspace.context.clock
@@ -176,17 +198,14 @@ def _fit(
     progress, plateau = workspace.context.progress, plateau_step(config)
     with closing(States(workspace.scratch, processes, clock, progress, keep=plateau)) as states:
         first_step = _resume(run, states, workspace, earlier)
-
-        def agreed(documents: np.ndarray) -> np.ndarray:
-            return processes.agreed(len(documents), lambda: masked(documents))
-
-        order = batches(shards, config, agreed, first_step, _share(run))
         showing, beating = progress.task("training", config.steps, "steps"), _watched(watch, run, workspace, first_step)
         with showing as task, notebook(workspace.notes, processes.is_first) as note, beating as beats:
             task.advance(first_step)
-            steps = _steps(run, order, states, first_step, clock, paused, beats)
+            steps = _steps(run, seen.steps(run, first_step), states, first_step, clock, paused, beats)
             for step, (loss, seconds) in enumerate(steps, first_step):
                 noted = of_step(step, loss, seconds, config, rate)
+                if (step + 1) % max(5, config.steps // JUDGINGS) == 0 and step + 1 < config.steps:
+                    noted["held_out_loss"] = run.held_out_loss(_judged(unseen, run))
                 note(noted)
                 task.advance(1, shown(noted, config))
                 if (step + 1) % config.checkpoint_steps == 0:
@@ -195,10 +214,10 @@ def _fit(
     return states.blocked_seconds
 
 
-def _share(run: Run) -> Share:
-    degrees = run.processes.degrees
-    pieces = micro_batches(degrees, run.config) if run.pipeline else None
-    return Share(run.processes.data_part, degrees.data, pieces)
+def _judged(unseen: Split, run: Run) -> Iterator[Step]:
+    """The same few steps of held-out documents each time."""
+    tokens = min(JUDGED_TOKENS, JUDGED_SHARE * run.config.tokens, len(unseen.shards.tokens))
+    return islice(unseen.steps(run), max(1, int(tokens / run.config.batch_tokens)))
 
 
 def _steps(
