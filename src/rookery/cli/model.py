@@ -183,14 +183,14 @@ def report(
 
     opened_home = opened(home)
     facts = report.describe(opened_home, report.find_run(opened_home, key))
+    if page is not None:
+        write_page(page, report_page.page(facts))
     if as_json:
         show_json(facts)
     else:
         show_facts(report.summary(facts), f"Run {facts['key']}")
         for sample in facts["samples"]:
             print(f"\n  {sample['prompt']}|{sample['text']}")
-    if page is not None:
-        write_page(page, report_page.page(facts))
 
 
 @app.command()
