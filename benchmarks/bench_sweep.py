@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=0.034)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--only", nargs="*", help="only changes whose name holds one of these words")
+    parser.add_argument("--theme", default="sweep")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # of the runs; this process only judges
     torch.set_num_threads(1)
@@ -56,7 +57,7 @@ def main() -> None:
             zip(chosen, pool.map(lambda made: bits_of(home, config, made, judged), chosen.values()), strict=True)
         )
     text = body(config, judged, costs)
-    print(write_result("sweep", "One default changed at a time", ["torch"], text).read_text())
+    print(write_result(arguments.theme, "One default changed at a time", ["torch"], text).read_text())
 
 
 def wanted(name: str, words: list[str] | None) -> bool:
