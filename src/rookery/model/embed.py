@@ -1,9 +1,9 @@
 """Embedding: a checkpoint as the `Embedder` that search and ads are given.
 
-A text's vector is the mean of its tokens' embeddings, weighted down for frequent tokens (SIF: Arora, Liang
-and Ma 2017) and whitened over training documents, so that no direction that all texts share drowns what
-tells them apart. Of all layers of the network the token embeddings did best at retrieval (LOG.md), and they
-need no network: tens of thousands of posts a second. Weight and whitening are folded into one table, a row
+A text's vector is the mean of its tokens' rows of the output matrix, weighted down for frequent tokens (SIF: Arora,
+Liang and Ma 2017) and whitened over training documents, so that no direction that all texts share drowns what
+tells them apart. What a network makes of its tokens did no better at retrieval (LOG.md), and this needs no network:
+tens of thousands of posts a second. Weight and whitening are folded into one table, a row
 a token, which training stores with the checkpoint; it holds sums over all documents, and no post.
 """
 
@@ -61,27 +61,27 @@ class TableEmbedder:
         return vectors / np.where(lengths > 0, lengths, 1.0)
 
 
-def save_table(folder: Path, embedding_VD: np.ndarray, shards: Shards, masked: np.ndarray) -> None:
-    """Make the table of a trained embedding and write it into a checkpoint's folder.
+def save_table(folder: Path, rows_VD: np.ndarray, shards: Shards, masked: np.ndarray) -> None:
+    """Make the table of a trained matrix, a row a token, and write it into a checkpoint's folder.
 
     masked: bool of shape (documents,), true for those that must not be looked at.
     """
     chosen = np.flatnonzero(~masked)[:MOST_DOCUMENTS]
     offsets = shards.offsets
     documents = [shards.tokens[offsets[i] : offsets[i + 1] - 1] for i in chosen]  # without the end of the document
-    table = make_table(embedding_VD, documents)
+    table = make_table(rows_VD, documents)
     write_atomically(folder / FILE, save({"table": table}))
 
 
-def make_table(embedding_VD: np.ndarray, documents: Sequence[np.ndarray]) -> np.ndarray:
-    """The table (V, D, float32) of an embedding, with the token frequencies and the spread of some documents."""
+def make_table(rows_VD: np.ndarray, documents: Sequence[np.ndarray]) -> np.ndarray:
+    """The table (V, D, float32) of a matrix, with the token frequencies and the spread of some documents."""
     tokens = np.concatenate([np.zeros(0, np.int64), *documents])
     offsets = np.cumsum([0, *map(len, documents)])
-    frequency = np.bincount(tokens, minlength=len(embedding_VD)) / max(len(tokens), 1)
-    weighted = embedding_VD * (RARE / (RARE + frequency))[:, None].astype(np.float32)
+    frequency = np.bincount(tokens, minlength=len(rows_VD)) / max(len(tokens), 1)
+    weighted = rows_VD * (RARE / (RARE + frequency))[:, None].astype(np.float32)
     sums = row_sums(weighted, tokens, offsets)
     means = (sums / np.maximum(np.diff(offsets), 1)[:, None]).astype(np.float64)
-    centre = means.mean(axis=0) if len(means) else np.zeros(embedding_VD.shape[1])
+    centre = means.mean(axis=0) if len(means) else np.zeros(rows_VD.shape[1])
     table = (weighted - centre) @ whitening(means - centre)
     return np.where(frequency[:, None] > 0, table, 0.0).astype(np.float32)  # nothing was learned of tokens not met
 

@@ -1,8 +1,8 @@
 """The network: a Qwen3-shaped decoder for one device, in plain torch.
 
-RMSNorm, rotary positions, grouped-query attention with normed queries and keys, SwiGLU, tied
-embeddings, no biases. Parameter names and arithmetic are those of transformers' Qwen3ForCausalLM, so
-that an export copies tensors. Documents packed into one row attend only inside themselves. Knows
+RMSNorm, rotary positions, grouped-query attention with normed queries and keys, SwiGLU, no biases; the output
+matrix is the embedding where they are tied. Parameter names and arithmetic are those of transformers'
+Qwen3ForCausalLM, so that an export copies tensors. Documents packed into one row attend only inside themselves. Knows
 nothing of training (`train.py`), of files (`checkpoint.py`) or of many devices.
 
 Letters in names: B rows, T tokens of a row, D width, H heads, K key-value heads, S head size, V vocabulary.

@@ -48,7 +48,7 @@ from rookery.model.thresholds import warnings
 from rookery.model.watchdog import Beats, Doing, slow, watched
 from rookery.posts.live import LiveLog, live_log
 
-VERSION = 3
+VERSION = 4
 VALIDATION_TOKENS = 1 << 16
 JUDGINGS = 10  # so often a run looks at a few held-out documents while it trains
 JUDGED_TOKENS, JUDGED_SHARE = 1 << 13, 1 / 200  # at most so many tokens each time, or so much of the run, or one step's
@@ -101,7 +101,7 @@ def train(
             held_out = validation_loss(network, config, held_back, log, processes.device)
             left_out = masked.all()
         save_network(workspace.path, network)
-        save_table(workspace.path, network.model.embed_tokens.weight.detach().numpy(), learned, left_out)
+        save_table(workspace.path, network.head_VD.detach().numpy(), learned, left_out)
         shutil.copyfile(tokenizer.file(TOKENIZER), workspace.path / TOKENIZER)
         _keep_plateau(workspace, config)
         metrics = _metrics(config, phases, read_notes(workspace.notes), held_out) | {"epochs": round(epochs, 2)}
