@@ -126,7 +126,7 @@ def shape_for_scale(scale_petaflop: float) -> ModelShape:
     """The shape that comes nearest to seeing `TOKENS_PER_PARAMETER` tokens for each matrix parameter.
 
     The vocabulary grows fourfold for each thousandfold of compute: a larger one costs more for each token, and
-    says more with it. The output matrix is one of its own: as much compute, and a fiftieth fewer bits (LOG.md).
+    says more with it. The output matrix is one of its own: as much compute, and fewer bits (LOG.md).
     """
     wanted = 4096 * 2 ** (round(math.log(scale_petaflop / 0.1, 1000) * 2))
     vocabulary = min(LARGEST_VOCABULARY, max(SMALLEST_VOCABULARY, int(wanted)))
