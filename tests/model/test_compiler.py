@@ -7,20 +7,20 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from tiny_run import CONFIG
+from tiny_run import CONFIG, SHAPE
 
 from rookery.core.errors import UsageError
 from rookery.model import compiler
-from rookery.model.batches import made_up_rows
+from rookery.model.batches import Rows
 from rookery.model.compiler import fault, pays
-from rookery.model.config import config_for_scale
+from rookery.model.config import TrainConfig, config_for_scale
 from rookery.model.network import Layer
 from rookery.model.parallel.processes import Place, Processes, alone
 from rookery.model.run import Run
 
-ROWS = made_up_rows(CONFIG)
 BEGIN = """
 import torch
 from rookery.model.config import config_for_scale
@@ -44,11 +44,11 @@ def test_a_run_of_many_processes_is_not():
 def test_code_that_reckons_wrong_is_found(monkeypatch, wrong):
     compile_wrong = lambda layer, options: layer.register_forward_hook(lambda layer, inputs, y: wrong(y))  # noqa: E731
     monkeypatch.setattr(Layer, "compile", compile_wrong)
-    assert "does not reckon" in fault(CONFIG, ROWS, torch.float32)
+    assert "does not reckon" in fault(SHAPE, torch.float32)
 
 
 def test_a_run_that_asks_for_what_cannot_be_had_is_refused_in_one_line(monkeypatch):
-    monkeypatch.setattr(compiler, "fault", lambda config, rows, precision: "there is no compiler")
+    monkeypatch.setattr(compiler, "fault", lambda shape, precision: "there is no compiler")
     with pytest.raises(UsageError, match="there is no compiler"):
         Run.begin(replace(CONFIG, compiled=True))
 
@@ -57,7 +57,40 @@ def test_a_run_that_asks_for_what_cannot_be_had_is_refused_in_one_line(monkeypat
 @pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++ here")
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_code_of_a_compiler_that_is_here_reckons_right(precision):
-    assert fault(CONFIG, ROWS, precision) is None
+    assert fault(SHAPE, precision) is None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++ here")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+def test_what_a_step_learns_does_not_depend_on_the_rows_of_earlier_steps(two_threads):
+    """As it would if torch made code for the first rows it meets, and other code for all later ones."""
+    config = replace(config_for_scale(0.02), compiled=True)
+    first_of_few, first_of_many = (gradients(config, sizes) for sizes in ([(28, 128)], [(32, 128), (28, 128)]))
+    assert all(torch.equal(weight, first_of_many[name]) for name, weight in first_of_few.items())
+
+
+@pytest.fixture
+def two_threads():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+def gradients(config: TrainConfig, sizes: list[tuple[int, int]]) -> dict[str, torch.Tensor]:
+    """Those of the last of some micro-batches, in a process that compiled nothing before."""
+    torch._dynamo.reset()
+    run = Run.begin(config)
+    with torch.no_grad():
+        for weight in run.placed.weights().values():
+            weight[weight == 0] = 0.05  # else a new network has no gradients inside its layers
+    for rows, tokens in sizes:
+        for weight in run.placed.weights().values():
+            weight.grad = None
+        inputs = np.random.default_rng(rows).integers(config.shape.vocabulary, size=(rows, tokens))
+        run.loss(Rows(inputs, inputs.copy(), np.zeros_like(inputs))).backward()
+    return {name: weight.grad for name, weight in run.placed.weights().items()}
 
 
 @pytest.mark.slow

@@ -6,9 +6,8 @@ import pytest
 
 from rookery.core.context import FixedClock
 from rookery.core.errors import UsageError
-from rookery.model.batches import made_up_rows
 from rookery.model.config import config_for_scale
-from rookery.model.measure import nearest_scale, scale_for_minutes, seconds_per_step
+from rookery.model.measure import made_up_rows, nearest_scale, scale_for_minutes, seconds_per_step
 
 
 @dataclass

@@ -31,10 +31,11 @@ from rookery.core.home import create_home, open_home
 from rookery.core.pause import pause, resume
 from rookery.core.stage import read_runs
 from rookery.corpus.shards import open_shards
-from rookery.model.batches import Step, batches, made_up_rows
+from rookery.model.batches import Step, batches
 from rookery.model.checkpoint import load_network
 from rookery.model.config import WatchConfig
 from rookery.model.degrees import Degrees
+from rookery.model.measure import made_up_rows
 from rookery.model.notes import read_notes
 from rookery.model.parallel.processes import Processes
 from rookery.model.run import Run

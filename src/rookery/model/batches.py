@@ -26,7 +26,6 @@ from rookery.model.degrees import rows_a_piece, units_a_step
 from rookery.model.network import IGNORED
 
 EMPTY = -1  # the document number of a place that no document has
-MADE_UP_DOCUMENT_TOKENS = 40  # a short post
 POOL_DOCUMENTS = 8192  # packed together: enough to fill rows well, few enough to begin at once
 
 
@@ -217,12 +216,3 @@ def fill(shards: Shards, rows: list[Row], row_tokens: int, hidden: Set[int]) -> 
             mend="Remove the artifact of the shards and run the command again",
         )
     return Rows(inputs, targets, documents)
-
-
-def made_up_rows(config: TrainConfig) -> Rows:
-    """A micro-batch of random tokens in half rows, packed with short documents."""
-    row_tokens = config.shape.context_tokens // 2
-    rows = max(1, min(config.micro_batch_tokens, config.batch_tokens) // row_tokens)
-    tokens = np.random.default_rng(0).integers(config.shape.vocabulary, size=(rows, row_tokens))
-    numbers = np.broadcast_to(np.arange(row_tokens) // MADE_UP_DOCUMENT_TOKENS, tokens.shape)
-    return Rows(tokens, tokens.copy(), numbers.astype(np.int64))

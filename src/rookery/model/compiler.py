@@ -6,15 +6,13 @@ Not here: how it is made (`Placed.compile`).
 import torch
 from torch import Tensor
 
-from rookery.model.batches import Rows
 from rookery.model.config import PETA, TrainConfig
-from rookery.model.network import COMPILER, Layer, positions_of, rotations, sight_of
+from rookery.model.network import COMPILER, Layer, Sight, positions_of, rotations, sight_of
 from rookery.model.parallel.processes import Processes
-from rookery.model.shape import training_flops_per_token
+from rookery.model.shape import ModelShape, training_flops_per_token
 
-PAYS_FROM_PETAFLOP = (
-    0.1  # some six minutes of two cores; making code takes up to 40 s and saves about a quarter (LOG.md)
-)
+PAYS_FROM_PETAFLOP = 0.1  # six minutes of two cores: making code takes up to 40 s and saves about a quarter (LOG.md)
+UNUSUAL_ROWS = ((5, 3), (13, 5))  # how many, and how much shorter than a row
 LARGEST_DIFFERENCE = 0.1  # of the length of a gradient; rounding makes one in a hundred
 
 
@@ -24,37 +22,44 @@ def pays(config: TrainConfig, processes: Processes) -> bool:
     return is_long and processes.count == 1 and processes.device.type == "cpu"
 
 
-def fault(config: TrainConfig, rows: Rows, precision: torch.dtype) -> str | None:
+def fault(shape: ModelShape, precision: torch.dtype) -> str | None:
     """Why layers of this shape cannot be compiled on this CPU, or None if compiled code reckons as plain code does.
 
     There may be no compiler, and one that is there may make wrong code (`COMPILER` knows of such a one): so one layer
-    is run both ways, forward and backward, on a micro-batch like those of the run.
+    is run both ways, forward and backward. The rows are of numbers and lengths that no step has: torch makes code for
+    one size alone of the first and for every size of the second, which all steps then use. Else it would depend
+    on a step's predecessors which code it uses, and on the code in which order threads add up.
     """
     generator = torch.Generator().manual_seed(0)
-    layer = Layer(config.shape)
+    layer = Layer(shape)
     for weight in layer.parameters():
         if weight.dim() == 2:
             weight.data.normal_(0.0, weight.shape[1] ** -0.5, generator=generator)
     layer.to(precision)
-    tokens, documents = torch.from_numpy(rows.inputs), torch.from_numpy(rows.documents)
-    x = torch.randn(*tokens.shape, config.shape.width, generator=generator).to(precision).requires_grad_()
-    weighing = torch.randn(x.shape, generator=generator).to(precision)
-    rotation = rotations(config.shape, positions_of(tokens, documents), precision)
-    sight = sight_of(tokens, documents, 0, precision)
-
-    def outcome() -> list[Tensor]:
-        y = layer(x, rotation, sight, None, 0)
-        return [y.detach(), *torch.autograd.grad(y, [x, *layer.parameters()], weighing)]
-
-    plain = outcome()
+    inputs = [_inputs(shape, rows, shape.context_tokens - less, precision, generator) for rows, less in UNUSUAL_ROWS]
+    plain = [_outcome(layer, *each) for each in inputs]
     try:
         layer.compile(options=COMPILER)
-        compiled = outcome()
+        compiled = [_outcome(layer, *each) for each in inputs]
     except Exception as error:  # torch's compilers have no error in common
         lines = str(error).removeprefix("backend='inductor' raised:").strip().splitlines() or [type(error).__name__]
         return next((line for line in lines if "error:" in line), lines[0])
-    alike = all(_alike(*pair) for pair in zip(plain, compiled, strict=True))
+    alike = all(_alike(*pair) for outcomes in zip(plain, compiled, strict=True) for pair in zip(*outcomes, strict=True))
     return None if alike else "compiled code does not reckon as plain code does"
+
+
+def _inputs(shape: ModelShape, rows: int, tokens: int, precision: torch.dtype, generator: torch.Generator) -> tuple:
+    """A stream of rows that hold two documents each, and what a layer is given with it."""
+    x_BTD = torch.randn(rows, tokens, shape.width, generator=generator).to(precision).requires_grad_()
+    documents_BT = (torch.arange(tokens) // (tokens // 2)).expand(rows, -1)
+    rotation = rotations(shape, positions_of(documents_BT, documents_BT), precision)
+    return x_BTD, rotation, sight_of(documents_BT, documents_BT, 0, precision)
+
+
+def _outcome(layer: Layer, x_BTD: Tensor, rotation: tuple[Tensor, Tensor], sight: Sight) -> list[Tensor]:
+    """What a layer makes of a stream, and the gradients of the sum of squares by stream and weights."""
+    y_BTD = layer(x_BTD, rotation, sight, None, 0)
+    return [y_BTD.detach(), *torch.autograd.grad(y_BTD.square().sum(), [x_BTD, *layer.parameters()])]
 
 
 def _alike(plain: Tensor, compiled: Tensor) -> bool:

@@ -9,10 +9,12 @@ import math
 import statistics
 from collections.abc import Callable
 
+import numpy as np
+
 from rookery.core.context import Clock, SystemClock
 from rookery.core.errors import UsageError
 from rookery.model import compiler
-from rookery.model.batches import Step, made_up_rows
+from rookery.model.batches import Rows, Step
 from rookery.model.config import TrainConfig, config_for_scale
 from rookery.model.parallel.processes import alone
 from rookery.model.run import Run
@@ -20,6 +22,7 @@ from rookery.model.run import Run
 FIRST_GUESS = 0.015  # petaFLOP a minute, of two cores with bfloat16
 ROUNDS = 8
 TIMED_PIECES = 10  # a second or more: a processor does not keep the speed of its first moments
+DOCUMENT_TOKENS = 40  # a short post
 
 
 def scale_for_minutes(
@@ -81,3 +84,12 @@ def seconds_per_step(config: TrainConfig, clock: Clock) -> float:
         updates.append(clock.monotonic_seconds() - learned)
     share = config.batch_tokens / rows.inputs.size
     return statistics.median(pieces) * share + statistics.median(updates)
+
+
+def made_up_rows(config: TrainConfig) -> Rows:
+    """A micro-batch of random tokens in half rows, packed with short documents."""
+    row_tokens = config.shape.context_tokens // 2
+    rows = max(1, min(config.micro_batch_tokens, config.batch_tokens) // row_tokens)
+    tokens = np.random.default_rng(0).integers(config.shape.vocabulary, size=(rows, row_tokens))
+    numbers = np.broadcast_to(np.arange(row_tokens) // DOCUMENT_TOKENS, tokens.shape)
+    return Rows(tokens, tokens.copy(), numbers.astype(np.int64))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rookery.core.errors import RookeryError, UsageError
 from rookery.model import compiler
-from rookery.model.batches import Rows, Step, made_up_rows
+from rookery.model.batches import Rows, Step
 from rookery.model.config import TrainConfig
 from rookery.model.optimizer import Optimizer
 from rookery.model.parallel.context import own_tensors
@@ -112,7 +112,7 @@ def _compiles(config: TrainConfig, processes: Processes, precision: torch.dtype,
     if processes.device.type != "cpu":
         return True
     say("The layers are compiled before the first step, which takes up to a minute the first time.")
-    why_not = compiler.fault(config, made_up_rows(config), precision)
+    why_not = compiler.fault(config.shape, precision)
     if why_not and config.compiled:
         raise UsageError(f"the layers cannot be compiled here: {why_not}", mend="Leave out --set compiled=true")
     if why_not:
