@@ -65,7 +65,7 @@ def test_code_of_a_compiler_that_is_here_reckons_right(precision):
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 def test_what_a_step_learns_does_not_depend_on_the_rows_of_earlier_steps(two_threads):
     """As it would if torch made code for the first rows it meets, and other code for all later ones."""
-    config = replace(config_for_scale(0.02), compiled=True)
+    config = replace(config_for_scale(0.17), compiled=True)
     first_of_few, first_of_many = (gradients(config, sizes) for sizes in ([(28, 128)], [(32, 128), (28, 128)]))
     assert all(torch.equal(weight, first_of_many[name]) for name, weight in first_of_few.items())
 
@@ -82,9 +82,10 @@ def gradients(config: TrainConfig, sizes: list[tuple[int, int]]) -> dict[str, to
     """Those of the last of some micro-batches, in a process that compiled nothing before."""
     torch._dynamo.reset()
     run = Run.begin(config)
-    with torch.no_grad():
-        for weight in run.placed.weights().values():
-            weight[weight == 0] = 0.05  # else a new network has no gradients inside its layers
+    generator = torch.Generator().manual_seed(0)
+    for weight in run.placed.weights().values():
+        if not weight.any():  # else a new network has no gradients inside its layers
+            weight.data.normal_(0.0, 0.05, generator=generator)
     for rows, tokens in sizes:
         for weight in run.placed.weights().values():
             weight.grad = None
