@@ -14,7 +14,7 @@ check: test                    ## style, arrows, and the slow tests that need no
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow and not gpu" -q
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow and not gpu" --timeout 900 -q
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .

@@ -3,7 +3,7 @@
     python benchmarks/gpu_train.py          at most eight minutes on one H100, offline; writes results/gpu_train.md
     python benchmarks/gpu_train.py --toy    the same steps at toy size on whatever is at hand; writes nothing
 
-Rows of made-up tokens, each packed with documents of `DOCUMENT_TOKENS`; layers and loss are compiled, the
+Rows of made-up tokens, each packed with `DOCUMENTS_PER_ROW` documents; layers and loss are compiled, the
 optimizer is the product's own. A share counts the arithmetic that must be done (a token attends to what
 went before it in its document, and to nothing else) over the rate of large bf16 products, measured first.
 """
@@ -26,10 +26,11 @@ from rookery.model.shape import ModelShape, parameters, training_flops_per_token
 
 BAR_SHARE, BAR_FROM_PARAMETERS = 0.5, 300_000_000
 BUDGET_SECONDS = 450
-CONTEXT_TOKENS, DOCUMENT_TOKENS, BATCH_TOKENS = 1024, 256, 1 << 17
+CONTEXT_TOKENS, DOCUMENTS_PER_ROW, BATCH_TOKENS = 1024, 4, 1 << 17
 WARM_STEPS, TIMED_STEPS = 2, 5
 SIZES = {"124M": (14, 768, 12), "350M": (28, 1024, 16), "1.5B": (32, 2048, 16)}  # layers, width, heads
 TOY = {"toy": (2, 64, 4)}
+TOY_CONTEXT_TOKENS = 64  # a CPU takes a second for the fp8 products of two such rows, and sixteen for full ones
 PRECISIONS = ("bf16", "fp8")
 
 
@@ -69,7 +70,7 @@ class Measured:
 
     @property
     def flops_per_second(self) -> float:
-        seen = (DOCUMENT_TOKENS + 1) / 2
+        seen = (self.shape.context_tokens // DOCUMENTS_PER_ROW + 1) / 2
         return training_flops_per_token(self.shape, seen) * self.tokens_per_second
 
 
@@ -77,23 +78,24 @@ def measured(sizes: dict, device: torch.device, toy: bool) -> Iterator[Measured]
     """All sizes and precisions, as long as the time lasts."""
     began = time.monotonic()
     for name, (layers, width, heads) in sizes.items():
-        shape = shape_of(layers, width, heads, 512 if toy else 50_304)
+        context = TOY_CONTEXT_TOKENS if toy else CONTEXT_TOKENS
+        shape = shape_of(layers, width, heads, 512 if toy else 50_304, context)
         for precision in PRECISIONS:
             if time.monotonic() - began > BUDGET_SECONDS:
                 print(f"{name} in {precision}: left out, {BUDGET_SECONDS} s are used up", flush=True)
                 continue
-            batch = CONTEXT_TOKENS * 2 if toy else BATCH_TOKENS
-            micro = CONTEXT_TOKENS if toy else 32 * CONTEXT_TOKENS
+            batch = context * 2 if toy else BATCH_TOKENS
+            micro = context if toy else 32 * context
             made = fitting(name, shape, precision, device, micro, batch)
             print(f"{name} in {precision}: {made.tokens_per_second:,.0f} tokens/s", flush=True)
             yield made
 
 
-def shape_of(layers: int, width: int, heads: int, vocabulary: int) -> ModelShape:
+def shape_of(layers: int, width: int, heads: int, vocabulary: int, context_tokens: int) -> ModelShape:
     """As many key-value heads as a quarter of the heads; the SwiGLU's hidden size 8/3 of the width."""
     hidden = -(-width * 8 // 3 // 64) * 64
     kv_heads = max(1, heads // 4)
-    return ModelShape(vocabulary, width, layers, heads, kv_heads, width // heads, hidden, CONTEXT_TOKENS)
+    return ModelShape(vocabulary, width, layers, heads, kv_heads, width // heads, hidden, context_tokens)
 
 
 def fitting(
@@ -104,7 +106,7 @@ def fitting(
         try:
             return timed(name, shape, precision, device, micro_tokens, batch_tokens)
         except torch.OutOfMemoryError:
-            if micro_tokens <= CONTEXT_TOKENS:
+            if micro_tokens <= shape.context_tokens:
                 raise
             micro_tokens //= 2
         torch.cuda.empty_cache()
@@ -131,9 +133,10 @@ def training_step(
     run = Run.begin(TrainConfig(0.0, shape, 1, batch_tokens, micro_tokens, compiled=True), precision=torch.bfloat16)
     if precision == "fp8":
         use_float8(run.placed.parts[0])
-    rows = micro_tokens // CONTEXT_TOKENS
-    tokens = np.random.default_rng(0).integers(shape.vocabulary, size=(rows, CONTEXT_TOKENS + 1))
-    documents = np.broadcast_to(np.arange(CONTEXT_TOKENS) // DOCUMENT_TOKENS, (rows, CONTEXT_TOKENS)).copy()
+    context = shape.context_tokens
+    rows = micro_tokens // context
+    tokens = np.random.default_rng(0).integers(shape.vocabulary, size=(rows, context + 1))
+    documents = np.broadcast_to(np.arange(context) * DOCUMENTS_PER_ROW // context, (rows, context)).copy()
     made_up = Rows(tokens[:, :-1].copy(), tokens[:, 1:].copy(), documents)
     step = Step((made_up,) * (batch_tokens // micro_tokens), batch_tokens)
     return lambda: run.learn(step, 0.1)

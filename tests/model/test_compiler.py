@@ -1,7 +1,6 @@
 """Compiled layers: only where they pay, and never where the compiler is missing or makes wrong code."""
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_run import CONFIG, SHAPE
+from tiny_run import CONFIG, SHAPE, needs_compiler
 
 from rookery.core.errors import UsageError
 from rookery.model import compiler
@@ -22,7 +21,6 @@ from rookery.model.parallel.processes import Place, Processes, alone
 from rookery.model.run import Run
 
 BEGIN = """
-import torch
 from rookery.model.config import config_for_scale
 from rookery.model.run import Run
 said = []
@@ -54,14 +52,14 @@ def test_a_run_that_asks_for_what_cannot_be_had_is_refused_in_one_line(monkeypat
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++ here")
+@needs_compiler
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_code_of_a_compiler_that_is_here_reckons_right(precision):
     assert fault(SHAPE, precision) is None
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++ here")
+@needs_compiler
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 def test_what_a_step_learns_does_not_depend_on_the_rows_of_earlier_steps(two_threads):
     """As it would if torch made code for the first rows it meets, and other code for all later ones."""

@@ -22,7 +22,7 @@ import pytest
 import tiny_run
 import torch
 import torch.nn.functional as F
-from tiny_run import CONFIG, LONGER, SHAPE, losses, make_shards, make_tokenizer
+from tiny_run import CONFIG, LONGER, SHAPE, losses, make_shards, make_tokenizer, needs_compiler
 
 from rookery.core.artifact import Artifact
 from rookery.core.context import Context, FixedClock, SystemClock
@@ -163,6 +163,7 @@ def test_the_register_holds_the_compute_of_a_run(home, undisturbed):
 
 
 @pytest.mark.slow
+@needs_compiler
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler looks at it in passing
 def test_compiled_layers_and_loss_learn_what_plain_ones_do():
     rows = made_up_rows(CONFIG)
@@ -173,6 +174,7 @@ def test_compiled_layers_and_loss_learn_what_plain_ones_do():
 
 
 @pytest.mark.slow
+@needs_compiler
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 def test_a_compiled_run_that_is_killed_goes_on_to_the_same_weights(home, shards, tokenizer, tmp_path):
     config = replace(CONFIG, compiled=True)
@@ -308,7 +310,7 @@ def kept_bytes(run: Run) -> int:
     return sum(kept.values())
 
 
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=[pytest.mark.slow, needs_compiler])])
 def test_layers_that_are_computed_again_learn_the_same_and_keep_less(compiled):
     config = replace(CONFIG, compiled=compiled, shape=replace(SHAPE, layers=4))
     step = Step((made_up_rows(config),), config.batch_tokens)

@@ -7,11 +7,13 @@ said lies in HOME/said.
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from rookery.cli.processes import outcome_told, told_place
@@ -30,6 +32,7 @@ from rookery.model.train import train
 SHAPE = ModelShape(vocabulary=64, width=32, layers=2, heads=2, kv_heads=1, head_size=16, hidden=64, context_tokens=32)
 CONFIG = TrainConfig(0.0, SHAPE, steps=12, batch_tokens=256, micro_batch_tokens=128, checkpoint_steps=4)
 LONGER = replace(CONFIG, steps=60)
+needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++ here")
 
 
 def make_tokenizer(home: Home, text: str = "{}") -> Artifact:

@@ -196,6 +196,7 @@ def _fit(
     clock = workspace.context.clock
     rate = processes.count * matrix_flops_per_second(processes.device, best_precision(processes.device), clock)
     progress, plateau = workspace.context.progress, plateau_step(config)
+    judging_steps = max(5, config.steps // JUDGINGS)
     with closing(States(workspace.scratch, processes, clock, progress, keep=plateau)) as states:
         first_step = _resume(run, states, workspace, earlier)
         showing, beating = progress.task("training", config.steps, "steps"), _watched(watch, run, workspace, first_step)
@@ -204,7 +205,7 @@ def _fit(
             steps = _steps(run, seen.steps(run, first_step), states, first_step, clock, paused, beats)
             for step, (loss, seconds) in enumerate(steps, first_step):
                 noted = of_step(step, loss, seconds, config, rate)
-                if (step + 1) % max(5, config.steps // JUDGINGS) == 0 and step + 1 < config.steps:
+                if (step + 1) % judging_steps == 0 and step + 1 < config.steps:
                     noted["held_out_loss"] = run.held_out_loss(_judged(unseen, run))
                 note(noted)
                 task.advance(1, shown(noted, config))
