@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from rookery.model.config import TrainConfig
+from rookery.model.degrees import Degrees
 from rookery.model.network import Network, initialise
 from rookery.model.optimizer import ADAM_BETAS, ADAM_EPSILON, Optimizer, each_orthogonal, is_matrix, orthogonal
+from rookery.model.parallel.processes import Processes
 from rookery.model.shape import ModelShape
 
 SHAPE = ModelShape(vocabulary=64, width=32, layers=1, heads=2, kv_heads=1, head_size=16, hidden=96, context_tokens=32)
@@ -98,3 +101,19 @@ def test_a_restored_optimizer_goes_on_exactly():
         give_gradients(each, 2)
         optimizer.step(0.5)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("offload", [True, False])
+def test_an_offloaded_state_lies_in_memory_and_meets_its_weights_on_the_device(offload):
+    """By shape, on a device that is not there: PyTorch's fake tensors refuse to reckon across two."""
+    device = torch.device("lazy", 0)  # of those without a driver here, one that fake tensors can be copied to
+    with FakeTensorMode(), device:
+        weights = dict(Network(SHAPE).named_parameters())
+    optimizer = Optimizer(weights, CONFIG, Processes(degrees=Degrees(shard=1, offload=offload), device=device))
+    for weight in weights.values():
+        weight.grad = torch.empty_like(weight)
+    optimizer.step(1.0)
+    state = {name: tensor for name, tensor in optimizer.state().items() if name != "steps"}
+    assert {tensor.device for tensor in state.values()} == {torch.device("cpu") if offload else device}
+    assert {weight.device for weight in weights.values()} == {device}
+    assert all(weight.grad is None for weight in weights.values())

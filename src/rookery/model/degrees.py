@@ -23,7 +23,7 @@ class Degrees:
     pipeline: processes that hold the layers one after another, each `groups_per_stage` groups of them
     (more than one: interleaved 1F1B).
     recompute: the share of layers of which nothing is kept for the backward pass but their input; it computes the rest
-    again.
+    again. offload: whether the optimizer's state lies in the machine's memory and not in the device's.
     """
 
     replicate: int = 1
@@ -33,6 +33,7 @@ class Degrees:
     pipeline: int = 1
     groups_per_stage: int = 1
     recompute: float = 0.0
+    offload: bool = False
 
     @property
     def data(self) -> int:

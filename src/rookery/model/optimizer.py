@@ -2,10 +2,12 @@
 
 It owns the weights in float32 (the masters); the network works on a copy that may be bfloat16, and
 gets a new one after each step. All is done on what this process holds of each weight; only Muon's iteration needs
-matrices whole, and is told how it gets them (`parallel/matrices.py`).
+matrices whole, and is told how it gets them (`parallel/matrices.py`). Its state lies where the weights do, or offloaded
+in the machine's memory, from where it comes to the device weight by weight.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +19,7 @@ from rookery.model.parallel.processes import Processes
 
 ADAM_BETAS = (0.9, 0.95)
 ADAM_EPSILON = 1e-10
+MASTER = "master."  # begins the names of the weights in the state
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # from Muon's author, kellerjordan.github.io/posts/muon
 NEWTON_SCHULZ_STEPS = 5
 TOGETHER = 1 << 22  # so many numbers of matrices of one size go through the iteration at once
@@ -31,11 +34,12 @@ class Optimizer:
         self._directions = all_made(matrices, processes, each_orthogonal)
         self._matrices = frozenset(matrices)
         self._state = {"steps": torch.zeros((), dtype=torch.int64)}
+        on_gpu = processes.device.type == "cuda"
+        where = {"device": "cpu", "pin_memory": on_gpu} if processes.degrees.offload else {}
         for name, weight in weights.items():
-            self._state[f"master.{name}"] = weight.detach().float().clone()
-            self._state[f"first.{name}"] = torch.zeros_like(weight, dtype=torch.float32)
-            if name not in matrices:
-                self._state[f"second.{name}"] = torch.zeros_like(weight, dtype=torch.float32)
+            for kind in (MASTER, "first.") if name in matrices else (MASTER, "first.", "second."):
+                self._state[kind + name] = torch.zeros_like(weight, dtype=torch.float32, requires_grad=False, **where)
+            self._local(MASTER, name).copy_(local(weight.detach()))
 
     @torch.no_grad()
     def step(self, factor: float) -> None:
@@ -55,7 +59,7 @@ class Optimizer:
 
     def masters(self) -> dict[str, Tensor]:
         """The weights in float32, by name."""
-        return {name: self._state[f"master.{name}"] for name in self._weights}
+        return {name: self._state[MASTER + name] for name in self._weights}
 
     def state(self) -> dict[str, Tensor]:
         """All that a later optimizer needs to go on exactly; after writing into it, `give_weights`."""
@@ -65,36 +69,47 @@ class Optimizer:
     def give_weights(self, names: Iterable[str] | None = None) -> None:
         """Give the network its weights from the masters."""
         for name in self._weights if names is None else names:
-            local(self._weights[name]).copy_(self._local("master", name))
+            local(self._weights[name]).copy_(self._local(MASTER, name))
 
     def _local(self, kind: str, name: str) -> Tensor:
-        return local(self._state[f"{kind}.{name}"])
+        return local(self._state[kind + name])
+
+    @contextmanager
+    def _here(self, kind: str, name: str) -> Iterator[Tensor]:
+        """A part of the state beside its weight, to be changed in place."""
+        kept = self._local(kind, name)
+        here = kept.to(local(self._weights[name]).device)
+        yield here
+        if here is not kept:
+            kept.copy_(here)
 
     def _look_ahead(self, name: str) -> Tensor:
         """Momentum, with Nesterov's look ahead; in the precision that the network works in."""
-        weight, momentum = self._weights[name], self._local("first", name)
+        weight = self._weights[name]
         gradient = local(weight.grad).float()
-        momentum.lerp_(gradient, 1 - self._config.momentum)
-        return gradient.lerp(momentum, self._config.momentum).to(weight.dtype)
+        with self._here("first.", name) as momentum:
+            momentum.lerp_(gradient, 1 - self._config.momentum)
+            return gradient.lerp(momentum, self._config.momentum).to(weight.dtype)
 
     def _muon(self, name: str, direction: Tensor, factor: float) -> None:
         """A step along the momentum made orthogonal (Muon), and decoupled weight decay."""
         size = self._weights[name].shape
         rate = factor * self._config.matrix_learning_rate
         tall = max(1.0, size[0] / size[1]) ** 0.5
-        master = self._local("master", name)
-        master.mul_(1 - rate * self._config.weight_decay).add_(direction, alpha=-rate * tall)
+        with self._here(MASTER, name) as master:
+            master.mul_(1 - rate * self._config.weight_decay).add_(direction, alpha=-rate * tall)
 
     def _adamw(self, name: str, factor: float) -> None:
         """Adam with bias correction (arXiv:1412.6980); embeddings and norms are not decayed."""
         (beta1, beta2), steps = ADAM_BETAS, int(self._state["steps"])
         gradient = local(self._weights[name].grad).float()
-        first, second = self._local("first", name), self._local("second", name)
-        first.lerp_(gradient, 1 - beta1)
-        second.lerp_(gradient.square(), 1 - beta2)
-        scale = (second / (1 - beta2**steps)).sqrt_().add_(ADAM_EPSILON)
         rate = factor * self._config.vector_learning_rate / (1 - beta1**steps)
-        self._local("master", name).addcdiv_(first, scale, value=-rate)
+        with self._here("second.", name) as second:
+            second.lerp_(gradient.square(), 1 - beta2)
+            scale = (second / (1 - beta2**steps)).sqrt_().add_(ADAM_EPSILON)
+        with self._here("first.", name) as first, self._here(MASTER, name) as master:
+            first.lerp_(gradient, 1 - beta1)
+            master.addcdiv_(first, scale, value=-rate)
 
 
 def is_matrix(name: str, weight: Tensor) -> bool:

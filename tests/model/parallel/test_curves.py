@@ -15,7 +15,7 @@ TWO = [
     {"tensor": 2},
     {"pipeline": 2},
     {"pipeline": 2, "groups_per_stage": 2},
-    {"shard": 2, "recompute": 1.0},
+    {"shard": 2, "recompute": 1.0, "offload": True},
     {"tensor": 2, "recompute": 0.5},
     {"context": 2, "recompute": 1.0},
     {"pipeline": 2, "recompute": 1.0},
