@@ -82,7 +82,7 @@ def changes(config: TrainConfig) -> dict[str, Settings]:
         "twice the vocabulary": {"vocabulary": shape.vocabulary * 2},
         "one layer more": {"layers": shape.layers + 1},
         "heads of 32": {"head_size": 32, "heads": 2 * shape.heads, "kv_heads": 2 * shape.kv_heads},
-        "an untied head": {"tied": False},
+        "a tied head": {"tied": True},
     }
     for name, sizes in shapes.items():
         settings = {f"shape.{size}": value for size, value in sizes.items()}

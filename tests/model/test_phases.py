@@ -1,4 +1,4 @@
-"""A model goes on learning from a grown corpus: from where the plateau ended, killed or not, and only where it fits."""
+"""A model goes on learning from a grown corpus: from where it ended, killed or not, and only where it fits."""
 
 import shutil
 from dataclasses import replace
@@ -11,15 +11,15 @@ from tiny_run import CONFIG, losses, make_shards, make_tokenizer
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import create_home
-from rookery.model.checkpoint import load_network
-from rookery.model.config import config_for_phase, config_for_scale, learning_rate_factor, plateau_step
-from rookery.model.phases import PLATEAU, config_of, find_checkpoint, phases
+from rookery.model.checkpoint import WEIGHTS, load_network
+from rookery.model.config import config_for_phase, config_for_scale, learning_rate_factor
+from rookery.model.phases import OPTIMIZER, config_of, find_checkpoint, phases
 from rookery.model.shape import training_flops_per_token
 from rookery.model.train import train
 from rookery.posts.forget import forget
-from tests.model.test_train import ActingProgress, Killed, killing
+from tests.model.test_train import Killed, killing
 
-FIRST = replace(CONFIG, warmup_steps=2, decay_steps=4, checkpoint_steps=5)  # the plateau ends after step 8 of 12
+FIRST = replace(CONFIG, warmup_steps=2, decay_steps=4, checkpoint_steps=5)
 SECOND = replace(FIRST, warmup_steps=0, seed=1)
 
 
@@ -55,19 +55,26 @@ def first(growing, made):
     return find_checkpoint(growing.home, made[1].key)
 
 
-def test_a_plateau_is_the_state_before_the_first_step_of_the_decay(made, tmp_path):
-    undecayed = Growing(tmp_path / "home").train(replace(FIRST, steps=8, decay_steps=0))
-    kept = load_file(made[1].file(PLATEAU))
-    assert int(kept["steps"]) == 8
-    assert learning_rate_factor(FIRST, 7) == 1 > learning_rate_factor(FIRST, 8)
-    assert all(torch.equal(kept[f"master.{name}"], w) for name, w in load_network(undecayed).state_dict().items())
-    assert any(not torch.equal(kept[f"master.{name}"], w) for name, w in load_network(made[1]).state_dict().items())
+def test_a_phase_begins_with_the_weights_that_were_published_and_the_optimizer_of_then(made, tmp_path):
+    """A phase that moves nothing publishes what it began with, and its optimizer has counted on."""
+    first, still = made[1], Growing(tmp_path / "home")
+    frozen = replace(SECOND, matrix_learning_rate=0.0, vector_learning_rate=0.0)
+    second = still.train(frozen, 300, still.train())
+    assert_same_weights(first, second)
+    before, after = (load_file(one.file(OPTIMIZER)) for one in (first, second))
+    assert [int(kept["steps"]) for kept in (before, after)] == [12, 24]
+    assert before.keys() == after.keys()
+    assert first.file(OPTIMIZER).stat().st_mode == first.file(WEIGHTS).stat().st_mode
 
 
-def test_a_phase_begins_where_the_plateau_ended(made):
+def assert_same_weights(*checkpoints):
+    ours, theirs = (dict(load_network(one).state_dict()) for one in checkpoints)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_a_phase_goes_on_from_what_was_learned(made):
     _, first, second = made
-    assert losses(second)[0] < losses(first)[4]
-    assert int(load_file(second.file(PLATEAU))["steps"]) == 16
+    assert losses(second)[0] < losses(first)[-4]
 
 
 def test_a_phase_learns_at_the_full_rate_at_once_and_spends_its_own_compute():
@@ -76,7 +83,7 @@ def test_a_phase_learns_at_the_full_rate_at_once_and_spends_its_own_compute():
     assert learning_rate_factor(phase, 0) == 1 > learning_rate_factor(earlier, 0)
     assert (phase.shape, phase.batch_tokens) == (earlier.shape, earlier.batch_tokens)
     assert phase.tokens * training_flops_per_token(phase.shape) == pytest.approx(0.002e15, rel=0.05)
-    assert 0 < plateau_step(phase) < phase.steps
+    assert 0 < phase.decay_steps < phase.steps
     assert phase.seed != earlier.seed  # the same posts come in another order
     with pytest.raises(UsageError, match="positive number of petaFLOP"):
         config_for_phase(earlier, 0)
@@ -95,9 +102,9 @@ def test_a_checkpoint_names_what_its_weights_went_through(made):
     growing, first, second = made
     third = growing.train(replace(SECOND, seed=2), 400, second)
     assert [(p.steps, p.tokens) for p in phases(first)] == [(12, 12 * 256)]
-    assert [(p.steps, p.tokens) for p in phases(third)] == [(8, 8 * 256), (8, 8 * 256), (12, 12 * 256)]
-    assert third.manifest.metrics["tokens"] == 28 * 256
-    assert third.manifest.metrics["flops"] == 28 * 256 * training_flops_per_token(FIRST.shape)
+    assert [(p.steps, p.tokens) for p in phases(third)] == [(12, 12 * 256)] * 3
+    assert third.manifest.metrics["tokens"] == 36 * 256
+    assert third.manifest.metrics["flops"] == 36 * 256 * training_flops_per_token(FIRST.shape)
     inputs = third.manifest.inputs
     assert inputs["earlier"] == second.digest
     assert inputs["shards of phase 1"] == first.manifest.inputs["shards"]
@@ -108,8 +115,7 @@ def test_what_is_forgotten_is_left_out_of_a_later_phase(growing, first):
     forget(growing.home, [], [f"author{i}" for i in range(10)], Context())
     second = growing.train(SECOND, 300, first)
     assert losses(second) == [None] * SECOND.steps
-    kept = load_file(first.file(PLATEAU))
-    assert all(torch.equal(kept[f"master.{name}"], w) for name, w in load_network(second).state_dict().items())
+    assert_same_weights(first, second)
 
 
 def test_another_tokenizer_is_refused_by_name(growing, first):
@@ -124,33 +130,19 @@ def test_another_shape_is_refused_by_name(growing, first):
         growing.train(deeper, 300, first)
 
 
-def test_a_run_that_only_decays_keeps_nothing_to_go_on_from(growing):
-    decayed = growing.train(replace(FIRST, decay_steps=12))
-    with pytest.raises(DataError, match=f"checkpoint {decayed.key} keeps no state to go on from"):
-        growing.train(SECOND, 300, decayed)
-
-
-def test_a_plateau_that_has_changed_is_refused(growing, first):
-    data = bytearray(first.file(PLATEAU).read_bytes())
-    data[-1] ^= 1
-    first.file(PLATEAU).write_bytes(data)
-    with pytest.raises(DataError, match=rf"a file of a finished artifact has changed.*{PLATEAU}"):
+def test_a_checkpoint_without_its_optimizer_is_refused(growing, first):
+    first.file(OPTIMIZER).unlink()
+    with pytest.raises(DataError, match=f"{first.key} keeps no state to go on from.*{OPTIMIZER} was removed"):
         growing.train(SECOND, 300, first)
 
 
-def test_a_plateau_whose_state_is_damaged_is_said_and_the_model_is_published(tmp_path, said):
-    growing = Growing(tmp_path / "home")
-
-    def damage() -> None:
-        for file in growing.home.artifacts.glob("checkpoint/*/scratch/step-00000008/.metadata"):
-            file.unlink()
-
-    acting = ActingProgress(10, damage)
-    acting.say = said.say
-    first = growing.train(context=Context(progress=acting))
-    assert [line for line in said.lines if line.startswith("The plateau's state could not be saved")]
-    assert not first.file(PLATEAU).exists()
-    assert load_network(first)
+@pytest.mark.parametrize("name", [OPTIMIZER, WEIGHTS])
+def test_a_state_that_has_changed_is_refused(growing, first, name):
+    data = bytearray(first.file(name).read_bytes())
+    data[-1] ^= 1
+    first.file(name).write_bytes(data)
+    with pytest.raises(DataError, match=rf"a file of a finished artifact has changed.*{name}"):
+        growing.train(SECOND, 300, first)
 
 
 def test_a_checkpoint_is_found_by_the_beginning_of_its_key(made):

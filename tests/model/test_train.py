@@ -220,7 +220,7 @@ def test_what_a_checkpoint_says_of_itself_is_true(undisturbed):
     assert metrics["parameters"] == parameters(SHAPE)
     assert metrics["tokens"] == CONFIG.steps * CONFIG.batch_tokens
     assert metrics["train_loss"] == pytest.approx(np.mean(losses(undisturbed)), abs=1e-3)
-    expected = {"model.safetensors", "shape.json", "tokenizer.json", "embedding.safetensors", "plateau.safetensors"}
+    expected = {"model.safetensors", "shape.json", "tokenizer.json", "embedding.safetensors", "optimizer.safetensors"}
     assert {file.path for file in undisturbed.manifest.files} == expected
 
 

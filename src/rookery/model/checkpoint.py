@@ -6,7 +6,7 @@ A checkpoint artifact is complete in itself:
     shape.json            the sizes (`ModelShape`)
     tokenizer.json        a copy of the tokenizer it was trained with
     embedding.safetensors the table of its embedder (`embed.py`)
-    plateau.safetensors   what a later phase goes on from (`phases.py`)
+    optimizer.safetensors what a later phase needs beside the weights (`phases.py`)
 
 Not here: how one is trained (`train.py`), its states while it is (`states.py`), and the Hugging Face
 layout (`export.py`).

@@ -69,16 +69,11 @@ class WatchConfig:
 def learning_rate_factor(config: TrainConfig, step: int) -> float:
     """The share of the peak learning rate at a step: linear warmup, a plateau, linear decay to zero.
 
-    Warmup-stable-decay (arXiv:2404.06395): a later phase goes on from the plateau's end as posts arrive.
+    Warmup-stable-decay (arXiv:2404.06395); a later phase rises to the peak at once and decays again (arXiv:2410.05192).
     """
     rising = (step + 1) / (config.warmup_steps + 1)
     falling = (config.steps - step) / (config.decay_steps + 1)
     return min(1.0, rising, falling)
-
-
-def plateau_step(config: TrainConfig) -> int:
-    """After how many steps the plateau ends and the decay begins; 0 if all of the run decays."""
-    return max(0, config.steps - config.decay_steps)
 
 
 def config_for_scale(scale_petaflop: float) -> TrainConfig:
@@ -97,9 +92,9 @@ def config_for_scale(scale_petaflop: float) -> TrainConfig:
 
 
 def config_for_phase(earlier: TrainConfig, scale_petaflop: float) -> TrainConfig:
-    """The run that spends this compute on going on from the plateau of an earlier one.
+    """The run that spends this compute on going on from where an earlier one ended.
 
-    Shape, batch and learning rates stay; nothing warms up, since the plateau is at the peak; the documents come in
+    Shape, batch and learning rates stay; nothing warms up, which gains nothing (LOG.md); the documents come in
     another order. Raises `UsageError` unless the scale is positive and finite.
     """
     _check(scale_petaflop)

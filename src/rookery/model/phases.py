@@ -1,9 +1,8 @@
 """Phases: a model goes on learning when posts have arrived, without beginning anew.
 
-A run with warmup, plateau and decay keeps, beside the decayed weights that it publishes, its state at the end of
-the plateau (`plateau.safetensors`: the weights in float32 and the optimizer's state). A later phase starts from
-there, at the full learning rate, on the shards of the grown corpus, and decays again: what it publishes went through
-every plateau and the last decay. Why so is in docs/decisions/0005.
+A run keeps, beside the weights that it publishes, what the optimizer knew at its end (`optimizer.safetensors`). A later
+phase starts from both, at the full learning rate, on the shards of the grown corpus, and decays again. Why so is
+in docs/decisions/0005.
 
 A checkpoint names all its phases, and all their shards are among its inputs: a post that any of them
 held is traced to it even where the earlier checkpoint is gone.
@@ -11,8 +10,9 @@ held is traced to it even where the earlier checkpoint is gone.
 Not here: the loop (`train.py`), and how long a phase is (`config.py`).
 """
 
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,12 +25,13 @@ from rookery.core.config import diff, from_plain
 from rookery.core.digest import digest_file
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
-from rookery.model.checkpoint import TOKENIZER, load_shape
-from rookery.model.config import TrainConfig, plateau_step
+from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape
+from rookery.model.config import TrainConfig
+from rookery.model.optimizer import MASTER
 from rookery.model.parallel.placement import local, piece
 from rookery.model.parallel.processes import Processes
 
-PLATEAU = "plateau.safetensors"
+OPTIMIZER = "optimizer.safetensors"
 NEWEST = "newest"
 
 
@@ -81,13 +82,9 @@ def phases(checkpoint: Artifact) -> tuple[Phase, ...]:
 
 
 def phases_on(shards: Artifact, config: TrainConfig, earlier: Artifact | None) -> tuple[Phase, ...]:
-    """What the weights of a run on some shards will have gone through: the plateau of an earlier one before it."""
+    """What the weights of a run on some shards will have gone through, the earlier one's first."""
     own = Phase(shards.key, shards.digest, shards.manifest.inputs.get("corpus", ""), config.steps, config.tokens)
-    if earlier is None:
-        return (own,)
-    *before, last = phases(earlier)
-    steps, batch_tokens = plateau_step(config_of(earlier)), config_of(earlier).batch_tokens
-    return (*before, replace(last, steps=steps, tokens=steps * batch_tokens), own)
+    return (own,) if earlier is None else (*phases(earlier), own)
 
 
 def inputs_on(shards: Artifact, tokenizer: Artifact, earlier: Artifact | None) -> dict[str, str]:
@@ -100,12 +97,12 @@ def inputs_on(shards: Artifact, tokenizer: Artifact, earlier: Artifact | None) -
 
 
 def check_goes_on(earlier: Artifact, tokenizer: Artifact, config: TrainConfig) -> None:
-    """Raises `DataError` naming what keeps a phase from starting at a checkpoint's plateau."""
-    if not earlier.file(PLATEAU).exists() or not phases(earlier):
+    """Raises `DataError` naming what keeps a phase from going on from a checkpoint."""
+    if not earlier.file(OPTIMIZER).exists() or not phases(earlier):
         raise DataError(
             f"the checkpoint {earlier.key} keeps no state to go on from",
             where=earlier.path,
-            mend="An earlier release made it, or all of its steps decayed: train anew, without --from",
+            mend=f"An earlier release made it, or {OPTIMIZER} was removed: train anew, without --from",
         )
     if digest_file(earlier.file(TOKENIZER)) != digest_file(tokenizer.file(TOKENIZER)):
         raise DataError(
@@ -130,23 +127,29 @@ def tokenizer_of(home: Home, checkpoint: Artifact) -> Artifact:
     return tokenizer
 
 
-def save_plateau(folder: Path, state: Mapping[str, Tensor]) -> None:
-    """Write the state at the end of a plateau into a checkpoint's folder."""
-    save_file(dict(state), folder / PLATEAU)
+def save_optimizer(folder: Path, state: Mapping[str, Tensor]) -> None:
+    """Write what an optimizer's last state holds beside the weights into the checkpoint's folder where they lie."""
+    save_file({name: tensor for name, tensor in state.items() if not name.startswith(MASTER)}, folder / OPTIMIZER)
+    shutil.copymode(folder / WEIGHTS, folder / OPTIMIZER)  # safetensors lets only the owner read what it saves
 
 
 @torch.no_grad()
-def load_plateau(checkpoint: Artifact, state: Mapping[str, Tensor], processes: Processes) -> None:
-    """Read it into an optimizer's state, of which this process may hold a piece only.
+def load_last_state(checkpoint: Artifact, state: Mapping[str, Tensor], processes: Processes) -> None:
+    """Read a checkpoint's weights and its optimizer into an optimizer's state, of which this process may hold a piece.
 
-    Raises `DataError`, in every process, if the file has changed since it was written.
+    Raises `DataError`, in every process, if a file of them has changed since it was written.
     """
-    path = checkpoint.file(PLATEAU)
-    (written,) = (entry.digest for entry in checkpoint.manifest.files if entry.path == PLATEAU)
-    if processes.first_found("changed" if processes.is_first and digest_file(path) != written else None):
-        raise DataError("a file of a finished artifact has changed", where=path, mend="Train anew, without --from")
-    with safe_open(path, framework="pt") as file:
+    written = {entry.path: entry.digest for entry in checkpoint.manifest.files}
+    for name in (WEIGHTS, OPTIMIZER):
+        path = checkpoint.file(name)
+        if processes.first_found("changed" if processes.is_first and digest_file(path) != written[name] else None):
+            raise DataError("a file of a finished artifact has changed", where=path, mend="Train anew, without --from")
+    with (
+        safe_open(checkpoint.file(WEIGHTS), framework="pt") as weights,
+        safe_open(checkpoint.file(OPTIMIZER), framework="pt") as rest,
+    ):
         for name, tensor in state.items():
+            file, key = (weights, name.removeprefix(MASTER)) if name.startswith(MASTER) else (rest, name)
             held = local(tensor)
             if held.numel():
-                held.copy_(file.get_slice(name)[piece(tensor)] if tensor.dim() else file.get_tensor(name))
+                held.copy_(file.get_slice(key)[piece(tensor)] if tensor.dim() else file.get_tensor(key))

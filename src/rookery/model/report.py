@@ -15,7 +15,7 @@ from rookery.core.config import from_plain, to_plain
 from rookery.core.errors import UsageError
 from rookery.core.home import Home
 from rookery.core.protocols import GenerationOptions
-from rookery.model.config import TrainConfig, learning_rate_factor, plateau_step
+from rookery.model.config import TrainConfig, learning_rate_factor
 from rookery.model.evaluate import read_result
 from rookery.model.generate import load_generator
 from rookery.model.notes import BEGUN, read_notes
@@ -92,7 +92,7 @@ def _runs_before(home: Home, earlier: str | None) -> list[dict[str, Any]]:
 
 
 def _run(folder: Path) -> dict[str, Any]:
-    """One phase: where it begins among all steps, where its plateau ends, its curve, and its loss on held-out posts."""
+    """One phase: where it begins among all steps, its curve, and its loss on held-out posts."""
     begun = json.loads((folder / "notes" / BEGUN).read_text())
     config = from_plain(TrainConfig, begun["config"])
     finished = open_artifact(folder).manifest.metrics if (folder / MANIFEST).exists() else {}
@@ -101,7 +101,6 @@ def _run(folder: Path) -> dict[str, Any]:
         "key": folder.name,
         "first_step": sum(phase["steps"] for phase in begun["phases"][:-1]),
         "steps": config.steps,
-        "plateau_step": plateau_step(config),
         "validation_loss": finished.get("validation_loss"),
         "curve": [note | {"learning_rate": rate(note["step"])} for note in read_notes(folder / "notes")],
     }

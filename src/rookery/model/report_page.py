@@ -12,14 +12,7 @@ MOST_POINTS = 300  # of a line; each is the mean of what lies between
 TICKS = 4
 
 Points = list[tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a chart, points as (step, value). kind: `model`, or `aside` for what was left behind."""
-
-    kind: str
-    points: Points
+"""A line, as (step, value)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +21,7 @@ class Chart:
 
     title: str
     note: str
-    lines: tuple[Line, ...]
+    lines: tuple[Points, ...]
     dots: tuple[tuple[float, float, str], ...]
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
@@ -65,9 +58,9 @@ def charts(runs: Sequence[dict[str, Any]]) -> list[Chart]:
     return [chart(*words, lines, seen) for words, lines, seen in drawn if lines]
 
 
-def chart(title: str, note: str, lines: Sequence[Line], dots: Sequence[tuple[float, float, str]] = ()) -> Chart:
+def chart(title: str, note: str, lines: Sequence[Points], dots: Sequence[tuple[float, float, str]] = ()) -> Chart:
     """Lay lines and dots, in their own units, out on the picture."""
-    every = [point for line in lines for point in line.points] + [(x, y) for x, y, _ in dots]
+    every = [point for line in lines for point in line] + [(x, y) for x, y, _ in dots]
     x_ticks, y_ticks = (ticks([point[axis] for point in every]) for axis in (0, 1))
     low, high = min(y_ticks), max(y_ticks)
     last = max(*(x for x, _ in every), 1)
@@ -75,7 +68,7 @@ def chart(title: str, note: str, lines: Sequence[Line], dots: Sequence[tuple[flo
     return Chart(
         title,
         note,
-        tuple(Line(line.kind, [(x(a), y(b)) for a, b in line.points]) for line in lines),
+        tuple([(x(a), y(b)) for a, b in line] for line in lines),
         tuple((x(a), y(b), words) for a, b, words in dots),
         tuple((x(tick), f"{tick:,.0f}") for tick in x_ticks if tick <= last),
         tuple((y(tick), f"{tick:,.6g}") for tick in y_ticks),
@@ -92,15 +85,13 @@ def ticks(values: Sequence[float]) -> list[float]:
     return [round(step * n, 12) for n in range(first, max(last, first + 1) + 1)]
 
 
-def _lines(runs: Sequence[dict[str, Any]], name: str) -> list[Line]:
-    """What the weights went through, and apart from it the decays that a later phase left behind."""
+def _lines(runs: Sequence[dict[str, Any]], name: str) -> list[Points]:
+    """A line for each phase."""
     lines = []
     for run in runs:
         points = [(run["first_step"] + n["step"], n[name]) for n in run["curve"] if n.get(name) is not None]
-        end = run["first_step"] + (run["steps"] if run is runs[-1] else run["plateau_step"])
-        lines += [Line("aside", _thinned([p for p in points if p[0] >= end]))]
-        lines += [Line("model", _thinned([p for p in points if p[0] < end]))]
-    return [line for line in lines if line.points]
+        lines += [_thinned(points)] if points else []
+    return lines
 
 
 def _thinned(points: Points) -> Points:

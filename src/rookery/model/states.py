@@ -31,14 +31,10 @@ KEPT_STATES = 2  # the newest, and the one before it in case the newest is damag
 
 
 class States:
-    """The saved states of one run. Saving goes on beside training; `poll` looks whether it is done.
+    """The saved states of one run. Saving goes on beside training; `poll` looks whether it is done."""
 
-    keep: the step of a state that stays beside the newest ones.
-    """
-
-    def __init__(self, folder: Path, processes: Processes, clock: Clock, progress: Progress, keep: int = 0):
+    def __init__(self, folder: Path, processes: Processes, clock: Clock, progress: Progress):
         self._folder, self._processes, self._clock, self._progress = folder, processes, clock, progress
-        self._keep = keep
         self._writer = ThreadPoolExecutor(max_workers=1)
         self._writing: Future | None = None
         self._saving = folder  # where to
@@ -120,7 +116,7 @@ class States:
         """Remove what is older than the newest states that are whole by their notes."""
         whole = [folder for folder in _newest_first(self._folder) if _notes(folder)]
         for folder in _newest_first(self._folder):
-            if folder < min(whole[:KEPT_STATES], default=folder) and _step(folder) != self._keep:
+            if folder < min(whole[:KEPT_STATES], default=folder):
                 self._remove(folder)
 
     def _remove(self, folder: Path) -> None:
@@ -132,8 +128,8 @@ class States:
             self._progress.say(line)
 
 
-def read_whole(scratch: Path, step: int, state: Mapping[str, Tensor]) -> None:
-    """Read some tensors whole, in this process alone, from the state after a step, whatever wrote it.
+def read_whole(scratch: Path, step: int) -> dict[str, Tensor]:
+    """The whole state after a step, in this process alone, whatever wrote it.
 
     Raises `StorageError` if that state could not be saved, or is damaged.
     """
@@ -145,15 +141,6 @@ def read_whole(scratch: Path, step: int, state: Mapping[str, Tensor]) -> None:
     if damage := _damage(folder, Processes()):
         what = f"the last state cannot be used, {damage}"
         raise StorageError(what, where=folder, mend="Run the command again: it goes on from the state before")
-    _expect_one_process()
-    dcp.load(dict(state), checkpoint_id=folder, no_dist=True)
-
-
-def read_all(scratch: Path, step: int) -> dict[str, Tensor] | None:
-    """The whole state after a step, in this process alone; None if it could not be saved, or is damaged."""
-    folder = _folder(scratch, step)
-    if _damage(folder, Processes()):
-        return None
     entries = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
     state = {name: torch.empty(entry.size, dtype=entry.properties.dtype) for name, entry in entries.items()}
     _expect_one_process()

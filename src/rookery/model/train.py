@@ -1,6 +1,6 @@
 """The training loop: shards and a tokenizer in, a checkpoint out.
 
-It begins from nothing, or where an earlier run's plateau ended (`phases.py`).
+It begins from nothing, or where an earlier run ended (`phases.py`).
 Killed at any step and started again it ends with the same weights, bit for bit: the batches follow from
 the step's number (`batches.py`), the state is saved every `checkpoint_steps` (`states.py`), and
 nothing else is remembered. Forgotten documents are left out of every batch made after `forget`
@@ -11,15 +11,15 @@ what is noted of it in `notes.py`.
 import copy
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rookery.core.artifact import Artifact, write_atomically
 from rookery.core.config import to_plain
@@ -32,23 +32,24 @@ from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.corpus.shards import Shards, open_shards
 from rookery.model.batches import Share, Step, batches
 from rookery.model.checkpoint import TOKENIZER, save_network
-from rookery.model.config import TrainConfig, WatchConfig, learning_rate_factor, plateau_step
+from rookery.model.config import TrainConfig, WatchConfig, learning_rate_factor
 from rookery.model.degrees import check_fits, micro_batches
 from rookery.model.embed import save_table
 from rookery.model.network import Network, summed_loss
 from rookery.model.notes import BEGUN, keep_before, notebook, of_step, read_notes, shown
+from rookery.model.optimizer import MASTER
 from rookery.model.parallel.context import as_tensors
 from rookery.model.parallel.processes import Processes, alone
-from rookery.model.phases import Phase, check_goes_on, inputs_on, load_plateau, phases_on, save_plateau
+from rookery.model.phases import Phase, check_goes_on, inputs_on, load_last_state, phases_on, save_optimizer
 from rookery.model.rate import matrix_flops_per_second
 from rookery.model.run import Run, best_precision
-from rookery.model.shape import parameters, training_flops_per_token
-from rookery.model.states import States, read_all, read_whole
+from rookery.model.shape import ModelShape, parameters, training_flops_per_token
+from rookery.model.states import States, read_whole
 from rookery.model.thresholds import warnings
 from rookery.model.watchdog import Beats, Doing, slow, watched
 from rookery.posts.live import LiveLog, live_log
 
-VERSION = 4
+VERSION = 5
 VALIDATION_TOKENS = 1 << 16
 JUDGINGS = 10  # so often a run looks at a few held-out documents while it trains
 JUDGED_TOKENS, JUDGED_SHARE = 1 << 13, 1 / 200  # at most so many tokens each time, or so much of the run, or one step's
@@ -68,7 +69,7 @@ def train(
 ) -> Artifact:
     """Train a model; the artifact is a checkpoint (`checkpoint.py` says what lies in it).
 
-    earlier: a checkpoint whose plateau this run goes on from; else it begins from nothing.
+    earlier: a checkpoint that this run goes on from; else it begins from nothing.
     watch: with how much patience a watchdog kills a process in which steps no longer end; else nobody watches.
     Called in every process of the run alike, whose number and degrees are no part of the artifact's name.
     Raises `DataError` if shards, tokenizer, shape and earlier checkpoint do not belong together, the shards are
@@ -97,13 +98,14 @@ def train(
         with live_log(home) as log:
             seen, unseen = Split(learned, masked := Masked(learned, log)), Split(held_back, Masked(held_back, log))
             blocked_seconds = _fit(config, processes, workspace, seen, unseen, lambda: refusal(home), earlier, watch)
-            network = finished_network(workspace.scratch, config)
+            state = read_whole(workspace.scratch, config.steps)
+            network = finished_network(config.shape, state)
             held_out = validation_loss(network, config, held_back, log, processes.device)
             left_out = masked.all()
         save_network(workspace.path, network)
         save_table(workspace.path, network.head_VD.detach().numpy(), learned, left_out)
         shutil.copyfile(tokenizer.file(TOKENIZER), workspace.path / TOKENIZER)
-        _keep_plateau(workspace, config)
+        save_optimizer(workspace.path, state)
         metrics = _metrics(config, phases, read_notes(workspace.notes), held_out) | {"epochs": round(epochs, 2)}
         return metrics | {"processes": processes.count, "checkpoint_seconds_blocked": round(blocked_seconds, 3)}
 
@@ -195,9 +197,9 @@ def _fit(
     run = Run.begin(config, processes, say=workspace.context.progress.say)
     clock = workspace.context.clock
     rate = processes.count * matrix_flops_per_second(processes.device, best_precision(processes.device), clock)
-    progress, plateau = workspace.context.progress, plateau_step(config)
+    progress = workspace.context.progress
     judging_steps = max(5, config.steps // JUDGINGS)
-    with closing(States(workspace.scratch, processes, clock, progress, keep=plateau)) as states:
+    with closing(States(workspace.scratch, processes, clock, progress)) as states:
         first_step = _resume(run, states, workspace, earlier)
         showing, beating = progress.task("training", config.steps, "steps"), _watched(watch, run, workspace, first_step)
         with showing as task, notebook(workspace.notes, processes.is_first) as note, beating as beats:
@@ -247,7 +249,7 @@ def _steps(
         beats(number, Doing.SAVING)
         states.poll()
         yield loss, (clock.monotonic_seconds() - began) / (number + 1 - first_step)
-        if (number + 1) % config.checkpoint_steps == 0 or number + 1 in (plateau_step(config), config.steps):
+        if (number + 1) % config.checkpoint_steps == 0 or number + 1 == config.steps:
             states.save(number + 1, run.optimizer.state())
         beats(number + 1, Doing.READING)
 
@@ -282,29 +284,20 @@ def _resume(run: Run, states: States, workspace: Workspace, earlier: Artifact | 
     """Go on from the newest saved state; returns the number of steps done, and forgets what was noted beyond."""
     step = states.restore(run.optimizer.state())
     if step == 0 and earlier is not None:
-        load_plateau(earlier, run.optimizer.state(), run.processes)
+        load_last_state(earlier, run.optimizer.state(), run.processes)
     run.optimizer.give_weights()
     if run.processes.is_first:
         keep_before(step, workspace.notes)
     return step
 
 
-def finished_network(scratch: Path, config: TrainConfig) -> Network:
-    """The network as it is published: with the float32 weights of the last state."""
-    network = Network(config.shape)
-    weights = {f"master.{name}": weight.detach() for name, weight in network.named_parameters()}
-    read_whole(scratch, config.steps, weights)
+def finished_network(shape: ModelShape, state: Mapping[str, Tensor]) -> Network:
+    """The network as it is published: with the float32 weights of the last state, which it shares the memory of."""
+    with torch.device("meta"):
+        network = Network(shape)
+    masters = {name.removeprefix(MASTER): tensor for name, tensor in state.items() if name.startswith(MASTER)}
+    network.load_state_dict(masters, assign=True)
     return network
-
-
-def _keep_plateau(workspace: Workspace, config: TrainConfig) -> None:
-    """Write what a later phase starts from, if some of the run was a plateau and its state could be saved."""
-    if not plateau_step(config):
-        return
-    if state := read_all(workspace.scratch, plateau_step(config)):
-        save_plateau(workspace.path, state)
-    else:
-        workspace.context.progress.say("The plateau's state could not be saved, so no later phase can go on from here.")
 
 
 @torch.no_grad()

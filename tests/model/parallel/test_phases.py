@@ -1,9 +1,9 @@
-"""A later phase starts from the same plateau however the earlier one was spread, and however it is spread itself."""
+"""A later phase starts from the same state however the earlier one was spread, and however it is spread itself."""
 
 import pytest
 from safetensors.torch import load_file
 
-from rookery.model.phases import PLATEAU
+from rookery.model.phases import OPTIMIZER
 from tests.model.parallel.test_curves import assert_same_run, named
 from tests.model.parallel.test_resume import STOP
 
@@ -11,9 +11,9 @@ LAYOUTS = [{"shard": 2}, {"tensor": 2}, {"pipeline": 2}, {"replicate": 2}]
 
 
 def assert_goes_on_alike(crew, alone, spread, degrees) -> None:
-    """The plateau that a crew keeps is that of one process, and from one and the same they learn the same."""
+    """The optimizer that a crew keeps is that of one process, and from one and the same they learn the same."""
     earlier = alone.alone()
-    ours, theirs = (load_file(made.file(PLATEAU)) for made in (spread.by(crew, **degrees), earlier))
+    ours, theirs = (load_file(made.file(OPTIMIZER)) for made in (spread.by(crew, **degrees), earlier))
     assert ours.keys() == theirs.keys()
     assert all((ours[name] - theirs[name]).abs().max() < 2e-3 for name in ours)
     assert_same_run(spread.grown(earlier).by(crew, **degrees), alone.grown(earlier).alone())
@@ -21,12 +21,12 @@ def assert_goes_on_alike(crew, alone, spread, degrees) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("degrees", LAYOUTS, ids=named)
-def test_two_processes_go_on_from_a_plateau_as_one_does(two, attempt, degrees):
+def test_two_processes_go_on_as_one_does(two, attempt, degrees):
     assert_goes_on_alike(two, attempt("alone"), attempt("spread"), degrees)
 
 
 @pytest.mark.slow
-def test_sizes_that_do_not_divide_evenly_go_on_from_a_plateau_too(four, attempt):
+def test_sizes_that_do_not_divide_evenly_go_on_too(four, attempt):
     uneven = {"vocabulary": 66, "hidden": 66, "head_size": 6}  # keys of two numbers, normed, magnify rounding
     assert_goes_on_alike(four, attempt("alone", shape=uneven), attempt("spread", shape=uneven), {})
 
