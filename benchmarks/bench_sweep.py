@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from bench_model import later_texts
+from bench_precision import shards_of
 from later_tweets import later_tweets
 from process import opened_home, progress, rookery
 from record import table, write_result
@@ -51,6 +52,7 @@ def main() -> None:
     home = opened_home(arguments.work)
     judged = later_texts(later_tweets(home, arguments.data, Context()))[:JUDGED]
     config = config_for_scale(arguments.scale)
+    shards_of(home, arguments.data, config)  # made once, before runs go side by side
     chosen = {name: made for name, made in changes(config).items() if wanted(name, arguments.only)}
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         costs = dict(
