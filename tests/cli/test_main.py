@@ -30,6 +30,8 @@ def test_help_imports_nothing_heavy():
         (["posts", "stats", "--home", "{nowhere}"], "there is no Rookery home here"),
         (["init", "--home", "{nowhere}", "--policy", "everything"], "there is no policy 'everything'"),
         (["demo", "--home", "{nowhere}", "--minutes", "1", "--scale", "1"], "two ways to say the same"),
+        (["model", "train", "--home", "{nowhere}", "--minutes", "1", "--scale", "1"], "two ways to say the same"),
+        (["model", "train", "--home", "{nowhere}", "--minutes", "1", "--set", "steps=9"], "two ways to say the same"),
         (["demo", "--home", "{nowhere}", "--posts", "{nowhere}.csv"], "there is no such file"),
     ],
 )

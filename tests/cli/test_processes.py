@@ -4,16 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 
 from rookery.cli.loop import configured, planned
-from rookery.cli.processes import told_place
+from rookery.cli.processes import OUTCOME, decided_once, told_place
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.corpus.build import build
 from rookery.model.config import WatchConfig
 from rookery.model.degrees import Degrees
+from rookery.model.parallel.processes import Processes
 
 WORDS = ("rooks", "trams", "bread", "rowing", "stars", "gardens", "films", "choirs")
 OF_A_LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
@@ -50,6 +52,16 @@ def test_a_place_that_is_no_number_is_refused(monkeypatch):
         told_place(None)
 
 
+def test_what_was_decided_once_holds_for_processes_that_are_started_again(monkeypatch, tmp_path):
+    monkeypatch.setenv(OUTCOME, str(tmp_path / "outcome.json"))
+    assert [decided_once(Processes(), lambda number=number: number) for number in (0.021, 0.034)] == [0.021, 0.021]
+
+
+def test_without_a_launcher_each_run_decides_anew(monkeypatch):
+    monkeypatch.delenv(OUTCOME, raising=False)
+    assert [decided_once(Processes(), lambda number=number: number) for number in (0.021, 0.034)] == [0.021, 0.034]
+
+
 def test_degrees_and_patience_are_set_apart_from_the_run():
     settings = ["parallel.tensor=2", "steps=5", "watch.seconds=7", "parallel.pipeline=3"]
     config, degrees, watch = configured(planned(0.001), settings)
@@ -69,9 +81,11 @@ def command(home, put, a_post):
     put(*(a_post(f"today {a} were better than {b}, said number {n}") for n, a in enumerate(WORDS) for b in WORDS))
     build(home, Context())
 
-    def run(*options: str) -> subprocess.CompletedProcess:
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "ROOKERY_HOME": str(home.path)}
-        line = [sys.executable, "-m", "rookery", "model", "train", "--scale", "0.0001", "--set", "steps=4", *options]
+    def run(*options: str, long: Sequence[str] = ("--scale", "0.0001", "--set", "steps=4"), **environment: str):
+        environment = (
+            os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "ROOKERY_HOME": str(home.path)} | environment
+        )
+        line = [sys.executable, "-m", "rookery", "model", "train", *long, *options]
         return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=250, check=False)
 
     return run
@@ -103,3 +117,20 @@ def test_what_goes_wrong_in_the_processes_is_one_clear_line_too(command):
     lines = [line for line in done.stderr.splitlines() if line.startswith("rookery: ")]
     assert len(lines) == 1
     assert "no longer a finite number" in lines[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("degree", ["shard", "pipeline"])
+def test_the_minutes_are_measured_by_all_processes_together(command, home, degree):
+    settings = "--set", f"parallel.{degree}=2", "--set", "shape.layers=2"
+    done = command("--processes", "2", *settings, "--json", long=("--minutes", "0.05"))
+    assert done.returncode == 0, done.stderr
+    config = home.newest("checkpoint").manifest.config
+    assert f"Scale {config['scale_petaflop']:g} petaFLOP" in done.stderr
+    assert json.loads(done.stdout)["processes"] == 2
+
+
+def test_minutes_are_refused_where_restarts_would_measure_them_anew(command):
+    done = command(long=("--minutes", "1"), RANK="0", WORLD_SIZE="2")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "measured anew with each restart of a launcher" in done.stderr

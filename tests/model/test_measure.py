@@ -7,15 +7,16 @@ import pytest
 from rookery.core.context import FixedClock
 from rookery.core.errors import UsageError
 from rookery.model.config import config_for_scale
-from rookery.model.measure import made_up_rows, nearest_scale, scale_for_minutes, seconds_per_step
+from rookery.model.measure import made_up_steps, nearest_scale, scale_for_minutes, seconds_per_step
+from rookery.model.run import Run
 
 
 @dataclass
 class TickingClock(FixedClock):
-    """On which every look takes a hundredth of a second: a machine that needs as long for any step."""
+    """On which every look takes a twentieth of a second: a machine that needs as long for any step."""
 
     def monotonic_seconds(self) -> float:
-        self.elapsed_seconds += 0.01
+        self.elapsed_seconds += 0.05
         return self.elapsed_seconds
 
 
@@ -28,9 +29,11 @@ def test_the_scale_has_two_digits_so_that_a_person_can_repeat_it():
     assert len(f"{scale_for_minutes(0.2, TickingClock()):.10g}".strip("0").replace(".", "").lstrip("0")) <= 2
 
 
-def test_the_made_up_work_is_a_micro_batch():
-    config = config_for_scale(0.01)
-    assert made_up_rows(config).inputs.size == min(config.micro_batch_tokens, config.batch_tokens)
+def test_the_made_up_work_is_whole_steps_of_the_run():
+    run = Run.begin(config_for_scale(0.01))
+    step = next(made_up_steps(run))
+    assert sum(rows.inputs.size for rows in step.rows) == run.config.batch_tokens
+    assert step.learned_tokens == pytest.approx(run.config.batch_tokens, rel=0.1)  # the rows are well filled
 
 
 @pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan"), float("inf")])

@@ -31,11 +31,11 @@ from rookery.core.home import create_home, open_home
 from rookery.core.pause import pause, resume
 from rookery.core.stage import read_runs
 from rookery.corpus.shards import open_shards
-from rookery.model.batches import Step, batches
+from rookery.model.batches import batches
 from rookery.model.checkpoint import load_network
 from rookery.model.config import WatchConfig
 from rookery.model.degrees import Degrees
-from rookery.model.measure import made_up_rows
+from rookery.model.measure import made_up_steps
 from rookery.model.notes import read_notes
 from rookery.model.parallel.processes import Processes
 from rookery.model.run import Run
@@ -166,9 +166,8 @@ def test_the_register_holds_the_compute_of_a_run(home, undisturbed):
 @needs_compiler
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler looks at it in passing
 def test_compiled_layers_and_loss_learn_what_plain_ones_do():
-    rows = made_up_rows(CONFIG)
-    step = Step((rows,), rows.inputs.size)
     plain, compiled = (Run.begin(replace(CONFIG, compiled=compiled)) for compiled in (False, True))
+    step = next(made_up_steps(plain))
     for _ in range(3):
         assert compiled.learn(step, 1.0) == pytest.approx(plain.learn(step, 1.0), abs=0.05)
 
@@ -306,19 +305,19 @@ def kept_bytes(run: Run) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        run.loss(made_up_rows(run.config))
+        run.loss(next(made_up_steps(run)).rows[0])
     return sum(kept.values())
 
 
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=[pytest.mark.slow, needs_compiler])])
 def test_layers_that_are_computed_again_learn_the_same_and_keep_less(compiled):
     config = replace(CONFIG, compiled=compiled, shape=replace(SHAPE, layers=4))
-    step = Step((made_up_rows(config),), config.batch_tokens)
     plain, half, all_again = (
         Run.begin(config, Processes(degrees=Degrees(shard=1, recompute=share))) for share in (0.0, 0.5, 1.0)
     )
     if not compiled:
         assert kept_bytes(plain) > 1.5 * kept_bytes(half) > 2 * kept_bytes(all_again)
+    step = next(made_up_steps(plain))
     for _ in range(3):
         losses = [run.learn(step, 1.0) for run in (plain, half, all_again)]
         assert losses == pytest.approx(losses[:1] * 3, abs=0.01 if compiled else 0)

@@ -51,24 +51,29 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train on the newest corpus; killed at any moment and started again, it goes on where it was."""
-    from rookery.cli.loop import configured, planned
-    from rookery.cli.processes import outcome_told, start_processes, told_place
     from rookery.core.errors import UsageError
-    from rookery.model.degrees import check_fits, fitted
-    from rookery.model.phases import find_checkpoint
 
     if scale is not None and minutes is not None:
         raise UsageError("--scale and --minutes are two ways to say the same", mend="Give one of them")
+    if minutes is not None and any(setting.partition("=")[0].strip() == "steps" for setting in settings):
+        raise UsageError("--minutes and --set steps=… are two ways to say the same", mend="Give one of them")
+
+    from rookery.cli.loop import configured, planned
+    from rookery.cli.processes import is_started_here, outcome_told, start_processes, told_place
+    from rookery.model.degrees import check_fits, fitted
+    from rookery.model.phases import find_checkpoint
+
     opened_home, place = opened(home), told_place(processes)
     count = place.count if place else processes or 1
-    if minutes is not None and count > 1:
-        raise UsageError("--minutes measures one process, not several", mend="Give --scale")
+    if minutes is not None and place and place.count > 1 and not is_started_here():
+        raise UsageError("--minutes would be measured anew with each restart of a launcher", mend="Give --scale")
     with outcome_told(place):
         corpus = opened_home.need("corpus", "rookery corpus build")
         before = None if earlier is None else find_checkpoint(opened_home, earlier, corpus)
         config, degrees, _ = configured(planned(scale, before), settings)
         degrees = fitted(degrees, count)
-        check_fits(degrees, config)
+        if minutes is None:  # else the shape is not known yet
+            check_fits(degrees, config)
         if count > 1 and place is None:
             start_processes(count, max_restarts)
         else:
@@ -77,21 +82,32 @@ def train(
 
 def _train(home, scale, minutes, before, settings, place, degrees, as_json: bool) -> None:
     """This process's part; the first shows what came of it."""
-    from rookery.cli.loop import planned, train_model
+    from rookery.cli.loop import train_model
+    from rookery.cli.processes import decided_once
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.context import Context
-    from rookery.model.measure import scale_for_minutes
     from rookery.model.parallel.processes import Place, joined
 
     with joined(place or Place(), degrees) as processes:
         shown = context() if processes.is_first else Context()
         if minutes is not None:
-            scale = scale_for_minutes(minutes, planned=lambda scale: planned(scale, before))
+            scale = decided_once(processes, lambda: _measured_scale(minutes, before, settings, processes))
             shown.progress.say(f"Scale {scale:g} petaFLOP; give --scale {scale:g} to go on with it after a stop.")
         made = train_model(home, scale, shown, settings, processes, before.key if before else None)
     if processes.is_first:
         facts = {"key": made.key, **made.manifest.metrics}
         show_json(facts) if as_json else show_facts(facts | {"phases": len(facts["phases"])}, "Checkpoint")
+
+
+def _measured_scale(minutes, before, settings, processes) -> float:
+    """The scale at which the very run that is asked for takes so many minutes."""
+    from rookery.cli.loop import configured, planned
+    from rookery.model.measure import scale_for_minutes
+
+    def run_of(scale):
+        return configured(planned(scale, before), settings)[0]
+
+    return scale_for_minutes(minutes, planned=run_of, processes=processes)
 
 
 @app.command()

@@ -4,18 +4,20 @@ A launcher tells each process its place by environment variables (RANK, WORLD_SI
 and others set them). Where there are none, `--processes` starts the processes here.
 """
 
+import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rookery.core.artifact import write_atomically
 from rookery.core.errors import RookeryError, UsageError
 
 if TYPE_CHECKING:
-    from rookery.model.parallel.processes import Place
+    from rookery.model.parallel.processes import Place, Processes
 
 OUTCOME, LAUNCHER = "ROOKERY_OUTCOME", "ROOKERY_LAUNCHER"
 
@@ -55,10 +57,27 @@ def start_processes(processes: int, restarts: int) -> None:
             del os.environ[OUTCOME], os.environ[LAUNCHER]
 
 
+def is_started_here() -> bool:
+    """Whether this is one of the processes of `start_processes`."""
+    return OUTCOME in os.environ
+
+
+def decided_once(processes: "Processes", decide: Callable[[], float]) -> float:
+    """What all processes decide together, and all that `start_processes` starts again later go by, too."""
+    kept = Path(os.environ[OUTCOME]).with_name("decided.json") if is_started_here() else None
+    is_decided = processes.tell(kept is not None and kept.exists())
+    if is_decided:
+        return json.loads(kept.read_text())
+    decision = decide()
+    if kept and processes.is_first:
+        write_atomically(kept, json.dumps(decision).encode())
+    return decision
+
+
 @contextmanager
 def outcome_told(place: "Place | None") -> Iterator[None]:
     """Under `start_processes`, an error ends the run for good: it is told to the launcher, which shows it."""
-    if OUTCOME not in os.environ or place is None:
+    if not is_started_here() or place is None:
         yield
         return
     from rookery.model.launch import end_with_launcher, tell_outcome

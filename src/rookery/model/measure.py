@@ -1,50 +1,58 @@
 """Measuring this machine: which scale does it train in so many minutes?
 
-A few real pieces of training are timed at the shape that the answer would have; the answer and its
-shape are found together. Run once, before a run is named: the scale is what gets recorded, never the
-minutes. Not here: predicting machines that are not at hand (`fleet`).
+A few real steps of training are timed at the shape that the answer would have, by all processes of the run
+together; the answer and its shape are found together. Run once, before a run is named: the scale is what gets
+recorded, never the minutes. Not here: predicting machines that are not at hand (`fleet`).
 """
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from rookery.core.context import Clock, SystemClock
 from rookery.core.errors import UsageError
+from rookery.corpus.shards import Shards
 from rookery.model import compiler
-from rookery.model.batches import Rows, Step
+from rookery.model.batches import POOL_DOCUMENTS, Step
 from rookery.model.config import TrainConfig, config_for_scale
-from rookery.model.parallel.processes import alone
+from rookery.model.degrees import check_fits
+from rookery.model.parallel.processes import Processes, alone
 from rookery.model.run import Run
+from rookery.model.train import Split
 
 FIRST_GUESS = 0.015  # petaFLOP a minute, of two cores with bfloat16
 ROUNDS = 8
-TIMED_PIECES = 10  # a second or more: a processor does not keep the speed of its first moments
+TIMED_SECONDS, FEWEST_TIMED = 1.0, 3  # a processor does not keep the speed of its first moments
 DOCUMENT_TOKENS = 40  # a short post
 
 
 def scale_for_minutes(
-    minutes: float, clock: Clock = SystemClock(), planned: Callable[[float], TrainConfig] = config_for_scale
+    minutes: float,
+    clock: Clock = SystemClock(),
+    planned: Callable[[float], TrainConfig] = config_for_scale,
+    processes: Processes | None = None,
 ) -> float:
     """The scale, to two significant digits, whose training takes about so many minutes here.
 
-    planned: the run of a scale. Takes some seconds, and up to a minute where layers are compiled. Raises `UsageError`
-    unless the minutes are positive and finite.
+    planned: the run of a scale. Called in every process of the run alike, each of which gets the same answer. Takes
+    some seconds, and up to a minute where layers are compiled. Raises `UsageError` unless the minutes are positive and
+    finite, or if the run cannot be spread over the processes.
     """
     if not (math.isfinite(minutes) and minutes > 0):
         raise UsageError(f"--minutes must be a positive number, not {minutes}")
+    processes = processes or alone()
     known: dict[object, float] = {}
 
     def predicted_seconds(scale: float) -> float:
         config = planned(scale)
-        kind = (config.shape, config.batch_tokens, compiler.pays(config, alone()))
+        kind = (config.shape, config.batch_tokens, compiler.pays(config, processes))
         if kind not in known:
-            known[kind] = seconds_per_step(config, clock)
+            known[kind] = seconds_per_step(config, clock, processes)
         return known[kind] * config.steps
 
-    return nearest_scale(minutes * 60, FIRST_GUESS * minutes, predicted_seconds)
+    return nearest_scale(minutes * 60, FIRST_GUESS * minutes * processes.count, predicted_seconds)
 
 
 def nearest_scale(wanted_seconds: float, first: float, predicted_seconds: Callable[[float], float]) -> float:
@@ -70,26 +78,32 @@ def two_digits(scale: float) -> float:
     return float(f"{scale:.2g}")
 
 
-def seconds_per_step(config: TrainConfig, clock: Clock) -> float:
-    """Seconds of one training step: its micro-batches, timed on made-up tokens, and one optimizer step."""
-    run, rows = Run.begin(config), made_up_rows(config)
-    run.learn(Step((rows,), rows.inputs.size), 1.0)
-    pieces, updates = [], []
-    for _ in range(TIMED_PIECES):
-        began = clock.monotonic_seconds()
-        run.loss(rows).backward()
-        learned = clock.monotonic_seconds()
-        run.optimizer.step(0.0)
-        pieces.append(learned - began)
-        updates.append(clock.monotonic_seconds() - learned)
-    share = config.batch_tokens / rows.inputs.size
-    return statistics.median(pieces) * share + statistics.median(updates)
+def seconds_per_step(config: TrainConfig, clock: Clock, processes: Processes | None = None) -> float:
+    """Seconds of one training step, timed on made-up documents; what the first process read on its clock, to all."""
+    processes = processes or alone()
+    check_fits(processes.degrees, config)
+    run = Run.begin(config, processes)
+    steps = made_up_steps(run)
+    run.learn(next(steps), 1.0)
+    began, seconds = clock.monotonic_seconds(), []
+    for step in steps:
+        before = clock.monotonic_seconds()
+        run.learn(step, 0.0)
+        seconds.append(clock.monotonic_seconds() - before)
+        enough = len(seconds) >= FEWEST_TIMED and clock.monotonic_seconds() - began >= TIMED_SECONDS
+        if processes.tell(enough):
+            break
+    return processes.tell(statistics.median(seconds))
 
 
-def made_up_rows(config: TrainConfig) -> Rows:
-    """A micro-batch of random tokens in half rows, packed with short documents."""
-    row_tokens = config.shape.context_tokens // 2
-    rows = max(1, min(config.micro_batch_tokens, config.batch_tokens) // row_tokens)
-    tokens = np.random.default_rng(0).integers(config.shape.vocabulary, size=(rows, row_tokens))
-    numbers = np.broadcast_to(np.arange(row_tokens) // DOCUMENT_TOKENS, tokens.shape)
-    return Rows(tokens, tokens.copy(), numbers.astype(np.int64))
+def made_up_steps(run: Run) -> Iterator[Step]:
+    """This process's share of steps over short documents of random tokens, without end."""
+    return Split(made_up_documents(run.config), lambda documents: np.zeros(len(documents), dtype=bool)).steps(run)
+
+
+def made_up_documents(config: TrainConfig) -> Shards:
+    """As many as are packed together."""
+    tokens = np.random.default_rng(0).integers(config.shape.vocabulary, size=POOL_DOCUMENTS * DOCUMENT_TOKENS)
+    offsets = np.arange(POOL_DOCUMENTS + 1) * DOCUMENT_TOKENS
+    none = np.zeros(0, dtype=np.uint64)
+    return Shards(tokens, offsets, none, none, offsets[:1], config.shape.vocabulary, 0, 0)
