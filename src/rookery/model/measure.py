@@ -15,7 +15,7 @@ from rookery.core.context import Clock, SystemClock
 from rookery.core.errors import UsageError
 from rookery.corpus.shards import Shards
 from rookery.model import compiler
-from rookery.model.batches import POOL_DOCUMENTS, Step
+from rookery.model.batches import Step
 from rookery.model.config import TrainConfig, config_for_scale
 from rookery.model.degrees import check_fits
 from rookery.model.parallel.processes import Processes, alone
@@ -25,7 +25,7 @@ from rookery.model.train import Split
 FIRST_GUESS = 0.015  # petaFLOP a minute, of two cores with bfloat16
 ROUNDS = 8
 TIMED_SECONDS, FEWEST_TIMED = 1.0, 3  # a processor does not keep the speed of its first moments
-DOCUMENT_TOKENS = 40  # a short post
+DOCUMENTS, DOCUMENT_TOKENS = 1 << 13, 40  # short posts
 
 
 def scale_for_minutes(
@@ -102,8 +102,8 @@ def made_up_steps(run: Run) -> Iterator[Step]:
 
 
 def made_up_documents(config: TrainConfig) -> Shards:
-    """As many as are packed together."""
-    tokens = np.random.default_rng(0).integers(config.shape.vocabulary, size=POOL_DOCUMENTS * DOCUMENT_TOKENS)
-    offsets = np.arange(POOL_DOCUMENTS + 1) * DOCUMENT_TOKENS
+    """Such as the steps are made of."""
+    tokens = np.random.default_rng(0).integers(config.shape.vocabulary, size=DOCUMENTS * DOCUMENT_TOKENS)
+    offsets = np.arange(DOCUMENTS + 1) * DOCUMENT_TOKENS
     none = np.zeros(0, dtype=np.uint64)
     return Shards(tokens, offsets, none, none, offsets[:1], config.shape.vocabulary, 0, 0)

@@ -17,12 +17,14 @@ from rookery.model import compiler
 from rookery.model.batches import Rows, Step
 from rookery.model.config import TrainConfig
 from rookery.model.optimizer import Optimizer
+from rookery.model.order import BEGINNING
 from rookery.model.parallel.context import own_tensors
 from rookery.model.parallel.pipeline import Pipeline
 from rookery.model.parallel.placement import Placed, place
 from rookery.model.parallel.processes import Processes, alone
 from rookery.model.parallel.vocabulary import own_loss
 
+POSITION = "position"
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
@@ -35,6 +37,8 @@ class Run:
     placed: Placed
     optimizer: Optimizer
     pipeline: Pipeline | None
+    position: Tensor
+    """Where the next step begins in the order of documents (`order.Position`), int64; kept with the state."""
 
     @classmethod
     def begin(
@@ -55,7 +59,11 @@ class Run:
         if _compiles(config, processes, precision, say):
             placed.compile()
         pipeline = Pipeline(placed, config, processes) if processes.degrees.pipeline > 1 else None
-        return cls(config, processes, placed, optimizer, pipeline)
+        return cls(config, processes, placed, optimizer, pipeline, torch.tensor(BEGINNING))
+
+    def state(self) -> dict[str, Tensor]:
+        """All that a later process needs to go on exactly; after writing into it, `optimizer.give_weights`."""
+        return self.optimizer.state() | {POSITION: self.position}
 
     def learn(self, step: Step, factor: float) -> float | None:
         """One step; returns the mean loss in nats a token, or None if all of it is masked.

@@ -38,18 +38,19 @@ from rookery.model.embed import save_table
 from rookery.model.network import Network, summed_loss
 from rookery.model.notes import BEGUN, keep_before, notebook, of_step, read_notes, shown
 from rookery.model.optimizer import MASTER
+from rookery.model.order import BEGINNING, Position
 from rookery.model.parallel.context import as_tensors
 from rookery.model.parallel.processes import Processes, alone
 from rookery.model.phases import Phase, check_goes_on, inputs_on, load_last_state, phases_on, save_optimizer
 from rookery.model.rate import matrix_flops_per_second
-from rookery.model.run import Run, best_precision
+from rookery.model.run import POSITION, Run, best_precision
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
 from rookery.model.states import States, read_whole
 from rookery.model.thresholds import warnings
 from rookery.model.watchdog import Beats, Doing, slow, watched
 from rookery.posts.live import LiveLog, live_log
 
-VERSION = 5
+VERSION = 6
 VALIDATION_TOKENS = 1 << 16
 JUDGINGS = 10  # so often a run looks at a few held-out documents while it trains
 JUDGED_TOKENS, JUDGED_SHARE = 1 << 13, 1 / 200  # at most so many tokens each time, or so much of the run, or one step's
@@ -99,6 +100,7 @@ def train(
             seen, unseen = Split(learned, masked := Masked(learned, log)), Split(held_back, Masked(held_back, log))
             blocked_seconds = _fit(config, processes, workspace, seen, unseen, lambda: refusal(home), earlier, watch)
             state = read_whole(workspace.scratch, config.steps)
+            del state[POSITION]
             network = finished_network(config.shape, state)
             held_out = validation_loss(network, config, held_back, log, processes.device)
             left_out = masked.all()
@@ -168,8 +170,8 @@ class Split:
     shards: Shards
     masked: Masked | None
 
-    def steps(self, run: Run, first_step: int = 0) -> Iterator[Step]:
-        """This process's share of the steps of a run over these documents."""
+    def steps(self, run: Run, begin: Position = BEGINNING) -> Iterator[Step]:
+        """This process's share of the steps of a run over these documents, from a position on."""
 
         def agreed(documents: np.ndarray) -> np.ndarray:
             return run.processes.agreed(len(documents), lambda: self.masked(documents))
@@ -177,7 +179,7 @@ class Split:
         degrees = run.processes.degrees
         pieces = micro_batches(degrees, run.config) if run.pipeline else None
         share = Share(run.processes.data_part, degrees.data, pieces)
-        return batches(self.shards, run.config, agreed, first_step, share)
+        return batches(self.shards, run.config, agreed, begin, share)
 
 
 def _fit(
@@ -204,7 +206,9 @@ def _fit(
         showing, beating = progress.task("training", config.steps, "steps"), _watched(watch, run, workspace, first_step)
         with showing as task, notebook(workspace.notes, processes.is_first) as note, beating as beats:
             task.advance(first_step)
-            steps = _steps(run, seen.steps(run, first_step), states, first_step, clock, paused, beats)
+            steps = _steps(
+                run, seen.steps(run, Position(*run.position.tolist())), states, first_step, clock, paused, beats
+            )
             for step, (loss, seconds) in enumerate(steps, first_step):
                 noted = of_step(step, loss, seconds, config, rate)
                 if (step + 1) % judging_steps == 0 and step + 1 < config.steps:
@@ -241,16 +245,17 @@ def _steps(
     for number, step in enumerate(islice(order, config.steps - first_step), first_step):
         beats(number, Doing.ASKING)
         if stop := run.processes.tell(paused()):
-            states.save(number, run.optimizer.state())
+            states.save(number, run.state())
             states.wait()
             raise stop
         beats(number, Doing.LEARNING)
         loss = _learn(run, step, number)
+        run.position.copy_(torch.tensor(step.following))
         beats(number, Doing.SAVING)
         states.poll()
         yield loss, (clock.monotonic_seconds() - began) / (number + 1 - first_step)
         if (number + 1) % config.checkpoint_steps == 0 or number + 1 == config.steps:
-            states.save(number + 1, run.optimizer.state())
+            states.save(number + 1, run.state())
         beats(number + 1, Doing.READING)
 
 
@@ -282,7 +287,7 @@ def _learn(run: Run, step: Step, number: int) -> float | None:
 
 def _resume(run: Run, states: States, workspace: Workspace, earlier: Artifact | None) -> int:
     """Go on from the newest saved state; returns the number of steps done, and forgets what was noted beyond."""
-    step = states.restore(run.optimizer.state())
+    step = states.restore(run.state())
     if step == 0 and earlier is not None:
         load_last_state(earlier, run.optimizer.state(), run.processes)
     run.optimizer.give_weights()

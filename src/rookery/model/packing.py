@@ -1,0 +1,136 @@
+"""Packing: documents into rows of tokens, so that few places stay empty.
+
+Attention over a row costs the square of its length, and most posts are short. So a *unit* of `context_tokens` places is
+either one whole row or two half rows, whichever its documents need. A *span* is a document, or as much of a long
+one as fits into a row; a row holds several, one behind the other.
+
+Every process of a run packs the documents of all, so all is done on arrays: a document costs less than a microsecond.
+Not here: which documents are packed together (`order.py`), and their tokens (`batches.py`).
+
+Letters in names: U units, S spans.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Units:
+    """Units, one after another, and their spans in the order in which they lie in them; int64 unless said otherwise.
+
+    is_halved: bool, whether a unit is two half rows; spans: how many it has.
+    document, begin, tokens: of each span, the tokens [begin, begin + tokens) of a document; in_second: bool, whether
+    it lies in the second of two half rows.
+    """
+
+    is_halved_U: np.ndarray
+    spans_U: np.ndarray
+    document_S: np.ndarray
+    begin_S: np.ndarray
+    tokens_S: np.ndarray
+    in_second_S: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.spans_U)
+
+    def __getitem__(self, chosen: slice | np.ndarray) -> "Units":
+        """Some of them, by their numbers, in the order given."""
+        units = np.arange(len(self))[chosen]
+        spans = ranges((np.cumsum(self.spans_U) - self.spans_U)[units], self.spans_U[units])
+        of_spans = (self.document_S, self.begin_S, self.tokens_S, self.in_second_S)
+        return Units(self.is_halved_U[units], self.spans_U[units], *(values[spans] for values in of_spans))
+
+
+def joined(parts: Sequence[Units]) -> Units:
+    """All units of several, at least one, behind each other."""
+    return Units(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Units)))
+
+
+def pack(documents: np.ndarray, lengths: np.ndarray, context_tokens: int) -> Units:
+    """Documents, given by number and length in tokens (both int64), in units; every token has exactly one place.
+
+    What needs more than half a row opens whole rows; the short ones fill those up, then half rows.
+    """
+    half_tokens = context_tokens // 2
+    parts = -(-lengths // context_tokens)
+    document_S = np.repeat(documents, parts)
+    begin_S = context_tokens * ranges(np.zeros_like(parts), parts)
+    tokens_S = np.minimum(np.repeat(lengths, parts) - begin_S, context_tokens)
+    order = np.argsort(-tokens_S, kind="stable")
+    document_S, begin_S, tokens_S = document_S[order], begin_S[order], tokens_S[order]
+
+    whole = int(np.count_nonzero(tokens_S > half_tokens))
+    unit_S, in_second_S = np.arange(len(tokens_S)), np.zeros(len(tokens_S), dtype=bool)
+    unit_S[whole:] = best_fit(tokens_S[whole:], context_tokens - tokens_S[:whole])
+    halved = whole + np.flatnonzero(unit_S[whole:] < 0)
+    halves = best_fit(tokens_S[halved], np.zeros(0, dtype=np.int64), half_tokens)
+    unit_S[halved], in_second_S[halved] = whole + halves // 2, halves % 2
+
+    units = int(unit_S.max(initial=-1)) + 1
+    spans = np.lexsort((in_second_S, unit_S))
+    of_spans = (values[spans] for values in (document_S, begin_S, tokens_S, in_second_S))
+    return Units(np.arange(units) >= whole, np.bincount(unit_S, minlength=units), *of_spans)
+
+
+def best_fit(tokens: np.ndarray, rooms: np.ndarray, new_room: int | None = None) -> np.ndarray:
+    """The row of each span: the one that it fills best; longest first, so at most 11/9 of the fewest rows are opened.
+
+    tokens: of each span, falling; rooms: of the rows there are; new_room: of rows that are opened where a span fits
+    into none, numbered on. Without it such a span has the row -1.
+
+    All spans of one length are placed together, into as many rows of one room as there are: what one by one would do,
+    since the row that a span was put into has the least room for the next as long as that fits.
+    """
+    row_of = np.full(len(tokens), -1)
+    rows_by_room: dict[int, list[np.ndarray]] = {}
+    with_room = 0  # bit r is set where there are rows with room for r tokens
+    opened = len(rooms)
+
+    def keep(rows: np.ndarray, room: int) -> None:
+        nonlocal with_room
+        if room and len(rows):
+            rows_by_room.setdefault(room, []).append(rows)
+            with_room |= 1 << room
+
+    by_room = np.argsort(rooms, kind="stable")
+    for rows in np.split(by_room, np.flatnonzero(np.diff(rooms[by_room])) + 1):
+        if len(rows):
+            keep(rows, int(rooms[rows[0]]))
+    ends = [*np.flatnonzero(np.diff(tokens)) + 1, len(tokens)] if len(tokens) else []
+    start = 0
+    for end in map(int, ends):
+        size = int(tokens[start])
+        while start < end:
+            fitting = with_room >> size
+            if fitting:
+                room = size + (fitting & -fitting).bit_length() - 1
+                found = rows_by_room.pop(room)
+                rows = found[0] if len(found) == 1 else np.concatenate(found)
+                with_room ^= 1 << room
+            elif new_room is not None:
+                room = new_room
+                rows = np.arange(opened, opened - (start - end) // (room // size) + 1)
+                opened += len(rows)
+            else:
+                break
+            each = room // size
+            filled = min(len(rows), (end - start) // each)
+            row_of[start : start + filled * each] = np.repeat(rows[:filled], each)
+            start += filled * each
+            keep(rows[:filled], room - each * size)
+            rows = rows[filled:]
+            if len(rows) and start < end:  # the last of this length fill one more row in part
+                row_of[start:end] = rows[0]
+                keep(rows[:1], room - (end - start) * size)
+                start, rows = end, rows[1:]
+            keep(rows, room)
+        start = end
+    return row_of
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The numbers [start, start + length) of each, behind each other; int64 (sum of lengths,)."""
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
