@@ -9,7 +9,7 @@ import torch
 from rookery.core.context import SystemClock
 from rookery.core.errors import DataError, StorageError
 from rookery.model.parallel.processes import Processes
-from rookery.model.states import States, read_whole
+from rookery.model.states import States, read_tensors, whole_state
 
 
 @pytest.fixture
@@ -104,17 +104,20 @@ def test_on_a_full_disk_the_state_before_is_kept_and_it_is_said(states, tmp_path
     assert states.restore(state(0)) == 3
 
 
-def test_a_state_is_read_whole(states, tmp_path):
+def test_a_state_is_whole_state(states, tmp_path):
     saved(states, 5)
-    found, written = read_whole(tmp_path, 5), state(5)
+    found, written = read_tensors(whole_state(tmp_path, 5), lambda name: True), state(5)
     assert found.keys() == written.keys()
+    assert read_tensors(whole_state(tmp_path, 5), lambda name: name == next(iter(written))).keys() == {
+        *list(written)[:1]
+    }
     assert all(torch.equal(found[name], written[name]) for name in written)
 
 
 def test_a_last_state_that_could_not_be_saved_ends_the_run_with_one_clear_line(states, tmp_path):
     saved(states, 5)
     with pytest.raises(StorageError, match=r"the last state could not be saved.*Free some space"):
-        read_whole(tmp_path, 6)
+        whole_state(tmp_path, 6)
 
 
 def test_a_last_state_that_is_damaged_ends_the_run_with_what_is_wrong(states, tmp_path):
@@ -122,4 +125,4 @@ def test_a_last_state_that_is_damaged_ends_the_run_with_what_is_wrong(states, tm
     file = tmp_path / "step-00000005" / "__0_0.distcp"
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(StorageError, match=r"cannot be used, for its file __0_0.distcp is damaged.*the state before"):
-        read_whole(tmp_path, 5)
+        whole_state(tmp_path, 5)

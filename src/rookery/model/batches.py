@@ -1,8 +1,8 @@
 """Batches: which tokens a training step sees.
 
-A step takes the next units of one order (`order.py`), so that its number is all that a resumed run needs. A
-document begins after an end-of-document token, which stands for its beginning; short documents lie
-several to a row and are told apart by a number; one longer than a row goes on in another.
+A step takes the next units of one order (`order.py`). A document begins after an end-of-document token, which stands
+for its beginning; short documents lie several to a row and are told apart by a number; one longer than a row goes on
+in another.
 
 Several learners share a step: each takes some of its units, and the step is the same however many they are.
 

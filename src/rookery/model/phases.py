@@ -128,8 +128,8 @@ def tokenizer_of(home: Home, checkpoint: Artifact) -> Artifact:
 
 
 def save_optimizer(folder: Path, state: Mapping[str, Tensor]) -> None:
-    """Write what an optimizer's last state holds beside the weights into the checkpoint's folder where they lie."""
-    save_file({name: tensor for name, tensor in state.items() if not name.startswith(MASTER)}, folder / OPTIMIZER)
+    """Write what an optimizer knew at the end, beside the weights, into the checkpoint's folder where those lie."""
+    save_file(dict(state), folder / OPTIMIZER)
     shutil.copymode(folder / WEIGHTS, folder / OPTIMIZER)  # safetensors lets only the owner read what it saves
 
 

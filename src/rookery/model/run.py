@@ -81,15 +81,13 @@ class Run:
         return total
 
     def held_out_loss(self, steps: Iterable[Step]) -> float | None:
-        """The mean loss in nats a token of all processes' shares of some steps; nothing is learned.
+        """The mean loss in nats a token of all processes' shares of some steps; None if nothing counts.
 
-        None if nothing counts, or where a pipeline divides the network, whose schedules learn from all they see.
+        Nothing is learned.
         """
-        if self.pipeline:
-            return None
         own, tokens = 0.0, 0
         for step in steps:
-            own += sum(self.loss(rows).item() for rows in step.rows)
+            own += self.pipeline.loss(step) if self.pipeline else sum(self.loss(rows).item() for rows in step.rows)
             tokens += step.learned_tokens
         total = self.processes.sum(own if self.processes.counts_its_loss else 0.0)
         return total / tokens if tokens else None

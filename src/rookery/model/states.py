@@ -11,7 +11,7 @@ Not here: what a finished model is on disk (`checkpoint.py`).
 import json
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -128,8 +128,8 @@ class States:
             self._progress.say(line)
 
 
-def read_whole(scratch: Path, step: int) -> dict[str, Tensor]:
-    """The whole state after a step, in this process alone, whatever wrote it.
+def whole_state(scratch: Path, step: int) -> Path:
+    """The folder of the state after a step, whatever wrote it, once it was found to be whole.
 
     Raises `StorageError` if that state could not be saved, or is damaged.
     """
@@ -141,8 +141,15 @@ def read_whole(scratch: Path, step: int) -> dict[str, Tensor]:
     if damage := _damage(folder, Processes()):
         what = f"the last state cannot be used, {damage}"
         raise StorageError(what, where=folder, mend="Run the command again: it goes on from the state before")
+    return folder
+
+
+def read_tensors(folder: Path, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
+    """Those of a state whose names are wanted, whole, in this process alone."""
     entries = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
-    state = {name: torch.empty(entry.size, dtype=entry.properties.dtype) for name, entry in entries.items()}
+    state = {
+        name: torch.empty(entry.size, dtype=entry.properties.dtype) for name, entry in entries.items() if wanted(name)
+    }
     _expect_one_process()
     dcp.load(dict(state), checkpoint_id=folder, no_dist=True)
     return state

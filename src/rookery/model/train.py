@@ -1,25 +1,23 @@
 """The training loop: shards and a tokenizer in, a checkpoint out.
 
 It begins from nothing, or where an earlier run ended (`phases.py`).
-Killed at any step and started again it ends with the same weights, bit for bit: the batches follow from
-the step's number (`batches.py`), the state is saved every `checkpoint_steps` (`states.py`), and
-nothing else is remembered. Forgotten documents are left out of every batch made after `forget`
-returned. The loop reads the same in one process and in each of many (`parallel/`). What one step does is in `run.py`,
-what is noted of it in `notes.py`.
+Killed at any step and started again it ends with the same weights, bit for bit: the batches follow from a position in
+one order of documents (`order.py`), which is saved with the state every `checkpoint_steps` (`states.py`). Forgotten
+documents are left out of every batch made after `forget` returned. The loop reads the same in one process and in each
+of many (`parallel/`). What one step does is in `run.py`, what is noted of it in `notes.py`.
 """
 
-import copy
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from rookery.core.artifact import Artifact, write_atomically
 from rookery.core.config import to_plain
@@ -35,17 +33,16 @@ from rookery.model.checkpoint import TOKENIZER, save_network
 from rookery.model.config import TrainConfig, WatchConfig, learning_rate_factor
 from rookery.model.degrees import check_fits, micro_batches
 from rookery.model.embed import save_table
-from rookery.model.network import Network, summed_loss
+from rookery.model.network import Network
 from rookery.model.notes import BEGUN, keep_before, notebook, of_step, read_notes, shown
 from rookery.model.optimizer import MASTER
 from rookery.model.order import BEGINNING, Position
-from rookery.model.parallel.context import as_tensors
 from rookery.model.parallel.processes import Processes, alone
 from rookery.model.phases import Phase, check_goes_on, inputs_on, load_last_state, phases_on, save_optimizer
 from rookery.model.rate import matrix_flops_per_second
 from rookery.model.run import POSITION, Run, best_precision
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
-from rookery.model.states import States, read_whole
+from rookery.model.states import States, read_tensors, whole_state
 from rookery.model.thresholds import warnings
 from rookery.model.watchdog import Beats, Doing, slow, watched
 from rookery.posts.live import LiveLog, live_log
@@ -98,16 +95,14 @@ def train(
             )
         with live_log(home) as log:
             seen, unseen = Split(learned, masked := Masked(learned, log)), Split(held_back, Masked(held_back, log))
-            blocked_seconds = _fit(config, processes, workspace, seen, unseen, lambda: refusal(home), earlier, watch)
-            state = read_whole(workspace.scratch, config.steps)
-            del state[POSITION]
-            network = finished_network(config.shape, state)
-            held_out = validation_loss(network, config, held_back, log, processes.device)
+            held_out, blocked_seconds = _fit(
+                config, processes, workspace, seen, unseen, lambda: refusal(home), earlier, watch
+            )
             left_out = masked.all()
-        save_network(workspace.path, network)
-        save_table(workspace.path, network.head_VD.detach().numpy(), learned, left_out)
+        state = whole_state(workspace.scratch, config.steps)
+        _save_weights(workspace.path, finished_network(config.shape, state), learned, left_out)
+        save_optimizer(workspace.path, read_tensors(state, is_beside_weights))
         shutil.copyfile(tokenizer.file(TOKENIZER), workspace.path / TOKENIZER)
-        save_optimizer(workspace.path, state)
         metrics = _metrics(config, phases, read_notes(workspace.notes), held_out) | {"epochs": round(epochs, 2)}
         return metrics | {"processes": processes.count, "checkpoint_seconds_blocked": round(blocked_seconds, 3)}
 
@@ -191,10 +186,11 @@ def _fit(
     paused: Callable[[], Paused | None],
     earlier: Artifact | None,
     watch: WatchConfig | None,
-) -> float:
-    """All steps that are still to do, and the last state saved. Returns for how many seconds saving held it up.
+) -> tuple[float | None, float]:
+    """All steps that are still to do, and the last state saved.
 
-    paused: of the first process, which asks the home for all of them, so that all stop at the same step.
+    Returns the mean loss of held-out documents after them (`Run.held_out_loss`), and for how many seconds saving held
+    them up. paused: of the first process, which asks the home for all of them, so that all stop at the same step.
     """
     run = Run.begin(config, processes, say=workspace.context.progress.say)
     clock = workspace.context.clock
@@ -218,13 +214,19 @@ def _fit(
                 if (step + 1) % config.checkpoint_steps == 0:
                     _name_the_slow(run, beats, step + 1, progress.say)
     processes.wait_for_all()
-    return states.blocked_seconds
+    return run.held_out_loss(_validating(unseen, run)), states.blocked_seconds
 
 
 def _judged(unseen: Split, run: Run) -> Iterator[Step]:
     """The same few steps of held-out documents each time."""
     tokens = min(JUDGED_TOKENS, JUDGED_SHARE * run.config.tokens, len(unseen.shards.tokens))
     return islice(unseen.steps(run), max(1, int(tokens / run.config.batch_tokens)))
+
+
+def _validating(unseen: Split, run: Run) -> Iterator[Step]:
+    """The steps of held-out documents by which a finished run is judged."""
+    tokens = min(VALIDATION_TOKENS, len(unseen.shards.tokens))
+    return islice(unseen.steps(run), max(1, tokens // run.config.batch_tokens))
 
 
 def _steps(
@@ -296,29 +298,29 @@ def _resume(run: Run, states: States, workspace: Workspace, earlier: Artifact | 
     return step
 
 
-def finished_network(shape: ModelShape, state: Mapping[str, Tensor]) -> Network:
-    """The network as it is published: with the float32 weights of the last state, which it shares the memory of."""
+def finished_network(shape: ModelShape, state: Path) -> Network:
+    """The network as it is published: with the float32 weights of the last state, given by its folder."""
     with torch.device("meta"):
         network = Network(shape)
-    masters = {name.removeprefix(MASTER): tensor for name, tensor in state.items() if name.startswith(MASTER)}
-    network.load_state_dict(masters, assign=True)
+    weights = read_tensors(state, is_weight)
+    network.load_state_dict({name.removeprefix(MASTER): tensor for name, tensor in weights.items()}, assign=True)
     return network
 
 
-@torch.no_grad()
-def validation_loss(
-    network: Network, config: TrainConfig, shards: Shards, log: LiveLog, device: torch.device
-) -> float | None:
-    """Mean loss in nats a token over the first `VALIDATION_TOKENS` places of held-out documents; None without any."""
-    judged = copy.deepcopy(network).to(device, best_precision(device))
-    total, tokens = 0.0, 0
-    count = max(1, min(VALIDATION_TOKENS, len(shards.tokens)) // config.batch_tokens)
-    for step in islice(batches(shards, config, Masked(shards, log)), count):
-        for rows in step.rows:
-            inputs, targets, documents = as_tensors(rows, device)
-            total += summed_loss(judged, judged(inputs, documents), targets).item()
-        tokens += step.learned_tokens
-    return total / tokens if tokens else None
+def _save_weights(folder: Path, network: Network, learned: Shards, left_out: np.ndarray) -> None:
+    """Writes what a checkpoint knows of language; a function of its own, so that its memory is free afterwards."""
+    save_network(folder, network)
+    save_table(folder, network.head_VD.detach().numpy(), learned, left_out)
+
+
+def is_weight(name: str) -> bool:
+    """Whether a tensor of a state is a weight."""
+    return name.startswith(MASTER)
+
+
+def is_beside_weights(name: str) -> bool:
+    """Whether it is what the optimizer knows beside the weights."""
+    return not is_weight(name) and name != POSITION
 
 
 def _flops(config: TrainConfig, phases: tuple[Phase, ...]) -> float:

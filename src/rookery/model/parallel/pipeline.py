@@ -5,6 +5,7 @@ groups of layers. Every micro-batch of a step is of one size (`batches.Share.pie
 and their gradients are summed once a step (`placement.Shared`).
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -49,12 +50,21 @@ class Pipeline:
         self._schedule = kind(stages if interleaved else stages[0], pieces, loss_fn=mean_loss, scale_grads=False)
 
     def learn(self, step: Step) -> float:
-        """Forward and backward of a step; the loss where this process has the last stage, else 0."""
+        """Forward and backward of a step; the mean loss where this process has the last stage, else 0."""
         self._learned_tokens = step.learned_tokens
+        return self._passed(self._schedule.step, step)
+
+    @torch.no_grad()
+    def loss(self, step: Step) -> float:
+        """The summed loss of a step where this process has the last stage, else 0; nothing is learned."""
+        self._learned_tokens = 1
+        return self._passed(self._schedule.eval, step)
+
+    def _passed(self, schedule: Callable, step: Step) -> float:
         pieces = [own_tensors(rows, self._processes) for rows in step.rows]
         inputs, targets, documents = (torch.cat(parts) for parts in zip(*pieces, strict=True))
         losses: list[Tensor] = []
-        self._schedule.step(
+        schedule(
             *([inputs] if self._has_first else []),
             target=targets if self._has_last else None,
             losses=losses if self._has_last else None,

@@ -1,0 +1,73 @@
+"""How fast a process makes its batches, as one of few and as one of many.
+
+    python benchmarks/bench_batches.py --data tweets.parquet --work FOLDER
+
+Every process of a run packs the documents of all, so this bounds how fast all of them together can train. Real
+posts, in rows as `config.py` has them and in long ones; one process of 1, 8 and 1,024, in steps of half a million and
+of four million tokens. Nothing is trained. Going on is timed beside it: how long a run that is told a position in its
+second epoch takes to its first batch.
+"""
+
+import argparse
+import itertools
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from bench_precision import shards_of
+from process import opened_home, progress
+from record import table, write_result
+
+from rookery.corpus.shards import Shards, open_shards
+from rookery.model.batches import Share, batches
+from rookery.model.config import TrainConfig, config_for_scale
+
+SCALE = 0.1
+ROW_TOKENS = (256, 2048)
+PROCESSES = {1: 1 << 19, 8: 1 << 19, 1024: 1 << 22}  # with the tokens of a step
+SECONDS = 3.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    arguments = parser.parse_args()
+    config = config_for_scale(SCALE)
+    shards = open_shards(shards_of(opened_home(arguments.work), arguments.data, config), "train")
+    rows = []
+    for row_tokens, (processes, step_tokens) in itertools.product(ROW_TOKENS, PROCESSES.items()):
+        progress(f"rows of {row_tokens}, {processes} processes")
+        shape = replace(config.shape, context_tokens=row_tokens)
+        run = replace(config, shape=shape, batch_tokens=step_tokens, micro_batch_tokens=1 << 14)
+        seconds, goes_on = measured(shards, run, Share(0, processes))
+        step = statistics.fmean(seconds)  # those that pack a pool are few and take long
+        speed = f"{step_tokens / step / 1e6:,.1f}"
+        rows.append([f"{row_tokens:,}", f"{processes:,}", f"{step * 1e3:,.1f}", speed, f"{goes_on * 1e3:,.0f}"])
+    columns = ["tokens a row", "processes", "ms a step", "million tokens/s of all", "ms to go on"]
+    body = f"{shards.documents:,} documents of {len(shards.tokens):,} tokens.\n\n{table(columns, rows)}"
+    print(write_result("batches", "Batches a second, of one process of many", ["numpy"], body).read_text())
+
+
+def measured(shards: Shards, config: TrainConfig, share: Share) -> tuple[list[float], float]:
+    """Seconds of each step, and of the first one from a position in the second epoch."""
+    going, seconds = batches(shards, config, nothing, share=share), []
+    step = next(going)
+    while sum(seconds) < SECONDS:
+        began = time.perf_counter()
+        step = next(going)
+        seconds.append(time.perf_counter() - began)
+    begin = step.following._replace(epoch=1, pool=0, unit=0)
+    began = time.perf_counter()
+    next(batches(shards, config, nothing, begin, share))
+    return seconds, time.perf_counter() - began
+
+
+def nothing(documents: np.ndarray) -> np.ndarray:
+    return documents < 0
+
+
+if __name__ == "__main__":
+    main()
