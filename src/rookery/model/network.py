@@ -8,14 +8,16 @@ nothing of training (`train.py`), of files (`checkpoint.py`) or of many devices.
 Letters in names: B rows, T tokens of a row, D width, H heads, K key-value heads, S head size, V vocabulary.
 """
 
+import math
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rookery.core.digest import digest_value
 from rookery.model.shape import ModelShape
 
 IGNORED = -100  # a target that is not counted in the loss
@@ -24,6 +26,7 @@ LOSS_CHUNK_TOKENS = {"cpu": 2048, "cuda": 8192}  # smaller ones add to the gradi
 # GCC 12 makes wrong code of 512 bits out of torch's transposes of bfloat16 (the gradients of keys were NaN), and makes
 # code of 512 bits by itself only for processors that it does not know by name, such as a virtual one with AMX
 COMPILER = {"cpp.march": "native -mprefer-vector-width=256"} if platform.machine() == "x86_64" else {}
+DRAWN_ROWS = 64  # of a matrix come from one generator, so that a process draws hardly more than the rows it holds
 SPANS_MULTIPLE = 256  # how many documents there are changes with each batch; compiled code sees few different numbers
 
 
@@ -301,27 +304,28 @@ def rotate(x_BHTS: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 @torch.no_grad()
 def initialise(network: Network, seed: int) -> None:
     """Fill the weights from a seed."""
-    for name, weight in initial_weights(network.shape, seed):
-        network.get_parameter(name).copy_(weight)
+    for name, weight in network.named_parameters():
+        weight.copy_(initial_rows(seed, name, weight.shape, slice(0, len(weight))))
 
 
-def initial_weights(shape: ModelShape, seed: int) -> Iterator[tuple[str, Tensor]]:
-    """The weights that a seed gives, one after another (float32), each with its name.
+def initial_rows(seed: int, name: str, size: torch.Size, rows: slice) -> Tensor:
+    """Some rows of a weight of this size as a seed and its name give it (float32); all other rows need not be drawn.
 
     Embedding: normal, deviation 0.02, so that the first loss is log V. Matrices: normal, deviation
     1/√(inputs); those that write to the stream begin at zero, so that each layer begins as identity.
     """
-    generator = torch.Generator().manual_seed(seed)
-    with torch.device("meta"):
-        sizes = [(name, weight.shape) for name, weight in Network(shape).named_parameters()]
-    for name, size in sizes:
-        if name.endswith(("o_proj.weight", "down_proj.weight")):
-            yield name, torch.zeros(size)
-        elif len(size) == 2:
-            deviation = 0.02 if name.endswith("embed_tokens.weight") else size[1] ** -0.5
-            yield name, torch.empty(size).normal_(0.0, deviation, generator=generator)
-        else:
-            yield name, torch.ones(size)
+    wanted = (rows.stop - rows.start, *size[1:])
+    if len(size) == 1:
+        return torch.ones(wanted)
+    if name.endswith(("o_proj.weight", "down_proj.weight")):
+        return torch.zeros(wanted)
+    deviation = 0.02 if name.endswith("embed_tokens.weight") else size[1] ** -0.5
+    first, last = rows.start // DRAWN_ROWS, math.ceil(rows.stop / DRAWN_ROWS)
+    drawn = torch.empty(last - first, DRAWN_ROWS, size[1])
+    for number, block in enumerate(drawn, first):
+        own_seed = int(digest_value([seed, name, number])[:16], 16)
+        block.normal_(0.0, deviation, generator=torch.Generator().manual_seed(own_seed))
+    return drawn.flatten(0, 1)[rows.start - first * DRAWN_ROWS :][: wanted[0]]
 
 
 ChunkLoss = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]

@@ -23,7 +23,7 @@ from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, 
 from torch.utils.checkpoint import checkpoint
 
 from rookery.model.degrees import layers_of_stages, recomputed_layers
-from rookery.model.network import COMPILER, Network, initial_weights
+from rookery.model.network import COMPILER, Network, initial_rows
 from rookery.model.parallel.context import share_rows
 from rookery.model.parallel.processes import Processes
 from rookery.model.shape import ModelShape
@@ -165,12 +165,11 @@ def _shard(part: Network, mesh: DeviceMesh) -> None:
 
 @torch.no_grad()
 def _fill(parts: tuple[Network, ...], seed: int) -> None:
-    """Each weight is drawn whole, one at a time, and its piece kept: the same weights on any number of processes."""
-    held = [dict(part.named_parameters()) for part in parts]
-    for name, whole in initial_weights(parts[0].shape, seed):
-        for weights in held:
-            if name in weights:
-                local(weights[name]).copy_(whole[piece(weights[name])])
+    """Of each weight the rows are drawn that lie here: the same weights on any number of processes."""
+    for part in parts:
+        for name, weight in part.named_parameters():
+            rows, *others = piece(weight)
+            local(weight).copy_(initial_rows(seed, name, weight.shape, rows)[:, *others])
 
 
 def _shared(parts: tuple[Network, ...], processes: Processes) -> Iterator[Shared]:
@@ -203,6 +202,6 @@ def local(tensor: Tensor) -> Tensor:
 def piece(tensor: Tensor) -> tuple[slice, ...]:
     """Where what this process holds lies in the whole."""
     if not isinstance(tensor, DTensor):
-        return (...,)
+        return tuple(slice(0, size) for size in tensor.shape)
     sizes, offsets = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
     return tuple(slice(offset, offset + size) for offset, size in zip(offsets, sizes, strict=True))
