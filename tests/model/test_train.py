@@ -336,6 +336,23 @@ def test_a_shard_that_is_no_longer_what_it_was_is_refused_by_name(home, shards, 
     assert not list(home.artifacts.glob("checkpoint/*/scratch/step-*"))
 
 
+def test_a_restart_reads_no_shard_again_that_nobody_has_touched(home, shards, tokenizer, undisturbed, monkeypatch):
+    read, verify = [], Artifact.verify
+    monkeypatch.setattr(Artifact, "verify", lambda self: (read.append(self.kind), verify(self)))
+
+    def attempt(progress: ActingProgress) -> list[str]:
+        read.clear()
+        with pytest.raises(Killed):
+            train(home, shards, tokenizer, CONFIG, Context(progress=progress))
+        return read
+
+    assert attempt(killing(5)) == ["shards"]
+    assert attempt(killing(2)) == []
+    shards.file("train.tokens").touch()
+    assert attempt(killing(2)) == ["shards"]
+    assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
+
+
 def test_a_shard_that_vanishes_while_training_is_held_until_its_end(home, shards, tokenizer, undisturbed):
     vanishing = ActingProgress(5, lambda: [path.unlink(missing_ok=True) for path in shards.path.glob("*.tokens")])
     made = train(home, shards, tokenizer, CONFIG, Context(progress=vanishing))

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rookery.core.artifact import Artifact, write_atomically
+from rookery.core.artifact import Artifact, verify_once, write_atomically
 from rookery.core.config import to_plain
 from rookery.core.context import Clock, Context
 from rookery.core.digest import digest_file
@@ -48,6 +48,7 @@ from rookery.model.watchdog import Beats, Doing, slow, watched
 from rookery.posts.live import LiveLog, live_log
 
 VERSION = 6
+VERIFIED = "verified.json"  # in the scratch folder: which files of the shards were found to be whole
 VALIDATION_TOKENS = 1 << 16
 JUDGINGS = 10  # so often a run looks at a few held-out documents while it trains
 JUDGED_TOKENS, JUDGED_SHARE = 1 << 13, 1 / 200  # at most so many tokens each time, or so much of the run, or one step's
@@ -114,7 +115,8 @@ def train(
 
     def begin(make: Callable[[Workspace], dict[str, Any]]) -> Artifact:
         def make_of_whole(workspace: Workspace) -> dict[str, Any]:
-            shards.verify()  # before the others are called, who would meet what is missing in words of their own
+            # before the others are called, who would meet what is missing in words of their own
+            verify_once(shards, workspace.scratch / VERIFIED)
             return make(workspace)
 
         return run_stage(home, stage, make_of_whole, context)
