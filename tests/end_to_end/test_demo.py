@@ -79,7 +79,7 @@ def test_demo_killed_again_and_again_ends_with_the_same_artifacts(finished, tmp_
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
-            kills, seconds = kills + 1, seconds * 1.15  # longer each time, so that a stage without parts gets done
+            kills, seconds = kills + 1, seconds * 1.3  # longer each time, so that a stage without parts gets done
             continue
         assert process.returncode == 0
         break

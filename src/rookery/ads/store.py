@@ -173,7 +173,11 @@ def open_store(url: URL | str, synchronous: str = "FULL") -> Engine:
         insert_once(connection, state, name=VIEWER_KEY, value=secrets.token_bytes(32))
         insert_once(connection, state, name="format", value=FORMAT)
         if get_state(connection, "format") != FORMAT:
-            raise DataError("the ads database has another format", where=engine.url.database)
+            raise DataError(
+                "the ads database has another format",
+                where=engine.url.database,
+                mend="Go on with the release that made it, or move it away",
+            )
     return engine
 
 

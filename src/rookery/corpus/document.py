@@ -21,6 +21,8 @@ LAKE_VERSION = "lake_version"
 """The metric that says of which version of the lake a corpus was made."""
 ERASED_ID = ""
 """The only post id of a document that was erased; nothing else is left of it but its place (erase.py)."""
+MORE_IS_NEEDED = "`rookery corpus report` says why posts were dropped; take in more"
+"""How to mend a corpus that is too small for what is asked."""
 BATCH_DOCUMENTS = 16_384
 GROUP_DOCUMENTS = 2 * BATCH_DOCUMENTS
 

@@ -84,7 +84,7 @@ def evaluate_texts(checkpoint: Artifact, corpus: Artifact, texts: Sequence[str])
     """
     texts = [text for text in texts if text]
     if not texts:
-        raise DataError("there is no text to judge on: every one is empty")
+        raise DataError("there is no text to judge on: every one is empty", mend="Name the texts' column with --column")
     judged = _judged(checkpoint, corpus, texts, np.arange(len(texts)), EvaluationConfig(), SilentProgress())[0]
     return _with_xz(figures(judged), texts)
 

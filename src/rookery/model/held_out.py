@@ -17,7 +17,7 @@ from rookery.core.artifact import Artifact
 from rookery.core.context import Progress
 from rookery.core.errors import DataError
 from rookery.corpus import normalize
-from rookery.corpus.document import LAKE_VERSION, count_documents, read_documents
+from rookery.corpus.document import LAKE_VERSION, MORE_IS_NEEDED, count_documents, read_documents
 from rookery.corpus.split import Overlap
 from rookery.posts.live import Standing
 
@@ -60,7 +60,11 @@ def held_out(corpus: Artifact, standing: Standing, most: int, progress: Progress
                 task.advance(batch.num_rows)
     kept = np.flatnonzero(~training.holds_text)
     if not len(kept):
-        raise DataError("the corpus has no held-out documents to judge on", where=corpus.path)
+        raise DataError(
+            "the corpus has no held-out documents to judge on",
+            where=corpus.path,
+            mend=MORE_IS_NEEDED,
+        )
     chosen = judged.take(pa.array(kept))
     first_authors = pc.list_element(chosen["author_ids"], 0).combine_chunks()
     return HeldOut(

@@ -26,13 +26,14 @@ from rookery.core.digest import digest_bytes
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
-from rookery.corpus.document import SPLITS, read_documents
+from rookery.corpus.document import MORE_IS_NEEDED, SPLITS, read_documents
 
 FILE = "tokenizer.json"
 STAGE_VERSION = 1
 MULTIPLE = 64
 MOST_TRAINING_BYTES = 50_000_000
 
+_MEND = "Remove the folder that it is to lie in and run the command again"
 END_OF_DOCUMENT = "<|endofdocument|>"
 SYSTEM, USER, ASSISTANT, END_OF_TURN = "<|system|>", "<|user|>", "<|assistant|>", "<|endofturn|>"
 SPECIAL_TOKENS = (END_OF_DOCUMENT, SYSTEM, USER, ASSISTANT, END_OF_TURN)
@@ -101,7 +102,11 @@ def train_tokenizer(home: Home, corpus: Artifact, context: Context, vocabulary: 
     def make(workspace: Workspace) -> dict[str, Any]:
         texts = list(prefix(training_texts(corpus), MOST_TRAINING_BYTES))
         if not texts:
-            raise DataError("the corpus has no training documents to make a tokenizer of", where=corpus.path)
+            raise DataError(
+                "the corpus has no training documents to make a tokenizer of",
+                where=corpus.path,
+                mend=MORE_IS_NEEDED,
+            )
         with context.progress.task("tokenizer", len(texts), "documents") as task:
             tokenizer = Tokenizer(train_bpe(_advancing(texts, task), vocabulary, control_tokens(corpus)))
         write_atomically(workspace.path / FILE, tokenizer.file_text.encode())
@@ -120,9 +125,9 @@ def read_tokenizer(path: Path) -> Tokenizer:
     try:
         return Tokenizer(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError("there is no tokenizer.json", where=path) from None
+        raise DataError("there is no tokenizer.json", where=path, mend=_MEND) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"not a tokenizer of Rookery: {error!r}", where=path) from None
+        raise DataError(f"not a tokenizer of Rookery: {error!r}", where=path, mend=_MEND) from None
 
 
 def training_texts(corpus: Artifact) -> Iterator[str]:

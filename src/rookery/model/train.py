@@ -27,6 +27,7 @@ from rookery.core.errors import DataError, Paused, RookeryError
 from rookery.core.home import Home
 from rookery.core.pause import refusal
 from rookery.core.stage import Stage, Workspace, run_stage
+from rookery.corpus.document import MORE_IS_NEEDED
 from rookery.corpus.shards import Shards, open_shards
 from rookery.model.batches import Share, Step, batches
 from rookery.model.checkpoint import TOKENIZER, save_network
@@ -138,7 +139,11 @@ def check_belongs(shards: Artifact, tokenizer: Artifact, config: TrainConfig) ->
             mend=f"Set shape.vocabulary={known}",
         )
     if not shards.manifest.metrics["documents_train"]:
-        raise DataError("the corpus holds no training documents", where=shards.path)
+        raise DataError(
+            "the corpus holds no training documents",
+            where=shards.path,
+            mend=MORE_IS_NEEDED,
+        )
 
 
 class Masked:

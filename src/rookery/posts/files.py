@@ -180,7 +180,7 @@ def clear_errors(path: Path) -> Iterator[None]:
         if not path.exists():
             raise UsageError("there is no such file", where=path)
         if path.stat().st_size == 0:
-            raise DataError("the file is empty", where=path)
+            raise DataError("the file is empty", where=path, mend="Export or download it again")
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise DataError(f"the compressed file is damaged or cut short: {error}", where=path) from None

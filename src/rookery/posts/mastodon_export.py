@@ -53,7 +53,11 @@ def read_export(path: Path) -> Export:
     with _clear_errors(path):
         files = dict(_from_zip(path) if path.suffix.lower() == ".zip" else _from_tar(path))
     if "outbox.json" not in files:
-        raise DataError("not a Mastodon export: there is no outbox.json in it", where=path)
+        raise DataError(
+            "not a Mastodon export: there is no outbox.json in it",
+            where=path,
+            mend="Give the archive as Mastodon made it",
+        )
     return Export(files["outbox.json"], files.get("actor.json"))
 
 
@@ -84,7 +88,9 @@ def _from_tar(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _check_size(unpacked_bytes: int, allowed_bytes: int, path: Path) -> None:
     if unpacked_bytes > allowed_bytes:
-        raise DataError("the archive would unpack to far more than its size", where=path)
+        raise DataError(
+            "the archive would unpack to far more than its size", where=path, mend="Ask Mastodon for a new one"
+        )
 
 
 def _from_zip(path: Path) -> Iterator[tuple[str, bytes]]:

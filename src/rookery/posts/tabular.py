@@ -104,7 +104,7 @@ def columns_of(path: Path) -> list[str]:
                     objects = (row for line in file if isinstance(row := parse_json(line), dict))
                     names = [name for row in itertools.islice(objects, ROWS_LOOKED_AT) for name in row]
                 if not names:
-                    raise DataError("no line of the file is a JSON object", where=path)
+                    raise DataError("no line of the file is a JSON object", where=path, mend="Write one object a line")
                 return list(dict.fromkeys(names))
     raise UsageError("not a table that can be read", where=path, mend="Give .csv, .jsonl, .ndjson or .parquet")
 

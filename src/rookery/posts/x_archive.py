@@ -62,7 +62,11 @@ def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[Post | SetAside | Ev
     members = _members(archive, path)
     tweets = sorted((name for name in members if _TWEETS.fullmatch(name)), key=_part)
     if not tweets or "account.js" not in members:
-        raise DataError("not an X archive: data/tweets.js and data/account.js are not both there", where=path)
+        raise DataError(
+            "not an X archive: data/tweets.js and data/account.js are not both there",
+            where=path,
+            mend="Give the zip file as X sent it",
+        )
 
     def items(name: str) -> Iterator[dict]:
         return _items(archive, members[name], path) if name in members else iter(())

@@ -95,7 +95,7 @@ def _row(line: str, where: str) -> tuple[str, dict[str, Any]]:
     except ValueError as error:
         raise DataError(f"not JSON: {error}", where=where) from None
     if not (isinstance(row, dict) and isinstance(row.get("text"), str) and isinstance(row.get("_id"), str | int)):
-        raise DataError("a row needs _id and text", where=where)
+        raise DataError("a row needs _id and text", where=where, mend="Write it as BEIR writes its own")
     return str(row["_id"]), row
 
 
