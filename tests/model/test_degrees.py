@@ -71,6 +71,13 @@ def test_a_degree_that_the_model_cannot_be_divided_by_is_refused(degrees, line):
         check_fits(degrees, CONFIG)
 
 
+def test_tokens_of_a_row_that_context_and_tensor_together_cannot_share_are_refused():
+    config = replace(CONFIG, shape=replace(SHAPE, heads=4, kv_heads=4))
+    check_fits(Degrees(shard=1, tensor=4, context=4), config)
+    with pytest.raises(UsageError, match=r"context × parallel\.tensor must divide 16, not be 32. Together they divide"):
+        check_fits(Degrees(shard=1, tensor=4, context=8), config)
+
+
 @given(st.integers(1, 60), st.integers(1, 60))
 def test_every_layer_is_in_exactly_one_stage_and_stages_are_even(layers, stages):
     stages = min(stages, layers)

@@ -23,6 +23,8 @@ from rookery.model import run as running
 from rookery.model import train as training
 from rookery.model.config import TrainConfig
 from rookery.model.degrees import Degrees
+from rookery.model.measure import made_up_steps
+from rookery.model.parallel.placement import local
 from rookery.model.parallel.processes import Place, joined
 
 PATIENCE_SECONDS = 600
@@ -120,3 +122,21 @@ def trained(
         return None
     finally:
         training._learn = plain
+
+
+def kept_bytes(place: Place, degrees: Degrees, config: TrainConfig) -> int:
+    """How many bytes a micro-batch keeps for its backward pass, weights aside."""
+    kept = {}
+
+    def keep(tensor):
+        held = local(tensor)
+        if held.data_ptr() not in weights:
+            kept[held.data_ptr()] = held.untyped_storage().nbytes()
+        return tensor
+
+    with joined(place, degrees) as processes:
+        run = running.Run.begin(config, processes)
+        weights = {local(weight).data_ptr() for weight in run.placed.weights().values()}
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            run.loss(next(made_up_steps(run)).rows[0])
+    return sum(kept.values())

@@ -74,13 +74,19 @@ def check_fits(degrees: Degrees, config: TrainConfig) -> None:
     """Raises `UsageError` naming the first degree that the model or its batch cannot be divided by."""
     shape = config.shape
     units = units_a_step(config)
+    half_row = math.gcd(shape.context_tokens, max(1, shape.context_tokens // 2))
     limits = {
         "tensor": math.gcd(shape.heads, shape.kv_heads, shape.hidden, shape.vocabulary),
-        "context": math.gcd(shape.context_tokens, max(1, shape.context_tokens // 2)),
+        "context": half_row,
     }
     for name, divided in limits.items():
         if divided % getattr(degrees, name):
             raise UsageError(f"parallel.{name} must divide {divided}, not be {getattr(degrees, name)}", mend=_why(name))
+    if half_row % (together := degrees.context * degrees.tensor):
+        raise UsageError(
+            f"parallel.context × parallel.tensor must divide {half_row}, not be {together}",
+            mend="Together they divide a row and half a row of tokens",
+        )
     if degrees.stages > shape.layers:
         raise UsageError(f"{shape.layers} layers cannot be spread over {degrees.stages} pipeline stages")
     if degrees.groups_per_stage > 1 and degrees.pipeline == 1:

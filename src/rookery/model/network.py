@@ -178,7 +178,7 @@ class Network(nn.Module):
         for number, layer in enumerate(self.model.layers[:layers]):
             x_BTD = layer(x_BTD, rotation, sight, cache, number)
         if cache is not None:
-            cache.length += tokens_BT.shape[1]
+            cache.length += length_of(tokens_BT, documents_BT, past)
         return self.model.norm(x_BTD) if layers is None else x_BTD
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -191,10 +191,15 @@ def positions_of(tokens_BT: Tensor, documents_BT: Tensor | None, past: int = 0) 
 
     documents_BT: (B, past + T).
     """
-    places_S = torch.arange(past + tokens_BT.shape[1], device=tokens_BT.device)
+    places_S = torch.arange(past + length_of(tokens_BT, documents_BT, past), device=tokens_BT.device)
     if documents_BT is None:
         return places_S[None, past:]
     return (places_S - torch.where(begins_of(documents_BT), places_S, 0).cummax(dim=1).values)[:, past:]
+
+
+def length_of(tokens_BT: Tensor, documents_BT: Tensor | None, past: int) -> int:
+    """How many tokens rows have: documents number all, where a stream may be one process's share of them."""
+    return tokens_BT.shape[1] if documents_BT is None else documents_BT.shape[1] - past
 
 
 def begins_of(documents_BT: Tensor) -> Tensor:
@@ -239,7 +244,7 @@ def attention_bias(tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dt
 
     A token sees itself and what went before it, within its document.
     """
-    tokens = tokens_BT.shape[1]
+    tokens = length_of(tokens_BT, documents_BT, past)
     if tokens == 1:
         return None
     may = torch.ones(1, 1, tokens, past + tokens, dtype=torch.bool, device=tokens_BT.device).tril(past)

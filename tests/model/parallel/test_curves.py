@@ -1,10 +1,12 @@
 """However a run is spread over processes, it learns what one process learns: real processes on gloo, in float32."""
 
 import pytest
+from crew import kept_bytes
 from safetensors.torch import load_file
 from tiny_run import losses
 
 from rookery.core.context import Context
+from rookery.model.degrees import Degrees
 from rookery.model.notes import read_notes
 from rookery.posts.forget import forget
 
@@ -74,6 +76,13 @@ def test_four_processes_learn_what_one_learns(four, attempt, reference, degrees)
 @pytest.mark.parametrize("degrees", [{"tensor": 2}, {"pipeline": 2}], ids=named)
 def test_an_output_matrix_of_its_own_is_spread_too(two, attempt, reference, degrees):
     assert_same_run(attempt(shape={"tied": False}).by(two, **degrees), reference(tied=False))
+
+
+def test_tensor_parallel_spreads_what_is_kept_for_the_backward_pass(two, attempt):
+    """Between the matrices each process has its share of the tokens; without, it keeps 56% of one process's bytes."""
+    config = attempt().config
+    whole = max(two.run(kept_bytes, Degrees(replicate=2), config))
+    assert max(two.run(kept_bytes, Degrees(tensor=2), config)) < 0.52 * whole
 
 
 @pytest.mark.slow

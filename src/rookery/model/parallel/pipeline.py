@@ -78,7 +78,8 @@ def _stage(part: Network, number: int, size: tuple[int, int], processes: Process
     from torch.distributed.pipelining import PipelineStage
 
     dtype, stages = next(part.parameters()).dtype, processes.degrees.stages
-    stream = torch.empty(*size, part.shape.width, dtype=dtype, device="meta", requires_grad=True)
+    held = (size[0], size[1] // processes.degrees.tensor, part.shape.width)
+    stream = torch.empty(held, dtype=dtype, device="meta", requires_grad=True)
     tokens = torch.empty(size, dtype=torch.int64, device="meta")
     return PipelineStage(
         part,

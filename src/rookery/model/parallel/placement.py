@@ -17,13 +17,18 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor, Replicate
+from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
-from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+from torch.distributed.tensor.parallel import (
+    ColwiseParallel,
+    PrepareModuleInput,
+    RowwiseParallel,
+    parallelize_module,
+)
 from torch.utils.checkpoint import checkpoint
 
 from rookery.model.degrees import layers_of_stages, recomputed_layers
-from rookery.model.network import COMPILER, Network, initial_rows
+from rookery.model.network import COMPILER, Network, RMSNorm, initial_rows
 from rookery.model.parallel.context import share_rows
 from rookery.model.parallel.processes import Processes
 from rookery.model.shape import ModelShape
@@ -140,10 +145,17 @@ def _spread(part: Network, processes: Processes) -> None:
 
 
 def _split_matrices(part: Network, mesh: DeviceMesh) -> None:
-    """Megatron's cut (arXiv:1909.08053): two all-reduces of the stream a layer and direction."""
-    columns, rows = ColwiseParallel, RowwiseParallel
+    """Megatron's cut (arXiv:1909.08053), between which each process has its share of a row's tokens (arXiv:2205.05198).
+
+    A gather before and a scattered sum after attention and SwiGLU: as much is sent as in two sums of the whole stream,
+    and norms and the stream itself take a share of the time and memory.
+    """
+    columns, rows, share = ColwiseParallel, partial(RowwiseParallel, output_layouts=Shard(1)), Shard(1)
     plan = {f"self_attn.{name}_proj": columns() for name in "qkv"} | {"self_attn.o_proj": rows()}
     plan |= {"mlp.gate_proj": columns(), "mlp.up_proj": columns(), "mlp.down_proj": rows()}
+    others = (None,) * 4  # of attention's inputs: rotation, sight, cache and number of the layer
+    plan["self_attn"] = PrepareModuleInput(input_layouts=(share, *others), desired_input_layouts=(Replicate(), *others))
+    plan["mlp"] = PrepareModuleInput(input_layouts=(share,), desired_input_layouts=(Replicate(),))
     for layer in _held_layers(part):
         parallelize_module(layer, mesh, plan)
     if not isinstance(part.model.embed_tokens, Absent):
@@ -173,11 +185,10 @@ def _fill(parts: tuple[Network, ...], seed: int) -> None:
 
 
 def _shared(parts: tuple[Network, ...], processes: Processes) -> Iterator[Shared]:
-    """Norms inside heads that tensor parallel spreads, and the tied embedding at both ends of a pipeline."""
+    """Norms, whose tokens or heads tensor parallel spreads, and the tied embedding at both ends of a pipeline."""
     degrees = processes.degrees
     if degrees.tensor > 1:
-        layers = [layer for part in parts for layer in _held_layers(part)]
-        norms = (norm.weight for layer in layers for norm in (layer.self_attn.q_norm, layer.self_attn.k_norm))
+        norms = (norm.weight for part in parts for norm in part.modules() if isinstance(norm, RMSNorm))
         yield Shared(tuple(norms), processes.group("tensor"))
     if degrees.pipeline > 1 and parts[0].shape.tied:
         ends = _ends_group(processes)

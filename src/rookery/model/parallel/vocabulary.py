@@ -1,6 +1,7 @@
 """The loss where the vocabulary is spread: each process has the logits of its own tokens only.
 
-Three numbers a target cross the group (maximum, sum, the target's logit), and the gradient of the hidden states.
+Each process has the hidden states of its share of the tokens (`placement.py`), so all are gathered, and their gradients
+summed and scattered. Three numbers a target cross the group as well: maximum, sum, the target's logit.
 """
 
 from functools import partial
@@ -9,24 +10,10 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
+from torch.distributed._functional_collectives import all_gather_tensor_autograd
 
 from rookery.model.network import IGNORED, Network, chunked_loss, summed_loss
 from rookery.model.parallel.processes import Processes
-
-
-class _Shared(torch.autograd.Function):
-    """The tensor itself; its gradient is the sum of those of a group."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, group: dist.ProcessGroup) -> Tensor:
-        ctx.group = group
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
-        grad = grad.contiguous()
-        dist.all_reduce(grad, group=ctx.group)
-        return grad, None
 
 
 def _spread_chunk_loss(
@@ -55,5 +42,5 @@ def own_loss(network: Network, hidden_BTD: Tensor, targets_BT: Tensor, processes
     if processes.degrees.tensor == 1:
         return summed_loss(network, hidden_BTD, targets_BT)
     group = processes.group("tensor")
-    hidden_BTD = _Shared.apply(hidden_BTD, group)
+    hidden_BTD = all_gather_tensor_autograd(hidden_BTD, gather_dim=1, group=group)
     return chunked_loss(hidden_BTD, network.head_VD.to_local(), targets_BT, partial(_spread_chunk_loss, group))
