@@ -76,7 +76,8 @@ def changes(config: TrainConfig) -> dict[str, Settings]:
         made[f"AdamW's rate × {factor:g}"] = {"vector_learning_rate": config.vector_learning_rate * factor}
     for share in (0.25, 0.8):
         made[f"{share:.0%} of the steps decay"] = {"decay_steps": round(config.steps * share)}
-    made |= {"momentum .9": {"momentum": 0.9}, "no weight decay": {"weight_decay": 0.0}}
+    made |= {"momentum .9": {"momentum": 0.9}, "momentum .95": {"momentum": 0.95}}
+    made["no weight decay"] = {"weight_decay": 0.0}
     for factor in (0.5, 2):
         batch = int(config.batch_tokens * factor)
         made[f"batches × {factor:g}"] = spending_all(replace(config, batch_tokens=batch), {"batch_tokens": batch})
