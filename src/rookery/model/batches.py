@@ -33,11 +33,6 @@ class Rows:
     targets: np.ndarray
     documents: np.ndarray
 
-    @property
-    def learned_tokens(self) -> int:
-        """How many targets count."""
-        return int((self.targets != IGNORED).sum())
-
 
 @dataclass(frozen=True)
 class Share:

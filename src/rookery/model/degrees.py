@@ -19,7 +19,8 @@ class Degrees:
 
     replicate: copies of the weights, each learning from its share of a step (HSDP's outer degree).
     shard: processes over which one copy's weights lie spread (FSDP); None takes all that are left.
-    context: processes that share the tokens of each row; tensor: the columns and rows of each matrix.
+    context: processes that share the tokens of each row; tensor: the columns and rows of each matrix, and between the
+    matrices the tokens.
     pipeline: processes that hold the layers one after another, each `groups_per_stage` groups of them
     (more than one: interleaved 1F1B).
     recompute: the share of layers of which nothing is kept for the backward pass but their input; it computes the rest

@@ -10,6 +10,7 @@ Not here: which documents are packed together (`order.py`), and their tokens (`b
 Letters in names: U units, S spans.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -84,50 +85,58 @@ def best_fit(tokens: np.ndarray, rooms: np.ndarray, new_room: int | None = None)
     since the row that a span was put into has the least room for the next as long as that fits.
     """
     row_of = np.full(len(tokens), -1)
-    rows_by_room: dict[int, list[np.ndarray]] = {}
-    with_room = 0  # bit r is set where there are rows with room for r tokens
-    opened = len(rooms)
-
-    def keep(rows: np.ndarray, room: int) -> None:
-        nonlocal with_room
-        if room and len(rows):
-            rows_by_room.setdefault(room, []).append(rows)
-            with_room |= 1 << room
-
-    by_room = np.argsort(rooms, kind="stable")
-    for rows in np.split(by_room, np.flatnonzero(np.diff(rooms[by_room])) + 1):
-        if len(rows):
-            keep(rows, int(rooms[rows[0]]))
+    free, opened = _Free(rooms), len(rooms)
     ends = [*np.flatnonzero(np.diff(tokens)) + 1, len(tokens)] if len(tokens) else []
     start = 0
     for end in map(int, ends):
         size = int(tokens[start])
         while start < end:
-            fitting = with_room >> size
-            if fitting:
-                room = size + (fitting & -fitting).bit_length() - 1
-                found = rows_by_room.pop(room)
-                rows = found[0] if len(found) == 1 else np.concatenate(found)
-                with_room ^= 1 << room
+            found = free.take_tightest(size)
+            if found is not None:
+                rows, room = found
             elif new_room is not None:
-                room = new_room
-                rows = np.arange(opened, opened - (start - end) // (room // size) + 1)
+                rows, room = np.arange(opened, opened + math.ceil((end - start) / (new_room // size))), new_room
                 opened += len(rows)
             else:
                 break
             each = room // size
             filled = min(len(rows), (end - start) // each)
             row_of[start : start + filled * each] = np.repeat(rows[:filled], each)
-            start += filled * each
-            keep(rows[:filled], room - each * size)
-            rows = rows[filled:]
+            free.keep(rows[:filled], room - each * size)
+            start, rows = start + filled * each, rows[filled:]
             if len(rows) and start < end:  # the last of this length fill one more row in part
                 row_of[start:end] = rows[0]
-                keep(rows[:1], room - (end - start) * size)
+                free.keep(rows[:1], room - (end - start) * size)
                 start, rows = end, rows[1:]
-            keep(rows, room)
+            free.keep(rows, room)
         start = end
     return row_of
+
+
+class _Free:
+    """Rows by the room that is left in them."""
+
+    def __init__(self, rooms: np.ndarray):
+        self._rows: dict[int, list[np.ndarray]] = {}
+        self._bits = 0  # bit r is set where there are rows with room for r tokens
+        by_room = np.argsort(rooms, kind="stable")
+        for rows in np.split(by_room, np.flatnonzero(np.diff(rooms[by_room])) + 1):
+            self.keep(rows, int(rooms[rows].max(initial=0)))
+
+    def keep(self, rows: np.ndarray, room: int) -> None:
+        if room and len(rows):
+            self._rows.setdefault(room, []).append(rows)
+            self._bits |= 1 << room
+
+    def take_tightest(self, size: int) -> tuple[np.ndarray, int] | None:
+        """All rows with the least room in which so many tokens fit, and that room; None if there are none."""
+        fitting = self._bits >> size
+        if not fitting:
+            return None
+        room = size + (fitting & -fitting).bit_length() - 1
+        self._bits ^= 1 << room
+        found = self._rows.pop(room)
+        return found[0] if len(found) == 1 else np.concatenate(found), room
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -209,9 +209,8 @@ def _fit(
         showing, beating = progress.task("training", config.steps, "steps"), _watched(watch, run, workspace, first_step)
         with showing as task, notebook(workspace.notes, processes.is_first) as note, beating as beats:
             task.advance(first_step)
-            steps = _steps(
-                run, seen.steps(run, Position(*run.position.tolist())), states, first_step, clock, paused, beats
-            )
+            order = seen.steps(run, Position(*run.position.tolist()))
+            steps = _steps(run, order, states, first_step, clock, paused, beats)
             for step, (loss, seconds) in enumerate(steps, first_step):
                 noted = of_step(step, loss, seconds, config, rate)
                 if (step + 1) % judging_steps == 0 and step + 1 < config.steps:
