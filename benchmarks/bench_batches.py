@@ -5,12 +5,14 @@
 Every process of a run packs the documents of all, so this bounds how fast all of them together can train. Real
 posts, in rows as `config.py` has them and in long ones; one process of 1, 8 and 1,024, in steps of half a million and
 of four million tokens. Nothing is trained. Going on is timed beside it: how long a run that is told a position in its
-second epoch takes to its first batch.
+second epoch takes to its first batch; and how long a run takes to ask which of a small step's documents are left out,
+where a post was forgotten since it asked last and many were before.
 """
 
 import argparse
 import itertools
 import statistics
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,14 +22,19 @@ from bench_precision import shards_of
 from process import opened_home, progress
 from record import table, write_result
 
+from rookery.core.context import SystemClock
+from rookery.core.home import create_home
 from rookery.corpus.shards import Shards, open_shards
 from rookery.model.batches import Share, batches
 from rookery.model.config import TrainConfig, config_for_scale
+from rookery.model.masking import Masked
+from rookery.posts.live import live_log
 
 SCALE = 0.1
 ROW_TOKENS = (256, 2048)
 PROCESSES = {1: 1 << 19, 8: 1 << 19, 1024: 1 << 22}  # with the tokens of a step
 SECONDS = 3.0
+FORGOTTEN, DOCUMENTS, ASKED = (1_000, 100_000, 1_000_000), 100, 9
 
 
 def main() -> None:
@@ -47,7 +54,10 @@ def main() -> None:
         speed = f"{step_tokens / step / 1e6:,.1f}"
         rows.append([f"{row_tokens:,}", f"{processes:,}", f"{step * 1e3:,.1f}", speed, f"{goes_on * 1e3:,.0f}"])
     columns = ["tokens a row", "processes", "ms a step", "million tokens/s of all", "ms to go on"]
-    body = f"{shards.documents:,} documents of {len(shards.tokens):,} tokens.\n\n{table(columns, rows)}"
+    asked = [[f"{forgotten:,}", f"{asking_seconds(shards, forgotten) * 1e3:.2f}"] for forgotten in FORGOTTEN]
+    body = f"{shards.documents:,} documents of {len(shards.tokens):,} tokens.\n\n{table(columns, rows)}\n" + table(
+        ["posts forgotten before", "ms to ask after one more"], asked
+    )
     print(write_result("batches", "Batches a second, of one process of many", ["numpy"], body).read_text())
 
 
@@ -63,6 +73,20 @@ def measured(shards: Shards, config: TrainConfig, share: Share) -> tuple[list[fl
     began = time.perf_counter()
     next(batches(shards, config, nothing, begin, share))
     return seconds, time.perf_counter() - began
+
+
+def asking_seconds(shards: Shards, forgotten: int) -> float:
+    """Seconds to ask the log of a home in which so many posts were forgotten, and one more since it was asked last."""
+    documents, seconds = np.arange(DOCUMENTS), []
+    with tempfile.TemporaryDirectory() as folder, live_log(create_home(Path(folder) / "home")) as log:
+        log.append("forget_post", (f"before {number}" for number in range(forgotten)), SystemClock(), "a benchmark")
+        masked = Masked(shards, log)
+        for number in range(ASKED):
+            log.append("forget_post", [f"since {number}"], SystemClock(), "a benchmark")
+            began = time.perf_counter()
+            masked(documents)
+            seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
 
 
 def nothing(documents: np.ndarray) -> np.ndarray:

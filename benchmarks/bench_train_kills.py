@@ -32,6 +32,7 @@ from kill_cases import Case, no_half_artifact, outcome, write_posts
 from process import children, fresh, progress, stamps, start, wait_until_begun
 from record import table, write_result
 
+from rookery.core.artifact import MANIFEST
 from rookery.core.context import Context
 from rookery.core.digest import digest_file
 from rookery.core.home import Home, create_home
@@ -261,9 +262,10 @@ def losses(metrics: Path) -> list[tuple[int, float]]:
 
 
 def states_are_whole(home: Path) -> None:
-    """Every finished artifact is whole; and of the saved states that count, the newest two, every file."""
+    """Every finished artifact is whole; of one that is not, every file of the saved states that count, the newest two."""
     no_half_artifact(home)
-    noted = {folder: sorted(folder.glob("whole-*-of-*.json")) for folder in sorted(home.glob(STATES))}
+    unfinished = [folder for folder in sorted(home.glob(STATES)) if not (folder.parents[1] / MANIFEST).exists()]
+    noted = {folder: sorted(folder.glob("whole-*-of-*.json")) for folder in unfinished}
     counting = [notes for notes in noted.values() if notes and len(notes) == int(notes[0].stem.rsplit("-", 1)[1])]
     for note in [note for notes in counting[-2:] for note in notes]:
         for name, digest in json.loads(note.read_text())["files"].items():

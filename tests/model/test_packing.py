@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.model.packing import Units, best_fit, joined, pack, ranges
+from rookery.model.packing import Units, best_fit, joined, pack
 
 CONTEXT = 16
 lengths_of_documents = st.lists(st.integers(1, 50), max_size=60)
@@ -86,7 +86,3 @@ def test_some_of_the_units_are_those_and_in_the_order_asked_for(lengths, random)
     assert rows_of(units[np.array(chosen, dtype=int)]) == rows
     if chosen:
         assert rows_of(joined([parts[n] for n in chosen])) == rows
-
-
-def test_ranges_lie_behind_each_other():
-    assert ranges(np.array([5, 0, 9]), np.array([2, 0, 3])).tolist() == [5, 6, 9, 10, 11]

@@ -35,12 +35,13 @@ from rookery.model.batches import batches
 from rookery.model.checkpoint import load_network
 from rookery.model.config import WatchConfig
 from rookery.model.degrees import Degrees
+from rookery.model.masking import Masked
 from rookery.model.measure import made_up_steps
 from rookery.model.notes import read_notes
 from rookery.model.parallel.processes import Processes
 from rookery.model.run import Run
 from rookery.model.shape import parameters
-from rookery.model.train import Masked, train
+from rookery.model.train import train
 from rookery.posts.forget import forget
 from rookery.posts.live import live_log
 

@@ -20,11 +20,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from rookery.core.arrays import among, ranges
 from rookery.core.artifact import TEMPORARY, Artifact
 from rookery.core.context import Context, Task
 from rookery.core.digest import hash_ids
@@ -64,6 +65,13 @@ class ShardConfig:
     end_of_document: int
 
 
+class Barred(NamedTuple):
+    """The hashes of posts and of authors that no batch may hold; uint64, sorted, each once."""
+
+    posts: np.ndarray
+    authors: np.ndarray
+
+
 @dataclass(frozen=True)
 class Shards:
     """One split, mapped into memory; shapes as in this module's opening."""
@@ -83,13 +91,25 @@ class Shards:
 
     def masked(self, standing: Standing) -> np.ndarray:
         """bool of shape (documents,): true where any post may no longer be trained on, or was edited since."""
-        if not self.documents:
-            return np.zeros(0, dtype=bool)
+        return self.holding(self.barred(standing))
+
+    def barred(self, standing: Standing) -> "Barred":
+        """Which posts and authors of a standing bar a document of these shards from training."""
         edited = (post for post, version in standing.edited.items() if version > self.lake_version)
         refusing = (author for author, said in standing.consent.get("training", {}).items() if not said)
-        hit = np.isin(self.post_hashes, hash_ids([*standing.posts, *edited, ERASED_ID]))
-        hit |= np.isin(self.author_hashes, hash_ids([*standing.authors, *refusing]))
-        return np.logical_or.reduceat(hit, self.post_offsets[:-1])
+        posts, authors = [*standing.posts, *edited, ERASED_ID], [*standing.authors, *refusing]
+        return Barred(np.unique(hash_ids(posts)), np.unique(hash_ids(authors)))
+
+    def holding(self, barred: "Barred", documents: np.ndarray | None = None) -> np.ndarray:
+        """Whether each of some documents, given by number, or of all, holds a post that is barred; bool."""
+        if documents is None:
+            documents = np.arange(self.documents)
+        if not len(documents):
+            return np.zeros(0, dtype=bool)
+        counts = self.post_offsets[documents + 1] - self.post_offsets[documents]
+        places = ranges(self.post_offsets[documents], counts)
+        hit = among(self.post_hashes[places], barred.posts) | among(self.author_hashes[places], barred.authors)
+        return np.logical_or.reduceat(hit, np.cumsum(counts) - counts)
 
 
 def write_shards(home: Home, corpus: Artifact, encoder: Encoder, context: Context) -> Artifact:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rookery.core.arrays import ranges
 from rookery.core.errors import DataError
 from rookery.corpus.shards import Shards
 from rookery.model.config import TrainConfig
 from rookery.model.degrees import rows_a_piece, units_a_step
 from rookery.model.network import IGNORED
 from rookery.model.order import BEGINNING, Order, Position
-from rookery.model.packing import Units, ranges
+from rookery.model.packing import Units
 
 EMPTY = -1  # the document number of a place that no document has
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from rookery.core.arrays import ranges
+
 
 @dataclass(frozen=True)
 class Units:
@@ -137,9 +139,3 @@ class _Free:
         self._bits ^= 1 << room
         found = self._rows.pop(room)
         return found[0] if len(found) == 1 else np.concatenate(found), room
-
-
-def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The numbers [start, start + length) of each, behind each other; int64 (sum of lengths,)."""
-    before = np.cumsum(lengths) - lengths
-    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())

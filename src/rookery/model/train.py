@@ -34,6 +34,7 @@ from rookery.model.checkpoint import TOKENIZER, save_network
 from rookery.model.config import TrainConfig, WatchConfig, learning_rate_factor
 from rookery.model.degrees import check_fits, micro_batches
 from rookery.model.embed import save_table
+from rookery.model.masking import Masked
 from rookery.model.network import Network
 from rookery.model.notes import BEGUN, keep_before, notebook, of_step, read_notes, shown
 from rookery.model.optimizer import MASTER
@@ -46,7 +47,7 @@ from rookery.model.shape import ModelShape, parameters, training_flops_per_token
 from rookery.model.states import States, read_tensors, whole_state
 from rookery.model.thresholds import warnings
 from rookery.model.watchdog import Beats, Doing, slow, watched
-from rookery.posts.live import LiveLog, live_log
+from rookery.posts.live import live_log
 
 VERSION = 6
 VERIFIED = "verified.json"  # in the scratch folder: which files of the shards were found to be whole
@@ -144,25 +145,6 @@ def check_belongs(shards: Artifact, tokenizer: Artifact, config: TrainConfig) ->
             where=shards.path,
             mend=MORE_IS_NEEDED,
         )
-
-
-class Masked:
-    """Which documents are left out: asks the live log anew at each call, and looks closer only if it grew."""
-
-    def __init__(self, shards: Shards, log: LiveLog):
-        self._shards, self._log = shards, log
-        self._watermark, self._documents = 0, np.zeros(shards.documents, dtype=bool)
-
-    def all(self) -> np.ndarray:
-        """Of all documents: bool of shape (documents,)."""
-        if self._log.watermark() > self._watermark:
-            standing = self._log.standing()
-            self._watermark, self._documents = standing.watermark, self._shards.masked(standing)
-        return self._documents
-
-    def __call__(self, documents: np.ndarray) -> np.ndarray:
-        """Of some documents, given by number: bool of the same shape."""
-        return self.all()[documents]
 
 
 @dataclass(frozen=True)

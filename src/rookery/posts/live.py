@@ -212,6 +212,13 @@ class LiveLog:
         subjects = {name for post in posts for name in post}
         return _standing(sorted(self._of(subjects), key=lambda row: (row[4], row[7])))
 
+    def subjects_since(self, watermark: int) -> tuple[list[str], int]:
+        """The posts and authors of all events after a sequence number, each once, and the highest number so far."""
+        rows = self._connection.execute(
+            "SELECT subject, seq FROM event WHERE seq > ? ORDER BY seq", [watermark]
+        ).fetchall()
+        return list({subject: None for subject, _ in rows}), rows[-1][1] if rows else watermark
+
     def history(self, subjects: Iterable[str]) -> list[tuple[Event, datetime]]:
         """The events of some posts or authors, in the order of the log, each with the time at which it was noted."""
         rows = sorted(self._of(set(subjects)), key=lambda row: row[7])
