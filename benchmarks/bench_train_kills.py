@@ -262,7 +262,7 @@ def losses(metrics: Path) -> list[tuple[int, float]]:
 
 
 def states_are_whole(home: Path) -> None:
-    """Every finished artifact is whole; of one that is not, every file of the saved states that count, the newest two."""
+    """Every finished artifact is whole; of one in the making, every file of the newest two saved states that count."""
     no_half_artifact(home)
     unfinished = [folder for folder in sorted(home.glob(STATES)) if not (folder.parents[1] / MANIFEST).exists()]
     noted = {folder: sorted(folder.glob("whole-*-of-*.json")) for folder in unfinished}
