@@ -55,7 +55,6 @@ def assert_same_run(made, expected) -> None:
         expected.manifest.metrics["validation_loss"], abs=2e-4
     )
     assert held_out_losses(made) == pytest.approx(held_out_losses(expected), abs=2e-4)
-    assert held_out_losses(made)
     ours, theirs = (load_file(artifact.file("model.safetensors")) for artifact in (made, expected))
     assert ours.keys() == theirs.keys()
     # a hundredth of what the weights have moved; rounding grows in Muon's iteration
@@ -64,6 +63,7 @@ def assert_same_run(made, expected) -> None:
 
 @pytest.mark.parametrize("degrees", TWO, ids=named)
 def test_two_processes_learn_what_one_learns(two, attempt, reference, degrees):
+    assert held_out_losses(reference())
     assert_same_run(attempt().by(two, **degrees), reference())
 
 
