@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from later_tweets import later_tweets
 from process import opened_home, progress, rookery
-from record import table, write_result
+from record import bf16_unit, table, write_result
 
 from rookery.core.artifact import Artifact, find_artifacts, write_atomically
 from rookery.core.context import Context
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def theme() -> str:
-    return "model_gpu" if torch.cuda.is_available() else "model"
+    return "model_gpu" if torch.cuda.is_available() else f"model_{bf16_unit()}"
 
 
 def machine() -> str:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from process import progress
-from record import table, write_result
+from record import bf16_unit, table, write_result
 
 from rookery.core.config import to_plain
 from rookery.core.context import Context, SystemClock
@@ -68,7 +68,7 @@ def main() -> None:
         parser.error("name the peers' interpreter with --peer-python")
     seconds, blocked, rate, versions = measured(arguments.peer_python, arguments.rounds, arguments.steps)
     body = described(seconds, blocked, rate) + f"\nThe peers: {', '.join(sorted(versions))}.\n"
-    print(write_result("train", "Training speed beside two trainers", ["torch"], body).read_text())
+    print(write_result(f"train_{bf16_unit()}", "Training speed beside two trainers", ["torch"], body).read_text())
 
 
 def our_steps(shape: ModelShape, compiled: bool, steps: int) -> dict[str, Any]:

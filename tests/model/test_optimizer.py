@@ -7,7 +7,15 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from rookery.model.config import TrainConfig
 from rookery.model.degrees import Degrees
 from rookery.model.network import Network, initialise
-from rookery.model.optimizer import ADAM_BETAS, ADAM_EPSILON, Optimizer, each_orthogonal, is_matrix, orthogonal
+from rookery.model.optimizer import (
+    ADAM_BETAS,
+    ADAM_EPSILON,
+    NEWTON_SCHULZ,
+    Optimizer,
+    each_orthogonal,
+    is_matrix,
+    orthogonal,
+)
 from rookery.model.parallel.processes import Processes
 from rookery.model.shape import ModelShape
 
@@ -39,6 +47,21 @@ def test_an_update_points_where_the_gradient_does():
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
     nearest = u @ v
     assert torch.nn.functional.cosine_similarity(orthogonal(matrix[None]).flatten(), nearest.flatten(), dim=0) > 0.97
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 256), (256, 64)])
+@pytest.mark.parametrize("decades", [1, 3])
+def test_the_iteration_in_bfloat16_comes_to_what_its_polynomial_makes_of_the_singular_values(size, decades):
+    generator = torch.Generator().manual_seed(0)
+    u, _, v = torch.linalg.svd(torch.randn(size, generator=generator, dtype=torch.float64), full_matrices=False)
+    singular = torch.logspace(0, -decades, min(size), dtype=torch.float64)
+    exact = singular / singular.norm()
+    a, b, c = NEWTON_SCHULZ
+    for _ in range(5):
+        exact = exact * (a + b * exact**2 + c * exact**4)
+    made = orthogonal((u * singular @ v)[None].bfloat16())[0].double()
+    expected = u * exact @ v
+    assert (made - expected).norm() < 0.12 * expected.norm()
 
 
 def test_matrices_of_one_size_go_through_the_iteration_together_and_each_keeps_its_name(monkeypatch):
