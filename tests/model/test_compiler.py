@@ -12,6 +12,7 @@ import torch
 from tiny_run import CONFIG, SHAPE, needs_compiler
 
 from rookery.core.errors import UsageError
+from rookery.fleet.layout import Layout, memory_of
 from rookery.model import compiler
 from rookery.model.batches import Rows
 from rookery.model.compiler import fault, pays
@@ -19,6 +20,7 @@ from rookery.model.config import TrainConfig, config_for_scale
 from rookery.model.network import Layer
 from rookery.model.parallel.processes import Place, Processes, alone
 from rookery.model.run import Run
+from rookery.model.shape import ModelShape
 
 BEGIN = """
 from rookery.model.config import config_for_scale
@@ -66,6 +68,40 @@ def test_what_a_step_learns_does_not_depend_on_the_rows_of_earlier_steps(two_thr
     config = replace(config_for_scale(0.17), compiled=True)
     first_of_few, first_of_many = (gradients(config, sizes) for sizes in ([(28, 128)], [(32, 128), (28, 128)]))
     assert all(torch.equal(weight, first_of_many[name]) for name, weight in first_of_few.items())
+
+
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+def test_compiled_layers_keep_as_much_as_a_plan_for_a_fleet_reckons():
+    """Rows longer than those that attend by plain products on a CPU, as on a GPU no attention matrix is kept."""
+    two, four = (ModelShape(512, 256, layers, 4, 2, 64, 704, context_tokens=1024) for layers in (2, 4))
+    kept, reckoned = (layers(four) - layers(two) for layers in (kept_bytes, activation_bytes))
+    assert 0.9 * reckoned < kept < 1.1 * reckoned
+
+
+def kept_bytes(shape: ModelShape) -> int:
+    """How many bytes of two rows compiled layers keep for the backward pass, weights aside."""
+    torch._dynamo.reset()
+    run = Run.begin(TrainConfig(0.0, shape, 1, 2048, 2048, compiled=True))
+    weights = {weight.data_ptr() for weight in run.placed.weights().values()}
+    inputs = np.random.default_rng(0).integers(shape.vocabulary, size=(2, shape.context_tokens))
+    rows = Rows(inputs, inputs.copy(), np.zeros_like(inputs))
+    kept = {}
+
+    def keep(tensor):
+        kept[tensor.data_ptr()] = 0 if tensor.data_ptr() in weights else tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        run.loss(rows)
+    return sum(kept.values())
+
+
+def activation_bytes(shape: ModelShape) -> float:
+    """What the plan says of the same: one GPU, one micro-batch of two rows, no layer computed again."""
+    alone = Layout(1, 1, 1, 1, micro_batch=2, micro_batches=1, sharded=False, recompute=0.0)
+    return memory_of(shape, alone).activations
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rookery.model.compiler import OPTIONS
 from rookery.model.network import (
-    COMPILER,
     IGNORED,
     SPANS_MULTIPLE,
     Cache,
@@ -194,4 +194,4 @@ def test_what_the_compiler_makes_of_transposed_bfloat16_is_what_it_is_without():
     def turned(x):
         return rotate(x.transpose(2, 3), (cos, sin)).float()
 
-    torch.testing.assert_close(torch.compile(turned, options=COMPILER)(x), turned(x), atol=0.1, rtol=0.02)
+    torch.testing.assert_close(torch.compile(turned, options=OPTIONS)(x), turned(x), atol=0.1, rtol=0.02)

@@ -1,16 +1,22 @@
-"""Does it pay to let torch.compile make code of a run's layers, and is that code right?
+"""Code that torch.compile makes of a run's layers: does it pay, is it right, and what does it keep?
 
-Not here: how it is made (`Placed.compile`).
+Not here: which layers (`Placed.compile`).
 """
 
+import platform
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rookery.model.config import PETA, TrainConfig
-from rookery.model.network import COMPILER, Layer, Sight, positions_of, rotations, sight_of
+from rookery.model.network import Layer, Sight, positions_of, rotations, sight_of
 from rookery.model.parallel.processes import Processes
 from rookery.model.shape import ModelShape, training_flops_per_token
 
+# GCC 12 makes wrong code of 512 bits out of torch's transposes of bfloat16 (the gradients of keys were NaN), and makes
+# code of 512 bits by itself only for processors that it does not know by name, such as a virtual one with AMX
+OPTIONS = {"cpp.march": "native -mprefer-vector-width=256"} if platform.machine() == "x86_64" else {}
+KEPT_SHARE = 0.99  # of what torch would keep; from any share below 1 on it looks for what can be had without products
 PAYS_FROM_PETAFLOP = 0.1  # six minutes of two cores: making code takes up to 40 s and saves about a quarter (LOG.md)
 UNUSUAL_ROWS = ((5, 3), (13, 5))  # how many, and how much shorter than a row
 LARGEST_DIFFERENCE = 0.1  # of the length of a gradient; rounding makes one in a hundred
@@ -22,10 +28,23 @@ def pays(config: TrainConfig, processes: Processes) -> bool:
     return is_long and processes.count == 1 and processes.device.type == "cpu"
 
 
+def compile_layer(layer: nn.Module) -> None:
+    """Let torch make code of a layer when it is first called.
+
+    The backward pass computes again what costs next to nothing (norms, rotations, the SwiGLU's product): a third less
+    is kept for it, about what `fleet plan` reckons, in no more time (LOG.md).
+    """
+    from torch._functorch import config as partitioner  # brings torch's compiler along, which takes its time
+
+    partitioner.activation_memory_budget = KEPT_SHARE
+    partitioner.unsafe_treat_script_objects_as_zero_size = True  # these are groups of processes, which hold no tensors
+    layer.compile(options=OPTIONS)
+
+
 def fault(shape: ModelShape, precision: torch.dtype) -> str | None:
     """Why layers of this shape cannot be compiled on this CPU, or None if compiled code reckons as plain code does.
 
-    There may be no compiler, and one that is there may make wrong code (`COMPILER` knows of such a one): so one layer
+    There may be no compiler, and one that is there may make wrong code (`OPTIONS` knows of such a one): so one layer
     is run both ways, forward and backward. The rows are of numbers and lengths that no step has: torch makes code for
     one size alone of the first and for every size of the second, which all steps then use. Else it would depend
     on a step's predecessors which code it uses, and on the code in which order threads add up.
@@ -39,7 +58,7 @@ def fault(shape: ModelShape, precision: torch.dtype) -> str | None:
     inputs = [_inputs(shape, rows, shape.context_tokens - less, precision, generator) for rows, less in UNUSUAL_ROWS]
     plain = [_outcome(layer, *each) for each in inputs]
     try:
-        layer.compile(options=COMPILER)
+        compile_layer(layer)
         compiled = [_outcome(layer, *each) for each in inputs]
     except Exception as error:  # torch's compilers have no error in common
         lines = str(error).removeprefix("backend='inductor' raised:").strip().splitlines() or [type(error).__name__]

@@ -9,7 +9,6 @@ Letters in names: B rows, T tokens of a row, D width, H heads, K key-value heads
 """
 
 import math
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,9 +22,6 @@ from rookery.model.shape import ModelShape
 IGNORED = -100  # a target that is not counted in the loss
 PLAIN_ATTENTION_TOKENS = 512  # rows up to here attend by plain products on a CPU
 LOSS_CHUNK_TOKENS = {"cpu": 2048, "cuda": 8192}  # smaller ones add to the gradient of the head more often
-# GCC 12 makes wrong code of 512 bits out of torch's transposes of bfloat16 (the gradients of keys were NaN), and makes
-# code of 512 bits by itself only for processors that it does not know by name, such as a virtual one with AMX
-COMPILER = {"cpp.march": "native -mprefer-vector-width=256"} if platform.machine() == "x86_64" else {}
 DRAWN_ROWS = 64  # of a matrix come from one generator, so that a process draws hardly more than the rows it holds
 SPANS_MULTIPLE = 256  # how many documents there are changes with each batch; compiled code sees few different numbers
 

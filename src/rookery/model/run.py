@@ -99,13 +99,13 @@ class Run:
         return own_loss(network, network(inputs, documents_BT=documents), targets, self.processes)
 
     def _learn_alone(self, step: Step) -> float:
-        total = 0.0
+        losses = []
         for number, rows in enumerate(step.rows, 1):
             self.placed.sum_over_copies(number == len(step.rows))
             loss = self.loss(rows) / step.learned_tokens
-            total += loss.item()
+            losses.append(loss.detach())
             loss.backward()
-        return total
+        return sum(loss.item() for loss in losses)  # asked for last: whoever asks waits for the device
 
 
 def _compiles(config: TrainConfig, processes: Processes, precision: torch.dtype, say: Callable[[str], None]) -> bool:

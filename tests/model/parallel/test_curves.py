@@ -3,7 +3,7 @@
 import pytest
 from crew import kept_bytes
 from safetensors.torch import load_file
-from tiny_run import losses
+from tiny_run import losses, needs_compiler
 
 from rookery.core.context import Context
 from rookery.model.degrees import Degrees
@@ -71,6 +71,13 @@ def test_two_processes_learn_what_one_learns(two, attempt, reference, degrees):
 @pytest.mark.parametrize("degrees", FOUR, ids=named)
 def test_four_processes_learn_what_one_learns(four, attempt, reference, degrees):
     assert_same_run(attempt().by(four, **degrees), reference())
+
+
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.parametrize("degrees", [{"shard": 2}, {"tensor": 2}, {"context": 2}], ids=named)
+def test_compiled_layers_learn_what_one_process_learns(two, attempt, reference, degrees):
+    assert_same_run(attempt(compiled=True).by(two, **degrees), reference())
 
 
 @pytest.mark.parametrize("degrees", [{"tensor": 2}, {"pipeline": 2}], ids=named)

@@ -27,8 +27,9 @@ from torch.distributed.tensor.parallel import (
 )
 from torch.utils.checkpoint import checkpoint
 
+from rookery.model.compiler import compile_layer
 from rookery.model.degrees import layers_of_stages, recomputed_layers
-from rookery.model.network import COMPILER, Network, RMSNorm, initial_rows
+from rookery.model.network import Network, RMSNorm, initial_rows
 from rookery.model.parallel.context import share_rows
 from rookery.model.parallel.processes import Processes
 from rookery.model.shape import ModelShape
@@ -70,7 +71,7 @@ class Placed:
         """Let torch compile each layer."""
         for part in self.parts:
             for layer in _held_layers(part):
-                layer.compile(options=COMPILER)
+                compile_layer(layer)
 
     def finish_gradients(self) -> None:
         """Once a step: lay each gradient out as its weight is, and sum what is shared."""
@@ -160,6 +161,8 @@ def _split_matrices(part: Network, mesh: DeviceMesh) -> None:
         parallelize_module(layer, mesh, plan)
     if not isinstance(part.model.embed_tokens, Absent):
         parallelize_module(part.model.embed_tokens, mesh, rows(input_layouts=Replicate()))
+        # what is still on its way when it enters a compiled layer would get no gradient; a copy is there
+        part.model.embed_tokens.register_forward_hook(lambda module, tokens, x_BTD: x_BTD.clone())
     if not part.shape.tied and not isinstance(part.lm_head, Absent):
         parallelize_module(part.lm_head, mesh, columns())
 
