@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributed._functional_collectives import all_gather_tensor_autograd
+from torch.distributed._functional_collectives import all_gather_single_autograd
 
 from rookery.model.batches import Rows
 from rookery.model.network import Network
@@ -32,7 +32,7 @@ class Earlier:
     def extend(self, layer: int, keys_BKTS: Tensor, values_BKTS: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of all tokens up to this process's last."""
         both = torch.stack([keys_BKTS, values_BKTS])
-        gathered = all_gather_tensor_autograd(both.contiguous(), gather_dim=3, group=self.group)[..., : self.end, :]
+        gathered = all_gather_single_autograd(both.contiguous(), gather_dim=3, group=self.group)[..., : self.end, :]
         return gathered[0], gathered[1]
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributed._functional_collectives import all_gather_tensor_autograd
+from torch.distributed._functional_collectives import all_gather_single_autograd
 
 from rookery.model.network import IGNORED, Network, chunked_loss, summed_loss
 from rookery.model.parallel.processes import Processes
@@ -42,5 +42,5 @@ def own_loss(network: Network, hidden_BTD: Tensor, targets_BT: Tensor, processes
     if processes.degrees.tensor == 1:
         return summed_loss(network, hidden_BTD, targets_BT)
     group = processes.group("tensor")
-    hidden_BTD = all_gather_tensor_autograd(hidden_BTD, gather_dim=1, group=group)
+    hidden_BTD = all_gather_single_autograd(hidden_BTD, gather_dim=1, group=group)
     return chunked_loss(hidden_BTD, network.head_VD.to_local(), targets_BT, partial(_spread_chunk_loss, group))
