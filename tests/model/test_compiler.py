@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_run import CONFIG, SHAPE, needs_compiler
+from tiny_run import CONFIG, SHAPE, kept_bytes, needs_compiler
 
 from rookery.core.errors import UsageError
 from rookery.fleet.layout import Layout, memory_of
@@ -76,26 +76,16 @@ def test_what_a_step_learns_does_not_depend_on_the_rows_of_earlier_steps(two_thr
 def test_compiled_layers_keep_as_much_as_a_plan_for_a_fleet_reckons():
     """Rows longer than those that attend by plain products on a CPU, as on a GPU no attention matrix is kept."""
     two, four = (ModelShape(512, 256, layers, 4, 2, 64, 704, context_tokens=1024) for layers in (2, 4))
-    kept, reckoned = (layers(four) - layers(two) for layers in (kept_bytes, activation_bytes))
+    kept, reckoned = (of(four) - of(two) for of in (bytes_of_two_rows, activation_bytes))
     assert 0.9 * reckoned < kept < 1.1 * reckoned
 
 
-def kept_bytes(shape: ModelShape) -> int:
-    """How many bytes of two rows compiled layers keep for the backward pass, weights aside."""
+def bytes_of_two_rows(shape: ModelShape) -> int:
+    """What compiled layers keep of them for the backward pass."""
     torch._dynamo.reset()
-    run = Run.begin(TrainConfig(0.0, shape, 1, 2048, 2048, compiled=True))
-    weights = {weight.data_ptr() for weight in run.placed.weights().values()}
     inputs = np.random.default_rng(0).integers(shape.vocabulary, size=(2, shape.context_tokens))
-    rows = Rows(inputs, inputs.copy(), np.zeros_like(inputs))
-    kept = {}
-
-    def keep(tensor):
-        kept[tensor.data_ptr()] = 0 if tensor.data_ptr() in weights else tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        run.loss(rows)
-    return sum(kept.values())
+    run = Run.begin(TrainConfig(0.0, shape, 1, 2048, 2048, compiled=True))
+    return kept_bytes(run, Rows(inputs, inputs.copy(), np.zeros_like(inputs)))
 
 
 def activation_bytes(shape: ModelShape) -> float:

@@ -22,7 +22,7 @@ import pytest
 import tiny_run
 import torch
 import torch.nn.functional as F
-from tiny_run import CONFIG, LONGER, SHAPE, losses, make_shards, make_tokenizer, needs_compiler
+from tiny_run import CONFIG, LONGER, SHAPE, kept_bytes, losses, make_shards, make_tokenizer, needs_compiler
 
 from rookery.core.artifact import Artifact
 from rookery.core.context import Context, FixedClock, SystemClock
@@ -295,30 +295,16 @@ def test_held_out_documents_that_are_forgotten_are_not_judged(home, shards, toke
     assert held_out_losses(made) == {4: None}
 
 
-def kept_bytes(run: Run) -> int:
-    """How many bytes a micro-batch keeps for its backward pass, weights aside."""
-    kept = {}
-    weights = {weight.data_ptr() for weight in run.placed.weights().values()}
-
-    def keep(tensor):
-        if tensor.data_ptr() not in weights:
-            kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        run.loss(next(made_up_steps(run)).rows[0])
-    return sum(kept.values())
-
-
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=[pytest.mark.slow, needs_compiler])])
 def test_layers_that_are_computed_again_learn_the_same_and_keep_less(compiled):
     config = replace(CONFIG, compiled=compiled, shape=replace(SHAPE, layers=4))
     plain, half, all_again = (
         Run.begin(config, Processes(degrees=Degrees(shard=1, recompute=share))) for share in (0.0, 0.5, 1.0)
     )
-    if not compiled:
-        assert kept_bytes(plain) > 1.5 * kept_bytes(half) > 2 * kept_bytes(all_again)
     step = next(made_up_steps(plain))
+    if not compiled:
+        kept = [kept_bytes(run, step.rows[0]) for run in (plain, half, all_again)]
+        assert kept[0] > 1.5 * kept[1] > 2 * kept[2]
     for _ in range(3):
         losses = [run.learn(step, 1.0) for run in (plain, half, all_again)]
         assert losses == pytest.approx(losses[:1] * 3, abs=0.01 if compiled else 0)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tiny_run import kept_bytes
 
 from rookery.core.artifact import open_artifact
 from rookery.core.context import Context
@@ -24,7 +25,6 @@ from rookery.model import train as training
 from rookery.model.config import TrainConfig
 from rookery.model.degrees import Degrees
 from rookery.model.measure import made_up_steps
-from rookery.model.parallel.placement import local
 from rookery.model.parallel.processes import Place, joined
 
 PATIENCE_SECONDS = 600
@@ -124,19 +124,8 @@ def trained(
         training._learn = plain
 
 
-def kept_bytes(place: Place, degrees: Degrees, config: TrainConfig) -> int:
-    """How many bytes a micro-batch keeps for its backward pass, weights aside."""
-    kept = {}
-
-    def keep(tensor):
-        held = local(tensor)
-        if held.data_ptr() not in weights:
-            kept[held.data_ptr()] = held.untyped_storage().nbytes()
-        return tensor
-
+def kept_by_each(place: Place, degrees: Degrees, config: TrainConfig) -> int:
+    """How many bytes a micro-batch keeps in each process for its backward pass, weights aside."""
     with joined(place, degrees) as processes:
         run = running.Run.begin(config, processes)
-        weights = {local(weight).data_ptr() for weight in run.placed.weights().values()}
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            run.loss(next(made_up_steps(run)).rows[0])
-    return sum(kept.values())
+        return kept_bytes(run, next(made_up_steps(run)).rows[0])

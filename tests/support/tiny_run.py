@@ -23,9 +23,12 @@ from rookery.core.digest import digest_file, hash_ids
 from rookery.core.home import Home, open_home
 from rookery.core.stage import Stage, run_stage
 from rookery.corpus.document import LAKE_VERSION
+from rookery.model.batches import Rows
 from rookery.model.config import TrainConfig, WatchConfig
 from rookery.model.degrees import Degrees
+from rookery.model.parallel.placement import local
 from rookery.model.parallel.processes import Place, joined
+from rookery.model.run import Run
 from rookery.model.shape import ModelShape
 from rookery.model.train import train
 
@@ -33,6 +36,22 @@ SHAPE = ModelShape(vocabulary=64, width=32, layers=2, heads=2, kv_heads=1, head_
 CONFIG = TrainConfig(0.0, SHAPE, steps=12, batch_tokens=256, micro_batch_tokens=128, checkpoint_steps=4)
 LONGER = replace(CONFIG, steps=60)
 needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++ here")
+
+
+def kept_bytes(run: Run, rows: Rows) -> int:
+    """How many bytes some rows keep here for their backward pass, weights aside."""
+    kept = {}
+    weights = {local(weight).data_ptr() for weight in run.placed.weights().values()}
+
+    def keep(tensor):
+        held = local(tensor)
+        if held.data_ptr() not in weights:
+            kept[held.data_ptr()] = held.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        run.loss(rows)
+    return sum(kept.values())
 
 
 def make_tokenizer(home: Home, text: str = "{}") -> Artifact:

@@ -17,7 +17,7 @@ from rookery.model.shape import ModelShape, training_flops_per_token
 # code of 512 bits by itself only for processors that it does not know by name, such as a virtual one with AMX
 OPTIONS = {"cpp.march": "native -mprefer-vector-width=256"} if platform.machine() == "x86_64" else {}
 KEPT_SHARE = 0.99  # of what torch would keep; from any share below 1 on it looks for what can be had without products
-PAYS_FROM_PETAFLOP = 0.1  # six minutes of two cores: making code takes up to 40 s and saves about a quarter (LOG.md)
+PAYS_FROM_PETAFLOP = 0.1  # six minutes of two cores: making code takes up to 50 s and saves up to a third (LOG.md)
 UNUSUAL_ROWS = ((5, 3), (13, 5))  # how many, and how much shorter than a row
 LARGEST_DIFFERENCE = 0.1  # of the length of a gradient; rounding makes one in a hundred
 

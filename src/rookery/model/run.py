@@ -122,7 +122,7 @@ def _compiles(config: TrainConfig, processes: Processes, precision: torch.dtype,
     if why_not and config.compiled:
         raise UsageError(f"the layers cannot be compiled here: {why_not}", mend="Leave out --set compiled=true")
     if why_not:
-        say(f"They run uncompiled, which takes about a third longer: {why_not}")
+        say(f"They run uncompiled, which can take half as long again: {why_not}")
     return not why_not
 
 

@@ -1,7 +1,7 @@
 """However a run is spread over processes, it learns what one process learns: real processes on gloo, in float32."""
 
 import pytest
-from crew import kept_bytes
+from crew import kept_by_each
 from safetensors.torch import load_file
 from tiny_run import losses, needs_compiler
 
@@ -88,8 +88,8 @@ def test_an_output_matrix_of_its_own_is_spread_too(two, attempt, reference, degr
 def test_tensor_parallel_spreads_what_is_kept_for_the_backward_pass(two, attempt):
     """Between the matrices each process has its share of the tokens; without, it keeps 56% of one process's bytes."""
     config = attempt().config
-    whole = max(two.run(kept_bytes, Degrees(replicate=2), config))
-    assert max(two.run(kept_bytes, Degrees(tensor=2), config)) < 0.52 * whole
+    whole = max(two.run(kept_by_each, Degrees(replicate=2), config))
+    assert max(two.run(kept_by_each, Degrees(tensor=2), config)) < 0.52 * whole
 
 
 @pytest.mark.slow
