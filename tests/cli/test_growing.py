@@ -153,4 +153,4 @@ def test_minutes_choose_a_scale_for_the_shape_that_goes_on(home, grow):
     assert done.returncode == 0, done.stderr
     made = config_of(home.newest("checkpoint"))
     assert made.shape == config_of(first).shape
-    assert made.scale_petaflop == float(re.search(r"give --scale (\S+) to go on", done.stderr)[1])
+    assert made.scale_petaflop == float(re.search(r"--scale (\S+)\), which the same", done.stderr)[1])

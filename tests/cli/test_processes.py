@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from rookery.cli.loop import configured, planned
-from rookery.cli.processes import OUTCOME, decided_once, told_place
+from rookery.cli.processes import scale_kept, told_place
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.corpus.build import build
@@ -48,18 +48,15 @@ def test_another_number_than_the_launchers_is_refused(monkeypatch):
 def test_a_place_that_is_no_number_is_refused(monkeypatch):
     monkeypatch.setenv("RANK", "first")
     monkeypatch.setenv("WORLD_SIZE", "8")
-    with pytest.raises(UsageError, match="whole numbers"):
+    with pytest.raises(UsageError, match="must be whole ones, not RANK 'first', WORLD_SIZE '8', LOCAL_RANK None"):
         told_place(None)
 
 
-def test_what_was_decided_once_holds_for_processes_that_are_started_again(monkeypatch, tmp_path):
-    monkeypatch.setenv(OUTCOME, str(tmp_path / "outcome.json"))
-    assert [decided_once(Processes(), lambda number=number: number) for number in (0.021, 0.034)] == [0.021, 0.021]
+def test_a_scale_once_measured_is_kept_for_whoever_asks_the_same(home):
+    def kept(minutes: float, measured: float) -> float:
+        return scale_kept(home, Processes(), {"minutes": minutes}, lambda: measured)
 
-
-def test_without_a_launcher_each_run_decides_anew(monkeypatch):
-    monkeypatch.delenv(OUTCOME, raising=False)
-    assert [decided_once(Processes(), lambda number=number: number) for number in (0.021, 0.034)] == [0.021, 0.034]
+    assert [kept(10, 0.021), kept(10, 0.034), kept(20, 0.055), kept(10, 0.089)] == [0.021, 0.021, 0.055, 0.021]
 
 
 def test_degrees_and_patience_are_set_apart_from_the_run():
@@ -128,9 +125,3 @@ def test_the_minutes_are_measured_by_all_processes_together(command, home, degre
     config = home.newest("checkpoint").manifest.config
     assert f"Scale {config['scale_petaflop']:g} petaFLOP" in done.stderr
     assert json.loads(done.stdout)["processes"] == 2
-
-
-def test_minutes_are_refused_where_restarts_would_measure_them_anew(command):
-    done = command(long=("--minutes", "1"), RANK="0", WORLD_SIZE="2")
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "measured anew with each restart of a launcher" in done.stderr

@@ -9,6 +9,7 @@ from rookery.model.checkpoint import save_network
 from rookery.model.network import Network
 from rookery.model.shape import ModelShape
 from rookery.model.tokenizer import train_bpe
+from tests.support.tensors import held
 
 TINY = ModelShape(
     vocabulary=512, width=32, layers=2, heads=4, kv_heads=2, head_size=8, hidden=64, context_tokens=24, rope_theta=500.0
@@ -41,7 +42,7 @@ def make_checkpoint(home):
 
     def make(shape: ModelShape = TINY, seed: int = 0):
         def write(workspace):
-            save_network(workspace.path, random_network(shape, seed))
+            save_network(workspace.path, shape, held(random_network(shape, seed).state_dict()))
             (workspace.path / "tokenizer.json").write_text(train_bpe(WORDS * 5, shape.vocabulary), encoding="utf-8")
             return {}
 

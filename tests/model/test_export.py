@@ -10,6 +10,7 @@ import torch
 from rookery.core.context import Context
 from rookery.core.errors import Busy, StorageError, UsageError
 from rookery.core.protocols import GenerationOptions
+from rookery.model import tensors
 from rookery.model.checkpoint import load_network
 from rookery.model.export import export, export_stage
 from rookery.model.generate import load_generator
@@ -38,6 +39,16 @@ def test_transformers_gives_equal_logits(exported, checkpoint, transformers):
         difference = theirs(tokens).logits - ours.logits(ours(tokens))
     assert theirs.dtype == torch.float32
     assert difference.abs().max() < 1e-4
+
+
+def test_transformers_reads_weights_that_lie_in_several_files(make_checkpoint, tmp_path, transformers, monkeypatch):
+    monkeypatch.setattr(tensors, "FILE_BYTES", 20_000)
+    checkpoint, folder = make_checkpoint(), tmp_path / "several"
+    export(checkpoint, folder)
+    assert len(list(folder.glob("model-*.safetensors"))) > 2
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).state_dict()
+    ours = load_network(checkpoint).state_dict()
+    assert all(torch.equal(theirs[name], weight) for name, weight in ours.items())
 
 
 def test_transformers_gives_the_same_token_ids(exported, checkpoint, transformers):

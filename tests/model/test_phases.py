@@ -11,10 +11,12 @@ from tiny_run import CONFIG, losses, make_shards, make_tokenizer
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import create_home
+from rookery.model import tensors
 from rookery.model.checkpoint import WEIGHTS, load_network
 from rookery.model.config import config_for_phase, config_for_scale, learning_rate_factor
 from rookery.model.phases import OPTIMIZER, config_of, find_checkpoint, phases
 from rookery.model.shape import training_flops_per_token
+from rookery.model.tensors import tensor_files
 from rookery.model.train import train
 from rookery.posts.forget import forget
 from tests.model.test_train import Killed, killing
@@ -87,6 +89,14 @@ def test_a_phase_learns_at_the_full_rate_at_once_and_spends_its_own_compute():
     assert phase.seed != earlier.seed  # the same posts come in another order
     with pytest.raises(UsageError, match="positive number of petaFLOP"):
         config_for_phase(earlier, 0)
+
+
+def test_what_lies_in_several_files_is_gone_on_with_alike(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(tensors, "FILE_BYTES", 10_000)
+    several = Growing(tmp_path / "home")
+    first = several.train()
+    assert min(len(tensor_files(first.path, name)) for name in (WEIGHTS, OPTIMIZER)) > 2
+    assert_same_weights(several.train(SECOND, 300, first), made[2])
 
 
 @pytest.mark.parametrize("step", [0, 6, 8, 11])

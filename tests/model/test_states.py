@@ -9,7 +9,7 @@ import torch
 from rookery.core.context import SystemClock
 from rookery.core.errors import DataError, StorageError
 from rookery.model.parallel.processes import Processes
-from rookery.model.states import States, read_tensors, whole_state
+from rookery.model.states import States, whole_state
 
 
 @pytest.fixture
@@ -104,14 +104,12 @@ def test_on_a_full_disk_the_state_before_is_kept_and_it_is_said(states, tmp_path
     assert states.restore(state(0)) == 3
 
 
-def test_a_state_is_whole_state(states, tmp_path):
+def test_one_process_reads_a_whole_state_as_much_as_it_asks_for(states, tmp_path):
     saved(states, 5)
-    found, written = read_tensors(whole_state(tmp_path, 5), lambda name: True), state(5)
-    assert found.keys() == written.keys()
-    assert read_tensors(whole_state(tmp_path, 5), lambda name: name == next(iter(written))).keys() == {
-        *list(written)[:1]
-    }
-    assert all(torch.equal(found[name], written[name]) for name in written)
+    stored, written = whole_state(tmp_path, 5), state(5)
+    assert stored.bytes_of == {name: tensor.nbytes for name, tensor in written.items()}
+    assert all(torch.equal(stored.read([name])[name], tensor) for name, tensor in written.items())
+    assert stored.read(list(written)).keys() == written.keys()
 
 
 def test_a_last_state_that_could_not_be_saved_ends_the_run_with_one_clear_line(states, tmp_path):

@@ -9,10 +9,15 @@ from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, SetOption,
 
 app = typer.Typer(help="How a language model is made, judged and used.", no_args_is_help=True)
 ScaleOption = Annotated[
-    float | None, typer.Option(help="The one dial: training compute in petaFLOP. Sets width, depth, batch, horizon.")
+    float | None,
+    typer.Option(
+        help="The one dial: training compute in petaFLOP. Sets width, depth, batch, horizon. "
+        "0.03 unless given; with --from, as much as the run before."
+    ),
 ]
 MinutesOption = Annotated[
-    float | None, typer.Option(help="Pick the scale that this machine trains in about so many minutes.")
+    float | None,
+    typer.Option(help="Pick the scale that this machine trains in about so many minutes; asked again, the same one."),
 ]
 CHECKPOINT = "rookery model train"
 
@@ -37,7 +42,9 @@ def train(
     scale: ScaleOption = None,
     minutes: MinutesOption = None,
     processes: Annotated[int | None, typer.Option(help="Train in so many processes on this machine.", min=1)] = None,
-    max_restarts: Annotated[int, typer.Option(help="So often all go on when one was killed.", min=0)] = 3,
+    max_restarts: Annotated[
+        int, typer.Option(help="With --processes: how often all are started again after one was killed.", min=0)
+    ] = 3,
     earlier: Annotated[
         str | None,
         typer.Option(
@@ -59,14 +66,12 @@ def train(
         raise UsageError("--minutes and --set steps=… are two ways to say the same", mend="Give one of them")
 
     from rookery.cli.loop import configured, planned
-    from rookery.cli.processes import is_started_here, outcome_told, start_processes, told_place
+    from rookery.cli.processes import outcome_told, start_processes, told_place
     from rookery.model.degrees import check_fits, fitted
     from rookery.model.phases import find_checkpoint
 
     opened_home, place = opened(home), told_place(processes)
     count = place.count if place else processes or 1
-    if minutes is not None and place and place.count > 1 and not is_started_here():
-        raise UsageError("--minutes would be measured anew with each restart of a launcher", mend="Give --scale")
     with outcome_told(place):
         corpus = opened_home.need("corpus", "rookery corpus build")
         before = None if earlier is None else find_checkpoint(opened_home, earlier, corpus)
@@ -77,22 +82,29 @@ def train(
         if count > 1 and place is None:
             start_processes(count, max_restarts)
         else:
-            _train(opened_home, scale, minutes, before, settings, place, degrees, as_json)
+            asked = {
+                "minutes": minutes,
+                "settings": sorted(settings),
+                "corpus": corpus.key,
+                "from": before and before.key,
+            }
+            _train(opened_home, scale, asked, before, settings, place, degrees, as_json)
 
 
-def _train(home, scale, minutes, before, settings, place, degrees, as_json: bool) -> None:
+def _train(home, scale, asked, before, settings, place, degrees, as_json: bool) -> None:
     """This process's part; the first shows what came of it."""
     from rookery.cli.loop import train_model
-    from rookery.cli.processes import decided_once
+    from rookery.cli.processes import scale_kept
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.context import Context
     from rookery.model.parallel.processes import Place, joined
 
     with joined(place or Place(), degrees) as processes:
         shown = context() if processes.is_first else Context()
-        if minutes is not None:
-            scale = decided_once(processes, lambda: _measured_scale(minutes, before, settings, processes))
-            shown.progress.say(f"Scale {scale:g} petaFLOP; give --scale {scale:g} to go on with it after a stop.")
+        if minutes := asked["minutes"]:
+            asked |= {"processes": processes.count}
+            scale = scale_kept(home, processes, asked, lambda: _measured_scale(minutes, before, settings, processes))
+            shown.progress.say(f"Scale {scale:g} petaFLOP (--scale {scale:g}), which the same command keeps to.")
         made = train_model(home, scale, shown, settings, processes, before.key if before else None)
     if processes.is_first:
         facts = {"key": made.key, **made.manifest.metrics}

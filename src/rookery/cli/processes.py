@@ -11,15 +11,18 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rookery.core.artifact import write_atomically
+from rookery.core.digest import digest_value
 from rookery.core.errors import RookeryError, UsageError
 
 if TYPE_CHECKING:
+    from rookery.core.home import Home
     from rookery.model.parallel.processes import Place, Processes
 
 OUTCOME, LAUNCHER = "ROOKERY_OUTCOME", "ROOKERY_LAUNCHER"
+SCALES = "scales"  # in the home
 
 
 def told_place(processes: int | None) -> "Place | None":
@@ -35,9 +38,11 @@ def told_place(processes: int | None) -> "Place | None":
         rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         place = Place(rank, count, int(os.environ.get("LOCAL_RANK", rank)))
     except ValueError:
-        raise UsageError("RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers") from None
+        told = ", ".join(f"{name} {os.environ.get(name)!r}" for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+        raise UsageError(f"the launcher's numbers must be whole ones, not {told}") from None
     if processes not in (None, count):
-        raise UsageError(f"--processes {processes} was asked for, and the launcher started {count} (WORLD_SIZE)")
+        what = f"--processes {processes} was asked for, and the launcher started {count} (WORLD_SIZE)"
+        raise UsageError(what, mend="Leave out --processes")
     return place
 
 
@@ -57,27 +62,22 @@ def start_processes(processes: int, restarts: int) -> None:
             del os.environ[OUTCOME], os.environ[LAUNCHER]
 
 
-def is_started_here() -> bool:
-    """Whether this is one of the processes of `start_processes`."""
-    return OUTCOME in os.environ
-
-
-def decided_once(processes: "Processes", decide: Callable[[], float]) -> float:
-    """What all processes decide together, and all that `start_processes` starts again later go by, too."""
-    kept = Path(os.environ[OUTCOME]).with_name("decided.json") if is_started_here() else None
-    is_decided = processes.tell(kept is not None and kept.exists())
-    if is_decided:
-        return json.loads(kept.read_text())
-    decision = decide()
-    if kept and processes.is_first:
-        write_atomically(kept, json.dumps(decision).encode())
-    return decision
+def scale_kept(home: "Home", processes: "Processes", asked: dict[str, Any], measure: Callable[[], float]) -> float:
+    """The scale that all processes measure together, and that whoever asks the same of this home later gets, too."""
+    kept = home.path / SCALES / f"{digest_value(asked)[:16]}.json"
+    known = json.loads(kept.read_text())["scale"] if processes.is_first and kept.exists() else None
+    if (scale := processes.tell(known)) is None:
+        scale = measure()
+        if processes.is_first:
+            kept.parent.mkdir(exist_ok=True)
+            write_atomically(kept, json.dumps(asked | {"scale": scale}, indent=1).encode())
+    return scale
 
 
 @contextmanager
 def outcome_told(place: "Place | None") -> Iterator[None]:
     """Under `start_processes`, an error ends the run for good: it is told to the launcher, which shows it."""
-    if not is_started_here() or place is None:
+    if OUTCOME not in os.environ or place is None:
         yield
         return
     from rookery.model.launch import end_with_launcher, tell_outcome

@@ -6,6 +6,7 @@ set_aside/      rows that an ingest could not take, a file each ingest, with the
 live.sqlite     the live log: what changed, in one rising sequence
 artifacts/      everything that was made (see artifact.py)
 search/         the search index (derived; can be rebuilt)
+scales/         which scale `model train --minutes` measured, so that the same command keeps to it
 erase.lock      held while posts are read into what is made of them, and alone by an erasure
 ads.sqlite      campaigns and the ledger
 runs.jsonl      every attempt to make something, failed ones too

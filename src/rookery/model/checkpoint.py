@@ -8,33 +8,32 @@ A checkpoint artifact is complete in itself:
     embedding.safetensors the table of its embedder (`embed.py`)
     optimizer.safetensors what a later phase needs beside the weights (`phases.py`)
 
+Weights and optimizer of a large network are several files each (`tensors.py`).
 Not here: how one is trained (`train.py`), its states while it is (`states.py`), and the Hugging Face
 layout (`export.py`).
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor
+from safetensors.torch import load_file
 
 from rookery.core.artifact import Artifact, write_atomically
 from rookery.core.config import from_plain, to_plain
 from rookery.core.errors import DataError
 from rookery.model.network import Network
 from rookery.model.shape import ModelShape
+from rookery.model.tensors import Stored, tensor_files, write_tensors
 
 WEIGHTS, SHAPE, TOKENIZER = "model.safetensors", "shape.json", "tokenizer.json"
 
 
-def save_network(folder: Path, network: Network) -> None:
-    """Write weights and shape into an artifact's folder."""
-    weights = {name: tensor.float() for name, tensor in network.state_dict().items()}
-    write_atomically(folder / WEIGHTS, save(_on_cpu(weights), {"format": "pt"}))
-    write_atomically(folder / SHAPE, json.dumps(to_plain(network.shape), indent=1).encode())
+def save_network(folder: Path, shape: ModelShape, weights: Stored) -> None:
+    """Write a network's weights (float32), under their names in it, and its shape into an artifact's folder."""
+    write_tensors(folder, WEIGHTS, weights)
+    write_atomically(folder / SHAPE, json.dumps(to_plain(shape), indent=1).encode())
 
 
 def load_shape(checkpoint: Artifact) -> ModelShape:
@@ -51,14 +50,12 @@ def load_network(checkpoint: Artifact, dtype: torch.dtype = torch.float32) -> Ne
 
     Raises `DataError` if the weights cannot be read or are not those of the checkpoint's shape.
     """
-    path = checkpoint.file(WEIGHTS)
-    network = Network(load_shape(checkpoint))
+    network, weights = Network(load_shape(checkpoint)), {}
     try:
-        network.load_state_dict(load_file(path))
+        for file in tensor_files(checkpoint.path, WEIGHTS):
+            weights |= load_file(file)
+        network.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise DataError(f"the weights of a checkpoint cannot be used: {error}", where=path) from None
+        where = checkpoint.file(WEIGHTS)
+        raise DataError(f"the weights of a checkpoint cannot be used: {error}", where=where) from None
     return network.to(dtype).eval().requires_grad_(False)
-
-
-def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

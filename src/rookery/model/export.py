@@ -2,6 +2,7 @@
 
     config.json  generation_config.json  model.safetensors  tokenizer.json  tokenizer_config.json  chat_template.jinja
 
+(Weights beyond 4 GiB are several files with an index, as everywhere in that layout.)
 The network has the names and the arithmetic of Qwen3ForCausalLM, so nothing is converted. Other formats
 (GGUF) are made from this folder by their own tools.
 """
@@ -23,6 +24,7 @@ from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape
 from rookery.model.generate import ends, writable
 from rookery.model.shape import ModelShape
+from rookery.model.tensors import copy_tensors
 from rookery.model.tokenizer import ASSISTANT, END_OF_DOCUMENT, END_OF_TURN, SYSTEM, USER, Tokenizer, load_tokenizer
 
 STAGE_VERSION = 1
@@ -86,7 +88,7 @@ def export_stage(home: Home, checkpoint: Artifact, context: Context) -> Artifact
 def write_layout(checkpoint: Artifact, folder: Path) -> None:
     """Write the files of the layout into a folder."""
     shape, tokenizer = load_shape(checkpoint), load_tokenizer(checkpoint)
-    shutil.copyfile(checkpoint.file(WEIGHTS), folder / "model.safetensors")
+    copy_tensors(checkpoint.path, WEIGHTS, folder)
     shutil.copyfile(checkpoint.file(TOKENIZER), folder / "tokenizer.json")
     _write_json(folder / "config.json", config_of(shape, tokenizer))
     _write_json(folder / "generation_config.json", generation_config(tokenizer))

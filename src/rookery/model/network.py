@@ -11,6 +11,7 @@ Letters in names: B rows, T tokens of a row, D width, H heads, K key-value heads
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
 import torch
 import torch.nn.functional as F
@@ -151,7 +152,7 @@ class Network(nn.Module):
     @property
     def head_VD(self) -> Tensor:
         """The output matrix: the embedding itself where they are tied."""
-        return self.model.embed_tokens.weight if self.shape.tied else self.lm_head.weight
+        return attrgetter(head_name(self.shape))(self)
 
     def forward(
         self,
@@ -180,6 +181,11 @@ class Network(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits over the vocabulary (…, V) of normed hidden states (…, D)."""
         return F.linear(hidden, self.head_VD)
+
+
+def head_name(shape: ModelShape) -> str:
+    """The name of a network's output matrix among its weights."""
+    return "model.embed_tokens.weight" if shape.tied else "lm_head.weight"
 
 
 def positions_of(tokens_BT: Tensor, documents_BT: Tensor | None, past: int = 0) -> Tensor:

@@ -10,14 +10,11 @@ held is traced to it even where the earlier checkpoint is gone.
 Not here: the loop (`train.py`), and how long a phase is (`config.py`).
 """
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from rookery.core.artifact import Artifact, find_artifacts
@@ -30,6 +27,7 @@ from rookery.model.config import TrainConfig
 from rookery.model.optimizer import MASTER
 from rookery.model.parallel.placement import local, piece
 from rookery.model.parallel.processes import Processes
+from rookery.model.tensors import tensor_files
 
 OPTIMIZER = "optimizer.safetensors"
 NEWEST = "newest"
@@ -98,7 +96,7 @@ def inputs_on(shards: Artifact, tokenizer: Artifact, earlier: Artifact | None) -
 
 def check_goes_on(earlier: Artifact, tokenizer: Artifact, config: TrainConfig) -> None:
     """Raises `DataError` naming what keeps a phase from going on from a checkpoint."""
-    if not earlier.file(OPTIMIZER).exists() or not phases(earlier):
+    if not all(file.exists() for file in tensor_files(earlier.path, OPTIMIZER)) or not phases(earlier):
         raise DataError(
             f"the checkpoint {earlier.key} keeps no state to go on from",
             where=earlier.path,
@@ -127,29 +125,27 @@ def tokenizer_of(home: Home, checkpoint: Artifact) -> Artifact:
     return tokenizer
 
 
-def save_optimizer(folder: Path, state: Mapping[str, Tensor]) -> None:
-    """Write what an optimizer knew at the end, beside the weights, into the checkpoint's folder where those lie."""
-    save_file(dict(state), folder / OPTIMIZER)
-    shutil.copymode(folder / WEIGHTS, folder / OPTIMIZER)  # safetensors lets only the owner read what it saves
-
-
 @torch.no_grad()
 def load_last_state(checkpoint: Artifact, state: Mapping[str, Tensor], processes: Processes) -> None:
     """Read a checkpoint's weights and its optimizer into an optimizer's state, of which this process may hold a piece.
 
-    Raises `DataError`, in every process, if a file of them has changed since it was written.
+    Raises `DataError`, in every process, if a file of them has changed since it was written, and if it lacks a tensor.
     """
     written = {entry.path: entry.digest for entry in checkpoint.manifest.files}
-    for name in (WEIGHTS, OPTIMIZER):
-        path = checkpoint.file(name)
-        if processes.first_found("changed" if processes.is_first and digest_file(path) != written[name] else None):
+    files = [(MASTER, file) for file in tensor_files(checkpoint.path, WEIGHTS)]
+    files += [("", file) for file in tensor_files(checkpoint.path, OPTIMIZER)]
+    for _, path in files:
+        if processes.first_found("changed" if processes.is_first and digest_file(path) != written[path.name] else None):
             raise DataError("a file of a finished artifact has changed", where=path, mend="Train anew, without --from")
-    with (
-        safe_open(checkpoint.file(WEIGHTS), framework="pt") as weights,
-        safe_open(checkpoint.file(OPTIMIZER), framework="pt") as rest,
-    ):
-        for name, tensor in state.items():
-            file, key = (weights, name.removeprefix(MASTER)) if name.startswith(MASTER) else (rest, name)
-            held = local(tensor)
-            if held.numel():
-                held.copy_(file.get_slice(key)[piece(tensor)] if tensor.dim() else file.get_tensor(key))
+    missing = set(state)
+    for prefix, path in files:
+        with safe_open(path, framework="pt") as file:
+            found = missing & {prefix + key for key in file.keys()}
+            for name in found:
+                key, tensor = name.removeprefix(prefix), state[name]
+                if local(tensor).numel():
+                    local(tensor).copy_(file.get_slice(key)[piece(tensor)] if tensor.dim() else file.get_tensor(key))
+        missing -= found
+    if missing:
+        what = f"the checkpoint {checkpoint.key} keeps no {min(missing)}"
+        raise DataError(what, where=checkpoint.path, mend="Another release made it: train anew, without --from")

@@ -11,7 +11,7 @@ Not here: what a finished model is on disk (`checkpoint.py`).
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from rookery.core.context import Clock, Progress
 from rookery.core.digest import digest_file
 from rookery.core.errors import DataError, StorageError
 from rookery.model.parallel.processes import Processes
+from rookery.model.tensors import Stored
 
 KEPT_STATES = 2  # the newest, and the one before it in case the newest is damaged
 
@@ -128,8 +129,8 @@ class States:
             self._progress.say(line)
 
 
-def whole_state(scratch: Path, step: int) -> Path:
-    """The folder of the state after a step, whatever wrote it, once it was found to be whole.
+def whole_state(scratch: Path, step: int) -> Stored:
+    """The state after a step, whatever wrote it, once it was found to be whole.
 
     Raises `StorageError` if that state could not be saved, or is damaged.
     """
@@ -141,18 +142,16 @@ def whole_state(scratch: Path, step: int) -> Path:
     if damage := _damage(folder, Processes()):
         what = f"the last state cannot be used, {damage}"
         raise StorageError(what, where=folder, mend="Run the command again: it goes on from the state before")
-    return folder
-
-
-def read_tensors(folder: Path, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
-    """Those of a state whose names are wanted, whole, in this process alone."""
     entries = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
-    state = {
-        name: torch.empty(entry.size, dtype=entry.properties.dtype) for name, entry in entries.items() if wanted(name)
-    }
-    _expect_one_process()
-    dcp.load(dict(state), checkpoint_id=folder, no_dist=True)
-    return state
+
+    def read(names: Sequence[str]) -> dict[str, Tensor]:
+        state = {name: torch.empty(entries[name].size, dtype=entries[name].properties.dtype) for name in names}
+        _expect_one_process()
+        dcp.load(dict(state), checkpoint_id=folder, no_dist=True)
+        return state
+
+    bytes_of = {name: entry.size.numel() * entry.properties.dtype.itemsize for name, entry in entries.items()}
+    return Stored(bytes_of, read)
 
 
 def _expect_one_process() -> None:

@@ -35,16 +35,17 @@ from rookery.model.config import TrainConfig, WatchConfig, learning_rate_factor
 from rookery.model.degrees import check_fits, micro_batches
 from rookery.model.embed import save_table
 from rookery.model.masking import Masked
-from rookery.model.network import Network
+from rookery.model.network import head_name
 from rookery.model.notes import BEGUN, keep_before, notebook, of_step, read_notes, shown
 from rookery.model.optimizer import MASTER
 from rookery.model.order import BEGINNING, Position
 from rookery.model.parallel.processes import Processes, alone
-from rookery.model.phases import Phase, check_goes_on, inputs_on, load_last_state, phases_on, save_optimizer
+from rookery.model.phases import OPTIMIZER, Phase, check_goes_on, inputs_on, load_last_state, phases_on
 from rookery.model.rate import matrix_flops_per_second
 from rookery.model.run import POSITION, Run, best_precision
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
-from rookery.model.states import States, read_tensors, whole_state
+from rookery.model.states import States, whole_state
+from rookery.model.tensors import Stored, write_tensors
 from rookery.model.thresholds import warnings
 from rookery.model.watchdog import Beats, Doing, slow, watched
 from rookery.posts.live import live_log
@@ -103,8 +104,7 @@ def train(
             )
             left_out = masked.all()
         state = whole_state(workspace.scratch, config.steps)
-        _save_weights(workspace.path, finished_network(config.shape, state), learned, left_out)
-        save_optimizer(workspace.path, read_tensors(state, is_beside_weights))
+        _save(workspace.path, config.shape, state, learned, left_out)
         shutil.copyfile(tokenizer.file(TOKENIZER), workspace.path / TOKENIZER)
         metrics = _metrics(config, phases, read_notes(workspace.notes), held_out) | {"epochs": round(epochs, 2)}
         return metrics | {"processes": processes.count, "checkpoint_seconds_blocked": round(blocked_seconds, 3)}
@@ -286,29 +286,14 @@ def _resume(run: Run, states: States, workspace: Workspace, earlier: Artifact | 
     return step
 
 
-def finished_network(shape: ModelShape, state: Path) -> Network:
-    """The network as it is published: with the float32 weights of the last state, given by its folder."""
-    with torch.device("meta"):
-        network = Network(shape)
-    weights = read_tensors(state, is_weight)
-    network.load_state_dict({name.removeprefix(MASTER): tensor for name, tensor in weights.items()}, assign=True)
-    return network
-
-
-def _save_weights(folder: Path, network: Network, learned: Shards, left_out: np.ndarray) -> None:
-    """Writes what a checkpoint knows of language; a function of its own, so that its memory is free afterwards."""
-    save_network(folder, network)
-    save_table(folder, network.head_VD.detach().numpy(), learned, left_out)
-
-
-def is_weight(name: str) -> bool:
-    """Whether a tensor of a state is a weight."""
-    return name.startswith(MASTER)
-
-
-def is_beside_weights(name: str) -> bool:
-    """Whether it is what the optimizer knows beside the weights."""
-    return not is_weight(name) and name != POSITION
+def _save(folder: Path, shape: ModelShape, state: Stored, learned: Shards, left_out: np.ndarray) -> None:
+    """Publish the last state: weights, the table of the embedder, and what the optimizer knows beside them."""
+    weights = state.renamed(lambda name: name.removeprefix(MASTER) if name.startswith(MASTER) else None)
+    save_network(folder, shape, weights)
+    head = head_name(shape)
+    save_table(folder, weights.read([head])[head].numpy(), learned, left_out)
+    beside = state.renamed(lambda name: None if name.startswith(MASTER) or name == POSITION else name)
+    write_tensors(folder, OPTIMIZER, beside)
 
 
 def _flops(config: TrainConfig, phases: tuple[Phase, ...]) -> float:

@@ -1,0 +1,100 @@
+"""Named tensors on disk, in files of bounded size, as Hugging Face's tools lay them out and read them.
+
+    model.safetensors                       where one file holds them all, else
+    model-00001-of-00007.safetensors …      as many as it takes, and
+    model.safetensors.index.json            which of them holds what
+
+Whoever writes or reads them file by file holds no more than `FILE_BYTES` at once, whatever the network's size.
+Not here: what is written under which name (`checkpoint.py`, `phases.py`).
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rookery.core.artifact import write_atomically
+from rookery.core.errors import StorageError
+
+FILE_BYTES = 4 << 30  # of tensors in a file; a larger tensor has one of its own
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Tensors that lie somewhere: the size of each in bytes, and how some of them are read, whole and on the CPU."""
+
+    bytes_of: Mapping[str, int]
+    read: Callable[[Sequence[str]], Mapping[str, Tensor]]
+
+    def renamed(self, name_of: Callable[[str], str | None]) -> "Stored":
+        """Those for which there is a name, under that name."""
+        old = {new: name for name in self.bytes_of if (new := name_of(name)) is not None}
+
+        def read(names: Sequence[str]) -> dict[str, Tensor]:
+            found = self.read([old[name] for name in names])
+            return {name: found[old[name]] for name in names}
+
+        return Stored({new: self.bytes_of[name] for new, name in old.items()}, read)
+
+
+def write_tensors(folder: Path, name: str, tensors: Stored) -> None:
+    """Write tensors into a folder: as the file `name`, or as several that are named after it.
+
+    Raises `StorageError` if they cannot be written.
+    """
+    groups = list(_by_file(tensors.bytes_of))
+    stem = name.removesuffix(SUFFIX)
+    several = [f"{stem}-{number:05d}-of-{len(groups):05d}{SUFFIX}" for number in range(1, len(groups) + 1)]
+    files = several if len(groups) > 1 else [name]
+    for file, names in zip(files, groups, strict=True):
+        _write(folder / file, {each: tensor.contiguous() for each, tensor in tensors.read(names).items()})
+    if len(groups) > 1:
+        holder = {each: file for file, names in zip(files, groups, strict=True) for each in names}
+        index = {"metadata": {"total_size": sum(tensors.bytes_of.values())}, "weight_map": holder}
+        write_atomically(_index(folder, name), json.dumps(index, indent=1).encode())
+
+
+def tensor_files(folder: Path, name: str) -> list[Path]:
+    """The files that hold what was written under a name; they need not be there any more."""
+    index = _index(folder, name)
+    holder = json.loads(index.read_text())["weight_map"] if index.exists() else {"": name}
+    return [folder / file for file in sorted(set(holder.values()))]
+
+
+def copy_tensors(folder: Path, name: str, into: Path) -> None:
+    """Copy what was written under a name into another folder."""
+    index = _index(folder, name)
+    for file in (*tensor_files(folder, name), *([index] if index.exists() else [])):
+        shutil.copyfile(file, into / file.name)
+
+
+def _index(folder: Path, name: str) -> Path:
+    """What says which of several files holds a tensor; it is there only where there are several."""
+    return folder / f"{name}.index.json"
+
+
+def _by_file(bytes_of: Mapping[str, int]) -> Iterator[list[str]]:
+    """Names in their order, as many together as one file takes; at least one file's."""
+    names: list[str] = []
+    room = FILE_BYTES
+    for name, size in bytes_of.items():
+        if names and size > room:
+            yield names
+            names, room = [], FILE_BYTES
+        names.append(name)
+        room -= size
+    yield names
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    try:
+        save_file(dict(tensors), path, {"format": "pt"})
+    except (OSError, SafetensorError) as error:
+        raise StorageError(f"the tensors cannot be written: {error}", where=path, mend="Free some space") from None
+    path.chmod(path.parent.stat().st_mode & 0o666)  # safetensors lets only the owner read what it saves

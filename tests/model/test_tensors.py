@@ -1,0 +1,86 @@
+"""Tensors on disk: several files hold what one would, each bounded, and whoever reads them finds all of it."""
+
+import json
+import resource
+import signal
+from contextlib import contextmanager
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from rookery.core.errors import StorageError
+from rookery.model import tensors
+from rookery.model.tensors import Stored, copy_tensors, tensor_files, write_tensors
+from tests.support.tensors import held
+
+NAME = "model.safetensors"
+
+
+def read_back(folder):
+    return {name: tensor for file in tensor_files(folder, NAME) for name, tensor in load_file(file).items()}
+
+
+@given(st.lists(st.integers(0, 40), max_size=12), st.integers(16, 100))
+def test_files_are_bounded_and_hold_every_tensor_once(tmp_path_factory, sizes, most_bytes):
+    written = {f"w{number}": torch.full((size,), float(number)) for number, size in enumerate(sizes)}
+    folder, asked = tmp_path_factory.mktemp("tensors"), []
+
+    def read(names):
+        asked.append(names)
+        return {name: written[name] for name in names}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tensors, "FILE_BYTES", most_bytes)
+        write_tensors(folder, NAME, Stored(held(written).bytes_of, read))
+    assert [name for names in asked for name in names] == list(written)
+    assert all(len(names) <= 1 or sum(written[name].nbytes for name in names) <= most_bytes for names in asked)
+    assert len(tensor_files(folder, NAME)) == len(asked)
+    found = read_back(folder)
+    assert found.keys() == written.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in written.items())
+
+
+def test_what_fits_into_one_file_is_one_without_an_index(tmp_path):
+    write_tensors(tmp_path, NAME, held({"a": torch.ones(3)}))
+    assert [file.name for file in tmp_path.iterdir()] == [NAME]
+    assert (tmp_path / NAME).stat().st_mode & 0o777 == tmp_path.stat().st_mode & 0o666
+
+
+def test_several_files_are_named_as_others_read_them_and_copied_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(tensors, "FILE_BYTES", 8)
+    folder, copied = tmp_path / "folder", tmp_path / "copied"
+    folder.mkdir(), copied.mkdir()
+    write_tensors(folder, NAME, held({"a": torch.ones(2), "b": torch.zeros(1)}))
+    index = json.loads((folder / f"{NAME}.index.json").read_text())
+    holder = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    assert index == {"metadata": {"total_size": 12}, "weight_map": holder}
+    copy_tensors(folder, NAME, copied)
+    assert read_back(copied).keys() == {"a", "b"}
+
+
+def test_names_are_changed_and_left_out(tmp_path):
+    stored = held({"m.a": torch.ones(2), "m.b": torch.zeros(1), "n": torch.zeros(5)})
+    own = stored.renamed(lambda name: name.removeprefix("m.") if name.startswith("m.") else None)
+    assert own.bytes_of == {"a": 8, "b": 4}
+    assert torch.equal(own.read(["a"])["a"], torch.ones(2))
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_no_file(tmp_path):
+    with file_limit(1000), pytest.raises(StorageError, match=r"cannot be written.*model\.safetensors.*Free some space"):
+        write_tensors(tmp_path, NAME, held({"a": torch.ones(10_000)}))
+    assert list(tmp_path.iterdir()) == []
+
+
+@contextmanager
+def file_limit(most_bytes):
+    """No file of this process may grow beyond so many bytes."""
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
