@@ -1,6 +1,8 @@
 """What the documents say exists: links, files, commands, options and the words of the glossary."""
 
+import itertools
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -8,7 +10,9 @@ import pytest
 import typer.main
 from click.testing import CliRunner
 
+from rookery.cli.loop import configured, planned
 from rookery.cli.main import app
+from rookery.model.degrees import check_fits, fitted
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -40,6 +44,20 @@ def test_every_command_of_the_readme_exists():
     assert ("posts", "ingest") in named
     known = {words[:n] for words in leaves(COMMAND) for n in (1, 2)}
     assert named <= known
+
+
+def test_every_run_that_the_page_on_training_proposes_can_be_spread_so():
+    text = (ROOT / "docs/training.md").read_text().replace("\\\n", " ")
+    spread = [shlex.split(line) for line in re.findall(r"^.*rookery model train .*--scale.*$", text, re.MULTILINE)]
+    counts = []
+    for words in spread:
+        given = dict(itertools.pairwise(words))
+        settings = [value for option, value in itertools.pairwise(words) if option == "--set"]
+        config, degrees, _ = configured(planned(float(given["--scale"])), settings)
+        nodes = int(given.get("--nnodes", 1)) * int(given.get("--nproc-per-node", 1))
+        counts.append(int(given.get("--processes", nodes)))
+        check_fits(fitted(degrees, counts[-1]), config)
+    assert {1, 8, 128} <= set(counts)
 
 
 def test_every_file_on_the_reading_path_exists():

@@ -67,11 +67,6 @@ def test_degrees_and_patience_are_set_apart_from_the_run():
     assert config == configured(planned(0.001), ["steps=5"])[0]
 
 
-def test_a_degree_that_does_not_exist_is_refused_with_the_nearest():
-    with pytest.raises(UsageError, match=r"there is no setting 'tensr'.*Did you mean tensor"):
-        configured(planned(0.001), ["parallel.tensr=2"])
-
-
 @pytest.fixture
 def command(home, put, a_post):
     """`rookery model train` on a small corpus, as a person types it."""

@@ -27,6 +27,28 @@ from rookery.model.launch import launch
 pytestmark = pytest.mark.slow
 PATIENCE_SECONDS = "10"  # longer than a busy disk takes for a state
 
+STOPPED_OUTSIDE_OF_STEPS = """
+import os, signal, sys
+from pathlib import Path
+from tiny_run import train_longer
+from rookery.cli.processes import outcome_told, told_place
+from rookery.core.home import open_home
+from rookery.model import train
+from rookery.model.config import WatchConfig
+from rookery.model.states import States
+home, where, once = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+owner, name = {"restoring": (States, "restore"), "judging": (train, "_validating")}[where]
+plain, place = getattr(owner, name), told_place(None)
+def stops(*arguments):
+    if place.rank == 1 and not once.exists():
+        once.touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return plain(*arguments)
+setattr(owner, name, stops)
+with outcome_told(place):
+    train_longer(open_home(home), place, WatchConfig(seconds=3.0))
+"""
+
 
 @pytest.fixture(autouse=True)
 def outcome(monkeypatch, tmp_path) -> Path:
@@ -113,6 +135,20 @@ def test_one_of_two_that_is_stopped_is_named_and_all_go_on_to_the_same_weights(
     assert "in _steps" in waited["stack"]
     assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == ["killed", "finished"]
     assert len(pids(home)) == 4
+
+
+@pytest.mark.parametrize("where", ["restoring", "judging"])
+def test_one_that_is_stopped_before_the_first_step_or_after_the_last_is_named_too(
+    home, outcome, undisturbed, tmp_path, where
+):
+    script, once = tmp_path / "script.py", tmp_path / "once"
+    script.write_text(STOPPED_OUTSIDE_OF_STEPS)
+    launch([str(script), str(home.path), where, str(once)], 2, 3, outcome)
+    assert once.exists()
+    assert home.newest("checkpoint").digest == undisturbed.digest
+    (told,) = home.newest("checkpoint").path.glob("notes/stall-*/culprits.json")
+    assert json.loads(told.read_text())["ranks"] == [1]
+    assert json.loads((told.parent / "process-00001.json").read_text())["doing"] == where
 
 
 def test_one_of_two_that_is_slowed_is_named_and_not_killed(home, outcome, undisturbed):

@@ -71,6 +71,13 @@ def test_a_degree_that_the_model_cannot_be_divided_by_is_refused(degrees, line):
         check_fits(degrees, CONFIG)
 
 
+@pytest.mark.parametrize(("tokens", "wanted"), [(16, 32), (255, 224)])
+def test_a_step_that_is_no_whole_number_of_rows_is_refused(tokens, wanted):
+    line = rf"a step of {tokens} tokens is no whole number of rows of 32\. Set batch_tokens={wanted}"
+    with pytest.raises(UsageError, match=line):
+        check_fits(Degrees(shard=1), replace(CONFIG, batch_tokens=tokens))
+
+
 def test_tokens_of_a_row_that_context_and_tensor_together_cannot_share_are_refused():
     config = replace(CONFIG, shape=replace(SHAPE, heads=4, kv_heads=4))
     check_fits(Degrees(shard=1, tensor=4, context=4), config)

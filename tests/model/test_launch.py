@@ -24,16 +24,19 @@ from rookery.model.launch import launch, tell_outcome
 pytestmark = pytest.mark.slow
 
 SCRIPT = """
-import sys
+import errno, sys
 from rookery.cli.processes import outcome_told, told_place
 from rookery.core.errors import DataError
 place = told_place(None)
 with open(sys.argv[1], "a") as file:
     file.write(f"{place.rank}\\n")
 with outcome_told(place):
-    if sys.argv[2] == "refused":
+    how = sys.argv[2 + place.rank] if sys.argv[3:] else sys.argv[2]
+    if how == "refused":
         raise DataError("the corpus is gone", where="here", mend="Build it")
-    sys.exit(int(sys.argv[2]))
+    if how == "full":
+        raise OSError(errno.ENOSPC, "No space left on device")
+    sys.exit(int(how))
 """
 
 KILLED_WHILE_IT_MAKES = """
@@ -52,6 +55,34 @@ def make():
 with outcome_told(place), joined(place, Degrees()) as processes:
     processes.wait_for_all()
     assert processes.first_makes(make).path == artifact
+"""
+
+
+KILLED_WHILE_IT_READS = """
+import os, signal, sys
+from contextlib import closing
+from pathlib import Path
+import torch
+from rookery.cli.processes import outcome_told, told_place
+from rookery.core.context import Context, SystemClock
+from rookery.model import states
+from rookery.model.degrees import Degrees
+from rookery.model.parallel.processes import joined
+place, killed, folder = told_place(None), Path(sys.argv[1]), Path(sys.argv[2])
+plain = states.dcp.load
+def load(*arguments, **named):
+    if place.rank == 1 and not killed.exists():
+        killed.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return plain(*arguments, **named)
+states.dcp.load = load
+with outcome_told(place), joined(place, Degrees()) as processes:
+    with closing(states.States(folder, processes, SystemClock(), Context().progress)) as kept:
+        if processes.tell(not killed.exists()):
+            kept.save(1, {"a": torch.ones(3)})
+            kept.wait()
+        found = {"a": torch.zeros(3)}
+        assert kept.restore(found) == 1 and found["a"].sum() == 3
 """
 
 
@@ -97,6 +128,15 @@ def test_the_first_killed_while_the_others_wait_for_what_it_makes_is_no_end(envi
     assert not environment.exists()
 
 
+def test_one_killed_while_all_read_a_state_is_no_end(environment, tmp_path):
+    script, killed = tmp_path / "script.py", tmp_path / "killed"
+    script.write_text(KILLED_WHILE_IT_READS)
+    (tmp_path / "states").mkdir()
+    launch([str(script), str(killed), str(tmp_path / "states")], 2, 3, environment)
+    assert killed.exists()
+    assert not environment.exists()
+
+
 def _kill_the_second(home: Path) -> None:
     """When some steps are done."""
     while not any(path.read_bytes().count(b"\n") > LONGER.checkpoint_steps * 3 for path in _metrics(home)):
@@ -119,6 +159,15 @@ def test_an_error_that_would_come_again_ends_the_run_at_once_with_its_line(envir
         launch([str(script), str(tmp_path / "ranks"), "refused"], 2, 3, environment)
     assert refused.value.exit_code == DataError.exit_code
     assert sorted((tmp_path / "ranks").read_text().split()) == ["0", "1"]
+
+
+@pytest.mark.parametrize(("how", "line"), [("refused", "the corpus is gone"), ("full", "the disk cannot be written")])
+def test_what_one_has_told_is_said_though_the_other_ends_of_it_and_no_restart_is_left(
+    environment, script, tmp_path, how, line
+):
+    with pytest.raises(RookeryError, match=line) as refused:
+        launch([str(script), str(tmp_path / "ranks"), how, "7"], 2, 0, environment)
+    assert refused.value.exit_code == DataError.exit_code
 
 
 def test_the_first_processs_word_counts_before_that_of_others(tmp_path):

@@ -1,10 +1,9 @@
 """Saved states: written beside training, and only what is whole is gone on with."""
 
-import resource
-from contextlib import contextmanager
-
 import pytest
 import torch
+import torch.distributed.checkpoint as dcp
+from disk import full_disk
 
 from rookery.core.context import SystemClock
 from rookery.core.errors import DataError, StorageError
@@ -50,14 +49,16 @@ def test_the_newest_two_are_kept(states, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["__0_0.distcp", ".metadata", "whole-00000-of-00001.json"])
-@pytest.mark.parametrize("harm", ["changed", "cut", "missing"])
+@pytest.mark.parametrize("harm", ["changed", "cut", "missing", "unreadable"])
 def test_a_damaged_state_is_passed_over_aloud_for_the_one_before(states, tmp_path, said, name, harm):
     saved(states, 1, 2)
     file = tmp_path / "step-00000002" / name
     whole = file.read_bytes()
     file.write_bytes(whole[:-9] if harm == "cut" else bytes([whole[0] ^ 1]) + whole[1:])
-    if harm == "missing":
+    if harm in ("missing", "unreadable"):
         file.unlink()
+    if harm == "unreadable":
+        file.mkdir()  # to open it fails, as on a bad disk
     found = state(0)
     assert states.restore(found) == 1
     assert torch.equal(found["master.a"], state(1)["master.a"])
@@ -81,15 +82,26 @@ def test_a_state_of_another_network_is_refused(states):
         states.restore(state(0) | {"master.b": torch.zeros(2)})
 
 
-@contextmanager
-def full_disk():
-    """No file may grow beyond a few bytes, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def test_a_state_that_is_there_already_is_not_put_at_risk(states, tmp_path):
+    saved(states, 5)
+    with full_disk():
+        saved(states, 5)  # as a pause does
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000005"]
+    assert states.restore(state(0)) == 5
+    with full_disk():
+        saved(states, 5)
+    assert states.restore(state(0)) == 5
+
+
+def test_a_state_that_cannot_be_read_is_not_said_to_be_anothers(states, tmp_path, monkeypatch):
+    saved(states, 5)
+
+    def read_data(self, *_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(dcp.FileSystemReader, "read_data", read_data)
+    with pytest.raises(StorageError, match=r"a saved state cannot be read: OSError.*Input/output error"):
+        states.restore(state(0))
 
 
 def test_on_a_full_disk_the_state_before_is_kept_and_it_is_said(states, tmp_path, said):

@@ -1,12 +1,10 @@
 """Tensors on disk: several files hold what one would, each bounded, and whoever reads them finds all of it."""
 
 import json
-import resource
-import signal
-from contextlib import contextmanager
 
 import pytest
 import torch
+from disk import full_disk
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -69,18 +67,6 @@ def test_names_are_changed_and_left_out(tmp_path):
 
 
 def test_a_full_disk_is_one_clear_line_and_leaves_no_file(tmp_path):
-    with file_limit(1000), pytest.raises(StorageError, match=r"cannot be written.*model\.safetensors.*Free some space"):
+    with full_disk(1000), pytest.raises(StorageError, match=r"cannot be written.*model\.safetensors.*Free some space"):
         write_tensors(tmp_path, NAME, held({"a": torch.ones(10_000)}))
     assert list(tmp_path.iterdir()) == []
-
-
-@contextmanager
-def file_limit(most_bytes):
-    """No file of this process may grow beyond so many bytes."""
-    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,11 +22,12 @@ import pytest
 import tiny_run
 import torch
 import torch.nn.functional as F
+from disk import full_disk
 from tiny_run import CONFIG, LONGER, SHAPE, kept_bytes, losses, make_shards, make_tokenizer, needs_compiler
 
 from rookery.core.artifact import Artifact
 from rookery.core.context import Context, FixedClock, SystemClock
-from rookery.core.errors import DataError, Paused, RookeryError
+from rookery.core.errors import DataError, Paused, RookeryError, StorageError
 from rookery.core.home import create_home, open_home
 from rookery.core.pause import pause, resume
 from rookery.core.stage import read_runs
@@ -38,9 +39,11 @@ from rookery.model.degrees import Degrees
 from rookery.model.masking import Masked
 from rookery.model.measure import made_up_steps
 from rookery.model.notes import read_notes
+from rookery.model.parallel.placement import Placed
 from rookery.model.parallel.processes import Processes
 from rookery.model.run import Run
 from rookery.model.shape import parameters
+from rookery.model.states import States
 from rookery.model.train import train
 from rookery.posts.forget import forget
 from rookery.posts.live import live_log
@@ -258,6 +261,54 @@ def test_a_loss_that_is_no_number_moves_no_weight(shards):
     with pytest.raises(RookeryError):
         run.learn(rows, 1.0)
     assert all(torch.equal(weight, before[name]) for name, weight in run.optimizer.masters().items())
+
+
+def test_a_gradient_that_is_no_number_ends_the_run_before_it_is_published(
+    home, shards, tokenizer, undisturbed, monkeypatch
+):
+    """Even in the last step, after which no loss would tell of it."""
+    plain, calls = Placed.finish_gradients, []
+
+    def finish_gradients(self):
+        plain(self)
+        calls.append(None)
+        if len(calls) == CONFIG.steps:
+            next(iter(self.weights().values())).grad[0, 0] = torch.nan
+
+    monkeypatch.setattr(Placed, "finish_gradients", finish_gradients)
+    with pytest.raises(RookeryError, match=rf"a gradient is no longer a finite number \(step {CONFIG.steps - 1}\)"):
+        train(home, shards, tokenizer, CONFIG, Context())
+    assert home.newest("checkpoint") is None
+    monkeypatch.undo()
+    assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
+
+
+def test_a_disk_that_is_full_until_the_end_is_said_in_one_line_and_the_run_goes_on_later(
+    home, shards, tokenizer, undisturbed
+):
+    with ExitStack() as filled:
+        full = ActingProgress(5, lambda: filled.enter_context(full_disk()))
+        with pytest.raises(StorageError, match=r"the last state could not be saved.*Free some space"):
+            train(home, shards, tokenizer, CONFIG, Context(progress=full))
+    assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
+
+
+def test_a_pause_leaves_the_state_that_was_just_saved_as_it_is(home, shards, tokenizer, undisturbed, monkeypatch):
+    """Else a disk that has filled up since would take the last good state with it."""
+
+    def stop(*_):
+        pause(home, "an outage", SystemClock())
+
+    after_four, when_it_goes_on = ActingProgress(3, stop), ActingProgress(CONFIG.steps, stop)
+    when_it_goes_on.say = stop
+    saves = []
+    monkeypatch.setattr(States, "_finish", lambda *given, plain=States._finish: saves.append(given) or plain(*given))
+    for progress in (after_four, when_it_goes_on):
+        with pytest.raises(Paused):
+            train(home, shards, tokenizer, CONFIG, Context(progress=progress))
+        resume(home)
+    assert [step for *_, step in saves] == [4]
+    assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
 
 
 def held_out_losses(artifact: Artifact) -> dict[int, float | None]:

@@ -14,6 +14,7 @@ from rookery.core.context import FixedClock
 from rookery.core.errors import UsageError
 from rookery.model.config import WatchConfig
 from rookery.model.watchdog import (
+    BEFORE,
     CULPRITS,
     ENOUGH_LOOKS,
     FIRST_STEP,
@@ -53,7 +54,7 @@ def pid(rank):
             return int(begun(rank).read_text())
 
 folder, rank, count, how = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-with watched(WatchConfig(seconds=0.5), folder, rank, count, 0) as beats:
+with watched(WatchConfig(seconds=0.5), folder, rank, count) as beats:
     for step in range(20):
         beats(step, Doing.LEARNING)
         time.sleep(0.05)  # a second in all: the watchdog is there by then
@@ -212,6 +213,14 @@ def test_the_first_step_may_take_longer(clock):
     patience = Patience(WatchConfig(steps=20, seconds=5.0), 7, 0.0)
     assert not looked(patience, clock, FIRST_STEP * 5.0 - 1, 7)
     assert looked(patience, clock, 2.0, 7)
+
+
+def test_reading_a_state_is_no_step(clock):
+    """Else the many steps that it leaps would make each look quick, and the first one be killed for its compiler."""
+    patience = Patience(WatchConfig(steps=20, seconds=5.0), BEFORE, 0.0)
+    assert not looked(patience, clock, FIRST_STEP * 5.0 - 1, BEFORE)
+    assert not looked(patience, clock, FIRST_STEP * 5.0 - 1, 500)
+    assert looked(patience, clock, 2.0, 500)
 
 
 @pytest.mark.parametrize("jump", [3600.0, -3600.0, 1e9])

@@ -18,9 +18,10 @@ import torch
 from tiny_run import kept_bytes
 
 from rookery.core.artifact import open_artifact
-from rookery.core.context import Context
+from rookery.core.context import Context, SilentProgress, SystemClock
 from rookery.core.home import open_home
 from rookery.model import run as running
+from rookery.model import states
 from rookery.model import train as training
 from rookery.model.config import TrainConfig
 from rookery.model.degrees import Degrees
@@ -129,3 +130,26 @@ def kept_by_each(place: Place, degrees: Degrees, config: TrainConfig) -> int:
     with joined(place, degrees) as processes:
         run = running.Run.begin(config, processes)
         return kept_bytes(run, next(made_up_steps(run)).rows[0])
+
+
+def saved_where_a_note_fails(place: Place, degrees: Degrees, folder: Path, victim: int) -> tuple[list[str], int]:
+    """Save two states, the note of the second failing in one process: what is said here, and which is gone on with."""
+    plain, said = states.write_atomically, []
+
+    def write(path: Path, data: bytes) -> None:
+        if place.rank == victim and "step-00000002" in str(path):
+            raise OSError(28, "No space left on device")
+        plain(path, data)
+
+    states.write_atomically = write
+    progress = SilentProgress()
+    progress.say = said.append
+    try:
+        with joined(place, degrees) as processes:
+            with closing(states.States(folder, processes, SystemClock(), progress)) as kept:
+                for step in (1, 2):
+                    kept.save(step, {"a": torch.full((3,), float(step))})
+            with closing(states.States(folder, processes, SystemClock(), SilentProgress())) as kept:
+                return said, kept.restore({"a": torch.zeros(3)})
+    finally:
+        states.write_atomically = plain

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rookery.core.artifact import Artifact
 from rookery.core.config import diff, with_settings
 from rookery.core.context import Context
+from rookery.core.errors import UsageError
 from rookery.core.home import Home
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from rookery.model.degrees import Degrees
     from rookery.model.parallel.processes import Processes
 
-PARALLEL, WATCH = "parallel.", "watch."
 DEFAULT_SCALE = 0.03
 
 
@@ -29,16 +29,29 @@ def planned(scale: float | None, earlier: Artifact | None = None) -> "TrainConfi
 
 
 def configured(config: "TrainConfig", settings: Sequence[str] = ()) -> "tuple[TrainConfig, Degrees, WatchConfig]":
-    """A run with the settings asked for, how it is spread over processes, and how it is watched."""
-    from rookery.model.config import WatchConfig
+    """A run with the settings asked for, how it is spread over processes, and how it is watched.
+
+    With another number of steps comes what follows from it (`of_steps`), unless that is set too.
+    """
+    from rookery.model.config import WatchConfig, of_steps
     from rookery.model.degrees import Degrees
 
-    def of(prefix: str) -> list[str]:
-        return [setting.strip().removeprefix(prefix) for setting in settings if setting.strip().startswith(prefix)]
-
-    others = [setting for setting in settings if not setting.strip().startswith((PARALLEL, WATCH))]
-    spread, watched = with_settings(Degrees(), of(PARALLEL)), with_settings(WatchConfig(), of(WATCH))
-    return with_settings(config, others), spread, watched
+    apart = {"parallel": Degrees(), "watch": WatchConfig()}
+    own: list[str] = []
+    for setting in map(str.strip, settings):
+        of, _, rest = setting.partition(".")
+        if of in apart:
+            apart[of] = with_settings(apart[of], [rest], of)
+        else:
+            own.append(setting)
+        name = setting.partition("=")[0]
+        owner = next((of for of, other in apart.items() if hasattr(other, name)), None)
+        if owner and not hasattr(config, name):
+            raise UsageError(f"there is no setting {name!r}", mend=f"Did you mean {owner}.{name}?")
+    asked = with_settings(config, own)
+    if asked.steps != config.steps:
+        asked = with_settings(of_steps(config, asked.steps), own)
+    return asked, apart["parallel"], apart["watch"]
 
 
 def train_model(
@@ -65,7 +78,7 @@ def train_model(
     plan = planned(scale, before)
     config, _, watch = configured(plan, settings)
     for change in diff(plan, config):
-        context.progress.say(f"Not as the scale has it: {change}")
+        context.progress.say(f"Changed by --set: {change}")
     size = config.shape.vocabulary
     tokenizer = processes.first_makes(
         lambda: tokenizer_of(home, before) if before else train_tokenizer(home, corpus, context, size)

@@ -45,9 +45,9 @@ def main() -> None:
     except OSError as error:
         if error.errno == errno.EPIPE:
             sys.exit(0)  # the reader of our output has gone
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if (told := StorageError.of(error)) is None:
             raise
-        _end(StorageError("the disk cannot be written", where=error.filename or error.strerror, mend="Free some space"))
+        _end(told)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rookery.core.artifact import write_atomically
 from rookery.core.digest import digest_value
-from rookery.core.errors import RookeryError, UsageError
+from rookery.core.errors import RookeryError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from rookery.core.home import Home
@@ -88,6 +88,9 @@ def outcome_told(place: "Place | None") -> Iterator[None]:
     end_with_launcher(int(os.environ[LAUNCHER]))
     try:
         yield
-    except RookeryError as error:
-        tell_outcome(outcome, error, place.rank == 0)
+    except (RookeryError, OSError) as error:
+        told = StorageError.of(error) if isinstance(error, OSError) else error
+        if told is None:
+            raise
+        tell_outcome(outcome, told, place.rank == 0)
         sys.exit(0)

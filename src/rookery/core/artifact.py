@@ -16,6 +16,7 @@ How an artifact is made is in `stage.py`; which artifacts hold a post is in `lin
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,8 @@ def verify_once(artifact: Artifact, note: Path) -> None:
     found = _touched(artifact)
     if is_half_erased(artifact) or not note.exists() or json.loads(note.read_text()) != found:
         artifact.verify()
-        write_atomically(note, json.dumps(found).encode())
+        with suppress(OSError):  # a full disk: it is read again at the next attempt
+            write_atomically(note, json.dumps(found).encode())
 
 
 def _touched(artifact: Artifact) -> dict[str, list[int]]:

@@ -58,8 +58,11 @@ def load_toml(kind: type[C], path: Path) -> C:
         raise DataError(error.what, where=path, mend=error.mend) from None
 
 
-def with_settings(config: C, settings: Iterable[str]) -> C:
-    """A copy of `config` with changes such as `steps=100` or `shape.width=256`; values are read as JSON."""
+def with_settings(config: C, settings: Iterable[str], where: str = "") -> C:
+    """A copy of `config` with changes such as `steps=100` or `shape.width=256`; values are read as JSON.
+
+    where: the config's own name, by which a refusal names a field.
+    """
     for setting in settings:
         name, sign, text = setting.partition("=")
         if not sign:
@@ -73,9 +76,9 @@ def with_settings(config: C, settings: Iterable[str]) -> C:
         # a mapping of the config's own takes new keys; a dataclass has the fields it has
         if not isinstance(table, dict) or not (leaf in table or isinstance(owner, Mapping)):
             known = table if isinstance(table, dict) else plain
-            raise UsageError(f"there is no setting {name!r}", mend=_did_you_mean(leaf, known))
+            raise UsageError(f"there is no setting {_join(where, name)!r}", mend=_did_you_mean(leaf, known))
         table[leaf] = _read_value(text)
-        config = from_plain(type(config), plain)
+        config = from_plain(type(config), plain, where)
     return config
 
 

@@ -13,6 +13,8 @@ Every error says what happened, where, and how to mend it, in one line. An expec
 error: it is a `Drop` (see `verdict.py`). `assert` is only for what cannot happen.
 """
 
+import errno
+
 
 class RookeryError(Exception):
     """Something went wrong; `what`, `where` and `mend` make up the one line a person reads."""
@@ -56,6 +58,13 @@ class StorageError(RookeryError):
     """The disk is full or cannot be written."""
 
     exit_code = 2
+
+    @classmethod
+    def of(cls, error: OSError) -> "StorageError | None":
+        """What a person is told of a disk that is full or cannot be written; None if the error is another."""
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            return None
+        return cls("the disk cannot be written", where=error.filename or error.strerror, mend="Free some space")
 
 
 class RefusedError(RookeryError):

@@ -180,7 +180,8 @@ def _recorded(home: Home, stage: Stage, context: Context) -> Iterator[float]:
     except BaseException as error:
         reason = error.line() if isinstance(error, RookeryError) else f"{type(error).__name__}: {error}"
         event = "paused" if isinstance(error, Paused) else "failed"
-        record_run(home, context, note | {"event": event, "reason": reason})
+        with contextlib.suppress(OSError):  # a full disk must not hide why
+            record_run(home, context, note | {"event": event, "reason": reason})
         raise
     seconds = round(context.clock.monotonic_seconds() - started, 3)
     record_run(home, context, note | {"event": "finished", "seconds": seconds})

@@ -46,6 +46,16 @@ class TrainConfig:
     compiled: bool | None = None
     seed: int = 0
 
+    def __post_init__(self):
+        least = dict.fromkeys(("steps", "batch_tokens", "micro_batch_tokens", "checkpoint_steps"), 1)
+        rates = ("matrix_learning_rate", "vector_learning_rate", "momentum", "weight_decay")
+        least |= dict.fromkeys(("warmup_steps", "decay_steps", "seed", *rates), 0)
+        for name, smallest in least.items():
+            if not smallest <= getattr(self, name) < math.inf:
+                raise UsageError(f"{name} must be at least {smallest} and finite, not {getattr(self, name)}")
+        if self.momentum >= 1:
+            raise UsageError(f"momentum must be less than 1, not {self.momentum}")
+
     @property
     def tokens(self) -> int:
         """The horizon: places for tokens that the whole run looks at, a few of which packing leaves empty."""
@@ -89,8 +99,7 @@ def config_for_scale(scale_petaflop: float) -> TrainConfig:
     tokens = horizon_tokens(scale_petaflop, shape)
     batch_tokens = max(SMALLEST_BATCH, 2 ** round(math.log2(4096 * (tokens / 4e6) ** 0.383)))
     momentum = SHORT_MOMENTUM if scale_petaflop < LONG_PETAFLOP else LONG_MOMENTUM
-    config = _spending_all(TrainConfig(scale_petaflop, shape, 0, batch_tokens, momentum=momentum))
-    return replace(config, warmup_steps=min(20, config.steps // 10))
+    return _spending_all(TrainConfig(scale_petaflop, shape, FEWEST_STEPS, batch_tokens, momentum=momentum))
 
 
 def config_for_phase(earlier: TrainConfig, scale_petaflop: float) -> TrainConfig:
@@ -109,9 +118,20 @@ def _check(scale_petaflop: float) -> None:
 
 
 def _spending_all(config: TrainConfig) -> TrainConfig:
-    """The same with as many steps as its scale pays for, and what follows from their number."""
+    """The same with as many steps as its scale pays for."""
     steps = max(FEWEST_STEPS, round(horizon_tokens(config.scale_petaflop, config.shape) / config.batch_tokens))
-    return replace(config, steps=steps, decay_steps=steps // 2, checkpoint_steps=max(5, min(200, steps // 20)))
+    return of_steps(config, steps)
+
+
+def of_steps(config: TrainConfig, steps: int) -> TrainConfig:
+    """The same in so many steps, with what follows from their number: warmup, decay, and when states are saved."""
+    return replace(
+        config,
+        steps=steps,
+        warmup_steps=min(config.warmup_steps, steps // 10),
+        decay_steps=steps // 2,
+        checkpoint_steps=max(5, min(200, steps // 20)),
+    )
 
 
 def horizon_tokens(scale_petaflop: float, shape: ModelShape) -> float:

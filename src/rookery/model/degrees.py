@@ -76,20 +76,33 @@ def check_fits(degrees: Degrees, config: TrainConfig) -> None:
     shape = config.shape
     units = units_a_step(config)
     half_row = math.gcd(shape.context_tokens, max(1, shape.context_tokens // 2))
-    limits = {
-        "tensor": math.gcd(shape.heads, shape.kv_heads, shape.hidden, shape.vocabulary),
-        "context": half_row,
-    }
-    for name, divided in limits.items():
-        if divided % getattr(degrees, name):
-            raise UsageError(f"parallel.{name} must divide {divided}, not be {getattr(degrees, name)}", mend=_why(name))
+    if config.batch_tokens % shape.context_tokens:
+        raise UsageError(
+            f"a step of {config.batch_tokens} tokens is no whole number of rows of {shape.context_tokens}",
+            mend=f"Set batch_tokens={units * shape.context_tokens}",
+        )
+    divided = math.gcd(shape.heads, shape.kv_heads, shape.hidden, shape.vocabulary)
+    if divided % degrees.tensor:
+        raise UsageError(
+            f"parallel.tensor must divide {divided}, not be {degrees.tensor}",
+            mend=f"It divides the heads ({shape.heads}), the key-value heads ({shape.kv_heads}), the SwiGLU's inner "
+            f"size ({shape.hidden}) and the vocabulary ({shape.vocabulary}): a larger --scale has more of them",
+        )
+    if half_row % degrees.context:
+        raise UsageError(
+            f"parallel.context must divide {half_row}, not be {degrees.context}",
+            mend="It divides a row and half a row of tokens",
+        )
     if half_row % (together := degrees.context * degrees.tensor):
         raise UsageError(
             f"parallel.context × parallel.tensor must divide {half_row}, not be {together}",
             mend="Together they divide a row and half a row of tokens",
         )
     if degrees.stages > shape.layers:
-        raise UsageError(f"{shape.layers} layers cannot be spread over {degrees.stages} pipeline stages")
+        raise UsageError(
+            f"{shape.layers} layers cannot be spread over {degrees.stages} pipeline stages",
+            mend="Lower parallel.pipeline or parallel.groups_per_stage",
+        )
     if degrees.groups_per_stage > 1 and degrees.pipeline == 1:
         raise UsageError("parallel.groups_per_stage needs parallel.pipeline of at least 2")
     if degrees.data > units:
@@ -131,11 +144,3 @@ def layers_of_stages(shape: ModelShape, stages: int) -> list[range]:
 def recomputed_layers(layers: int, share: float) -> list[int]:
     """The numbers of the layers whose forward pass is computed again: so many of each stretch of layers."""
     return [n for n in range(layers) if math.floor((n + 1) * share) > math.floor(n * share)]
-
-
-def _why(name: str) -> str:
-    """What a degree divides."""
-    return {
-        "tensor": "It divides heads, key-value heads, the SwiGLU's inner size and the vocabulary",
-        "context": "It divides a row and half a row of tokens",
-    }[name]

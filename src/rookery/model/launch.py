@@ -47,6 +47,8 @@ def launch(command: Sequence[str], processes: int, restarts: int, outcome: Path)
     try:
         elastic_launch(config, sys.executable)(*command)
     except ChildFailedError as error:
+        if outcome.exists():  # one has told why, and another ended of it
+            raise _told(outcome) from None
         rank, failure = error.get_first_failure()
         raise RookeryError(
             f"process {rank} of the run ended with exit code {failure.exitcode}, after {restarts} restarts",

@@ -20,6 +20,13 @@ from rookery.model.shape import training_flops_per_token
 METRICS, BEGUN = "metrics.jsonl", "run.json"
 
 
+def note_begun(folder: Path, facts: dict[str, Any]) -> None:
+    """What the run is. Where that stands already nothing is written: a full disk keeps no run from going on."""
+    path, text = folder / BEGUN, json.dumps(facts).encode()
+    if not path.exists() or path.read_bytes() != text:
+        write_atomically(path, text)
+
+
 def of_step(
     step: int, loss: float | None, seconds_per_step: float, config: TrainConfig, flops_per_second: float
 ) -> dict[str, Any]:
@@ -37,7 +44,7 @@ def of_step(
 def shown(note: dict[str, Any], config: TrainConfig) -> str:
     """What stands beside the progress bar."""
     said = "nothing left to learn from" if note["loss"] is None else f"loss {note['loss']:.3f}"
-    speed = f"{note['tokens_per_second']:,} tokens/s ({note['utilisation']:.0%} of the products' rate)"
+    speed = f"{note['tokens_per_second']:,} tokens/s ({note['utilisation']:.0%} of the machine's matrix products)"
     minutes_left = note["seconds_per_step"] * (config.steps - note["step"] - 1) / 60
     return f"{said}, {speed}, {minutes_left:.1f} min left"
 
@@ -68,5 +75,7 @@ def read_notes(folder: Path) -> list[dict[str, Any]]:
 
 def keep_before(step: int, folder: Path) -> None:
     """Forget what was noted of a step and all later ones."""
-    kept = "".join(json.dumps(note) + "\n" for note in read_notes(folder) if note["step"] < step)
-    write_atomically(folder / METRICS, kept.encode())
+    path = folder / METRICS
+    kept = "".join(json.dumps(note) + "\n" for note in read_notes(folder) if note["step"] < step).encode()
+    if (path.read_bytes() if path.exists() else b"") != kept:  # on a full disk nothing is written that need not be
+        write_atomically(path, kept)

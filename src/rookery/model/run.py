@@ -68,15 +68,17 @@ class Run:
     def learn(self, step: Step, factor: float) -> float | None:
         """One step; returns the mean loss in nats a token, or None if all of it is masked.
 
-        If the loss is no finite number: `RookeryError` in every process, and nothing has moved.
+        If the loss or a gradient is no finite number: `RookeryError` in every process, and nothing has moved.
         """
         if not step.learned_tokens:
             return None
         own = self.pipeline.learn(step) if self.pipeline else self._learn_alone(step)
-        total = self.processes.sum(own if self.processes.counts_its_loss else 0.0)
-        if not math.isfinite(total):
-            raise RookeryError("the loss is no longer a finite number")
         self.placed.finish_gradients()
+        # 0 × a number that is not finite is none, so one sum asks all processes for both
+        unsound = 0.0 * self.placed.gradient_length()
+        total = self.processes.sum(unsound + (own if self.processes.counts_its_loss else 0.0))
+        if not math.isfinite(total):
+            raise RookeryError("the loss or a gradient is no longer a finite number")
         self.optimizer.step(factor)
         return total
 
@@ -117,7 +119,7 @@ def _compiles(config: TrainConfig, processes: Processes, precision: torch.dtype,
         return False
     if processes.device.type != "cpu":
         return True
-    say("The layers are compiled before the first step, which takes up to a minute the first time.")
+    say("The layers are compiled before the first step, which takes up to a minute and a half the first time.")
     why_not = compiler.fault(config.shape, precision)
     if why_not and config.compiled:
         raise UsageError(f"the layers cannot be compiled here: {why_not}", mend="Leave out --set compiled=true")

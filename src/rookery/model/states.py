@@ -39,6 +39,7 @@ class States:
         self._writer = ThreadPoolExecutor(max_workers=1)
         self._writing: Future | None = None
         self._saving = folder  # where to
+        self._newest: int | None = None  # the step of the state that was saved or read last
         # what the writer's threads agree on must not mix with what training does
         self._group = dist.new_group(backend="gloo") if processes.count > 1 else None
         self.blocked_seconds = 0.0
@@ -47,6 +48,8 @@ class States:
         """Begin to save the state after `step` steps. Returns for how many seconds training was held up."""
         began = self._clock.monotonic_seconds()
         self.wait()
+        if step == self._newest:  # a pause where the state was saved anyway: nothing is put at risk
+            return 0.0
         folder = self._saving = _folder(self._folder, step)
         self._remove(folder)  # what a killed run left of this step
         self._processes.wait_for_all()
@@ -74,6 +77,7 @@ class States:
             self._say(f"The state could not be saved, so the one before it is kept: {_reason(error)}.")
             self._remove(self._saving)
         else:
+            self._newest = _step(self._saving)
             self._prune()
         self._writing = None
 
@@ -85,7 +89,7 @@ class States:
     def restore(self, state: Mapping[str, Tensor]) -> int:
         """Read the newest whole state into the given tensors; returns its step, or 0 if there is none.
 
-        Raises `DataError` if it is one of another network.
+        Raises `DataError` if it is one of another network, `StorageError` if it cannot be read.
         """
         steps = [_step(folder) for folder in _newest_first(self._folder)]
         for step in self._processes.tell(steps):
@@ -93,6 +97,7 @@ class States:
             damage = self._processes.first_found(_damage(folder, self._processes))
             if damage is None:
                 self._read(folder, state)
+                self._newest = step
                 self._say(f"Going on after step {step}.")
                 return step
             self._say(f"The state after {step} steps is passed over, {damage}.")
@@ -102,12 +107,31 @@ class States:
         _expect_one_process()
         try:
             dcp.load(dict(state), checkpoint_id=folder, process_group=self._group, no_dist=self._group is None)
-        except (CheckpointException, ValueError, RuntimeError) as error:
-            raise DataError(f"a saved state belongs to another network: {_reason(error)}", where=folder) from None
+        except CheckpointException as error:  # another process that ends raises something else: no fault of the state
+            causes = [cause for cause, _ in error.failures.values()]
+            if any(isinstance(cause, OSError) for cause in causes):
+                what = f"a saved state cannot be read: {_reason(error)}"
+                raise StorageError(what, where=folder, mend="Run the command again") from None
+            if not all(isinstance(cause, (KeyError, RuntimeError, ValueError)) for cause in causes):
+                raise
+            what = f"a saved state belongs to another network: {_reason(error)}"
+            raise DataError(what, where=folder, mend="Remove that folder and run the command again") from None
 
     def _finish(self, written: Future, folder: Path, step: int) -> None:
-        """After this process's files are written: the note that vouches for them."""
+        """After this process's files are written: the note that vouches for them. Fails where any process's does."""
         written.result()
+        problem: OSError | None = None
+        try:
+            self._vouch(folder, step)
+        except OSError as error:
+            problem = error
+        problems = [problem] * self._processes.count
+        if self._group is not None:
+            dist.all_gather_object(problems, problem, group=self._group)
+        for each in filter(None, problems):
+            raise each
+
+    def _vouch(self, folder: Path, step: int) -> None:
         place = self._processes.place
         files = [*folder.glob(f"__{place.rank}_*"), *(folder.glob(".metadata") if self._processes.is_first else ())]
         note = {"step": step, "files": {file.name: digest_file(file) for file in sorted(files)}}
@@ -192,9 +216,16 @@ def _damage(folder: Path, processes: Processes) -> str | None:
     except (OSError, ValueError, KeyError):
         return "for one of its notes cannot be read"
     for name in sorted(files)[processes.place.rank :: processes.count]:
-        if not (folder / name).exists() or digest_file(folder / name) != files[name]:
+        if not _is_whole(folder / name, files[name]):
             return f"for its file {name} is damaged"
     return None
+
+
+def _is_whole(path: Path, digest: str) -> bool:
+    try:
+        return digest_file(path) == digest
+    except OSError:  # it is missing, or its disk cannot read it
+        return False
 
 
 def _reason(error: Exception) -> str:

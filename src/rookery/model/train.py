@@ -7,7 +7,6 @@ documents are left out of every batch made after `forget` returned. The loop rea
 of many (`parallel/`). What one step does is in `run.py`, what is noted of it in `notes.py`.
 """
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rookery.core.artifact import Artifact, verify_once, write_atomically
+from rookery.core.artifact import Artifact, verify_once
 from rookery.core.config import to_plain
 from rookery.core.context import Clock, Context
 from rookery.core.digest import digest_file
@@ -36,7 +35,7 @@ from rookery.model.degrees import check_fits, micro_batches
 from rookery.model.embed import save_table
 from rookery.model.masking import Masked
 from rookery.model.network import head_name
-from rookery.model.notes import BEGUN, keep_before, notebook, of_step, read_notes, shown
+from rookery.model.notes import keep_before, note_begun, notebook, of_step, read_notes, shown
 from rookery.model.optimizer import MASTER
 from rookery.model.order import BEGINNING, Position
 from rookery.model.parallel.processes import Processes, alone
@@ -88,7 +87,7 @@ def train(
 
     def make(workspace: Workspace) -> dict[str, Any]:
         begun = {"config": to_plain(config), "inputs": dict(stage.inputs), "phases": to_plain(phases)}
-        write_atomically(workspace.notes / BEGUN, json.dumps(begun).encode())
+        note_begun(workspace.notes, begun)
         learned, held_back = (open_shards(shards, split) for split in ("train", "validation"))
         for line in warnings(_flops(config, phases)):
             context.progress.say(line)
@@ -186,10 +185,13 @@ def _fit(
     rate = processes.count * matrix_flops_per_second(processes.device, best_precision(processes.device), clock)
     progress = workspace.context.progress
     judging_steps = max(5, config.steps // JUDGINGS)
-    with closing(States(workspace.scratch, processes, clock, progress)) as states:
+    saving = closing(States(workspace.scratch, processes, clock, progress))
+    with saving as states, _watched(watch, run, workspace) as beats:
         first_step = _resume(run, states, workspace, earlier)
-        showing, beating = progress.task("training", config.steps, "steps"), _watched(watch, run, workspace, first_step)
-        with showing as task, notebook(workspace.notes, processes.is_first) as note, beating as beats:
+        beats(first_step, Doing.READING)
+        beats.begin_anew()
+        showing = progress.task("training", config.steps, "steps")
+        with showing as task, notebook(workspace.notes, processes.is_first) as note:
             task.advance(first_step)
             order = seen.steps(run, Position(*run.position.tolist()))
             steps = _steps(run, order, states, first_step, clock, paused, beats)
@@ -201,8 +203,11 @@ def _fit(
                 task.advance(1, shown(noted, config))
                 if (step + 1) % config.checkpoint_steps == 0:
                     _name_the_slow(run, beats, step + 1, progress.say)
-    processes.wait_for_all()
-    return run.held_out_loss(_validating(unseen, run)), states.blocked_seconds
+        beats(config.steps, Doing.SAVING)
+        states.wait()
+        processes.wait_for_all()
+        beats(config.steps, Doing.JUDGING)
+        return run.held_out_loss(_validating(unseen, run)), states.blocked_seconds
 
 
 def _judged(unseen: Split, run: Run) -> Iterator[Step]:
@@ -249,13 +254,11 @@ def _steps(
         beats(number + 1, Doing.READING)
 
 
-def _watched(
-    watch: WatchConfig | None, run: Run, workspace: Workspace, first_step: int
-) -> AbstractContextManager[Beats]:
+def _watched(watch: WatchConfig | None, run: Run, workspace: Workspace) -> AbstractContextManager[Beats]:
     """This process under its watchdog's eyes; stalls of a run are numbered alike in all of its processes."""
     place = run.processes.place
     number = run.processes.tell(len(list(workspace.notes.glob("stall-*"))))
-    return watched(watch, workspace.notes / f"stall-{number:04d}", place.rank, place.count, first_step)
+    return watched(watch, workspace.notes / f"stall-{number:04d}", place.rank, place.count)
 
 
 def _name_the_slow(run: Run, beats: Beats, step: int, say: Callable[[str], None]) -> None:

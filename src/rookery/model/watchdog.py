@@ -10,7 +10,7 @@ torchrun): killed processes are all it has to see.
 A process that is only slow is not killed but named (`slow`): it is always at work while the others wait for it.
 
 Free of torch, for its start costs each trainer's machine as much as it imports. Linux only; elsewhere nobody watches.
-Watched are steps, from the first one's beginning to the last one's end: not how processes find each other, nor what
+Watched is a run from the state that it goes on from to its last judging: not how processes find each other, nor what
 is made of the finished weights.
 """
 
@@ -39,7 +39,8 @@ from rookery.model.config import WatchConfig
 LOOK_SECONDS = 0.1
 LONGEST_LOOK_SECONDS = 1.0  # a longer gap is one of the watchdog itself: a machine that slept, a clock that jumped
 LOOKS_A_QUESTION = 10  # so often it looks whether another watchdog of the run has found it stalled
-FIRST_STEP = 10  # so many times as long may the first step take: compilers, cold disks
+BEFORE = -1  # the step of a run that has not read its state yet
+FIRST_STEP = 10  # so many times as long may that and the first step take: compilers, cold disks
 PACES = 101  # the median is over so many looks at which steps had ended
 GATHER_SECONDS = 10.0  # how long each waits for what the others write, and then for who speaks for all
 STACK_SECONDS = 1.0
@@ -51,12 +52,14 @@ CULPRITS = "culprits.json"
 
 
 class Doing(IntEnum):
-    """What a trainer does within a step, in the order in which it does it."""
+    """What a trainer does before its first step, within a step and after the last, in the order in which it does it."""
 
-    READING = 0
-    ASKING = 1
-    LEARNING = 2
-    SAVING = 3
+    RESTORING = 0
+    READING = 1
+    ASKING = 2
+    LEARNING = 3
+    SAVING = 4
+    JUDGING = 5
 
 
 class _Cell(IntEnum):
@@ -119,7 +122,8 @@ class Patience:
         self.stood_seconds += min(max(0.0, now_seconds - self._last_seconds), LONGEST_LOOK_SECONDS)
         self._last_seconds = now_seconds
         if step > self._step:
-            self._paces.append(self.stood_seconds / (step - self._step))
+            if self._step != BEFORE:
+                self._paces.append(self.stood_seconds / (step - self._step))
             self._step, self.stood_seconds = step, 0.0
         return self.stood_seconds > self.limit_seconds
 
@@ -138,7 +142,8 @@ class LastSeen:
     stack: str
 
     def line(self) -> str:
-        return f"process {self.rank} ({self.state}, step {self.step}, {self.doing}, for {self.seconds:.0f} s)"
+        step = "" if self.step == BEFORE else f"step {self.step}, "
+        return f"process {self.rank} ({self.state}, {step}{self.doing}, for {self.seconds:.0f} s)"
 
 
 def culprits(seen: Sequence[LastSeen], processes: int) -> tuple[list[int], str]:
@@ -180,8 +185,8 @@ class Duty:
 
 
 @contextmanager
-def watched(config: WatchConfig | None, folder: Path, rank: int, processes: int, step: int) -> Iterator[Beats]:
-    """Have this process watched while it trains, from a step on; it says to what is yielded what it does.
+def watched(config: WatchConfig | None, folder: Path, rank: int, processes: int) -> Iterator[Beats]:
+    """Have this process watched while it trains; it says to what is yielded what it does.
 
     folder: one for all processes of the run, not there yet; where what each did last is written in a stall.
     """
@@ -192,7 +197,7 @@ def watched(config: WatchConfig | None, folder: Path, rank: int, processes: int,
     os.truncate(memory, mmap.PAGESIZE)
     cells = memoryview(mmap.mmap(memory, mmap.PAGESIZE)).cast("q")
     beats = Beats(cells)
-    beats(step, Doing.READING)
+    beats(BEFORE, Doing.RESTORING)
     faulthandler.register(signal.SIGUSR1, stack)
     duty = Duty(os.getpid(), rank, processes, str(folder), config.steps, config.seconds, memory, stack)
     # in a session of its own: what a terminal or a launcher sends to the trainer's group is not meant for it

@@ -1,7 +1,10 @@
 """A run goes on where it stopped, whoever saved it: the same batches, on any number of processes."""
 
 import pytest
+from crew import saved_where_a_note_fails
 from tiny_run import losses
+
+from rookery.model.degrees import Degrees
 
 STOP = 6  # the state after step 4 is the newest
 
@@ -38,3 +41,12 @@ def test_what_four_saved_two_go_on_with_and_what_two_saved_four(two, four, attem
         of_first, of_second = (degrees if crew is four else {} for crew in (first, second))
         assert run.by(first, stop=STOP, **of_first) is None
         assert losses(run.by(second, **of_second)) == pytest.approx(losses(reference()), abs=2e-5)
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_note_that_one_process_cannot_write_is_said_and_the_state_removed(two, tmp_path, victim):
+    (said, step), (silent, same) = two.run(saved_where_a_note_fails, Degrees(), tmp_path, victim)
+    assert (step, same, silent) == (1, 1, [])
+    (line,) = said
+    assert line.startswith("The state could not be saved, so the one before it is kept: OSError")
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]

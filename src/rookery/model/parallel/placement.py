@@ -82,6 +82,11 @@ class Placed:
             for weight in shared.weights:
                 dist.all_reduce(local(weight.grad), group=shared.group)
 
+    def gradient_length(self) -> float:
+        """The length of all gradients held here, as one vector; no finite number if any of theirs is none."""
+        held = [local(weight.grad) for weight in self.weights().values() if weight.grad is not None]
+        return nn.utils.get_total_norm(held).item()
+
 
 class Absent(nn.Module):
     """A layer, or the last norm, that another process holds: passes the stream on as it is."""
