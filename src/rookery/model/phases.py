@@ -73,6 +73,17 @@ def _last_corpus(checkpoint: Artifact) -> str:
     return next((phase.corpus for phase in reversed(phases(checkpoint))), "")
 
 
+def corpora_of(home: Home, checkpoint: Artifact) -> tuple[list[Artifact], int]:
+    """The corpora that a checkpoint's phases learned from, each once, the last phase's last; and how many are gone.
+
+    Neither is known of a checkpoint that an earlier release made.
+    """
+    here = {one.digest: one for one in find_artifacts(home.artifacts, "corpus")}
+    wanted = list(dict.fromkeys(phase.corpus for phase in reversed(phases(checkpoint))))[::-1]
+    found = [here[digest] for digest in wanted if digest in here]
+    return found, len(wanted) - len(found)
+
+
 def config_of(checkpoint: Artifact) -> TrainConfig:
     """How a checkpoint was trained; of its last phase."""
     return from_plain(TrainConfig, checkpoint.manifest.config)
