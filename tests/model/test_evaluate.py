@@ -171,3 +171,18 @@ def test_a_corpus_that_is_gone_is_told_and_the_evaluation_is_another(home, make_
     assert again.key != whole.key
     for result in (read_result(again), evaluate_texts(home, learned, judged, HELD_OUT)):
         assert [remark[: len(said)] for remark in result["remarks"]] == [said]
+
+
+CONTROLS = ("<|language:en|>", "<|time:2026|>")
+
+
+def test_a_model_that_learned_with_control_tokens_is_told_them_and_that_is_said(home, make_checkpoint, make_corpus):
+    plain, told = make_corpus(HELD_OUT), make_corpus(HELD_OUT, controls=CONTROLS)
+    model = make_checkpoint(corpora=[plain, told], controls=CONTROLS)
+    without, given = (read_result(evaluate(home, model, corpus, Context())) for corpus in (plain, told))
+    assert given["bytes"] == without["bytes"]
+    assert given["bits_per_byte"]["model"] != without["bits_per_byte"]["model"]
+    assert given["bits_per_byte"]["ngram"] == without["bits_per_byte"]["ngram"]
+    assert "is told the control tokens" in given["remarks"][0]
+    assert "is judged without them" in without["remarks"][0]
+    assert "is judged without them" in asked(home, "--texts", "-", given="rooks\n").stdout

@@ -137,3 +137,9 @@ def test_months_authors_and_bytes_are_of_what_was_learned_from(look):
 def test_what_is_older_than_the_last_that_was_learned_is_of_no_month_after_it(look):
     held = look(document("one", days_after=-191), document("two", days_after=-300), learned=[LEARNED])
     assert held.months.tolist() == [0, 0]
+
+
+def test_control_tokens_come_with_the_text(look):
+    controls = ["<|language:en|>", "<|time:2026|>"]
+    held = look(document("one"), document("a rook is not a crow"), document("two") | {"controls": controls})
+    assert held.controls == [[], controls]

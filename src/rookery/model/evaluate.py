@@ -2,8 +2,9 @@
 
 Model, zstd and n-grams are judged alike: each text alone, every byte of it. The two baselines (`baselines.py`)
 learn from the first training documents of the corpus that the model learned from last; how many bytes these are, how
-many the model saw and how many there were is said. xz learns nothing beforehand and packs all texts together. Bits per
-byte compare across tokenizers and languages; perplexity does not.
+many the model saw and how many there were is said. xz learns nothing beforehand and packs all texts together. A model
+that learned with control tokens is told those of each document. Bits per byte compare across tokenizers and
+languages; perplexity does not.
 
 What is judged on comes from one corpus, and what training held from those of the checkpoint's phases: a corpus built
 since may hold back what the weights have learned, and holds what they never saw.
@@ -34,7 +35,7 @@ from rookery.model.evaluation_page import page
 from rookery.model.held_out import HeldOut, held_out
 from rookery.model.phases import corpora_of
 from rookery.model.run import best_precision
-from rookery.model.tokenizer import Tokenizer, load_tokenizer, prefix, training_texts
+from rookery.model.tokenizer import SPECIAL_TOKENS, Tokenizer, load_tokenizer, prefix, training_texts
 from rookery.posts.live import live_log
 
 RESULT, PAGE = "result.json", "evaluation.html"
@@ -71,7 +72,7 @@ def evaluate(
     def make(workspace: Workspace) -> dict[str, Any]:
         held = held_out(corpus, learned, standing, config.most_documents, context.progress)
         result = _result(checkpoint, learned[-1], held, config, context.progress)
-        result["remarks"] = remarks
+        result["remarks"] = [*remarks, *_of_controls(checkpoint, held.controls)]
         write_atomically(workspace.path / RESULT, json.dumps(result, indent=1, ensure_ascii=False).encode())
         write_atomically(workspace.path / PAGE, page(result).encode())
         return result["bits_per_byte"]
@@ -95,7 +96,7 @@ def evaluate_texts(home: Home, checkpoint: Artifact, corpus: Artifact, texts: Se
         raise DataError("there is no text to judge on: every one is empty", mend="Name the texts' column with --column")
     learned, remarks = _learned(home, checkpoint, corpus)
     judged, _ = _judged(checkpoint, learned[-1], texts, np.arange(len(texts)), EvaluationConfig(), SilentProgress())
-    return _with_xz(figures(judged), texts) | {"remarks": remarks}
+    return _with_xz(figures(judged), texts) | {"remarks": [*remarks, *_of_controls(checkpoint)]}
 
 
 def _learned(home: Home, checkpoint: Artifact, corpus: Artifact) -> tuple[list[Artifact], list[str]]:
@@ -110,10 +111,19 @@ def _learned(home: Home, checkpoint: Artifact, corpus: Artifact) -> tuple[list[A
     return found or [corpus], [f"{said}: it may have learned some of what it is judged on."]
 
 
+def _of_controls(checkpoint: Artifact, controls: Sequence[Sequence[str]] = ()) -> list[str]:
+    """What has to be said where a model learned with control tokens."""
+    if set(load_tokenizer(checkpoint).special) <= set(SPECIAL_TOKENS):
+        return []
+    if any(controls):
+        return ["The model is told the control tokens of each text, which are not counted; the baselines are not."]
+    return ["The model learned with control tokens before each text and is judged without them, which costs it bits."]
+
+
 def _result(
     checkpoint: Artifact, learned: Artifact, held: HeldOut, config: EvaluationConfig, progress: Progress
 ) -> dict[str, Any]:
-    judged, baseline_bytes = _judged(checkpoint, learned, held.texts, held.authors, config, progress)
+    judged, baseline_bytes = _judged(checkpoint, learned, held.texts, held.authors, config, progress, held.controls)
     months = by(judged, held.months)
     return _with_xz(figures(judged), held.texts) | {
         "left_out": dict(held.left_out),
@@ -137,11 +147,12 @@ def _judged(
     authors: np.ndarray,
     config: EvaluationConfig,
     progress: Progress,
+    controls: Sequence[Sequence[str]] | None = None,
 ) -> tuple[Judged, int]:
     """The bits of each text under the model and under the baselines, and the bytes that these learned from."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = load_network(checkpoint, best_precision(device)).to(device)
-    bits = {MODEL: text_bits(network, load_tokenizer(checkpoint), texts, progress)}
+    bits = {MODEL: text_bits(network, load_tokenizer(checkpoint), texts, progress, controls)}
     with progress.task("baselines", 3, "steps") as task:
         training = list(prefix(training_texts(learned), config.most_baseline_bytes))
         task.advance()
@@ -158,6 +169,6 @@ def _with_xz(result: dict[str, Any], texts: Sequence[str]) -> dict[str, Any]:
 
 def _bytes_seen(checkpoint: Artifact, tokenizer: Tokenizer, held: HeldOut) -> int | None:
     """About how many bytes the model learned from, repetitions counted: its tokens, as long as these texts' are."""
-    tokens = sum(map(len, tokenizer.encode(held.texts))) + len(held.texts)
+    tokens = sum(map(len, (*tokenizer.encode(held.texts), *held.controls))) + len(held.texts)
     seen = checkpoint.manifest.metrics.get("tokens")
     return None if seen is None else round(seen * sum(len(text.encode()) for text in held.texts) / tokens)

@@ -24,7 +24,7 @@ from rookery.corpus.document import LAKE_VERSION, MORE_IS_NEEDED, count_document
 from rookery.corpus.split import Overlap
 from rookery.posts.live import Standing
 
-JUDGED_COLUMNS = ["text", "language", "post_ids", "author_ids", "created"]
+JUDGED_COLUMNS = ["text", "language", "post_ids", "author_ids", "created", "controls"]
 TRAINING_COLUMNS = ["text", "post_ids", "author_ids", "created"]
 MONTH = timedelta(days=30)
 SEEN, UNSEEN = "seen", "unseen"
@@ -35,13 +35,14 @@ REPEATED, NEW = "repeated", "new"
 class HeldOut:
     """Texts to judge on; all arrays have one value a text.
 
-    authors: a number for the first author of each. months: 1 for the first thirty days after the last training
-    document, 0 for what is older than it. acquaintance: `SEEN` where something of any of its authors is learned from.
-    novelty: `REPEATED` where it is not new (see this module's opening). left_out: how many documents are not judged
-    on, by reason. training_bytes: of every training text once.
+    controls: the control tokens that each begins with. authors: a number for the first author of each. months: 1 for
+    the first thirty days after the last training document, 0 for what is older than it. acquaintance: `SEEN` where
+    something of any of its authors is learned from. novelty: `REPEATED` where it is not new (see this module's
+    opening). left_out: how many documents are not judged on, by reason. training_bytes: of every training text once.
     """
 
     texts: list[str]
+    controls: list[list[str]]
     languages: np.ndarray
     authors: np.ndarray
     months: np.ndarray
@@ -78,6 +79,7 @@ def held_out(
     first_authors = pc.list_element(chosen["author_ids"], 0).combine_chunks()
     return HeldOut(
         texts=chosen["text"].to_pylist(),
+        controls=chosen["controls"].to_pylist(),
         languages=np.array(pc.fill_null(chosen["language"], "unknown").to_pylist()),
         authors=pc.dictionary_encode(first_authors).indices.to_numpy(),
         months=_months(chosen["created"].to_pylist(), training.until),
