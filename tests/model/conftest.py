@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from rookery.core.config import to_plain
 from rookery.core.context import Context
 from rookery.core.stage import Stage, run_stage
 from rookery.model.checkpoint import save_network
 from rookery.model.network import Network
+from rookery.model.phases import Phase
 from rookery.model.shape import ModelShape
 from rookery.model.tokenizer import train_bpe
 from tests.support.tensors import held
@@ -38,15 +40,17 @@ def one_thread():
 
 @pytest.fixture
 def make_checkpoint(home):
-    """Make a checkpoint artifact of a shape and a seed."""
+    """Make a checkpoint artifact of a shape and a seed, that says of which corpora its phases learned."""
 
-    def make(shape: ModelShape = TINY, seed: int = 0):
+    def make(shape: ModelShape = TINY, seed: int = 0, corpora=(), controls=()):
         def write(workspace):
             save_network(workspace.path, shape, held(random_network(shape, seed).state_dict()))
-            (workspace.path / "tokenizer.json").write_text(train_bpe(WORDS * 5, shape.vocabulary), encoding="utf-8")
-            return {}
+            tokenizer = train_bpe(WORDS * 5, shape.vocabulary, controls)
+            (workspace.path / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+            return {"phases": [to_plain(Phase("", "", corpus.digest, 1, 1)) for corpus in corpora]}
 
-        return run_stage(home, Stage("checkpoint", 1, shape, {"seed": str(seed)}), write, Context())
+        inputs = {"seed": str(seed)} | {f"shards of phase {n}": corpus.digest for n, corpus in enumerate(corpora)}
+        return run_stage(home, Stage("checkpoint", 1, shape, inputs), write, Context())
 
     return make
 

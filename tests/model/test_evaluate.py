@@ -1,6 +1,7 @@
 """Evaluation judges every byte of what may be judged on, by group too, and leaves out what was forgotten or learned."""
 
 import json
+import shutil
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ TRAINING = [f"the rooks came back to the elms, {n} of them" for n in range(60)]
 HELD_OUT = ["the rooks came back", "грачи вернулись домой", "hello elms, hello rooks", "a long one " * 30]
 
 
-def documents(texts):
+def documents(texts, controls=()):
     rows = [
         {
             "id": str(n),
@@ -28,7 +29,7 @@ def documents(texts):
             "author_ids": [f"author {n}"],
             "language": "ru" if text[0] == "г" else "en",
             "created": datetime(2026, 1, 1, tzinfo=UTC),
-            "controls": [],
+            "controls": list(controls),
         }
         for n, text in enumerate(texts)
     ]
@@ -39,13 +40,16 @@ def documents(texts):
 def make_corpus(home):
     """Make a corpus artifact with some held-out texts."""
 
-    def make_corpus(held_out):
+    def make_corpus(held_out, training=TRAINING, controls=()):
         def make(workspace):
-            write_documents(workspace.path / "train.parquet", [documents(TRAINING)])
-            write_documents(workspace.path / "validation.parquet", [documents(held_out)])
+            learned = documents(training).to_pylist()
+            learned = [row | {"post_ids": [f"training {row['post_ids'][0]}"]} for row in learned]
+            write_documents(workspace.path / "train.parquet", [pa.Table.from_pylist(learned, schema=DOCUMENT_SCHEMA)])
+            write_documents(workspace.path / "validation.parquet", [documents(held_out, controls)])
             return {LAKE_VERSION: 0}
 
-        return run_stage(home, Stage("corpus", 1, {}, {"held_out": repr(held_out)}), make, Context())
+        inputs = {"texts": repr((held_out, training, controls))}
+        return run_stage(home, Stage("corpus", 1, {}, inputs), make, Context())
 
     return make_corpus
 
@@ -85,7 +89,7 @@ def test_nothing_left_to_judge_on_is_one_clear_line(home, checkpoint, corpus):
     with pytest.raises(DataError, match="no held-out documents"):
         evaluate(home, checkpoint, corpus, Context())
     with pytest.raises(DataError, match="no text to judge on"):
-        evaluate_texts(checkpoint, corpus, ["", ""])
+        evaluate_texts(home, checkpoint, corpus, ["", ""])
 
 
 def test_a_bound_on_documents_takes_the_first_of_the_shuffled_order(home, checkpoint, corpus):
@@ -93,14 +97,14 @@ def test_a_bound_on_documents_takes_the_first_of_the_shuffled_order(home, checkp
     assert result["bytes"] == sum(len(t.encode()) for t in HELD_OUT[:2])
 
 
-def test_any_texts_are_judged_in_the_contracts_words(checkpoint, corpus):
-    result = evaluate_texts(checkpoint, corpus, [*HELD_OUT, ""])
+def test_any_texts_are_judged_in_the_contracts_words(home, checkpoint, corpus):
+    result = evaluate_texts(home, checkpoint, corpus, [*HELD_OUT, ""])
     assert result["bytes"] == sum(len(t.encode()) for t in HELD_OUT)
     assert set(result["bits_per_byte"]) == {"model", "zstd", "ngram", "xz"}
 
 
-def test_the_baselines_learn_from_the_corpus_training_documents(checkpoint, corpus):
-    bits = evaluate_texts(checkpoint, corpus, ["the rooks came back to the elms"])["bits_per_byte"]
+def test_the_baselines_learn_from_the_corpus_training_documents(home, checkpoint, corpus):
+    bits = evaluate_texts(home, checkpoint, corpus, ["the rooks came back to the elms"])["bits_per_byte"]
     assert bits["ngram"] < min(bits["zstd"], bits["model"])
 
 
@@ -132,3 +136,53 @@ def test_a_text_that_is_learned_from_too_does_not_flatter_the_model(home, checkp
     leaky = read_result(evaluate(home, checkpoint, make_corpus([*HELD_OUT, *TRAINING[:20]]), Context()))
     assert leaky["left_out"]["text_in_training"] == 20
     assert leaky["bits_per_byte"] == fair["bits_per_byte"]
+
+
+OTHERS = [f"{n} jackdaws sat on the church tower and said nothing" for n in range(60)]
+
+
+def test_what_an_earlier_corpus_taught_is_not_judged_on_when_the_cut_moves_back(home, make_checkpoint, make_corpus):
+    fair, moved_back = make_corpus(HELD_OUT, OTHERS), make_corpus([*HELD_OUT, *TRAINING[:20]], OTHERS)
+    learned = make_checkpoint(corpora=[make_corpus(OTHERS), moved_back])
+    leaky = read_result(evaluate(home, learned, moved_back, Context()))
+    assert leaky["left_out"]["text_in_training"] == 20
+    assert leaky["bits_per_byte"] == read_result(evaluate(home, learned, fair, Context()))["bits_per_byte"]
+    assert leaky["training"]["bytes"] == sum(len(text) for text in [*TRAINING, *OTHERS])
+    assert leaky["remarks"] == []
+
+
+def test_the_baselines_learn_from_the_corpus_of_the_last_phase(home, make_checkpoint, make_corpus):
+    newest = make_corpus(HELD_OUT, OTHERS)
+    learned = make_checkpoint(corpora=[newest, make_corpus(HELD_OUT)])
+    held_out = read_result(evaluate(home, learned, newest, Context()))
+    assert held_out["training"]["bytes_seen_by_baselines"] == sum(map(len, TRAINING))
+    assert evaluate_texts(home, learned, newest, TRAINING[:1])["bits_per_byte"]["ngram"] < 1.5
+    assert evaluate_texts(home, learned, newest, OTHERS[:1])["bits_per_byte"]["ngram"] > 1.5
+
+
+@pytest.mark.parametrize(("gone", "said"), [(1, "1 of the 2 corpora"), (2, "No corpus that the model learned from")])
+def test_a_corpus_that_is_gone_is_told_and_the_evaluation_is_another(home, make_checkpoint, make_corpus, gone, said):
+    corpora = [make_corpus(["rooks"]), make_corpus(["elms"])]
+    judged, learned = make_corpus(HELD_OUT, OTHERS), make_checkpoint(corpora=corpora)
+    whole = evaluate(home, learned, judged, Context())
+    for corpus in corpora[:gone]:
+        shutil.rmtree(corpus.path)
+    again = evaluate(home, learned, judged, Context())
+    assert again.key != whole.key
+    for result in (read_result(again), evaluate_texts(home, learned, judged, HELD_OUT)):
+        assert [remark[: len(said)] for remark in result["remarks"]] == [said]
+
+
+CONTROLS = ("<|language:en|>", "<|time:2026|>")
+
+
+def test_a_model_that_learned_with_control_tokens_is_told_them_and_that_is_said(home, make_checkpoint, make_corpus):
+    plain, told = make_corpus(HELD_OUT), make_corpus(HELD_OUT, controls=CONTROLS)
+    model = make_checkpoint(corpora=[plain, told], controls=CONTROLS)
+    without, given = (read_result(evaluate(home, model, corpus, Context())) for corpus in (plain, told))
+    assert given["bytes"] == without["bytes"]
+    assert given["bits_per_byte"]["model"] != without["bits_per_byte"]["model"]
+    assert given["bits_per_byte"]["ngram"] == without["bits_per_byte"]["ngram"]
+    assert "is told the control tokens" in given["remarks"][0]
+    assert "is judged without them" in without["remarks"][0]
+    assert "is judged without them" in asked(home, "--texts", "-", given="rooks\n").stdout

@@ -16,6 +16,7 @@ def result():
     whole = figures(judged)
     return whole | {
         "bits_per_byte": whole["bits_per_byte"] | {"xz": 2.8},
+        "remarks": ["What is <here> to be said."],
         "left_out": {"forgotten": 1, "text_in_training": 2},
         "training": {
             "until": "2026-03-01T00:00:00+00:00",
@@ -37,6 +38,7 @@ def test_every_group_is_a_line_of_the_table(result):
     assert text.count('<th scope="row">') == len(names)
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
+    assert "What is &lt;here&gt; to be said." in text
     assert "http" not in text
 
 
@@ -53,3 +55,10 @@ def test_months_with_few_authors_have_a_point_and_no_band(result):
     few = {name: found | {"interval_95": {}} for name, found in result["months"].items()}
     assert curve(few)["band"] == []
     assert len(curve(few)["lines"]["model"]) == 3
+
+
+def test_what_is_older_than_training_is_called_so(result):
+    older = result | {"months": {"0": result["months"]["3"], **result["months"]}}
+    assert groups(older)[-4][0] == "older than the last in training"
+    assert "0 is what is older" in page(older)
+    assert "0 is what is older" not in page(result)

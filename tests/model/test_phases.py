@@ -8,13 +8,16 @@ import torch
 from safetensors.torch import load_file
 from tiny_run import CONFIG, losses, make_shards, make_tokenizer
 
+from rookery.core.artifact import find_artifacts
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import create_home
+from rookery.corpus.shards import open_shards
 from rookery.model import tensors
 from rookery.model.checkpoint import WEIGHTS, load_network
 from rookery.model.config import config_for_phase, config_for_scale, learning_rate_factor
-from rookery.model.phases import OPTIMIZER, config_of, find_checkpoint, phases
+from rookery.model.notes import read_notes
+from rookery.model.phases import OPTIMIZER, config_of, find_checkpoint, learned_before, phases
 from rookery.model.shape import training_flops_per_token
 from rookery.model.tensors import tensor_files
 from rookery.model.train import train
@@ -32,8 +35,8 @@ class Growing:
         self.home = create_home(folder)
         self.tokenizer = make_tokenizer(self.home)
 
-    def train(self, config=FIRST, documents=200, earlier=None, context=Context()):
-        shards = make_shards(self.home, self.tokenizer, documents)
+    def train(self, config=FIRST, documents=200, earlier=None, context=Context(), held_out="validation"):
+        shards = make_shards(self.home, self.tokenizer, documents, held_out=held_out)
         return train(self.home, shards, self.tokenizer, config, context, earlier=earlier)
 
 
@@ -126,6 +129,35 @@ def test_what_is_forgotten_is_left_out_of_a_later_phase(growing, first):
     second = growing.train(SECOND, 300, first)
     assert losses(second) == [None] * SECOND.steps
     assert_same_weights(first, second)
+
+
+def held_out_losses(checkpoint):
+    noted = [note["held_out_loss"] for note in read_notes(checkpoint.path / "notes") if "held_out_loss" in note]
+    return [*noted, checkpoint.manifest.metrics["validation_loss"]]
+
+
+def test_a_phase_is_not_judged_by_what_an_earlier_one_learned_from(growing, first, made):
+    """The cut has moved back: what is held out now are the first posts that the first phase learned from."""
+    assert None not in held_out_losses(made[2])
+    assert set(held_out_losses(growing.train(SECOND, 300, first, held_out="train"))) == {None}
+
+
+def test_what_an_earlier_phase_learned_from_is_told_apart_document_by_document(growing, first, said, monkeypatch):
+    monkeypatch.setattr("rookery.model.phases.PIECE_POSTS", 7)
+    second = growing.train(SECOND, 300, first)
+    held_back = open_shards(make_shards(growing.home, growing.tokenizer, 4_000, held_out="train"), "validation")
+
+    def known(earlier):
+        return learned_before(growing.home, earlier, held_back, said.say).tolist()
+
+    assert known(None) == [False] * 400
+    assert known(second) == [number < 300 for number in range(400)]
+    assert said.lines == []
+    (of_the_second,) = (one for one in find_artifacts(growing.home.artifacts) if one.digest == phases(second)[1].digest)
+    shutil.rmtree(of_the_second.path)
+    assert known(second) == [number < 200 for number in range(400)]
+    assert len(said.lines) == 1
+    assert "are gone" in said.lines[0]
 
 
 def test_another_tokenizer_is_refused_by_name(growing, first):

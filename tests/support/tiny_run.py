@@ -62,8 +62,13 @@ def make_tokenizer(home: Home, text: str = "{}") -> Artifact:
     return run_stage(home, Stage("tokenizer", 0, text, {}), make, Context())
 
 
-def make_shards(home: Home, tokenizer: Artifact, documents: int = 200, vocabulary: int = 64) -> Artifact:
-    """Documents that count upwards from a random token: something that can be learned."""
+def make_shards(
+    home: Home, tokenizer: Artifact, documents: int = 200, vocabulary: int = 64, held_out: str = "validation"
+) -> Artifact:
+    """Documents that count upwards from a random token: something that can be learned.
+
+    held_out: what the posts by which it is judged are called; by `train` they are the first of those learned from.
+    """
 
     def make(workspace):
         random = np.random.default_rng(0)
@@ -73,12 +78,13 @@ def make_shards(home: Home, tokenizer: Artifact, documents: int = 200, vocabular
             flat = np.array([token for text in texts for token in text], "<u2")
             flat.tofile(workspace.path / f"{split}.tokens")
             np.cumsum([0, *map(len, texts)]).astype("<i8").tofile(workspace.path / f"{split}.offsets")
-            hash_ids(f"{split}{i}" for i in range(n)).tofile(workspace.path / f"{split}.post_hashes")
+            name = held_out if split == "validation" else split
+            hash_ids(f"{name}{i}" for i in range(n)).tofile(workspace.path / f"{split}.post_hashes")
             hash_ids(f"author{i % 10}" for i in range(n)).tofile(workspace.path / f"{split}.author_hashes")
             np.arange(n + 1, dtype="<i8").tofile(workspace.path / f"{split}.post_offsets")
         return {"documents_train": documents, LAKE_VERSION: 0}
 
-    inputs = {"tokenizer": digest_file(tokenizer.file("tokenizer.json"))}
+    inputs = {"tokenizer": digest_file(tokenizer.file("tokenizer.json")), "held out": held_out}
     config = {"vocabulary": vocabulary, "end_of_document": 0}
     return run_stage(home, Stage("shards", documents, config, inputs), make, Context())
 

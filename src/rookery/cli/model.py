@@ -143,7 +143,7 @@ def evaluate(
         made = evaluate(opened_home, checkpoint, corpus, context())
         result, page = read_result(made), made.file(PAGE)
     else:
-        result = evaluate_texts(checkpoint, corpus, _lines_or_column(texts, column))
+        result = evaluate_texts(opened_home, checkpoint, corpus, _lines_or_column(texts, column))
     if as_json:
         show_json(result)
     else:
@@ -180,6 +180,8 @@ def _show_evaluation(result: dict) -> None:
         print(f"  left out, {name.replace('_', ' ')}: {count:,}")
     for name, value in result.get("training", {}).items():
         print(f"  training, {name.replace('_', ' ')}: {f'{value:,}' if isinstance(value, int) else value}")
+    for remark in result["remarks"]:
+        print(f"  {remark}")
 
 
 def _line(name: str, found: dict) -> list[str]:

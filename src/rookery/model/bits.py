@@ -1,6 +1,7 @@
 """What a network needs, in bits, to say each of some texts: the measure that evaluation is made of.
 
-Each text is judged alone, its own tokens only: what it would cost to say that it ends is not counted. Works on
+Each text is judged alone, its own tokens only: what it would cost to say that it ends is not counted, nor what it
+would cost to say the control tokens (corpus/control.py) that it begins with in training. Works on
 the device and in the precision that the network has. What is made of the bits is in `evaluate.py`.
 """
 
@@ -18,14 +19,20 @@ from rookery.model.tokenizer import Tokenizer
 
 
 def text_bits(
-    network: Network, tokenizer: Tokenizer, texts: Sequence[str], progress: Progress | None = None
+    network: Network,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    progress: Progress | None = None,
+    controls: Sequence[Sequence[str]] | None = None,
 ) -> np.ndarray:
     """Bits (float64, one a text) that the network needs for each text's own tokens.
 
-    The first token is predicted from the end-of-document token. A text longer than the context is read in
-    windows that each begin halfway through the one before, and every token is counted once.
+    The first token is predicted from the end-of-document token, and the text's control tokens after it. A text longer
+    than the context is read in windows that each begin halfway through the one before, and every token is counted once.
+    controls: of each text, by name; one that the tokenizer has no token for is not said.
     """
-    windows = list(_windows(tokenizer.encode(texts), tokenizer.end_of_document, network.shape.context_tokens))
+    before = [_before(tokenizer, names) for names in ([()] * len(texts) if controls is None else controls)]
+    windows = list(_windows(before, tokenizer.encode(texts), network.shape.context_tokens))
     bits = np.zeros(len(texts))
     with (progress or SilentProgress()).task("evaluation", len(windows), "texts") as task:
         for batch in _batches(windows):
@@ -37,18 +44,25 @@ def text_bits(
 
 @dataclass(frozen=True)
 class _Window:
-    """A stretch of a text's tokens, the one before it included; the first `known` targets are counted elsewhere."""
+    """A stretch of tokens, the one before it included; the first `known` targets are no text or counted elsewhere."""
 
     text: int
     tokens: list[int]
     known: int
 
 
-def _windows(encoded: Sequence[Sequence[int]], end_of_document: int, context_tokens: int) -> Iterator[_Window]:
+def _before(tokenizer: Tokenizer, controls: Sequence[str]) -> list[int]:
+    """What a text's first token is predicted from."""
+    return [tokenizer.end_of_document, *(tokenizer.special[name] for name in controls if name in tokenizer.special)]
+
+
+def _windows(
+    before: Sequence[Sequence[int]], encoded: Sequence[Sequence[int]], context_tokens: int
+) -> Iterator[_Window]:
     stride = max(context_tokens // 2, 1)
-    for text, tokens in enumerate(encoded):
-        whole = [end_of_document, *tokens]
-        yield _Window(text, whole[: context_tokens + 1], 0)
+    for text, (given, tokens) in enumerate(zip(before, encoded, strict=True)):
+        whole = [*given, *tokens]
+        yield _Window(text, whole[: context_tokens + 1], len(given) - 1)
         for start in range(stride, len(whole) - 1 - (context_tokens - stride), stride):
             yield _Window(text, whole[start : start + context_tokens + 1], context_tokens - stride)
 

@@ -1,9 +1,13 @@
 """Evaluation: how many bits a model needs for each UTF-8 byte of texts it has not seen, beside three baselines.
 
 Model, zstd and n-grams are judged alike: each text alone, every byte of it. The two baselines (`baselines.py`)
-learn from the first training documents of the same corpus; how many bytes these are, how many the model saw and
-how many there were is said. xz learns nothing beforehand and packs all texts together. Bits per byte compare
-across tokenizers and languages; perplexity does not.
+learn from the first training documents of the corpus that the model learned from last; how many bytes these are, how
+many the model saw and how many there were is said. xz learns nothing beforehand and packs all texts together. A model
+that learned with control tokens is told those of each document. Bits per byte compare across tokenizers and
+languages; perplexity does not.
+
+What is judged on comes from one corpus, and what training held from those of the checkpoint's phases: a corpus built
+since may hold back what the weights have learned, and holds what they never saw.
 
 On a corpus the figures are also given by language, by month after training (how a model ages), by whether
 the author is known, and by whether the text is new (`held_out.py`); how sure they are is in `estimate.py`. Not
@@ -29,12 +33,13 @@ from rookery.model.checkpoint import load_network
 from rookery.model.estimate import MODEL, Judged, by, figures
 from rookery.model.evaluation_page import page
 from rookery.model.held_out import HeldOut, held_out
+from rookery.model.phases import corpora_of
 from rookery.model.run import best_precision
-from rookery.model.tokenizer import Tokenizer, load_tokenizer, prefix, training_texts
+from rookery.model.tokenizer import SPECIAL_TOKENS, Tokenizer, load_tokenizer, prefix, training_texts
 from rookery.posts.live import live_log
 
 RESULT, PAGE = "result.json", "evaluation.html"
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -54,17 +59,20 @@ def evaluate(
 ) -> Artifact:
     """Judge a checkpoint on the corpus' held-out documents; `result.json` says it all, `evaluation.html` shows it.
 
-    Documents forgotten since are left out, and so are texts that stand in training too. Raises `DataError` if
-    no document is left to judge on.
+    Documents forgotten since are left out, and so are those of which the checkpoint learned the text or a post.
+    Raises `DataError` if no document is left to judge on.
     """
     with live_log(home) as log:
         standing = log.standing()
+    learned, remarks = _learned(home, checkpoint, corpus)
     inputs = {"checkpoint": checkpoint.digest, "corpus": corpus.digest, "standing": standing.digest}
+    inputs |= {f"learned corpus {number}": one.digest for number, one in enumerate(learned, 1)}
     stage = Stage("evaluation", STAGE_VERSION, config, inputs)
 
     def make(workspace: Workspace) -> dict[str, Any]:
-        texts = held_out(corpus, standing, config.most_documents, context.progress)
-        result = _result(checkpoint, corpus, texts, config, context.progress)
+        held = held_out(corpus, learned, standing, config.most_documents, context.progress)
+        result = _result(checkpoint, learned[-1], held, config, context.progress)
+        result["remarks"] = [*remarks, *_of_controls(checkpoint, held.controls)]
         write_atomically(workspace.path / RESULT, json.dumps(result, indent=1, ensure_ascii=False).encode())
         write_atomically(workspace.path / PAGE, page(result).encode())
         return result["bits_per_byte"]
@@ -77,29 +85,52 @@ def read_result(evaluation: Artifact) -> dict[str, Any]:
     return json.loads(evaluation.file(RESULT).read_text())
 
 
-def evaluate_texts(checkpoint: Artifact, corpus: Artifact, texts: Sequence[str]) -> dict[str, Any]:
+def evaluate_texts(home: Home, checkpoint: Artifact, corpus: Artifact, texts: Sequence[str]) -> dict[str, Any]:
     """Judge a checkpoint on any texts: the figures of `estimate.py`, each text counting as an author of its own.
 
-    Empty texts are left out; raises `DataError` if none is left. Nothing is said of whether they are in training.
+    corpus: what the baselines learn from if that of the model is gone. Empty texts are left out; raises `DataError` if
+    none is left. Nothing is said of whether they are in training.
     """
     texts = [text for text in texts if text]
     if not texts:
         raise DataError("there is no text to judge on: every one is empty", mend="Name the texts' column with --column")
-    judged = _judged(checkpoint, corpus, texts, np.arange(len(texts)), EvaluationConfig(), SilentProgress())[0]
-    return _with_xz(figures(judged), texts)
+    learned, remarks = _learned(home, checkpoint, corpus)
+    judged, _ = _judged(checkpoint, learned[-1], texts, np.arange(len(texts)), EvaluationConfig(), SilentProgress())
+    return _with_xz(figures(judged), texts) | {"remarks": [*remarks, *_of_controls(checkpoint)]}
+
+
+def _learned(home: Home, checkpoint: Artifact, corpus: Artifact) -> tuple[list[Artifact], list[str]]:
+    """The corpora that a checkpoint learned from, the last one last, and what has to be said of them."""
+    found, gone = corpora_of(home, checkpoint)
+    if not found:
+        said = f"No corpus that the model learned from is known here, and {corpus.key} is taken for it"
+    elif gone:
+        said = f"{gone} of the {gone + len(found)} corpora that the model learned from are gone"
+    else:
+        return found, []
+    return found or [corpus], [f"{said}: it may have learned some of what it is judged on."]
+
+
+def _of_controls(checkpoint: Artifact, controls: Sequence[Sequence[str]] = ()) -> list[str]:
+    """What has to be said where a model learned with control tokens."""
+    if set(load_tokenizer(checkpoint).special) <= set(SPECIAL_TOKENS):
+        return []
+    if any(controls):
+        return ["The model is told the control tokens of each text, which are not counted; the baselines are not."]
+    return ["The model learned with control tokens before each text and is judged without them, which costs it bits."]
 
 
 def _result(
-    checkpoint: Artifact, corpus: Artifact, held: HeldOut, config: EvaluationConfig, progress: Progress
+    checkpoint: Artifact, learned: Artifact, held: HeldOut, config: EvaluationConfig, progress: Progress
 ) -> dict[str, Any]:
-    judged, baseline_bytes = _judged(checkpoint, corpus, held.texts, held.authors, config, progress)
+    judged, baseline_bytes = _judged(checkpoint, learned, held.texts, held.authors, config, progress, held.controls)
     months = by(judged, held.months)
     return _with_xz(figures(judged), held.texts) | {
         "left_out": dict(held.left_out),
         "training": {
             "until": held.trained_until.isoformat(),
             "bytes": held.training_bytes,
-            "bytes_seen_by_model": _bytes_seen(checkpoint, load_tokenizer(checkpoint), held.texts),
+            "bytes_seen_by_model": _bytes_seen(checkpoint, load_tokenizer(checkpoint), held),
             "bytes_seen_by_baselines": baseline_bytes,
         },
         "languages": by(judged, held.languages),
@@ -111,18 +142,19 @@ def _result(
 
 def _judged(
     checkpoint: Artifact,
-    corpus: Artifact,
+    learned: Artifact,
     texts: Sequence[str],
     authors: np.ndarray,
     config: EvaluationConfig,
     progress: Progress,
+    controls: Sequence[Sequence[str]] | None = None,
 ) -> tuple[Judged, int]:
     """The bits of each text under the model and under the baselines, and the bytes that these learned from."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = load_network(checkpoint, best_precision(device)).to(device)
-    bits = {MODEL: text_bits(network, load_tokenizer(checkpoint), texts, progress)}
+    bits = {MODEL: text_bits(network, load_tokenizer(checkpoint), texts, progress, controls)}
     with progress.task("baselines", 3, "steps") as task:
-        training = list(prefix(training_texts(corpus), config.most_baseline_bytes))
+        training = list(prefix(training_texts(learned), config.most_baseline_bytes))
         task.advance()
         bits["zstd"] = zstd_bits(training, texts)
         task.advance()
@@ -135,8 +167,8 @@ def _with_xz(result: dict[str, Any], texts: Sequence[str]) -> dict[str, Any]:
     return result | {"bits_per_byte": result["bits_per_byte"] | {"xz": round(xz_bits_per_byte(texts), 4)}}
 
 
-def _bytes_seen(checkpoint: Artifact, tokenizer: Tokenizer, texts: Sequence[str]) -> int | None:
+def _bytes_seen(checkpoint: Artifact, tokenizer: Tokenizer, held: HeldOut) -> int | None:
     """About how many bytes the model learned from, repetitions counted: its tokens, as long as these texts' are."""
-    tokens = sum(map(len, tokenizer.encode(texts))) + len(texts)
+    tokens = sum(map(len, (*tokenizer.encode(held.texts), *held.controls))) + len(held.texts)
     seen = checkpoint.manifest.metrics.get("tokens")
-    return None if seen is None else round(seen * sum(len(text.encode()) for text in texts) / tokens)
+    return None if seen is None else round(seen * sum(len(text.encode()) for text in held.texts) / tokens)

@@ -35,8 +35,12 @@ def groups(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         *((f"language: {name}", found) for name, found in languages),
         *((f"author {name} in training", found) for name, found in result["authors_seen"].items()),
         *((f"text: {name}", found) for name, found in result["novelty"].items()),
-        *((f"month {name} after training", found) for name, found in result["months"].items()),
+        *((_month(name), found) for name, found in result["months"].items()),
     ]
+
+
+def _month(name: str) -> str:
+    return "older than the last in training" if name == "0" else f"month {name} after training"
 
 
 def curve(months: dict[str, Any]) -> dict[str, Any]:

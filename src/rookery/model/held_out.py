@@ -1,13 +1,15 @@
 """The held-out documents of a corpus as an evaluation needs them: which may be judged on, and how far from training.
 
-A text that stands in the training part too is left out: a model that knows it by heart is no better for it. One
+What training holds is what the model learned from, which may be other corpora than the one that is judged on. A text
+that stands there, or holds a post of it, is left out: a model that knows it by heart is no better for it. One
 that says the same but for links and marks, or shares a run of eight words with a training text (a quotation, a
 headline, a form filled in), is kept and marked. What the model makes of all this is in `evaluate.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +17,15 @@ import pyarrow.compute as pc
 
 from rookery.core.artifact import Artifact
 from rookery.core.context import Progress
+from rookery.core.digest import hash_ids
 from rookery.core.errors import DataError
 from rookery.corpus import normalize
 from rookery.corpus.document import LAKE_VERSION, MORE_IS_NEEDED, count_documents, read_documents
 from rookery.corpus.split import Overlap
 from rookery.posts.live import Standing
 
+JUDGED_COLUMNS = ["text", "language", "post_ids", "author_ids", "created", "controls"]
+TRAINING_COLUMNS = ["text", "post_ids", "author_ids", "created"]
 MONTH = timedelta(days=30)
 SEEN, UNSEEN = "seen", "unseen"
 REPEATED, NEW = "repeated", "new"
@@ -30,12 +35,14 @@ REPEATED, NEW = "repeated", "new"
 class HeldOut:
     """Texts to judge on; all arrays have one value a text.
 
-    authors: a number for the first author of each. months: 1 for the first thirty days after the last training
-    document. acquaintance: `SEEN` where something of any of its authors is learned from. novelty: `REPEATED`
-    where it is not new (see this module's opening). left_out: how many documents are not judged on, by reason.
+    controls: the control tokens that each begins with. authors: a number for the first author of each. months: 1 for
+    the first thirty days after the last training document, 0 for what is older than it. acquaintance: `SEEN` where
+    something of any of its authors is learned from. novelty: `REPEATED` where it is not new (see this module's
+    opening). left_out: how many documents are not judged on, by reason. training_bytes: of every training text once.
     """
 
     texts: list[str]
+    controls: list[list[str]]
     languages: np.ndarray
     authors: np.ndarray
     months: np.ndarray
@@ -46,19 +53,22 @@ class HeldOut:
     trained_until: datetime
 
 
-def held_out(corpus: Artifact, standing: Standing, most: int, progress: Progress) -> HeldOut:
-    """Of the first `most` held-out documents that may still be trained on, those whose text is not in training.
+def held_out(
+    corpus: Artifact, learned: Sequence[Artifact], standing: Standing, most: int, progress: Progress
+) -> HeldOut:
+    """Of the first `most` held-out documents that may still be trained on, those of which nothing is in training.
 
-    Raises `DataError` if there is none.
+    learned: the corpora whose training documents the model learned from. Raises `DataError` if there is none.
     """
     judged, forgotten = _allowed(corpus, standing, most)
     training = _Training(judged)
     if judged.num_rows:
-        with progress.task("what training holds", count_documents(corpus, "train"), "documents") as task:
-            for batch in read_documents(corpus, "train", ["text", "author_ids", "created"]):
+        total = sum(count_documents(one, "train") for one in learned)
+        with progress.task("what training holds", total, "documents") as task:
+            for batch in chain.from_iterable(read_documents(one, "train", TRAINING_COLUMNS) for one in learned):
                 training.see(batch)
                 task.advance(batch.num_rows)
-    kept = np.flatnonzero(~training.holds_text)
+    kept = np.flatnonzero(~training.holds())
     if not len(kept):
         raise DataError(
             "the corpus has no held-out documents to judge on",
@@ -69,13 +79,14 @@ def held_out(corpus: Artifact, standing: Standing, most: int, progress: Progress
     first_authors = pc.list_element(chosen["author_ids"], 0).combine_chunks()
     return HeldOut(
         texts=chosen["text"].to_pylist(),
+        controls=chosen["controls"].to_pylist(),
         languages=np.array(pc.fill_null(chosen["language"], "unknown").to_pylist()),
         authors=pc.dictionary_encode(first_authors).indices.to_numpy(),
         months=_months(chosen["created"].to_pylist(), training.until),
         acquaintance=np.where(training.knows_author()[kept], SEEN, UNSEEN),
         novelty=np.where(training.repeats()[kept], REPEATED, NEW),
         left_out={"forgotten": forgotten, "text_in_training": judged.num_rows - len(kept)},
-        training_bytes=training.bytes,
+        training_bytes=training.bytes(),
         trained_until=training.until,
     )
 
@@ -84,7 +95,7 @@ def _allowed(corpus: Artifact, standing: Standing, most: int) -> tuple[pa.Table,
     """The first held-out documents all of whose posts may still be trained on, and how many before them may not."""
     version, forgotten = corpus.manifest.metrics[LAKE_VERSION], 0
     batches, left = [], most
-    for batch in read_documents(corpus, "validation", ["text", "language", "post_ids", "author_ids", "created"]):
+    for batch in read_documents(corpus, "validation", JUDGED_COLUMNS):
         may = np.array([_may(standing, row, version) for row in batch.to_pylist()], dtype=bool)
         places = np.flatnonzero(may)[:left]
         looked_at = places[-1] + 1 if len(places) == left else len(may)
@@ -107,30 +118,55 @@ class _Training:
 
     def __init__(self, judged: pa.Table):
         self._texts = pa.chunked_array(judged["text"].chunks, pa.string())
-        self._authors = pa.chunked_array(judged["author_ids"].chunks, judged["author_ids"].type).combine_chunks()
         self._overlap = Overlap(_keys(self._texts.combine_chunks()))
-        self._known = np.zeros(len(self._authors.flatten()), dtype=bool)
-        self.holds_text = np.zeros(judged.num_rows, dtype=bool)
-        self.bytes, self.until = 0, datetime.min.replace(tzinfo=UTC)
+        self._posts, self._authors = (_Lists(judged[name]) for name in ("post_ids", "author_ids"))
+        self._holds_text = np.zeros(judged.num_rows, dtype=bool)
+        self._hashes, self._sizes = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+        self.until = datetime.min.replace(tzinfo=UTC)
 
     def see(self, batch: pa.RecordBatch) -> None:
         texts, created = batch.column("text"), pc.max(batch.column("created")).as_py()
-        self.holds_text |= pc.is_in(self._texts, value_set=texts).to_numpy(zero_copy_only=False)
-        authors = pc.unique(batch.column("author_ids").flatten())
-        self._known |= pc.is_in(self._authors.flatten(), value_set=authors).to_numpy(zero_copy_only=False)
+        self._holds_text |= pc.is_in(self._texts, value_set=texts).to_numpy(zero_copy_only=False)
+        self._posts.see(batch.column("post_ids"))
+        self._authors.see(batch.column("author_ids"))
         self._overlap.see(_keys(texts))
-        self.bytes += pc.sum(pc.binary_length(texts)).as_py()
+        self._hashes.append(hash_ids(texts.to_pylist()))
+        self._sizes.append(pc.binary_length(texts).to_numpy())
         self.until = max(self.until, created)
+
+    def holds(self) -> np.ndarray:
+        """bool (documents,): whether the text of each, or any of its posts, is in training."""
+        return self._holds_text | self._posts.any_seen()
 
     def knows_author(self) -> np.ndarray:
         """bool (documents,): whether any author of each is one of training."""
-        known = np.concatenate([[0], np.cumsum(self._known)])
-        ends = np.cumsum(self._authors.value_lengths().to_numpy())
-        return known[ends] > known[np.concatenate([[0], ends[:-1]])]
+        return self._authors.any_seen()
 
     def repeats(self) -> np.ndarray:
         """bool (documents,): whether each says what training says, or a run of eight of its words."""
         return np.logical_or(*self._overlap.seen())
+
+    def bytes(self) -> int:
+        """Of every training text once, however many of the corpora it stands in."""
+        _, first = np.unique(np.concatenate(self._hashes), return_index=True)
+        return int(np.concatenate(self._sizes)[first].sum())
+
+
+class _Lists:
+    """The ids in each of the judged documents, and which of them pass by."""
+
+    def __init__(self, ids: pa.ChunkedArray):
+        lists = ids.combine_chunks()
+        self._ids, self._ends = lists.flatten(), np.cumsum(lists.value_lengths().to_numpy())
+        self._seen = np.zeros(len(self._ids), dtype=bool)
+
+    def see(self, passing: pa.ListArray) -> None:
+        self._seen |= pc.is_in(self._ids, value_set=pc.unique(passing.flatten())).to_numpy(zero_copy_only=False)
+
+    def any_seen(self) -> np.ndarray:
+        """bool (documents,): whether any id of each passed by."""
+        seen = np.concatenate([[0], np.cumsum(self._seen)])
+        return seen[self._ends] > seen[np.concatenate([[0], self._ends[:-1]])]
 
 
 def _keys(texts: pa.Array) -> pa.Array:
@@ -140,4 +176,4 @@ def _keys(texts: pa.Array) -> pa.Array:
 
 
 def _months(created: list[datetime], until: datetime) -> np.ndarray:
-    return np.array([max(0, (time - until) // MONTH) + 1 for time in created])
+    return np.array([max(0, (time - until) // MONTH + 1) for time in created])

@@ -1,7 +1,8 @@
 """Which documents may no longer be learned: the live log says so, at each step anew.
 
 Of the log only what is new is read, and only the documents of a step are looked at: while a platform deletes by the
-second, a step costs no more than its own posts. Not here: what the log is (`posts.live`).
+second, a step costs no more than its own posts. Not here: what the log is (`posts.live`), and which documents an
+earlier phase learned from, by which a later one is not judged (`phases.py`).
 """
 
 import numpy as np
@@ -13,20 +14,21 @@ from rookery.posts.live import LiveLog
 
 
 class Masked:
-    """Asks a log which documents of some shards are left out."""
+    """Asks a log which documents of some shards are left out, beside those that always are (bool, documents)."""
 
-    def __init__(self, shards: Shards, log: LiveLog):
+    def __init__(self, shards: Shards, log: LiveLog, always: np.ndarray | None = None):
         self._shards, self._log = shards, log
+        self._always = np.zeros(shards.documents, dtype=bool) if always is None else always
         standing = log.standing()
         self._barred, self._watermark = shards.barred(standing), standing.watermark
 
     def __call__(self, documents: np.ndarray) -> np.ndarray:
         """Of some documents, given by number: bool of the same shape."""
-        return self._shards.holding(self._barred_now(), documents)
+        return self._shards.holding(self._barred_now(), documents) | self._always[documents]
 
     def all(self) -> np.ndarray:
         """Of all documents: bool of shape (documents,)."""
-        return self._shards.holding(self._barred_now())
+        return self._shards.holding(self._barred_now()) | self._always
 
     def _barred_now(self) -> Barred:
         subjects, watermark = self._log.subjects_since(self._watermark)

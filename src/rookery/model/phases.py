@@ -10,18 +10,21 @@ held is traced to it even where the earlier checkpoint is gone.
 Not here: the loop (`train.py`), and how long a phase is (`config.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from rookery.core.arrays import among
 from rookery.core.artifact import Artifact, find_artifacts
 from rookery.core.config import diff, from_plain
 from rookery.core.digest import digest_file
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
+from rookery.corpus.shards import Barred, Shards, open_shards
 from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape
 from rookery.model.config import TrainConfig
 from rookery.model.optimizer import MASTER
@@ -31,6 +34,7 @@ from rookery.model.tensors import tensor_files
 
 OPTIMIZER = "optimizer.safetensors"
 NEWEST = "newest"
+PIECE_POSTS = 1 << 22  # so many posts of an earlier phase are looked up at once
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,17 @@ def _last_corpus(checkpoint: Artifact) -> str:
     return next((phase.corpus for phase in reversed(phases(checkpoint))), "")
 
 
+def corpora_of(home: Home, checkpoint: Artifact) -> tuple[list[Artifact], int]:
+    """The corpora that a checkpoint's phases learned from, each once, the last phase's last; and how many are gone.
+
+    Neither is known of a checkpoint that an earlier release made.
+    """
+    here = {one.digest: one for one in find_artifacts(home.artifacts, "corpus")}
+    wanted = list(dict.fromkeys(phase.corpus for phase in reversed(phases(checkpoint))))[::-1]
+    found = [here[digest] for digest in wanted if digest in here]
+    return found, len(wanted) - len(found)
+
+
 def config_of(checkpoint: Artifact) -> TrainConfig:
     """How a checkpoint was trained; of its last phase."""
     return from_plain(TrainConfig, checkpoint.manifest.config)
@@ -92,6 +107,27 @@ def inputs_on(shards: Artifact, tokenizer: Artifact, earlier: Artifact | None) -
         return inputs
     before = {f"shards of phase {number}": phase.digest for number, phase in enumerate(phases(earlier), 1)}
     return inputs | before | {"earlier": earlier.digest}
+
+
+def learned_before(
+    home: Home, earlier: Artifact | None, held_back: Shards, say: Callable[[str], None] = lambda line: None
+) -> np.ndarray:
+    """bool (documents,): which held-out documents hold a post that an earlier phase learned from.
+
+    The cut between what is learned and what is held out may have moved back since. Shards that are gone are told.
+    """
+    passed = phases(earlier) if earlier else ()
+    here = {one.digest: one for one in find_artifacts(home.artifacts, "shards")} if passed else {}
+    judged = np.unique(held_back.post_hashes)
+    found = [np.empty(0, np.uint64)]
+    for digest in dict.fromkeys(phase.digest for phase in passed):
+        if digest not in here:
+            say("Shards of an earlier phase are gone: what is held out now may have been learned from then.")
+            continue
+        learned = open_shards(here[digest], "train").post_hashes
+        pieces = (learned[start : start + PIECE_POSTS] for start in range(0, len(learned), PIECE_POSTS))
+        found += [piece[among(piece, judged)] for piece in pieces]
+    return held_back.holding(Barred(np.unique(np.concatenate(found)), np.empty(0, np.uint64)))
 
 
 def check_goes_on(earlier: Artifact, tokenizer: Artifact, config: TrainConfig) -> None:

@@ -39,7 +39,7 @@ from rookery.model.notes import keep_before, note_begun, notebook, of_step, read
 from rookery.model.optimizer import MASTER
 from rookery.model.order import BEGINNING, Position
 from rookery.model.parallel.processes import Processes, alone
-from rookery.model.phases import OPTIMIZER, Phase, check_goes_on, inputs_on, load_last_state, phases_on
+from rookery.model.phases import OPTIMIZER, Phase, check_goes_on, inputs_on, learned_before, load_last_state, phases_on
 from rookery.model.rate import matrix_flops_per_second
 from rookery.model.run import POSITION, Run, best_precision
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
@@ -97,7 +97,9 @@ def train(
                 "the model would learn less by heart."
             )
         with live_log(home) as log:
-            seen, unseen = Split(learned, masked := Masked(learned, log)), Split(held_back, Masked(held_back, log))
+            seen = Split(learned, masked := Masked(learned, log))
+            known = learned_before(home, earlier, held_back, context.progress.say)
+            unseen = Split(held_back, Masked(held_back, log, known))
             held_out, blocked_seconds = _fit(
                 config, processes, workspace, seen, unseen, lambda: refusal(home), earlier, watch
             )
