@@ -51,9 +51,10 @@ def test_fewer_steps_still_reach_the_whole_learning_rate():
         ("watch.second=1", r"there is no setting 'watch\.second'.*Did you mean seconds"),
         ("tensor=2", r"there is no setting 'tensor'.*Did you mean parallel\.tensor\?"),
         ("seconds=2", r"there is no setting 'seconds'.*Did you mean watch\.seconds\?"),
-        ("steps=0", "steps must be at least 1 and finite, not 0"),
+        ("steps=0", "steps must be at least 1, not 0"),
         ("momentum=1", "momentum must be less than 1"),
-        ("matrix_learning_rate=-1", "matrix_learning_rate must be at least 0"),
+        ("matrix_learning_rate=-1", "matrix_learning_rate must be at least 0, not -1"),
+        ("matrix_learning_rate=1e38", r"matrix_learning_rate must be at least 0 and at most 1e\+37, not 1e\+38"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_by_the_name_that_was_typed(setting, line):

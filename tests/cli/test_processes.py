@@ -104,7 +104,7 @@ def test_degrees_that_do_not_fit_are_one_clear_line(command):
 
 @pytest.mark.slow
 def test_what_goes_wrong_in_the_processes_is_one_clear_line_too(command):
-    done = command("--processes", "2", "--set", "matrix_learning_rate=1e38", "--set", "vector_learning_rate=1e38")
+    done = command("--processes", "2", "--set", "matrix_learning_rate=1e37", "--set", "vector_learning_rate=1e37")
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if line.startswith("rookery: ")]
     assert len(lines) == 1

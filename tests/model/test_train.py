@@ -245,7 +245,7 @@ def test_when_all_is_forgotten_nothing_is_learned(home, shards, tokenizer):
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_one_clear_line(home, shards, tokenizer):
-    absurd = replace(CONFIG, matrix_learning_rate=1e38, vector_learning_rate=1e38)
+    absurd = replace(CONFIG, matrix_learning_rate=1e37, vector_learning_rate=1e37)
     with pytest.raises(RookeryError, match=r"no longer a finite number \(step \d+\).*matrix_learning_rate"):
         train(home, shards, tokenizer, absurd, Context())
     assert home.newest("checkpoint") is None

@@ -18,6 +18,7 @@ CONTEXT_TOKENS = 256  # posts are short; longer documents go on in another row
 SMALLEST_VOCABULARY, LARGEST_VOCABULARY = 2048, 65_536
 TOKENS_PER_PARAMETER = 5.0
 SMALLEST_BATCH, FEWEST_STEPS = 2048, 20
+LARGEST_SETTING = 1e37  # a rate beyond it overflows float32
 SHORT_MOMENTUM, LONG_MOMENTUM, LONG_PETAFLOP = 0.9, 0.95, 1.0  # the first measured to 0.1, the second Muon's author's
 
 
@@ -51,8 +52,9 @@ class TrainConfig:
         rates = ("matrix_learning_rate", "vector_learning_rate", "momentum", "weight_decay")
         least |= dict.fromkeys(("warmup_steps", "decay_steps", "seed", *rates), 0)
         for name, smallest in least.items():
-            if not smallest <= getattr(self, name) < math.inf:
-                raise UsageError(f"{name} must be at least {smallest} and finite, not {getattr(self, name)}")
+            if not smallest <= getattr(self, name) <= LARGEST_SETTING:
+                largest = "" if getattr(self, name) < smallest else f" and at most {LARGEST_SETTING:g}"
+                raise UsageError(f"{name} must be at least {smallest}{largest}, not {getattr(self, name)}")
         if self.momentum >= 1:
             raise UsageError(f"momentum must be less than 1, not {self.momentum}")
 
