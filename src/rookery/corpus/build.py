@@ -46,7 +46,7 @@ from rookery.corpus.sieve import Sieve
 from rookery.posts.lake import Lake, open_lake
 from rookery.posts.live import live_log
 
-VERSION = 6
+VERSION = 7
 DUPLICATES = "duplicates.parquet"
 
 
