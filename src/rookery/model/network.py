@@ -318,8 +318,9 @@ def initialise(network: Network, seed: int) -> None:
 def initial_rows(seed: int, name: str, size: torch.Size, rows: slice) -> Tensor:
     """Some rows of a weight of this size as a seed and its name give it (float32); all other rows need not be drawn.
 
-    Embedding: normal, deviation 0.02, so that the first loss is log V. Matrices: normal, deviation
-    1/√(inputs); those that write to the stream begin at zero, so that each layer begins as identity.
+    Embedding: normal, deviation 0.02. Matrices: normal, deviation 1/√(inputs); those that write to the stream begin at
+    zero, so that each layer begins as identity. The first loss is hardly more than log V where the embedding is the
+    head too, and about log V + 1/2 where the head is a matrix of its own.
     """
     wanted = (rows.stop - rows.start, *size[1:])
     if len(size) == 1:

@@ -21,8 +21,8 @@ from rookery.model.parallel.processes import Processes
 class Earlier:
     """Stands where a cache stands in generation: the tokens that went before lie in other processes.
 
-    end: how many tokens of a row there are up to this process's last; length: up to those of the network's next call,
-    which a layer that is computed again must not look at.
+    end: how many tokens of a row there are up to this process's last. length: how many come before the network's next
+    call, as in `Cache`; the network raises it after each, so that a layer that is computed again must go by `end`.
     """
 
     group: torch.distributed.ProcessGroup
