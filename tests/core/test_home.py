@@ -13,7 +13,7 @@ def test_a_new_home_says_its_policy_and_keeps_it(tmp_path):
 
 
 def test_a_folder_without_settings_is_no_home(tmp_path):
-    with pytest.raises(UsageError, match="rookery init"):
+    with pytest.raises(UsageError, match=r"--home.*rookery init"):
         open_home(tmp_path)
 
 

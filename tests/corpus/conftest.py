@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from rookery.core.context import Context
-from rookery.core.lineage import write_held
+from rookery.core.digest import hash_ids
+from rookery.core.lineage import write_held_hashes
 from rookery.core.stage import Stage, run_stage
 from rookery.corpus.document import DOCUMENT_SCHEMA, LAKE_VERSION, SPLITS, Document, write_documents
 
@@ -32,7 +33,8 @@ def corpus_of(home):
             for split, documents in zip(SPLITS, (train, validation), strict=True):
                 rows = [asdict(document) for document in documents]
                 write_documents(workspace.path / f"{split}.parquet", [pa.Table.from_pylist(rows, DOCUMENT_SCHEMA)])
-            write_held(workspace.path, [post for document in [*train, *validation] for post in document.post_ids])
+            posts = [post for document in [*train, *validation] for post in document.post_ids]
+            write_held_hashes(workspace.path, hash_ids(posts))
             return {LAKE_VERSION: 0}
 
         names = ",".join(document.id for document in [*train, *validation])

@@ -1,6 +1,7 @@
 """The whole stage: what goes in and out, and the laws that hold over it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -80,6 +81,19 @@ def test_too_few_posts_are_one_clear_line_with_the_reasons(home, put, a_post):
     with pytest.raises(DataError, match=r"1 of 3 posts are left.*Dropped: .*too_short 1"):
         build(home, Context())
     assert home.newest("corpus") is None
+
+
+@pytest.mark.parametrize("earlier", [1, 200])
+def test_held_out_posts_that_all_answer_earlier_threads_are_one_clear_line(home, put, a_post, earlier):
+    first = [a_post(sentence(n)) for n in range(earlier)]
+    put(*first, *(a_post(sentence(1_000 + n), reply_to=first[-1].id) for n in range(1 if earlier == 1 else 50)))
+    command = [sys.executable, "-m", "rookery.cli.main", "corpus", "build", "--home", home.path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    (line,) = done.stderr.strip().splitlines()
+    assert done.returncode == 2, done.stderr
+    assert re.search(r"no document .*validation.*thread_in_train \d+.*validation_share", line)
+    assert str(home.path) in line
+    assert [path.name for path in home.artifacts.glob("corpus/*/*")] == ["scratch"]
 
 
 def test_what_may_not_be_trained_on_is_nowhere_in_the_artifact(home, put, plain, a_post):

@@ -65,7 +65,7 @@ def test_a_weight_above_one_repeats_in_train_only(home, posts):
 
 
 def test_a_mixture_of_nothing_is_refused_with_the_reason(home, posts):
-    with pytest.raises(DataError, match="mixture"):
+    with pytest.raises(DataError, match="no document is left for train; dropped: mixture"):
         built(home, "mixture.language:de=0", "mixture.language:en=0")
 
 

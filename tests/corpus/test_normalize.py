@@ -1,5 +1,6 @@
 """The clean text and the key."""
 
+import re
 import unicodedata
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rookery.corpus import normalize
-from rookery.corpus.normalize import clean, key, placeholders, plain, template
+from rookery.corpus.normalize import UNSPACED, clean, key, placeholders, plain, spaced, template
 
 
 def cleaned(text: str) -> str:
@@ -95,3 +96,13 @@ def test_characters_that_take_the_short_way_come_out_as_on_the_long_one():
     folded = pa.array([normalize._fold(text) for text in texts])
     long_way = pc.utf8_trim_whitespace(pc.replace_substring_regex(folded, normalize._MARKS, " "))
     assert normalize.words(pa.array(texts)).to_pylist() == long_way.to_pylist()
+
+
+def test_each_character_of_a_script_without_spaces_stands_alone():
+    assert spaced(pa.array(["rt 漢字b ra กา", "烏", ""])).to_pylist() == ["rt 漢 字 b ra ก า", "烏", ""]
+
+
+@given(st.lists(st.text().filter(lambda text: not re.search(f"[{UNSPACED}]", text))))
+def test_keys_in_other_scripts_stay_as_they_are(texts):
+    keys = key(pa.array(texts, pa.string()))
+    assert spaced(keys).equals(keys)

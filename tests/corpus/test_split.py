@@ -58,6 +58,35 @@ def test_shared_texts_are_counted_whole_and_by_runs_of_eight_words():
     assert shared_text(train, validation) == {"same_text": 1, "a_run_of_eight_words": 1}
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["今日は川のそばで烏を見ました", "今天我们在河边看见了乌鸦", "วันนี้เราเห็นนกกา", "ယနေ့မြစ်နားမှာ", "ថ្ងៃនេះយើងឃើញ"],
+    ids=["Japanese", "Chinese", "Thai", "Myanmar", "Khmer"],
+)
+def test_a_quotation_is_found_in_scripts_that_write_no_spaces(text):
+    train, other = pa.array([text, "烏 が 飛ぶ"]), text[::-1]
+    assert shared_text(train, pa.array([f"见{text}", text[:7], other, f"rt {text[:8]}"]))["a_run_of_eight_words"] == 2
+
+
+SPACED, UNSPACED = ["rook", "грач", "까마귀", "غراب", "éé"], ["烏", "カラス", "กา"]
+
+
+@given(st.data(), st.sampled_from([SPACED, SPACED + UNSPACED]))
+def test_a_shared_run_is_eight_words_or_characters_that_follow_each_other_on_both_sides(data, some):
+    keys = st.lists(st.lists(st.sampled_from(some), max_size=12).map(" ".join), max_size=4)
+    train, validation = data.draw(keys), data.draw(keys)
+
+    def runs(key: str) -> set[tuple[str, ...]]:
+        words = [w for word in key.split(" ") for w in ([word] if word in SPACED else word)]
+        return {tuple(words[n : n + 8]) for n in range(len(words) - 7)}
+
+    learned = set().union(*map(runs, train))
+    expected = sum(not learned.isdisjoint(runs(key)) for key in validation)
+    assert (
+        shared_text(pa.array(train, pa.string()), pa.array(validation, pa.string()))["a_run_of_eight_words"] == expected
+    )
+
+
 def test_a_run_does_not_reach_over_the_end_of_a_document():
     train = pa.array(["one two three four", "five six seven eight"])
     assert shared_text(train, pa.array(["one two three four five six seven eight"]))["a_run_of_eight_words"] == 0

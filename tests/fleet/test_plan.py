@@ -8,6 +8,7 @@ from rookery.cli.main import app
 from rookery.core.errors import UsageError
 from rookery.fleet.gpus import find_gpu
 from rookery.fleet.plan import PlanRequest, plan
+from rookery.model.config import config_for_scale
 
 BIG = PlanRequest(gpus=10_000, gpu="h100", tokens=15_000_000_000_000)
 
@@ -44,6 +45,14 @@ def test_a_plan_names_the_laws_whose_compute_threshold_it_passes():
     assert plan(replace(BIG, tokens=10**9)).duties == ()
 
 
+def test_a_plan_says_in_what_its_model_differs_from_the_one_that_is_trained():
+    (said,) = [weakness for weakness in plan(BIG).weaknesses if "`rookery model train`" in weakness]
+    planned, trained = plan(BIG).shape, config_for_scale(1.0).shape
+    assert (planned.tied, trained.tied) == (True, False)
+    assert f"{planned.context_tokens:,} tokens" in said
+    assert f"contexts of {trained.context_tokens}" in said
+
+
 def test_every_number_has_a_formula():
     assert all(q.formula for q in plan(BIG).quantities)
 
@@ -55,7 +64,7 @@ def test_every_number_has_a_formula():
         ({"gpu": "tpu"}, "Known: a100"),
         ({"tokens": 0}, "tokens to train on"),
         ({"parameters": 5}, "between 10M and 100T"),
-        ({"gpus": 8}, "do not fit on 8 h100"),
+        ({"gpus": 8}, r"do not fit on 8 h100.* 18 bytes each"),
     ],
 )
 def test_what_cannot_be_planned_is_refused_in_one_line(change, said):

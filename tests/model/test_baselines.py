@@ -1,11 +1,13 @@
 """The baselines are honest codes: probabilities sum to one, each text stands alone, and learning shortens it."""
 
+import lzma
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rookery.model.baselines import BOUNDARY, CODE_POINTS, _symbols, train_ngram, zstd_bits
+from rookery.model.baselines import BOUNDARY, CODE_POINTS, _symbols, train_ngram, xz_bits_per_byte, zstd_bits
 
 TRAINING = [
     "the rooks came back to the elms",
@@ -74,3 +76,9 @@ def test_a_dictionary_makes_similar_texts_cheaper():
     texts = [" ".join(random.choice(words, 10)) for _ in range(3000)]
     with_it, without = zstd_bits(texts[:2900], texts[2900:]), zstd_bits([], texts[2900:])
     assert with_it.sum() < 0.6 * without.sum()
+
+
+def test_line_ends_between_texts_are_no_bytes_of_theirs():
+    texts = ["a", "я", "c"] * 50
+    packed = 8 * len(lzma.compress("\n".join(texts).encode(), preset=9 | lzma.PRESET_EXTREME))
+    assert xz_bits_per_byte(texts) * 200 == pytest.approx(packed)

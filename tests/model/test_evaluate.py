@@ -118,6 +118,12 @@ def test_lines_of_standard_input_are_judged_one_by_one(home, checkpoint, corpus)
     assert (result["documents"], result["bytes"]) == (2, len(lines) - 3)
 
 
+def test_only_line_ends_part_the_texts_of_standard_input(home, checkpoint, corpus):
+    first, last = "the rooks\u2028came\u2029back\x85to\x0bthe\x0celms\x1c\x1d\x1eat\rdusk", "грачи"
+    result = json.loads(asked(home, "--texts", "-", "--json", given=f"{first}\r\n{last}".encode()).stdout)
+    assert (result["documents"], result["bytes"]) == (2, len((first + last).encode()))
+
+
 def test_standard_input_that_is_no_text_is_one_clear_line(home, checkpoint, corpus):
     done = asked(home, "--texts", "-", given=b"\xff\xfe")
     assert isinstance(done.exception, DataError)

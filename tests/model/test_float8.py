@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from networks import fresh_network
 
 from rookery.model.float8 import Float8Linear, use_float8
-from rookery.model.network import Network, initialise, summed_loss
+from rookery.model.network import Network, summed_loss
 from rookery.model.shape import ModelShape
 
 SHAPE = ModelShape(vocabulary=64, width=32, layers=2, heads=2, kv_heads=1, head_size=16, hidden=64, context_tokens=16)
@@ -41,8 +42,7 @@ def test_values_of_any_size_neither_overflow_nor_vanish(largest):
 
 
 def test_a_network_keeps_its_names_and_weights_and_learns():
-    network = Network(SHAPE)
-    initialise(network, 0)
+    network = fresh_network(SHAPE, 0)
     before = {name: weight.clone() for name, weight in network.state_dict().items()}
     use_float8(network)
     assert all(torch.equal(weight, before[name]) for name, weight in network.state_dict().items())

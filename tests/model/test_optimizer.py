@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from networks import fresh_network
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from rookery.model.config import TrainConfig
 from rookery.model.degrees import Degrees
-from rookery.model.network import Network, initialise
+from rookery.model.network import Network
 from rookery.model.optimizer import (
     ADAM_BETAS,
     ADAM_EPSILON,
@@ -24,9 +25,7 @@ CONFIG = TrainConfig(0.0, SHAPE, steps=10, batch_tokens=64)
 
 
 def network(seed: int = 0, dtype: torch.dtype = torch.float32) -> Network:
-    made = Network(SHAPE)
-    initialise(made, seed)
-    return made.to(dtype)
+    return fresh_network(SHAPE, seed).to(dtype)
 
 
 def give_gradients(network: Network, seed: int) -> None:

@@ -16,13 +16,13 @@ import numpy as np
 
 from rookery.ads.campaigns import Campaign
 from rookery.core.protocols import Embedder
+from rookery.corpus.normalize import UNSPACED
 
 SIMILAR_ENOUGH = 3.0
 LEAST_BACKGROUND = 12
 
-# A word; in scripts that are written without spaces (Thai, Lao, Khmer, kana, Han), each character is one.
-_UNSPACED = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+# A word; in scripts that are written without spaces, each character is one.
+_WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ first stage that depends on them, so that a demo that was killed goes on as the 
 """
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -225,4 +226,5 @@ def _show(result: dict[str, Any], home: "Home") -> None:
     print(f"\nAsked: {result['question']}")
     for sentence in result["answer"]:
         print(f"  {sentence['text']} {''.join(f'[{n}]' for n in sentence['citations'])}")
-    print(f"\nEverything lies in {home.path}; `rookery runs --home {home.path.name}` lists how it was made.")
+    runs = shlex.join(["rookery", "runs", "--home", str(home.path)])
+    print(f"\nEverything lies in {home.path}; `{runs}` lists how it was made.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
+from rookery.fleet.gpus import CATALOGUE
 
 if TYPE_CHECKING:
     from rookery.core.context import Clock
@@ -29,7 +30,7 @@ def _number(text: str) -> int:
 def plan(
     tokens: Annotated[int, typer.Option(parser=_number, metavar="N", help="Tokens to train on, such as 15T.")],
     gpus: Annotated[int, typer.Option(help="How many GPUs.")] = 8,
-    gpu: Annotated[str, typer.Option(help="Which: h100, h200, a100, …")] = "h100",
+    gpu: Annotated[str, typer.Option(help=f"Which: {', '.join(gpu.name for gpu in CATALOGUE)}.")] = "h100",
     parameters: Annotated[
         int | None, typer.Option(parser=_number, metavar="N", help="Parameters, such as 70B; else 1 for 20 tokens.")
     ] = None,

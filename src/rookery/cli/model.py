@@ -162,9 +162,11 @@ def _lines_or_column(path: Path, column: str) -> list[str]:
     if str(path) != "-":
         return read_column(path, column)
     try:
-        return sys.stdin.buffer.read().decode("utf-8").splitlines()
+        text = sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError:
         raise DataError("standard input is not UTF-8", mend="Convert it, for example with iconv -t utf-8") from None
+    lines = text.replace("\r\n", "\n").split("\n")  # `splitlines` also parts at marks that stand inside of posts
+    return lines if lines[-1] else lines[:-1]
 
 
 def _show_evaluation(result: dict) -> None:

@@ -159,5 +159,9 @@ def create_home(path: Path, policy: Policy = "public") -> Home:
 def open_home(path: Path) -> Home:
     """Open an existing home; raises `UsageError` if there is none, `DataError` if its settings are wrong."""
     if not (path / SETTINGS).exists():
-        raise UsageError("there is no Rookery home here", where=path, mend="Run `rookery init` first")
+        raise UsageError(
+            "there is no Rookery home here",
+            where=path,
+            mend="Name its folder with --home, or make one with `rookery init`",
+        )
     return Home(path.absolute(), load_toml(Settings, path / SETTINGS))

@@ -7,7 +7,7 @@ corpus) derives from the post. What an erasure took out of an artifact moves fro
 index are asked by their own packages.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,13 +32,8 @@ class Trace:
     how: How
 
 
-def write_held(folder: Path, post_ids: Iterable[str]) -> None:
-    """Note in an artifact's folder which posts it holds."""
-    write_held_hashes(folder, hash_ids(post_ids))
-
-
 def write_held_hashes(folder: Path, post_hashes: np.ndarray) -> None:
-    """The same, given as `hash_ids` of the posts."""
+    """Note in an artifact's folder which posts it holds, given as `hash_ids` of them."""
     held = np.sort(post_hashes)  # np.unique would hash, which is slower here
     held[np.diff(held, prepend=held[:1] + 1) != 0].tofile(folder / HELD)
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -32,7 +33,7 @@ from rookery.core.config import to_plain
 from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.errors import DataError, UsageError
-from rookery.core.home import Cluster, Home
+from rookery.core.home import Home
 from rookery.core.lineage import write_held_hashes
 from rookery.core.stage import Stage, Workspace, making_of_posts, run_stage
 from rookery.core.verdict import Tally
@@ -45,7 +46,7 @@ from rookery.corpus.sieve import Sieve
 from rookery.posts.lake import Lake, open_lake
 from rookery.posts.live import live_log
 
-VERSION = 6
+VERSION = 7
 DUPLICATES = "duplicates.parquet"
 
 
@@ -79,26 +80,26 @@ class CorpusConfig:
 def build(home: Home, context: Context, config: CorpusConfig = CorpusConfig()) -> Artifact:
     """Make the corpus of the newest version of the lake, without what is forgotten now.
 
-    Raises `UsageError` if there is no lake, `DataError` if fewer than two posts are left.
+    Raises `UsageError` if there is no lake, `DataError` if fewer than two posts are left or one side has no document.
     """
     with making_of_posts(home):
         lake = open_lake(home)
         with live_log(home) as log:
             standing = log.standing()
-        policy, cluster = home.settings.rights.policy, home.settings.corpus
+        policy = home.settings.rights.policy
         stage = Stage("corpus", VERSION, config, {"lake": lake.name, "standing": standing.digest, "policy": policy})
         way = Way(standing, policy, config.placeholders)
-        return run_stage(home, stage, lambda workspace: _make(workspace, lake, way, cluster, config), context)
+        return run_stage(home, stage, lambda workspace: _make(workspace, home, lake, way, config), context)
 
 
-def _make(workspace: Workspace, lake: Lake, way: Way, cluster: Cluster, config: CorpusConfig) -> dict:
+def _make(workspace: Workspace, home: Home, lake: Lake, way: Way, config: CorpusConfig) -> dict:
     context = workspace.context
-    posts = prepare(lake, way, workspace.scratch / "parts", cluster, context)
+    posts = prepare(lake, way, workspace.scratch / "parts", home.settings.corpus, context)
     workspace.tally.dropped.update(posts.refused["training"])
     sieve, copies = sift(posts, context)
     _need_some(posts, sieve, workspace.tally)
     layouts = assemble(posts, sieve, config)
-    _need_both(layouts, sieve)
+    _need_both(layouts, sieve, home.lake)
     for reason, rows in sieve.dropped.items():
         workspace.tally.drop(reason, len(rows))
     workspace.tally.kept = len(sieve.rows)
@@ -234,13 +235,14 @@ def _need_some(posts: Posts, sieve: Sieve, gate_tally: Tally) -> None:
     raise DataError(what, mend=f"Dropped: {said}" if said else "Ingest more posts")
 
 
-def _need_both(layouts: dict[str, Layout], sieve: Sieve) -> None:
-    """A document on each side, which a mixture or a split by author may leave without."""
-    chosen = (mixture.MIXTURE, split.HELD_OUT_AUTHOR, split.AFTER_THE_CUT)
+def _need_both(layouts: dict[str, Layout], sieve: Sieve, where: Path) -> None:
+    """A document on each side, which threads, a mixture or a split by author may leave without."""
+    chosen = (split.THREAD_IN_TRAIN, mixture.MIXTURE, split.HELD_OUT_AUTHOR, split.AFTER_THE_CUT)
     said = ", ".join(f"{r} {len(sieve.dropped[r]):,}" for r in chosen if len(sieve.dropped.get(r, ())))
     for name, layout in layouts.items():
-        if said and not layout.documents:
-            raise DataError(f"no document is left for {name}", mend=f"Dropped: {said}")
+        if not layout.documents:
+            mend = "Ingest more posts, or --set another validation_share, split or mixture"
+            raise DataError(f"no document is left for {name}; dropped: {said}", where=where, mend=mend)
 
 
 def _drop_copies(sieve: Sieve, reason: str, stands: np.ndarray) -> np.ndarray:

@@ -34,6 +34,10 @@ _UNUSUAL = (
     "[^\x00-\x7f«»À-ÖØ-Þà-öø-ÿ\u0400-\u0482\u048a-\u052f–—‘’“”„…€\u200d\u2600-\u2775\u2794-\u27bf\ufe0f"
     "\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001f9ff]"
 )
+# Thai, Lao, Myanmar, Khmer, kana and Han
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f"
+"""The characters of scripts that write no spaces between words, to stand in brackets in a regular expression."""
+_WORD = f" ?([{UNSPACED}]|[^{UNSPACED} ]+)"
 _MARKS = r"[^\p{L}\p{N}\p{M}]{2,}|[^\p{L}\p{N}\p{M} ]"  # the same for all that is no part of a word
 
 
@@ -78,6 +82,14 @@ def words(plain_texts: pa.Array) -> pa.Array:
     texts = _mapped(pc.utf8_lower(plain_texts), plain_texts, _UNUSUAL, _fold)
     texts = pc.replace_substring_regex(texts, _MARKS, " ")
     return pc.utf8_trim_whitespace(texts)
+
+
+def spaced(keys: pa.Array) -> pa.Array:
+    """Keys with spaces around each character of a script that writes none; all others are what they were."""
+    where = pc.invert(pc.string_is_ascii(keys))  # in a fifth of the time that the pattern takes
+    where = pc.replace_with_mask(where, where, pc.match_substring_regex(keys.filter(where), f"[{UNSPACED}]"))
+    changed = pc.replace_substring_regex(keys.filter(where), _WORD, r" \1")
+    return pc.replace_with_mask(keys, where, pc.utf8_ltrim(changed, " "))
 
 
 def template(plain_texts: pa.Array, keys: pa.Array) -> pa.Array:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rookery.corpus.mixture import chance
+from rookery.corpus.normalize import spaced
 
 THREAD_IN_TRAIN = "thread_in_train"
 HELD_OUT_AUTHOR = "held_out_author"
@@ -59,13 +60,14 @@ def shared_authors(train: np.ndarray, validation: np.ndarray, starts: np.ndarray
 class Overlap:
     """How many validation documents occur in train, by their keys: whole, and by any run of eight words.
 
-    The validation keys are held; train is looked at as it passes.
+    In scripts that write no spaces a character is a word. The validation keys are held, train is seen as it passes.
     """
 
     def __init__(self, validation: pa.Array):
         self._keys = validation
-        self._words = pc.unique(pc.split_pattern(validation, " ").flatten())
-        self._runs, self._owner = _word_runs(validation, self._words)
+        words = _words(validation)
+        self._known_words = pc.unique(words.flatten())
+        self._runs, self._owner = _runs(words, self._known_words)
         self._known = np.unique(self._runs)
         self._seen_runs = np.zeros(len(self._known), dtype=bool)
         self._seen_keys = np.zeros(len(validation), dtype=bool)
@@ -74,7 +76,7 @@ class Overlap:
         """Some documents of train."""
         self._seen_keys |= pc.is_in(self._keys, value_set=train).to_numpy(zero_copy_only=False)
         if len(self._known):
-            runs = _word_runs(train, self._words)[0]
+            runs = _runs(_words(train), self._known_words)[0]
             place = np.minimum(np.searchsorted(self._known, runs), len(self._known) - 1)
             self._seen_runs[place[self._known[place] == runs]] = True
 
@@ -89,10 +91,13 @@ class Overlap:
         return {"same_text": int(same_text.sum()), "a_run_of_eight_words": int(shares_run.sum())}
 
 
-def _word_runs(keys: pa.Array, known: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """64-bit hashes of all runs of eight known words, and the document of each."""
-    words = pc.split_pattern(keys, " ")
-    owner = np.repeat(np.arange(len(keys)), words.value_lengths().to_numpy())
+def _words(keys: pa.Array) -> pa.ListArray:
+    return pc.split_pattern(spaced(keys), " ")
+
+
+def _runs(words: pa.ListArray, known: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """64-bit hashes of all runs of eight known words in documents given as words, and the document of each."""
+    owner = np.repeat(np.arange(len(words)), words.value_lengths().to_numpy())
     place = pc.fill_null(pc.index_in(words.flatten(), value_set=known), -1).to_numpy(zero_copy_only=False)
     code = np.random.default_rng(0).integers(1 << 64, size=len(known) + 1, dtype=np.uint64)[place]
     count = max(len(code) - RUN_WORDS + 1, 0)

@@ -17,6 +17,9 @@ from rookery.model.shape import ModelShape, forward_flops_per_token, layer_matri
 MEMORY_SHARE = 0.92
 """Of a GPU's memory that a plan may fill; the rest is for the framework and fragmentation."""
 
+WEIGHT_BYTES, GRADIENT_BYTES, OPTIMIZER_BYTES = 2, 4, 12
+"""Of one parameter in mixed precision; the optimizer is Adam, with the weights in float32 and two moments."""
+
 LINK_SHARE = 0.7
 """Of a link's bandwidth that collectives reach; about what NCCL's own tests show for large messages."""
 
@@ -81,7 +84,7 @@ class StepTime:
 
 
 def memory_of(shape: ModelShape, layout: Layout) -> Memory:
-    """Mixed precision with Adam: 2 bytes a weight, 4 a gradient, 12 for the optimizer, which is always spread over d.
+    """Mixed precision with Adam; its state is always spread over d.
 
     Activations after arXiv:2205.05198 (sequence parallel, no attention matrix kept), rewritten for
     SwiGLU and grouped queries: the first stage holds the micro-batches in flight.
@@ -98,8 +101,9 @@ def memory_of(shape: ModelShape, layout: Layout) -> Memory:
     working = whole if layout.recompute else 0
     logits = 6 * shape.vocabulary
     activations = tokens * (in_flight * stage_layers * layer_bytes + working + logits) / layout.tensor
-    gathered = 2 * 2 * layer_matrix_parameters(shape) / layout.tensor if layout.sharded else 0
-    return Memory(2 * held / spread + gathered, 4 * held / spread, 12 * held / layout.data, activations)
+    gathered = 2 * WEIGHT_BYTES * layer_matrix_parameters(shape) / layout.tensor if layout.sharded else 0
+    weights, gradients = WEIGHT_BYTES * held / spread + gathered, GRADIENT_BYTES * held / spread
+    return Memory(weights, gradients, OPTIMIZER_BYTES * held / layout.data, activations)
 
 
 def _layer_activation_bytes(shape: ModelShape) -> float:

@@ -11,8 +11,11 @@ from rookery.core.errors import UsageError
 from rookery.fleet.goodput import RESTART_SECONDS, Goodput, goodput_of
 from rookery.fleet.gpus import GPUS_PER_NODE, Gpu, find_gpu
 from rookery.fleet.layout import (
+    GRADIENT_BYTES,
     HALF_SPEED_WIDTH,
     MEMORY_SHARE,
+    OPTIMIZER_BYTES,
+    WEIGHT_BYTES,
     Layout,
     Memory,
     StepTime,
@@ -20,7 +23,8 @@ from rookery.fleet.layout import (
     memory_of,
     time_of,
 )
-from rookery.fleet.sizing import TOKENS_PER_PARAMETER, sequences_per_step, shape_for_parameters
+from rookery.fleet.sizing import CONTEXT_TOKENS, TOKENS_PER_PARAMETER, sequences_per_step, shape_for_parameters
+from rookery.model import config
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
 from rookery.model.thresholds import warnings
 
@@ -35,6 +39,9 @@ WEAKNESSES = (
     "Links are one bandwidth each: no latency, no congestion, no oversubscribed spine, no slow node among good ones.",
     "How much communication hides behind compute is one number, not a schedule.",
     "Activations are counted on the safe side; a tuned run may fit what is refused here.",
+    f"Planned is a model whose output matrix is the embedding, with contexts of {CONTEXT_TOKENS:,} tokens, trained by "
+    f"Adam. `rookery model train` gives it a matrix of its own and contexts of {config.CONTEXT_TOKENS}, and its Muon "
+    f"keeps 8 bytes a parameter of the layers' matrices, not {OPTIMIZER_BYTES}.",
     "Only tensor, pipeline and data parallelism: no context parallelism, so long contexts are out of reach.",
     "The batch follows from the tokens alone; whether the data is worth so many tokens is not asked.",
     "Prices are assumptions of November 2026; storage, network traffic, staff and failed attempts are not in them.",
@@ -85,9 +92,10 @@ def plan(request: PlanRequest) -> Plan:
     sequences = sequences_per_step(request.tokens)
     layout = best_layout(shape, sequences, request.gpus, gpu)
     if layout is None:
+        each = WEIGHT_BYTES + GRADIENT_BYTES + OPTIMIZER_BYTES
         raise UsageError(
             f"{parameters(shape) / 1e9:,.1f}B parameters do not fit on {request.gpus:,} {gpu.name}",
-            mend=f"Take more GPUs or fewer parameters: 16 bytes each are needed before any activation, of "
+            mend=f"Take more GPUs or fewer parameters: {each} bytes each are needed before any activation, of "
             f"{gpu.memory_bytes / 1e9:g} GB a GPU",
         )
     memory, time = memory_of(shape, layout), time_of(shape, layout, gpu)
@@ -158,9 +166,9 @@ def _of_layout(request: PlanRequest, shape: ModelShape, layout: Layout) -> list[
 def _of_memory(memory: Memory, layout: Layout, gpu: Gpu) -> list[Quantity]:
     spread = " / data" if layout.sharded else ""
     parts = (
-        ("weights", memory.weights, f"2 bytes × parameters / (tensor × pipeline){spread}"),
-        ("gradients", memory.gradients, f"4 bytes × parameters / (tensor × pipeline){spread}"),
-        ("optimizer", memory.optimizer, "12 bytes × parameters / (tensor × pipeline × data)"),
+        ("weights", memory.weights, f"{WEIGHT_BYTES} bytes × parameters / (tensor × pipeline){spread}"),
+        ("gradients", memory.gradients, f"{GRADIENT_BYTES} bytes × parameters / (tensor × pipeline){spread}"),
+        ("optimizer", memory.optimizer, f"{OPTIMIZER_BYTES} bytes × parameters / (tensor × pipeline × data)"),
         (
             "activations",
             memory.activations,

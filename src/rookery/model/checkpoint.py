@@ -28,6 +28,7 @@ from rookery.model.shape import ModelShape
 from rookery.model.tensors import Stored, tensor_files, write_tensors
 
 WEIGHTS, SHAPE, TOKENIZER = "model.safetensors", "shape.json", "tokenizer.json"
+_MEND = "Restore it from a copy, or remove the checkpoint's folder and train anew"
 
 
 def save_network(folder: Path, shape: ModelShape, weights: Stored) -> None:
@@ -41,8 +42,8 @@ def load_shape(checkpoint: Artifact) -> ModelShape:
     path = checkpoint.file(SHAPE)
     try:
         return from_plain(ModelShape, json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
-        raise DataError(f"the shape of a checkpoint cannot be read: {error}", where=path) from None
+    except (OSError, ValueError, DataError) as error:
+        raise DataError(f"the shape of a checkpoint cannot be read: {error}", where=path, mend=_MEND) from None
 
 
 def load_network(checkpoint: Artifact, dtype: torch.dtype = torch.float32) -> Network:
@@ -57,5 +58,5 @@ def load_network(checkpoint: Artifact, dtype: torch.dtype = torch.float32) -> Ne
         network.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError) as error:
         where = checkpoint.file(WEIGHTS)
-        raise DataError(f"the weights of a checkpoint cannot be used: {error}", where=where) from None
+        raise DataError(f"the weights of a checkpoint cannot be used: {error}", where=where, mend=_MEND) from None
     return network.to(dtype).eval().requires_grad_(False)

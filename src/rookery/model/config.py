@@ -28,8 +28,8 @@ class TrainConfig:
 
     micro_batch_tokens: how many tokens go through the network at once; a step adds up several.
     matrix_learning_rate: Muon's, for the layers' matrices; vector_learning_rate: AdamW's, for
-    embedding and norms. checkpoint_steps: after how many steps the state is saved. compiled: whether
-    torch.compile makes code of the layers; None: where it pays and works (`compiler.py`).
+    embedding, output matrix and norms. checkpoint_steps: after how many steps the state is saved. compiled:
+    whether torch.compile makes code of the layers; None: where it pays and works (`compiler.py`).
     """
 
     scale_petaflop: float

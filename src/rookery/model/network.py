@@ -28,12 +28,13 @@ SPANS_MULTIPLE = 256  # how many documents there are changes with each batch; co
 
 
 class Cache:
-    """Keys and values of the tokens that went before, for generation; every row has the same length."""
+    """Keys and values (float32) of the tokens that went before, for generation; every row has the same length.
 
-    def __init__(self, shape: ModelShape, rows: int, capacity_tokens: int | None = None, dtype=torch.float32):
-        capacity = shape.context_tokens if capacity_tokens is None else capacity_tokens
-        size = (shape.layers, 2, rows, shape.kv_heads, capacity, shape.head_size)
-        self.values = torch.zeros(size, dtype=dtype)
+    There is room for one context.
+    """
+
+    def __init__(self, shape: ModelShape, rows: int):
+        self.values = torch.zeros(shape.layers, 2, rows, shape.kv_heads, shape.context_tokens, shape.head_size)
         self.length = 0
 
     def extend(self, layer: int, keys_BKTS: Tensor, values_BKTS: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,29 +155,22 @@ class Network(nn.Module):
         """The output matrix: the embedding itself where they are tied."""
         return attrgetter(head_name(self.shape))(self)
 
-    def forward(
-        self,
-        tokens_BT: Tensor,
-        documents_BT: Tensor | None = None,
-        cache: Cache | None = None,
-        layers: int | None = None,
-    ) -> Tensor:
-        """Hidden states (B, T, D) of tokens (int64), or of the stream (B, T, D) that earlier layers left.
+    def forward(self, tokens_BT: Tensor, documents_BT: Tensor | None = None, cache: Cache | None = None) -> Tensor:
+        """Normed hidden states (B, T, D) of tokens (int64), or of the stream (B, T, D) that earlier layers left.
 
         documents_BT: a number for each token; neighbours with the same number are one document, which
         begins at position 0 and is seen only by itself. Without it, a row is one document.
         cache: the tokens follow those in the cache, and are added to it; documents then number those too.
-        layers: the stream after so many layers (0: the embedding), not normed; None: after all, normed.
         """
         past = cache.length if cache is not None else 0
         x_BTD = tokens_BT if tokens_BT.is_floating_point() else self.model.embed_tokens(tokens_BT)
         rotation = rotations(self.shape, positions_of(tokens_BT, documents_BT, past), x_BTD.dtype)
         sight = sight_of(tokens_BT, documents_BT, past, x_BTD.dtype)
-        for number, layer in enumerate(self.model.layers[:layers]):
+        for number, layer in enumerate(self.model.layers):
             x_BTD = layer(x_BTD, rotation, sight, cache, number)
         if cache is not None:
             cache.length += length_of(tokens_BT, documents_BT, past)
-        return self.model.norm(x_BTD) if layers is None else x_BTD
+        return self.model.norm(x_BTD)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits over the vocabulary (…, V) of normed hidden states (…, D)."""
@@ -308,18 +302,12 @@ def rotate(x_BHTS: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
 
 
-@torch.no_grad()
-def initialise(network: Network, seed: int) -> None:
-    """Fill the weights from a seed."""
-    for name, weight in network.named_parameters():
-        weight.copy_(initial_rows(seed, name, weight.shape, slice(0, len(weight))))
-
-
 def initial_rows(seed: int, name: str, size: torch.Size, rows: slice) -> Tensor:
     """Some rows of a weight of this size as a seed and its name give it (float32); all other rows need not be drawn.
 
-    Embedding: normal, deviation 0.02, so that the first loss is log V. Matrices: normal, deviation
-    1/√(inputs); those that write to the stream begin at zero, so that each layer begins as identity.
+    Embedding: normal, deviation 0.02. Matrices: normal, deviation 1/√(inputs); those that write to the stream begin at
+    zero, so that each layer begins as identity. The first loss is hardly more than log V where the embedding is the
+    head too, and about log V + 1/2 where the head is a matrix of its own.
     """
     wanted = (rows.stop - rows.start, *size[1:])
     if len(size) == 1:

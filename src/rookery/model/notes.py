@@ -1,7 +1,7 @@
 """What is noted of a run while it trains, in its artifact's `notes/`, which no digest counts.
 
     run.json        what the run is: its config, inputs and phases
-    metrics.jsonl   a line a step: its loss, and how fast the steps are
+    metrics.jsonl   a line a step: its loss, how fast the steps are, and after some the loss of a few held-out posts
 
 The first process writes, and a run that goes on forgets what was noted beyond the state that it goes on from. What
 people see of them: `report.py`.

@@ -1,4 +1,4 @@
-"""The optimizer: Muon for the layers' matrices, AdamW for embeddings and norms, in one class.
+"""The optimizer: Muon for the layers' matrices, AdamW for embedding, output matrix and norms, in one class.
 
 It owns the weights in float32 (the masters); the network works on a copy that may be bfloat16, and
 gets a new one after each step. All is done on what this process holds of each weight; only Muon's iteration needs
@@ -101,7 +101,7 @@ class Optimizer:
             master.mul_(1 - rate * self._config.weight_decay).add_(direction, alpha=-rate * tall)
 
     def _adamw(self, name: str, factor: float) -> None:
-        """Adam with bias correction (arXiv:1412.6980); embeddings and norms are not decayed."""
+        """Adam with bias correction (arXiv:1412.6980); embedding, output matrix and norms are not decayed."""
         (beta1, beta2), steps = ADAM_BETAS, int(self._state["steps"])
         gradient = local(self._weights[name].grad).float()
         rate = factor * self._config.vector_learning_rate / (1 - beta1**steps)

@@ -1,7 +1,7 @@
 """The report of a training run: how the loss went, how fast it ran, what it went through, what it writes.
 
-The facts are for programs and the terminal, `page` shows them as one HTML file without anything from outside. A run
-that is still going has a report too, from what it has noted so far: without samples and held-out loss.
+The facts are for programs and the terminal, `report_page.py` shows them as one HTML file. A run that is still going
+has a report too, from what it has noted so far: without samples, and of held-out posts the few judged meanwhile.
 Not here: how good the model is (`evaluate.py`); its figures are shown where they exist.
 """
 

@@ -17,12 +17,9 @@ from dataclasses import dataclass
 import tantivy
 
 from rookery.core.digest import digest_bytes
+from rookery.corpus.normalize import UNSPACED
 
-# Han, kana, Hangul, Thai, Lao, Myanmar, Khmer: no spaces between words, or endings glued to them.
-_RUN = (
-    "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3130-\u318f"
-    "\u3400-\u9fff\uac00-\ud7af\uff66-\uff9f"
-)
+_RUN = UNSPACED + "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"  # and Hangul, where endings are glued to words
 _EMOJI = "\u2600-\u27bf\U0001f000-\U0001faff"
 # Vowel signs of the scripts of India are no `\w`, and yet inside words.
 _INDIC_SIGN = (

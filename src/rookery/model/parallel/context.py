@@ -21,8 +21,8 @@ from rookery.model.parallel.processes import Processes
 class Earlier:
     """Stands where a cache stands in generation: the tokens that went before lie in other processes.
 
-    end: how many tokens of a row there are up to this process's last; length: up to those of the network's next call,
-    which a layer that is computed again must not look at.
+    end: how many tokens of a row there are up to this process's last. length: how many come before the network's next
+    call, as in `Cache`; the network raises it after each, so that a layer that is computed again must go by `end`.
     """
 
     group: torch.distributed.ProcessGroup
@@ -49,14 +49,9 @@ def share_rows(part: Network, processes: Processes) -> None:
     part.register_forward_pre_hook(with_earlier, with_kwargs=True)
 
 
-def as_tensors(rows: Rows, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs, targets and documents of some rows (B, T), on a device."""
-    inputs, targets, documents = (torch.from_numpy(a).to(device) for a in (rows.inputs, rows.targets, rows.documents))
-    return inputs, targets, documents
-
-
 def own_tensors(rows: Rows, processes: Processes) -> tuple[Tensor, Tensor, Tensor]:
-    """The same of this process: its piece of inputs and targets, and the documents of the whole rows."""
-    inputs, targets, documents = as_tensors(rows, processes.device)
+    """On this process's device: its piece of inputs and targets, and the documents of the whole rows (B, T)."""
+    whole = (torch.from_numpy(a).to(processes.device) for a in (rows.inputs, rows.targets, rows.documents))
+    inputs, targets, documents = whole
     count, number = processes.degrees.context, processes.context_part
     return inputs.chunk(count, dim=1)[number], targets.chunk(count, dim=1)[number], documents

@@ -1,8 +1,8 @@
 """Placing: a network spread over the processes' mesh.
 
-Tensor parallel first (columns of what reads the stream, rows of what writes it, the vocabulary over the embedding),
-then each layer and the rest fully sharded over the data dimensions (FSDP2; HSDP where there are replicas). A degree of
-1 applies nothing. The network is made without memory, so that each process holds its part only, and is
+Tensor parallel first (columns of what reads the stream, rows of what writes it; embedding and output matrix by the
+vocabulary), then each layer and the rest fully sharded over the data dimensions (FSDP2; HSDP where there are replicas).
+A degree of 1 applies nothing. The network is made without memory, so that each process holds its part only, and is
 filled with the very weights that one process begins with.
 
 Not here: the schedule of a pipeline (`pipeline.py`) and the loss over a spread vocabulary (`vocabulary.py`).
@@ -89,7 +89,7 @@ class Placed:
 
 
 class Absent(nn.Module):
-    """A layer, or the last norm, that another process holds: passes the stream on as it is."""
+    """What another process holds, in its place; as a layer or the last norm it passes the stream on as it is."""
 
     def forward(self, x_BTD: Tensor, *_: object) -> Tensor:
         return x_BTD
@@ -173,7 +173,7 @@ def _split_matrices(part: Network, mesh: DeviceMesh) -> None:
 
 
 def _shard(part: Network, mesh: DeviceMesh) -> None:
-    """Each layer a unit, the embedding and the last norm another; gradients are summed, not averaged, in float32."""
+    """Each layer a unit, and all that is outside of layers another; gradients are summed in float32, not averaged."""
     policy = MixedPrecisionPolicy(reduce_dtype=torch.float32)
     for module in (*_held_layers(part), part):
         fully_shard(module, mesh=mesh, mp_policy=policy)

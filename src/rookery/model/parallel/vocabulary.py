@@ -1,4 +1,4 @@
-"""The loss where the vocabulary is spread: each process has the logits of its own tokens only.
+"""The loss where the vocabulary is spread: each process has the logits of its own part of it only.
 
 Each process has the hidden states of its share of the tokens (`placement.py`), so all are gathered, and their gradients
 summed and scattered. Three numbers a target cross the group as well: maximum, sum, the target's logit.
@@ -19,7 +19,10 @@ from rookery.model.parallel.processes import Processes
 def _spread_chunk_loss(
     group: dist.ProcessGroup, hidden: Tensor, head_VD: Tensor, targets: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """`network.chunk_loss` where `head_VD` has the rows of this process's tokens; the loss is the same in each."""
+    """`network.chunk_loss` where `head_VD` has the rows of this process's part of the vocabulary.
+
+    The loss is the same in each.
+    """
     first = dist.get_rank(group) * len(head_VD)
     own = (targets >= first) & (targets < first + len(head_VD))
     place = torch.arange(len(targets), device=targets.device), torch.where(own, targets - first, 0)
@@ -38,7 +41,10 @@ def _spread_chunk_loss(
 
 
 def own_loss(network: Network, hidden_BTD: Tensor, targets_BT: Tensor, processes: Processes) -> Tensor:
-    """The summed loss in nats (float32) of this process's tokens, over a spread vocabulary or a whole one."""
+    """The summed loss in nats (float32) of this process's rows, over a spread vocabulary or a whole one.
+
+    Beside tensor parallel it is the sum of the whole group, the same in each of its processes.
+    """
     if processes.degrees.tensor == 1:
         return summed_loss(network, hidden_BTD, targets_BT)
     group = processes.group("tensor")
