@@ -11,8 +11,7 @@ app = typer.Typer(help="How a language model is made, judged and used.", no_args
 ScaleOption = Annotated[
     float | None,
     typer.Option(
-        help="The one dial: training compute in petaFLOP. Sets width, depth, batch, horizon. "
-        "0.03 unless given; with --from, as much as the run before."
+        help="The one dial: training compute in petaFLOP. Sets width, depth, batch, horizon. 0.03 unless given."
     ),
 ]
 MinutesOption = Annotated[
@@ -20,6 +19,11 @@ MinutesOption = Annotated[
     typer.Option(help="Pick the scale that this machine trains in about so many minutes; asked again, the same one."),
 ]
 CHECKPOINT = "rookery model train"
+
+SETTINGS = """--set takes what the scale chooses: steps, batch_tokens, matrix_learning_rate, shape.layers=6 and more;
+seed; micro_batch_tokens (at once through the network); checkpoint_steps (how often a state is saved); compiled=true;
+parallel.shard, .replicate, .tensor, .context, .pipeline, .recompute, .offload (how a run is spread over processes);
+watch.seconds (how long a step may stand still). docs/training.md says more."""
 
 
 @app.command()
@@ -37,7 +41,7 @@ def tokenizer(scale: ScaleOption = None, home: HomeOption = DEFAULT_HOME, as_jso
     show_json(facts) if as_json else show_facts(facts, "Tokenizer")
 
 
-@app.command()
+@app.command(epilog=SETTINGS)
 def train(
     scale: ScaleOption = None,
     minutes: MinutesOption = None,
@@ -50,7 +54,7 @@ def train(
         typer.Option(
             "--from",
             help="Let a checkpoint go on learning from the grown corpus: its key, or newest. "
-            "--scale or --minutes say how much more.",
+            "--scale or --minutes say how much more; else it is as much as before.",
         ),
     ] = None,
     settings: SetOption = [],  # noqa: B006
