@@ -98,7 +98,7 @@ def test_a_broken_manifest_is_one_clear_line_that_names_its_folder(tmp_path, tex
     with pytest.raises(DataError) as error:
         open_artifact(tmp_path)
     assert str(tmp_path) in error.value.line()
-    assert "run the command again" in error.value.line()
+    assert "run again what made it" in error.value.line()
 
 
 def test_write_atomically_leaves_the_old_file_when_it_fails(tmp_path):

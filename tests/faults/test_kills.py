@@ -1,4 +1,4 @@
-"""A few kills; the run of record, of at least 200, is `benchmarks/bench_kills.py`."""
+"""A few kills; the runs of record, of at least 200 each, are those of the benchmarks."""
 
 import subprocess
 import sys
@@ -6,12 +6,22 @@ from pathlib import Path
 
 import pytest
 
-BENCH = Path(__file__).parents[2] / "benchmarks" / "bench_kills.py"
-KILLS = 15
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def killed(bench: str, *options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(BENCHMARKS / bench), *options, "--no-record"]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.mark.slow
 def test_verbs_killed_at_random_points_lose_nothing_and_double_nothing():
-    command = [sys.executable, str(BENCH), "--kills", str(KILLS), "--posts", "3000", "--no-record"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = killed("bench_kills.py", "--kills", "15", "--posts", "3000")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_training_and_export_killed_at_random_points_end_as_if_undisturbed_and_lose_no_more_than_is_stated():
+    done = killed("bench_train_kills.py", "--kills", "8")
+    assert done.returncode == 0, done.stderr
+    assert "every one ended with the weights" in done.stdout

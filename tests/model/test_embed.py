@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save
 
+from rookery.core.context import Context
 from rookery.core.errors import DataError
-from rookery.model.embed import TableEmbedder, load_embedder, make_table, row_sums
+from rookery.core.stage import Stage, run_stage
+from rookery.model.embed import FILE, TableEmbedder, load_embedder, make_table, row_sums
 from rookery.model.tokenizer import Tokenizer, train_bpe
 
 TEXTS = [
@@ -70,4 +73,21 @@ def test_row_sums_are_sums_of_rows(texts):
 
 def test_a_checkpoint_without_its_table_is_refused_by_name(checkpoint):
     with pytest.raises(DataError, match=r"embedding\.safetensors"):
+        load_embedder(checkpoint)
+
+
+def test_a_table_that_has_changed_is_refused(home):
+    """A flipped bit would still rank posts, and nobody would see why it ranks them so."""
+
+    def make(workspace):
+        (workspace.path / FILE).write_bytes(save({"table": np.ones((384, 4), np.float32)}))
+        (workspace.path / "tokenizer.json").write_text(train_bpe(TEXTS * 5, 384), encoding="utf-8")
+        return {}
+
+    checkpoint = run_stage(home, Stage("checkpoint", 1, {}, {}), make, Context())
+    assert load_embedder(checkpoint).dimensions == 4
+    data = bytearray(checkpoint.file(FILE).read_bytes())
+    data[-1] ^= 1
+    checkpoint.file(FILE).write_bytes(data)
+    with pytest.raises(DataError, match=r"has changed.*embedding\.safetensors"):
         load_embedder(checkpoint)

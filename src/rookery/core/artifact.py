@@ -15,7 +15,7 @@ How an artifact is made is in `stage.py`; which artifacts hold a post is in `lin
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -89,19 +89,25 @@ class Artifact:
         """The path of one of its files."""
         return self.path / name
 
-    def verify(self) -> None:
-        """Read every file and compare it with the manifest; raises `DataError` naming the first that differs."""
+    def verify(self, names: Collection[str] | None = None) -> None:
+        """Read its files, or those named, and compare them with the manifest.
+
+        Raises `DataError` naming the first that differs, is missing, or that the manifest does not know.
+        """
         if is_half_erased(self):
             raise DataError("an erasure was cut short here", where=self.path, mend="Run `rookery posts erase` again")
-        for entry in self.manifest.files:
-            path = self.path / entry.path
+        known = {entry.path: entry for entry in self.manifest.files}
+        for name in known if names is None else names:
+            entry, path = known.get(name), self.path / name
+            if entry is None:
+                raise DataError("a file is none of the artifact's", where=path, mend=_MEND)
             if not path.exists():
                 raise DataError("a file of a finished artifact is missing", where=path, mend=_MEND)
             if path.stat().st_size != entry.size_bytes or digest_file(path) != entry.digest:
                 raise DataError("a file of a finished artifact has changed", where=path, mend=_MEND)
 
 
-_MEND = "Remove the artifact's folder and run the command again"
+_MEND = "Restore it from a copy, or remove the artifact's folder and run again what made it"
 
 
 def key_of(kind: str, stage_version: int, config: Any, inputs: Mapping[str, str]) -> str:

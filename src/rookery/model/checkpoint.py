@@ -38,8 +38,9 @@ def save_network(folder: Path, shape: ModelShape, weights: Stored) -> None:
 
 
 def load_shape(checkpoint: Artifact) -> ModelShape:
-    """The sizes of a checkpoint's model; raises `DataError` if shape.json is missing or not a shape."""
+    """The sizes of a checkpoint's model; raises `DataError` if shape.json is not what was written, or no shape."""
     path = checkpoint.file(SHAPE)
+    checkpoint.verify([SHAPE])
     try:
         return from_plain(ModelShape, json.loads(path.read_text()))
     except (OSError, ValueError, DataError) as error:
@@ -49,9 +50,10 @@ def load_shape(checkpoint: Artifact) -> ModelShape:
 def load_network(checkpoint: Artifact, dtype: torch.dtype = torch.float32) -> Network:
     """The trained network, ready to be asked (evaluation mode, no gradients).
 
-    Raises `DataError` if the weights cannot be read or are not those of the checkpoint's shape.
+    Raises `DataError` if the weights are not what was written, or not those of the checkpoint's shape.
     """
     network, weights = Network(load_shape(checkpoint)), {}
+    verify_weights(checkpoint)
     try:
         for file in tensor_files(checkpoint.path, WEIGHTS):
             weights |= load_file(file)
@@ -60,3 +62,8 @@ def load_network(checkpoint: Artifact, dtype: torch.dtype = torch.float32) -> Ne
         where = checkpoint.file(WEIGHTS)
         raise DataError(f"the weights of a checkpoint cannot be used: {error}", where=where, mend=_MEND) from None
     return network.to(dtype).eval().requires_grad_(False)
+
+
+def verify_weights(checkpoint: Artifact) -> None:
+    """Raises `DataError` if the weights are not what was written: with a flipped bit they would still write text."""
+    checkpoint.verify([file.name for file in tensor_files(checkpoint.path, WEIGHTS)])

@@ -29,8 +29,12 @@ SLICE_DOCUMENTS = 1_024
 
 
 def load_embedder(checkpoint: Artifact) -> Embedder:
-    """The embedder of a checkpoint; safe to use from several threads. Raises `DataError` if its table is missing."""
+    """The embedder of a checkpoint; safe to use from several threads.
+
+    Raises `DataError` if its table is not what was written.
+    """
     path = checkpoint.file(FILE)
+    checkpoint.verify([FILE])
     try:
         table = load_file(path)["table"]
     except (OSError, SafetensorError, KeyError) as error:

@@ -21,7 +21,7 @@ from rookery.core.context import Context
 from rookery.core.errors import Busy, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
-from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape
+from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape, verify_weights
 from rookery.model.generate import ends, writable
 from rookery.model.shape import ModelShape
 from rookery.model.tensors import copy_tensors
@@ -88,6 +88,7 @@ def export_stage(home: Home, checkpoint: Artifact, context: Context) -> Artifact
 def write_layout(checkpoint: Artifact, folder: Path) -> None:
     """Write the files of the layout into a folder."""
     shape, tokenizer = load_shape(checkpoint), load_tokenizer(checkpoint)
+    verify_weights(checkpoint)
     copy_tensors(checkpoint.path, WEIGHTS, folder)
     shutil.copyfile(checkpoint.file(TOKENIZER), folder / "tokenizer.json")
     _write_json(folder / "config.json", config_of(shape, tokenizer))

@@ -167,12 +167,16 @@ def load_last_state(checkpoint: Artifact, state: Mapping[str, Tensor], processes
 
     Raises `DataError`, in every process, if a file of them has changed since it was written, and if it lacks a tensor.
     """
-    written = {entry.path: entry.digest for entry in checkpoint.manifest.files}
     files = [(MASTER, file) for file in tensor_files(checkpoint.path, WEIGHTS)]
     files += [("", file) for file in tensor_files(checkpoint.path, OPTIMIZER)]
-    for _, path in files:
-        if processes.first_found("changed" if processes.is_first and digest_file(path) != written[path.name] else None):
-            raise DataError("a file of a finished artifact has changed", where=path, mend="Train anew, without --from")
+    changed: DataError | None = None
+    if processes.is_first:
+        try:
+            checkpoint.verify([path.name for _, path in files])
+        except DataError as error:
+            changed = error
+    if changed := processes.tell(changed):
+        raise changed
     missing = set(state)
     for prefix, path in files:
         with safe_open(path, framework="pt") as file:

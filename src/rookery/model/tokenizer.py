@@ -116,7 +116,11 @@ def train_tokenizer(home: Home, corpus: Artifact, context: Context, vocabulary: 
 
 
 def load_tokenizer(artifact: Artifact) -> Tokenizer:
-    """The tokenizer of a tokenizer artifact, or of a checkpoint, which keeps a copy."""
+    """The tokenizer of a tokenizer artifact, or of a checkpoint, which keeps a copy.
+
+    Raises `DataError` if it is not what was written, or none of ours.
+    """
+    artifact.verify([FILE])
     return read_tokenizer(artifact.file(FILE))
 
 
