@@ -22,6 +22,7 @@ from rookery.model.parallel.processes import Place, Processes, alone
 from rookery.model.run import Run
 from rookery.model.shape import ModelShape
 
+CPU = torch.device("cpu")
 BEGIN = """
 from rookery.model.config import config_for_scale
 from rookery.model.run import Run
@@ -44,11 +45,11 @@ def test_a_run_of_many_processes_is_not():
 def test_code_that_reckons_wrong_is_found(monkeypatch, wrong):
     compile_wrong = lambda layer, options: layer.register_forward_hook(lambda layer, inputs, y: wrong(y))  # noqa: E731
     monkeypatch.setattr(Layer, "compile", compile_wrong)
-    assert "does not reckon" in fault(SHAPE, torch.float32)
+    assert "does not reckon" in fault(SHAPE, torch.float32, CPU)
 
 
 def test_a_run_that_asks_for_what_cannot_be_had_is_refused_in_one_line(monkeypatch):
-    monkeypatch.setattr(compiler, "fault", lambda shape, precision: "there is no compiler")
+    monkeypatch.setattr(compiler, "fault", lambda *_: "there is no compiler")
     with pytest.raises(UsageError, match="there is no compiler"):
         Run.begin(replace(CONFIG, compiled=True))
 
@@ -57,7 +58,7 @@ def test_a_run_that_asks_for_what_cannot_be_had_is_refused_in_one_line(monkeypat
 @needs_compiler
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_code_of_a_compiler_that_is_here_reckons_right(precision):
-    assert fault(SHAPE, precision) is None
+    assert fault(SHAPE, precision, CPU) is None
 
 
 @pytest.mark.slow

@@ -39,6 +39,18 @@ def test_a_state_comes_back_as_it_was_when_it_was_saved(states):
     assert found["steps"] == 3
 
 
+def test_where_there_is_a_gpu_the_writer_does_not_use_it(states, monkeypatch):
+    """What is written lies in the machine's memory by then, and the GPU has other work."""
+
+    def refused(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(dcp.filesystem, "_OverlappingCpuLoader", refused)
+    saved(states, 3)
+    assert states.restore(state(0)) == 3
+
+
 def test_without_a_state_a_run_begins_at_the_beginning(states):
     assert states.restore(state(0)) == 0
 

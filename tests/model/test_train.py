@@ -369,7 +369,7 @@ def test_a_shard_that_is_no_longer_what_it_was_is_refused_by_name(home, shards, 
     if harm == "missing":
         file.unlink()
     word = "is missing" if harm == "missing" else "has changed"
-    with pytest.raises(DataError, match=rf"a file of a finished artifact {word} \(.*train\.tokens\)\. Remove"):
+    with pytest.raises(DataError, match=rf"a file of a finished artifact {word} \(.*train\.tokens\)\. Restore"):
         train(home, shards, tokenizer, CONFIG, Context())
     assert not list(home.artifacts.glob("checkpoint/*/scratch/step-*"))
 

@@ -41,8 +41,8 @@ def compile_layer(layer: nn.Module) -> None:
     layer.compile(options=OPTIONS)
 
 
-def fault(shape: ModelShape, precision: torch.dtype) -> str | None:
-    """Why layers of this shape cannot be compiled on this CPU, or None if compiled code reckons as plain code does.
+def fault(shape: ModelShape, precision: torch.dtype, device: torch.device) -> str | None:
+    """Why layers of this shape cannot be compiled here, or None if compiled code reckons as plain code does.
 
     There may be no compiler, and one that is there may make wrong code (`OPTIONS` knows of such a one): so one layer
     is run both ways, forward and backward. The rows are of numbers and lengths that no step has: torch makes code for
@@ -54,8 +54,9 @@ def fault(shape: ModelShape, precision: torch.dtype) -> str | None:
     for weight in layer.parameters():
         if weight.dim() == 2:
             weight.data.normal_(0.0, weight.shape[1] ** -0.5, generator=generator)
-    layer.to(precision)
-    inputs = [_inputs(shape, rows, shape.context_tokens - less, precision, generator) for rows, less in UNUSUAL_ROWS]
+    layer.to(device, precision)
+    lengths = [(rows, shape.context_tokens - less) for rows, less in UNUSUAL_ROWS]
+    inputs = [_inputs(shape, *length, precision, device, generator) for length in lengths]
     plain = [_outcome(layer, *each) for each in inputs]
     try:
         compile_layer(layer)
@@ -67,10 +68,17 @@ def fault(shape: ModelShape, precision: torch.dtype) -> str | None:
     return None if alike else "compiled code does not reckon as plain code does"
 
 
-def _inputs(shape: ModelShape, rows: int, tokens: int, precision: torch.dtype, generator: torch.Generator) -> tuple:
+def _inputs(
+    shape: ModelShape,
+    rows: int,
+    tokens: int,
+    precision: torch.dtype,
+    device: torch.device,
+    generator: torch.Generator,
+) -> tuple:
     """A stream of rows that hold two documents each, and what a layer is given with it."""
-    x_BTD = torch.randn(rows, tokens, shape.width, generator=generator).to(precision).requires_grad_()
-    documents_BT = (torch.arange(tokens) // (tokens // 2)).expand(rows, -1)
+    x_BTD = torch.randn(rows, tokens, shape.width, generator=generator).to(device, precision).requires_grad_()
+    documents_BT = (torch.arange(tokens, device=device) // (tokens // 2)).expand(rows, -1)
     rotation = rotations(shape, positions_of(documents_BT, documents_BT), precision)
     return x_BTD, rotation, sight_of(documents_BT, documents_BT, 0, precision)
 

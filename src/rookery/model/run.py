@@ -117,10 +117,8 @@ def _compiles(config: TrainConfig, processes: Processes, precision: torch.dtype,
     """
     if not (compiler.pays(config, processes) if config.compiled is None else config.compiled):
         return False
-    if processes.device.type != "cpu":
-        return True
     say("The layers are compiled before the first step, which takes up to a minute and a half the first time.")
-    why_not = compiler.fault(config.shape, precision)
+    why_not = compiler.fault(config.shape, precision, processes.device)
     if why_not and config.compiled:
         raise UsageError(f"the layers cannot be compiled here: {why_not}", mend="Leave out --set compiled=true")
     if why_not:

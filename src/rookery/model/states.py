@@ -13,6 +13,7 @@ import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 
 from rookery.core.artifact import write_atomically
 from rookery.core.context import Clock, Progress
@@ -28,6 +30,7 @@ from rookery.core.errors import DataError, StorageError
 from rookery.model.parallel.processes import Processes
 from rookery.model.tensors import Stored
 
+A_PLAIN_COPY = StagingOptions(False, False, False, False)  # it is done when training goes on
 KEPT_STATES = 2  # the newest, and the one before it in case the newest is damaged
 
 
@@ -54,10 +57,17 @@ class States:
         self._remove(folder)  # what a killed run left of this step
         self._processes.wait_for_all()
         _expect_one_process()
+        stager = DefaultStager(A_PLAIN_COPY)
+        # what is copied lies in the machine's memory: torch's default would go through a GPU's queue once more
+        writer = dcp.FileSystemWriter(folder, per_thread_copy_ahead=0)
         written = dcp.async_save(
-            dict(state), checkpoint_id=folder, process_group=self._group, no_dist=self._group is None
+            dict(state),
+            storage_writer=writer,
+            async_stager=stager,
+            process_group=self._group,
+            no_dist=self._group is None,
         )
-        self._writing = self._writer.submit(self._finish, written, folder, step)
+        self._writing = self._writer.submit(self._finish, written, stager, folder, step)
         blocked = self._clock.monotonic_seconds() - began
         self.blocked_seconds += blocked
         return blocked
@@ -117,9 +127,10 @@ class States:
             what = f"a saved state belongs to another network: {_reason(error)}"
             raise DataError(what, where=folder, mend="Remove that folder and run the command again") from None
 
-    def _finish(self, written: Future, folder: Path, step: int) -> None:
+    def _finish(self, written: Future, stager: DefaultStager, folder: Path, step: int) -> None:
         """After this process's files are written: the note that vouches for them. Fails where any process's does."""
-        written.result()
+        with closing(stager):
+            written.result()
         problem: OSError | None = None
         try:
             self._vouch(folder, step)

@@ -126,6 +126,7 @@ def test_when_all_is_forgotten_no_process_waits_for_another(two, attempt):
 
 def test_a_loss_that_is_no_number_ends_all_processes_alike(two, attempt):
     run = attempt(matrix_learning_rate=1e37, vector_learning_rate=1e37)
-    with pytest.raises(RuntimeError, match=r"RookeryError: the loss or a gradient is no longer a finite number \(step \d+\)"):
+    line = r"RookeryError: the loss or a gradient is no longer a finite number \(step \d+\)"
+    with pytest.raises(RuntimeError, match=line):
         run.by(two)
     assert run.home.newest("checkpoint") is None

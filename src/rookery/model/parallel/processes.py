@@ -25,7 +25,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.rendezvous import rendezvous
 
 from rookery.core.artifact import Artifact, open_artifact
-from rookery.core.errors import RookeryError
+from rookery.core.errors import RookeryError, UsageError
 from rookery.model.degrees import Degrees, fitted
 from rookery.model.parallel.meeting import meet
 
@@ -191,10 +191,15 @@ def alone() -> Processes:
 def joined(place: Place, degrees: Degrees) -> Iterator[Processes]:
     """Join the processes that the launcher started; they find each other by its environment variables.
 
-    Raises `UsageError` unless the degrees multiply to their number.
+    Raises `UsageError` unless the degrees multiply to their number, and each has a GPU where there are any.
     """
     degrees = fitted(degrees, place.count)
     cuda = torch.cuda.is_available()
+    if cuda and place.local_rank >= torch.cuda.device_count():
+        raise UsageError(
+            f"{place.local_rank + 1} processes or more were started on a machine with {torch.cuda.device_count()} GPUs",
+            mend="Start as many as there are GPUs, each of which sees them all; CUDA_VISIBLE_DEVICES= hides them",
+        )
     device = torch.device("cuda", place.local_rank) if cuda else torch.device("cpu")
     if place.count == 1:
         yield Processes(place, degrees, device)
@@ -204,10 +209,13 @@ def joined(place: Place, degrees: Degrees) -> Iterator[Processes]:
     backend, of_launcher = "cpu:gloo,cuda:nccl" if cuda else "gloo", rendezvous("env://", place.rank, place.count)
     store = meet(next(of_launcher)[0], place.rank, place.count, secrets.token_hex(8))
     dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.count)
+    has_ended_well = False
     try:
         sizes = (degrees.pipeline, degrees.replicate, degrees.shard * degrees.context, degrees.tensor)
         mesh = init_device_mesh(device.type, sizes, mesh_dim_names=("pipeline", "replicate", "spread", "tensor"))
         yield Processes(place, degrees, device, mesh, dist.new_group(backend="gloo", timeout=PATIENCE))
+        has_ended_well = True
     finally:
-        dist.destroy_process_group()
-        time.sleep(LETTING_GO_SECONDS)
+        if has_ended_well or not cuda:  # NCCL would wait for the others, who wait for this one, and nobody heard why
+            dist.destroy_process_group()
+            time.sleep(LETTING_GO_SECONDS)
