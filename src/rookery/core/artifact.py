@@ -221,6 +221,9 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = str(path)  # a full disk is not said with its file otherwise
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     sync(path.parent)

@@ -4,7 +4,7 @@
     model-00001-of-00007.safetensors …      as many as it takes, and
     model.safetensors.index.json            which of them holds what
 
-Whoever writes or reads them file by file holds no more than `FILE_BYTES` at once, whatever the network's size.
+Whoever writes them file by file holds no more than twice `FILE_BYTES`, whatever the network's size.
 Not here: what is written under which name (`checkpoint.py`, `phases.py`).
 """
 
@@ -14,12 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from rookery.core.artifact import write_atomically
-from rookery.core.errors import StorageError
 
 FILE_BYTES = 4 << 30  # of tensors in a file; a larger tensor has one of its own
 SUFFIX = ".safetensors"
@@ -44,16 +42,15 @@ class Stored:
 
 
 def write_tensors(folder: Path, name: str, tensors: Stored) -> None:
-    """Write tensors into a folder: as the file `name`, or as several that are named after it.
-
-    Raises `StorageError` if they cannot be written.
-    """
+    """Write tensors into a folder: as the file `name`, or as several that are named after it."""
     groups = list(_by_file(tensors.bytes_of))
     stem = name.removesuffix(SUFFIX)
     several = [f"{stem}-{number:05d}-of-{len(groups):05d}{SUFFIX}" for number in range(1, len(groups) + 1)]
     files = several if len(groups) > 1 else [name]
     for file, names in zip(files, groups, strict=True):
-        _write(folder / file, {each: tensor.contiguous() for each, tensor in tensors.read(names).items()})
+        given = {each: tensor.contiguous() for each, tensor in tensors.read(names).items()}
+        # not by `save_file`: of a kill it leaves a file of its own behind, which would be published with the artifact
+        write_atomically(folder / file, save(given, {"format": "pt"}))
     if len(groups) > 1:
         holder = {each: file for file, names in zip(files, groups, strict=True) for each in names}
         index = {"metadata": {"total_size": sum(tensors.bytes_of.values())}, "weight_map": holder}
@@ -90,11 +87,3 @@ def _by_file(bytes_of: Mapping[str, int]) -> Iterator[list[str]]:
         names.append(name)
         room -= size
     yield names
-
-
-def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    try:
-        save_file(dict(tensors), path, {"format": "pt"})
-    except (OSError, SafetensorError) as error:
-        raise StorageError(f"the tensors cannot be written: {error}", where=path, mend="Free some space") from None
-    path.chmod(path.parent.stat().st_mode & 0o666)  # safetensors lets only the owner read what it saves
