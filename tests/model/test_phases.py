@@ -102,11 +102,12 @@ def test_what_lies_in_several_files_is_gone_on_with_alike(made, tmp_path, monkey
     assert_same_weights(several.train(SECOND, 300, first), made[2])
 
 
-@pytest.mark.parametrize("step", [0, 6, 8, 11])
-def test_a_phase_that_was_killed_at_any_step_goes_on_to_the_same_weights(growing, first, made, step):
+@pytest.mark.parametrize(("step", "saved"), [(0, None), (6, 5), (8, 5), (11, 10)])
+def test_a_phase_that_was_killed_at_any_step_goes_on_to_the_same_weights(growing, first, made, said, step, saved):
     with pytest.raises(Killed):
         growing.train(SECOND, 300, first, Context(progress=killing(step)))
-    again = growing.train(SECOND, 300, first)
+    again = growing.train(SECOND, 300, first, Context(progress=said))
+    assert said.lines == ([f"Going on after step {saved}."] if saved else [])
     assert again.digest == made[2].digest
     assert losses(again) == losses(made[2])
 

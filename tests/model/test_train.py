@@ -23,7 +23,17 @@ import tiny_run
 import torch
 import torch.nn.functional as F
 from disk import full_disk
-from tiny_run import CONFIG, LONGER, SHAPE, kept_bytes, losses, make_shards, make_tokenizer, needs_compiler
+from tiny_run import (
+    CONFIG,
+    LONGER,
+    SHAPE,
+    gone_on_after,
+    kept_bytes,
+    losses,
+    make_shards,
+    make_tokenizer,
+    needs_compiler,
+)
 
 from rookery.core.artifact import Artifact
 from rookery.core.context import Context, FixedClock, SystemClock
@@ -136,18 +146,21 @@ def test_the_same_run_elsewhere_gives_the_same_bytes(home, shards, tokenizer, un
     assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
 
 
-@pytest.mark.parametrize("step", [0, 3, 4, 7, 11])
-def test_a_run_that_ended_at_any_step_goes_on_to_the_same_weights(home, shards, tokenizer, undisturbed, step):
+@pytest.mark.parametrize(("step", "saved"), [(0, None), (3, None), (4, 4), (7, 4), (11, 8)])
+def test_a_run_that_ended_at_any_step_goes_on_to_the_same_weights(
+    home, shards, tokenizer, undisturbed, said, step, saved
+):
     with pytest.raises(Killed):
         train(home, shards, tokenizer, CONFIG, Context(progress=killing(step)))
-    made = train(home, shards, tokenizer, CONFIG, Context())
+    made = train(home, shards, tokenizer, CONFIG, Context(progress=said))
+    assert said.lines == ([f"Going on after step {saved}."] if saved else [])
     assert made.digest == undisturbed.digest
     assert losses(made) == losses(undisturbed)
 
 
 @pytest.mark.parametrize("step", [0, 5])
 def test_a_paused_run_stops_at_its_next_step_and_goes_on_to_the_same_weights(
-    home, shards, tokenizer, undisturbed, step
+    home, shards, tokenizer, undisturbed, said, step
 ):
     at_step = ActingProgress(step, lambda: pause(home, "an outage", FixedClock()))
     with pytest.raises(Paused, match="an outage"):
@@ -158,7 +171,8 @@ def test_a_paused_run_stops_at_its_next_step_and_goes_on_to_the_same_weights(
     resume(home)
     states = home.artifacts / "checkpoint" / undisturbed.key / "scratch"
     assert max(states.glob("step-*")).name == f"step-{step + 1:08d}"
-    assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
+    assert train(home, shards, tokenizer, CONFIG, Context(progress=said)).digest == undisturbed.digest
+    assert said.lines == [f"Going on after step {step + 1}."]
 
 
 def test_the_register_holds_the_compute_of_a_run(home, undisturbed):
@@ -190,27 +204,38 @@ def test_a_compiled_run_that_is_killed_goes_on_to_the_same_weights(home, shards,
     )
 
 
-def test_a_damaged_state_is_passed_over_for_the_one_before(home, shards, tokenizer, undisturbed):
+def test_a_damaged_state_is_passed_over_for_the_one_before(home, shards, tokenizer, undisturbed, said):
     with pytest.raises(Killed):
         train(home, shards, tokenizer, CONFIG, Context(progress=killing(10)))
     newest = max(home.artifacts.glob("checkpoint/*/scratch/step-*"))
     data = bytearray((newest / "__0_0.distcp").read_bytes())
     data[-1] ^= 1
     (newest / "__0_0.distcp").write_bytes(data)
-    assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
+    assert train(home, shards, tokenizer, CONFIG, Context(progress=said)).digest == undisturbed.digest
+    assert said.lines[-1] == "Going on after step 4."
 
 
 @pytest.mark.slow
-def test_killed_by_the_system_again_and_again_it_ends_with_the_same_weights(home, shards, tokenizer, tmp_path):
+def test_killed_by_the_system_again_and_again_it_ends_with_the_same_weights(home, shards, tokenizer, said, tmp_path):
     other = create_home(tmp_path / "undisturbed")
     undisturbed = train(other, make_shards(other, make_tokenizer(other)), tokenizer, LONGER, Context())
     notes = home.artifacts / "checkpoint" / undisturbed.key / "notes" / "metrics.jsonl"
-    for lines in sorted(np.random.default_rng(0).integers(1, LONGER.steps - 10, 4)):
+    kills = sorted(np.random.default_rng(0).integers(1, LONGER.steps - 10, 4))
+    for lines in kills:
         with subprocess.Popen([sys.executable, tiny_run.__file__, str(home.path)]) as process:
             _wait_for_lines(notes, lines, process)
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
-    assert train(home, shards, tokenizer, LONGER, Context()).digest == undisturbed.digest
+    assert train(home, shards, tokenizer, LONGER, Context(progress=said)).digest == undisturbed.digest
+    steps = [*gone_on_after(home), int(said.lines[-1].removeprefix("Going on after step ").removesuffix("."))]
+    assert min(steps) >= _surely_saved(kills[0])
+    assert steps[-1] >= _surely_saved(kills[-1])
+
+
+def _surely_saved(steps: int) -> int:
+    """Of a run killed after so many steps: the state whose successor was begun."""
+    every = LONGER.checkpoint_steps
+    return ((steps - 1) // every - 1) * every
 
 
 def _wait_for_lines(path: Path, lines: int, process: subprocess.Popen) -> None:

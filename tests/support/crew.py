@@ -8,8 +8,8 @@ import multiprocessing
 import os
 import socket
 import traceback
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,24 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
+@contextmanager
+def followed(stop: int | None) -> Iterator[list[int]]:
+    """The numbers of the steps that a run takes here; it ends before the step `stop`."""
+    plain, numbers = training._learn, []
+
+    def learn(run, step, number):
+        numbers.append(number)
+        if number == stop:
+            raise Stopped
+        return plain(run, step, number)
+
+    training._learn = learn
+    try:
+        yield numbers
+    finally:
+        training._learn = plain
+
+
 def trained(
     place: Place,
     degrees: Degrees,
@@ -104,25 +122,16 @@ def trained(
     config: TrainConfig,
     stop: int | None,
     earlier: Path | None,
-) -> Path | None:
-    """Train, or go on; the checkpoint's folder, or None where the run stopped after so many steps."""
-    plain = training._learn
-
-    def learn(run, step, number):
-        if number == stop:
-            raise Stopped
-        return plain(run, step, number)
-
-    training._learn = learn
-    try:
-        with joined(place, degrees) as processes:
-            opened = open_home(home), open_artifact(shards), open_artifact(tokenizer)
-            before = None if earlier is None else open_artifact(earlier)
-            return training.train(*opened, config, Context(), processes, before).path
-    except Stopped:
-        return None
-    finally:
-        training._learn = plain
+) -> tuple[Path | None, int]:
+    """Train, or go on; the checkpoint's folder, or None where the run stopped before a step, and the first step."""
+    with followed(stop) as steps:
+        try:
+            with joined(place, degrees) as processes:
+                opened = open_home(home), open_artifact(shards), open_artifact(tokenizer)
+                before = None if earlier is None else open_artifact(earlier)
+                return training.train(*opened, config, Context(), processes, before).path, steps[0]
+        except Stopped:
+            return None, steps[0]
 
 
 def kept_by_each(place: Place, degrees: Degrees, config: TrainConfig) -> int:

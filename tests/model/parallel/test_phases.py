@@ -5,7 +5,7 @@ from safetensors.torch import load_file
 
 from rookery.model.phases import OPTIMIZER
 from tests.model.parallel.test_curves import assert_same_run, named
-from tests.model.parallel.test_resume import STOP
+from tests.model.parallel.test_resume import SAVED, STOP
 
 LAYOUTS = [{"shard": 2}, {"tensor": 2}, {"pipeline": 2}, {"replicate": 2}]
 
@@ -37,3 +37,4 @@ def test_a_phase_of_two_processes_that_stopped_goes_on_bit_for_bit(two, attempt)
     phase = stopped.grown(stopped.by(two))
     assert phase.by(two, stop=STOP) is None
     assert phase.by(two).digest == expected.digest
+    assert phase.began_at == SAVED
