@@ -1,5 +1,7 @@
 """Saved states: written beside training, and only what is whole is gone on with."""
 
+import threading
+
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
@@ -37,6 +39,22 @@ def test_a_state_comes_back_as_it_was_when_it_was_saved(states):
     assert states.restore(found) == 3
     assert torch.equal(found["master.a"], state(3)["master.a"])
     assert found["steps"] == 3
+
+
+def test_saving_goes_on_beside_training_and_what_is_not_yet_whole_does_not_count(states, tmp_path, monkeypatch):
+    may_write, plain = threading.Event(), dcp.FileSystemWriter.write_data
+
+    def write_data(*given):
+        assert may_write.wait(20)
+        return plain(*given)
+
+    monkeypatch.setattr(dcp.FileSystemWriter, "write_data", write_data)
+    states.save(1, state(1))
+    states.poll()
+    assert not list(tmp_path.glob("step-*/whole-*"))
+    may_write.set()
+    states.wait()
+    assert states.restore(state(0)) == 1
 
 
 def test_without_a_state_a_run_begins_at_the_beginning(states):
