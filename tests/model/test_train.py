@@ -57,6 +57,7 @@ from rookery.model.states import States
 from rookery.model.train import train
 from rookery.posts.forget import forget
 from rookery.posts.live import live_log
+from tests.model.test_measure import TickingClock
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "loss_tiny.json"
 
@@ -261,6 +262,12 @@ def test_a_post_forgotten_while_training_is_left_out_from_then_on(home, shards):
         assert set(np.flatnonzero(masked())) == {7, *range(3, 200, 10)}
 
 
+def test_what_is_forgotten_while_a_run_trains_is_left_out_from_the_next_step_on(home, shards, tokenizer, undisturbed):
+    forgetting = ActingProgress(5, lambda: forget(home, [], [f"author{i}" for i in range(10)], Context()))
+    made = train(home, shards, tokenizer, CONFIG, Context(progress=forgetting))
+    assert losses(made) == losses(undisturbed)[:6] + [None] * 6
+
+
 def test_when_all_is_forgotten_nothing_is_learned(home, shards, tokenizer):
     forget(home, [], [f"author{i}" for i in range(10)], Context())
     made = train(home, shards, tokenizer, replace(CONFIG, steps=2), Context())
@@ -318,6 +325,23 @@ def test_a_disk_that_is_full_until_the_end_is_said_in_one_line_and_the_run_goes_
     assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
 
 
+def test_a_disk_that_is_full_for_a_while_costs_a_state_and_nothing_else(home, shards, tokenizer, undisturbed, said):
+    with ExitStack() as filled:
+
+        def fill_until_it_is_said() -> None:
+            filled.close()
+            if not said.lines:
+                filled.enter_context(full_disk())
+
+        full = ActingProgress(3, fill_until_it_is_said)
+        full.say = said.say
+        made = train(home, shards, tokenizer, CONFIG, Context(progress=full))
+    assert made.digest == undisturbed.digest
+    assert {line.partition(":")[0] for line in said.lines} == {
+        "The state could not be saved, so the one before it is kept"
+    }
+
+
 def test_a_pause_leaves_the_state_that_was_just_saved_as_it_is(home, shards, tokenizer, undisturbed, monkeypatch):
     """Else a disk that has filled up since would take the last good state with it."""
 
@@ -334,6 +358,16 @@ def test_a_pause_leaves_the_state_that_was_just_saved_as_it_is(home, shards, tok
         resume(home)
     assert [step for *_, step in saves] == [4]
     assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
+
+
+def test_what_is_shown_beside_the_bar_counts_the_minutes_down(home, shards, tokenizer):
+    progress, notes = ActingProgress(CONFIG.steps, lambda: None), []
+    progress.advance = lambda n=1, note="": notes.append(note)
+    train(home, shards, tokenizer, CONFIG, Context(TickingClock(tick_seconds=10.0), progress))
+    left = [float(note.removesuffix(" min left").rpartition(" ")[2]) for note in notes if note]
+    assert len(left) == CONFIG.steps
+    assert left[0] > 1
+    assert left[-1] == 0
 
 
 def held_out_losses(artifact: Artifact) -> dict[int, float | None]:
