@@ -19,7 +19,7 @@ from rookery.model import run as running
 from rookery.model import train as training
 from rookery.model.degrees import Degrees
 
-SHAPE = replace(tiny_run.SHAPE, layers=4, heads=4, kv_heads=2, head_size=8)
+SHAPE = replace(tiny_run.SHAPE, layers=4, heads=4, kv_heads=2, head_size=8, tied=False)  # as --scale has them
 CONFIG = replace(tiny_run.CONFIG, shape=SHAPE, steps=8, batch_tokens=512, micro_batch_tokens=64, decay_steps=4)
 
 
@@ -91,12 +91,13 @@ def _attempt(folder, name: str = "home", shape: Mapping[str, Any] | None = None,
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory):
-    """The checkpoints of one process, tied and untied."""
-    made: dict[bool, Artifact] = {}
+    """The checkpoint of one process, of the given shape."""
+    made: dict[frozenset, Artifact] = {}
 
-    def of(tied: bool = True) -> Artifact:
-        if tied not in made:
-            made[tied] = _attempt(tmp_path_factory.mktemp("alone"), shape={"tied": tied}).alone()
-        return made[tied]
+    def of(**shape: Any) -> Artifact:
+        kind = frozenset(shape.items())
+        if kind not in made:
+            made[kind] = _attempt(tmp_path_factory.mktemp("alone"), shape=shape).alone()
+        return made[kind]
 
     return of
