@@ -6,7 +6,9 @@ import pytest
 from crew import saved_where_a_note_fails
 from tiny_run import losses
 
+from rookery.core.context import Context
 from rookery.model.degrees import Degrees
+from rookery.posts.forget import forget
 from tests.model.parallel.test_curves import named
 
 STOP, SAVED = 6, 4  # the step before which a run ends, and that after which its newest state is
@@ -61,6 +63,23 @@ def test_what_some_saved_any_other_number_goes_on_with(two, four, attempt, refer
     assert run.by(first, stop=STOP, **saved_by) is None
     assert losses(run.by(second, **goes_on)) == pytest.approx(losses(reference()), abs=2e-5)
     assert run.began_at == SAVED
+
+
+def test_what_is_forgotten_before_a_run_goes_on_is_left_out_by_whoever_goes_on(two, attempt, reference):
+    alone, spread = attempt("alone"), attempt("spread")
+    for run, crew in ((alone, None), (spread, two)):
+        assert run.by(crew, stop=STOP) is None
+        forget(run.home, [], ["author3"], Context())
+    found, expected, undisturbed = losses(spread.alone()), losses(alone.alone()), losses(reference())
+    assert found == pytest.approx(expected, abs=2e-5)
+    assert found[:SAVED] == pytest.approx(undisturbed[:SAVED], abs=2e-5)
+    assert found[SAVED:] != pytest.approx(undisturbed[SAVED:], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_pipelines_of_different_depth_end_bit_for_bit_alike(two, four, attempt):
+    shallow, deep = attempt("shallow").by(two, pipeline=2), attempt("deep").by(four, pipeline=4)
+    assert shallow.digest == deep.digest
 
 
 @pytest.mark.parametrize("victim", [0, 1])
