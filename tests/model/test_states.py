@@ -41,6 +41,15 @@ def test_a_state_comes_back_as_it_was_when_it_was_saved(states):
     assert found["steps"] == 3
 
 
+def test_without_a_state_a_run_begins_at_the_beginning(states):
+    assert states.restore(state(0)) == 0
+
+
+def test_the_newest_two_are_kept(states, tmp_path):
+    saved(states, 1, 2, 3, 4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
+
+
 def test_saving_goes_on_beside_training_and_what_is_not_yet_whole_does_not_count(states, tmp_path, monkeypatch):
     may_write, plain = threading.Event(), dcp.FileSystemWriter.write_data
 
@@ -55,15 +64,6 @@ def test_saving_goes_on_beside_training_and_what_is_not_yet_whole_does_not_count
     may_write.set()
     states.wait()
     assert states.restore(state(0)) == 1
-
-
-def test_without_a_state_a_run_begins_at_the_beginning(states):
-    assert states.restore(state(0)) == 0
-
-
-def test_the_newest_two_are_kept(states, tmp_path):
-    saved(states, 1, 2, 3, 4)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
 
 
 @pytest.mark.parametrize("name", ["__0_0.distcp", ".metadata", "whole-00000-of-00001.json"])
