@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import tiny_run
-from tiny_run import LONGER, losses
+from tiny_run import LONGER, gone_on_after, losses
 
 from rookery.cli.processes import LAUNCHER, OUTCOME
 from rookery.core.artifact import Artifact
@@ -25,6 +25,7 @@ from rookery.core.stage import read_runs
 from rookery.model.launch import launch
 
 pytestmark = pytest.mark.slow
+SURELY_SAVED = 2 * LONGER.checkpoint_steps  # when it is disturbed; the one after may still be in writing
 PATIENCE_SECONDS = "10"  # longer than a busy disk takes for a state
 
 STOPPED_OUTSIDE_OF_STEPS = """
@@ -110,6 +111,7 @@ def test_torchruns_own_restart_after_a_kill_goes_on_to_the_same_weights(home, un
         os.kill(next(pid for pid in pids(home) if rank(pid) == victim), signal.SIGKILL)
         assert launcher.wait(timeout=200) == 0
     assert home.newest("checkpoint").digest == undisturbed.digest
+    assert min(gone_on_after(home)) >= SURELY_SAVED
     # the other one may notice, and say so, before it is ended
     first, second = (run["state"] for run in read_runs(home) if run["kind"] == "checkpoint")
     assert first in ("killed", "failed")
@@ -127,6 +129,7 @@ def test_one_of_two_that_is_stopped_is_named_and_all_go_on_to_the_same_weights(
     made = home.newest("checkpoint")
     assert made.digest == undisturbed.digest
     assert losses(made) == losses(undisturbed)
+    assert min(gone_on_after(home)) >= SURELY_SAVED
     (told,) = made.path.glob("notes/stall-*/culprits.json")
     assert json.loads(told.read_text())["ranks"] == [victim]
     assert f"by the fault of process {victim} (stopped, step " in capfd.readouterr().err

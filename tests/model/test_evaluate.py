@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -20,7 +20,7 @@ TRAINING = [f"the rooks came back to the elms, {n} of them" for n in range(60)]
 HELD_OUT = ["the rooks came back", "грачи вернулись домой", "hello elms, hello rooks", "a long one " * 30]
 
 
-def documents(texts, controls=()):
+def documents(texts, controls=(), days_apart=0):
     rows = [
         {
             "id": str(n),
@@ -28,7 +28,7 @@ def documents(texts, controls=()):
             "post_ids": [f"post {n}"],
             "author_ids": [f"author {n}"],
             "language": "ru" if text[0] == "г" else "en",
-            "created": datetime(2026, 1, 1, tzinfo=UTC),
+            "created": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n * days_apart),
             "controls": list(controls),
         }
         for n, text in enumerate(texts)
@@ -40,15 +40,15 @@ def documents(texts, controls=()):
 def make_corpus(home):
     """Make a corpus artifact with some held-out texts."""
 
-    def make_corpus(held_out, training=TRAINING, controls=()):
+    def make_corpus(held_out, training=TRAINING, controls=(), days_apart=0):
         def make(workspace):
             learned = documents(training).to_pylist()
             learned = [row | {"post_ids": [f"training {row['post_ids'][0]}"]} for row in learned]
             write_documents(workspace.path / "train.parquet", [pa.Table.from_pylist(learned, schema=DOCUMENT_SCHEMA)])
-            write_documents(workspace.path / "validation.parquet", [documents(held_out, controls)])
+            write_documents(workspace.path / "validation.parquet", [documents(held_out, controls, days_apart)])
             return {LAKE_VERSION: 0}
 
-        inputs = {"texts": repr((held_out, training, controls))}
+        inputs = {"texts": repr((held_out, training, controls, days_apart))}
         return run_stage(home, Stage("corpus", 1, {}, inputs), make, Context())
 
     return make_corpus
@@ -66,6 +66,21 @@ def test_the_result_has_every_byte_and_three_figures_for_each_language(home, che
     assert set(result["bits_per_byte"]) == {"model", "zstd", "ngram", "xz"}
     assert sum(part["bytes"] for part in result["languages"].values()) == result["bytes"]
     assert list(result["languages"]) == ["en", "ru"]
+
+
+def test_the_groups_are_those_of_time_of_acquaintance_and_of_novelty(home, checkpoint, make_corpus):
+    """Training holds documents of the first two authors, one of whom a held-out text repeats."""
+    texts = ["rooks", "грачи вернулись", "he said that the rooks came back to the elms, 0 of them", "elms " * 9]
+    corpus = make_corpus(texts, TRAINING[:2], days_apart=20)
+    first, second, third, fourth = (len(text.encode()) for text in texts)
+    result = read_result(evaluate(home, checkpoint, corpus, Context()))
+    assert bytes_of(result["authors_seen"]) == {"seen": first + second, "unseen": third + fourth}
+    assert bytes_of(result["novelty"]) == {"repeated": third, "new": first + second + fourth}
+    assert bytes_of(result["months"]) == {"1": first + second, "2": third, "3": fourth}
+
+
+def bytes_of(groups):
+    return {name: figures["bytes"] for name, figures in groups.items()}
 
 
 def test_evaluating_again_gives_the_same_artifact(home, checkpoint, corpus):

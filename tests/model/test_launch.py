@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import tiny_run
-from tiny_run import LONGER, losses
+from tiny_run import LONGER, gone_on_after, losses
 
 from rookery.cli import processes as started
 from rookery.core.artifact import open_artifact
@@ -116,6 +116,8 @@ def test_a_process_that_is_killed_is_no_end_and_the_weights_are_the_same(environ
     assert losses(made) == losses(expected)
     states = [run["state"] for run in read_runs(disturbed) if run["kind"] == "checkpoint"]
     assert states[-1] == "finished"
+    assert gone_on_after(undisturbed) == []
+    assert min(gone_on_after(disturbed)) >= 2 * LONGER.checkpoint_steps  # the one after may still be in writing
     assert len(states) > 1
 
 

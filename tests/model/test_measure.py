@@ -13,10 +13,12 @@ from rookery.model.run import Run
 
 @dataclass
 class TickingClock(FixedClock):
-    """On which every look takes a twentieth of a second: a machine that needs as long for any step."""
+    """On which every look takes as long, a twentieth of a second: a machine that needs as long for any step."""
+
+    tick_seconds: float = 0.05
 
     def monotonic_seconds(self) -> float:
-        self.elapsed_seconds += 0.05
+        self.elapsed_seconds += self.tick_seconds
         return self.elapsed_seconds
 
 

@@ -9,13 +9,18 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import fresh_network
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from rookery.model.compiler import OPTIONS
 from rookery.model.network import (
     IGNORED,
+    LOSS_CHUNK_TOKENS,
     SPANS_MULTIPLE,
     Cache,
     Network,
+    chunk_loss,
+    chunked_loss,
     initial_rows,
     positions_of,
     rotate,
@@ -124,6 +129,27 @@ def test_chunked_loss_and_gradients_are_the_plain_ones(network, chunk_tokens):
     torch.testing.assert_close(chunked, plain)
     expected = torch.autograd.grad(plain / 60, weights)
     torch.testing.assert_close(torch.autograd.grad(chunked / 60, weights), expected, atol=1e-5, rtol=1e-4)
+
+
+class Largest(TorchDispatchMode):
+    """Keeps how many numbers the largest tensor has that is made."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, operation, types, arguments=(), named=None):
+        made = operation(*arguments, **(named or {}))
+        sizes = (leaf.numel() for leaf in tree_leaves(made) if isinstance(leaf, torch.Tensor))
+        self.numbers = max(self.numbers, *sizes, 0)
+        return made
+
+
+@pytest.mark.parametrize("tokens", [4096, 8192])
+def test_the_memory_of_the_loss_does_not_grow_with_the_tokens(tokens):
+    vocabulary, width = 4096, 4
+    hidden, head = torch.randn(1, tokens, width, requires_grad=True), torch.randn(vocabulary, width, requires_grad=True)
+    with Largest() as largest:
+        chunked_loss(hidden, head, torch.zeros(1, tokens, dtype=torch.int64), chunk_loss).backward()
+    assert largest.numbers == LOSS_CHUNK_TOKENS["cpu"] * vocabulary
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -1,9 +1,10 @@
-"""What is noted of a run: on a full disk nothing is written that need not be, so that a run that goes on does."""
+"""What is noted and shown of a run; on a full disk nothing is written that need not be, so a run that goes on does."""
 
 import pytest
 from disk import full_disk
+from tiny_run import CONFIG
 
-from rookery.model.notes import BEGUN, METRICS, keep_before, note_begun, read_notes
+from rookery.model.notes import BEGUN, METRICS, keep_before, note_begun, of_step, read_notes, shown
 
 FACTS = {"config": {"steps": 12}, "inputs": {"shards": "a" * 64}}
 
@@ -35,3 +36,24 @@ def test_what_was_noted_beyond_a_state_is_forgotten(tmp_path):
     (tmp_path / METRICS).write_text(lines(0, 1, 2, 3) + '{"step": 4')
     keep_before(3, tmp_path)
     assert (tmp_path / METRICS).read_text() == lines(0, 1, 2)
+
+
+# of `tiny_run.SHAPE`: 20,480 matrix parameters, and two layers of two heads of 16 that look at 32 tokens
+FLOPS_PER_TOKEN = 3 * (2 * 20_480 + 4 * 2 * 2 * 16 * 32)
+
+
+@pytest.mark.parametrize("loss", [2.5, None])
+def test_of_a_step_its_loss_and_speed_and_the_share_of_the_machine_are_noted(loss):
+    assert of_step(3, loss, 0.5, CONFIG, 4 * 512 * FLOPS_PER_TOKEN) == {
+        "step": 3,
+        "loss": loss,
+        "tokens_per_second": 512,
+        "seconds_per_step": 0.5,
+        "utilisation": 0.25,
+    }
+
+
+@pytest.mark.parametrize(("loss", "said"), [(2.5, "loss 2.500"), (None, "nothing left to learn from")])
+def test_what_is_shown_of_a_step(loss, said):
+    note = {"step": 3, "loss": loss, "tokens_per_second": 51_234, "seconds_per_step": 7.5, "utilisation": 0.25}
+    assert shown(note, CONFIG) == f"{said}, 51,234 tokens/s (25% of the machine's matrix products), 1.0 min left"

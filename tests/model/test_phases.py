@@ -13,7 +13,7 @@ from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import create_home
 from rookery.corpus.shards import open_shards
-from rookery.model import tensors
+from rookery.model import tensors, thresholds
 from rookery.model.checkpoint import WEIGHTS, load_network
 from rookery.model.config import config_for_phase, config_for_scale, learning_rate_factor
 from rookery.model.notes import read_notes
@@ -102,11 +102,12 @@ def test_what_lies_in_several_files_is_gone_on_with_alike(made, tmp_path, monkey
     assert_same_weights(several.train(SECOND, 300, first), made[2])
 
 
-@pytest.mark.parametrize("step", [0, 6, 8, 11])
-def test_a_phase_that_was_killed_at_any_step_goes_on_to_the_same_weights(growing, first, made, step):
+@pytest.mark.parametrize(("step", "saved"), [(0, None), (6, 5), (8, 5), (11, 10)])
+def test_a_phase_that_was_killed_at_any_step_goes_on_to_the_same_weights(growing, first, made, said, step, saved):
     with pytest.raises(Killed):
         growing.train(SECOND, 300, first, Context(progress=killing(step)))
-    again = growing.train(SECOND, 300, first)
+    again = growing.train(SECOND, 300, first, Context(progress=said))
+    assert said.lines == ([f"Going on after step {saved}."] if saved else [])
     assert again.digest == made[2].digest
     assert losses(again) == losses(made[2])
 
@@ -122,6 +123,16 @@ def test_a_checkpoint_names_what_its_weights_went_through(made):
     assert inputs["earlier"] == second.digest
     assert inputs["shards of phase 1"] == first.manifest.inputs["shards"]
     assert inputs["shards of phase 2"] == second.manifest.inputs["shards"]
+
+
+def test_laws_that_look_at_the_compute_of_all_phases_together_are_said_aloud(tmp_path, said, monkeypatch):
+    of_each = FIRST.tokens * training_flops_per_token(FIRST.shape)
+    monkeypatch.setattr(thresholds, "THRESHOLDS", (thresholds.Threshold(1.5 * of_each, "A law"),))
+    growing, context = Growing(tmp_path / "home"), Context(progress=said)
+    first = growing.train(context=context)
+    assert said.lines == []
+    growing.train(SECOND, 300, first, context)
+    assert said.lines == [f"{2 * of_each:.1e} FLOP is more than {1.5 * of_each:.0e}. A law"]
 
 
 def test_what_is_forgotten_is_left_out_of_a_later_phase(growing, first):

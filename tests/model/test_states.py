@@ -1,5 +1,7 @@
 """Saved states: written beside training, and only what is whole is gone on with."""
 
+import threading
+
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
@@ -58,6 +60,22 @@ def test_without_a_state_a_run_begins_at_the_beginning(states):
 def test_the_newest_two_are_kept(states, tmp_path):
     saved(states, 1, 2, 3, 4)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
+
+
+def test_saving_goes_on_beside_training_and_what_is_not_yet_whole_does_not_count(states, tmp_path, monkeypatch):
+    may_write, plain = threading.Event(), dcp.FileSystemWriter.write_data
+
+    def write_data(*given):
+        assert may_write.wait(20)
+        return plain(*given)
+
+    monkeypatch.setattr(dcp.FileSystemWriter, "write_data", write_data)
+    states.save(1, state(1))
+    states.poll()
+    assert not list(tmp_path.glob("step-*/whole-*"))
+    may_write.set()
+    states.wait()
+    assert states.restore(state(0)) == 1
 
 
 @pytest.mark.parametrize("name", ["__0_0.distcp", ".metadata", "whole-00000-of-00001.json"])

@@ -23,7 +23,17 @@ import tiny_run
 import torch
 import torch.nn.functional as F
 from disk import full_disk
-from tiny_run import CONFIG, LONGER, SHAPE, kept_bytes, losses, make_shards, make_tokenizer, needs_compiler
+from tiny_run import (
+    CONFIG,
+    LONGER,
+    SHAPE,
+    gone_on_after,
+    kept_bytes,
+    losses,
+    make_shards,
+    make_tokenizer,
+    needs_compiler,
+)
 
 from rookery.core.artifact import Artifact
 from rookery.core.context import Context, FixedClock, SystemClock
@@ -47,6 +57,7 @@ from rookery.model.states import States
 from rookery.model.train import train
 from rookery.posts.forget import forget
 from rookery.posts.live import live_log
+from tests.model.test_measure import TickingClock
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "loss_tiny.json"
 
@@ -136,18 +147,21 @@ def test_the_same_run_elsewhere_gives_the_same_bytes(home, shards, tokenizer, un
     assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
 
 
-@pytest.mark.parametrize("step", [0, 3, 4, 7, 11])
-def test_a_run_that_ended_at_any_step_goes_on_to_the_same_weights(home, shards, tokenizer, undisturbed, step):
+@pytest.mark.parametrize(("step", "saved"), [(0, None), (3, None), (4, 4), (7, 4), (11, 8)])
+def test_a_run_that_ended_at_any_step_goes_on_to_the_same_weights(
+    home, shards, tokenizer, undisturbed, said, step, saved
+):
     with pytest.raises(Killed):
         train(home, shards, tokenizer, CONFIG, Context(progress=killing(step)))
-    made = train(home, shards, tokenizer, CONFIG, Context())
+    made = train(home, shards, tokenizer, CONFIG, Context(progress=said))
+    assert said.lines == ([f"Going on after step {saved}."] if saved else [])
     assert made.digest == undisturbed.digest
     assert losses(made) == losses(undisturbed)
 
 
 @pytest.mark.parametrize("step", [0, 5])
 def test_a_paused_run_stops_at_its_next_step_and_goes_on_to_the_same_weights(
-    home, shards, tokenizer, undisturbed, step
+    home, shards, tokenizer, undisturbed, said, step
 ):
     at_step = ActingProgress(step, lambda: pause(home, "an outage", FixedClock()))
     with pytest.raises(Paused, match="an outage"):
@@ -158,7 +172,8 @@ def test_a_paused_run_stops_at_its_next_step_and_goes_on_to_the_same_weights(
     resume(home)
     states = home.artifacts / "checkpoint" / undisturbed.key / "scratch"
     assert max(states.glob("step-*")).name == f"step-{step + 1:08d}"
-    assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
+    assert train(home, shards, tokenizer, CONFIG, Context(progress=said)).digest == undisturbed.digest
+    assert said.lines == [f"Going on after step {step + 1}."]
 
 
 def test_the_register_holds_the_compute_of_a_run(home, undisturbed):
@@ -190,27 +205,38 @@ def test_a_compiled_run_that_is_killed_goes_on_to_the_same_weights(home, shards,
     )
 
 
-def test_a_damaged_state_is_passed_over_for_the_one_before(home, shards, tokenizer, undisturbed):
+def test_a_damaged_state_is_passed_over_for_the_one_before(home, shards, tokenizer, undisturbed, said):
     with pytest.raises(Killed):
         train(home, shards, tokenizer, CONFIG, Context(progress=killing(10)))
     newest = max(home.artifacts.glob("checkpoint/*/scratch/step-*"))
     data = bytearray((newest / "__0_0.distcp").read_bytes())
     data[-1] ^= 1
     (newest / "__0_0.distcp").write_bytes(data)
-    assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
+    assert train(home, shards, tokenizer, CONFIG, Context(progress=said)).digest == undisturbed.digest
+    assert said.lines[-1] == "Going on after step 4."
 
 
 @pytest.mark.slow
-def test_killed_by_the_system_again_and_again_it_ends_with_the_same_weights(home, shards, tokenizer, tmp_path):
+def test_killed_by_the_system_again_and_again_it_ends_with_the_same_weights(home, shards, tokenizer, said, tmp_path):
     other = create_home(tmp_path / "undisturbed")
     undisturbed = train(other, make_shards(other, make_tokenizer(other)), tokenizer, LONGER, Context())
     notes = home.artifacts / "checkpoint" / undisturbed.key / "notes" / "metrics.jsonl"
-    for lines in sorted(np.random.default_rng(0).integers(1, LONGER.steps - 10, 4)):
+    kills = sorted(np.random.default_rng(0).integers(1, LONGER.steps - 10, 4))
+    for lines in kills:
         with subprocess.Popen([sys.executable, tiny_run.__file__, str(home.path)]) as process:
             _wait_for_lines(notes, lines, process)
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
-    assert train(home, shards, tokenizer, LONGER, Context()).digest == undisturbed.digest
+    assert train(home, shards, tokenizer, LONGER, Context(progress=said)).digest == undisturbed.digest
+    steps = [*gone_on_after(home), int(said.lines[-1].removeprefix("Going on after step ").removesuffix("."))]
+    assert min(steps) >= _surely_saved(kills[0])
+    assert steps[-1] >= _surely_saved(kills[-1])
+
+
+def _surely_saved(steps: int) -> int:
+    """Of a run killed after so many steps: the state whose successor was begun."""
+    every = LONGER.checkpoint_steps
+    return ((steps - 1) // every - 1) * every
 
 
 def _wait_for_lines(path: Path, lines: int, process: subprocess.Popen) -> None:
@@ -234,6 +260,12 @@ def test_a_post_forgotten_while_training_is_left_out_from_then_on(home, shards):
         assert not masked().any()
         forget(home, ["train7"], ["author3"], Context())
         assert set(np.flatnonzero(masked())) == {7, *range(3, 200, 10)}
+
+
+def test_what_is_forgotten_while_a_run_trains_is_left_out_from_the_next_step_on(home, shards, tokenizer, undisturbed):
+    forgetting = ActingProgress(5, lambda: forget(home, [], [f"author{i}" for i in range(10)], Context()))
+    made = train(home, shards, tokenizer, CONFIG, Context(progress=forgetting))
+    assert losses(made) == losses(undisturbed)[:6] + [None] * 6
 
 
 def test_when_all_is_forgotten_nothing_is_learned(home, shards, tokenizer):
@@ -293,6 +325,23 @@ def test_a_disk_that_is_full_until_the_end_is_said_in_one_line_and_the_run_goes_
     assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
 
 
+def test_a_disk_that_is_full_for_a_while_costs_a_state_and_nothing_else(home, shards, tokenizer, undisturbed, said):
+    with ExitStack() as filled:
+
+        def fill_until_it_is_said() -> None:
+            filled.close()
+            if not said.lines:
+                filled.enter_context(full_disk())
+
+        full = ActingProgress(3, fill_until_it_is_said)
+        full.say = said.say
+        made = train(home, shards, tokenizer, CONFIG, Context(progress=full))
+    assert made.digest == undisturbed.digest
+    assert {line.partition(":")[0] for line in said.lines} == {
+        "The state could not be saved, so the one before it is kept"
+    }
+
+
 def test_a_pause_leaves_the_state_that_was_just_saved_as_it_is(home, shards, tokenizer, undisturbed, monkeypatch):
     """Else a disk that has filled up since would take the last good state with it."""
 
@@ -309,6 +358,16 @@ def test_a_pause_leaves_the_state_that_was_just_saved_as_it_is(home, shards, tok
         resume(home)
     assert [step for *_, step in saves] == [4]
     assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
+
+
+def test_what_is_shown_beside_the_bar_counts_the_minutes_down(home, shards, tokenizer):
+    progress, notes = ActingProgress(CONFIG.steps, lambda: None), []
+    progress.advance = lambda n=1, note="": notes.append(note)
+    train(home, shards, tokenizer, CONFIG, Context(TickingClock(tick_seconds=10.0), progress))
+    left = [float(note.removesuffix(" min left").rpartition(" ")[2]) for note in notes if note]
+    assert len(left) == CONFIG.steps
+    assert left[0] > 1
+    assert left[-1] == 0
 
 
 def held_out_losses(artifact: Artifact) -> dict[int, float | None]:

@@ -8,8 +8,8 @@ import multiprocessing
 import os
 import socket
 import traceback
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from tiny_run import kept_bytes
 from rookery.core.artifact import open_artifact
 from rookery.core.context import Context, SilentProgress, SystemClock
 from rookery.core.home import open_home
+from rookery.model import network, states
 from rookery.model import run as running
-from rookery.model import states
 from rookery.model import train as training
 from rookery.model.config import TrainConfig
 from rookery.model.degrees import Degrees
@@ -79,6 +79,7 @@ class Crew:
 
 def _serve(rank: int, count: int, end) -> None:
     torch.set_num_threads(1)
+    network.LOSS_CHUNK_TOKENS["cpu"] = 24  # several chunks, and a rest, of each micro-batch
     running.best_precision = training.best_precision = lambda device: torch.float32
     while True:
         job, port, arguments = end.recv()
@@ -95,6 +96,24 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
+@contextmanager
+def followed(stop: int | None) -> Iterator[list[int]]:
+    """The numbers of the steps that a run takes here; it ends before the step `stop`."""
+    plain, numbers = training._learn, []
+
+    def learn(run, step, number):
+        numbers.append(number)
+        if number == stop:
+            raise Stopped
+        return plain(run, step, number)
+
+    training._learn = learn
+    try:
+        yield numbers
+    finally:
+        training._learn = plain
+
+
 def trained(
     place: Place,
     degrees: Degrees,
@@ -104,25 +123,16 @@ def trained(
     config: TrainConfig,
     stop: int | None,
     earlier: Path | None,
-) -> Path | None:
-    """Train, or go on; the checkpoint's folder, or None where the run stopped after so many steps."""
-    plain = training._learn
-
-    def learn(run, step, number):
-        if number == stop:
-            raise Stopped
-        return plain(run, step, number)
-
-    training._learn = learn
-    try:
-        with joined(place, degrees) as processes:
-            opened = open_home(home), open_artifact(shards), open_artifact(tokenizer)
-            before = None if earlier is None else open_artifact(earlier)
-            return training.train(*opened, config, Context(), processes, before).path
-    except Stopped:
-        return None
-    finally:
-        training._learn = plain
+) -> tuple[Path | None, int]:
+    """Train, or go on; the checkpoint's folder, or None where the run stopped before a step, and the first step."""
+    with followed(stop) as steps:
+        try:
+            with joined(place, degrees) as processes:
+                opened = open_home(home), open_artifact(shards), open_artifact(tokenizer)
+                before = None if earlier is None else open_artifact(earlier)
+                return training.train(*opened, config, Context(), processes, before).path, steps[0]
+        except Stopped:
+            return None, steps[0]
 
 
 def kept_by_each(place: Place, degrees: Degrees, config: TrainConfig) -> int:

@@ -7,6 +7,7 @@ said lies in HOME/said.
 
 import json
 import os
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -93,6 +94,13 @@ def losses(artifact: Artifact) -> list[float]:
     lines = (artifact.path / "notes" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(len(lines)))
     return [json.loads(line)["loss"] for line in lines]
+
+
+def gone_on_after(home: Home) -> list[int]:
+    """After which steps runs in a home said that they go on, the last one last."""
+    path = home.path / "said"
+    said = path.read_text() if path.exists() else ""
+    return [int(step) for step in re.findall(r"^Going on after step (\d+)\.$", said, re.MULTILINE)]
 
 
 class _Noted(SilentProgress):

@@ -1,7 +1,7 @@
 """Crews of two and four processes, and something small for them to train."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import tiny_run
 import torch
-from crew import Crew, trained
+from crew import Crew, Stopped, followed, trained
 
 from rookery.core.artifact import Artifact, open_artifact
 from rookery.core.context import Context
@@ -19,7 +19,7 @@ from rookery.model import run as running
 from rookery.model import train as training
 from rookery.model.degrees import Degrees
 
-SHAPE = replace(tiny_run.SHAPE, layers=4, heads=4, kv_heads=2, head_size=8)
+SHAPE = replace(tiny_run.SHAPE, layers=4, heads=4, kv_heads=2, head_size=8, tied=False)  # as --scale has them
 CONFIG = replace(tiny_run.CONFIG, shape=SHAPE, steps=8, batch_tokens=512, micro_batch_tokens=64, decay_steps=4)
 
 
@@ -48,18 +48,28 @@ class Attempt:
 
     def __init__(self, folder, config):
         self.home, self.config, self.earlier = create_home(folder), config, None
+        self.began_at: int | None = None
+        """The first step of those that were trained last."""
         self.tokenizer = tiny_run.make_tokenizer(self.home)
         self.shards = tiny_run.make_shards(self.home, self.tokenizer, vocabulary=config.shape.vocabulary)
 
-    def alone(self) -> Artifact:
-        with in_float32():
-            return training.train(self.home, self.shards, self.tokenizer, self.config, Context(), None, self.earlier)
+    def alone(self, stop: int | None = None) -> Artifact | None:
+        made = None
+        with in_float32(), followed(stop) as steps, suppress(Stopped):
+            made = training.train(self.home, self.shards, self.tokenizer, self.config, Context(), None, self.earlier)
+        self.began_at = steps[0]
+        return made
 
-    def by(self, crew: Crew, stop: int | None = None, **degrees: int) -> Artifact | None:
+    def by(self, crew: Crew | None, stop: int | None = None, **degrees: int) -> Artifact | None:
+        """crew: none is one process, this one."""
+        if crew is None:
+            return self.alone(stop)
         paths = self.home.path, self.shards.path, self.tokenizer.path
         earlier = self.earlier and self.earlier.path
         made = crew.run(trained, Degrees(**degrees), *paths, self.config, stop, earlier)
-        return None if made[0] is None else open_artifact(made[0])
+        (self.began_at,) = {first_step for _, first_step in made}
+        path = made[0][0]
+        return None if path is None else open_artifact(path)
 
     def grown(self, earlier: Artifact) -> "Attempt":
         """A later phase in the same home, on more documents."""
@@ -81,12 +91,13 @@ def _attempt(folder, name: str = "home", shape: Mapping[str, Any] | None = None,
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory):
-    """The checkpoints of one process, tied and untied."""
-    made: dict[bool, Artifact] = {}
+    """The checkpoint of one process, of the given shape."""
+    made: dict[frozenset, Artifact] = {}
 
-    def of(tied: bool = True) -> Artifact:
-        if tied not in made:
-            made[tied] = _attempt(tmp_path_factory.mktemp("alone"), shape={"tied": tied}).alone()
-        return made[tied]
+    def of(**shape: Any) -> Artifact:
+        kind = frozenset(shape.items())
+        if kind not in made:
+            made[kind] = _attempt(tmp_path_factory.mktemp("alone"), shape=shape).alone()
+        return made[kind]
 
     return of

@@ -37,7 +37,14 @@ FOUR = [
     {"context": 2, "tensor": 2},
     {"context": 2, "pipeline": 2},
     {"pipeline": 4},
+    {"replicate": 4},
+    {"context": 4},
+    {"tensor": 4},
+    {"replicate": 2, "pipeline": 2, "groups_per_stage": 2},
+    {"context": 2, "pipeline": 2, "groups_per_stage": 2},
+    {"pipeline": 4, "groups_per_stage": 2},
 ]
+SHAPES = {"tensor4": {"kv_heads": 4}, "pipeline4-groups_per_stage2": {"layers": 8}}  # where the usual one is too small
 
 
 def named(degrees: dict) -> str:
@@ -70,7 +77,8 @@ def test_two_processes_learn_what_one_learns(two, attempt, reference, degrees):
 @pytest.mark.slow
 @pytest.mark.parametrize("degrees", FOUR, ids=named)
 def test_four_processes_learn_what_one_learns(four, attempt, reference, degrees):
-    assert_same_run(attempt().by(four, **degrees), reference())
+    shape = SHAPES.get(named(degrees), {})
+    assert_same_run(attempt(shape=shape).by(four, **degrees), reference(**shape))
 
 
 @pytest.mark.slow
@@ -80,9 +88,14 @@ def test_compiled_layers_learn_what_one_process_learns(two, attempt, reference, 
     assert_same_run(attempt(compiled=True).by(two, **degrees), reference())
 
 
-@pytest.mark.parametrize("degrees", [{"tensor": 2}, {"pipeline": 2}], ids=named)
-def test_an_output_matrix_of_its_own_is_spread_too(two, attempt, reference, degrees):
-    assert_same_run(attempt(shape={"tied": False}).by(two, **degrees), reference(tied=False))
+@pytest.mark.parametrize("degrees", [{"tensor": 2}, {"pipeline": 2}, {"pipeline": 2, "groups_per_stage": 2}], ids=named)
+def test_an_output_matrix_that_is_the_embedding_is_spread_too(two, attempt, reference, degrees):
+    assert_same_run(attempt(shape={"tied": True}).by(two, **degrees), reference(tied=True))
+
+
+@pytest.mark.slow
+def test_an_output_matrix_that_is_the_embedding_is_spread_by_four_too(four, attempt, reference):
+    assert_same_run(attempt(shape={"tied": True}).by(four, tensor=2, pipeline=2), reference(tied=True))
 
 
 def test_tensor_parallel_spreads_what_is_kept_for_the_backward_pass(two, attempt):

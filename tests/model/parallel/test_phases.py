@@ -5,17 +5,19 @@ from safetensors.torch import load_file
 
 from rookery.model.phases import OPTIMIZER
 from tests.model.parallel.test_curves import assert_same_run, named
-from tests.model.parallel.test_resume import STOP
+from tests.model.parallel.test_resume import SAVED, STOP
 
 LAYOUTS = [{"shard": 2}, {"tensor": 2}, {"pipeline": 2}, {"replicate": 2}]
 
 
 def assert_goes_on_alike(crew, alone, spread, degrees) -> None:
-    """The optimizer that a crew keeps is that of one process, and from one and the same they learn the same."""
-    earlier = alone.alone()
-    ours, theirs = (load_file(made.file(OPTIMIZER)) for made in (spread.by(crew, **degrees), earlier))
+    """The optimizer that a crew keeps is that of one process, and from what the crew wrote both learn the same."""
+    earlier = spread.by(crew, **degrees)
+    ours, theirs = (load_file(made.file(OPTIMIZER)) for made in (earlier, alone.alone()))
     assert ours.keys() == theirs.keys()
-    assert all((ours[name] - theirs[name]).abs().max() < 2e-3 for name in ours)
+    assert ours["steps"] == theirs["steps"] == alone.config.steps
+    # rounding makes some 4e-6 of a tensor's length
+    assert all((ours[name] - theirs[name]).norm() <= 1e-4 * theirs[name].norm() for name in ours if name != "steps")
     assert_same_run(spread.grown(earlier).by(crew, **degrees), alone.grown(earlier).alone())
 
 
@@ -37,3 +39,4 @@ def test_a_phase_of_two_processes_that_stopped_goes_on_bit_for_bit(two, attempt)
     phase = stopped.grown(stopped.by(two))
     assert phase.by(two, stop=STOP) is None
     assert phase.by(two).digest == expected.digest
+    assert phase.began_at == SAVED

@@ -1,12 +1,17 @@
 """A run goes on where it stopped, whoever saved it: the same batches, on any number of processes."""
 
+import math
+
 import pytest
 from crew import saved_where_a_note_fails
 from tiny_run import losses
 
+from rookery.core.context import Context
 from rookery.model.degrees import Degrees
+from rookery.posts.forget import forget
+from tests.model.parallel.test_curves import named
 
-STOP = 6  # the state after step 4 is the newest
+STOP, SAVED = 6, 4  # the step before which a run ends, and that after which its newest state is
 
 
 def test_two_processes_go_on_bit_for_bit(two, attempt):
@@ -14,6 +19,7 @@ def test_two_processes_go_on_bit_for_bit(two, attempt):
     stopped = attempt("stopped")
     assert stopped.by(two, stop=STOP) is None
     made = stopped.by(two)
+    assert stopped.began_at == SAVED
     assert made.digest == undisturbed.digest
     assert losses(made) == losses(undisturbed)
 
@@ -25,22 +31,55 @@ def test_other_layouts_go_on_bit_for_bit_too(two, attempt, degrees):
     stopped = attempt("stopped")
     assert stopped.by(two, stop=STOP, **degrees) is None
     assert stopped.by(two, **degrees).digest == undisturbed.digest
+    assert stopped.began_at == SAVED
 
 
-def test_what_two_saved_one_goes_on_with(two, attempt, reference):
-    run = attempt()
-    assert run.by(two, stop=STOP, tensor=2) is None
-    assert losses(run.alone()) == pytest.approx(losses(reference()), abs=2e-5)
+CHANGES = [
+    ({}, {"tensor": 2}),
+    ({"tensor": 2}, {}),
+    ({}, {"shard": 4}),
+    ({"tensor": 2, "pipeline": 2}, {}),
+    ({"shard": 2}, {"shard": 4}),
+    ({"shard": 4}, {"tensor": 2}),
+    ({"pipeline": 2}, {"tensor": 2, "pipeline": 2}),
+    ({"tensor": 2, "pipeline": 2}, {"shard": 2}),
+]
+
+
+def with_marks(*layouts: dict[str, int]):
+    return pytest.param(*layouts, marks=[pytest.mark.slow] if max(map(count, layouts)) == 4 else [])
+
+
+def count(degrees: dict[str, int]) -> int:
+    return math.prod(degrees.values())
+
+
+@pytest.mark.parametrize(
+    ("saved_by", "goes_on"), [with_marks(*change) for change in CHANGES], ids=lambda degrees: named(degrees) or "alone"
+)
+def test_what_some_saved_any_other_number_goes_on_with(two, four, attempt, reference, saved_by, goes_on):
+    crews, run = {1: None, 2: two, 4: four}, attempt()
+    first, second = crews[count(saved_by)], crews[count(goes_on)]
+    assert run.by(first, stop=STOP, **saved_by) is None
+    assert losses(run.by(second, **goes_on)) == pytest.approx(losses(reference()), abs=2e-5)
+    assert run.began_at == SAVED
+
+
+def test_what_is_forgotten_before_a_run_goes_on_is_left_out_by_whoever_goes_on(two, attempt, reference):
+    alone, spread = attempt("alone"), attempt("spread")
+    for run, crew in ((alone, None), (spread, two)):
+        assert run.by(crew, stop=STOP) is None
+        forget(run.home, [], ["author3"], Context())
+    found, expected, undisturbed = losses(spread.alone()), losses(alone.alone()), losses(reference())
+    assert found == pytest.approx(expected, abs=2e-5)
+    assert found[:SAVED] == pytest.approx(undisturbed[:SAVED], abs=2e-5)
+    assert found[SAVED:] != pytest.approx(undisturbed[SAVED:], abs=1e-3)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("degrees", [{"shard": 4}, {"tensor": 2, "pipeline": 2}], ids=str)
-def test_what_four_saved_two_go_on_with_and_what_two_saved_four(two, four, attempt, reference, degrees):
-    for name, first, second in (("down", four, two), ("up", two, four)):
-        run = attempt(name)
-        of_first, of_second = (degrees if crew is four else {} for crew in (first, second))
-        assert run.by(first, stop=STOP, **of_first) is None
-        assert losses(run.by(second, **of_second)) == pytest.approx(losses(reference()), abs=2e-5)
+def test_pipelines_of_different_depth_end_bit_for_bit_alike(two, four, attempt):
+    shallow, deep = attempt("shallow").by(two, pipeline=2), attempt("deep").by(four, pipeline=4)
+    assert shallow.digest == deep.digest
 
 
 @pytest.mark.parametrize("victim", [0, 1])
