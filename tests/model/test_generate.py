@@ -133,8 +133,7 @@ def test_controls_are_said_in_the_order_in_which_documents_have_them():
 
 
 def test_a_control_changes_what_is_written(make_checkpoint):
-    checkpoint = make_checkpoint(seed=1)
-    (checkpoint.path / "tokenizer.json").write_text(train_bpe(["rooks"], 512, ["<|language:en|>", "<|language:ru|>"]))
+    checkpoint = make_checkpoint(seed=1, controls=["<|language:en|>", "<|language:ru|>"])
     plain, english, russian = (
         written(load_generator(checkpoint, said), "rooks", GREEDY) for said in ([], ["language:en"], ["language:ru"])
     )
