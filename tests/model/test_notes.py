@@ -56,4 +56,4 @@ def test_of_a_step_its_loss_and_speed_and_the_share_of_the_machine_are_noted(los
 @pytest.mark.parametrize(("loss", "said"), [(2.5, "loss 2.500"), (None, "nothing left to learn from")])
 def test_what_is_shown_of_a_step(loss, said):
     note = {"step": 3, "loss": loss, "tokens_per_second": 51_234, "seconds_per_step": 7.5, "utilisation": 0.25}
-    assert shown(note, CONFIG) == f"{said}, 51,234 tokens/s (25% of the machine's matrix products), 1.0 min left"
+    assert shown(note, CONFIG) == f"{said}, 51,234 tokens/s (25% of the matrix-product peak), 1.0 min left"

@@ -44,7 +44,7 @@ def of_step(
 def shown(note: dict[str, Any], config: TrainConfig) -> str:
     """What stands beside the progress bar."""
     said = "nothing left to learn from" if note["loss"] is None else f"loss {note['loss']:.3f}"
-    speed = f"{note['tokens_per_second']:,} tokens/s ({note['utilisation']:.0%} of the machine's matrix products)"
+    speed = f"{note['tokens_per_second']:,} tokens/s ({note['utilisation']:.0%} of the matrix-product peak)"
     minutes_left = note["seconds_per_step"] * (config.steps - note["step"] - 1) / 60
     return f"{said}, {speed}, {minutes_left:.1f} min left"
 
