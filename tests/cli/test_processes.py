@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from rookery.cli.loop import configured, planned
-from rookery.cli.processes import scale_kept, told_place
+from rookery.cli.processes import SCALES, scale_kept, told_place
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.corpus.build import build
@@ -81,6 +81,14 @@ def command(home, put, a_post):
         return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=250, check=False)
 
     return run
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan"])
+def test_minutes_that_are_none_are_one_clear_line_and_nothing_is_kept(command, home, minutes):
+    done = command(long=("--minutes", minutes))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "--minutes must be a positive number" in done.stderr
+    assert not (home.path / SCALES).exists()
 
 
 @pytest.mark.slow

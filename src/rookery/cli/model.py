@@ -105,8 +105,8 @@ def _train(home, scale, asked, before, settings, place, degrees, as_json: bool) 
 
     with joined(place or Place(), degrees) as processes:
         shown = context() if processes.is_first else Context()
-        if minutes := asked["minutes"]:
-            asked |= {"processes": processes.count}
+        if (minutes := asked["minutes"]) is not None:
+            asked = asked | {"processes": processes.count}
             scale = scale_kept(home, processes, asked, lambda: _measured_scale(minutes, before, settings, processes))
             shown.progress.say(f"Scale {scale:g} petaFLOP (--scale {scale:g}), which the same command keeps to.")
         made = train_model(home, scale, shown, settings, processes, before.key if before else None)
