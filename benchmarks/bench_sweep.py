@@ -83,6 +83,7 @@ def changes(config: TrainConfig) -> dict[str, Settings]:
         made[f"batches × {factor:g}"] = spending_all(replace(config, batch_tokens=batch), {"batch_tokens": batch})
     shapes = {
         "twice the vocabulary": {"vocabulary": shape.vocabulary * 2},
+        "half the vocabulary": {"vocabulary": shape.vocabulary // 2},
         "one layer more": {"layers": shape.layers + 1},
         "heads of 32": {"head_size": 32, "heads": 2 * shape.heads, "kv_heads": 2 * shape.kv_heads},
         "a tied head": {"tied": True},

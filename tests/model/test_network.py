@@ -57,19 +57,19 @@ def test_parameters_are_as_many_as_the_shape_says(tied):
     assert sum(weight.numel() for weight in Network(shape).parameters()) == parameters(shape)
 
 
-@pytest.mark.parametrize(("tied", "more"), [(True, 0), (False, 0.5)])
-def test_first_loss_is_about_that_of_a_uniform_guess(tied, more):
+@pytest.mark.parametrize(("tied", "tolerance"), [(True, 0.1), (False, 1e-6)])
+def test_first_loss_is_that_of_a_uniform_guess(tied, tolerance):
     fresh = fresh_network(replace(SHAPE, tied=tied), 0)
     tokens = some_tokens(4, 32)
     loss = summed_loss(fresh, fresh(tokens), tokens.roll(1)) / tokens.numel()
-    assert abs(loss.item() - math.log(SHAPE.vocabulary) - more) < 0.1
+    assert abs(loss.item() / math.log(SHAPE.vocabulary) - 1) < tolerance
 
 
 @given(st.integers(0, 200), st.integers(0, 200))
 def test_some_rows_of_a_weight_are_drawn_as_the_whole_has_them(one, other):
     rows, size = slice(min(one, other), max(one, other)), torch.Size((200, 3))
-    whole = initial_rows(5, "lm_head.weight", size, slice(0, 200))
-    assert torch.equal(initial_rows(5, "lm_head.weight", size, rows), whole[rows])
+    whole = initial_rows(5, "model.embed_tokens.weight", size, slice(0, 200))
+    assert torch.equal(initial_rows(5, "model.embed_tokens.weight", size, rows), whole[rows])
 
 
 def test_each_weight_and_each_seed_is_drawn_for_itself():

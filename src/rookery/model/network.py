@@ -306,13 +306,13 @@ def initial_rows(seed: int, name: str, size: torch.Size, rows: slice) -> Tensor:
     """Some rows of a weight of this size as a seed and its name give it (float32); all other rows need not be drawn.
 
     Embedding: normal, deviation 0.02. Matrices: normal, deviation 1/√(inputs); those that write to the stream begin at
-    zero, so that each layer begins as identity. The first loss is hardly more than log V where the embedding is the
-    head too, and about log V + 1/2 where the head is a matrix of its own.
+    zero, so that each layer begins as identity, and so does an output matrix of its own: the first loss is log V, or
+    hardly more where the embedding is the head too.
     """
     wanted = (rows.stop - rows.start, *size[1:])
     if len(size) == 1:
         return torch.ones(wanted)
-    if name.endswith(("o_proj.weight", "down_proj.weight")):
+    if name.endswith(("o_proj.weight", "down_proj.weight", "lm_head.weight")):
         return torch.zeros(wanted)
     deviation = 0.02 if name.endswith("embed_tokens.weight") else size[1] ** -0.5
     first, last = rows.start // DRAWN_ROWS, math.ceil(rows.stop / DRAWN_ROWS)

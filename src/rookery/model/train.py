@@ -49,7 +49,7 @@ from rookery.model.thresholds import warnings
 from rookery.model.watchdog import Beats, Doing, slow, watched
 from rookery.posts.live import live_log
 
-VERSION = 7
+VERSION = 8
 VERIFIED = "verified.json"  # in the scratch folder: which files of the shards were found to be whole
 VALIDATION_TOKENS = 1 << 16
 JUDGINGS = 10  # so often a run looks at a few held-out documents while it trains
