@@ -88,6 +88,7 @@ def open_page(chromium, town_address):
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(town_address)
+        expect(page.get_by_role("searchbox")).to_be_focused()  # a key before it would take the focus from there
         return page
 
     yield open_page
