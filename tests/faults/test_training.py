@@ -47,7 +47,7 @@ def stops(*arguments):
     return plain(*arguments)
 setattr(owner, name, stops)
 with outcome_told(place):
-    train_longer(open_home(home), place, WatchConfig(seconds=3.0))
+    train_longer(open_home(home), place, WatchConfig(seconds=float(sys.argv[4])))
 """
 
 
@@ -146,7 +146,7 @@ def test_one_that_is_stopped_before_the_first_step_or_after_the_last_is_named_to
 ):
     script, once = tmp_path / "script.py", tmp_path / "once"
     script.write_text(STOPPED_OUTSIDE_OF_STEPS)
-    launch([str(script), str(home.path), where, str(once)], 2, 3, outcome)
+    launch([str(script), str(home.path), where, str(once), PATIENCE_SECONDS], 2, 3, outcome)
     assert once.exists()
     assert home.newest("checkpoint").digest == undisturbed.digest
     (told,) = home.newest("checkpoint").path.glob("notes/stall-*/culprits.json")
