@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from rookery.cli import demo
+
 ROOKERY = [sys.executable, "-m", "rookery.cli.main"]
 
 
@@ -66,3 +68,14 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
     rookery("init", "--home", tmp_path / "home")
     command = f"{' '.join(ROOKERY)} runs --home {tmp_path / 'home'} --json | true"
     assert subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True).stderr == b""
+
+
+def test_a_demo_ends_with_a_command_that_can_be_typed(tmp_path, monkeypatch):
+    program = tmp_path / "rookery"
+    program.touch(0o755)
+    monkeypatch.setattr(sys, "argv", [str(program), "demo"])
+    assert demo._own_name() == str(program)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert demo._own_name() == "rookery"
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "main.py"), "demo"])
+    assert demo._own_name() == "rookery"

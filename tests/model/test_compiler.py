@@ -41,6 +41,13 @@ def test_a_run_of_many_processes_is_not():
     assert not pays(config_for_scale(0.2), Processes(Place(0, 2)))
 
 
+@pytest.mark.parametrize("gpus", [1, 8])
+def test_a_run_of_minutes_is_compiled_on_each_of_some_gpus(gpus):
+    processes = Processes(Place(0, gpus), device=torch.device("cuda"))
+    assert not pays(config_for_scale(gpus * 20), processes)
+    assert pays(config_for_scale(gpus * 40), processes)
+
+
 @pytest.mark.parametrize("wrong", [lambda y: y * 1.5, lambda y: y * torch.nan, lambda y: y + y.detach()])
 def test_code_that_reckons_wrong_is_found(monkeypatch, wrong):
     compile_wrong = lambda layer, options: layer.register_forward_hook(lambda layer, inputs, y: wrong(y))  # noqa: E731

@@ -8,8 +8,16 @@ from hypothesis import strategies as st
 
 from rookery.core.config import from_plain, to_plain, with_settings
 from rookery.core.errors import UsageError
-from rookery.model.config import FEWEST_STEPS, PETA, TrainConfig, config_for_scale, learning_rate_factor
-from rookery.model.shape import matrix_parameters, training_flops_per_token
+from rookery.model.config import (
+    FEWEST_STEPS,
+    LARGEST_MICRO_BATCH_TOKENS,
+    PETA,
+    TrainConfig,
+    config_for_scale,
+    learning_rate_factor,
+    suited_to_gpu,
+)
+from rookery.model.shape import layer_activation_bytes, matrix_parameters, training_flops_per_token
 
 
 @given(st.floats(1e-3, 1e9))
@@ -32,6 +40,22 @@ def test_the_schedule_rises_holds_and_falls_to_almost_nothing(scale):
     factors = [learning_rate_factor(config, step) for step in (0, config.warmup_steps, config.steps - 1)]
     assert 0 < factors[0] <= factors[1] == 1.0
     assert 0 < factors[2] < 0.2
+
+
+@given(st.floats(1e-3, 1e9), st.sampled_from([16, 80, 141, 10_000]))
+def test_micro_batches_of_a_gpu_are_a_power_of_two_that_fits_its_memory(scale, gigabytes):
+    config = config_for_scale(scale)
+    tokens = suited_to_gpu(config, gigabytes * 10**9).micro_batch_tokens
+    kept = lambda tokens: tokens * config.shape.layers * layer_activation_bytes(config.shape)  # noqa: E731
+    assert tokens.bit_count() == 1
+    assert config.shape.context_tokens <= tokens <= LARGEST_MICRO_BATCH_TOKENS
+    assert tokens == config.shape.context_tokens or kept(tokens) <= gigabytes * 1e9 / 3
+    assert tokens == LARGEST_MICRO_BATCH_TOKENS or kept(2 * tokens) > gigabytes * 1e9 / 3
+
+
+def test_micro_batches_that_a_run_asks_for_stand_on_a_gpu_too():
+    asked = with_settings(config_for_scale(0.03), ["micro_batch_tokens=512"])
+    assert suited_to_gpu(asked, 80 * 10**9) == asked
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf])

@@ -19,6 +19,7 @@ from tiny_run import kept_bytes
 
 from rookery.core.artifact import open_artifact
 from rookery.core.context import Context, SilentProgress, SystemClock
+from rookery.core.errors import UsageError
 from rookery.core.home import open_home
 from rookery.model import network, states
 from rookery.model import run as running
@@ -140,6 +141,20 @@ def kept_by_each(place: Place, degrees: Degrees, config: TrainConfig) -> int:
     with joined(place, degrees) as processes:
         run = running.Run.begin(config, processes)
         return kept_bytes(run, next(made_up_steps(run)).rows[0])
+
+
+def compiles_where_one_cannot(place: Place, degrees: Degrees, config: TrainConfig, victim: int) -> str:
+    """What a run that asks for compiled layers is refused with here, where one process finds that it cannot."""
+    plain = running.compiler.fault
+    running.compiler.fault = lambda *_: "there is no compiler" if place.rank == victim else None
+    try:
+        with joined(place, degrees) as processes:
+            running.Run.begin(config, processes)
+            return "compiled"
+    except UsageError as error:
+        return error.what
+    finally:
+        running.compiler.fault = plain
 
 
 def saved_where_a_note_fails(place: Place, degrees: Degrees, folder: Path, victim: int) -> tuple[list[str], int]:

@@ -6,6 +6,8 @@ first stage that depends on them, so that a demo that was killed goes on as the 
 
 import json
 import shlex
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -226,5 +228,11 @@ def _show(result: dict[str, Any], home: "Home") -> None:
     print(f"\nAsked: {result['question']}")
     for sentence in result["answer"]:
         print(f"  {sentence['text']} {''.join(f'[{n}]' for n in sentence['citations'])}")
-    runs = shlex.join(["rookery", "runs", "--home", str(home.path)])
+    runs = shlex.join([_own_name(), "runs", "--home", str(home.path)])
     print(f"\nEverything lies in {home.path}; `{runs}` lists how it was made.")
+
+
+def _own_name() -> str:
+    """What a person types to call this program again."""
+    called = sys.argv[0]
+    return called if Path(called).name == "rookery" and shutil.which("rookery") != called else "rookery"

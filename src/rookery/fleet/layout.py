@@ -12,7 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rookery.fleet.gpus import GPUS_PER_NODE, Gpu
-from rookery.model.shape import ModelShape, forward_flops_per_token, layer_matrix_parameters, parameters
+from rookery.model.shape import (
+    ModelShape,
+    forward_flops_per_token,
+    layer_activation_bytes,
+    layer_matrix_parameters,
+    parameters,
+)
 
 MEMORY_SHARE = 0.92
 """Of a GPU's memory that a plan may fill; the rest is for the framework and fragmentation."""
@@ -86,8 +92,8 @@ class StepTime:
 def memory_of(shape: ModelShape, layout: Layout) -> Memory:
     """Mixed precision with Adam; its state is always spread over d.
 
-    Activations after arXiv:2205.05198 (sequence parallel, no attention matrix kept), rewritten for
-    SwiGLU and grouped queries: the first stage holds the micro-batches in flight.
+    Activations: `layer_activation_bytes`, divided by t too (sequence parallel); the first stage holds the
+    micro-batches in flight.
     """
     held = parameters(shape) / (layout.tensor * layout.pipeline)
     spread = layout.data if layout.sharded else 1
@@ -96,7 +102,7 @@ def memory_of(shape: ModelShape, layout: Layout) -> Memory:
     in_flight = min(layout.pipeline, layout.micro_batches)
     if layout.groups_per_stage > 1:
         in_flight *= 1 + (layout.pipeline - 1) / (layout.pipeline * layout.groups_per_stage)
-    whole = _layer_activation_bytes(shape)
+    whole = layer_activation_bytes(shape)
     layer_bytes = layout.recompute * 2 * shape.width + (1 - layout.recompute) * whole
     working = whole if layout.recompute else 0
     logits = 6 * shape.vocabulary
@@ -104,16 +110,6 @@ def memory_of(shape: ModelShape, layout: Layout) -> Memory:
     gathered = 2 * WEIGHT_BYTES * layer_matrix_parameters(shape) / layout.tensor if layout.sharded else 0
     weights, gradients = WEIGHT_BYTES * held / spread + gathered, GRADIENT_BYTES * held / spread
     return Memory(weights, gradients, OPTIMIZER_BYTES * held / layout.data, activations)
-
-
-def _layer_activation_bytes(shape: ModelShape) -> float:
-    """What the backward pass keeps for one token of one layer, in bytes (bf16).
-
-    Four tensors of the width (two residuals, attention's output and its projection), queries, keys, values, and two
-    of the SwiGLU's inner size; norms and the SwiGLU's product are computed again, which costs next to nothing.
-    """
-    attention = shape.head_size * (shape.heads + 2 * shape.kv_heads)
-    return 2 * (4 * shape.width + attention + 2 * shape.hidden)
 
 
 def time_of(shape: ModelShape, layout: Layout, gpu: Gpu) -> StepTime:

@@ -18,7 +18,7 @@ from rookery.core.arrays import ranges
 from rookery.core.errors import DataError
 from rookery.corpus.shards import Shards
 from rookery.model.config import TrainConfig
-from rookery.model.degrees import rows_a_piece, units_a_step
+from rookery.model.degrees import rows_a_piece, units_a_step, units_at_once
 from rookery.model.network import IGNORED
 from rookery.model.order import BEGINNING, Order, Position
 from rookery.model.packing import Units
@@ -87,7 +87,7 @@ def _cut_by_length(units: Units, share: Share, config: TrainConfig) -> Iterator[
 
     Of each: its units, its number of rows, which is at least one, and how many of them a unit is.
     """
-    at_once = max(1, config.micro_batch_tokens // config.shape.context_tokens)
+    at_once = units_at_once(config)
     for halves in (1, 2):
         alike = np.flatnonzero(units.is_halved_U == (halves == 2))
         share_of = alike % share.of

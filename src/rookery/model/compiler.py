@@ -17,15 +17,21 @@ from rookery.model.shape import ModelShape, training_flops_per_token
 # code of 512 bits by itself only for processors that it does not know by name, such as a virtual one with AMX
 OPTIONS = {"cpp.march": "native -mprefer-vector-width=256"} if platform.machine() == "x86_64" else {}
 KEPT_SHARE = 0.99  # of what torch would keep; from any share below 1 on it looks for what can be had without products
-PAYS_FROM_PETAFLOP = 0.1  # six minutes of two cores: making code takes up to 50 s and saves up to a third (LOG.md)
+PAYS_FROM_PETAFLOP = {"cpu": 0.1, "cuda": 30.0}
+"""Of one process. Six minutes of two cores: making code takes up to 50 s and saves up to a third (LOG.md). A GPU's is a
+guess: some two minutes of plain layers, half of which a GPU waits for its next product."""
 UNUSUAL_ROWS = ((5, 3), (13, 5))  # how many, and how much shorter than a row
 LARGEST_DIFFERENCE = 0.1  # of the length of a gradient; rounding makes one in a hundred
 
 
 def pays(config: TrainConfig, processes: Processes) -> bool:
-    """Whether a run on one CPU is long enough, by its floating-point operations: alike each time it goes on."""
-    is_long = config.tokens * training_flops_per_token(config.shape) >= PAYS_FROM_PETAFLOP * PETA
-    return is_long and processes.count == 1 and processes.device.type == "cpu"
+    """Whether a run is long enough, by its floating-point operations: alike each time it goes on.
+
+    Not in many processes on CPUs, which share the cores that make the code.
+    """
+    device = processes.device.type
+    flops = config.tokens * training_flops_per_token(config.shape) / processes.count
+    return flops >= PAYS_FROM_PETAFLOP[device] * PETA and (device == "cuda" or processes.count == 1)
 
 
 def compile_layer(layer: nn.Module) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rookery.core.errors import UsageError
-from rookery.model.shape import ModelShape, matrix_parameters, training_flops_per_token
+from rookery.model.shape import ModelShape, layer_activation_bytes, matrix_parameters, training_flops_per_token
 
 PETA = 1e15
 WIDTHS = (64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288)
@@ -18,6 +18,9 @@ CONTEXT_TOKENS = 256  # posts are short; longer documents go on in another row
 SMALLEST_VOCABULARY, LARGEST_VOCABULARY = 2048, 65_536
 TOKENS_PER_PARAMETER = 5.0
 SMALLEST_BATCH, FEWEST_STEPS = 2048, 20
+CPU_MICRO_BATCH_TOKENS = 4096
+LARGEST_MICRO_BATCH_TOKENS = 32_768  # of a GPU, which small ones leave waiting for its next product
+ACTIVATIONS_SHARE = 1 / 3  # of a GPU's memory; layers that are not compiled keep nearly twice what is reckoned
 LARGEST_SETTING = 1e37  # a rate beyond it overflows float32
 SHORT_MOMENTUM, LONG_MOMENTUM, LONG_PETAFLOP = 0.9, 0.95, 1.0  # the first measured to 0.1, the second Muon's author's
 
@@ -26,7 +29,8 @@ SHORT_MOMENTUM, LONG_MOMENTUM, LONG_PETAFLOP = 0.9, 0.95, 1.0  # the first measu
 class TrainConfig:
     """One training run. Learning rates are peaks; the schedule is `learning_rate_factor`.
 
-    micro_batch_tokens: how many tokens go through the network at once; a step adds up several.
+    micro_batch_tokens: how many tokens go through the network at once; a step adds up several. None: 4,096, or
+    what suits a GPU (`suited_to_gpu`).
     matrix_learning_rate: Muon's, for the layers' matrices; vector_learning_rate: AdamW's, for
     embedding, output matrix and norms. checkpoint_steps: after how many steps the state is saved. compiled:
     whether torch.compile makes code of the layers; None: where it pays and works (`compiler.py`).
@@ -36,7 +40,7 @@ class TrainConfig:
     shape: ModelShape
     steps: int
     batch_tokens: int
-    micro_batch_tokens: int = 4096
+    micro_batch_tokens: int | None = None
     warmup_steps: int = 20
     decay_steps: int = 0
     matrix_learning_rate: float = 0.02
@@ -51,6 +55,8 @@ class TrainConfig:
         least = dict.fromkeys(("steps", "batch_tokens", "micro_batch_tokens", "checkpoint_steps"), 1)
         rates = ("matrix_learning_rate", "vector_learning_rate", "momentum", "weight_decay")
         least |= dict.fromkeys(("warmup_steps", "decay_steps", "seed", *rates), 0)
+        if self.micro_batch_tokens is None:
+            del least["micro_batch_tokens"]
         for name, smallest in least.items():
             if not smallest <= getattr(self, name) <= LARGEST_SETTING:
                 largest = "" if getattr(self, name) < smallest else f" and at most {LARGEST_SETTING:g}"
@@ -77,6 +83,19 @@ class WatchConfig:
     def __post_init__(self):
         if not (self.steps > 0 and math.isfinite(self.seconds) and self.seconds > 0):
             raise UsageError(f"watch.steps ({self.steps}) and watch.seconds ({self.seconds}) must be positive")
+
+
+def suited_to_gpu(config: TrainConfig, memory_bytes: int) -> TrainConfig:
+    """With micro-batches for a GPU of so much memory, unless a run says how large they are.
+
+    A power of two tokens of which the layers keep at most a third of the memory for the backward pass, or one row.
+    """
+    if config.micro_batch_tokens is not None:
+        return config
+    shape = config.shape
+    fitting = ACTIVATIONS_SHARE * memory_bytes / (shape.layers * layer_activation_bytes(shape))
+    tokens = min(LARGEST_MICRO_BATCH_TOKENS, 2 ** int(math.log2(max(1, fitting))))
+    return replace(config, micro_batch_tokens=max(shape.context_tokens, tokens))
 
 
 def learning_rate_factor(config: TrainConfig, step: int) -> float:

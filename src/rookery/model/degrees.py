@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, replace
 
 from rookery.core.errors import UsageError
-from rookery.model.config import TrainConfig
+from rookery.model.config import CPU_MICRO_BATCH_TOKENS, TrainConfig
 from rookery.model.shape import ModelShape
 
 
@@ -118,14 +118,18 @@ def units_a_step(config: TrainConfig) -> int:
     return max(1, config.batch_tokens // config.shape.context_tokens)
 
 
+def units_at_once(config: TrainConfig) -> int:
+    """How many of them go through the network together."""
+    return max(1, (config.micro_batch_tokens or CPU_MICRO_BATCH_TOKENS) // config.shape.context_tokens)
+
+
 def micro_batches(degrees: Degrees, config: TrainConfig) -> int:
     """How many equal micro-batches a step passes through a pipeline in: as many as it has stages or more.
 
     A multiple of the pipeline's degree, which the interleaved schedule asks for.
     """
-    at_once = max(1, config.micro_batch_tokens // config.shape.context_tokens)
     rows = rows_a_piece(config, degrees.data, 1)
-    wanted = max(degrees.stages, math.ceil(rows / at_once))
+    wanted = max(degrees.stages, math.ceil(rows / units_at_once(config)))
     return math.ceil(wanted / degrees.pipeline) * degrees.pipeline
 
 

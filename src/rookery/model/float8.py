@@ -2,8 +2,9 @@
 
 Each tensor is scaled as a whole so that its largest value is the largest of the format, anew at each
 product (dynamic, tensorwise scaling): e4m3 for activations and weights, e5m2 for gradients, as in
-arXiv:2209.05433. Weights stay what they are; only the products change, so a checkpoint does not know of it.
-Without torch.compile the scaling costs more than the products gain.
+arXiv:2209.05433. The forward product may add up in fewer bits than float32 has, where a GPU is quicker so; gradients
+add up in float32 (torchao's choice, too). Weights stay what they are; only the products change, so a checkpoint does
+not know of it. Without torch.compile the scaling costs more than the products gain.
 """
 
 import torch
@@ -23,7 +24,7 @@ class _Product(torch.autograd.Function):
         weight, weight_scale = _scaled(weight_OI, torch.float8_e4m3fn)
         ctx.save_for_backward(x, x_scale, weight, weight_scale)
         ctx.dtype = x_NI.dtype
-        return torch._scaled_mm(x, weight.t(), x_scale, weight_scale, out_dtype=x_NI.dtype)
+        return torch._scaled_mm(x, weight.t(), x_scale, weight_scale, out_dtype=x_NI.dtype, use_fast_accum=True)
 
     @staticmethod
     def backward(ctx, grad_NO: Tensor) -> tuple[Tensor, Tensor]:

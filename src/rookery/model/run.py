@@ -15,7 +15,7 @@ from torch import Tensor
 from rookery.core.errors import RookeryError, UsageError
 from rookery.model import compiler
 from rookery.model.batches import Rows, Step
-from rookery.model.config import TrainConfig
+from rookery.model.config import TrainConfig, suited_to_gpu
 from rookery.model.optimizer import Optimizer
 from rookery.model.order import BEGINNING
 from rookery.model.parallel.context import own_tensors
@@ -52,6 +52,8 @@ class Run:
         processes = processes or alone()
         if processes.device.type == "cpu":
             keep_freed_memory()
+        else:
+            config = suited_to_gpu(config, torch.cuda.get_device_properties(processes.device).total_memory)
         placed = place(config.shape, config.seed, processes)
         optimizer = Optimizer(placed.weights(), config, processes)
         precision = precision or best_precision(processes.device)
@@ -113,12 +115,13 @@ class Run:
 def _compiles(config: TrainConfig, processes: Processes, precision: torch.dtype, say: Callable[[str], None]) -> bool:
     """Whether layers are compiled: those of a run that asks for it, else where it pays and code can be made.
 
-    Says what takes its time, and why the layers stay as they are. `UsageError` if a run asks for what cannot be had.
+    The same in all processes. Says what takes its time, and why the layers stay as they are. `UsageError` if a run asks
+    for what cannot be had.
     """
     if not (compiler.pays(config, processes) if config.compiled is None else config.compiled):
         return False
     say("The layers are compiled before the first step, which takes up to a minute and a half the first time.")
-    why_not = compiler.fault(config.shape, precision, processes.device)
+    why_not = processes.first_found(compiler.fault(config.shape, precision, processes.device))
     if why_not and config.compiled:
         raise UsageError(f"the layers cannot be compiled here: {why_not}", mend="Leave out --set compiled=true")
     if why_not:

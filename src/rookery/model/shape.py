@@ -58,6 +58,17 @@ def parameters(shape: ModelShape) -> int:
     return matrix_parameters(shape) + norms + embedding
 
 
+def layer_activation_bytes(shape: ModelShape) -> int:
+    """What the backward pass keeps for one token of one layer, in bytes (bf16).
+
+    After arXiv:2205.05198, rewritten for SwiGLU and grouped queries: four tensors of the width (two residuals,
+    attention's output and its projection), queries, keys, values, and two of the SwiGLU's inner size; norms and the
+    SwiGLU's product are computed again, which costs next to nothing. No attention matrix is kept.
+    """
+    attention = shape.head_size * (shape.heads + 2 * shape.kv_heads)
+    return 2 * (4 * shape.width + attention + 2 * shape.hidden)
+
+
 def forward_flops_per_token(shape: ModelShape, attended_tokens: float | None = None) -> float:
     """Floating-point operations of one token's forward pass.
 

@@ -1,7 +1,7 @@
 """However a run is spread over processes, it learns what one process learns: real processes on gloo, in float32."""
 
 import pytest
-from crew import kept_by_each
+from crew import compiles_where_one_cannot, kept_by_each
 from safetensors.torch import load_file
 from tiny_run import losses, needs_compiler
 
@@ -44,6 +44,13 @@ FOUR = [
     {"context": 2, "pipeline": 2, "groups_per_stage": 2},
     {"pipeline": 4, "groups_per_stage": 2},
 ]
+COMPILED = [
+    {"shard": 2},
+    {"tensor": 2},
+    {"context": 2},
+    {"pipeline": 2, "groups_per_stage": 2},
+    {"shard": 2, "recompute": 0.5},
+]
 SHAPES = {"tensor4": {"kv_heads": 4}, "pipeline4-groups_per_stage2": {"layers": 8}}  # where the usual one is too small
 
 
@@ -83,9 +90,15 @@ def test_four_processes_learn_what_one_learns(four, attempt, reference, degrees)
 
 @pytest.mark.slow
 @needs_compiler
-@pytest.mark.parametrize("degrees", [{"shard": 2}, {"tensor": 2}, {"context": 2}], ids=named)
+@pytest.mark.parametrize("degrees", COMPILED, ids=named)
 def test_compiled_layers_learn_what_one_process_learns(two, attempt, reference, degrees):
     assert_same_run(attempt(compiled=True).by(two, **degrees), reference())
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_where_one_process_cannot_compile_none_does(two, attempt, victim):
+    said = two.run(compiles_where_one_cannot, Degrees(), attempt(compiled=True).config, victim)
+    assert set(said) == {"the layers cannot be compiled here: there is no compiler"}
 
 
 @pytest.mark.parametrize("degrees", [{"tensor": 2}, {"pipeline": 2}, {"pipeline": 2, "groups_per_stage": 2}], ids=named)
