@@ -244,6 +244,15 @@ def _wait_for_lines(path: Path, lines: int, process: subprocess.Popen) -> None:
         time.sleep(0.001)
 
 
+def test_a_rate_measured_while_others_were_at_work_is_measured_again(home, shards, tokenizer, monkeypatch):
+    rates = iter([1.0, 1e15])  # more looks than that would end the run
+    monkeypatch.setattr("rookery.model.train.matrix_flops_per_second", lambda *_: next(rates))
+    made = train(home, shards, tokenizer, CONFIG, Context())
+    shares = [note["utilisation"] for note in read_notes(made.path / "notes")]
+    assert shares[0] > 1
+    assert shares[-1] < 1
+
+
 def test_what_a_checkpoint_says_of_itself_is_true(undisturbed):
     metrics = undisturbed.manifest.metrics
     assert metrics["parameters"] == parameters(SHAPE)

@@ -184,7 +184,7 @@ def _fit(
     """
     run = Run.begin(config, processes, say=workspace.context.progress.say)
     clock = workspace.context.clock
-    rate = processes.count * matrix_flops_per_second(processes.device, best_precision(processes.device), clock)
+    rate = _rate(processes, clock)
     progress = workspace.context.progress
     judging_steps = max(5, config.steps // JUDGINGS)
     saving = closing(States(workspace.scratch, processes, clock, progress))
@@ -200,6 +200,8 @@ def _fit(
             for step, (loss, seconds) in enumerate(steps, first_step):
                 noted = of_step(step, loss, seconds, config, rate)
                 if (step + 1) % judging_steps == 0 and step + 1 < config.steps:
+                    if noted["utilisation"] > 1:  # others were at work when it was measured
+                        rate = max(rate, _rate(processes, clock))
                     noted["held_out_loss"] = run.held_out_loss(_judged(unseen, run))
                 note(noted)
                 task.advance(1, shown(noted, config))
@@ -210,6 +212,11 @@ def _fit(
         processes.wait_for_all()
         beats(config.steps, Doing.JUDGING)
         return run.held_out_loss(_validating(unseen, run)), states.blocked_seconds
+
+
+def _rate(processes: Processes, clock: Clock) -> float:
+    """Floating-point operations a second that all processes could do, each being as fast as this one."""
+    return processes.count * matrix_flops_per_second(processes.device, best_precision(processes.device), clock)
 
 
 def _judged(unseen: Split, run: Run) -> Iterator[Step]:
