@@ -24,8 +24,8 @@ from rookery.model.launch import launch, tell_outcome
 pytestmark = pytest.mark.slow
 
 SCRIPT = """
-import errno, sys
-from rookery.cli.processes import outcome_told, told_place
+import errno, os, sys, time
+from rookery.cli.processes import OUTCOME, outcome_told, told_place
 from rookery.core.errors import DataError
 place = told_place(None)
 with open(sys.argv[1], "a") as file:
@@ -36,6 +36,8 @@ with outcome_told(place):
         raise DataError("the corpus is gone", where="here", mend="Build it")
     if how == "full":
         raise OSError(errno.ENOSPC, "No space left on device")
+    while sys.argv[3:] and not os.path.exists(os.environ[OUTCOME]):
+        time.sleep(0.01)  # it ends of what the other has told
     sys.exit(int(how))
 """
 
