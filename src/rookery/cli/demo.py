@@ -228,11 +228,11 @@ def _show(result: dict[str, Any], home: "Home") -> None:
     print(f"\nAsked: {result['question']}")
     for sentence in result["answer"]:
         print(f"  {sentence['text']} {''.join(f'[{n}]' for n in sentence['citations'])}")
-    runs = shlex.join([_own_name(), "runs", "--home", str(home.path)])
+    runs = shlex.join([own_name(), "runs", "--home", str(home.path)])
     print(f"\nEverything lies in {home.path}; `{runs}` lists how it was made.")
 
 
-def _own_name() -> str:
-    """What a person types to call this program again."""
+def own_name() -> str:
+    """What a person types to call this program again: its name where the PATH finds this very one, else its path."""
     called = sys.argv[0]
     return called if Path(called).name == "rookery" and shutil.which("rookery") != called else "rookery"
