@@ -25,9 +25,9 @@ from record import table, write_result
 from rookery.core.context import SystemClock
 from rookery.core.home import create_home
 from rookery.corpus.shards import Shards, open_shards
-from rookery.model.batches import Share, batches
 from rookery.model.config import TrainConfig, config_for_scale
-from rookery.model.masking import Masked
+from rookery.model.data.batches import Share, batches
+from rookery.model.data.masking import Masked
 from rookery.posts.live import live_log
 
 SCALE = 0.1

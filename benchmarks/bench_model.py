@@ -28,14 +28,14 @@ from rookery.core.artifact import Artifact, find_artifacts, write_atomically
 from rookery.core.context import Context
 from rookery.core.home import Home
 from rookery.corpus.document import read_documents
-from rookery.model.baselines import train_ngram, zstd_bits
-from rookery.model.bits import text_bits
 from rookery.model.checkpoint import load_network, load_shape
-from rookery.model.estimate import MODEL, Judged, figures
-from rookery.model.measure import scale_for_minutes
-from rookery.model.notes import METRICS
-from rookery.model.run import best_precision
+from rookery.model.evaluation.baselines import train_ngram, zstd_bits
+from rookery.model.evaluation.bits import text_bits
+from rookery.model.evaluation.estimate import MODEL, Judged, figures
 from rookery.model.tokenizer import load_tokenizer, prefix, training_texts
+from rookery.model.training.measure import scale_for_minutes
+from rookery.model.training.notes import METRICS
+from rookery.model.training.run import best_precision
 
 PARTS = (8, 4, 2, 1)
 MEGABYTE = 1_000_000

@@ -6,7 +6,8 @@ The tweets of `later_tweets.py` arrive in three parts: the earliest six tenths, 
 from the first part, then goes on in two phases, each on all that has arrived and each with the compute of the first
 run. Both ways share that first run, its tokenizer and its batches; they differ in the state that the next phase starts
 from. Beside them stands a model that spends the same compute in one run on everything. The steps are the product's own
-(`model/run.py`), side by side on one thread each. Judged after each phase are the first of the later tweets; the
+(`model/training/run.py`), side by side on one thread each. Judged after each phase are the first of the later tweets;
+the
 differences are drawn anew over authors (`estimate.py`). Started again with the same `--work` it goes on where it was.
 """
 
@@ -35,13 +36,13 @@ from rookery.core.lineage import HELD
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.corpus.document import LAKE_VERSION, SPLITS, read_documents, write_documents
 from rookery.corpus.shards import open_shards, write_shards
-from rookery.model.batches import batches
-from rookery.model.bits import text_bits
 from rookery.model.config import TrainConfig, config_for_phase, config_for_scale, learning_rate_factor
-from rookery.model.estimate import MODEL, Judged, figures
+from rookery.model.data.batches import batches
+from rookery.model.evaluation.bits import text_bits
+from rookery.model.evaluation.estimate import MODEL, Judged, figures
 from rookery.model.network import Network
-from rookery.model.run import Run, best_precision
 from rookery.model.tokenizer import load_tokenizer, train_tokenizer
+from rookery.model.training.run import Run, best_precision
 
 ARRIVED = (0.6, 0.8, 1.0)  # of the tweets, by time
 JUDGED = 6_000

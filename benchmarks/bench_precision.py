@@ -2,7 +2,8 @@
 
     python benchmarks/bench_precision.py --data tweets.parquet --scale 0.01 --work FOLDER
 
-The same batches, seeds and schedule in the product's own steps (`model/run.py`), on the corpus of `later_tweets.py`.
+The same batches, seeds and schedule in the product's own steps (`model/training/run.py`), on the corpus of
+`later_tweets.py`.
 The optimizer's masters are float32 in both; what differs is the precision of weights, activations and gradients. How
 much another seed changes stands beside it.
 """
@@ -21,10 +22,10 @@ from rookery.core.artifact import Artifact
 from rookery.core.context import Context
 from rookery.core.home import Home
 from rookery.corpus.shards import open_shards, write_shards
-from rookery.model.batches import batches
 from rookery.model.config import TrainConfig, config_for_scale, learning_rate_factor
-from rookery.model.run import Run
+from rookery.model.data.batches import batches
 from rookery.model.tokenizer import load_tokenizer, train_tokenizer
+from rookery.model.training.run import Run
 
 POINTS = 10  # of a curve: each is the mean of as many steps
 SIDES = {

@@ -20,8 +20,8 @@ from record import table, write_result
 
 from rookery.core.artifact import find_artifacts
 from rookery.core.home import open_home
-from rookery.search import metrics
 from rookery.search.evaluate import read_judged
+from rookery.search.ranking import metrics
 
 SYSTEMS = ("bm25", "dense", "hybrid")
 MEASURES = {

@@ -26,12 +26,12 @@ from record import table, write_result
 from rookery.core.artifact import Artifact, find_artifacts
 from rookery.core.context import Context
 from rookery.core.home import Home
-from rookery.model.bits import text_bits
 from rookery.model.checkpoint import load_network
 from rookery.model.config import TrainConfig, config_for_scale, horizon_tokens
-from rookery.model.estimate import MODEL, Judged, figures
-from rookery.model.run import best_precision
+from rookery.model.evaluation.bits import text_bits
+from rookery.model.evaluation.estimate import MODEL, Judged, figures
 from rookery.model.tokenizer import load_tokenizer
+from rookery.model.training.run import best_precision
 
 JUDGED = 6_000
 DEFAULTS = "the defaults"

@@ -28,13 +28,13 @@ from record import bf16_unit, table, write_result
 
 from rookery.core.config import to_plain
 from rookery.core.context import Context, SystemClock
-from rookery.model.batches import Rows, Step
 from rookery.model.config import TrainConfig
+from rookery.model.data.batches import Rows, Step
 from rookery.model.parallel.processes import alone
-from rookery.model.rate import matrix_flops_per_second
-from rookery.model.run import Run
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
-from rookery.model.states import States
+from rookery.model.training.rate import matrix_flops_per_second
+from rookery.model.training.run import Run
+from rookery.model.training.states import States
 
 PEER = Path(__file__).with_name("peer_trainers.py")
 SHAPES = {

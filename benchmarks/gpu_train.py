@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from record import table, write_result
 
-from rookery.model.batches import Rows, Step
 from rookery.model.config import TrainConfig
-from rookery.model.float8 import use_float8
-from rookery.model.rate import matrix_flops_per_second
-from rookery.model.run import Run
+from rookery.model.data.batches import Rows, Step
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
+from rookery.model.training.float8 import use_float8
+from rookery.model.training.rate import matrix_flops_per_second
+from rookery.model.training.run import Run
 
 BAR_SHARE, BAR_FROM_PARAMETERS = 0.5, 300_000_000
 BUDGET_SECONDS = 450

@@ -27,8 +27,8 @@ from rookery.posts.ingest import ingest
 from rookery.posts.lake import find_lake, unnamed
 from rookery.posts.live import live_log
 from rookery.posts.post import to_table
-from rookery.posts.town import TownConfig, town_posts
 from rookery.search.index import build_index, in_force
+from rookery.town.posts import TownConfig, town_posts
 
 FORGOTTEN_POSTS = 300
 COLUMNS = ["id", "author", "created", "text", "language", "reply_to", "conversation", "visibility"]

@@ -17,9 +17,9 @@ from kill_cases import Case, digest_of
 
 from rookery.core.digest import digest_value
 from rookery.core.home import Home, create_home
-from rookery.posts.arrivals import Arrivals
 from rookery.posts.lake import find_lake
 from rookery.posts.live import KINDS, live_log
+from rookery.posts.streams.arrivals import Arrivals
 
 SERVER = Path(__file__).parents[1] / "tests" / "posts" / "stream_server.py"
 POSTS = 300

@@ -2,9 +2,9 @@
 
 import pytest
 
-from rookery.ads import ledger, store
-from rookery.ads.campaigns import Campaign, Campaigns
-from rookery.ads.ledger import Terms
+from rookery.ads.ledger import events as ledger
+from rookery.ads.ledger.events import Terms, store
+from rookery.ads.terms.campaigns import Campaign, Campaigns
 
 NOW = 1_767_268_800  # 2026-01-01 12:00 UTC
 LIFETIME_SECONDS = 1800

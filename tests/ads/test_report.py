@@ -1,10 +1,9 @@
 from sqlalchemy import update
 
-from rookery.ads.ledger import add_click, add_view
+from rookery.ads.ledger.events import add_click, add_view
+from rookery.ads.ledger.store import campaign, charge, reading, writing
 from rookery.ads.report import disagreements, report, report_of
-from rookery.ads.store import campaign, charge, reading, writing
-
-from .conftest import NOW
+from tests.ads.conftest import NOW
 
 
 def test_a_home_without_campaigns_has_an_empty_report(home):

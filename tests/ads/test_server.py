@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from rookery.ads import store
+from rookery.ads.ledger import store
+from rookery.ads.ledger.store import offer, reading
 from rookery.ads.report import report
 from rookery.ads.server import LEARN_EVERY_SECONDS, OFFER_LIFETIME_SECONDS, RESERVE_MICROS, AdRequest, AdServer
-from rookery.ads.store import offer, reading
 from rookery.core.config import to_plain
 from rookery.core.context import FixedClock
 from rookery.core.protocols import HashedEmbedder

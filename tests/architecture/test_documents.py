@@ -1,18 +1,21 @@
 """What the documents say exists: links, files, commands, options and the words of the glossary."""
 
+import ast
+import io
 import itertools
 import re
 import shlex
 import subprocess
+import tokenize
 from pathlib import Path
 
 import pytest
 import typer.main
 from click.testing import CliRunner
 
-from rookery.cli.loop import configured, planned
 from rookery.cli.main import app
 from rookery.model.degrees import check_fits, fitted
+from rookery.workflows.train import configured, planned
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -116,3 +119,30 @@ def test_the_tree_names_no_machine_of_its_makers():
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert found.stdout == ""
+
+
+def test_every_file_that_the_code_names_exists():
+    sources = [ROOT / name for name in _tracked("src/*.py", "tests/*.py", "benchmarks/*.py")]
+    paths = [path.relative_to(ROOT).as_posix() for path in sources]
+    named = [
+        (path.relative_to(ROOT).as_posix(), name)
+        for path in sources
+        for name in re.findall(r"(?<![\w/.])`?((?:[\w-]+/)*\w+\.(?:py|jinja))\b", _prose(path.read_text()))
+    ]
+    known = [*paths, *_tracked("src/*.jinja"), "/chat_template.jinja", "openai/gpt-2/encoder.py"]
+    assert len(named) > 100
+    assert not [(where, name) for where, name in named if not any(f"/{p}".endswith(f"/{name}") for p in known)]
+
+
+def _tracked(*patterns: str) -> list[str]:
+    command = ["git", "ls-files", *patterns]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def _prose(code: str) -> str:
+    """The docstrings and comments of a file."""
+    tree = ast.parse(code)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, documented)]
+    tokens = tokenize.generate_tokens(io.StringIO(code).readline)
+    return "\n".join(found + [token.string for token in tokens if token.type == tokenize.COMMENT])

@@ -10,9 +10,6 @@ from dataclasses import replace
 
 import pytest
 
-from rookery.cli.erasing import MAKE_ANEW, erase
-from rookery.cli.loop import configured, planned, train_model
-from rookery.cli.tracing import trace_post
 from rookery.core.artifact import find_artifacts
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
@@ -20,6 +17,9 @@ from rookery.corpus.build import build
 from rookery.model.config import of_steps
 from rookery.model.phases import config_of, find_checkpoint, phases
 from rookery.posts.forget import forget
+from rookery.workflows.erase import MAKE_ANEW, erase
+from rookery.workflows.trace import trace_post
+from rookery.workflows.train import configured, planned, train_model
 
 WORDS = ("rooks", "trams", "bread", "rowing", "stars", "gardens", "films", "choirs")
 SCALE, SETTINGS = 0.0001, ["steps=4", "decay_steps=2"]

@@ -3,11 +3,11 @@
 import pytest
 
 from rookery.cli.corpus import report as corpus_report
-from rookery.cli.loop import train_model
 from rookery.cli.model import report as model_report
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.corpus.build import build
+from rookery.workflows.train import train_model
 
 WORDS = ("rooks", "trams", "bread", "rowing")
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from rookery.cli.loop import configured, planned
 from rookery.cli.processes import SCALES, scale_kept, told_place
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
@@ -16,6 +15,7 @@ from rookery.corpus.build import build
 from rookery.model.config import WatchConfig
 from rookery.model.degrees import Degrees
 from rookery.model.parallel.processes import Processes
+from rookery.workflows.train import configured, planned
 
 WORDS = ("rooks", "trams", "bread", "rowing", "stars", "gardens", "films", "choirs")
 OF_A_LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")

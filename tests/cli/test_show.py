@@ -10,7 +10,7 @@ from rookery.cli import demo
 from rookery.cli.main import app
 from rookery.cli.show import show_facts
 from rookery.core.home import create_home
-from rookery.fleet.gpus import CATALOGUE
+from rookery.fleet.planning.gpus import CATALOGUE
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 from rookery.core.context import Context, FixedClock
 from rookery.core.errors import DataError, Paused
 from rookery.core.pause import pause, paused, refuse_if_paused, resume
-from rookery.core.stage import Stage, read_runs, run_stage
+from rookery.core.runs import read_runs
+from rookery.core.stage import Stage, run_stage
 
 CLOCK = FixedClock()
 STAGE = Stage("thing", 1, {}, {})

@@ -11,7 +11,9 @@ import pytest
 from rookery.core import stage as stages
 from rookery.core.context import Context, FixedClock
 from rookery.core.errors import DataError, UsageError
-from rookery.core.stage import Stage, exclusive, read_runs, record_run, remove_unfinished, run_stage
+from rookery.core.locks import exclusive
+from rookery.core.runs import read_runs, record_run
+from rookery.core.stage import Stage, remove_unfinished, run_stage
 
 CONTEXT = Context(FixedClock())
 STAGE = Stage("thing", 1, {"lines": 3}, {"lake": "lake@0"})

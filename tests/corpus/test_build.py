@@ -26,7 +26,7 @@ from rookery.corpus.normalize import key
 from rookery.posts.forget import forget
 from rookery.posts.lake import append, open_lake
 from rookery.posts.post import to_table
-from rookery.posts.town import TownConfig, ingest_town
+from rookery.town.posts import TownConfig, ingest_town
 
 SUBJECTS = "rook crow raven jackdaw magpie jay chough elm oak ash beech birch maple willow".split()
 VERBS = "sees hears meets follows leaves finds builds keeps".split()

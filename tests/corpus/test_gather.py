@@ -9,7 +9,7 @@ from rookery.core.context import Context
 from rookery.corpus import gather
 from rookery.corpus.build import CorpusConfig, build
 from rookery.corpus.document import from_row, read_documents
-from rookery.posts.town import TownConfig, ingest_town
+from rookery.town.posts import TownConfig, ingest_town
 
 
 @given(st.lists(st.integers(1, 4), max_size=12), st.integers(0, 5))

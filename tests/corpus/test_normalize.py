@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rookery.core.scripts import UNSPACED
 from rookery.corpus import normalize
-from rookery.corpus.normalize import UNSPACED, clean, key, placeholders, plain, spaced, template
+from rookery.corpus.normalize import clean, key, placeholders, plain, spaced, template
 
 
 def cleaned(text: str) -> str:

@@ -12,7 +12,7 @@ from rookery.core.home import SETTINGS, Cluster, create_home
 from rookery.corpus.build import build
 from rookery.corpus.prepare import PART_POSTS
 from rookery.corpus.spread import spread
-from rookery.posts.town import TownConfig, ingest_town
+from rookery.town.posts import TownConfig, ingest_town
 
 
 def test_results_come_in_the_order_of_the_items():

@@ -27,7 +27,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from rookery.cli.erasing import erase
 from rookery.core.artifact import find_artifacts
 from rookery.core.context import Context, FixedClock
 from rookery.core.digest import digest_value
@@ -36,20 +35,21 @@ from rookery.core.home import create_home
 from rookery.core.protocols import HashedEmbedder
 from rookery.corpus.build import build
 from rookery.corpus.shards import open_shards, write_shards
-from rookery.model.batches import batches
 from rookery.model.config import TrainConfig
+from rookery.model.data.batches import batches
 from rookery.model.shape import ModelShape
 from rookery.model.tokenizer import Tokenizer, train_bpe
-from rookery.posts import word
-from rookery.posts.files import in_batches
+from rookery.posts import consent as word
 from rookery.posts.forget import forget
 from rookery.posts.ingest import take_in
 from rookery.posts.live import live_log
 from rookery.posts.post import Post
-from rookery.search.answer import answer
+from rookery.posts.sources.files import in_batches
+from rookery.search.ask import answer
 from rookery.search.index import build_index, in_force, open_index
 from rookery.search.search import search
-from tests.cli.full_home import walk
+from rookery.workflows.erase import erase
+from tests.workflows.full_home import walk
 
 AUTHORS = ("ada", "ben", "cora")
 TOKENIZER = Tokenizer(train_bpe(["abcdefgh"], 320))

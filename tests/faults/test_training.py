@@ -21,8 +21,8 @@ from rookery.core.context import SystemClock
 from rookery.core.errors import DataError, Paused, RookeryError
 from rookery.core.home import Home, create_home, open_home
 from rookery.core.pause import pause, resume
-from rookery.core.stage import read_runs
-from rookery.model.launch import launch
+from rookery.core.runs import read_runs
+from rookery.model.training.launch import launch
 
 pytestmark = pytest.mark.slow
 SURELY_SAVED = 2 * LONGER.checkpoint_steps  # when it is disturbed; the one after may still be in writing
@@ -36,7 +36,7 @@ from rookery.cli.processes import outcome_told, told_place
 from rookery.core.home import open_home
 from rookery.model import train
 from rookery.model.config import WatchConfig
-from rookery.model.states import States
+from rookery.model.training.states import States
 home, where, once = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 owner, name = {"restoring": (States, "restore"), "judging": (train, "_validating")}[where]
 plain, place = getattr(owner, name), told_place(None)

@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from rookery.core.context import Context
-from rookery.core.stage import exclusive
+from rookery.core.locks import exclusive
 from rookery.posts.ingest import ingest
 from rookery.posts.lake import open_lake
 from rookery.posts.live import live_log
 from rookery.posts.post import to_table
-from rookery.posts.town import TownConfig, town_posts
+from rookery.town.posts import TownConfig, town_posts
 
 PARTS, PART_POSTS = 4, 500
 COLUMNS = ["id", "author", "created", "text", "language", "visibility"]

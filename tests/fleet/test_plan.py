@@ -6,8 +6,8 @@ from typer.testing import CliRunner
 
 from rookery.cli.main import app
 from rookery.core.errors import UsageError
-from rookery.fleet.gpus import find_gpu
 from rookery.fleet.plan import PlanRequest, plan
+from rookery.fleet.planning.gpus import find_gpu
 from rookery.model.config import config_for_scale
 
 BIG = PlanRequest(gpus=10_000, gpu="h100", tokens=15_000_000_000_000)

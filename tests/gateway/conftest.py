@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 import uvicorn
 
-from rookery.ads.campaigns import load_campaigns
+from rookery.ads.ledger.store import save_campaigns
 from rookery.ads.report import report
 from rookery.ads.server import AdServer
-from rookery.ads.store import save_campaigns
+from rookery.ads.terms.campaigns import load_campaigns
 from rookery.core.context import SystemClock
 from rookery.core.protocols import HashedEmbedder, SeededGenerator
 from rookery.gateway.app import create_app

@@ -6,16 +6,16 @@ import httpx2
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from rookery.ads.campaigns import Campaign, Campaigns
-from rookery.ads.store import save_campaigns
+from rookery.ads.ledger.store import save_campaigns
+from rookery.ads.terms.campaigns import Campaign, Campaigns
 from rookery.core.context import Context, SystemClock
 from rookery.core.home import create_home
 from rookery.core.protocols import HashedEmbedder
 from rookery.gateway.app import create_app
 from rookery.gateway.wiring import open_parts
 from rookery.posts.forget import forget
-from rookery.posts.town import TOPICS, TownConfig, ingest_town
 from rookery.search.index import build_index
+from rookery.town.posts import TOPICS, TownConfig, ingest_town
 
 pytestmark = pytest.mark.browser
 

@@ -3,8 +3,9 @@ import pytest
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.core.protocols import HashedEmbedder
-from rookery.gateway.wiring import embedder_of, generator_of, open_parts
+from rookery.gateway.wiring import open_parts
 from rookery.search.index import build_index
+from rookery.workflows.models import embedder_of, generator_of
 
 
 def test_a_home_without_a_model_is_served_by_the_untrained_twins(home):

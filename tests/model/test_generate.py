@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from rookery.core.errors import UsageError
 from rookery.core.protocols import GenerationOptions
-from rookery.model.generate import control_ids, load_generator, pieces, probabilities, writable
+from rookery.model.generate import control_ids, load_generator
+from rookery.model.inference.sampling import pieces, probabilities, writable
 from rookery.model.tokenizer import Tokenizer, train_bpe
 
 TOKENIZER = Tokenizer(train_bpe(["the rooks came back 🦜🦜"] * 5, 320))

@@ -12,12 +12,11 @@ from networks import fresh_network
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from rookery.model.compiler import OPTIONS
+from rookery.model.inference.cache import Cache
 from rookery.model.network import (
     IGNORED,
     LOSS_CHUNK_TOKENS,
     SPANS_MULTIPLE,
-    Cache,
     Network,
     chunk_loss,
     chunked_loss,
@@ -28,6 +27,7 @@ from rookery.model.network import (
     summed_loss,
 )
 from rookery.model.shape import ModelShape, parameters
+from rookery.model.training.compiler import OPTIONS
 
 SHAPE = ModelShape(vocabulary=97, width=32, layers=2, heads=4, kv_heads=2, head_size=8, hidden=48, context_tokens=32)
 

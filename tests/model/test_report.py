@@ -13,12 +13,12 @@ from rookery.corpus.build import build
 from rookery.corpus.shards import write_shards
 from rookery.model.config import TrainConfig
 from rookery.model.evaluate import EvaluationConfig, evaluate
+from rookery.model.pages.run import HEIGHT, WIDTH, chart, charts, page, ticks
 from rookery.model.report import PROMPTS, describe, find_run, summary
-from rookery.model.report_page import HEIGHT, WIDTH, chart, charts, page, ticks
 from rookery.model.shape import ModelShape, training_flops_per_token
 from rookery.model.tokenizer import load_tokenizer, train_tokenizer
 from rookery.model.train import train
-from rookery.posts.town import TownConfig, town_posts
+from rookery.town.posts import TownConfig, town_posts
 from tests.model.test_train import Killed, killing
 
 SHAPE = ModelShape(vocabulary=384, width=32, layers=1, heads=2, kv_heads=1, head_size=16, hidden=64, context_tokens=64)

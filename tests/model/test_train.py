@@ -40,24 +40,24 @@ from rookery.core.context import Context, FixedClock, SystemClock
 from rookery.core.errors import DataError, Paused, RookeryError, StorageError
 from rookery.core.home import create_home, open_home
 from rookery.core.pause import pause, resume
-from rookery.core.stage import read_runs
+from rookery.core.runs import read_runs
 from rookery.corpus.shards import open_shards
-from rookery.model.batches import batches
 from rookery.model.checkpoint import load_network
 from rookery.model.config import WatchConfig
+from rookery.model.data.batches import batches
+from rookery.model.data.masking import Masked
 from rookery.model.degrees import Degrees
-from rookery.model.masking import Masked
-from rookery.model.measure import made_up_steps
-from rookery.model.notes import read_notes
 from rookery.model.parallel.placement import Placed
 from rookery.model.parallel.processes import Processes
-from rookery.model.run import Run
 from rookery.model.shape import parameters
-from rookery.model.states import States
 from rookery.model.train import train
+from rookery.model.training.measure import made_up_steps
+from rookery.model.training.notes import read_notes
+from rookery.model.training.run import Run
+from rookery.model.training.states import States
 from rookery.posts.forget import forget
 from rookery.posts.live import live_log
-from tests.model.test_measure import TickingClock
+from tests.model.training.test_measure import TickingClock
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "loss_tiny.json"
 

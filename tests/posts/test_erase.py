@@ -1,4 +1,4 @@
-"""Erasing where posts lie; the walk through a whole home is in tests/cli/test_erasing.py."""
+"""Erasing where posts lie; the walk through a whole home is in tests/workflows/test_erase.py."""
 
 import json
 from datetime import timedelta

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from rookery.core.context import Context
 from rookery.core.errors import DataError, RookeryError
-from rookery.posts import compliance, files, ingest, lake
+from rookery.posts import compliance, ingest, lake
+from rookery.posts.sources import files
 from tests.posts.repository_writer import Repository, car
 
 NAMES = """x.zip x.tar.gz x.car x.json x.jsonl x.ndjson x.csv x.parquet x.jsonl.gz x.json.zst RC_2015.zst outbox.json

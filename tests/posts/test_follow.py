@@ -15,12 +15,13 @@ from deltalake import write_deltalake
 
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
-from rookery.core.stage import exclusive
-from rookery.posts.arrivals import Arrivals, hand_over
+from rookery.core.locks import exclusive
 from rookery.posts.follow import Limits, follow
 from rookery.posts.lake import find_lake, open_lake
 from rookery.posts.live import live_log
-from rookery.posts.streams import MOST_BYTES, Disconnected, open_stream
+from rookery.posts.streams.arrivals import Arrivals, hand_over
+from rookery.posts.streams.connection import MOST_BYTES, Disconnected
+from rookery.posts.streams.open import open_stream
 
 T0 = 1_760_000_000_000_000
 DID = "did:plc:" + "a" * 24

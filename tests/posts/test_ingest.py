@@ -17,7 +17,7 @@ import zstandard
 from rookery.core.context import Context, FixedClock
 from rookery.core.digest import digest_bytes, digest_file
 from rookery.core.home import create_home
-from rookery.core.stage import exclusive
+from rookery.core.locks import exclusive
 from rookery.posts.ingest import ingest
 from rookery.posts.lake import find_lake, open_lake
 

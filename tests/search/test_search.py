@@ -130,7 +130,7 @@ _SEARCHER = """
     from rookery.core.home import open_home
     from rookery.core.protocols import HashedEmbedder
     from rookery.search.index import open_index
-    from rookery.search.answer import answer
+    from rookery.search.ask import answer
     from rookery.search.search import search
 
     index = open_index(open_home(Path(sys.argv[1])), HashedEmbedder())

@@ -21,13 +21,14 @@ from rookery.core.artifact import open_artifact
 from rookery.core.context import Context, SilentProgress, SystemClock
 from rookery.core.errors import UsageError
 from rookery.core.home import open_home
-from rookery.model import network, states
-from rookery.model import run as running
+from rookery.model import network
 from rookery.model import train as training
 from rookery.model.config import TrainConfig
 from rookery.model.degrees import Degrees
-from rookery.model.measure import made_up_steps
 from rookery.model.parallel.processes import Place, joined
+from rookery.model.training import run as running
+from rookery.model.training import states
+from rookery.model.training.measure import made_up_steps
 
 PATIENCE_SECONDS = 600
 

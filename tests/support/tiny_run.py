@@ -24,14 +24,14 @@ from rookery.core.digest import digest_file, hash_ids
 from rookery.core.home import Home, open_home
 from rookery.core.stage import Stage, run_stage
 from rookery.corpus.document import LAKE_VERSION
-from rookery.model.batches import Rows
 from rookery.model.config import TrainConfig, WatchConfig
+from rookery.model.data.batches import Rows
 from rookery.model.degrees import Degrees
 from rookery.model.parallel.placement import local
 from rookery.model.parallel.processes import Place, joined
-from rookery.model.run import Run
 from rookery.model.shape import ModelShape
 from rookery.model.train import train
+from rookery.model.training.run import Run
 
 SHAPE = ModelShape(vocabulary=64, width=32, layers=2, heads=2, kv_heads=1, head_size=16, hidden=64, context_tokens=32)
 CONFIG = TrainConfig(0.0, SHAPE, steps=12, batch_tokens=256, micro_batch_tokens=128, checkpoint_steps=4)

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
-from rookery.ads import store
-from rookery.ads.money import as_currency
-from rookery.ads.store import campaign, campaign_day, charge, click, offer, refusal, view
+from rookery.ads.ledger import store
+from rookery.ads.ledger.store import campaign, campaign_day, charge, click, offer, refusal, view
+from rookery.ads.terms.money import as_currency
 from rookery.core.home import Home
 
 

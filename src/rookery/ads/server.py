@@ -17,15 +17,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sqlalchemy.engine import Connection, Engine
 
-from rookery.ads import ledger
-from rookery.ads.auction import Bid, sell, weight_of
-from rookery.ads.campaigns import Campaign
-from rookery.ads.eligibility import Page, Standing, fits_page, may_spend
-from rookery.ads.learning import learn_from_ledger
-from rookery.ads.pacing import bid_now
-from rookery.ads.prediction import FtrlPredictor, buckets_of, features_of
-from rookery.ads.relevance import AdVectors, Relevance, prepare, words_of
-from rookery.ads.store import campaigns_version, open_store, read_campaigns, reading, sqlite_url, writing
+from rookery.ads.ledger import events as ledger
+from rookery.ads.ledger.store import campaigns_version, open_store, read_campaigns, reading, sqlite_url, writing
+from rookery.ads.predict.ftrl import FtrlPredictor, buckets_of, features_of
+from rookery.ads.predict.learning import learn_from_ledger
+from rookery.ads.price.auction import Bid, sell, weight_of
+from rookery.ads.price.pacing import bid_now
+from rookery.ads.select.eligibility import Page, Standing, fits_page, may_spend
+from rookery.ads.select.relevance import AdVectors, Relevance, prepare, words_of
+from rookery.ads.terms.campaigns import Campaign
 from rookery.core.context import Clock
 from rookery.core.home import Home
 from rookery.core.protocols import Embedder

@@ -17,9 +17,9 @@ def campaigns(
     as_json: JsonOption = False,
 ) -> None:
     """Take campaigns in from a TOML file, or list those that are there."""
-    from rookery.ads.campaigns import load_campaigns
+    from rookery.ads.ledger.store import save_campaigns
     from rookery.ads.report import report
-    from rookery.ads.store import save_campaigns
+    from rookery.ads.terms.campaigns import load_campaigns
 
     opened_home = opened(home)
     if file is not None:
@@ -38,7 +38,7 @@ def serve(
     from rookery.ads.server import AdRequest, AdServer
     from rookery.cli.show import context, show_json, show_table
     from rookery.core.config import to_plain
-    from rookery.gateway.wiring import embedder_of
+    from rookery.workflows.models import embedder_of
 
     opened_home = opened(home)
     server = AdServer(opened_home, embedder_of(opened_home), context().clock)

@@ -121,14 +121,14 @@ class _Loop:
 
 def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, Any]:
     """The whole loop; returns `{"stages": […], "bits_per_byte": {…}, "scale": …, …}`."""
-    from rookery.ads import demo as ads_demo
-    from rookery.cli.loop import train_model
     from rookery.corpus.build import build
     from rookery.model.evaluate import evaluate, read_result
     from rookery.model.export import export_stage
     from rookery.model.generate import load_generator
-    from rookery.search.answer import answer
+    from rookery.search.ask import answer
     from rookery.search.index import build_index, open_index
+    from rookery.town import advertising as ads_demo
+    from rookery.workflows.train import train_model
 
     loop = _Loop(context)
     loop.run("posts", lambda: _take_posts(home, choices, context), _said_of_ingest)
@@ -166,7 +166,7 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
 
 def _take_posts(home: "Home", choices: Choices, context: "Context"):
     from rookery.posts.ingest import ingest
-    from rookery.posts.town import TownConfig, ingest_town
+    from rookery.town.posts import TownConfig, ingest_town
 
     if choices.posts is None:
         return ingest_town(home, TownConfig(), context)
@@ -175,7 +175,7 @@ def _take_posts(home: "Home", choices: Choices, context: "Context"):
 
 def _with_scale(home: "Home", choices: Choices) -> Choices:
     """The choices with a scale: measured once, noted, and kept from then on."""
-    from rookery.model.measure import scale_for_minutes
+    from rookery.model.training.measure import scale_for_minutes
 
     if choices.scale is None:
         choices = replace(choices, scale=scale_for_minutes(choices.minutes))

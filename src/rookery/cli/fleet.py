@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
-from rookery.fleet.gpus import CATALOGUE
+from rookery.fleet.planning.gpus import CATALOGUE
 
 if TYPE_CHECKING:
     from rookery.core.context import Clock
@@ -43,7 +43,7 @@ def plan(
 
     made = plan(PlanRequest(gpus=gpus, gpu=gpu, tokens=tokens, parameters=parameters))
     if as_json:
-        show_json(to_plain(made))
+        show_json(to_plain(made) | {"layout": made.layout.to_dict()})
         return
     show_table(["what", "value", "unit", "formula"], [[q.name, q.value, q.unit, q.formula] for q in made.quantities])
     if made.duties:
@@ -86,7 +86,7 @@ def resume(home: HomeOption = DEFAULT_HOME) -> None:
 
 def _running_after(home: "Home", wait_seconds: float, clock: "Clock") -> list[dict]:
     """The runs that are still at work when all have stopped or the time is up."""
-    from rookery.core.stage import read_runs
+    from rookery.core.runs import read_runs
 
     until = clock.monotonic_seconds() + wait_seconds
     while True:

@@ -26,7 +26,7 @@ def init(
 def runs(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """List every attempt to make something, failed ones too."""
     from rookery.cli.show import show_json, show_table
-    from rookery.core.stage import read_runs
+    from rookery.core.runs import read_runs
 
     attempts = read_runs(opened(home))
     if as_json:
@@ -44,7 +44,7 @@ def trace(
 ) -> None:
     """Say everything that holds a post or was made from it, and what is still owed if it is forgotten."""
     from rookery.cli.show import show_facts, show_json, show_table
-    from rookery.cli.tracing import trace_post
+    from rookery.workflows.trace import trace_post
 
     found = trace_post(opened(home), post_id)
     if as_json:

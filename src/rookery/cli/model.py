@@ -29,9 +29,9 @@ watch.seconds (how long a step may stand still). docs/training.md says more."""
 @app.command()
 def tokenizer(scale: ScaleOption = None, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Train the tokenizer on the newest corpus."""
-    from rookery.cli.loop import planned
     from rookery.cli.show import context, show_facts, show_json
     from rookery.model.tokenizer import train_tokenizer
+    from rookery.workflows.train import planned
 
     opened_home = opened(home)
     corpus = opened_home.need("corpus", "rookery corpus build")
@@ -69,10 +69,10 @@ def train(
     if minutes is not None and any(setting.partition("=")[0].strip() == "steps" for setting in settings):
         raise UsageError("--minutes and --set steps=… are two ways to say the same", mend="Give one of them")
 
-    from rookery.cli.loop import configured, planned
     from rookery.cli.processes import outcome_told, start_processes, told_place
     from rookery.model.degrees import check_fits, fitted
     from rookery.model.phases import find_checkpoint
+    from rookery.workflows.train import configured, planned
 
     opened_home, place = opened(home), told_place(processes)
     count = place.count if place else processes or 1
@@ -97,11 +97,11 @@ def train(
 
 def _train(home, scale, asked, before, settings, place, degrees, as_json: bool) -> None:
     """This process's part; the first shows what came of it."""
-    from rookery.cli.loop import train_model
     from rookery.cli.processes import scale_kept
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.context import Context
     from rookery.model.parallel.processes import Place, joined
+    from rookery.workflows.train import train_model
 
     with joined(place or Place(), degrees) as processes:
         shown = context() if processes.is_first else Context()
@@ -117,8 +117,8 @@ def _train(home, scale, asked, before, settings, place, degrees, as_json: bool) 
 
 def _measured_scale(minutes, before, settings, processes) -> float:
     """The scale at which the very run that is asked for takes so many minutes."""
-    from rookery.cli.loop import configured, planned
-    from rookery.model.measure import scale_for_minutes
+    from rookery.model.training.measure import scale_for_minutes
+    from rookery.workflows.train import configured, planned
 
     def run_of(scale):
         return configured(planned(scale, before), settings)[0]
@@ -161,7 +161,7 @@ def _lines_or_column(path: Path, column: str) -> list[str]:
     import sys
 
     from rookery.core.errors import DataError
-    from rookery.posts.tabular import read_column
+    from rookery.posts.sources.tabular import read_column
 
     if str(path) != "-":
         return read_column(path, column)
@@ -176,7 +176,7 @@ def _lines_or_column(path: Path, column: str) -> list[str]:
 def _show_evaluation(result: dict) -> None:
     """The figures as a table, and what they rest on."""
     from rookery.cli.show import show_table
-    from rookery.model.evaluation_page import groups
+    from rookery.model.pages.evaluation import groups
 
     lines = groups(result) if "training" in result else [("all", result)]
     columns = ["bits per byte", "documents", "bytes", "model", "95%", "ngram", "zstd", "model − ngram, 95%"]
@@ -215,12 +215,13 @@ def report(
 ) -> None:
     """Show a training run, finished or still going: loss, speed, phases, what it was made of, what it writes."""
     from rookery.cli.show import show_facts, show_json, write_page
-    from rookery.model import report, report_page
+    from rookery.model import report
+    from rookery.model.pages import run as run_page
 
     opened_home = opened(home)
     facts = report.describe(opened_home, report.find_run(opened_home, key))
     if page is not None:
-        write_page(page, report_page.page(facts))
+        write_page(page, run_page.page(facts))
     if as_json:
         show_json(facts)
     else:

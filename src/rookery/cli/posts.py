@@ -64,7 +64,7 @@ def follow(
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.errors import UsageError
     from rookery.posts.follow import Limits, follow
-    from rookery.posts.streams import open_stream
+    from rookery.posts.streams.open import open_stream
 
     if token_file is not None and not token_file.is_file():
         raise UsageError("there is no such file", where=token_file)
@@ -115,8 +115,8 @@ def forget(
 @app.command()
 def erase(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Make what is forgotten, and every earlier text of what was edited, physically gone; say what is still owed."""
-    from rookery.cli.erasing import erase
     from rookery.cli.show import context, show_json, show_table
+    from rookery.workflows.erase import erase
 
     report = erase(opened(home), context())
     if as_json:
@@ -143,7 +143,7 @@ def consent(
 ) -> None:
     """Note an author's word on uses of all their posts: yes, no, or undefined, where the platform's policy holds."""
     from rookery.core.errors import UsageError
-    from rookery.posts.word import consent, consent_file
+    from rookery.posts.consent import consent, consent_file
 
     words = {"search": search, "answers": answers, "ads": ads, "training": training}
     if file and (author or any(words.values())):
@@ -168,7 +168,7 @@ def state(
 ) -> None:
     """Hide posts or authors for a while, or show them again: nothing is forgotten."""
     from rookery.core.errors import UsageError
-    from rookery.posts.word import state, state_file
+    from rookery.posts.consent import state, state_file
 
     if file and (cause or post or author):
         raise UsageError("give either a state with posts and authors, or --file")

@@ -48,7 +48,7 @@ def told_place(processes: int | None) -> "Place | None":
 
 def start_processes(processes: int, restarts: int) -> None:
     """Run this very command in so many processes on this machine, and wait for them."""
-    from rookery.model.launch import launch
+    from rookery.model.training.launch import launch
 
     with tempfile.TemporaryDirectory(prefix="rookery-") as folder:
         outcome = Path(folder) / "outcome.json"
@@ -80,7 +80,7 @@ def outcome_told(place: "Place | None") -> Iterator[None]:
     if OUTCOME not in os.environ or place is None:
         yield
         return
-    from rookery.model.launch import end_with_launcher, tell_outcome
+    from rookery.model.training.launch import end_with_launcher, tell_outcome
 
     outcome = Path(os.environ[OUTCOME])
     if outcome.exists():

@@ -15,8 +15,8 @@ def build(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Index every post that may be searched, with vectors of the newest model if there is one."""
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.config import to_plain
-    from rookery.gateway.wiring import embedder_of
     from rookery.search.index import build_index
+    from rookery.workflows.models import embedder_of
 
     opened_home = opened(home)
     report = to_plain(build_index(opened_home, embedder_of(opened_home), context()))
@@ -35,9 +35,9 @@ def query(
     from rookery.cli.show import show_json, show_table
     from rookery.core.config import to_plain
     from rookery.core.errors import UsageError
-    from rookery.gateway.wiring import embedder_of
     from rookery.search.index import open_index
     from rookery.search.search import search
+    from rookery.workflows.models import embedder_of
 
     if mode not in ("best", "latest"):
         raise UsageError(f"there is no mode {mode!r}", mend="Take best or latest")
@@ -62,9 +62,9 @@ def ask(
     """Answer from the posts; every sentence names the posts it comes from."""
     from rookery.cli.show import show_json
     from rookery.core.config import to_plain
-    from rookery.gateway.wiring import embedder_of
-    from rookery.search.answer import answer
+    from rookery.search.ask import answer
     from rookery.search.index import open_index
+    from rookery.workflows.models import embedder_of
 
     opened_home = opened(home)
     found = answer(open_index(opened_home, embedder_of(opened_home)), question)
@@ -91,8 +91,8 @@ def evaluate(
     from rookery.cli.show import context, show_json, show_table
     from rookery.core.home import SETTINGS
     from rookery.core.protocols import HashedEmbedder
-    from rookery.gateway.wiring import embedder_of
     from rookery.search.evaluate import evaluate
+    from rookery.workflows.models import embedder_of
 
     embedder = embedder_of(opened(home)) if (home / SETTINGS).exists() else HashedEmbedder()
     result = evaluate(folder, qrels, system or ["bm25"], embedder, context())

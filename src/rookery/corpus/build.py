@@ -35,7 +35,8 @@ from rookery.core.digest import hash_ids
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
 from rookery.core.lineage import write_held_hashes
-from rookery.core.stage import Stage, Workspace, making_of_posts, run_stage
+from rookery.core.locks import making_of_posts
+from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.core.verdict import Tally
 from rookery.corpus import card, dedup, minhash, mixture, quality, report, spam, split, threads
 from rookery.corpus.document import LAKE_VERSION, SPLITS, write_documents

@@ -12,6 +12,8 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rookery.core.scripts import UNSPACED
+
 LINK = r"(?i:\bhttps?://\S+|\bwww\.\S+)"
 MENTION = r"@[\w.@-]+"
 HASHTAG = r"[#＃][\p{L}\p{N}\p{M}_]+"
@@ -34,9 +36,6 @@ _UNUSUAL = (
     "[^\x00-\x7f«»À-ÖØ-Þà-öø-ÿ\u0400-\u0482\u048a-\u052f–—‘’“”„…€\u200d\u2600-\u2775\u2794-\u27bf\ufe0f"
     "\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001f9ff]"
 )
-# Thai, Lao, Myanmar, Khmer, kana and Han
-UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f"
-"""The characters of scripts that write no spaces between words, to stand in brackets in a regular expression."""
 _WORD = f" ?([{UNSPACED}]|[^{UNSPACED} ]+)"
 _MARKS = r"[^\p{L}\p{N}\p{M}]{2,}|[^\p{L}\p{N}\p{M} ]"  # the same for all that is no part of a word
 

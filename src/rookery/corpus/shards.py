@@ -32,7 +32,8 @@ from rookery.core.digest import hash_ids
 from rookery.core.errors import UsageError
 from rookery.core.home import Home
 from rookery.core.lineage import HELD
-from rookery.core.stage import Stage, Workspace, making_of_posts, run_stage
+from rookery.core.locks import making_of_posts
+from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.corpus.document import ERASED_ID, LAKE_VERSION, SPLITS, count_documents, split_file
 from rookery.corpus.prepared import hash_repeated_ids
 from rookery.corpus.spread import spread

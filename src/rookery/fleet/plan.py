@@ -8,9 +8,9 @@ time), `goodput.py` (failures), `gpus.py` (the hardware).
 from dataclasses import dataclass
 
 from rookery.core.errors import UsageError
-from rookery.fleet.goodput import RESTART_SECONDS, Goodput, goodput_of
-from rookery.fleet.gpus import GPUS_PER_NODE, Gpu, find_gpu
-from rookery.fleet.layout import (
+from rookery.fleet.planning.goodput import RESTART_SECONDS, Goodput, goodput_of
+from rookery.fleet.planning.gpus import GPUS_PER_NODE, Gpu, find_gpu
+from rookery.fleet.planning.layout import (
     GRADIENT_BYTES,
     HALF_SPEED_WIDTH,
     MEMORY_SHARE,
@@ -23,10 +23,10 @@ from rookery.fleet.layout import (
     memory_of,
     time_of,
 )
-from rookery.fleet.sizing import CONTEXT_TOKENS, TOKENS_PER_PARAMETER, sequences_per_step, shape_for_parameters
+from rookery.fleet.planning.sizing import CONTEXT_TOKENS, TOKENS_PER_PARAMETER, sequences_per_step, shape_for_parameters
 from rookery.model import config
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
-from rookery.model.thresholds import warnings
+from rookery.model.training.thresholds import warnings
 
 SMALLEST_MODEL = 10_000_000
 LARGEST_MODEL = 100_000_000_000_000
@@ -151,10 +151,12 @@ def _of_layout(request: PlanRequest, shape: ModelShape, layout: Layout) -> list[
     quickest = "quickest that fits"
     return [
         Quantity("gpus used", layout.gpus, f"of {request.gpus:,}", "tensor × pipeline × data"),
-        Quantity("tensor", layout.tensor, "GPUs", f"{quickest}; within a node of {GPUS_PER_NODE}"),
-        Quantity("pipeline", layout.pipeline, f"stages of {layout.groups_per_stage} layer groups", quickest),
-        Quantity("data", layout.data, "replicas", f"{quickest}; spread over them: {shard}"),
-        Quantity("recompute", layout.recompute, "of the layers", quickest),
+        Quantity("tensor", layout.degrees.tensor, "GPUs", f"{quickest}; within a node of {GPUS_PER_NODE}"),
+        Quantity(
+            "pipeline", layout.degrees.pipeline, f"stages of {layout.degrees.groups_per_stage} layer groups", quickest
+        ),
+        Quantity("data", layout.degrees.data, "replicas", f"{quickest}; spread over them: {shard}"),
+        Quantity("recompute", layout.degrees.recompute, "of the layers", quickest),
         Quantity("micro-batch", layout.micro_batch, f"× {layout.micro_batches:,} a step", quickest),
         Quantity(
             "batch", batch_tokens, "tokens", "16.8M × (tokens / 15.6T)^0.383, to data × micro-batch × context whole"

@@ -1,7 +1,7 @@
 """The ASGI application: the routes put together, what every answer carries, and what errors look like.
 
 A program that asks under `/v1` gets errors in OpenAI's envelope, a person gets a page. Nobody gets a traceback.
-The routes are in `openai_api.py` and `pages.py`; what they serve is opened in `wiring.py`.
+The routes are in `api/openai.py` and `pages/routes.py`; what they serve is opened in `wiring.py`.
 """
 
 import logging
@@ -19,8 +19,8 @@ from starlette.responses import Response
 from rookery import __version__
 from rookery.core.context import Clock
 from rookery.core.errors import RookeryError
-from rookery.gateway.openai_api import ApiError, api_error_response, openai_routes
-from rookery.gateway.pages import page_routes, render_error
+from rookery.gateway.api.openai import ApiError, api_error_response, openai_routes
+from rookery.gateway.pages.routes import page_routes, render_error
 from rookery.gateway.parts import Parts
 
 log = logging.getLogger("rookery.gateway")
@@ -38,7 +38,7 @@ def create_app(parts: Parts, clock: Clock, new_id: Callable[[], str] = secrets.t
     app = FastAPI(title="Rookery", version=__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     app.include_router(openai_routes(parts.generator, clock, new_id))
     app.include_router(page_routes(parts, new_id))
-    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static"), name="static")
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:

@@ -11,7 +11,7 @@ from rookery.core.protocols import Generator
 
 if TYPE_CHECKING:
     from rookery.ads.server import AdServer
-    from rookery.search.answer import Answer
+    from rookery.search.ask import Answer
     from rookery.search.search import Results
 
 

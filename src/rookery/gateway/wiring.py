@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from rookery.core.context import Context
 from rookery.core.home import Home
-from rookery.core.protocols import Embedder, Generator, HashedEmbedder, SeededGenerator
+from rookery.core.protocols import Embedder
 from rookery.gateway.parts import Parts
+from rookery.workflows.models import embedder_of, generator_of
 
 if TYPE_CHECKING:
     from rookery.search.index import SearchIndex
@@ -22,31 +23,11 @@ if TYPE_CHECKING:
 RESULTS = 20
 
 
-def embedder_of(home: Home) -> Embedder:
-    """The embedder of the newest checkpoint, or the untrained twin."""
-    checkpoint = home.newest("checkpoint")
-    if checkpoint is None:
-        return HashedEmbedder()
-    from rookery.model.embed import load_embedder
-
-    return load_embedder(checkpoint)
-
-
-def generator_of(home: Home) -> Generator:
-    """The generator of the newest checkpoint, or the untrained twin, whose name says so."""
-    checkpoint = home.newest("checkpoint")
-    if checkpoint is None:
-        return SeededGenerator()
-    from rookery.model.generate import load_generator
-
-    return load_generator(checkpoint)
-
-
 def open_parts(home: Home, context: Context) -> Parts:
     """Load the models and open index and ads once, for as long as the process serves."""
     from rookery.ads.report import report
     from rookery.ads.server import AdServer
-    from rookery.search.answer import answer
+    from rookery.search.ask import answer
     from rookery.search.search import search
 
     embedder = embedder_of(home)

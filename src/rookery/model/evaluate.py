@@ -27,15 +27,15 @@ from rookery.core.context import Context, Progress, SilentProgress
 from rookery.core.errors import DataError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
-from rookery.model.baselines import train_ngram, xz_bits_per_byte, zstd_bits
-from rookery.model.bits import text_bits
 from rookery.model.checkpoint import load_network
-from rookery.model.estimate import MODEL, Judged, by, figures
-from rookery.model.evaluation_page import page
-from rookery.model.held_out import HeldOut, held_out
+from rookery.model.evaluation.baselines import train_ngram, xz_bits_per_byte, zstd_bits
+from rookery.model.evaluation.bits import text_bits
+from rookery.model.evaluation.estimate import MODEL, Judged, by, figures
+from rookery.model.evaluation.held_out import HeldOut, held_out
+from rookery.model.pages.evaluation import page
 from rookery.model.phases import corpora_of
-from rookery.model.run import best_precision
 from rookery.model.tokenizer import SPECIAL_TOKENS, Tokenizer, load_tokenizer, prefix, training_texts
+from rookery.model.training.run import best_precision
 from rookery.posts.live import live_log
 
 RESULT, PAGE = "result.json", "evaluation.html"

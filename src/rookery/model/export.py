@@ -22,7 +22,7 @@ from rookery.core.errors import Busy, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape, verify_weights
-from rookery.model.generate import ends, writable
+from rookery.model.inference.sampling import ends, writable
 from rookery.model.shape import ModelShape
 from rookery.model.tensors import copy_tensors
 from rookery.model.tokenizer import ASSISTANT, END_OF_DOCUMENT, END_OF_TURN, SYSTEM, USER, Tokenizer, load_tokenizer

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rookery.core.digest import digest_value
+from rookery.model.inference.cache import Cache
 from rookery.model.shape import ModelShape
 
 IGNORED = -100  # a target that is not counted in the loss
@@ -25,24 +26,6 @@ PLAIN_ATTENTION_TOKENS = 512  # rows up to here attend by plain products on a CP
 LOSS_CHUNK_TOKENS = {"cpu": 2048, "cuda": 8192}  # smaller ones add to the gradient of the head more often
 DRAWN_ROWS = 64  # of a matrix come from one generator, so that a process draws hardly more than the rows it holds
 SPANS_MULTIPLE = 256  # how many documents there are changes with each batch; compiled code sees few different numbers
-
-
-class Cache:
-    """Keys and values (float32) of the tokens that went before, for generation; every row has the same length.
-
-    There is room for one context.
-    """
-
-    def __init__(self, shape: ModelShape, rows: int):
-        self.values = torch.zeros(shape.layers, 2, rows, shape.kv_heads, shape.context_tokens, shape.head_size)
-        self.length = 0
-
-    def extend(self, layer: int, keys_BKTS: Tensor, values_BKTS: Tensor) -> tuple[Tensor, Tensor]:
-        """Add one layer's new keys and values; returns those of all tokens so far."""
-        end = self.length + keys_BKTS.shape[2]
-        self.values[layer, 0, :, :, self.length : end] = keys_BKTS
-        self.values[layer, 1, :, :, self.length : end] = values_BKTS
-        return self.values[layer, 0, :, :, :end], self.values[layer, 1, :, :, :end]
 
 
 class _Normed(torch.autograd.Function):

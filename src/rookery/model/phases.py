@@ -27,10 +27,10 @@ from rookery.core.home import Home
 from rookery.corpus.shards import Barred, Shards, open_shards
 from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape
 from rookery.model.config import TrainConfig
-from rookery.model.optimizer import MASTER
 from rookery.model.parallel.placement import local, piece
 from rookery.model.parallel.processes import Processes
 from rookery.model.tensors import tensor_files
+from rookery.model.training.optimizer import MASTER
 
 OPTIMIZER = "optimizer.safetensors"
 NEWEST = "newest"

@@ -1,6 +1,6 @@
 """The report of a training run: how the loss went, how fast it ran, what it went through, what it writes.
 
-The facts are for programs and the terminal, `report_page.py` shows them as one HTML file. A run that is still going
+The facts are for programs and the terminal, `pages/run.py` shows them as one HTML file. A run that is still going
 has a report too, from what it has noted so far: without samples, and of held-out posts the few judged meanwhile.
 Not here: how good the model is (`evaluate.py`); its figures are shown where they exist.
 """
@@ -18,9 +18,9 @@ from rookery.core.protocols import GenerationOptions
 from rookery.model.config import TrainConfig, learning_rate_factor
 from rookery.model.evaluate import read_result
 from rookery.model.generate import load_generator
-from rookery.model.notes import BEGUN, read_notes
 from rookery.model.phases import Phase
 from rookery.model.shape import parameters, training_flops_per_token
+from rookery.model.training.notes import BEGUN, read_notes
 
 PROMPTS = ("", "I", "Today", "Why")
 SAMPLE_TOKENS = 48

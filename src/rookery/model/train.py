@@ -28,25 +28,25 @@ from rookery.core.pause import refusal
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.corpus.document import MORE_IS_NEEDED
 from rookery.corpus.shards import Shards, open_shards
-from rookery.model.batches import Share, Step, batches
 from rookery.model.checkpoint import TOKENIZER, save_network
 from rookery.model.config import TrainConfig, WatchConfig, learning_rate_factor
+from rookery.model.data.batches import Share, Step, batches
+from rookery.model.data.masking import Masked
+from rookery.model.data.order import BEGINNING, Position
 from rookery.model.degrees import check_fits, micro_batches
 from rookery.model.embed import save_table
-from rookery.model.masking import Masked
 from rookery.model.network import head_name
-from rookery.model.notes import keep_before, note_begun, notebook, of_step, read_notes, shown
-from rookery.model.optimizer import MASTER
-from rookery.model.order import BEGINNING, Position
 from rookery.model.parallel.processes import Processes, alone
 from rookery.model.phases import OPTIMIZER, Phase, check_goes_on, inputs_on, learned_before, load_last_state, phases_on
-from rookery.model.rate import matrix_flops_per_second
-from rookery.model.run import POSITION, Run, best_precision
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
-from rookery.model.states import States, whole_state
 from rookery.model.tensors import Stored, write_tensors
-from rookery.model.thresholds import warnings
-from rookery.model.watchdog import Beats, Doing, slow, watched
+from rookery.model.training.notes import keep_before, note_begun, notebook, of_step, read_notes, shown
+from rookery.model.training.optimizer import MASTER
+from rookery.model.training.rate import matrix_flops_per_second
+from rookery.model.training.run import POSITION, Run, best_precision
+from rookery.model.training.states import States, whole_state
+from rookery.model.training.thresholds import warnings
+from rookery.model.training.watchdog import Beats, Doing, slow, watched
 from rookery.posts.live import live_log
 
 VERSION = 8

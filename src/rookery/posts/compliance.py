@@ -25,12 +25,12 @@ from rookery.core.context import Context
 from rookery.core.digest import canonical_json, digest_file, digest_value
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
-from rookery.posts import jetstream, mastodon
-from rookery.posts.files import SetAside, clear_errors
-from rookery.posts.json_values import mapping, read_values, words
 from rookery.posts.live import Event, live_log, timed
 from rookery.posts.post import Post
-from rookery.posts.x_compliance import BATCH_KEYS, of_batch, of_stream
+from rookery.posts.sources import jetstream, mastodon
+from rookery.posts.sources.files import SetAside, clear_errors
+from rookery.posts.sources.json_values import mapping, read_values, words
+from rookery.posts.sources.x_compliance import BATCH_KEYS, of_batch, of_stream
 
 IdsOf = Literal["posts", "authors"]
 

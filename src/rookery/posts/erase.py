@@ -6,7 +6,7 @@ for longer than the platform's `erase_within_days` is forgotten here. The live l
 forgotten: without them the same posts could come in again.
 
 Here: the lake, the rows set aside, and the arrivals of streams. What was made of posts: `corpus/erase.py` and
-`search/erase.py`; in which order, and what is owed afterwards: `cli/erasing.py`.
+`search/erase.py`; in which order, and what is owed afterwards: `workflows/erase.py`.
 """
 
 import json
@@ -26,9 +26,9 @@ from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.home import Home
 from rookery.posts import lake, places
-from rookery.posts.arrivals import Arrivals
 from rookery.posts.live import LiveLog, Standing, live_log
 from rookery.posts.places import Scrubs
+from rookery.posts.streams.arrivals import Arrivals
 
 _WORDS = (re.compile(r"[^\s\"'<>,;(){}\[\]]+"), re.compile(r"\w+"))
 """How a name may stand in a damaged line: between blanks, quotes and brackets, or between other signs."""

@@ -21,10 +21,10 @@ from rookery.core.context import Context
 from rookery.core.digest import digest_value
 from rookery.core.errors import Busy
 from rookery.core.home import Home
-from rookery.core.stage import exclusive
-from rookery.posts.arrivals import Arrivals, Gap, Moment, hand_over
+from rookery.core.locks import exclusive
 from rookery.posts.live import live_log
-from rookery.posts.streams import Disconnected, Stream
+from rookery.posts.streams.arrivals import Arrivals, Gap, Moment, hand_over
+from rookery.posts.streams.connection import Disconnected, Stream
 
 QUEUE_MOMENTS = 2_000
 BATCH_MOMENTS = 2_000

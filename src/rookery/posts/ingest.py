@@ -26,12 +26,13 @@ from rookery.core.context import Context
 from rookery.core.digest import digest_file, digest_value
 from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
-from rookery.core.stage import exclusive
-from rookery.posts import formats, lake, places, source_names, tabular
-from rookery.posts.bounds import within_bounds
-from rookery.posts.files import Read, SetAside, clear_errors
+from rookery.core.locks import exclusive
+from rookery.posts import lake, places
 from rookery.posts.live import FORGOTTEN, SUPERSEDED, Event, LiveLog, live_log, timed
 from rookery.posts.post import POST_SCHEMA
+from rookery.posts.sources import formats, source_names, tabular
+from rookery.posts.sources.bounds import within_bounds
+from rookery.posts.sources.files import Read, SetAside, clear_errors
 from rookery.posts.versions import ID_TAKEN, STORED_SCHEMA, VERSION_COLUMNS, SortedOut, Versions
 
 FORMAT_VERSION = 1

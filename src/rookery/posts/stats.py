@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow.compute as pc
 
 from rookery.core.home import Home
-from rookery.posts.arrivals import Arrivals
 from rookery.posts.lake import open_lake
 from rookery.posts.live import live_log
 from rookery.posts.post import USES
 from rookery.posts.rights import GATE_COLUMNS, gate
+from rookery.posts.streams.arrivals import Arrivals
 
 
 def stats(home: Home) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import pyarrow.compute as pc
 
 from rookery.core.context import Context
 from rookery.core.home import Home
+from rookery.core.locks import exclusive
 from rookery.core.protocols import Embedder
-from rookery.core.stage import exclusive
 from rookery.posts.erase import Due, Erased
 from rookery.posts.lake import version_in
 from rookery.search.index import BUILD_LOCK, build_index, in_force, remove_others

@@ -24,10 +24,10 @@ from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.protocols import Embedder
 from rookery.posts.post import Post, to_table
-from rookery.search import metrics
+from rookery.search.engine.retrieve import by_some_words, neighbours
+from rookery.search.engine.segment import POST_COLUMNS, Segment, open_segment, write_segment
 from rookery.search.query import words_query
-from rookery.search.retrieve import by_some_words, neighbours
-from rookery.search.segment import POST_COLUMNS, Segment, open_segment, write_segment
+from rookery.search.ranking import metrics
 
 SYSTEMS = ("bm25", "dense", "hybrid", "best")
 """`hybrid` is BM25 with feedback and vectors, as `search` and `ask` rank; `best` is what is best so far: hybrid."""

@@ -5,7 +5,7 @@
 
 The index lives: it is no artifact, can be rebuilt from lake and log at any time, and carries a
 watermark. A build that is killed leaves the index in force untouched, and the next build removes
-its leftovers. How it is asked is in `search.py` and `answer.py`.
+its leftovers. How it is asked is in `search.py` and `ask.py`.
 """
 
 import json
@@ -23,20 +23,13 @@ from rookery.core.context import Clock, Context, SystemClock
 from rookery.core.digest import digest_value
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
+from rookery.core.locks import exclusive, making_of_posts
 from rookery.core.protocols import Embedder
-from rookery.core.stage import exclusive, making_of_posts
 from rookery.core.verdict import Tally
 from rookery.posts.lake import MONTH, Lake, open_lake, version_in
 from rookery.posts.live import Standing, live_log
 from rookery.posts.rights import gate
-from rookery.search.segment import (
-    POST_COLUMNS,
-    REBUILD,
-    SEGMENT_FORMAT,
-    Segment,
-    open_segment,
-    write_segment,
-)
+from rookery.search.engine.segment import POST_COLUMNS, REBUILD, SEGMENT_FORMAT, Segment, open_segment, write_segment
 
 CURRENT, BUILD_LOCK = "current.json", "build.lock"
 

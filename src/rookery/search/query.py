@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from rookery.search.analysis import exact_tokens, fold, ranking_terms
+from rookery.search.engine.analysis import exact_tokens, fold, ranking_terms
 
 MAX_WORDS = 64
 """More words than this are cut off: each costs time, and nobody types them."""

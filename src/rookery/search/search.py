@@ -15,10 +15,10 @@ from tantivy import FieldType, Occur
 
 from rookery.core.verdict import KEEP, Drop, Tally
 from rookery.posts.post import Use
+from rookery.search.engine.retrieve import Candidate, by_all_words, by_some_words, compiled, newest
+from rookery.search.engine.segment import POST_COLUMNS
 from rookery.search.index import SearchIndex
 from rookery.search.query import Query, parse
-from rookery.search.retrieve import Candidate, by_all_words, by_some_words, compiled, newest
-from rookery.search.segment import POST_COLUMNS
 from rookery.search.visible import reasons_against
 
 Mode = Literal["best", "latest"]

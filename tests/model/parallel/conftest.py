@@ -15,9 +15,9 @@ from crew import Crew, Stopped, followed, trained
 from rookery.core.artifact import Artifact, open_artifact
 from rookery.core.context import Context
 from rookery.core.home import create_home
-from rookery.model import run as running
 from rookery.model import train as training
 from rookery.model.degrees import Degrees
+from rookery.model.training import run as running
 
 SHAPE = replace(tiny_run.SHAPE, layers=4, heads=4, kv_heads=2, head_size=8, tied=False)  # as --scale has them
 CONFIG = replace(tiny_run.CONFIG, shape=SHAPE, steps=8, batch_tokens=512, micro_batch_tokens=64, decay_steps=4)

@@ -7,7 +7,7 @@ from tiny_run import losses, needs_compiler
 
 from rookery.core.context import Context
 from rookery.model.degrees import Degrees
-from rookery.model.notes import read_notes
+from rookery.model.training.notes import read_notes
 from rookery.posts.forget import forget
 
 TWO = [

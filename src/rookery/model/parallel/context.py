@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributed._functional_collectives import all_gather_single_autograd
 
-from rookery.model.batches import Rows
+from rookery.model.data.batches import Rows
 from rookery.model.network import Network
 from rookery.model.parallel.processes import Processes
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from rookery.model.batches import Step
 from rookery.model.config import TrainConfig
+from rookery.model.data.batches import Step
 from rookery.model.degrees import micro_batches, rows_a_piece
 from rookery.model.network import Network
 from rookery.model.parallel.context import own_tensors

@@ -27,12 +27,12 @@ from torch.distributed.tensor.parallel import (
 )
 from torch.utils.checkpoint import checkpoint
 
-from rookery.model.compiler import compile_layer
 from rookery.model.degrees import layers_of_stages, recomputed_layers
 from rookery.model.network import Network, RMSNorm, initial_rows
 from rookery.model.parallel.context import share_rows
 from rookery.model.parallel.processes import Processes
 from rookery.model.shape import ModelShape
+from rookery.model.training.compiler import compile_layer
 
 
 @dataclass(frozen=True)

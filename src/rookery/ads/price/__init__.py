@@ -1,0 +1,1 @@
+"""Who wins the place, and at what price?"""

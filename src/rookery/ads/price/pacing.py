@@ -1,0 +1,60 @@
+"""Pacing: putting forward less than the whole bid, so that a budget lasts through its period.
+
+Multiplicative dual descent (Balseiro, Lu and Mirrokni 2020): a campaign's budget has a shadow price μ,
+and it bids bid / (1 + μ). After each auction μ ← μ · exp(step · (spent now − due now)). Written out,
+the updates are one sum, so μ follows from what was spent and what was due so far,
+
+    μ = FIRST_PRESSURE · exp(GAIN · (spent − due) / budget)
+
+and needs no memory but the ledger: it survives kills and is the same in every process.
+"""
+
+import math
+
+from rookery.ads.select.eligibility import Standing
+from rookery.ads.terms.campaigns import Campaign
+
+FIRST_PRESSURE = 1.0
+# Step 1/√T for an expected T = 10,000 auctions in a period is a gain of T · 1/√T = 100. On a real bid log
+# it reaches 99.7 to 96.2 % of the best that was possible in hindsight, for budgets from half to a
+# sixteenth of all that could be bought, and spends all of them (tests/ads/price/test_pacing.py).
+GAIN = 100.0
+DAY = 86_400  # seconds, UTC
+_FARTHEST = 30.0  # exp(±30) is as good as never and always
+
+
+def pressure(spent_micros: int, due_micros: int, budget_micros: int) -> float:
+    """The shadow price μ ≥ 0 of a budget of which so much is spent and so much was due by now."""
+    ahead = GAIN * (spent_micros - due_micros) / budget_micros
+    return FIRST_PRESSURE * math.exp(max(-_FARTHEST, min(_FARTHEST, ahead)))
+
+
+def paced_bid(bid_micros: int, pressure: float) -> int:
+    """What of a bid is put forward under a shadow price, in micros; never more than the bid."""
+    return int(bid_micros / (1.0 + pressure))
+
+
+def due(budget_micros: int, start_seconds: float, end_seconds: float, now_seconds: float) -> int:
+    """What of a budget is due by now if it is spent evenly over a period."""
+    passed = (now_seconds - start_seconds) / (end_seconds - start_seconds)
+    return int(budget_micros * max(0.0, min(1.0, passed)))
+
+
+def bid_now(campaign: Campaign, standing: Standing, now_seconds: float) -> int:
+    """What a campaign puts forward now: paced over the day by its daily budget, or else over its whole schedule.
+
+    Without a daily budget and without start and end there is nothing to pace, and it is the whole bid.
+    """
+    if campaign.daily_budget_micros is not None:
+        start, spent, budget = (
+            now_seconds - now_seconds % DAY,
+            standing.spent_today_micros,
+            campaign.daily_budget_micros,
+        )
+        end = start + DAY
+    elif campaign.start_seconds is not None and campaign.end_seconds is not None:
+        start, end = campaign.start_seconds, campaign.end_seconds
+        spent, budget = standing.spent_micros, campaign.budget_micros
+    else:
+        return campaign.bid_micros
+    return paced_bid(campaign.bid_micros, pressure(spent, due(budget, start, end, now_seconds), budget))

@@ -1,0 +1,1 @@
+"""Which ads may stand beside this text?"""

@@ -1,0 +1,94 @@
+"""Eligibility: may this campaign take part in this auction? One small rule for each way to say no.
+
+The rules of `TEXT_RULES` look at the campaign and the page and need no database; those of
+`STANDING_RULES` look at what was spent and shown so far. A campaign gets the verdict of the first rule
+that drops it; every campaign's verdict is in the auction's outcome. Adding a rule: write it, name it
+in one of the two tuples.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rookery.ads.select.relevance import Relevance, found_in
+from rookery.ads.terms.campaigns import Campaign
+from rookery.core.verdict import KEEP, Drop, Verdict
+
+
+@dataclass(frozen=True)
+class Page:
+    """Where the ad would stand: the words of the text, the reader's language (None: unknown), the time."""
+
+    words: tuple[str, ...]
+    language: str | None
+    now_seconds: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What happened to a campaign so far: money in micros, and its views by this reader on this day."""
+
+    spent_micros: int
+    spent_today_micros: int
+    views_by_viewer: int
+
+
+TextRule = Callable[[Campaign, Page, Relevance], Verdict]
+StandingRule = Callable[[Campaign, Standing], Verdict]
+
+
+def paused(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
+    return Drop("paused") if campaign.paused else KEEP
+
+
+def outside_schedule(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
+    too_early = campaign.start_seconds is not None and page.now_seconds < campaign.start_seconds
+    too_late = campaign.end_seconds is not None and page.now_seconds >= campaign.end_seconds
+    return Drop("outside_schedule") if too_early or too_late else KEEP
+
+
+def wrong_language(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
+    """A reader whose language is not known is not kept from an ad whose words fit."""
+    unknown = page.language is None or not campaign.languages
+    return KEEP if unknown or page.language in campaign.languages else Drop("wrong_language")
+
+
+def excluded_word(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
+    return Drop("excluded_word") if found_in(page.words, campaign.excluded_words) else KEEP
+
+
+def not_relevant(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
+    return KEEP if relevance.is_enough else Drop("not_relevant")
+
+
+def budget_spent(campaign: Campaign, standing: Standing) -> Verdict:
+    """Spent means: not even a click at the full bid could be paid. The ledger has the last word (`events.py`)."""
+    left = campaign.budget_micros - standing.spent_micros
+    return Drop("budget_spent") if left < campaign.bid_micros else KEEP
+
+
+def daily_budget_spent(campaign: Campaign, standing: Standing) -> Verdict:
+    if campaign.daily_budget_micros is None:
+        return KEEP
+    left = campaign.daily_budget_micros - standing.spent_today_micros
+    return Drop("daily_budget_spent") if left < campaign.bid_micros else KEEP
+
+
+def frequency_capped(campaign: Campaign, standing: Standing) -> Verdict:
+    cap = campaign.views_per_viewer_per_day
+    return Drop("frequency_capped") if cap is not None and standing.views_by_viewer >= cap else KEEP
+
+
+TEXT_RULES: tuple[TextRule, ...] = (paused, outside_schedule, wrong_language, excluded_word, not_relevant)
+STANDING_RULES: tuple[StandingRule, ...] = (budget_spent, daily_budget_spent, frequency_capped)
+
+
+def fits_page(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
+    """The verdict of the text rules."""
+    verdicts = (rule(campaign, page, relevance) for rule in TEXT_RULES)
+    return next((verdict for verdict in verdicts if verdict != KEEP), KEEP)
+
+
+def may_spend(campaign: Campaign, standing: Standing) -> Verdict:
+    """The verdict of the standing rules."""
+    verdicts = (rule(campaign, standing) for rule in STANDING_RULES)
+    return next((verdict for verdict in verdicts if verdict != KEEP), KEEP)

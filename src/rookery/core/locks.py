@@ -1,0 +1,54 @@
+"""Locks: files that one process holds, or many share, and that a kill releases.
+
+Not here: what they guard. Where one process must be alone it takes `exclusive`; whoever reads texts of
+posts takes `making_of_posts`, and an erasure `erasing_of_posts`."""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+from rookery.core.errors import Busy
+from rookery.core.home import Home
+
+ERASE_LOCK = "erase.lock"
+
+
+def exclusive(lock: Path, what: str) -> contextlib.AbstractContextManager[None]:
+    """Hold a lock file; raises `Busy` at once if another process holds it. A kill releases it."""
+    return _held(lock, fcntl.LOCK_EX, what)
+
+
+def making_of_posts(home: Home) -> contextlib.AbstractContextManager[None]:
+    """Held while texts of posts are read into a corpus, shards or an index. Many may, but none beside an erasure."""
+    return _held(home.path / ERASE_LOCK, fcntl.LOCK_SH, "the erasure of posts")
+
+
+def erasing_of_posts(home: Home) -> contextlib.AbstractContextManager[None]:
+    """Held by an erasure; raises `Busy` while anything is made of posts."""
+    return _held(home.path / ERASE_LOCK, fcntl.LOCK_EX, "what is made of posts (a corpus, shards, an index), or erases")
+
+
+@contextlib.contextmanager
+def _held(lock: Path, mode: int, what: str) -> Iterator[None]:
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w") as file:
+        try:
+            fcntl.flock(file, mode | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(
+                f"another process is working on {what}", where=lock, mend="Wait until it is done, then try again"
+            ) from None
+        yield
+
+
+def is_held(lock: Path) -> bool:
+    """Whether some process holds a lock file at this moment."""
+    if not lock.exists():
+        return False
+    with open(lock) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,0 +1,1 @@
+"""What does a layout need of memory and time?"""

@@ -1,0 +1,1 @@
+"""Which tokens does a training step see?"""

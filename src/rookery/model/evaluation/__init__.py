@@ -1,0 +1,1 @@
+"""How well does a model predict texts that it has not seen?"""

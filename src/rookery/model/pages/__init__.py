@@ -1,0 +1,1 @@
+"""How are a training run and an evaluation shown as a page?"""

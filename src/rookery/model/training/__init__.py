@@ -1,0 +1,1 @@
+"""How is a run of training carried out, watched and saved?"""

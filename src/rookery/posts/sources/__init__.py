@@ -1,0 +1,1 @@
+"""In which format is a file, and which posts does it hold?"""

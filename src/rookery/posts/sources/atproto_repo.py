@@ -1,0 +1,177 @@
+"""AT-proto repository export: the CAR file of one account, as `com.atproto.sync.getRepo` gives it.
+
+A CAR (version 1) is a list of blocks, each named by its hash; the first root is the commit, which names the
+account and the root of a Merkle search tree, whose keys are `collection/rkey` (atproto.com/specs/repository).
+Posts come in the order of the tree. What the records say is read by `atproto.py`; the profile and
+declared preferences become the author's word in the live log, as of when they say they were declared, or
+of the commit's revision. Records of
+other collections are set aside by their addresses alone.
+
+Every block's hash is checked, so that a file that is read is whole and unchanged since its commit; who
+signed the commit is not checked, for that takes the account's public key. Refused: a file cut short, a
+block that is missing, altered, too long or named twice in the tree, keys out of order.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import libipld
+
+from rookery.core.errors import DataError
+from rookery.posts.live import Event
+from rookery.posts.post import Post
+from rookery.posts.sources import atproto
+from rookery.posts.sources.files import Read, SetAside, clear_errors, in_batches, opened
+from rookery.posts.sources.json_values import words
+
+SOURCE = "atproto_repo"
+LARGEST_BLOCK_BYTES = 1 << 21
+"""Twice what the protocol allows for a block."""
+LARGEST_REPOSITORY_BYTES = 1 << 30
+"""A repository is held in memory; most are below a hundred megabytes."""
+
+_SHA256_CBOR = b"\x01\x71\x12\x20"  # CID version 1, DAG-CBOR, SHA-256 of 32 bytes: the one kind of the protocol
+_SHA256_RAW = b"\x01\x55\x12\x20"  # a blob, which some writers put beside the records
+_CID_BYTES = len(_SHA256_CBOR) + 32
+_HEAD_BYTES = 128
+_MEND = "Download the repository again"
+
+Blocks = Mapping[bytes, bytes]
+
+
+def is_mine(path: Path) -> bool:
+    """Whether a file is a CAR: by its name, or by its header."""
+    if ".car" in (suffix.lower() for suffix in path.suffixes):
+        return True
+    with clear_errors(path), opened(path) as file:
+        head = file.read(_HEAD_BYTES)
+    return b"eroots" in head[:16] and b"gversion" in head
+
+
+def read(path: Path) -> Read:
+    """The posts of an export in batches of `POST_SCHEMA`, with what stood beside them; raises `DataError` on damage."""
+    with clear_errors(path), opened(path) as file, _clear_decoding(path):
+        root, blocks = read_car(file)
+        yield from in_batches(_records(root, blocks))
+
+
+def read_car(file: IO[bytes]) -> tuple[bytes, Blocks]:
+    """The first root and the blocks of a CAR by their CIDs; raises `ValueError` for whatever is not sound."""
+    header = _decode(_section(file) or b"")
+    roots = header.get("roots") if isinstance(header, dict) and header.get("version") == 1 else None
+    if not isinstance(roots, list) or not roots or not isinstance(roots[0], bytes):
+        raise ValueError("it is no CAR of version 1 with a root")
+    blocks: dict[bytes, bytes] = {}
+    total = 0
+    while (section := _section(file)) is not None:
+        cid, block = section[:_CID_BYTES], section[_CID_BYTES:]
+        if not cid.startswith((_SHA256_CBOR, _SHA256_RAW)):
+            raise ValueError(f"block {len(blocks) + 1} has a name of another kind than the protocol's")
+        if hashlib.sha256(block).digest() != cid[len(_SHA256_CBOR) :]:
+            raise ValueError(f"block {len(blocks) + 1} is not what its hash says")
+        blocks[cid] = block
+        total += len(section)
+        if total > LARGEST_REPOSITORY_BYTES:
+            raise ValueError(f"it is longer than {LARGEST_REPOSITORY_BYTES >> 20} MiB")
+    return roots[0], blocks
+
+
+def _section(file: IO[bytes]) -> bytes | None:
+    """The next part of a CAR: its length as a LEB128 number, then so many bytes. None at the end."""
+    length, shift = 0, 0
+    while True:
+        byte = file.read(1)
+        if not byte:
+            if shift:
+                raise ValueError("it is cut short")
+            return None
+        length |= (byte[0] & 0x7F) << shift
+        shift += 7
+        if not byte[0] & 0x80:
+            break
+        if shift > 63:
+            raise ValueError("a length in it is no number")
+    if length > LARGEST_BLOCK_BYTES:
+        raise ValueError(f"a block says it is {length:,} bytes long")
+    part = file.read(length)
+    if len(part) < length:
+        raise ValueError("it is cut short")
+    return part
+
+
+def walk(data: bytes, blocks: Blocks) -> Iterator[tuple[str, bytes]]:
+    """The keys of a Merkle search tree and the CIDs of their records, in order; raises `ValueError`."""
+    seen: set[bytes] = set()
+    last = b""
+    waiting: list[tuple[bytes, bytes | None]] = [(data, None)]  # a node; or a record, with its key
+    while waiting:
+        cid, key = waiting.pop()
+        if key is not None:
+            if key <= last:
+                raise ValueError("the keys of its tree are out of order")
+            last = key
+            yield key.decode("ascii"), cid
+            continue
+        if cid in seen:
+            raise ValueError("its tree leads back to itself")
+        seen.add(cid)
+        waiting += reversed(_inside(_decode(_block(cid, blocks))))
+
+
+def _inside(node: Any) -> list[tuple[bytes, bytes | None]]:
+    """What a node of the tree holds, in order: subtrees, and records with their keys, spelt out."""
+    found: list[tuple[bytes, bytes | None]] = [(node["l"], None)] if node["l"] else []
+    key = b""
+    for entry in node["e"]:
+        if not 0 <= entry["p"] <= len(key):
+            raise ValueError("a key of its tree begins as none does")
+        key = key[: entry["p"]] + entry["k"]
+        found.append((entry["v"], key))
+        if entry["t"]:
+            found.append((entry["t"], None))
+    return found
+
+
+def _records(root: bytes, blocks: Blocks) -> Iterator[Post | SetAside | Event]:
+    commit = _decode(_block(root, blocks))
+    did, revision = words(commit["did"]), words(commit["rev"])
+    if not did.startswith("did:") or commit["version"] not in (2, 3):
+        raise ValueError("its root is no commit of a repository")
+    happened = atproto.time_of_tid(revision)
+    for key, cid in walk(commit["data"], blocks):
+        collection, _, rkey = key.partition("/")
+        uri = f"at://{did}/{key}"
+        record = _decode(_block(cid, blocks))
+        if not isinstance(record, dict):
+            yield SetAside(key, "not_a_record", {"id": uri})
+        elif collection == atproto.POST:
+            found = atproto.post_of(did, rkey, record, happened, SOURCE)
+            yield SetAside(key, found, {"id": uri}) if isinstance(found, str) else found
+        elif events := atproto.author_events(did, collection, record, atproto.said_at(record, happened)):
+            yield from events
+        else:
+            reason = "repost" if collection == "app.bsky.feed.repost" else "other_collection"
+            yield SetAside(key, reason, {"id": uri})
+
+
+def _block(cid: Any, blocks: Blocks) -> bytes:
+    if not isinstance(cid, bytes) or cid not in blocks:
+        raise ValueError("a block that it names is not in it")
+    return blocks[cid]
+
+
+def _decode(block: bytes) -> Any:
+    return libipld.decode_dag_cbor(block)
+
+
+@contextmanager
+def _clear_decoding(path: Path) -> Iterator[None]:
+    """Turn what decoding raises on a block of another shape into one clear line."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        what = str(error) if type(error) is ValueError else f"a block is not what it has to be ({type(error).__name__})"
+        raise DataError(f"the repository cannot be read: {what}", where=path, mend=_MEND) from None

@@ -1,0 +1,109 @@
+"""A Mastodon server's public statuses over server-sent events."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import httpx
+import httpx_sse
+
+from rookery.core.context import Clock
+from rookery.core.errors import UsageError
+from rookery.posts.sources import mastodon
+from rookery.posts.streams.arrivals import Gap, Moment
+from rookery.posts.streams.connection import (
+    MOST_BYTES,
+    SILENCE_SECONDS,
+    Disconnected,
+    parse_object,
+    posts_and_events,
+    reason_of,
+    refuse_status,
+)
+
+PAGE_STATUSES = 40
+
+
+@dataclass(frozen=True)
+class Mastodon:
+    """Public statuses of a server: `https://HOST` or the full address of its streaming API."""
+
+    name: str
+    clock: Clock
+    token: str | None = field(default=None, repr=False)
+
+    def moments(self, position: str | None) -> Iterator[Moment]:
+        parts = urlsplit(self.name)
+        path = parts.path if parts.path.strip("/") else "/api/v1/streaming/public"
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            with (
+                httpx.Client(headers=headers, timeout=httpx.Timeout(SILENCE_SECONDS, connect=10)) as client,
+                httpx_sse.connect_sse(client, "GET", urlunsplit((*parts[:2], path, parts.query, ""))) as source,
+            ):
+                _look(self.name, source.response)
+                if position is not None:
+                    yield from self._missed(client, position)
+                for message in source.iter_sse():
+                    yield self.moment(message.event, message.data)
+                raise Disconnected("the server ended the stream")
+        except (httpx.HTTPError, httpx_sse.SSEError) as error:
+            raise Disconnected(reason_of(error)) from None
+        except httpx.InvalidURL as error:
+            raise UsageError("no stream's address", where=self.name, mend=str(error)) from None
+
+    def _missed(self, client: httpx.Client, position: str) -> Iterator[Moment]:
+        """The statuses since a position, oldest first, and the gap for what cannot be told of that time."""
+        parts = urlsplit(self.name)
+        until, since, last = self.clock.now().isoformat(), "", position
+        while True:
+            query = urlencode({"min_id": last, "limit": PAGE_STATUSES})
+            page = client.get(urlunsplit((*parts[:2], "/api/v1/timelines/public", query, "")))
+            _look(self.name, page)
+            statuses, before = _list(page), last
+            for status in reversed(statuses):
+                moment = self._status(status)
+                since = since or (moment.time.isoformat() if moment.time else "")
+                last = moment.position or last
+                yield moment
+            if len(statuses) < PAGE_STATUSES or last == before:
+                break
+        why = "edits and deletions of this time were not told; new posts were fetched"
+        yield Moment(gap=Gap(self.name, since, until, why))
+
+    def moment(self, kind: str, data: str) -> Moment:
+        """One message: a new status, an edited one, or the server's id of a deleted one."""
+        if len(data) > MOST_BYTES:
+            return Moment(set_aside="too_large")
+        if kind == "delete":
+            return Moment(gone=(data.strip(),))
+        if kind not in ("update", "status.update"):
+            return Moment(set_aside=f"{kind or 'unnamed'}_event")
+        status = parse_object(data)
+        if status is None:
+            return Moment(set_aside="not_a_json_object")
+        moment = self._status(status)
+        return moment if kind == "update" else replace(moment, position=None)
+
+    def _status(self, status: Mapping[str, Any]) -> Moment:
+        found, local = mastodon.outcome(status), str(status.get("id") or "")
+        position = local if local.isdigit() else None
+        if isinstance(found, str):
+            return Moment(set_aside=found, position=position)
+        posts, events = posts_and_events(found)
+        return Moment(posts, events, None, position, posts[0].created, ((local, posts[0].id),))
+
+
+def _list(page: httpx.Response) -> list[dict[str, Any]]:
+    """The objects of a page, newest first."""
+    try:
+        value = page.json()
+    except ValueError:
+        raise Disconnected("the server's timeline is no JSON") from None
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _look(where: str, response: httpx.Response) -> None:
+    if response.status_code != 200:
+        refuse_status(where, response.status_code, response.headers)

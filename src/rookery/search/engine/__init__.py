@@ -1,0 +1,1 @@
+"""How are posts laid out and looked up?"""

@@ -1,0 +1,1 @@
+"""In what order are they shown, and how good is that order?"""

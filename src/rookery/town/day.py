@@ -1,0 +1,112 @@
+"""A simulated day: viewers search; ads are served, seen and clicked through the real server and ledger.
+
+Only the viewers are made up: what they search for follows their interests, whether they click follows
+the market's truth, and now and then an event is sent twice. Time is a clock that the simulation moves.
+The same market, interests, seed and embedder give the same ledger, token by token.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.engine import Engine
+
+from rookery.ads.ledger.store import click, offer, reading, view
+from rookery.ads.server import AdRequest, AdServer
+from rookery.core.context import FixedClock, Task
+from rookery.core.protocols import Embedder
+from rookery.town.themes import Market, Theme
+
+DAY_BEGINS = datetime(2026, 1, 1, tzinfo=UTC)
+_SEEN, _SENT_TWICE = 0.97, 0.02
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One search: when, by whom, for which theme (its place in the market), in which words."""
+
+    at_seconds: int
+    viewer: int
+    theme: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well clicks were foretold, on the views of the day's last quarter, before they were learnt."""
+
+    auc_model: float
+    auc_truth: float
+    views_judged: int
+
+
+def visits(market: Market, interests: np.ndarray, count: int, random: np.random.Generator) -> Iterator[Visit]:
+    """A day of searches in the order of time, busiest in the evening. `interests`: (viewers, themes), rows sum to 1."""
+    hours = 1.2 + np.sin((np.arange(24) - 13) / 24 * 2 * np.pi)
+    times = np.sort((random.choice(24, count, p=hours / hours.sum()) + random.random(count)) * 3600)
+    for at in times:
+        viewer = int(random.integers(len(interests)))
+        first, second = random.choice(interests.shape[1], 2, p=interests[viewer])
+        text = _query(market.themes[first], random)
+        if random.random() < 0.4:  # a search that touches two interests lets their ads compete
+            text += f" {random.choice(market.themes[second].words)}"
+        yield Visit(int(at), viewer, int(first), text)
+
+
+def _query(theme: Theme, random: np.random.Generator) -> str:
+    if random.random() < 0.4:
+        return str(random.choice(theme.queries))
+    return " ".join(random.choice(theme.words, 2, replace=False))
+
+
+def live_a_day(
+    engine: Engine, embedder: Embedder, market: Market, day: Sequence[Visit], seed: int, task: Task
+) -> dict[str, float]:
+    """Let every visit happen on a store that holds the market's campaigns.
+
+    Returns the true probability of a click for each offer that was seen, by its token, in order of time.
+    """
+    random, tokens = np.random.default_rng([seed, 3]), np.random.default_rng([seed, 4])
+    clock = FixedClock(DAY_BEGINS)
+    server = AdServer(engine, embedder, clock, new_token=lambda: tokens.bytes(16).hex())
+    places = {campaign.id: place for place, campaign in enumerate(market.campaigns)}
+    truth: dict[str, float] = {}
+    for visit in day:
+        clock.time = DAY_BEGINS + timedelta(seconds=visit.at_seconds)
+        found = server.serve(AdRequest(visit.text, None, f"viewer {visit.viewer}")).offer
+        seen, click_draw, again = random.random(3)
+        if found and seen < _SEEN:
+            truth[found.token] = float(market.truth[visit.theme, places[found.campaign]])
+            for _ in range(2 if again < _SENT_TWICE else 1):
+                server.view(found.token)
+                if click_draw < truth[found.token]:
+                    server.click(found.token)
+        task.advance()
+    return truth
+
+
+def quality_of(engine: Engine, truth: Mapping[str, float]) -> Quality:
+    """Compare what was foretold, and the truth, with what happened, on the last quarter of the views."""
+    query = select(offer.c.token, offer.c.pctr, click.c.auction).select_from(offer.join(view).outerjoin(click))
+    with reading(engine) as connection:
+        rows = connection.execute(query.order_by(offer.c.auction)).all()
+    last = rows[len(rows) * 3 // 4 :]
+    clicked = np.array([row.auction is not None for row in last], dtype=bool)
+    foretold = np.array([row.pctr for row in last])
+    return Quality(auc(foretold, clicked), auc(np.array([truth[row.token] for row in last]), clicked), len(last))
+
+
+def auc(scores: np.ndarray, clicked: np.ndarray) -> float:
+    """The probability that a clicked view scores above one not clicked, ties counting half (Mann and Whitney 1947).
+
+    0.5 if there are none of one kind. scores: (views,); clicked: bool (views,).
+    """
+    positives = int(clicked.sum())
+    negatives = len(clicked) - positives
+    if not positives or not negatives:
+        return 0.5
+    _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]  # equal scores share their mean rank
+    return float((ranks[clicked].sum() - positives * (positives + 1) / 2) / (positives * negatives))

@@ -1,0 +1,1 @@
+"""What takes several packages? Used by the gateway and the command line."""

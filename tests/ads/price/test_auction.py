@@ -1,0 +1,84 @@
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rookery.ads.price.auction import WEIGHT_ONE, Bid, sell, weight_of
+
+RESERVE = 10_000
+MICROS = st.integers(1, 2_000_000)
+
+
+@st.composite
+def bids(draw, least: int = 1):
+    terms = draw(st.lists(st.tuples(MICROS, st.integers(1, WEIGHT_ONE), st.integers(0, 3)), min_size=least, max_size=6))
+    return [Bid(f"c{place}", *one) for place, one in enumerate(terms)]
+
+
+@given(bids(least=0))
+def test_the_price_is_at_least_the_reserve_and_at_most_the_bid(bids):
+    sale = sell(bids, RESERVE)
+    if sale is None:
+        assert all(bid.bid_micros < RESERVE for bid in bids)
+    else:
+        assert RESERVE <= sale.price_micros <= sale.winner.bid_micros
+
+
+@given(bids(), st.randoms())
+def test_the_order_of_the_bids_does_not_matter(bids, random):
+    shuffled = random.sample(bids, len(bids))
+    assert sell(shuffled, RESERVE) == sell(bids, RESERVE)
+
+
+@given(bids(), MICROS)
+def test_a_higher_bid_never_loses_a_won_place_nor_changes_its_price(bids, more):
+    sale = sell(bids, RESERVE)
+    if sale:
+        raised = replace(sale.winner, bid_micros=sale.winner.bid_micros + more)
+        again = sell([raised if bid == sale.winner else bid for bid in bids], RESERVE)
+        assert (again.winner, again.price_micros) == (raised, sale.price_micros)
+
+
+@given(bids())
+def test_the_price_is_the_least_bid_that_would_have_won(bids):
+    sale = sell(bids, RESERVE)
+    if sale:
+
+        def wins_with(micros: int) -> bool:
+            lowered = replace(sale.winner, bid_micros=micros)
+            again = sell([lowered if bid == sale.winner else bid for bid in bids], RESERVE)
+            return again is not None and again.winner == lowered
+
+        assert wins_with(sale.price_micros)
+        assert not wins_with(sale.price_micros - 1)
+
+
+@given(bids(), MICROS)
+def test_bidding_the_true_value_is_best(bids, other):
+    """Vickrey's law: whatever is bid instead of the value, the gain is no larger."""
+    truthful = bids[0]
+
+    def gain(bid_micros: int) -> int:
+        sale = sell([replace(truthful, bid_micros=bid_micros), *bids[1:]], RESERVE)
+        won = sale is not None and sale.winner.campaign == truthful.campaign
+        return truthful.bid_micros - sale.price_micros if won else 0
+
+    assert gain(truthful.bid_micros) >= gain(other)
+
+
+def test_a_lower_bid_with_a_likelier_click_wins_and_pays_by_its_weight():
+    often = Bid("often", 200_000, weight_of(0.10, 1.0, 1.0), tie=2)
+    rarely = Bid("rarely", 500_000, weight_of(0.02, 1.0, 1.0), tie=1)
+    sale = sell([rarely, often], RESERVE)
+    assert sale.winner == often
+    assert sale.price_micros == 100_001  # 500,000 × 0.02 ÷ 0.10, and one more: the tie would go to the other
+
+
+def test_equal_scores_go_to_the_smaller_tie():
+    one, two = Bid("a", 100_000, 5, tie=2), Bid("b", 100_000, 5, tie=1)
+    assert sell([one, two], RESERVE).winner == two
+
+
+@given(st.floats(0, 1), st.floats(0.5, 1), st.floats(0, 1))
+def test_a_weight_is_a_positive_number_of_billionths(pctr, relevance, squash):
+    assert 1 <= weight_of(pctr, relevance, squash) <= WEIGHT_ONE

@@ -1,0 +1,64 @@
+import csv
+import gzip
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rookery.ads.price.pacing import DAY, bid_now, due, paced_bid, pressure
+from rookery.ads.select.eligibility import Standing
+
+MICROS = st.integers(0, 10**12)
+
+
+@given(MICROS, st.floats(0, 1e13))
+def test_no_more_than_the_bid_is_put_forward(bid_micros, shadow_price):
+    assert 0 <= paced_bid(bid_micros, shadow_price) <= bid_micros
+
+
+@given(MICROS, MICROS, MICROS, st.integers(1, 10**12))
+def test_who_spent_more_puts_forward_no_more(spent, more, due_micros, budget):
+    assert pressure(spent + more, due_micros, budget) >= pressure(spent, due_micros, budget)
+
+
+def test_what_is_due_grows_evenly_and_stays_inside_the_period():
+    assert [due(1000, 100, 200, now) for now in (0, 100, 150, 200, 999)] == [0, 0, 500, 1000, 1000]
+
+
+def test_a_campaign_ahead_of_its_day_holds_back_and_one_behind_bids_nearly_all(a_campaign):
+    campaign, noon = a_campaign(daily_budget_micros=10_000_000), 20_000 * DAY + DAY // 2
+    ahead, on_time, behind = (bid_now(campaign, Standing(0, spent, 0), noon) for spent in (6_000_000, 5_000_000, 10**6))
+    assert ahead < campaign.bid_micros // 1000
+    assert on_time == campaign.bid_micros // 2
+    assert behind > campaign.bid_micros * 0.99
+
+
+def test_a_schedule_paces_the_whole_budget_and_no_period_paces_nothing(a_campaign):
+    scheduled = a_campaign(start_seconds=0, end_seconds=100)
+    assert bid_now(scheduled, Standing(40_000_000, 0, 0), 50) < scheduled.bid_micros // 1000
+    assert bid_now(a_campaign(), Standing(40_000_000, 0, 0), 50) == scheduled.bid_micros
+
+
+def _replay(prices: np.ndarray, values: np.ndarray, budget: float) -> tuple[float, float]:
+    """Spend and value when every view is bid for at value × (four times the usual price of value), paced."""
+    worth = 4 * float(np.median(prices / values))
+    spent = gained = 0.0
+    for place, (price, value) in enumerate(zip(prices.tolist(), values.tolist(), strict=True)):
+        bid = value * worth / (1 + pressure(spent, budget * place / len(prices), budget))
+        if bid >= price and spent + price <= budget:
+            spent, gained = spent + price, gained + value
+    return spent, gained
+
+
+@pytest.mark.parametrize(("share", "least"), [(2, 0.99), (4, 0.98), (8, 0.97), (16, 0.95), (32, 0.93)])
+def test_on_a_real_bid_log_pacing_comes_near_the_best_in_hindsight(shared_data, share, least):
+    with gzip.open(shared_data / "ads_ipinyou" / "bids_2997.csv.gz", "rt") as file:
+        rows = [(float(row["market_price"]), float(row["pctr"])) for row in csv.DictReader(file)]
+    prices, values = np.array(rows).T
+    budget = prices.sum() / share
+    dearest_last = np.argsort(prices / values)
+    best = values[dearest_last][np.cumsum(prices[dearest_last]) <= budget].sum()
+    spent, gained = _replay(prices, values, budget)
+    assert 0.99 * budget <= spent <= budget
+    assert gained >= least * best

@@ -1,0 +1,23 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rookery.fleet.planning.sizing import CONTEXT_TOKENS, sequences_per_step, shape_for_parameters
+from rookery.model.shape import parameters
+
+
+@pytest.mark.parametrize(("wanted", "layers", "width"), [(8e9, 32, 4096), (405e9, 126, 16384)])
+def test_the_shape_comes_close_to_llama_3_of_the_same_size(wanted, layers, width):
+    shape = shape_for_parameters(int(wanted))
+    assert shape.layers == pytest.approx(layers, rel=0.1)
+    assert shape.width == pytest.approx(width, rel=0.05)
+
+
+@given(st.integers(10**9, 10**13))
+def test_the_shape_has_about_the_parameters_asked_for(wanted):
+    assert parameters(shape_for_parameters(wanted)) == pytest.approx(wanted, rel=0.08)
+
+
+def test_the_batch_meets_llama_3_and_nanochat():
+    assert sequences_per_step(15.6e12) * CONTEXT_TOKENS == pytest.approx(16.8e6, rel=0.01)
+    assert sequences_per_step(1.2e9) * CONTEXT_TOKENS == pytest.approx(0.5e6, rel=0.2)

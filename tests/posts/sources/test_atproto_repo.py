@@ -1,0 +1,182 @@
+"""A repository's export: its posts in order and its owner's word, and nothing of a file that is not whole."""
+
+import gzip
+import hashlib
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rookery.core.context import FixedClock
+from rookery.core.errors import DataError
+from rookery.posts.live import Event, live_log
+from rookery.posts.sources import atproto_repo, formats
+from rookery.posts.sources.atproto_repo import read
+from rookery.posts.sources.files import SetAside
+from tests.posts.repository_writer import DID, Link, Repository, car, cbor
+
+REV_TIME = datetime(2025, 10, 9, 8, 53, 20, tzinfo=UTC)
+REV = "".join("234567abcdefghijklmnopqrstuvwxyz"[1_760_000_000_000_000 << 10 >> 5 * n & 31] for n in range(12, -1, -1))
+POST = {"$type": "app.bsky.feed.post", "text": "a rook", "langs": ["en"], "createdAt": "2024-10-07T12:00:00.000Z"}
+NO_LOGIN = {"labels": {"values": [{"val": "!no-unauthenticated"}]}}
+
+
+def an_export(records, **change) -> bytes:
+    repository = Repository()
+    root = repository.commit(records, REV, **change)
+    return car(root, repository.blocks)
+
+
+def posts(n, **change):
+    return {f"app.bsky.feed.post/r{number:05}": POST | {"text": f"rook {number}"} | change for number in range(n)}
+
+
+@pytest.fixture
+def reading(tmp_path):
+    def reading(data, name="repo.car"):
+        path = tmp_path / name
+        path.write_bytes(data)
+        batches = list(read(path))
+        aside = [item for _, beside in batches for item in beside if isinstance(item, SetAside)]
+        return [row for batch, _ in batches for row in batch.to_pylist()], aside
+
+    return reading
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 500])
+def test_all_posts_of_a_tree_are_read_in_the_order_of_their_keys(reading, n):
+    found, aside = reading(an_export(posts(n)))
+    assert [post["id"] for post in found] == [f"at://{DID}/app.bsky.feed.post/r{number:05}" for number in range(n)]
+    assert [post["text"] for post in found] == [f"rook {number}" for number in range(n)]
+    assert aside == []
+
+
+def test_a_record_becomes_the_same_post_as_in_the_stream(reading):
+    reply = {"root": {"uri": "at://did:plc:bo/app.bsky.feed.post/1"}, "parent": {"uri": "at://x/app.bsky.feed.post/2"}}
+    image = {
+        "$type": "app.bsky.embed.images",
+        "images": [{"alt": "a bird", "image": {"ref": Link(b"\x01\x55\x12\x20" + b"0" * 32)}}],
+    }
+    (post,), _ = reading(an_export(posts(1, reply=reply, embed=image)))
+    assert post == post | {
+        "author": DID, "language": "en", "created": datetime(2024, 10, 7, 12, tzinfo=UTC), "visibility": "public",
+        "reply_to": "at://x/app.bsky.feed.post/2", "conversation": "at://did:plc:bo/app.bsky.feed.post/1",
+        "alt_text": "a bird", "source": "atproto_repo",
+    }  # fmt: skip
+
+
+def test_a_clock_of_the_future_gives_way_to_the_commits(reading):
+    (post,), _ = reading(an_export(posts(1, createdAt="2999-01-01T00:00:00Z")))
+    assert post["created"] == REV_TIME
+
+
+def test_other_records_are_set_aside_by_address_and_the_owners_word_is_noted(reading, tmp_path, standing_of):
+    records = posts(1) | {
+        "app.bsky.feed.like/a": {"subject": {}},
+        "app.bsky.feed.repost/a": {"subject": {}},
+        "app.bsky.feed.post/empty": POST | {"text": ""},
+        "app.bsky.actor.profile/self": NO_LOGIN,
+        "org.user-intents.declaration/self": {"bulkDataset": {"allow": False}},
+    }
+    found, aside = reading(an_export(records))
+    assert len(found) == 1
+    assert sorted((item.reason, item.row["id"].rpartition("/")[2]) for item in aside) == [
+        ("no_text", "empty"), ("other_collection", "a"), ("repost", "a"),
+    ]  # fmt: skip
+    standing = standing_of(read(tmp_path / "repo.car"))
+    assert (standing.authors, standing.consent["training"]) == ({DID: "signed_in_only"}, {DID: False})
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [("2025-01-01T00:00:00Z", False), ("2025-03-01T00:00:00Z", True), ("2999-01-01T00:00:00Z", True)],
+)
+def test_an_old_word_does_not_pass_for_a_new_one(tmp_path, home, standing_of, declared, said):
+    with live_log(home) as log:
+        no = Event("consent_author", DID, "training", "no", datetime(2025, 2, 1, tzinfo=UTC), "by hand")
+        log.record([no], FixedClock())
+    path = tmp_path / "repo.car"
+    stance = {"allow": True, "updatedAt": declared}
+    path.write_bytes(an_export({"community.lexicon.preference.ai/self": {"preferences": {"training": stance}}}))
+    assert standing_of(read(path)).consent["training"] == {DID: said}
+
+
+def test_it_is_known_by_its_content_and_read_through_compression(tmp_path, reading):
+    data = an_export(posts(3))
+    path = tmp_path / "download.gz"
+    path.write_bytes(gzip.compress(data))
+    assert formats.source_of(path) is atproto_repo
+    assert len(reading(gzip.compress(data), "repo.car.gz")[0]) == 3
+
+
+def altered(change):
+    repository = Repository()
+    root = repository.commit(posts(50), REV)
+    return car(*change(root, repository.blocks))
+
+
+def without_the_last(root, blocks):
+    return root, {cid: block for cid, block in blocks.items() if cid != list(blocks)[-2]}
+
+
+def in_a_circle(root, blocks):
+    other = Repository()
+    leaf = other.tree({})
+    node = other.add({"l": leaf, "e": [{"p": 0, "k": b"app.bsky.feed.post/1", "v": leaf, "t": leaf}]})
+    return other.add({"did": DID, "version": 3, "data": node, "rev": REV, "prev": None}), other.blocks
+
+
+def out_of_order(root, blocks):
+    other = Repository()
+    record = other.add(POST)
+    entries = [{"p": 0, "k": key, "v": record, "t": None} for key in (b"app.bsky.feed.post/2", b"app.bsky.feed.post/1")]
+    data = other.add({"l": None, "e": entries})
+    return other.add({"did": DID, "version": 3, "data": data, "rev": REV, "prev": None}), other.blocks
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"hello", "cannot be read"),
+        (an_export(posts(9))[:-1], "cut short"),
+        (an_export(posts(9))[:-3].replace(b"rook 4", b"rook X"), "not what its hash says"),
+        (altered(lambda root, blocks: (Link(root[:-1] + b"?"), blocks)), "not in it"),
+        (altered(lambda root, blocks: (Link(next(iter(blocks))), blocks)), "cannot be read"),
+        (altered(without_the_last), "not in it"),
+        (altered(in_a_circle), "back to itself"),
+        (altered(out_of_order), "out of order"),
+        (an_export(posts(1), did="ada"), "no commit"),
+        (an_export(posts(1), version=1), "no commit"),
+        (cbor({"version": 1, "roots": []}), "cannot be read"),
+        (b"\xff\xff\xff\xff\x0f" + b"x" * 99, "bytes long"),
+        (b"\xff" * 20, "no number"),
+    ],
+)
+def test_what_is_no_whole_repository_is_refused_with_one_line(reading, data, words):
+    with pytest.raises(DataError, match=words):
+        reading(data)
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 10**6), st.binary(max_size=6))
+def test_damage_anywhere_is_noticed(tmp_path_factory, place, noise):
+    data = bytearray(an_export(posts(9)))
+    place %= len(data)
+    changed = bytes(data[:place]) + noise + bytes(data[place + len(noise) :])
+    path = tmp_path_factory.mktemp("car") / "repo.car"
+    path.write_bytes(changed[: len(data)])
+    if changed[: len(data)] == data:
+        return
+    with pytest.raises(DataError):
+        list(read(path))
+
+
+def test_a_blob_beside_the_records_is_checked_and_passed_over(reading):
+    blob = b"a picture"
+    name = bytes.fromhex("01551220") + hashlib.sha256(blob).digest()
+    whole = an_export(posts(3)) + bytes([len(name + blob)]) + name + blob
+    assert len(reading(whole)[0]) == 3
+    with pytest.raises(DataError, match="not what its hash says"):
+        reading(whole[:-1] + b"?")

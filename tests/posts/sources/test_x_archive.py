@@ -1,0 +1,246 @@
+"""The X archive: what its owner published is taken, what is private is never opened."""
+
+import json
+import zipfile
+from datetime import UTC, datetime
+
+import pytest
+
+from rookery.core.errors import DataError
+from rookery.posts.sources import x_archive
+from rookery.posts.sources.files import SetAside
+from rookery.posts.sources.x_archive import read
+
+TWEET = {
+    "id_str": "10",
+    "full_text": "Bread &amp; butter",
+    "created_at": "Sat Feb 18 12:33:11 +0000 2023",
+    "favorite_count": "3",
+    "retweet_count": "x",
+    "lang": "en",
+    "in_reply_to_status_id_str": "9",
+    "extended_entities": {"media": [{"ext_alt_text": "a loaf"}]},
+}
+ACCOUNT = [{"account": {"email": "owner@example.com", "username": "owner", "accountId": "1"}}]
+
+
+def js(name, items, part=0):
+    return f"window.YTD.{name}.part{part} = {json.dumps(items)}"
+
+
+def an_archive(tmp_path, tweets=(TWEET,), folder="data/", **files):
+    """An archive of some tweets; further files by name (`note_tweet` is note-tweet.js), as items or as raw text."""
+    path = tmp_path / "archive.zip"
+    wrapped = tweets if isinstance(tweets, str) else [{"tweet": tweet} for tweet in tweets]
+    content = {"account": ACCOUNT, "tweets": wrapped} | files
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, items in content.items():
+            text = items if isinstance(items, str) else js(name, items)
+            archive.writestr(f"{folder}{name.replace('_', '-')}.js", text)
+    return path
+
+
+def posts_of(path):
+    batches = list(read(path))
+    return [row for batch, _ in batches for row in batch.to_pylist()], [
+        item for _, beside in batches for item in beside if isinstance(item, SetAside)
+    ]
+
+
+def test_a_tweet_becomes_a_post(tmp_path):
+    (post,), aside = posts_of(an_archive(tmp_path))
+    assert aside == []
+    assert post == post | {
+        "id": "10", "author": "owner", "text": "Bread & butter", "language": "en", "reply_to": "9", "likes": 3,
+        "reposts": None, "alt_text": "a loaf", "visibility": "public", "source": "x_archive",
+        "created": datetime(2023, 2, 18, 12, 33, 11, tzinfo=UTC),
+    }  # fmt: skip
+
+
+def test_the_sample_of_a_published_archive_is_read(shared_data):
+    (path,) = (shared_data / "formats" / "x_archive").glob("*.zip")
+    (post,), (aside,) = posts_of(path)
+    assert (post["id"], post["author"], post["likes"]) == ("1626922779105759235", "owner_handle", 1)
+    assert aside.reason == "long_text_without_its_tweet"
+
+
+def test_parts_are_read_in_their_order(tmp_path):
+    tweets = {f"tweets-part{n}": js("tweets", [{"tweet": TWEET | {"id_str": str(n)}}], n) for n in (1, 2, 10)}
+    assert [p["id"] for p in posts_of(an_archive(tmp_path, **tweets))[0]] == ["10", "1", "2", "10"]
+
+
+def test_private_files_are_never_opened(tmp_path, monkeypatch):
+    private = dict.fromkeys(["direct_messages", "ip_audit", "phone_number", "deleted_tweets", "like"], "not even JSON")
+    path = an_archive(tmp_path, **private)
+    opened = []
+    really_read = zipfile.ZipFile.read
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda z, m, *a: opened.append(m.filename) or really_read(z, m, *a))
+    assert len(posts_of(path)[0]) == 1
+    assert sorted(opened) == ["data/account.js", "data/tweets.js"]
+
+
+def test_nothing_of_the_account_but_its_name_reaches_a_post(tmp_path):
+    (post,), _ = posts_of(an_archive(tmp_path))
+    assert "example.com" not in str(post)
+
+
+@pytest.mark.parametrize(
+    ("changes", "visibility"),
+    [
+        ([], "public"),
+        ([("2024-01-01T00:00:00.000Z", "Protect")], "followers"),
+        ([("2024-02-01T00:00:00.000Z", "Unprotect"), ("2024-01-01T00:00:00.000Z", "Protect")], "public"),
+        ([("2024-01-01T00:00:00.000Z", "Unprotect"), ("2024-02-01T00:00:00.000Z", "Protect")], "followers"),
+    ],
+)
+def test_tweets_of_a_protected_account_are_for_followers(tmp_path, changes, visibility):
+    history = [{"protectedHistory": {"protectedAt": at, "action": action}} for at, action in changes]
+    (post,), _ = posts_of(an_archive(tmp_path, protected_history=history))
+    assert post["visibility"] == visibility
+
+
+def test_a_tweet_marked_for_followers_is_for_followers(tmp_path):
+    (post,), _ = posts_of(an_archive(tmp_path, [TWEET | {"scopes": {"followers": True}}]))
+    assert post["visibility"] == "followers"
+
+
+LONG = "Bread & butter, " + "and so on " * 40
+BY_ID = {"noteTweetId": "5", "tweetId": "10", "noteTweetResults": {"text": LONG}}
+BY_TIME = {"noteTweetId": "5", "createdAt": "2023-02-18T12:33:11.000Z", "core": {"text": LONG}}
+
+
+@pytest.mark.parametrize("note", [BY_ID, BY_TIME])
+def test_a_long_text_takes_the_place_of_its_beginning(tmp_path, note):
+    tweet = TWEET | {"full_text": "Bread &amp; butter, and so on and so on and so on and so… https://t.co/x"}
+    (post,), aside = posts_of(an_archive(tmp_path, [tweet], note_tweet=[{"noteTweet": note}]))
+    assert (post["text"], aside) == (LONG, [])
+
+
+def test_a_long_text_of_the_same_second_that_begins_otherwise_is_another(tmp_path):
+    note = BY_TIME | {"core": {"text": "Something else entirely"}}
+    (post,), (aside,) = posts_of(an_archive(tmp_path, note_tweet=[{"noteTweet": note}]))
+    assert post["text"] == "Bread & butter"
+    assert aside.reason == "long_text_without_its_tweet"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"full_text": "RT @other: their words"}, "repost"),
+        ({"full_text": "  "}, "no_text"),
+        ({"full_text": None}, "no_text"),
+        ({"id_str": None}, "no_id"),
+        ({"created_at": "soon"}, "bad_time"),
+        ({"created_at": {"odd": 1}}, "bad_time"),
+    ],
+)
+def test_what_is_no_post_of_the_owner_is_set_aside(tmp_path, change, reason):
+    posts, (aside,) = posts_of(an_archive(tmp_path, [TWEET | change]))
+    assert (posts, aside.reason, aside.where) == ([], reason, "tweets.js, tweet 1")
+
+
+def test_odd_values_do_not_stop_the_reading(tmp_path):
+    odd = {
+        "full_text": "half \ud83d",
+        "lang": 3,
+        "scopes": [],
+        "favorite_count": -1,
+        "extended_entities": {"media": [1]},
+    }
+    (post,), _ = posts_of(an_archive(tmp_path, [TWEET | odd]))
+    assert (post["text"], post["language"], post["likes"]) == ("half \ufffd", None, None)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"tweets": "window.YTD.tweets.part0 = [ {"}, "not JSON after its prefix"),
+        ({"tweets": "window.YTD.tweets.part0 = [ 1 ]"}, "other than objects"),
+        ({"tweets": "window.YTD.tweets.part0 = [" + "[" * 100_000}, "not JSON"),
+        ({"tweets": "[]"}, "does not begin as X writes it"),
+        ({"account": []}, "names no account"),
+    ],
+)
+def test_a_file_that_is_not_what_x_writes_is_one_clear_line(tmp_path, files, said):
+    path = an_archive(tmp_path, **files)
+    with pytest.raises(DataError, match=said) as error:
+        posts_of(path)
+    assert str(path) in error.value.line()
+
+
+@pytest.mark.parametrize("name", ["../data/tweets.js", "/data/tweets.js", "data\\tweets.js", "data/../../x.js"])
+def test_an_archive_with_hostile_paths_is_refused(tmp_path, name):
+    path = an_archive(tmp_path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, "window.YTD.tweets.part0 = []")
+    with pytest.raises(DataError, match="outside it"):
+        posts_of(path)
+
+
+def test_an_archive_that_names_a_file_twice_is_refused(tmp_path):
+    path = an_archive(tmp_path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("other/data/tweets.js", "window.YTD.tweets.part0 = []")
+    with pytest.raises(DataError, match="twice"):
+        posts_of(path)
+
+
+def test_a_bomb_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr(x_archive, "LARGEST_FILE_BYTES", 1000)
+    path = an_archive(tmp_path, tweets="window.YTD.tweets.part0 = [" + " " * 1_000_000 + "]")
+    with pytest.raises(DataError, match=r"says it is 1,000,028 bytes long"):
+        posts_of(path)
+
+
+def test_a_zip_that_lies_about_its_sizes_is_refused(tmp_path):
+    path = an_archive(tmp_path, [TWEET] * 1000)
+    with zipfile.ZipFile(path) as archive:
+        size = archive.getinfo("data/tweets.js").file_size
+    data = path.read_bytes().replace(size.to_bytes(4, "little"), (size - 1000).to_bytes(4, "little"))
+    path.write_bytes(data)
+    with pytest.raises(DataError):
+        posts_of(path)
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.9, 0.99])
+def test_a_zip_cut_short_is_refused(tmp_path, keep):
+    path = an_archive(tmp_path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(DataError, match="damaged or cut short"):
+        posts_of(path)
+
+
+def test_a_zip_of_something_else_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("holiday.txt", "sun")
+    with pytest.raises(DataError, match="not an X archive"):
+        posts_of(tmp_path / "x.zip")
+
+
+def test_deleted_tweets_are_forgotten_by_their_headers_and_their_words_stay_shut(tmp_path, standing_of):
+    header = {"tweet": {"tweet_id": "8", "user_id": "1", "deleted_at": "Sat Feb 18 12:33:11 +0000 2023"}}
+    path = an_archive(tmp_path, deleted_tweet_headers=js("deleted_tweet_headers", [header]), deleted_tweets="private")
+    assert [post["id"] for post in posts_of(path)[0]] == ["10"]
+    assert standing_of(read(path)).posts == {"8": "forgotten"}
+
+
+@pytest.mark.parametrize("wrap", [lambda h: {"initial": h}, lambda h: {"edit": {"editControlInitial": h}}])
+def test_of_an_edited_tweet_the_newest_version_is_taken(tmp_path, standing_of, wrap):
+    info = {"edit_info": wrap({"editTweetIds": ["9", "10"]})}
+    path = an_archive(tmp_path, tweets=[TWEET | info, TWEET | info | {"id_str": "9"}])
+    (post,), (aside,) = posts_of(path)
+    assert (post["id"], post["version_of"], aside.reason) == ("10", "9", "edited_since")
+    assert standing_of(read(path)).posts == {"9": "superseded"}
+
+
+def test_all_parts_of_a_long_archive_are_read_in_order(tmp_path):
+    parts = {f"tweets_part{n}": js("tweets", [{"tweet": TWEET | {"id_str": f"{100 + n}"}}], n) for n in range(1, 12)}
+    posts, _ = posts_of(an_archive(tmp_path, **parts))
+    assert [post["id"] for post in posts] == ["10", *(f"{100 + n}" for n in range(1, 12))]
+
+
+def test_a_place_is_kept(tmp_path):
+    named, pointed = {"place": {"full_name": "Ghent"}}, {"coordinates": {"coordinates": ["3.7", "51"]}}
+    posts, _ = posts_of(an_archive(tmp_path, tweets=[TWEET | named, TWEET | {"id_str": "11"} | pointed]))
+    assert [post["place"] for post in posts] == ["Ghent", "3.7, 51"]

@@ -1,0 +1,64 @@
+"""What becomes of a text before it is searched."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rookery.search.engine.analysis import analyse, exact_tokens, ranking_terms, same_words_digest, stem, without_links
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Café NAÏVE", ["cafe", "naive"]),
+        ("Йод и йога", ["йод", "и", "йога"]),  # the mark on й makes another letter
+        ("हिन्दी में", ["हिन्दी", "में"]),  # vowel signs belong to their word
+        ("熱力学", ["熱力", "力学"]),
+        ("パリとハリー", ["パリ", "リと", "とハ", "ハリ", "リー"]),  # marks on kana are kept
+        ("rook🎉🎉", ["rook", "🎉", "🎉"]),
+        ("see https://t.co/AbC", ["see"]),  # a shortener's host says nothing
+        ("http://www.Bird-Club.org/a?b=c", ["bird", "club", "org"]),
+        ("the government's", ["the", "government"]),
+        ("#BlackLivesMatter", ["blacklivesmatter", "black", "lives", "matter"]),
+        ("@ada_l hi", ["ada_l", "hi"]),
+        ("", []),
+    ],
+)
+def test_text_becomes_these_tokens(text, tokens):
+    assert list(exact_tokens(text)) == tokens
+
+
+def test_tags_and_mentions_are_noted_beside_their_words():
+    analysis = analyse("#Rooks and #маршрут with @Ada.bsky.social, not a@b.org or x#y")
+    assert analysis.tags == ("rooks", "маршрут")
+    assert analysis.mentions == ("ada.bsky.social",)
+
+
+def test_stop_words_are_left_out_of_ranking_unless_there_are_no_others():
+    assert ranking_terms("the trams to the harbour") == ("tram", "harbour")
+    assert ranking_terms("to be or not to be") == ("to", "be", "or", "not")
+
+
+def test_copies_that_differ_in_links_and_mentions_are_the_same():
+    one, other = "@bob Rooks are BACK! https://t.co/a", "rooks are back… https://t.co/b"
+    assert same_words_digest(one) == same_words_digest(other)
+    assert same_words_digest(one) != same_words_digest("rooks are gone")
+    assert same_words_digest("🎉") != same_words_digest("😀")
+
+
+def test_text_is_shown_without_links_and_leading_mentions():
+    assert without_links("RT @bob: @eve look https://t.co/x at @ada") == "look at @ada"
+
+
+@given(st.text())
+def test_any_text_has_tokens_without_spaces_and_as_many_stems(text):
+    tokens = list(exact_tokens(text))
+    assert all(token and not any(c.isspace() for c in token) for token in tokens)
+    assert len(stem(tokens)) == len(tokens)
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=0x17F)))
+def test_tokens_are_the_same_in_upper_and_lower_case(text):
+    same = [c for c in text if c.upper().lower() == c.lower() and len(c.upper()) == 1 and c not in "'’#@ſ"]
+    text = "".join(same)
+    assert list(exact_tokens(text.upper())) == list(exact_tokens(text.lower()))
