@@ -2,11 +2,12 @@
 
     python benchmarks/bench_batches.py --data tweets.parquet --work FOLDER
 
-Every process of a run packs the documents of all, so this bounds how fast all of them together can train. Real
-posts, in rows as `config.py` has them and in long ones; one process of 1, 8 and 1,024, in steps of half a million and
-of four million tokens. Nothing is trained. Going on is timed beside it: how long a run that is told a position in its
-second epoch takes to its first batch; and how long a run takes to ask which of a small step's documents are left out,
-where a post was forgotten since it asked last and many were before.
+Every process of a run packs the documents of all, so this bounds how fast all of them together can
+train. Real posts, in rows as `config.py` has them and in long ones; one process of 1, 8 and 1,024,
+in steps of half a million and of four million tokens. Nothing is trained. Going on is timed beside
+it: how long a run that is told a position in its second epoch takes to its first batch; and how
+long a run takes to ask which of a small step's documents are left out, where a post was forgotten
+since it asked last and many were before.
 """
 
 import argparse
@@ -52,13 +53,30 @@ def main() -> None:
         seconds, goes_on = measured(shards, run, Share(0, processes))
         step = statistics.fmean(seconds)  # those that pack a pool are few and take long
         speed = f"{step_tokens / step / 1e6:,.1f}"
-        rows.append([f"{row_tokens:,}", f"{processes:,}", f"{step * 1e3:,.1f}", speed, f"{goes_on * 1e3:,.0f}"])
+        rows.append(
+            [
+                f"{row_tokens:,}",
+                f"{processes:,}",
+                f"{step * 1e3:,.1f}",
+                speed,
+                f"{goes_on * 1e3:,.0f}",
+            ]
+        )
     columns = ["tokens a row", "processes", "ms a step", "million tokens/s of all", "ms to go on"]
-    asked = [[f"{forgotten:,}", f"{asking_seconds(shards, forgotten) * 1e3:.2f}"] for forgotten in FORGOTTEN]
-    body = f"{shards.documents:,} documents of {len(shards.tokens):,} tokens.\n\n{table(columns, rows)}\n" + table(
-        ["posts forgotten before", "ms to ask after one more"], asked
+    asked = [
+        [f"{forgotten:,}", f"{asking_seconds(shards, forgotten) * 1e3:.2f}"]
+        for forgotten in FORGOTTEN
+    ]
+    body = (
+        f"{shards.documents:,} documents of {len(shards.tokens):,} "
+        f"tokens.\n\n{table(columns, rows)}\n"
+        + table(["posts forgotten before", "ms to ask after one more"], asked)
     )
-    print(write_result("batches", "Batches a second, of one process of many", ["numpy"], body).read_text())
+    print(
+        write_result(
+            "batches", "Batches a second, of one process of many", ["numpy"], body
+        ).read_text()
+    )
 
 
 def measured(shards: Shards, config: TrainConfig, share: Share) -> tuple[list[float], float]:
@@ -76,10 +94,20 @@ def measured(shards: Shards, config: TrainConfig, share: Share) -> tuple[list[fl
 
 
 def asking_seconds(shards: Shards, forgotten: int) -> float:
-    """Seconds to ask the log of a home in which so many posts were forgotten, and one more since it was asked last."""
+    """Seconds to ask the log of a home in which so many posts were forgotten, and one more since it
+    was asked last.
+    """
     documents, seconds = np.arange(DOCUMENTS), []
-    with tempfile.TemporaryDirectory() as folder, live_log(create_home(Path(folder) / "home")) as log:
-        log.append("forget_post", (f"before {number}" for number in range(forgotten)), SystemClock(), "a benchmark")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        live_log(create_home(Path(folder) / "home")) as log,
+    ):
+        log.append(
+            "forget_post",
+            (f"before {number}" for number in range(forgotten)),
+            SystemClock(),
+            "a benchmark",
+        )
         masked = Masked(shards, log)
         for number in range(ASKED):
             log.append("forget_post", [f"since {number}"], SystemClock(), "a benchmark")

@@ -1,4 +1,6 @@
-"""How long a newcomer waits: from `git clone` to the end of `make demo`, in a new folder, downloads included."""
+"""How long a newcomer waits: from `git clone` to the end of `make demo`, in a new folder, downloads
+included.
+"""
 
 import subprocess
 import tempfile
@@ -23,8 +25,13 @@ def main() -> None:
             started = time.monotonic()
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             seconds[name] = time.monotonic() - started
-    rows = [[name, f"{spent:.0f}"] for name, spent in (seconds | {"all": sum(seconds.values())}).items()]
-    body = table(["step", "seconds"], rows) + f"\nThe demo's own table:\n\n```\n{stages(done.stdout)}\n```\n"
+    rows = [
+        [name, f"{spent:.0f}"] for name, spent in (seconds | {"all": sum(seconds.values())}).items()
+    ]
+    body = (
+        table(["step", "seconds"], rows)
+        + f"\nThe demo's own table:\n\n```\n{stages(done.stdout)}\n```\n"
+    )
     path = write_result("clone", "From a clone to the page", ["torch"], body)
     print(path.read_text())
 

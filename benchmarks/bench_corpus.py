@@ -2,10 +2,11 @@
 
     python benchmarks/bench_corpus.py --data tweets.parquet --peer-python dt/bin/python
 
-How to make the peer's environment stands in `peer_datatrove.py`; without `--peer-python` only ours is
-measured. The peer is too slow for the whole file, so it gets a sample of posts that follow one another in
-time, and a second one twice as large: what the second takes longer is its rate with all fixed costs
-(starting workers, loading models) left out. Ours is given at both sizes, all costs included.
+How to make the peer's environment stands in `peer_datatrove.py`; without `--peer-python` only ours
+is measured. The peer is too slow for the whole file, so it gets a sample of posts that follow one
+another in time, and a second one twice as large: what the second takes longer is its rate with all
+fixed costs (starting workers, loading models) left out. Ours is given at both sizes, all costs
+included.
 """
 
 import argparse
@@ -26,11 +27,14 @@ BAR_POSTS_PER_SECOND, BAR_RATIO = 40_000, 20
 STEPS = [
     ["read", "the lake, a version, through the gate of rights", "Parquet"],
     ["text", "Unicode, entities, invisible characters; personal data redacted", "as it is"],
-    ["quality", "rules for posts, floods of one template", "Gopher quality and repetition, bounds loosened"],
-    ["language", "py3langid's model, texts it is sure of", "fastText with lid.176.ftz (the small one)"],
+    ["quality", "rules for posts, floods of one template", "Gopher quality and repetition, "
+                                                           "bounds loosened"],
+    ["language", "py3langid's model, texts it is sure of", "fastText with lid.176.ftz (the small "
+                                                           "one)"],
     ["duplicates", "equal keys; MinHash 16 × 4 over five characters, then each pair exactly",
      "MinHash 14 × 8 over five words (spaCy), no exact check"],
-    ["documents", "threads, a split by time, a seeded shuffle, lineage, a report", "in the order of the input"],
+    ["documents", "threads, a split by time, a seeded shuffle, lineage, a report", "in the order "
+                                                                                   "of the input"],
     ["tokens", "tiktoken, the same tokenizer", "tokenizers, the same tokenizer"],
 ]  # fmt: skip
 
@@ -55,18 +59,29 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        tweets = pq.read_table(arguments.data).sort_by([("created_at", "ascending"), ("post_id", "ascending")])
-        start = int(np.random.default_rng(arguments.seed).integers(len(tweets) - 2 * arguments.sample))
+        tweets = pq.read_table(arguments.data).sort_by(
+            [("created_at", "ascending"), ("post_id", "ascending")]
+        )
+        start = int(
+            np.random.default_rng(arguments.seed).integers(len(tweets) - 2 * arguments.sample)
+        )
         sizes = {"whole": tweets, "twice": tweets.slice(start, 2 * arguments.sample)}
         sizes["sample"] = sizes["twice"].slice(0, arguments.sample)
         corpora = {size: prepared(folder / size, part) for size, part in sizes.items()}
         del tweets, sizes
         progress("one build to train the tokenizer on")
         rookery(corpora["whole"].home, "corpus", "build")
-        tokenizer = Path(step("tokenizer", corpora["whole"].home, arguments.vocabulary).said["path"])
+        tokenizer = Path(
+            step("tokenizer", corpora["whole"].home, arguments.vocabulary).said["path"]
+        )
         runs = alternate(corpora, tokenizer, arguments.peer_python, arguments.rounds)
         posts = {size: corpus.posts for size, corpus in corpora.items()}
-    path = write_result("corpus", "From the lake to token shards", ["daft", "tiktoken", "pyarrow"], body(runs, posts))
+    path = write_result(
+        "corpus",
+        "From the lake to token shards",
+        ["daft", "tiktoken", "pyarrow"],
+        body(runs, posts),
+    )
     print(path.read_text())
 
 
@@ -94,7 +109,9 @@ def alternate(
             if peer_python and size != "whole":
                 runs.setdefault(f"peer, {size}", []).append(peer(corpus, tokenizer, peer_python))
         if peer_python and not number:
-            runs["peer over characters, sample"] = [peer(corpora["sample"], tokenizer, peer_python, "--characters")]
+            runs["peer over characters, sample"] = [
+                peer(corpora["sample"], tokenizer, peer_python, "--characters")
+            ]
     return runs
 
 
@@ -107,7 +124,9 @@ def ours(corpus: Corpus, tokenizer: Path) -> Measured:
 
 def peer(corpus: Corpus, tokenizer: Path, python: Path, *options: str) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
-        return measured([str(python), str(PEER), str(corpus.peer_file), folder, str(tokenizer), *options])
+        return measured(
+            [str(python), str(PEER), str(corpus.peer_file), folder, str(tokenizer), *options]
+        )
 
 
 def body(runs: dict[str, list[Measured]], posts: dict[str, int]) -> str:
@@ -121,28 +140,55 @@ def body(runs: dict[str, list[Measured]], posts: dict[str, int]) -> str:
         for name, part in runs.items()
         for size in [name.split(", ")[1]]
     ]  # fmt: skip
-    columns = ["what", "posts", "rounds", "median seconds", "least", "most", "posts a second", "documents", "tokens"]
-    said = [f"{rate:,.0f} posts a second. Bar of {BAR_POSTS_PER_SECOND:,}: {_met(rate >= BAR_POSTS_PER_SECOND)}."]
+    columns = [
+        "what",
+        "posts",
+        "rounds",
+        "median seconds",
+        "least",
+        "most",
+        "posts a second",
+        "documents",
+        "tokens",
+    ]
+    said = [
+        f"{rate:,.0f} posts a second. Bar of {BAR_POSTS_PER_SECOND:,}: "
+        f"{_met(rate >= BAR_POSTS_PER_SECOND)}."
+    ]
     parts = runs["ours, whole"][-1].said
     said += [
-        f"Of the last whole run {parts['build_seconds']:.1f} s went into documents, {parts['shards_seconds']:.1f} s"
+        f"Of the last whole run {parts['build_seconds']:.1f} s went into documents, "
+        f"{parts['shards_seconds']:.1f} s"
     ]
     said[-1] += " into shards. Every run is a new process, its start included."
     said += ratios(seconds, posts, rate) if "peer, sample" in runs else []
     return "\n\n".join(
-        [*said, table([*columns, "peak GB"], rows), "What each side does:", table(["step", "ours", "peer"], STEPS)]
+        [
+            *said,
+            table([*columns, "peak GB"], rows),
+            "What each side does:",
+            table(["step", "ours", "peer"], STEPS),
+        ]
     )
 
 
 def ratios(seconds: dict[str, float], posts: dict[str, int], rate: float) -> list[str]:
-    """Beside the peer: against its rate without fixed costs, and at the same size with everything."""
+    """Beside the peer: against its rate without fixed costs, and at the same size with
+    everything.
+    """
     more = seconds["peer, twice"] - seconds["peer, sample"]
-    peer_rate = (posts["twice"] - posts["sample"]) / more if more > 0 else posts["twice"] / seconds["peer, twice"]
+    peer_rate = (
+        (posts["twice"] - posts["sample"]) / more
+        if more > 0
+        else posts["twice"] / seconds["peer, twice"]
+    )
     ratio = rate / peer_rate
     same = seconds["peer, sample"] / seconds["ours, sample"]
     return [
-        f"Datatrove without its fixed costs: {peer_rate:,.0f} posts a second, so ours is **{ratio:.0f} times** that. "
-        f"Bar of {BAR_RATIO}: {_met(ratio >= BAR_RATIO)}. The sizes differ, in the peer's favour as to fixed costs.",
+        f"Datatrove without its fixed costs: {peer_rate:,.0f} posts a second, so ours is "
+        f"**{ratio:.0f} times** that. "
+        f"Bar of {BAR_RATIO}: {_met(ratio >= BAR_RATIO)}. The sizes differ, in the peer's favour "
+        f"as to fixed costs.",
         f"At the same {posts['sample']:,} posts, each as a whole with its start: {same:.1f} times.",
     ]
 

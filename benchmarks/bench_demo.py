@@ -1,6 +1,8 @@
-"""The whole loop on real posts: seconds and peak memory, and bits per byte beside zstd and an n-gram model.
+"""The whole loop on real posts: seconds and peak memory, and bits per byte beside zstd and an
+n-gram model.
 
-python benchmarks/bench_demo.py POSTS.parquet --map text=…,author=…,created=… --limit 200000 --minutes 10
+python benchmarks/bench_demo.py POSTS.parquet --map text=…,author=…,created=… --limit 200000
+--minutes 10
 """
 
 import argparse
@@ -29,18 +31,37 @@ def main() -> None:
     stages = [[s["name"], f"{s['seconds']:.1f}", s["made"]] for s in result["stages"]]
     bits = [[name, f"{value:.3f}"] for name, value in result["bits_per_byte"].items()]
     body = (
-        f"Whole: {seconds:.0f} seconds; peak memory {gibibytes:.2f} GiB; scale {result['scale']:g} petaFLOP.\n\n"
+        f"Whole: {seconds:.0f} seconds; peak memory {gibibytes:.2f} GiB; scale "
+        f"{result['scale']:g} petaFLOP.\n\n"
         + table(["stage", "seconds", "made"], stages)
-        + "\nBits per UTF-8 byte on posts later than all that were trained on, the same bytes for each:\n\n"
-        + table(["model", "bits per byte"], bits)
+        + "\nBits per UTF-8 byte on posts later than all that were trained on, the same bytes "
+        "for each:\n\n" + table(["model", "bits per byte"], bits)
     )
-    path = write_result(arguments.theme, "The whole loop on real posts", ["torch", "daft", "tantivy"], body)
+    path = write_result(
+        arguments.theme, "The whole loop on real posts", ["torch", "daft", "tantivy"], body
+    )
     print(path.read_text())
 
 
 def run(arguments: argparse.Namespace, home: Path) -> tuple[dict, float]:
-    command = [sys.executable, "-m", "rookery.cli.main", "demo", "--json", "--no-serve", "--home", str(home)]
-    command += ["--posts", str(arguments.posts), "--map", arguments.map, "--minutes", str(arguments.minutes)]
+    command = [
+        sys.executable,
+        "-m",
+        "rookery.cli.main",
+        "demo",
+        "--json",
+        "--no-serve",
+        "--home",
+        str(home),
+    ]
+    command += [
+        "--posts",
+        str(arguments.posts),
+        "--map",
+        arguments.map,
+        "--minutes",
+        str(arguments.minutes),
+    ]
     command += ["--limit", str(arguments.limit)] if arguments.limit else []
     started = time.monotonic()
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)

@@ -2,12 +2,12 @@
 
     python benchmarks/bench_duplicates.py --data tweets.parquet
 
-Truth: a post has a near duplicate when the runs of five characters of its key and those of an earlier
-post's are alike to 0.8 or more (Jaccard). Equal keys are taken away first. Found: the posts that the
-corpus drops as near duplicates, each with the post that stands for it; a drop is right when these two are
-alike. The corpus keeps a post whose only likeness was dropped itself (no chains), so two recalls are
-given. *Of the kept*: of the posts that have an earlier kept one alike, the part dropped. *Of all*: of the
-posts that have any earlier one alike, the part dropped.
+Truth: a post has a near duplicate when the runs of five characters of its key and those of an
+earlier post's are alike to 0.8 or more (Jaccard). Equal keys are taken away first. Found: the posts
+that the corpus drops as near duplicates, each with the post that stands for it; a drop is right
+when these two are alike. The corpus keeps a post whose only likeness was dropped itself (no
+chains), so two recalls are given. *Of the kept*: of the posts that have an earlier kept one alike,
+the part dropped. *Of all*: of the posts that have any earlier one alike, the part dropped.
 """
 
 import argparse
@@ -31,7 +31,9 @@ BAR_RECALL, BAR_PRECISION = 0.95, 0.98
 
 @dataclass(frozen=True)
 class Counted:
-    """One sample: posts, those with an earlier one alike, with an earlier kept one alike, dropped, rightly dropped."""
+    """One sample: posts, those with an earlier one alike, with an earlier kept one alike, dropped,
+    rightly dropped.
+    """
 
     posts: int
     alike: int
@@ -66,15 +68,22 @@ def main() -> None:
     parser.add_argument("--posts", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
-    tweets = pq.read_table(arguments.data, columns=["content", "language", "created_at"]).sort_by("created_at")
+    tweets = pq.read_table(arguments.data, columns=["content", "language", "created_at"]).sort_by(
+        "created_at"
+    )
     counts: dict[str, list[Counted]] = {}
     for seed in range(arguments.seeds):
-        for name, choose in {"random": random_posts, "contiguous English": contiguous_english}.items():
+        for name, choose in {
+            "random": random_posts,
+            "contiguous English": contiguous_english,
+        }.items():
             progress(f"{name}, seed {seed}")
             keys = distinct_keys(choose(tweets, arguments.posts, np.random.default_rng(seed)))
             counts.setdefault(name, []).append(counted(keys))
     print(
-        write_result("duplicates", "Near duplicates against brute force", ["daft", "numpy"], body(counts)).read_text()
+        write_result(
+            "duplicates", "Near duplicates against brute force", ["daft", "numpy"], body(counts)
+        ).read_text()
     )
 
 
@@ -84,7 +93,9 @@ def random_posts(tweets: pa.Table, posts: int, random: np.random.Generator) -> p
 
 
 def contiguous_english(tweets: pa.Table, posts: int, random: np.random.Generator) -> pa.Table:
-    """English posts that follow one another in time: here the copies of a campaign are close together."""
+    """English posts that follow one another in time: here the copies of a campaign are close
+    together.
+    """
     english = tweets.filter(pc.equal(tweets["language"], "English"))
     return english.slice(int(random.integers(len(english) - posts)), posts)
 
@@ -122,18 +133,37 @@ def counted(keys: pa.Array) -> Counted:
 
 
 def summed(counts: list[Counted]) -> Counted:
-    return Counted(*(sum(getattr(count, field.name) for count in counts) for field in fields(Counted)))
+    return Counted(
+        *(sum(getattr(count, field.name) for count in counts) for field in fields(Counted))
+    )
 
 
 def body(counts: dict[str, list[Counted]]) -> str:
-    rows = [count.row(f"{name}, seed {seed}") for name, part in counts.items() for seed, count in enumerate(part)]
+    rows = [
+        count.row(f"{name}, seed {seed}")
+        for name, part in counts.items()
+        for seed, count in enumerate(part)
+    ]
     whole = summed([count for part in counts.values() for count in part])
-    rows += [summed(part).row(f"{name}, together") for name, part in counts.items()] + [whole.row("all together")]
+    rows += [summed(part).row(f"{name}, together") for name, part in counts.items()] + [
+        whole.row("all together")
+    ]
     met = whole.recall_of_kept >= BAR_RECALL and whole.precision >= BAR_PRECISION
     bar = f"Bar over all samples: recall of the kept {BAR_RECALL}, precision {BAR_PRECISION}: "
     bar += "met." if met else "NOT met."
-    columns = ["sample", "posts", "alike", "dropped", "recall of the kept", "recall of all", "precision", "posts/s"]
-    return f"Jaccard {ALIKE} over runs of five characters of the key. {bar}\n\n" + table(columns, rows)
+    columns = [
+        "sample",
+        "posts",
+        "alike",
+        "dropped",
+        "recall of the kept",
+        "recall of all",
+        "precision",
+        "posts/s",
+    ]
+    return f"Jaccard {ALIKE} over runs of five characters of the key. {bar}\n\n" + table(
+        columns, rows
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""A thousand posts forgotten: how long the call takes, and how soon a running gateway shows none of them.
+"""A thousand posts forgotten: how long the call takes, and how soon a running gateway shows none of
+them.
 
     python benchmarks/bench_forget.py --data tweets.parquet [--home HOME]
 
-`rookery serve` runs as a process of its own and is asked without a pause, over HTTP, for pages that show
-some of the posts. The figure is strict: the time from the return of the call to the last moment at which
-any answer that held one of them arrived, also one that was asked for before. The call is the function
-that the verb calls; the verb as a whole, with the start of Python, stands beside it. With `--home` an
-index that is there already is used (and loses the posts that are forgotten).
+`rookery serve` runs as a process of its own and is asked without a pause, over HTTP, for pages that
+show some of the posts. The figure is strict: the time from the return of the call to the last
+moment at which any answer that held one of them arrived, also one that was asked for before. The
+call is the function that the verb calls; the verb as a whole, with the start of Python, stands
+beside it. With `--home` an index that is there already is used (and loses the posts that are
+forgotten).
 """
 
 import argparse
@@ -37,7 +39,20 @@ from rookery.search.search import Hit, search
 POSTS = 1_000
 SHOWN = 20  # posts on a page
 WATCH_SECONDS = 2
-WORDS = ("trump", "police", "vote", "music", "russia", "love", "news", "people", "money", "school", "water", "family")
+WORDS = (
+    "trump",
+    "police",
+    "vote",
+    "music",
+    "russia",
+    "love",
+    "news",
+    "people",
+    "money",
+    "school",
+    "water",
+    "family",
+)
 BAR_CALL_SECONDS, BAR_HIDDEN_MILLISECONDS = 1.0, 50.0
 
 
@@ -55,7 +70,9 @@ class Page:
 
 @contextlib.contextmanager
 def reading(address: str, query: str) -> Iterator[list[Page]]:
-    """A client that asks for one page again and again, in a thread of its own; yields the list that it fills."""
+    """A client that asks for one page again and again, in a thread of its own; yields the list that
+    it fills.
+    """
     pages, stopped = [], threading.Event()
 
     def read() -> None:
@@ -106,8 +123,13 @@ def main() -> None:
         with served(home) as address:
             opened = open_home(home)
             common = (word for word in WORDS if len(found(opened, word)) == 2 * POSTS)
-            rounds = [one_round(opened, address, word) for word in itertools.islice(common, arguments.rounds)]
-    path = write_result("forget", "A thousand posts forgotten", ["tantivy", "deltalake"], body(posts, rounds))
+            rounds = [
+                one_round(opened, address, word)
+                for word in itertools.islice(common, arguments.rounds)
+            ]
+    path = write_result(
+        "forget", "A thousand posts forgotten", ["tantivy", "deltalake"], body(posts, rounds)
+    )
     print(path.read_text())
 
 
@@ -133,7 +155,9 @@ def served(home: Path) -> Iterator[str]:
 
 
 def one_round(home: Home, address: str, word: str) -> Round:
-    """Forget all that is on the page of a word and a thousand posts about it while a client reads that page."""
+    """Forget all that is on the page of a word and a thousand posts about it while a client reads
+    that page.
+    """
     progress(f"forgetting posts about {word}")
     hits = found(home, word)
     by_call, by_verb = [hit.id for hit in hits[:POSTS]], [hit.id for hit in hits[POSTS:]]
@@ -166,7 +190,9 @@ def found(home: Home, word: str) -> tuple[Hit, ...]:
 
 
 def lines_of_their_own(gone: Sequence[Hit], left: Sequence[Hit], forgotten: set[str]) -> list[str]:
-    """The longest line of each forgotten post, but for those that another post, which is not forgotten, has too."""
+    """The longest line of each forgotten post, but for those that another post, which is not
+    forgotten, has too.
+    """
     assert forgotten.isdisjoint(hit.id for hit in left), "search still finds a forgotten post"
     lines = [max(hit.text.splitlines(), key=len) for hit in gone]
     return [line for line in lines if not any(line in hit.text for hit in left)]
@@ -179,13 +205,24 @@ def body(posts: int, rounds: list[Round]) -> str:
         for r in rounds
     ]  # fmt: skip
     call, hidden = max(r.call_seconds for r in rounds), max(r.hidden_milliseconds for r in rounds)
-    columns = ["posts about", "seconds of the call", "of the verb", "ms until hidden", "ms a page", "with", "without"]
+    columns = [
+        "posts about",
+        "seconds of the call",
+        "of the verb",
+        "ms until hidden",
+        "ms a page",
+        "with",
+        "without",
+    ]
     return (
-        f"{posts:,} posts in lake and index; {POSTS:,} forgotten by each call. Slowest call {call:.3f} s, bar of "
-        f"{BAR_CALL_SECONDS:g} s: {_met(call <= BAR_CALL_SECONDS)}. Last answer with one of them {hidden:.1f} ms after "
-        f"the return, bar of {BAR_HIDDEN_MILLISECONDS:g} ms: {_met(hidden <= BAR_HIDDEN_MILLISECONDS)}. The last two "
-        "columns count answers that held one of the posts before the call, and answers that held none after.\n\n"
-        + table(columns, rows)
+        f"{posts:,} posts in lake and index; {POSTS:,} forgotten by each call. Slowest call "
+        f"{call:.3f} s, bar of "
+        f"{BAR_CALL_SECONDS:g} s: {_met(call <= BAR_CALL_SECONDS)}. Last answer with one of them "
+        f"{hidden:.1f} ms after "
+        f"the return, bar of {BAR_HIDDEN_MILLISECONDS:g} ms: "
+        f"{_met(hidden <= BAR_HIDDEN_MILLISECONDS)}. The last two "
+        "columns count answers that held one of the posts before the call, and answers that held "
+        "none after.\n\n" + table(columns, rows)
     )
 
 

@@ -1,9 +1,11 @@
-"""Posts into the lake, a second: the whole `rookery posts ingest`, beside the least that any such program must do.
+"""Posts into the lake, a second: the whole `rookery posts ingest`, beside the least that any such
+program must do.
 
     python benchmarks/bench_ingest.py --data tweets.parquet
 
-The limit reads the same columns with pyarrow, gives them the lake's types and months, and lets deltalake
-write them as they come: no check of ids against the lake, no row looked at, nothing set aside.
+The limit reads the same columns with pyarrow, gives them the lake's types and months, and lets
+deltalake write them as they come: no check of ids against the lake, no row looked at, nothing set
+aside.
 """
 
 import argparse
@@ -43,12 +45,18 @@ def main() -> None:
     for number in range(arguments.rounds):
         with tempfile.TemporaryDirectory() as folder:
             progress(f"round {number + 1} of {arguments.rounds}")
-            ours = rookery(new_home(Path(folder) / "home"), "posts", "ingest", arguments.data, "--map", IRA_MAP)
+            ours = rookery(
+                new_home(Path(folder) / "home"), "posts", "ingest", arguments.data, "--map", IRA_MAP
+            )
             limit = measured([sys.executable, "-c", LIMIT, str(arguments.data), f"{folder}/limit"])
         for name, run in zip(runs, (ours, limit), strict=True):
             runs[name].append(run)
     posts = ours.said["added"]
-    print(write_result("ingest", "Posts into the lake", ["pyarrow", "deltalake"], body(runs, posts)).read_text())
+    print(
+        write_result(
+            "ingest", "Posts into the lake", ["pyarrow", "deltalake"], body(runs, posts)
+        ).read_text()
+    )
 
 
 def body(runs: dict, posts: int) -> str:
@@ -63,8 +71,10 @@ def body(runs: dict, posts: int) -> str:
     rate = posts / statistics.median(ours)
     verdict = "met" if rate >= BAR_POSTS_PER_SECOND else "NOT met"
     return (
-        f"{posts:,} posts, {len(ours)} rounds, alternating; each run is a new process, its start included. "
-        f"Bar of {BAR_POSTS_PER_SECOND:,} posts a second: {verdict}. Ours takes {ratio:.2f} times the limit's time.\n\n"
+        f"{posts:,} posts, {len(ours)} rounds, alternating; each run is a new process, its start "
+        f"included. "
+        f"Bar of {BAR_POSTS_PER_SECOND:,} posts a second: {verdict}. Ours takes {ratio:.2f} "
+        f"times the limit's time.\n\n"
         + table(["what", "median seconds", "least", "most", "posts a second", "peak GB"], rows)
     )
 

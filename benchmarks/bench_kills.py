@@ -2,11 +2,12 @@
 
     python benchmarks/bench_kills.py --kills 200
 
-Each trial copies a prepared home and kills the real command, a process of its own, two to five times,
-each time after a random part of the time that an undisturbed run takes (most often counted from the
-moment at which its work begins). Right after each kill, what is there must be whole; then the command
-runs to its end, and everything must be as if nothing had happened: the same posts, the same log, the
-same digests, nothing left over. The seed is written down, so a trial that fails can be run again.
+Each trial copies a prepared home and kills the real command, a process of its own, two to five
+times, each time after a random part of the time that an undisturbed run takes (most often counted
+from the moment at which its work begins). Right after each kill, what is there must be whole; then
+the command runs to its end, and everything must be as if nothing had happened: the same posts, the
+same log, the same digests, nothing left over. The seed is written down, so a trial that fails can
+be run again.
 """
 
 import argparse
@@ -32,7 +33,9 @@ FROM_THE_START = 0.15  # of the kills: counted from the start of the process
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """A run that nobody killed: seconds until its work began, seconds from there to its end, and the outcome."""
+    """A run that nobody killed: seconds until its work began, seconds from there to its end, and
+    the outcome.
+    """
 
     start_seconds: float
     work_seconds: float
@@ -58,15 +61,24 @@ def main() -> None:
             for case, seed in zip(chosen, seeds, strict=True)
         ]
     if not arguments.no_record:
-        print(write_result("kills", "Killed and started again", ["deltalake", "daft"], body(rows)).read_text())
+        print(
+            write_result(
+                "kills", "Killed and started again", ["deltalake", "daft"], body(rows)
+            ).read_text()
+        )
 
 
 def under_fire(case: Case, kills: int, random: np.random.Generator, folder: Path) -> list[str]:
-    """Trials of one case until so many kills have hit; raises AssertionError at the first thing that is not so."""
+    """Trials of one case until so many kills have hit; raises AssertionError at the first thing
+    that is not so.
+    """
     template, home = folder / "template", folder / "home"
     case.prepare(template)
     calm = undisturbed(case, template, home)
-    progress(f"{case.name}: {calm.start_seconds:.2f} s to begin, {calm.work_seconds:.2f} s of work; {kills} kills")
+    progress(
+        f"{case.name}: {calm.start_seconds:.2f} s to begin, {calm.work_seconds:.2f} s of work; "
+        f"{kills} kills"
+    )
     hits: Counter[str] = Counter()
     trials = 0
     while hits.total() < kills:
@@ -99,13 +111,17 @@ def undisturbed(case: Case, template: Path, home: Path) -> Undisturbed:
         process = start(home, case.words(home))
         wait_until_begun(process, home, case.begun, before)
         begun = time.monotonic()
-        assert process.wait() == 0, f"{case.name} does not even run undisturbed: {process.stderr.read().decode()}"
+        assert process.wait() == 0, (
+            f"{case.name} does not even run undisturbed: {process.stderr.read().decode()}"
+        )
         ended = time.monotonic()
     return Undisturbed(begun - started, ended - begun, case.outcome(home))
 
 
 def delay(calm: Undisturbed, random: np.random.Generator) -> tuple[str, float]:
-    """When to kill: so many seconds after the work's beginning, or now and then after the process' start."""
+    """When to kill: so many seconds after the work's beginning, or now and then after the process'
+    start.
+    """
     if random.random() < FROM_THE_START:
         return "start", float(random.uniform(0, calm.start_seconds + calm.work_seconds))
     return "beginning", float(random.uniform(0, calm.work_seconds))
@@ -131,19 +147,33 @@ def run_to_the_end(case: Case, home: Path) -> None:
 
 def check(case: Case, home: Path, calm: Undisturbed) -> None:
     found = case.outcome(home)
-    differing = {name: (found[name], calm.outcome[name]) for name in found if found[name] != calm.outcome[name]}
+    differing = {
+        name: (found[name], calm.outcome[name])
+        for name in found
+        if found[name] != calm.outcome[name]
+    }
     assert not differing, f"not as undisturbed: {json.dumps(differing, default=str)[:1000]}"
     assert not left_over(home), f"left over: {left_over(home)}"
 
 
 def body(rows: list[list[str]]) -> str:
     kills, ends = sum(int(row[1]) for row in rows), sum(int(row[4]) for row in rows)
-    columns = ["verb", "kills", "in the work", "at any time", "runs to the end", "seconds to begin", "seconds of work"]
+    columns = [
+        "verb",
+        "kills",
+        "in the work",
+        "at any time",
+        "runs to the end",
+        "seconds to begin",
+        "seconds of work",
+    ]
     return (
-        f"{kills} kills, at most five before each of {ends} runs to the end. After every kill all was whole; "
-        "after every run posts, log, set-aside rows and the digests of all artifacts were those of an undisturbed run, "
-        "and nothing was left over. A kill that came after the end of the command is not counted.\n\n"
-        + table(columns, rows)
+        f"{kills} kills, at most five before each of {ends} runs to the end. After every kill "
+        f"all was whole; "
+        "after every run posts, log, set-aside rows and the digests of all artifacts were those "
+        "of an undisturbed run, "
+        "and nothing was left over. A kill that came after the end of the command is not "
+        "counted.\n\n" + table(columns, rows)
     )
 
 

@@ -2,10 +2,11 @@
 
     python benchmarks/bench_language.py --data tweets.parquet
 
-Truth is the vendor's tag on the English, Russian, German, Italian and French posts; its other tags are
-wrong too often. Links and mentions are taken away first for both (the key of `corpus/normalize.py`). Every post
-is guessed at, since that of an author may tell the language of another; no tag of the vendor is used. A post of
-which no language is known counts as wrong. Right is counted over a sample for both, and over all posts for ours.
+Truth is the vendor's tag on the English, Russian, German, Italian and French posts; its other tags
+are wrong too often. Links and mentions are taken away first for both (the key of
+`corpus/normalize.py`). Every post is guessed at, since that of an author may tell the language of
+another; no tag of the vendor is used. A post of which no language is known counts as wrong. Right
+is counted over a sample for both, and over all posts for ours.
 """
 
 import argparse
@@ -43,7 +44,9 @@ def main() -> None:
     peer = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     guess = {
         "rookery, text alone": lambda: language.guess(keys).to_numpy(zero_copy_only=False),
-        "py3langid": lambda: np.array([peer.classify(text)[0] for text in keys.to_pylist()], dtype=object),
+        "py3langid": lambda: np.array(
+            [peer.classify(text)[0] for text in keys.to_pylist()], dtype=object
+        ),
     }
     answers, seconds = {}, {name: [] for name in guess}
     for number in range(arguments.rounds):
@@ -56,7 +59,9 @@ def main() -> None:
     everything = of_pipeline(posts)
     answers = {"rookery": everything[rows]} | answers
     text = body(posts, rows, answers, seconds, everything)
-    print(write_result("language", "Languages of posts", ["py3langid", "pyarrow"], text).read_text())
+    print(
+        write_result("language", "Languages of posts", ["py3langid", "pyarrow"], text).read_text()
+    )
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,9 @@ def of_pipeline(posts: Tagged) -> np.ndarray:
     return np.array(names, dtype=object)[language.of_authors(codes, posts.authors)]
 
 
-def body(posts: Tagged, rows: np.ndarray, answers: dict, seconds: dict, everything: np.ndarray) -> str:
+def body(
+    posts: Tagged, rows: np.ndarray, answers: dict, seconds: dict, everything: np.ndarray
+) -> str:
     truth, columns = (
         posts.truth[rows],
         ["what", "right, of all", "known", "right, of those", "right, of those with words"],
@@ -96,22 +103,36 @@ def body(posts: Tagged, rows: np.ndarray, answers: dict, seconds: dict, everythi
         lines.append([name, *shares(answer, truth, worded[rows]), recall(answer, truth), speed])
     tagged = posts.truth != None  # noqa: E711
     whole = everything[tagged], posts.truth[tagged]
-    lines.append([f"rookery, all {tagged.sum():,}", *shares(*whole, worded[tagged]), recall(*whole), ""])
-    ratios = (b / a for a, b in zip(*(seconds[name] for name in ("rookery, text alone", "py3langid")), strict=True))
+    lines.append(
+        [f"rookery, all {tagged.sum():,}", *shares(*whole, worded[tagged]), recall(*whole), ""]
+    )
+    ratios = (
+        b / a
+        for a, b in zip(
+            *(seconds[name] for name in ("rookery, text alone", "py3langid")), strict=True
+        )
+    )
     parts = ", ".join(f"{code} {(truth == code).sum():,}" for code in CODES.values())
     right = (answers["rookery"] == truth).mean()
     return (
-        f"{len(truth):,} posts ({parts}), {len(seconds['py3langid'])} rounds, alternating. A post of which no "
-        f"language is known counts as wrong. Bar of {BAR_ACCURACY}, over all posts: {_met(right)}. Rookery takes "
-        f"{statistics.median(ratios):.1f} times less CPU time than py3langid. {1 - worded[tagged].mean():.1%} of the "
-        "posts have no word (links, mentions, emoji): their language can only be their author's.\n\n"
+        f"{len(truth):,} posts ({parts}), {len(seconds['py3langid'])} rounds, alternating. A "
+        f"post of which no "
+        f"language is known counts as wrong. Bar of {BAR_ACCURACY}, over all posts: "
+        f"{_met(right)}. Rookery takes "
+        f"{statistics.median(ratios):.1f} times less CPU time than py3langid. "
+        f"{1 - worded[tagged].mean():.1%} of the "
+        "posts have no word (links, mentions, emoji): their language can only be their "
+        "author's.\n\n"
         + table([*columns, "recall en / ru / de / it / fr", "posts a CPU second"], lines)
     )
 
 
 def shares(answer: np.ndarray, truth: np.ndarray, worded: np.ndarray) -> list[str]:
     right, known = answer == truth, answer != None  # noqa: E711
-    return [f"{share:.3f}" for share in (right.mean(), known.mean(), right[known].mean(), right[worded].mean())]
+    return [
+        f"{share:.3f}"
+        for share in (right.mean(), known.mean(), right[known].mean(), right[worded].mean())
+    ]
 
 
 def recall(answer: np.ndarray, truth: np.ndarray) -> str:

@@ -1,11 +1,13 @@
-"""What minutes of training buy: bits per byte on later tweets, beside what counting and packing make of the same posts.
+"""What minutes of training buy: bits per byte on later tweets, beside what counting and packing
+make of the same posts.
 
     python benchmarks/bench_model.py --data tweets.parquet --minutes 10 --work FOLDER
 
-Each point of the curve is a whole run of `rookery model train` at the scale that this machine trains in so many
-minutes: an eighth, a quarter, a half and all of `--minutes`. Evaluating is not counted. Started again with the same
-`--work` it goes on where it was. On a machine with a GPU the runs use it. Where `pyppmd` is installed PPMd stands
-beside. Learning from all posts takes the n-grams 9 GB of memory.
+Each point of the curve is a whole run of `rookery model train` at the scale that this machine
+trains in so many minutes: an eighth, a quarter, a half and all of `--minutes`. Evaluating is not
+counted. Started again with the same `--work` it goes on where it was. On a machine with a GPU the
+runs use it. Where `pyppmd` is installed PPMd stands beside. Learning from all posts takes the
+n-grams 9 GB of memory.
 """
 
 import argparse
@@ -55,7 +57,11 @@ def main() -> None:
     points = [point(home, corpus, judged, arguments.minutes / part) for part in PARTS]
     beside = baselines(home, corpus, [text for text, _ in judged], points[-1]["bytes_seen"])
     text = body(corpus, judged, points, beside)
-    print(write_result(theme(), "What minutes of training buy", ["torch"], text, machine()).read_text())
+    print(
+        write_result(
+            theme(), "What minutes of training buy", ["torch"], text, machine()
+        ).read_text()
+    )
 
 
 def theme() -> str:
@@ -86,17 +92,25 @@ def once(home: Home, name: str, make: Callable[[], Any]) -> Any:
     return json.loads(path.read_text())
 
 
-def point(home: Home, corpus: Artifact, judged: Sequence[tuple[str, str]], minutes: float) -> dict[str, Any]:
+def point(
+    home: Home, corpus: Artifact, judged: Sequence[tuple[str, str]], minutes: float
+) -> dict[str, Any]:
     """One point of the curve: train at the scale for so many minutes, and judge."""
     scale = once(home, f"scale_for_{minutes:g}_minutes", lambda: scale_for_minutes(minutes))
-    return once(home, f"trained_{minutes:g}_minutes", lambda: trained(home, scale, judged)) | {"minutes": minutes}
+    return once(home, f"trained_{minutes:g}_minutes", lambda: trained(home, scale, judged)) | {
+        "minutes": minutes
+    }
 
 
 def trained(home: Home, scale: float, judged: Sequence[tuple[str, str]]) -> dict[str, Any]:
     measured = rookery(home.path, "model", "train", "--scale", scale)
-    made = next(c for c in find_artifacts(home.artifacts, "checkpoint") if c.key == measured.said["key"])
+    made = next(
+        c for c in find_artifacts(home.artifacts, "checkpoint") if c.key == measured.said["key"]
+    )
     shape, facts = load_shape(made), made.manifest.metrics
-    seconds = json.loads((made.path / "notes" / METRICS).read_text().splitlines()[-1])["seconds_per_step"]
+    seconds = json.loads((made.path / "notes" / METRICS).read_text().splitlines()[-1])[
+        "seconds_per_step"
+    ]
     found = judge(made, judged)
     return {
         "scale": scale,
@@ -119,10 +133,14 @@ def judge(checkpoint: Artifact, judged: Sequence[tuple[str, str]]) -> dict[str, 
     bits = text_bits(load_network(checkpoint, best_precision(device)).to(device), tokenizer, texts)
     sizes = np.array([len(text.encode()) for text in texts])
     tokens = sum(map(len, tokenizer.encode(texts))) + len(texts)
-    return figures(Judged(sizes, np.array(authors), {MODEL: bits})) | {"bytes_per_token": sizes.sum() / tokens}
+    return figures(Judged(sizes, np.array(authors), {MODEL: bits})) | {
+        "bytes_per_token": sizes.sum() / tokens
+    }
 
 
-def baselines(home: Home, corpus: Artifact, texts: Sequence[str], bytes_seen: int) -> list[list[object]]:
+def baselines(
+    home: Home, corpus: Artifact, texts: Sequence[str], bytes_seen: int
+) -> list[list[object]]:
     """Rows of the table: what, bytes learned from, bits per byte."""
     size = sum(len(text.encode()) for text in texts)
     everything = sum(len(text.encode()) for text in training_texts(corpus))
@@ -132,14 +150,29 @@ def baselines(home: Home, corpus: Artifact, texts: Sequence[str], bytes_seen: in
         "n-grams of 8 characters": lambda learned: train_ngram(learned).bits(texts).sum() / size,
     }
     if find_spec("pyppmd"):
-        ways["PPMd of order 8, going on learning"] = lambda learned: ppmd_bits(learned, texts) / size
+        ways["PPMd of order 8, going on learning"] = lambda learned: (
+            ppmd_bits(learned, texts) / size
+        )
     together = "\n".join(texts).encode()
-    xz = once(home, "xz", lambda: 8 * len(lzma.compress(together, preset=9 | lzma.PRESET_EXTREME)) / size)
+    xz = once(
+        home, "xz", lambda: 8 * len(lzma.compress(together, preset=9 | lzma.PRESET_EXTREME)) / size
+    )
     rows: list[list[object]] = [["xz, all together", "none", f"{xz:.3f}", ""]]
     for name, way in ways.items():
         for most in sorted({equal, everything}):
-            made = once(home, f"{name}_{most}", lambda way=way, most=most: timed(way, prefixed(corpus, most)))
-            rows.append([name, f"{most / MEGABYTE:.0f} MB", f"{made['bits']:.3f}", f"{made['cpu_seconds']:.0f}"])
+            made = once(
+                home,
+                f"{name}_{most}",
+                lambda way=way, most=most: timed(way, prefixed(corpus, most)),
+            )
+            rows.append(
+                [
+                    name,
+                    f"{most / MEGABYTE:.0f} MB",
+                    f"{made['bits']:.3f}",
+                    f"{made['cpu_seconds']:.0f}",
+                ]
+            )
     return rows
 
 
@@ -175,12 +208,17 @@ def body(corpus: Artifact, judged: Sequence, points: Sequence[dict], beside: Seq
     return (
         f"{len(judged):,} later tweets, {size:,} bytes, whose text occurs neither in the "
         f"{corpus.manifest.metrics['documents_train']:,} texts that are learned from nor twice "
-        f"(`later_tweets.py`). {BARS} Each point is a run of its own, decayed to its end; judging is not counted. "
-        "The interval draws the authors anew. A load above the number of cores says that the machine was shared.\n\n"
+        f"(`later_tweets.py`). {BARS} Each point is a run of its own, decayed to its end; "
+        f"judging is not counted. "
+        "The interval draws the authors anew. A load above the number of cores says that the "
+        "machine was shared.\n\n"
         + table(columns, curve)
-        + "\nOn the same bytes, fed as many bytes of the same posts as the longest run saw, and all of them. Model, "
-        "zstd and n-grams judge each text alone; PPMd codes them as one stream in the order of time and goes on "
-        "learning from it.\n\n" + table(["beside", "learned from", "bits per byte", "CPU seconds"], beside)
+        + "\nOn the same bytes, fed as many bytes of the same posts as the longest run saw, and "
+        "all of them. Model, "
+        "zstd and n-grams judge each text alone; PPMd codes them as one stream in the order of "
+        "time and goes on "
+        "learning from it.\n\n"
+        + table(["beside", "learned from", "bits per byte", "CPU seconds"], beside)
     )
 
 

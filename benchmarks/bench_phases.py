@@ -1,14 +1,16 @@
-"""From which state should a later phase go on: the end of the plateau, or the decayed weights that were published?
+"""From which state should a later phase go on: the end of the plateau, or the decayed weights that
+were published?
 
     python benchmarks/bench_phases.py --data tweets.parquet --scale 0.02 --work FOLDER
 
-The tweets of `later_tweets.py` arrive in three parts: the earliest six tenths, two more, the last two. A model learns
-from the first part, then goes on in two phases, each on all that has arrived and each with the compute of the first
-run. Both ways share that first run, its tokenizer and its batches; they differ in the state that the next phase starts
-from. Beside them stands a model that spends the same compute in one run on everything. The steps are the product's own
-(`model/training/run.py`), side by side on one thread each. Judged after each phase are the first of the later tweets;
-the
-differences are drawn anew over authors (`estimate.py`). Started again with the same `--work` it goes on where it was.
+The tweets of `later_tweets.py` arrive in three parts: the earliest six tenths, two more, the last
+two. A model learns from the first part, then goes on in two phases, each on all that has arrived
+and each with the compute of the first run. Both ways share that first run, its tokenizer and its
+batches; they differ in the state that the next phase starts from. Beside them stands a model that
+spends the same compute in one run on everything. The steps are the product's own
+(`model/training/run.py`), side by side on one thread each. Judged after each phase are the first of
+the later tweets; the differences are drawn anew over authors (`estimate.py`). Started again with
+the same `--work` it goes on where it was.
 """
 
 import argparse
@@ -36,7 +38,12 @@ from rookery.core.lineage import HELD
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.corpus.document import LAKE_VERSION, SPLITS, read_documents, write_documents
 from rookery.corpus.shards import open_shards, write_shards
-from rookery.model.config import TrainConfig, config_for_phase, config_for_scale, learning_rate_factor
+from rookery.model.config import (
+    TrainConfig,
+    config_for_phase,
+    config_for_scale,
+    learning_rate_factor,
+)
 from rookery.model.data.batches import batches
 from rookery.model.evaluation.bits import text_bits
 from rookery.model.evaluation.estimate import MODEL, Judged, figures
@@ -54,7 +61,9 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Story:
-    """What one process trains: a first run with its phases from both states, or one run of all the compute."""
+    """What one process trains: a first run with its phases from both states, or one run of all the
+    compute.
+    """
 
     decay: float
     seed: int
@@ -77,30 +86,47 @@ def main() -> None:
     home = opened_home(arguments.work)
     later = later_tweets(home, arguments.data, Context())
     corpora = [arrived(home, later, share) for share in ARRIVED]
-    tokenizer = train_tokenizer(home, corpora[0], Context(), config_for_scale(arguments.scale).shape.vocabulary)
-    shards = [write_shards(home, corpus, load_tokenizer(tokenizer), Context()) for corpus in corpora]
+    tokenizer = train_tokenizer(
+        home, corpora[0], Context(), config_for_scale(arguments.scale).shape.vocabulary
+    )
+    shards = [
+        write_shards(home, corpus, load_tokenizer(tokenizer), Context()) for corpus in corpora
+    ]
     judged = later_texts(later)[:JUDGED]
     texts = [text for text, _ in judged]
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as pool:
-        made = [pool.submit(told, home, story, arguments.scale, shards, tokenizer, texts) for story in STORIES]
+        made = [
+            pool.submit(told, home, story, arguments.scale, shards, tokenizer, texts)
+            for story in STORIES
+        ]
         costs = {key: np.array(bits) for one in made for key, bits in one.result()}
     text = body(config_for_scale(arguments.scale), judged, costs)
-    print(write_result("phases", "From which state a later phase goes on", ["torch"], text).read_text())
+    print(
+        write_result(
+            "phases", "From which state a later phase goes on", ["torch"], text
+        ).read_text()
+    )
 
 
 def arrived(home: Home, corpus: Artifact, share: float) -> Artifact:
     """The corpus of the earliest such share of the documents to learn from."""
 
     def make(workspace: Workspace) -> dict[str, int]:
-        train, validation = (pa.Table.from_batches(read_documents(corpus, split)) for split in SPLITS)
+        train, validation = (
+            pa.Table.from_batches(read_documents(corpus, split)) for split in SPLITS
+        )
         created = train["created"].to_numpy()
-        first = train.filter(pa.array(created <= np.quantile(created.astype(np.int64), share).astype(created.dtype)))
+        first = train.filter(
+            pa.array(created <= np.quantile(created.astype(np.int64), share).astype(created.dtype))
+        )
         write_documents(workspace.path / "train.parquet", [first])
         write_documents(workspace.path / "validation.parquet", [validation])
         (workspace.path / HELD).touch()
         return {"documents_train": len(first), LAKE_VERSION: 0}
 
-    return run_stage(home, Stage("corpus", 1, {"share": share}, {"corpus": corpus.digest}), make, Context())
+    return run_stage(
+        home, Stage("corpus", 1, {"share": share}, {"corpus": corpus.digest}), make, Context()
+    )
 
 
 Key = tuple[Story, str, int]
@@ -108,7 +134,12 @@ Key = tuple[Story, str, int]
 
 
 def told(
-    home: Home, story: Story, scale: float, shards: list[Artifact], tokenizer: Artifact, texts: list[str]
+    home: Home,
+    story: Story,
+    scale: float,
+    shards: list[Artifact],
+    tokenizer: Artifact,
+    texts: list[str],
 ) -> list[tuple[Key, list[float]]]:
     """The bits of each judged text after each phase of a story."""
     torch.set_num_threads(1)
@@ -120,14 +151,23 @@ def told(
             for start, phase, config, state in trained(story, scale, shards)
         ]
 
-    return [((story, start, phase), bits) for start, phase, bits in once(home, f"{story.name}_{scale:g}", make)]
+    return [
+        ((story, start, phase), bits)
+        for start, phase, bits in once(home, f"{story.name}_{scale:g}", make)
+    ]
 
 
-def trained(story: Story, scale: float, shards: list[Artifact]) -> Iterator[tuple[str, int, TrainConfig, State]]:
+def trained(
+    story: Story, scale: float, shards: list[Artifact]
+) -> Iterator[tuple[str, int, TrainConfig, State]]:
     """Each published state with its way, the number of its phases, and how the last was trained."""
     first = decaying(replace(config_for_scale(scale), seed=story.seed), story.decay)
     if story.anew:
-        whole = replace(config_for_phase(first, len(shards) * scale), warmup_steps=first.warmup_steps, seed=story.seed)
+        whole = replace(
+            config_for_phase(first, len(shards) * scale),
+            warmup_steps=first.warmup_steps,
+            seed=story.seed,
+        )
         yield ANEW, len(shards), whole, run(whole, shards[-1], None)[1]
         return
     begun = run(first, shards[0], None)
@@ -145,7 +185,9 @@ def decaying(config: TrainConfig, share: float) -> TrainConfig:
 
 
 def run(config: TrainConfig, shards: Artifact, begun: State | None) -> tuple[State, State]:
-    """The states at the end of the plateau and after the last step, from a state or from nothing."""
+    """The states at the end of the plateau and after the last step, from a state or from
+    nothing.
+    """
     progress(f"{config.steps} steps, {config.decay_steps} of them decay, seed {config.seed}")
     going = Run.begin(replace(config, compiled=False))
     if begun is not None:
@@ -180,16 +222,39 @@ def body(config: TrainConfig, judged: list[tuple[str, str]], costs: dict[Key, np
     rows = []
     for (story, start, phase), bits in costs.items():
         other = costs.get((story, PLATEAU, phase)) if start == LAST else None
-        found = figures(Judged(sizes, authors, {MODEL: bits} | ({} if other is None else {PLATEAU: other})))
-        more = "" if other is None else "{:+.4f} ({:+.4f} to {:+.4f})".format(*found["model_less"][PLATEAU])
+        found = figures(
+            Judged(sizes, authors, {MODEL: bits} | ({} if other is None else {PLATEAU: other}))
+        )
+        more = (
+            ""
+            if other is None
+            else "{:+.4f} ({:+.4f} to {:+.4f})".format(*found["model_less"][PLATEAU])
+        )
         from_ = start if phase > 1 else ""
-        rows.append([f"{story.decay:.0%}", story.seed, phase, from_, f"{found['bits_per_byte'][MODEL]:.4f}", more])
+        rows.append(
+            [
+                f"{story.decay:.0%}",
+                story.seed,
+                phase,
+                from_,
+                f"{found['bits_per_byte'][MODEL]:.4f}",
+                more,
+            ]
+        )
     shape = config.shape
-    columns = ["decays", "seed", "phases", "going on from", "bits per byte", "more than from the plateau (95%)"]
+    columns = [
+        "decays",
+        "seed",
+        "phases",
+        "going on from",
+        "bits per byte",
+        "more than from the plateau (95%)",
+    ]
     return (
-        f"{config.scale_petaflop:g} petaFLOP a phase: vocabulary {shape.vocabulary:,}, {shape.layers} layers of "
-        f"{shape.width}, {config.steps:,} steps of {config.batch_tokens:,} tokens; {len(judged):,} later tweets.\n\n"
-        + table(columns, rows)
+        f"{config.scale_petaflop:g} petaFLOP a phase: vocabulary {shape.vocabulary:,}, "
+        f"{shape.layers} layers of "
+        f"{shape.width}, {config.steps:,} steps of {config.batch_tokens:,} tokens; "
+        f"{len(judged):,} later tweets.\n\n" + table(columns, rows)
     )
 
 

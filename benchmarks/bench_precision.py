@@ -1,11 +1,11 @@
-"""What training in bfloat16 costs in quality: its curve of the loss beside that of float32 throughout.
+"""What training in bfloat16 costs in quality: its curve of the loss beside that of float32
+throughout.
 
     python benchmarks/bench_precision.py --data tweets.parquet --scale 0.01 --work FOLDER
 
-The same batches, seeds and schedule in the product's own steps (`model/training/run.py`), on the corpus of
-`later_tweets.py`.
-The optimizer's masters are float32 in both; what differs is the precision of weights, activations and gradients. How
-much another seed changes stands beside it.
+The same batches, seeds and schedule in the product's own steps (`model/training/run.py`), on the
+corpus of `later_tweets.py`. The optimizer's masters are float32 in both; what differs is the
+precision of weights, activations and gradients. How much another seed changes stands beside it.
 """
 
 import argparse
@@ -48,7 +48,11 @@ def main() -> None:
     for name, (precision, seed) in SIDES.items():
         progress(name)
         curves[name] = losses(shards, replace(config, seed=seed), precision)
-    print(write_result("precision", "Losses in bfloat16 and in float32", ["torch"], body(config, curves)).read_text())
+    print(
+        write_result(
+            "precision", "Losses in bfloat16 and in float32", ["torch"], body(config, curves)
+        ).read_text()
+    )
 
 
 def shards_of(home: Home, data: Path, config: TrainConfig) -> Artifact:
@@ -70,12 +74,18 @@ def body(config: TrainConfig, curves: dict[str, list[float]]) -> str:
     shape, piece = config.shape, config.steps // POINTS
     rows = []
     for point in range(1, POINTS + 1):
-        means = [statistics.fmean(curve[(point - 1) * piece : point * piece]) for curve in curves.values()]
-        rows.append([f"{(point - 1) * piece + 1} to {point * piece}", *(f"{mean:.4f}" for mean in means)])
+        means = [
+            statistics.fmean(curve[(point - 1) * piece : point * piece])
+            for curve in curves.values()
+        ]
+        rows.append(
+            [f"{(point - 1) * piece + 1} to {point * piece}", *(f"{mean:.4f}" for mean in means)]
+        )
     return (
-        f"{config.scale_petaflop:g} petaFLOP: vocabulary {shape.vocabulary:,}, {shape.layers} layers of {shape.width}, "
-        f"{config.steps:,} steps of {config.batch_tokens:,} tokens. Mean training loss in nats a token.\n\n"
-        + table(["steps", *curves], rows)
+        f"{config.scale_petaflop:g} petaFLOP: vocabulary {shape.vocabulary:,}, {shape.layers} "
+        f"layers of {shape.width}, "
+        f"{config.steps:,} steps of {config.batch_tokens:,} tokens. Mean training loss in nats a "
+        f"token.\n\n" + table(["steps", *curves], rows)
     )
 
 

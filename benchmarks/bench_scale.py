@@ -2,9 +2,9 @@
 
     python benchmarks/bench_scale.py --data tweets.parquet --millions 0.3 1.2 4 12
 
-The posts are the real ones again and again in other words each time (`many_posts.py`). Each size gets a
-new home; ingest, and the way from the lake to token shards, are each a process of its own. Needs about
-2 GB of disk for a million posts while it runs.
+The posts are the real ones again and again in other words each time (`many_posts.py`). Each size
+gets a new home; ingest, and the way from the lake to token shards, are each a process of its own.
+Needs about 2 GB of disk for a million posts while it runs.
 """
 
 import argparse
@@ -26,7 +26,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--millions", type=float, nargs="+", default=[0.3, 1.2, 4, 12])
-    parser.add_argument("--folder", type=Path, help="where there is room for all this; the system's own by default")
+    parser.add_argument(
+        "--folder", type=Path, help="where there is room for all this; the system's own by default"
+    )
     parser.add_argument("--vocabulary", type=int, default=16_384)
     arguments = parser.parse_args()
     sizes = sorted(round(millions * 1e6) for millions in arguments.millions)
@@ -36,7 +38,9 @@ def main() -> None:
         for posts in sizes:
             folder = Path(name) / str(posts)
             folder.mkdir()
-            runs[posts] = measured_at(posts, arguments.data, folder, tokenizer, arguments.vocabulary)
+            runs[posts] = measured_at(
+                posts, arguments.data, folder, tokenizer, arguments.vocabulary
+            )
             shutil.rmtree(folder)
     path = write_result("scale", "More posts", ["daft", "deltalake", "pyarrow"], body(runs))
     print(path.read_text())
@@ -45,7 +49,9 @@ def main() -> None:
 def measured_at(
     posts: int, data: Path, folder: Path, tokenizer: Path, vocabulary: int
 ) -> tuple[Measured, Measured, int]:
-    """Both parts at one size, and the bytes of the home after them; the first size trains the tokenizer for all."""
+    """Both parts at one size, and the bytes of the home after them; the first size trains the
+    tokenizer for all.
+    """
     progress(f"writing {posts:,} posts")
     write_posts(data, folder / "posts.parquet", posts)
     home = new_home(folder / "home")
@@ -68,20 +74,35 @@ def body(runs: dict[int, tuple[Measured, Measured, int]]) -> str:
         for posts, (taken, made, disk) in runs.items()
         for part, run in zip(PARTS, (taken, made), strict=True)
     ]  # fmt: skip
-    columns = ["posts", "part", "seconds", "posts a second", "µs a post", "peak GB", "home GB", "documents"]
+    columns = [
+        "posts",
+        "part",
+        "seconds",
+        "posts a second",
+        "µs a post",
+        "peak GB",
+        "home GB",
+        "documents",
+    ]
     return " ".join(verdicts(runs)) + "\n\n" + table(columns, rows)
 
 
 def verdicts(runs: dict[int, tuple[Measured, Measured, int]]) -> list[str]:
-    """Memory at the largest size; growth from the first size at which fixed costs no longer matter."""
+    """Memory at the largest size; growth from the first size at which fixed costs no longer
+    matter.
+    """
     largest = max(runs)
     from_posts = min((posts for posts in runs if posts >= 1e6), default=largest)
     peak = max(run.peak_bytes for run in runs[largest][:2]) / 1e9
-    said = [f"At {largest:,} posts at most {peak:.2f} GB; bar of {BAR_GIGABYTES} GB: {_met(peak <= BAR_GIGABYTES)}."]
+    said = [
+        f"At {largest:,} posts at most {peak:.2f} GB; bar of {BAR_GIGABYTES} GB: "
+        f"{_met(peak <= BAR_GIGABYTES)}."
+    ]
     for place, part in enumerate(PARTS):
         a, b = (runs[posts][place].seconds / posts for posts in (from_posts, largest))
         said.append(
-            f"From {from_posts:,} posts on the time of a post in {part} grows {b / a:.2f} times (linear is 1; "
+            f"From {from_posts:,} posts on the time of a post in {part} grows {b / a:.2f} times "
+            f"(linear is 1; "
             f"bar of {BAR_GROWTH}: {_met(b / a <= BAR_GROWTH)})."
         )
     return said

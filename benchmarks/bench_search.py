@@ -1,9 +1,10 @@
-"""How good search is on judged collections: words alone, vectors alone, and both, with the model of a home.
+"""How good search is on judged collections: words alone, vectors alone, and both, with the model of
+a home.
 
     python benchmarks/bench_search.py --home HOME COLLECTION [COLLECTION …]
 
-A collection is a folder in BEIR layout; where it holds the run of another engine (`pool_ql.run.gz`, TREC
-format, query likelihood), that is judged beside it with the same measures.
+A collection is a folder in BEIR layout; where it holds the run of another engine (`pool_ql.run.gz`,
+TREC format, query likelihood), that is judged beside it with the same measures.
 """
 
 import argparse
@@ -40,15 +41,32 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     arguments = parser.parse_args()
     rows = [row for folder in arguments.collections for row in measured(folder, arguments.home)]
-    body = f"Vectors: {described(arguments.home)}.\n\n" + table(["collection", "system", *MEASURES], rows)
-    print(write_result("search", "Search on judged collections", ["tantivy", "faiss-cpu"], body).read_text())
+    body = f"Vectors: {described(arguments.home)}.\n\n" + table(
+        ["collection", "system", *MEASURES], rows
+    )
+    print(
+        write_result(
+            "search", "Search on judged collections", ["tantivy", "faiss-cpu"], body
+        ).read_text()
+    )
 
 
 def measured(folder: Path, home: Path) -> Iterator[list[str]]:
     """Our systems through the real command, then the peer's run if the collection has one."""
     systems = [word for name in SYSTEMS for word in ("--system", name)]
-    command = [sys.executable, "-m", "rookery.cli.main", "search", "evaluate", str(folder), "--json", *systems]
-    done = subprocess.run([*command, "--home", str(home)], stdout=subprocess.PIPE, text=True, check=True)
+    command = [
+        sys.executable,
+        "-m",
+        "rookery.cli.main",
+        "search",
+        "evaluate",
+        str(folder),
+        "--json",
+        *systems,
+    ]
+    done = subprocess.run(
+        [*command, "--home", str(home)], stdout=subprocess.PIPE, text=True, check=True
+    )
     for name, values in json.loads(done.stdout)["systems"].items():
         yield [folder.name, name, *(f"{values[measure]:.3f}" for measure in MEASURES)]
     if (folder / PEER).exists():

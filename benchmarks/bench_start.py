@@ -1,4 +1,6 @@
-"""How long a person waits for `rookery --help`, beside Python itself and the two libraries that draw it."""
+"""How long a person waits for `rookery --help`, beside Python itself and the two libraries that
+draw it.
+"""
 
 import statistics
 import subprocess
@@ -22,8 +24,13 @@ def main() -> None:
             started = time.monotonic()
             subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, check=True)
             seconds[name].append(time.monotonic() - started)
-    rows = [[name, f"{statistics.median(s):.3f}", f"{min(s):.3f}", f"{max(s):.3f}"] for name, s in seconds.items()]
-    body = f"{ROUNDS} rounds, alternating.\n\n" + table(["what", "median seconds", "least", "most"], rows)
+    rows = [
+        [name, f"{statistics.median(s):.3f}", f"{min(s):.3f}", f"{max(s):.3f}"]
+        for name, s in seconds.items()
+    ]
+    body = f"{ROUNDS} rounds, alternating.\n\n" + table(
+        ["what", "median seconds", "least", "most"], rows
+    )
     print(write_result("start", "Starting the command", ["typer", "rich"], body).read_text())
 
 

@@ -1,11 +1,12 @@
-"""Whether the defaults of a scale are well chosen: the same compute with one of them changed at a time.
+"""Whether the defaults of a scale are well chosen: the same compute with one of them changed at a
+time.
 
     python benchmarks/bench_sweep.py --data tweets.parquet --scale 0.034 --work FOLDER
 
-Each row is a run of `rookery model train` on the corpus of `later_tweets.py`; runs go side by side, one thread each,
-since what is compared is compute and not time. Judged are the first of the later tweets; the difference to the
-defaults is drawn anew over authors (`estimate.py`). How much another seed changes stands in the table, too. Started
-again with the same `--work` it goes on where it was.
+Each row is a run of `rookery model train` on the corpus of `later_tweets.py`; runs go side by side,
+one thread each, since what is compared is compute and not time. Judged are the first of the later
+tweets; the difference to the defaults is drawn anew over authors (`estimate.py`). How much another
+seed changes stands in the table, too. Started again with the same `--work` it goes on where it was.
 """
 
 import argparse
@@ -44,7 +45,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--scale", type=float, default=0.034)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--only", nargs="*", help="only changes whose name holds one of these words")
+    parser.add_argument(
+        "--only", nargs="*", help="only changes whose name holds one of these words"
+    )
     parser.add_argument("--theme", default="sweep")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # of the runs; this process only judges
@@ -56,10 +59,16 @@ def main() -> None:
     chosen = {name: made for name, made in changes(config).items() if wanted(name, arguments.only)}
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         costs = dict(
-            zip(chosen, pool.map(lambda made: bits_of(home, config, made, judged), chosen.values()), strict=True)
+            zip(
+                chosen,
+                pool.map(lambda made: bits_of(home, config, made, judged), chosen.values()),
+                strict=True,
+            )
         )
     text = body(config, judged, costs)
-    print(write_result(arguments.theme, "One default changed at a time", ["torch"], text).read_text())
+    print(
+        write_result(arguments.theme, "One default changed at a time", ["torch"], text).read_text()
+    )
 
 
 def wanted(name: str, words: list[str] | None) -> bool:
@@ -67,20 +76,28 @@ def wanted(name: str, words: list[str] | None) -> bool:
 
 
 def changes(config: TrainConfig) -> dict[str, Settings]:
-    """The settings of each change, by its name; shapes and batches take as much compute as the defaults."""
+    """The settings of each change, by its name; shapes and batches take as much compute as the
+    defaults.
+    """
     shape = config.shape
     made: dict[str, Settings] = {DEFAULTS: {}, "another seed": {"seed": 1}}
     for factor in (0.7, 1.4):
-        made[f"Muon's rate × {factor:g}"] = {"matrix_learning_rate": config.matrix_learning_rate * factor}
+        made[f"Muon's rate × {factor:g}"] = {
+            "matrix_learning_rate": config.matrix_learning_rate * factor
+        }
     for factor in (0.5, 2):
-        made[f"AdamW's rate × {factor:g}"] = {"vector_learning_rate": config.vector_learning_rate * factor}
+        made[f"AdamW's rate × {factor:g}"] = {
+            "vector_learning_rate": config.vector_learning_rate * factor
+        }
     for share in (0.25, 0.8):
         made[f"{share:.0%} of the steps decay"] = {"decay_steps": round(config.steps * share)}
     made |= {"momentum .9": {"momentum": 0.9}, "momentum .95": {"momentum": 0.95}}
     made["no weight decay"] = {"weight_decay": 0.0}
     for factor in (0.5, 2):
         batch = int(config.batch_tokens * factor)
-        made[f"batches × {factor:g}"] = spending_all(replace(config, batch_tokens=batch), {"batch_tokens": batch})
+        made[f"batches × {factor:g}"] = spending_all(
+            replace(config, batch_tokens=batch), {"batch_tokens": batch}
+        )
     shapes = {
         "twice the vocabulary": {"vocabulary": shape.vocabulary * 2},
         "half the vocabulary": {"vocabulary": shape.vocabulary // 2},
@@ -100,31 +117,48 @@ def spending_all(config: TrainConfig, settings: Settings) -> Settings:
     return {**settings, "steps": steps, "decay_steps": steps // 2}
 
 
-def bits_of(home: Home, config: TrainConfig, settings: Settings, judged: list[tuple[str, str]]) -> np.ndarray:
+def bits_of(
+    home: Home, config: TrainConfig, settings: Settings, judged: list[tuple[str, str]]
+) -> np.ndarray:
     """The bits of each judged text after a run with these settings."""
     words = [f"--set={name}={str(value).lower()}" for name, value in settings.items()]
     progress(" ".join(words) or DEFAULTS)
     said = rookery(home.path, "model", "train", "--scale", config.scale_petaflop, *words).said
-    return judge(next(c for c in find_artifacts(home.artifacts, "checkpoint") if c.key == said["key"]), judged)
+    return judge(
+        next(c for c in find_artifacts(home.artifacts, "checkpoint") if c.key == said["key"]),
+        judged,
+    )
 
 
 def judge(checkpoint: Artifact, judged: list[tuple[str, str]]) -> np.ndarray:
     precision = best_precision(torch.device("cpu"))
-    return text_bits(load_network(checkpoint, precision), load_tokenizer(checkpoint), [text for text, _ in judged])
+    return text_bits(
+        load_network(checkpoint, precision),
+        load_tokenizer(checkpoint),
+        [text for text, _ in judged],
+    )
 
 
-def body(config: TrainConfig, judged: list[tuple[str, str]], costs: Mapping[str, np.ndarray]) -> str:
+def body(
+    config: TrainConfig, judged: list[tuple[str, str]], costs: Mapping[str, np.ndarray]
+) -> str:
     sizes = np.array([len(text.encode()) for text, _ in judged])
     authors = np.array([author for _, author in judged])
     rows = []
     for name, bits in costs.items():
         found = figures(Judged(sizes, authors, {MODEL: bits, DEFAULTS: costs[DEFAULTS]}))
-        more = "" if name == DEFAULTS else "{:+.4f} ({:+.4f} to {:+.4f})".format(*found["model_less"][DEFAULTS])
+        more = (
+            ""
+            if name == DEFAULTS
+            else "{:+.4f} ({:+.4f} to {:+.4f})".format(*found["model_less"][DEFAULTS])
+        )
         rows.append([name, f"{found['bits_per_byte'][MODEL]:.4f}", more])
     shape = config.shape
     return (
-        f"{config.scale_petaflop:g} petaFLOP each: vocabulary {shape.vocabulary:,}, {shape.layers} layers of "
-        f"{shape.width}, {config.steps:,} steps of {config.batch_tokens:,} tokens; {len(judged):,} later tweets.\n\n"
+        f"{config.scale_petaflop:g} petaFLOP each: vocabulary {shape.vocabulary:,}, "
+        f"{shape.layers} layers of "
+        f"{shape.width}, {config.steps:,} steps of {config.batch_tokens:,} tokens; "
+        f"{len(judged):,} later tweets.\n\n"
         + table(["changed", "bits per byte", "more than the defaults (95%)"], rows)
     )
 

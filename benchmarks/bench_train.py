@@ -1,12 +1,14 @@
-"""Training speed on this machine beside Hugging Face's `Trainer` and litgpt, at the same shape, batch and precision.
+"""Training speed on this machine beside Hugging Face's `Trainer` and litgpt, at the same shape,
+batch and precision.
 
     python benchmarks/bench_train.py --peer-python peers/bin/python
 
-Each side is a process of its own, one after the other in each round, on the same random tokens in full rows; the
-peers' environment is described in `peer_trainers.py`. The first steps, which compile and warm up, are shown
-apart. The share counts multiplications only (six for each matrix parameter and token, and attention) over
-this machine's own rate of large bf16 products. Others work on the same processors, and halve that rate for seconds or
-minutes at a time: so of each side and of the rate the quickest moment counts, and the median stands beside it.
+Each side is a process of its own, one after the other in each round, on the same random tokens in
+full rows; the peers' environment is described in `peer_trainers.py`. The first steps, which compile
+and warm up, are shown apart. The share counts multiplications only (six for each matrix parameter
+and token, and attention) over this machine's own rate of large bf16 products. Others work on the
+same processors, and halve that rate for seconds or minutes at a time: so of each side and of the
+rate the quickest moment counts, and the median stands beside it.
 """
 
 import argparse
@@ -58,7 +60,9 @@ def main() -> None:
     parser.add_argument("--peer-python", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--ours", nargs=2, metavar=("SIDE", "SHAPE"), help="one side of ours: what a round runs")
+    parser.add_argument(
+        "--ours", nargs=2, metavar=("SIDE", "SHAPE"), help="one side of ours: what a round runs"
+    )
     arguments = parser.parse_args()
     if arguments.ours:
         side, shape = arguments.ours
@@ -66,18 +70,34 @@ def main() -> None:
         return
     if arguments.peer_python is None:
         parser.error("name the peers' interpreter with --peer-python")
-    seconds, blocked, rate, versions = measured(arguments.peer_python, arguments.rounds, arguments.steps)
+    seconds, blocked, rate, versions = measured(
+        arguments.peer_python, arguments.rounds, arguments.steps
+    )
     body = described(seconds, blocked, rate) + f"\nThe peers: {', '.join(sorted(versions))}.\n"
-    print(write_result(f"train_{bf16_unit()}", "Training speed beside two trainers", ["torch"], body).read_text())
+    print(
+        write_result(
+            f"train_{bf16_unit()}", "Training speed beside two trainers", ["torch"], body
+        ).read_text()
+    )
 
 
 def our_steps(shape: ModelShape, compiled: bool, steps: int) -> dict[str, Any]:
-    """The seconds of each step of the product's own loop, and for how many a save of the state holds training up."""
+    """The seconds of each step of the product's own loop, and for how many a save of the state
+    holds training up.
+    """
     began = time.monotonic()
     tokens = ROWS * shape.context_tokens
-    run = Run.begin(TrainConfig(0.0, shape, steps, tokens * MICRO_BATCHES, tokens, compiled=compiled))
-    inputs = np.random.default_rng(0).integers(shape.vocabulary, size=(ROWS, shape.context_tokens + 1))
-    rows = Rows(inputs[:, :-1].copy(), inputs[:, 1:].copy(), np.zeros((ROWS, shape.context_tokens), dtype=np.int64))
+    run = Run.begin(
+        TrainConfig(0.0, shape, steps, tokens * MICRO_BATCHES, tokens, compiled=compiled)
+    )
+    inputs = np.random.default_rng(0).integers(
+        shape.vocabulary, size=(ROWS, shape.context_tokens + 1)
+    )
+    rows = Rows(
+        inputs[:, :-1].copy(),
+        inputs[:, 1:].copy(),
+        np.zeros((ROWS, shape.context_tokens), dtype=np.int64),
+    )
     step = Step((rows,) * MICRO_BATCHES, tokens * MICRO_BATCHES)
     moments = [began]
     for _ in range(steps):
@@ -90,17 +110,24 @@ def our_steps(shape: ModelShape, compiled: bool, steps: int) -> dict[str, Any]:
         states.save(1, run.optimizer.state())  # the first makes threads and buffers
         states.wait()
         blocked = states.save(2, run.optimizer.state())
-    return {"seconds": [after - before for before, after in itertools.pairwise(moments)], "blocked": blocked}
+    return {
+        "seconds": [after - before for before, after in itertools.pairwise(moments)],
+        "blocked": blocked,
+    }
 
 
 Seconds = dict[tuple[str, str], list[list[float]]]
 Blocked = dict[tuple[str, str], list[float]]
 
 
-def measured(peer_python: Path, rounds: int, steps: int) -> tuple[Seconds, Blocked, float, set[str]]:
-    """What each side said of each shape in each round, the peers' versions, and the best rate that was seen.
+def measured(
+    peer_python: Path, rounds: int, steps: int
+) -> tuple[Seconds, Blocked, float, set[str]]:
+    """What each side said of each shape in each round, the peers' versions, and the best rate that
+    was seen.
 
-    The rate is a limit, so it is looked at before each side: one look may fall into a moment when others are at work.
+    The rate is a limit, so it is looked at before each side: one look may fall into a moment when
+    others are at work.
     """
     seconds: Seconds = {(shape, side): [] for shape in SHAPES for side in (*OURS, *PEERS)}
     blocked: Blocked = {key: [] for key in seconds if key[1] in OURS}
@@ -127,15 +154,33 @@ def steps_of(side: str, shape: str, peer_python: Path, steps: int) -> dict[str, 
             command = [sys.executable, __file__, "--ours", side, shape, "--steps", str(steps)]
         else:
             peer, precision = PEERS[side]
-            sizes = ["--micro-rows", str(ROWS), "--micro-batches", str(MICRO_BATCHES), "--steps", str(steps)]
-            command = [str(peer_python), str(PEER), peer, str(file), "--precision", precision, *sizes]
+            sizes = [
+                "--micro-rows",
+                str(ROWS),
+                "--micro-batches",
+                str(MICRO_BATCHES),
+                "--steps",
+                str(steps),
+            ]
+            command = [
+                str(peer_python),
+                str(PEER),
+                peer,
+                str(file),
+                "--precision",
+                precision,
+                *sizes,
+            ]
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def described(seconds: Seconds, blocked: Blocked, rate: float) -> str:
     """A row for each shape and side, and whether the bars are met."""
-    steps = {key: list(itertools.chain(*(run[FIRST_STEPS:] for run in runs))) for key, runs in seconds.items()}
+    steps = {
+        key: list(itertools.chain(*(run[FIRST_STEPS:] for run in runs)))
+        for key, runs in seconds.items()
+    }
     quickest = {key: min(taken) for key, taken in steps.items()}
     best = {name: min(quickest[name, side] for side in OURS) for name in SHAPES}
     peer = {name: min(quickest[name, side] for side in PEERS) for name in SHAPES}
@@ -146,14 +191,29 @@ def described(seconds: Seconds, blocked: Blocked, rate: float) -> str:
         speed, share = tokens_per_second(name, step), share_of(name, step, rate)
         slower = f"{step / best[name]:.2f}"
         held_up = f"{statistics.median(blocked[name, side]):.3f}" if side in OURS else ""
-        lines.append([name, side, f"{speed:,.0f}", f"{usual:,.0f}", f"{share:.0%}", slower, f"{first:.1f}", held_up])
+        lines.append(
+            [
+                name,
+                side,
+                f"{speed:,.0f}",
+                f"{usual:,.0f}",
+                f"{share:.0%}",
+                slower,
+                f"{first:.1f}",
+                held_up,
+            ]
+        )
     ratios = {name: peer[name] / best[name] for name in SHAPES}
     share = share_of("30M", best["30M"], rate)
-    said = ", ".join(f"{ratio:.2f} times the faster peer at {name}" for name, ratio in ratios.items())
+    said = ", ".join(
+        f"{ratio:.2f} times the faster peer at {name}" for name, ratio in ratios.items()
+    )
     head = (
-        f"Large bf16 products (2,048), the best of all looks: {rate / 1e9:,.0f} GFLOP/s. Ours: {said}; "
+        f"Large bf16 products (2,048), the best of all looks: {rate / 1e9:,.0f} GFLOP/s. Ours: "
+        f"{said}; "
         f"bar {BAR_RATIO:g}: {_met(min(ratios.values()) >= BAR_RATIO)}. "
-        f"Share of that rate at 30M: {share:.0%}; bar {BAR_SHARE:.0%}: {_met(share >= BAR_SHARE)}.\n\n"
+        f"Share of that rate at 30M: {share:.0%}; bar {BAR_SHARE:.0%}: "
+        f"{_met(share >= BAR_SHARE)}.\n\n"
     )
     sizes = ", ".join(f"{name}: {parameters(shape):,} parameters" for name, shape in SHAPES.items())
     columns = [
@@ -166,7 +226,11 @@ def described(seconds: Seconds, blocked: Blocked, rate: float) -> str:
         "first step s",
         "held up by a save s",
     ]
-    return head + table(columns, lines) + f"\n{sizes}; a step is {MICRO_BATCHES} micro-batches of {ROWS} rows of 256.\n"
+    return (
+        head
+        + table(columns, lines)
+        + f"\n{sizes}; a step is {MICRO_BATCHES} micro-batches of {ROWS} rows of 256.\n"
+    )
 
 
 def tokens_per_second(name: str, step_seconds: float) -> float:

@@ -1,12 +1,14 @@
-"""Training and export killed with SIGKILL at random points: what is lost, and whether the end is as undisturbed.
+"""Training and export killed with SIGKILL at random points: what is lost, and whether the end is as
+undisturbed.
 
     python benchmarks/bench_train_kills.py --kills 200
 
-Each trial copies a prepared home and kills, two to five times and each time after a random part of the time that an
-undisturbed run takes: the one process that trains, one of two (their launcher starts them again), the launcher
-of two, or an export. Right after each kill no process may live on that should not, and what is there must be whole; in
-the end weights, losses and files must be those of the undisturbed run. How many steps are done again is read off
-the notes of the losses before the kill and what the run then says it goes on from.
+Each trial copies a prepared home and kills, two to five times and each time after a random part of
+the time that an undisturbed run takes: the one process that trains, one of two (their launcher
+starts them again), the launcher of two, or an export. Right after each kill no process may live on
+that should not, and what is there must be whole; in the end weights, losses and files must be those
+of the undisturbed run. How many steps are done again is read off the notes of the losses before the
+kill and what the run then says it goes on from.
 """
 
 import argparse
@@ -45,10 +47,24 @@ from rookery.posts.ingest import ingest
 SCALE, POSTS = 1e-4, 3_000
 STEPS, CHECKPOINT_STEPS = 100, 10
 INTERVAL_STEPS = 2 * CHECKPOINT_STEPS  # docs/training.md, "When something ends"
-SETTINGS = {"steps": STEPS, "checkpoint_steps": CHECKPOINT_STEPS, "batch_tokens": 512, "micro_batch_tokens": 512}
-TRAIN = ["model", "train", "--scale", str(SCALE), *(f"--set={name}={value}" for name, value in SETTINGS.items())]
+SETTINGS = {
+    "steps": STEPS,
+    "checkpoint_steps": CHECKPOINT_STEPS,
+    "batch_tokens": 512,
+    "micro_batch_tokens": 512,
+}
+TRAIN = [
+    "model",
+    "train",
+    "--scale",
+    str(SCALE),
+    *(f"--set={name}={value}" for name, value in SETTINGS.items()),
+]
 BY_TWO = [*TRAIN, "--processes", "2", "--max-restarts", "9"]
-METRICS, STATES = "artifacts/checkpoint/*/notes/metrics.jsonl", "artifacts/checkpoint/*/scratch/step-*"
+METRICS, STATES = (
+    "artifacts/checkpoint/*/notes/metrics.jsonl",
+    "artifacts/checkpoint/*/scratch/step-*",
+)
 EXPORTED = "exported"
 PATIENCE_SECONDS = 60
 
@@ -57,7 +73,8 @@ Victim = Callable[[int, np.random.Generator], int | None]
 
 @dataclass(frozen=True)
 class Target:
-    """A case and whom to kill of it: of a command's process the id, or None where the victim is not there yet.
+    """A case and whom to kill of it: of a command's process the id, or None where the victim is not
+    there yet.
 
     done: whether nothing is left to do, so that the command would refuse to run again.
     """
@@ -69,7 +86,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a training has come that does not run: steps noted, in which file, and where it said it went on."""
+    """How far a training has come that does not run: steps noted, in which file, and where it said
+    it went on.
+    """
 
     noted: int = 0
     file: int | None = None
@@ -97,8 +116,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["TMPDIR"] = str(temporary(folder))
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "cache")  # torch's own, one for all runs
-        chosen = [target for target in targets(folder) if arguments.case in (None, target.case.name)]
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(
+            folder / "cache"
+        )  # torch's own, one for all runs
+        chosen = [
+            target for target in targets(folder) if arguments.case in (None, target.case.name)
+        ]
         share = -(-arguments.kills // len(chosen))
         seeds = np.random.SeedSequence(arguments.seed).spawn(len(chosen))
         tolls = [
@@ -109,7 +132,11 @@ def main() -> int:
     if arguments.no_record:
         print(said)
     else:
-        print(write_result("train_kills", "Training and export killed and started again", ["torch"], said).read_text())
+        print(
+            write_result(
+                "train_kills", "Training and export killed and started again", ["torch"], said
+            ).read_text()
+        )
     _, under = zip(*tolls, strict=True)
     return int(most_again(under) > INTERVAL_STEPS)
 
@@ -124,7 +151,9 @@ def targets(folder: Path) -> list[Target]:
             made = create_home(ready)
             ingest(made, posts, None, Context())
             corpus = build(made, Context())
-            tokenizer = train_tokenizer(made, corpus, Context(), config_for_scale(SCALE).shape.vocabulary)
+            tokenizer = train_tokenizer(
+                made, corpus, Context(), config_for_scale(SCALE).shape.vocabulary
+            )
             write_shards(made, corpus, load_tokenizer(tokenizer), Context())
         fresh(ready, home)
 
@@ -134,7 +163,9 @@ def targets(folder: Path) -> list[Target]:
         fresh(trained, home)
 
     def training(name: str, words: list[str]) -> Case:
-        return Case(name, with_shards, lambda home: words, METRICS, states_are_whole, training_outcome)
+        return Case(
+            name, with_shards, lambda home: words, METRICS, states_are_whole, training_outcome
+        )
 
     export = Case(
         "export",
@@ -161,13 +192,22 @@ def one_of_its_own(command: int, random: np.random.Generator) -> int | None:
     return int(random.choice(started)) if started else None
 
 
-def under_fire(target: Target, kills: int, random: np.random.Generator, folder: Path) -> tuple[Undisturbed, Toll]:
-    """Trials of one case until so many kills have hit; raises AssertionError at the first thing that is not so."""
+def under_fire(
+    target: Target, kills: int, random: np.random.Generator, folder: Path
+) -> tuple[Undisturbed, Toll]:
+    """Trials of one case until so many kills have hit; raises AssertionError at the first thing
+    that is not so.
+    """
     case, template, home = target.case, folder / "template", folder / "home"
     case.prepare(template)
     calm = undisturbed(case, template, home)
-    assert not left_in(temporary(folder)), f"left over by an undisturbed run: {left_in(temporary(folder))}"
-    progress(f"{case.name}: {calm.start_seconds:.2f} s to begin, {calm.work_seconds:.2f} s of work; {kills} kills")
+    assert not left_in(temporary(folder)), (
+        f"left over by an undisturbed run: {left_in(temporary(folder))}"
+    )
+    progress(
+        f"{case.name}: {calm.start_seconds:.2f} s to begin, {calm.work_seconds:.2f} s of work; "
+        f"{kills} kills"
+    )
     toll = Toll()
     while toll.hits.total() < kills:
         toll.trials += 1
@@ -178,19 +218,32 @@ def under_fire(target: Target, kills: int, random: np.random.Generator, folder: 
             killed_and_ended(target, home, delays, random, toll)
             check(case, home, calm)
             launchers = "rookery-" if target.victim is itself else None
-            assert not left_in(temporary(folder), launchers), f"left over: {left_in(temporary(folder))}"
+            assert not left_in(temporary(folder), launchers), (
+                f"left over: {left_in(temporary(folder))}"
+            )
         except (AssertionError, subprocess.SubprocessError) as error:
-            raise AssertionError(f"{case.name}, trial {toll.trials}, killed {told}: {error}") from error
-        progress(f"{case.name}: {toll.hits.total()} kills, {toll.trials} runs to the end, steps again {toll.steps}")
+            raise AssertionError(
+                f"{case.name}, trial {toll.trials}, killed {told}: {error}"
+            ) from error
+        progress(
+            f"{case.name}: {toll.hits.total()} kills, {toll.trials} runs to the end, steps again "
+            f"{toll.steps}"
+        )
     shutil.rmtree(temporary(folder))  # what killed launchers may leave is not the next case's
     temporary(folder)
     return calm, toll
 
 
 def killed_and_ended(
-    target: Target, home: Path, delays: list[tuple[str, float]], random: np.random.Generator, toll: Toll
+    target: Target,
+    home: Path,
+    delays: list[tuple[str, float]],
+    random: np.random.Generator,
+    toll: Toll,
 ) -> None:
-    """Kill after each delay what the target names, as long as it runs; then let the command come to its end."""
+    """Kill after each delay what the target names, as long as it runs; then let the command come to
+    its end.
+    """
     case, said = target.case, home.with_name("said")
     said.write_bytes(b"")
     process, at = None, Standing()
@@ -212,13 +265,16 @@ def killed_and_ended(
             if target.done(home):
                 return
         process = process or start(home, case.words(home), errors)
-        assert process.wait(timeout=600) == 0, f"the run after it failed: {said.read_text()[-1000:]}"
+        assert process.wait(timeout=600) == 0, (
+            f"the run after it failed: {said.read_text()[-1000:]}"
+        )
     gone_on(at, standing(home, said), toll)
     assert not at_work(home), "a process lives on after the end"
 
 
 def kill(process: subprocess.Popen, victim: int | None, home: Path) -> bool:
-    """Kill one process and wait until all that have to end with it are gone; False if it was done before.
+    """Kill one process and wait until all that have to end with it are gone; False if it was done
+    before.
 
     With a launcher all of its own end; with one of its own, the others of the same attempt.
     """
@@ -247,36 +303,62 @@ def at_work(home: Path) -> set[int]:
 
 def standing(home: Path, said: Path) -> Standing:
     (file,) = list(home.glob(METRICS)) or [None]
-    went_on = tuple(int(step) for step in re.findall(r"Going on after step (\d+)\.", said.read_text()))
-    return Standing(len(losses(file)), file.stat().st_ino, went_on) if file else Standing(went_on=went_on)
+    went_on = tuple(
+        int(step) for step in re.findall(r"Going on after step (\d+)\.", said.read_text())
+    )
+    return (
+        Standing(len(losses(file)), file.stat().st_ino, went_on)
+        if file
+        else Standing(went_on=went_on)
+    )
 
 
 def gone_on(before: Standing, now: Standing, toll: Toll) -> Standing:
-    """Note how many steps were done again, if the run went on in between and had noted any before."""
+    """Note how many steps were done again, if the run went on in between and had noted any
+    before.
+    """
     new = now.went_on[len(before.went_on) :]
-    if before.noted and (new or now.file != before.file):  # from the beginning it goes on without a word
+    if before.noted and (
+        new or now.file != before.file
+    ):  # from the beginning it goes on without a word
         toll.steps.append(before.noted - (new[-1] if new else 0))
     return now
 
 
 def losses(metrics: Path) -> list[tuple[int, float]]:
     """What was noted; raises ValueError at a line cut short."""
-    return [(note["step"], note["loss"]) for note in map(json.loads, metrics.read_text().splitlines())]
+    return [
+        (note["step"], note["loss"]) for note in map(json.loads, metrics.read_text().splitlines())
+    ]
 
 
 def states_are_whole(home: Path) -> None:
-    """Every finished artifact is whole; of one in the making, every file of the newest two saved states that count."""
+    """Every finished artifact is whole; of one in the making, every file of the newest two saved
+    states that count.
+    """
     no_half_artifact(home)
-    unfinished = [folder for folder in sorted(home.glob(STATES)) if not (folder.parents[1] / MANIFEST).exists()]
+    unfinished = [
+        folder
+        for folder in sorted(home.glob(STATES))
+        if not (folder.parents[1] / MANIFEST).exists()
+    ]
     noted = {folder: sorted(folder.glob("whole-*-of-*.json")) for folder in unfinished}
-    counting = [notes for notes in noted.values() if notes and len(notes) == int(notes[0].stem.rsplit("-", 1)[1])]
+    counting = [
+        notes
+        for notes in noted.values()
+        if notes and len(notes) == int(notes[0].stem.rsplit("-", 1)[1])
+    ]
     for note in [note for notes in counting[-2:] for note in notes]:
         for name, digest in json.loads(note.read_text())["files"].items():
-            assert digest_file(note.parent / name) == digest, f"{note.parent.name}/{name} is not what was noted"
+            assert digest_file(note.parent / name) == digest, (
+                f"{note.parent.name}/{name} is not what was noted"
+            )
 
 
 def training_outcome(home: Path) -> dict[str, object]:
-    """Digests of the checkpoint and all else, the losses with each step once, and the names of all files."""
+    """Digests of the checkpoint and all else, the losses with each step once, and the names of all
+    files.
+    """
     (metrics,) = home.glob(METRICS)
     noted = losses(metrics)
     assert [step for step, _ in noted] == list(range(STEPS)), "a step is noted twice, or is missing"
@@ -289,7 +371,9 @@ def export_is_whole(home: Path) -> None:
     if folder.exists():
         assert len(list(folder.iterdir())) == 6, "a part of the export's files is there"
         weights = Home(home).newest("checkpoint").file("model.safetensors")
-        assert (folder / weights.name).read_bytes() == weights.read_bytes(), "the exported weights are others"
+        assert (folder / weights.name).read_bytes() == weights.read_bytes(), (
+            "the exported weights are others"
+        )
 
 
 def export_outcome(home: Path) -> dict[str, object]:
@@ -309,7 +393,9 @@ def temporary(folder: Path) -> Path:
 
 
 def left_in(folder: Path, empty: str | None = None) -> list[str]:
-    """What lies in the folder for temporary files, but for the empty folders whose names begin so."""
+    """What lies in the folder for temporary files, but for the empty folders whose names begin
+    so.
+    """
     return [
         path.name
         for path in folder.iterdir()
@@ -320,16 +406,29 @@ def left_in(folder: Path, empty: str | None = None) -> list[str]:
 def body(names: list[str], calms: tuple[Undisturbed, ...], tolls: tuple[Toll, ...]) -> str:
     steps = [number for toll in tolls for number in toll.steps]
     most, within = most_again(tolls), sum(number <= CHECKPOINT_STEPS for number in steps)
-    columns = ["killed", "kills", "in the work", "at any time", "runs to the end", "s to begin", "s of work"]
+    columns = [
+        "killed",
+        "kills",
+        "in the work",
+        "at any time",
+        "runs to the end",
+        "s to begin",
+        "s of work",
+    ]
     columns += ["resumes", "steps again: median", "most"]
     return (
         f"{sum(toll.hits.total() for toll in tolls)} kills, at most five before each of "
-        f"{sum(toll.trials for toll in tolls)} runs to the end: every one ended with the weights, the "
-        "losses and the files of an undisturbed one, to the bit. After every kill what counted as finished or saved "
-        "was whole, and no process lived on; after every run nothing was left over, but for one empty temporary "
+        f"{sum(toll.trials for toll in tolls)} runs to the end: every one ended with the "
+        f"weights, the "
+        "losses and the files of an undisturbed one, to the bit. After every kill what counted "
+        "as finished or saved "
+        "was whole, and no process lived on; after every run nothing was left over, but for one "
+        "empty temporary "
         "folder for each killed launcher. A kill after the end of the command is not counted.\n\n"
-        f"{STEPS} steps, a state every {CHECKPOINT_STEPS}. Of {len(steps)} resumes {within} did at most "
-        f"{CHECKPOINT_STEPS} noted steps again, the most {most}; none loses more than {INTERVAL_STEPS}: "
+        f"{STEPS} steps, a state every {CHECKPOINT_STEPS}. Of {len(steps)} resumes {within} did "
+        f"at most "
+        f"{CHECKPOINT_STEPS} noted steps again, the most {most}; none loses more than "
+        f"{INTERVAL_STEPS}: "
         f"{'met' if most <= INTERVAL_STEPS else 'NOT met'}.\n\n"
         + table(columns, [row(*one) for one in zip(names, calms, tolls, strict=True)])
     )

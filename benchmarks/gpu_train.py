@@ -1,12 +1,14 @@
-"""Training on one GPU: tokens a second, share of the card's own matrix rate, and memory, in bf16 and in fp8.
+"""Training on one GPU: tokens a second, share of the card's own matrix rate, and memory, in bf16
+and in fp8.
 
     python benchmarks/gpu_train.py          at most eight minutes on one H100, offline; writes results/gpu_train.md
     python benchmarks/gpu_train.py --toy    the same steps at toy size on whatever is at hand; writes nothing
 
-Rows of made-up tokens, each packed with `DOCUMENTS_PER_ROW` documents; loss and optimizer are the product's own, and so
-are the layers, compiled. Otherwise than in a run of `rookery model train` rows are of 1,024 tokens, micro-batches of
-32,768, and the output matrix is the embedding. A share counts the arithmetic that must be done (a token attends to what
-went before it in its document, and to nothing else) over the rate of large bf16 products, measured first.
+Rows of made-up tokens, each packed with `DOCUMENTS_PER_ROW` documents; loss and optimizer are the
+product's own, and so are the layers, compiled. Otherwise than in a run of `rookery model train`
+rows are of 1,024 tokens, micro-batches of 32,768, and the output matrix is the embedding. A share
+counts the arithmetic that must be done (a token attends to what went before it in its document, and
+to nothing else) over the rate of large bf16 products, measured first.
 """
 
 import argparse
@@ -30,9 +32,15 @@ BAR_SHARE, BAR_FROM_PARAMETERS = 0.5, 300_000_000
 BUDGET_SECONDS = 450
 CONTEXT_TOKENS, DOCUMENTS_PER_ROW, BATCH_TOKENS = 1024, 4, 1 << 17
 WARM_STEPS, TIMED_STEPS = 2, 5
-SIZES = {"124M": (14, 768, 12), "350M": (28, 1024, 16), "1.5B": (32, 2048, 16)}  # layers, width, heads
+SIZES = {
+    "124M": (14, 768, 12),
+    "350M": (28, 1024, 16),
+    "1.5B": (32, 2048, 16),
+}  # layers, width, heads
 TOY = {"toy": (2, 64, 4)}
-TOY_CONTEXT_TOKENS = 64  # a CPU takes a second for the fp8 products of two such rows, and sixteen for full ones
+TOY_CONTEXT_TOKENS = (
+    64  # a CPU takes a second for the fp8 products of two such rows, and sixteen for full ones
+)
 PRECISIONS = ("bf16", "fp8")
 
 
@@ -56,7 +64,9 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Measured:
-    """One size at one precision: seconds of the median step, of the first, and the most memory that was held."""
+    """One size at one precision: seconds of the median step, of the first, and the most memory that
+    was held.
+    """
 
     name: str
     shape: ModelShape
@@ -85,7 +95,9 @@ def measured(sizes: dict, device: torch.device, toy: bool) -> Iterator[Measured]
         shape = shape_of(layers, width, heads, 512 if toy else 50_304, context)
         for precision in PRECISIONS:
             if time.monotonic() - began > BUDGET_SECONDS:
-                print(f"{name} in {precision}: left out, {BUDGET_SECONDS} s are used up", flush=True)
+                print(
+                    f"{name} in {precision}: left out, {BUDGET_SECONDS} s are used up", flush=True
+                )
                 continue
             batch = context * 2 if toy else BATCH_TOKENS
             micro = context if toy else 32 * context
@@ -94,15 +106,26 @@ def measured(sizes: dict, device: torch.device, toy: bool) -> Iterator[Measured]
             yield made
 
 
-def shape_of(layers: int, width: int, heads: int, vocabulary: int, context_tokens: int) -> ModelShape:
-    """As many key-value heads as a quarter of the heads; the SwiGLU's hidden size 8/3 of the width."""
+def shape_of(
+    layers: int, width: int, heads: int, vocabulary: int, context_tokens: int
+) -> ModelShape:
+    """As many key-value heads as a quarter of the heads; the SwiGLU's hidden size 8/3 of the
+    width.
+    """
     hidden = -(-width * 8 // 3 // 64) * 64
     kv_heads = max(1, heads // 4)
-    return ModelShape(vocabulary, width, layers, heads, kv_heads, width // heads, hidden, context_tokens)
+    return ModelShape(
+        vocabulary, width, layers, heads, kv_heads, width // heads, hidden, context_tokens
+    )
 
 
 def fitting(
-    name: str, shape: ModelShape, precision: str, device: torch.device, micro_tokens: int, batch_tokens: int
+    name: str,
+    shape: ModelShape,
+    precision: str,
+    device: torch.device,
+    micro_tokens: int,
+    batch_tokens: int,
 ) -> Measured:
     """With the largest micro-batch that fits into the memory, halved each time it does not."""
     while True:
@@ -116,11 +139,17 @@ def fitting(
 
 
 def timed(
-    name: str, shape: ModelShape, precision: str, device: torch.device, micro_tokens: int, batch_tokens: int
+    name: str,
+    shape: ModelShape,
+    precision: str,
+    device: torch.device,
+    micro_tokens: int,
+    batch_tokens: int,
 ) -> Measured:
     """The median of some steps after the first ones, which compile."""
     torch.compiler.reset()
-    gc.collect()  # compiled layers hold themselves, and their weights would count as memory of this size
+    # compiled layers hold themselves, and their weights would count as memory of this size
+    gc.collect()
     step = training_step(shape, precision, device, micro_tokens, batch_tokens)
     seconds = [seconds_of(step, device) for _ in range(WARM_STEPS + TIMED_STEPS)]
     memory = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else 0.0
@@ -134,14 +163,20 @@ def training_step(
     """A step of the product's own loop on made-up tokens."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    run = Run.begin(TrainConfig(0.0, shape, 1, batch_tokens, micro_tokens, compiled=False), precision=torch.bfloat16)
-    run.placed.compile()  # without the look at whether it is right, which would take minutes for all sizes
+    run = Run.begin(
+        TrainConfig(0.0, shape, 1, batch_tokens, micro_tokens, compiled=False),
+        precision=torch.bfloat16,
+    )
+    # without the look at whether it is right, which would take minutes for all sizes
+    run.placed.compile()
     if precision == "fp8":
         use_float8(run.placed.parts[0])
     context = shape.context_tokens
     rows = micro_tokens // context
     tokens = np.random.default_rng(0).integers(shape.vocabulary, size=(rows, context + 1))
-    documents = np.broadcast_to(np.arange(context) * DOCUMENTS_PER_ROW // context, (rows, context)).copy()
+    documents = np.broadcast_to(
+        np.arange(context) * DOCUMENTS_PER_ROW // context, (rows, context)
+    ).copy()
     made_up = Rows(tokens[:, :-1].copy(), tokens[:, 1:].copy(), documents)
     step = Step((made_up,) * (batch_tokens // micro_tokens), batch_tokens)
     return lambda: run.learn(step, 0.1)
@@ -158,14 +193,29 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
 
 def described(rate: float, rows: list[Measured]) -> str:
     """The table, and whether the bar is met."""
-    large = [m for m in rows if m.precision == "bf16" and parameters(m.shape) >= BAR_FROM_PARAMETERS]
+    large = [
+        m for m in rows if m.precision == "bf16" and parameters(m.shape) >= BAR_FROM_PARAMETERS
+    ]
     lowest = min((m.flops_per_second / rate for m in large), default=None)
-    met = "not tried" if lowest is None else f"{lowest:.0%}: {'met' if lowest >= BAR_SHARE else 'NOT met'}"
+    met = (
+        "not tried"
+        if lowest is None
+        else f"{lowest:.0%}: {'met' if lowest >= BAR_SHARE else 'NOT met'}"
+    )
     head = (
         f"Large bf16 products: {rate / 1e12:,.1f} TFLOP/s. Bar: {BAR_SHARE:.0%} of that in bf16 "
         f"at 350M parameters and above: {met}.\n\n"
     )
-    columns = ["size", "precision", "parameters", "micro-batch", "tokens/s", "TFLOP/s", "of the bf16 rate", "GB"]
+    columns = [
+        "size",
+        "precision",
+        "parameters",
+        "micro-batch",
+        "tokens/s",
+        "TFLOP/s",
+        "of the bf16 rate",
+        "GB",
+    ]
     lines = [
         [
             m.name,

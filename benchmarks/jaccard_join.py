@@ -1,7 +1,8 @@
-"""All pairs of texts with a Jaccard similarity of at least so much, exactly: what near duplicates are judged by.
+"""All pairs of texts with a Jaccard similarity of at least so much, exactly: what near duplicates
+are judged by.
 
-Prefix filtering (Chaudhuri, Ganti, Kaushik 2006; PPJoin, Xiao et al. 2008): two sets of which so much
-is shared must share one of their few rarest members, so only texts that do are compared.
+Prefix filtering (Chaudhuri, Ganti, Kaushik 2006; PPJoin, Xiao et al. 2008): two sets of which so
+much is shared must share one of their few rarest members, so only texts that do are compared.
 """
 
 import itertools
@@ -12,7 +13,9 @@ SHINGLE_CHARACTERS = 5
 
 
 def similar_pairs(texts: list[str], least: float) -> np.ndarray:
-    """int64 (pairs, 2), lower place first, ascending: the texts whose runs of five characters are that alike."""
+    """int64 (pairs, 2), lower place first, ascending: the texts whose runs of five characters are
+    that alike.
+    """
     members, offsets = _sets(texts)
     sizes = np.diff(offsets)
     found = _sharing(members, offsets, sizes - np.ceil(least * sizes - 1e-9).astype(np.int64) + 1)
@@ -24,10 +27,15 @@ def similar_pairs(texts: list[str], least: float) -> np.ndarray:
 
 
 def _sets(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The texts' sets of runs one after another, each from its rarest to its most common, and where each starts."""
+    """The texts' sets of runs one after another, each from its rarest to its most common, and where
+    each starts.
+    """
     runs, owner = [], []
     for place, text in enumerate(texts):
-        own = {text[i : i + SHINGLE_CHARACTERS] for i in range(max(1, len(text) - SHINGLE_CHARACTERS + 1))}
+        own = {
+            text[i : i + SHINGLE_CHARACTERS]
+            for i in range(max(1, len(text) - SHINGLE_CHARACTERS + 1))
+        }
         runs += own
         owner += [place] * len(own)
     _, number, count = np.unique(np.array(runs), return_inverse=True, return_counts=True)

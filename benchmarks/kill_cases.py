@@ -1,8 +1,9 @@
-"""What is killed in `bench_kills.py`: a verb, the home it starts from, and what must hold in the end.
+"""What is killed in `bench_kills.py`: a verb, the home it starts from, and what must hold in the
+end.
 
-A case is cheap: little data, and a home that is prepared once and copied for every trial. `begun` is a
-pattern of files of which one is made or changed when the work itself begins, so that kills fall into
-the work and not into the start of Python.
+A case is cheap: little data, and a home that is prepared once and copied for every trial. `begun`
+is a pattern of files of which one is made or changed when the work itself begins, so that kills
+fall into the work and not into the start of Python.
 """
 
 import json
@@ -38,9 +39,9 @@ COLUMNS = ["id", "author", "created", "text", "language", "reply_to", "conversat
 class Case:
     """A verb under fire. Every function takes the home's folder.
 
-    prepare: makes the home in which the verb starts. words: the verb. begun: the pattern described above.
-    whole: raises AssertionError if, right after a kill, something is there by half. outcome: all that must be
-    equal to an undisturbed run, where that is not what `outcome` gives.
+    prepare: makes the home in which the verb starts. words: the verb. begun: the pattern described
+    above. whole: raises AssertionError if, right after a kill, something is there by half. outcome:
+    all that must be equal to an undisturbed run, where that is not what `outcome` gives.
     """
 
     name: str
@@ -71,18 +72,26 @@ def cases(folder: Path, posts: int) -> list[Case]:
 
     def lake_is_erased_or_not(home: Path) -> None:
         everything = rows(first) + rows(second)
-        assert find_lake(Home(home)).count() in (everything, everything - len(ids)), "a part is erased from the lake"
+        assert find_lake(Home(home)).count() in (everything, everything - len(ids)), (
+            "a part is erased from the lake"
+        )
         for artifact in find_artifacts(Home(home).artifacts, "corpus"):
-            assert sum(pq.read_table(artifact.file(f"{split}.parquet")).num_rows for split in SPLITS)
+            assert sum(
+                pq.read_table(artifact.file(f"{split}.parquet")).num_rows for split in SPLITS
+            )
 
     def lake_is_whole(home: Path) -> None:
         lake = find_lake(Home(home))
         assert lake is not None
-        assert lake.count() in (rows(first), rows(first) + rows(second)), "a part of an ingest is in the lake"
+        assert lake.count() in (rows(first), rows(first) + rows(second)), (
+            "a part of an ingest is in the lake"
+        )
 
     def all_or_none_forgotten(home: Path) -> None:
         with live_log(Home(home)) as log:
-            assert len(log.standing().forgotten_posts) in (0, len(ids)), "a part of the posts is forgotten"
+            assert len(log.standing().forgotten_posts) in (0, len(ids)), (
+                "a part of the posts is forgotten"
+            )
 
     return [
         Case(
@@ -92,7 +101,13 @@ def cases(folder: Path, posts: int) -> list[Case]:
             "lake.lock",
             lake_is_whole,
         ),
-        Case("corpus build", with_lake, lambda home: ["corpus", "build"], "artifacts/corpus/*.lock", no_half_artifact),
+        Case(
+            "corpus build",
+            with_lake,
+            lambda home: ["corpus", "build"],
+            "artifacts/corpus/*.lock",
+            no_half_artifact,
+        ),
         Case(
             "posts forget",
             with_lake,
@@ -100,7 +115,13 @@ def cases(folder: Path, posts: int) -> list[Case]:
             "live.sqlite*",
             all_or_none_forgotten,
         ),
-        Case("posts erase", with_all_to_erase, lambda home: ["posts", "erase"], "erase.lock", lake_is_erased_or_not),
+        Case(
+            "posts erase",
+            with_all_to_erase,
+            lambda home: ["posts", "erase"],
+            "erase.lock",
+            lake_is_erased_or_not,
+        ),
     ]
 
 
@@ -125,7 +146,9 @@ def rows(path: Path) -> int:
 
 
 def outcome(home: Path) -> dict[str, object]:
-    """All that must be equal to an undisturbed run: posts, what was set aside, the log's word, every artifact."""
+    """All that must be equal to an undisturbed run: posts, what was set aside, the log's word,
+    every artifact.
+    """
     opened = Home(home)
     lake, index = find_lake(opened), in_force(opened)
     with live_log(opened) as log:
@@ -133,11 +156,17 @@ def outcome(home: Path) -> dict[str, object]:
     return {
         "posts": lake.count(),
         "lake": digest_of(pa.Table.from_batches(lake.batches())),
-        "set aside": sorted((path.name, path.read_text()) for path in opened.set_aside.glob("*.jsonl")),
+        "set aside": sorted(
+            (path.name, path.read_text()) for path in opened.set_aside.glob("*.jsonl")
+        ),
         "forgotten": len(standing.posts) + len(standing.authors),
         "log": standing.digest,
-        "index": sorted(name for rows in index[1].rows for name in rows["id"].to_pylist()) if index else None,
-        "artifacts": {f"{a.kind} {a.key}": [a.digest, contents(a)] for a in find_artifacts(opened.artifacts)},
+        "index": sorted(name for rows in index[1].rows for name in rows["id"].to_pylist())
+        if index
+        else None,
+        "artifacts": {
+            f"{a.kind} {a.key}": [a.digest, contents(a)] for a in find_artifacts(opened.artifacts)
+        },
     }
 
 
@@ -150,7 +179,10 @@ def contents(artifact: Artifact) -> str:
 def left_over(home: Path) -> list[str]:
     """Files that a kill left and the run after it should have removed."""
     stray = unnamed(Home(home)) + [path for path in (home / "artifacts").glob("*/*/scratch")]
-    return [path.relative_to(home).as_posix() for path in [*stray, *home.rglob("*.part"), *home.rglob("*.part.tmp")]]
+    return [
+        path.relative_to(home).as_posix()
+        for path in [*stray, *home.rglob("*.part"), *home.rglob("*.part.tmp")]
+    ]
 
 
 def digest_of(posts: pa.Table) -> str:

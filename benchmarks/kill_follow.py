@@ -1,7 +1,9 @@
-"""`rookery posts follow` under fire, from a real server process that drops, repeats and reorders; see `kill_cases.py`.
+"""`rookery posts follow` under fire, from a real server process that drops, repeats and reorders;
+see `kill_cases.py`.
 
-Compared are the posts and the log's events. Not compared: in which hand-over an edit came (`edit_post`
-names a version of the lake), and how often an earlier version was told again; kills move both.
+Compared are the posts and the log's events. Not compared: in which hand-over an edit came
+(`edit_post` names a version of the lake), and how often an earlier version was told again; kills
+move both.
 """
 
 import contextlib
@@ -35,29 +37,60 @@ def follow_case(folder: Path) -> Iterator[Case]:
     """The case, as long as its server runs."""
     script = folder / "stream.json"
     script.write_text(
-        json.dumps({"kind": "jetstream", "events": events(), "drop_after": 700, "repeat": 2, "shuffle": 7})
+        json.dumps(
+            {"kind": "jetstream", "events": events(), "drop_after": 700, "repeat": 2, "shuffle": 7}
+        )
     )
     command = [sys.executable, str(SERVER), str(script), "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         url = f"ws://127.0.0.1:{server.stdout.readline().strip()}"
-        words = ["posts", "follow", url, "--for", str(SECONDS), "--lake-posts", "50", "--lake-seconds", "0.1"]
+        words = [
+            "posts",
+            "follow",
+            url,
+            "--for",
+            str(SECONDS),
+            "--lake-posts",
+            "50",
+            "--lake-seconds",
+            "0.1",
+        ]
         try:
-            yield Case("posts follow", create_home, lambda home: words, "follow-*.lock", nothing_doubled, outcome)
+            yield Case(
+                "posts follow",
+                create_home,
+                lambda home: words,
+                "follow-*.lock",
+                nothing_doubled,
+                outcome,
+            )
         finally:
             server.kill()
 
 
 def events() -> list[dict]:
-    """Posts of three accounts; some are edited later, some deleted, and an account goes away and comes back."""
+    """Posts of three accounts; some are edited later, some deleted, and an account goes away and
+    comes back.
+    """
     told = []
     for number in range(POSTS):
-        told.append(_record(number, "create", {"text": f"the rooks of elm {number}", "langs": ["en"]}))
+        told.append(
+            _record(number, "create", {"text": f"the rooks of elm {number}", "langs": ["en"]})
+        )
         if number % 10 == 9:
-            told.append(_record(number - 5, "update", {"text": f"edited {number}", "langs": ["en"]}, number))
+            told.append(
+                _record(number - 5, "update", {"text": f"edited {number}", "langs": ["en"]}, number)
+            )
         if number % 13 == 12:
             told.append(_record(number - 7, "delete", None, number))
         if number % 100 == 60:
-            told.append({**_head(1, number), "kind": "account", "account": {"active": False, "status": "suspended"}})
+            told.append(
+                {
+                    **_head(1, number),
+                    "kind": "account",
+                    "account": {"active": False, "status": "suspended"},
+                }
+            )
         if number % 100 == 80:
             told.append({**_head(1, number), "kind": "account", "account": {"active": True}})
     return told
@@ -74,7 +107,11 @@ def outcome(home: Path) -> dict[str, object]:
     lake = find_lake(Home(home))
     with live_log(Home(home)) as log:
         kinds = [kind for kind in KINDS if kind != "edit_post"]
-        noted = [[e.kind, e.subject, e.cause, e.value, str(e.happened)] for k in kinds for e, _ in log.of_kind(k)]
+        noted = [
+            [e.kind, e.subject, e.cause, e.value, str(e.happened)]
+            for k in kinds
+            for e, _ in log.of_kind(k)
+        ]
         arrivals = Arrivals(log)
         gaps, waiting = len(arrivals.gaps()), arrivals.waiting()
     return {
@@ -89,17 +126,26 @@ def outcome(home: Path) -> dict[str, object]:
 
 def _record(number: int, operation: str, record: dict | None, at: int | None = None) -> dict:
     head = _head(number % 3, number if at is None else at)
-    commit = {"rev": _tid(head["time_us"]), "operation": operation, "collection": "app.bsky.feed.post"}
+    commit = {
+        "rev": _tid(head["time_us"]),
+        "operation": operation,
+        "collection": "app.bsky.feed.post",
+    }
     created = datetime(2025, 10, 1, tzinfo=UTC) + timedelta(seconds=number)
     record = record and {**record, "createdAt": created.isoformat()}
     return {**head, "kind": "commit", "commit": {**commit, "rkey": f"k{number}", "record": record}}
 
 
 def _head(account: int, at: int) -> dict:
-    return {"did": "did:plc:" + "abc"[account] * 24, "time_us": FIRST_MICROSECONDS + at * APART_MICROSECONDS}
+    return {
+        "did": "did:plc:" + "abc"[account] * 24,
+        "time_us": FIRST_MICROSECONDS + at * APART_MICROSECONDS,
+    }
 
 
 def _tid(microseconds: int) -> str:
-    """The revision of a moment (atproto.com/specs/tid): 53 bits of microseconds and 10 of a clock's number."""
+    """The revision of a moment (atproto.com/specs/tid): 53 bits of microseconds and 10 of a clock's
+    number.
+    """
     bits = microseconds << 10
     return "".join(_BASE_32[bits >> 5 * (12 - place) & 31] for place in range(13))

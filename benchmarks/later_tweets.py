@@ -1,8 +1,9 @@
-"""A corpus for judging models: all tweets of a file but the last, and 20,000 of the last that say something new.
+"""A corpus for judging models: all tweets of a file but the last, and 20,000 of the last that say
+something new.
 
-The last 40,000 by time are set aside. Judged are 20,000 of them, drawn from those whose text occurs neither
-before nor twice. Learned from are all earlier texts, each once, as they were written: what is measured here is
-how a model learns, not how a corpus is cleaned.
+The last 40,000 by time are set aside. Judged are 20,000 of them, drawn from those whose text occurs
+neither before nor twice. Learned from are all earlier texts, each once, as they were written: what
+is measured here is how a model learns, not how a corpus is cleaned.
 """
 
 from pathlib import Path
@@ -33,8 +34,12 @@ def later_tweets(home: Home, data: Path, context: Context) -> Artifact:
         tweets = pq.read_table(data, columns=COLUMNS)
         tweets = tweets.sort_by([("created_at", "ascending"), ("post_id", "ascending")])
         train, judged = split(tweets["content"].combine_chunks())
-        write_documents(workspace.path / "train.parquet", [_documents(tweets.take(pa.array(train)))])
-        write_documents(workspace.path / "validation.parquet", [_documents(tweets.take(pa.array(judged)))])
+        write_documents(
+            workspace.path / "train.parquet", [_documents(tweets.take(pa.array(train)))]
+        )
+        write_documents(
+            workspace.path / "validation.parquet", [_documents(tweets.take(pa.array(judged)))]
+        )
         (workspace.path / HELD).touch()
         return {"documents_train": len(train), "documents_validation": len(judged), LAKE_VERSION: 0}
 
@@ -42,7 +47,9 @@ def later_tweets(home: Home, data: Path, context: Context) -> Artifact:
 
 
 def split(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the texts, which are sorted by time, to learn from and to judge by, both shuffled."""
+    """Places of the texts, which are sorted by time, to learn from and to judge by, both
+    shuffled.
+    """
     codes = pc.dictionary_encode(texts).indices
     cut = len(texts) - SET_ASIDE
     written = pc.greater(pc.fill_null(pc.binary_length(texts), 0), 0).to_numpy(zero_copy_only=False)
@@ -56,6 +63,13 @@ def split(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 def _documents(tweets: pa.Table) -> pa.Table:
     one = lambda name: pa.array([[value] for value in tweets[name].cast(pa.string()).to_pylist()])  # noqa: E731
     ids = tweets["post_id"].cast(pa.string())
-    columns = [ids, tweets["content"], one("post_id"), one("author_id"), tweets["language"], tweets["created_at"]]
+    columns = [
+        ids,
+        tweets["content"],
+        one("post_id"),
+        one("author_id"),
+        tweets["language"],
+        tweets["created_at"],
+    ]
     no_controls = pa.array([[]] * len(tweets), pa.list_(pa.string()))
     return pa.table([*columns, no_controls], names=DOCUMENT_SCHEMA.names)

@@ -2,12 +2,12 @@
 
     python benchmarks/many_posts.py tweets.parquet OUT.parquet --posts 12000000
 
-Copy 0 is the real posts. In every other copy each word stands for another one: the vocabulary is shuffled
-by the copy's seed, a word only among words of its own kind (link, mention, hashtag, or the language in
-which it occurs most) that are about as frequent. So within a copy equal posts stay equal and near
-duplicates stay near, lengths, languages and frequencies stay about what they were, and posts of two
-copies are no duplicates of each other. Ids and authors bear the copy's number. What is held in memory is
-one copy as word numbers, whatever the number of posts.
+Copy 0 is the real posts. In every other copy each word stands for another one: the vocabulary is
+shuffled by the copy's seed, a word only among words of its own kind (link, mention, hashtag, or the
+language in which it occurs most) that are about as frequent. So within a copy equal posts stay
+equal and near duplicates stay near, lengths, languages and frequencies stay about what they were,
+and posts of two copies are no duplicates of each other. Ids and authors bear the copy's number.
+What is held in memory is one copy as word numbers, whatever the number of posts.
 """
 
 import argparse
@@ -24,13 +24,20 @@ BATCH_POSTS = 65_536
 BLANK = pa.scalar(" ", pa.large_string())
 BLOCK_WORDS = 64  # words of one kind, as frequent as each other, that are shuffled among themselves
 SCHEMA = pa.schema(
-    [("post_id", pa.string()), ("author_id", pa.string()), ("content", pa.string()), ("created_at", pa.timestamp("us"))]
+    [
+        ("post_id", pa.string()),
+        ("author_id", pa.string()),
+        ("content", pa.string()),
+        ("created_at", pa.timestamp("us")),
+    ]
 )
 
 
 @dataclass(frozen=True)
 class Numbered:
-    """The real posts with every word as its number; `words` are as bytes of UTF-8 in the order of first use."""
+    """The real posts with every word as its number; `words` are as bytes of UTF-8 in the order of
+    first use.
+    """
 
     tweets: pa.Table
     words: pa.Array
@@ -55,18 +62,31 @@ def write_posts(source: Path, target: Path, posts: int) -> None:
 
 def numbered(source: Path) -> Numbered:
     """Read the real posts and number their words."""
-    tweets = pq.read_table(source, columns=["post_id", "author_id", "content", "created_at", "language"])
+    tweets = pq.read_table(
+        source, columns=["post_id", "author_id", "content", "created_at", "language"]
+    )
     split = pc.split_pattern(tweets["content"].combine_chunks().cast(pa.large_string()), " ")
     words = split.flatten().dictionary_encode()
     numbers, offsets = words.indices.to_numpy(), split.offsets.to_numpy()
-    languages = tweets["language"].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    languages = (
+        tweets["language"]
+        .combine_chunks()
+        .dictionary_encode()
+        .indices.to_numpy(zero_copy_only=False)
+    )
     kinds = kinds_of(words.dictionary, numbers, np.repeat(languages, np.diff(offsets)))
-    return Numbered(tweets, words.dictionary, numbers, offsets, blocks_of(kinds, np.bincount(numbers)))
+    return Numbered(
+        tweets, words.dictionary, numbers, offsets, blocks_of(kinds, np.bincount(numbers))
+    )
 
 
 def kinds_of(words: pa.Array, numbers: np.ndarray, languages: np.ndarray) -> np.ndarray:
-    """The kind of each word: links, mentions and hashtags, else the language in which it occurs most often."""
-    seen = np.bincount(numbers.astype(np.int64) << 8 | languages.astype(np.int64), minlength=len(words) << 8)
+    """The kind of each word: links, mentions and hashtags, else the language in which it occurs
+    most often.
+    """
+    seen = np.bincount(
+        numbers.astype(np.int64) << 8 | languages.astype(np.int64), minlength=len(words) << 8
+    )
     kinds = seen.reshape(-1, 256).argmax(axis=1).astype(np.int64)
     for number, sign in enumerate(("", "http", "@", "#"), start=1):
         starts = pc.starts_with(words, sign) if sign else pc.equal(words, "")
@@ -89,14 +109,18 @@ def copied(real: Numbered, copy: int) -> Iterator[pa.RecordBatch]:
         rows = real.tweets.slice(start, BATCH_POSTS).combine_chunks().to_batches()[0]
         offsets = real.offsets[start : start + rows.num_rows + 1]
         inside = words.take(pa.array(real.numbers[offsets[0] : offsets[-1]]))
-        texts = pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets - offsets[0], pa.int32()), inside), BLANK)
+        texts = pc.binary_join(
+            pa.ListArray.from_arrays(pa.array(offsets - offsets[0], pa.int32()), inside), BLANK
+        )
         named = [pc.binary_join_element_wise(rows[name].cast(pa.string()), f"{copy}", "-") for name in
                  ("post_id", "author_id")]  # fmt: skip
         yield pa.record_batch([*named, texts.cast(pa.string()), rows["created_at"]], schema=SCHEMA)
 
 
 def stand_ins(real: Numbered, copy: int) -> np.ndarray:
-    """For each word the number of the one that stands for it in a copy: shuffled inside its block."""
+    """For each word the number of the one that stands for it in a copy: shuffled inside its
+    block.
+    """
     order, blocks = real.blocks
     shuffled = np.empty_like(order)
     shuffled[order] = order[np.argsort(blocks + np.random.default_rng(copy).random(len(order)))]

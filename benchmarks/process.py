@@ -1,9 +1,9 @@
-"""Running a command as a program of its own: measured (seconds, and the most memory its whole family held), or
-only started, to be killed when its work has begun.
+"""Running a command as a program of its own: measured (seconds, and the most memory its whole
+family held), or only started, to be killed when its work has begun.
 
-Memory is the sum of the proportional set sizes (PSS) of the process and all its descendants, looked at
-in `/proc` twice a second, since a look takes some 15 ms of a core: pages that several of them share count
-once. Pages of files mapped into memory count too, so the figure is not too kind.
+Memory is the sum of the proportional set sizes (PSS) of the process and all its descendants, looked
+at in `/proc` twice a second, since a look takes some 15 ms of a core: pages that several of them
+share count once. Pages of files mapped into memory count too, so the figure is not too kind.
 """
 
 import contextlib
@@ -23,7 +23,9 @@ from rookery.core.home import Home, open_home
 STEPS = Path(__file__).with_name("steps.py")
 ROOKERY = [sys.executable, "-m", "rookery.cli.main"]
 IRA_MAP = "text=content,author=author_id,created=created_at,id=post_id"
-"""The columns of the tweets that the benchmarks read: not the vendor's language tags, so that languages are guessed."""
+"""The columns of the tweets that the benchmarks read: not the vendor's language tags, so that
+languages are guessed.
+"""
 LOOKS_A_SECOND = 2
 POLL_SECONDS = 0.001
 
@@ -58,12 +60,16 @@ def new_home(folder: Path) -> Path:
 
 
 def opened_home(folder: Path) -> Home:
-    """The home in a folder, made where there is none: a bench that is started again finds what it made."""
+    """The home in a folder, made where there is none: a bench that is started again finds what it
+    made.
+    """
     return open_home(folder if folder.exists() else new_home(folder))
 
 
 def measured(command: Sequence[str]) -> Measured:
-    """Run a command to its end; raises `CalledProcessError` if it fails. What it prints is JSON or nothing."""
+    """Run a command to its end; raises `CalledProcessError` if it fails. What it prints is JSON or
+    nothing.
+    """
     started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     watch = _Watch(process.pid)
@@ -77,7 +83,9 @@ def measured(command: Sequence[str]) -> Measured:
 
 def start(home: Path, words: Sequence[str], errors: int | IO = subprocess.PIPE) -> subprocess.Popen:
     """Start a verb in a home; what it says on standard error goes to `errors`."""
-    return subprocess.Popen([*ROOKERY, *words, "--home", str(home)], stdout=subprocess.DEVNULL, stderr=errors)
+    return subprocess.Popen(
+        [*ROOKERY, *words, "--home", str(home)], stdout=subprocess.DEVNULL, stderr=errors
+    )
 
 
 def stamps(home: Path, pattern: str) -> dict[Path, int]:
@@ -85,7 +93,9 @@ def stamps(home: Path, pattern: str) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in home.glob(pattern)}
 
 
-def wait_until_begun(process: subprocess.Popen, home: Path, pattern: str, before: dict[Path, int]) -> None:
+def wait_until_begun(
+    process: subprocess.Popen, home: Path, pattern: str, before: dict[Path, int]
+) -> None:
     """Until one of the files that tell of the work's beginning changes, or the process ends."""
     while process.poll() is None and stamps(home, pattern) == before:
         time.sleep(POLL_SECONDS)

@@ -1,4 +1,6 @@
-"""What every result carries: the date, the machine, the versions and the command, above its tables."""
+"""What every result carries: the date, the machine, the versions and the command, above its
+tables.
+"""
 
 import os
 import platform
@@ -11,9 +13,15 @@ from pathlib import Path
 RESULTS = Path(__file__).parent / "results"
 
 
-def write_result(theme: str, title: str, packages: Sequence[str], body: str, machine: str = "") -> Path:
-    """Write `results/<theme>.md`; without a name for the machine it is described as one without a GPU."""
-    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(_shown, sys.argv[1:])])
+def write_result(
+    theme: str, title: str, packages: Sequence[str], body: str, machine: str = ""
+) -> Path:
+    """Write `results/<theme>.md`; without a name for the machine it is described as one without a
+    GPU.
+    """
+    command = " ".join(
+        ["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(_shown, sys.argv[1:])]
+    )
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     head = [
         f"# {title}",
@@ -41,7 +49,9 @@ def _shown(word: str) -> str:
 
 
 def bf16_unit() -> str:
-    """What multiplies bfloat16 on this processor: figures of training differ by it several times over."""
+    """What multiplies bfloat16 on this processor: figures of training differ by it several times
+    over.
+    """
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     return next((name for name in ("amx_bf16", "avx512_bf16") if name in flags), "no_bf16")
 
@@ -49,4 +59,6 @@ def bf16_unit() -> str:
 def _machine() -> str:
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0))
-    return f"{cores} shared cores ({platform.machine()}, {bf16_unit()}), {memory_gib:.0f} GiB, no GPU"
+    return (
+        f"{cores} shared cores ({platform.machine()}, {bf16_unit()}), {memory_gib:.0f} GiB, no GPU"
+    )

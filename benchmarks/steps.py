@@ -39,7 +39,9 @@ def tokenizer(home: Path, vocabulary: str) -> dict[str, str]:
     from rookery.model.tokenizer import FILE, train_tokenizer
 
     opened = open_home(home)
-    made = train_tokenizer(opened, opened.need("corpus", "rookery corpus build"), Context(), int(vocabulary))
+    made = train_tokenizer(
+        opened, opened.need("corpus", "rookery corpus build"), Context(), int(vocabulary)
+    )
     return {"path": str(made.file(FILE))}
 
 

@@ -1,4 +1,6 @@
-"""Fixtures that every package's tests share: a home in a temporary folder, and posts to put in it."""
+"""Fixtures that every package's tests share: a home in a temporary folder, and posts to put in
+it.
+"""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +34,13 @@ def a_post():
         nonlocal made
         made += 1
         created = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=made)
-        defaults = {"id": str(made), "author": "ada", "created": created, "visibility": "public", "source": "test"}
+        defaults = {
+            "id": str(made),
+            "author": "ada",
+            "created": created,
+            "visibility": "public",
+            "source": "test",
+        }
         return Post(**(defaults | {"text": text} | fields))
 
     return make

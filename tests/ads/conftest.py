@@ -46,10 +46,19 @@ def take(engine):
 def offered(engine):
     """Write an offer down as the server does."""
 
-    def offered(token: str, campaign: str = "tea", price_micros: int = 100_000, at: int = NOW, **terms) -> str:
-        usual = {"viewer": "somebody", "pctr": 0.1, "features": (1, 2), "url": "https://example.com/tea"}
+    def offered(
+        token: str, campaign: str = "tea", price_micros: int = 100_000, at: int = NOW, **terms
+    ) -> str:
+        usual = {
+            "viewer": "somebody",
+            "pctr": 0.1,
+            "features": (1, 2),
+            "url": "https://example.com/tea",
+        }
         with store.writing(engine) as connection:
-            terms = Terms(token=token, campaign=campaign, price_micros=price_micros, **(usual | terms))
+            terms = Terms(
+                token=token, campaign=campaign, price_micros=price_micros, **(usual | terms)
+            )
             ledger.add_offer(connection, terms, at, LIFETIME_SECONDS)
         return token
 

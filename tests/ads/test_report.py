@@ -30,7 +30,11 @@ def test_a_campaign_s_line_says_what_it_got_and_paid(engine, take, a_campaign, o
         "budget_left": "49.75",
         "spend_micros": 250_000,
     }
-    assert (rows["quiet"]["offers"], rows["quiet"]["average_price"], rows["quiet"]["spend"]) == (0, "", "0.00")
+    assert (rows["quiet"]["offers"], rows["quiet"]["average_price"], rows["quiet"]["spend"]) == (
+        0,
+        "",
+        "0.00",
+    )
 
 
 def test_a_counter_or_charge_that_was_tampered_with_is_found(engine, take, a_campaign, offered):

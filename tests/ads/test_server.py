@@ -8,7 +8,13 @@ from sqlalchemy import select
 from rookery.ads.ledger import store
 from rookery.ads.ledger.store import offer, reading
 from rookery.ads.report import report
-from rookery.ads.server import LEARN_EVERY_SECONDS, OFFER_LIFETIME_SECONDS, RESERVE_MICROS, AdRequest, AdServer
+from rookery.ads.server import (
+    LEARN_EVERY_SECONDS,
+    OFFER_LIFETIME_SECONDS,
+    RESERVE_MICROS,
+    AdRequest,
+    AdServer,
+)
 from rookery.core.config import to_plain
 from rookery.core.context import FixedClock
 from rookery.core.protocols import HashedEmbedder
@@ -40,11 +46,16 @@ def test_one_ad_is_offered_and_every_other_campaign_has_its_reason(server, take,
         a_campaign("german", languages=("de",)),
         a_campaign("boats", keywords=("boat",)),
         a_campaign("cheap", bid_micros=RESERVE_MICROS - 1),
-        a_campaign("early", daily_budget_micros=1_000_000, bid_micros=15_000),  # midnight: half its bid is put forward
+        a_campaign(
+            "early", daily_budget_micros=1_000_000, bid_micros=15_000
+        ),  # midnight: half its bid is put forward
     )
     outcome = server.serve(_ask(language="en-GB"))
     assert outcome.offer.campaign == "best"
-    assert outcome.offer.price_micros in (300_000, 300_001)  # alike but for their bids; a tie may go either way
+    assert outcome.offer.price_micros in (
+        300_000,
+        300_001,
+    )  # alike but for their bids; a tie may go either way
     assert _verdicts(outcome) == {
         "best": "eligible",
         "second": "outbid",
@@ -64,14 +75,18 @@ def test_the_reader_is_told_who_paid_and_which_words_it_was(server, take, a_camp
     take(a_campaign(keywords=("tea", "cup of tea"), languages=("en",)))
     why = server.serve(_ask(language="EN")).why
     assert why == (
-        "Paid for by Tea House. You see it because your search has “tea”, “cup of tea”, which Tea House chose, "
+        "Paid for by Tea House. You see it because your search has “tea”, “cup of tea”, which "
+        "Tea House chose, "
         "and it is for readers of your language (en). No personal profile was used."
     )
 
 
 def test_an_outcome_can_be_shown_as_json(server, take, a_campaign):
     take(a_campaign())
-    assert json.loads(json.dumps(to_plain(server.serve(_ask()))))["offer"]["title"] == "Tea above the harbour"
+    assert (
+        json.loads(json.dumps(to_plain(server.serve(_ask()))))["offer"]["title"]
+        == "Tea above the harbour"
+    )
 
 
 def test_a_view_and_a_click_reach_the_bill_and_lead_to_the_page(home, clock, a_campaign):
@@ -91,7 +106,9 @@ def test_a_campaign_changed_or_paused_is_so_from_the_next_request_on(server, tak
     assert _verdicts(server.serve(_ask())) == {"tea": "paused"}
 
 
-def test_offers_that_are_out_count_towards_the_cap_until_they_expire(server, clock, take, a_campaign):
+def test_offers_that_are_out_count_towards_the_cap_until_they_expire(
+    server, clock, take, a_campaign
+):
     take(a_campaign(views_per_viewer_per_day=2))
     first, second = (server.serve(_ask()).offer for _ in range(2))
     assert first
@@ -139,7 +156,9 @@ def test_the_server_learns_from_its_ledger_as_time_passes(server, clock, take, a
 
 
 def test_a_spent_budget_ends_a_campaign_with_its_reason(server, take, a_campaign):
-    take(a_campaign(bid_micros=20_000, budget_micros=45_000), a_campaign("rival", bid_micros=20_000))
+    take(
+        a_campaign(bid_micros=20_000, budget_micros=45_000), a_campaign("rival", bid_micros=20_000)
+    )
     for _ in range(20):
         found = server.serve(_ask()).offer
         server.view(found.token), server.click(found.token)

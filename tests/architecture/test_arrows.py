@@ -1,4 +1,6 @@
-"""The arrows between the packages are contracts in `pyproject.toml`; here they are run, and shown to bite."""
+"""The arrows between the packages are contracts in `pyproject.toml`; here they are run, and shown
+to bite.
+"""
 
 import ast
 import shutil
@@ -12,9 +14,15 @@ DRAWERS = {"utils", "helpers", "common", "misc", "base", "manager"}
 
 
 def lint(root: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    command = [
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports_command; lint_imports_command()",
+    ]
     environment = {"PYTHONPATH": str(root / "src"), "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
-    return subprocess.run([*command, "--no-cache"], cwd=root, env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        [*command, "--no-cache"], cwd=root, env=environment, capture_output=True, text=True
+    )
 
 
 def test_imports_go_only_the_way_of_the_arrows():
@@ -24,7 +32,9 @@ def test_imports_go_only_the_way_of_the_arrows():
 
 def test_an_arrow_against_the_way_is_found_even_inside_a_function(tmp_path):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    shutil.copytree(SOURCE, tmp_path / "src" / "rookery", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        SOURCE, tmp_path / "src" / "rookery", ignore=shutil.ignore_patterns("__pycache__")
+    )
     planted = tmp_path / "src" / "rookery" / "posts" / "planted.py"
     planted.write_text("def wrong():\n    import rookery.search\n")
     assert "rookery.posts is not allowed to import rookery.search" in lint(tmp_path).stdout
@@ -42,7 +52,8 @@ def test_only_the_model_imports_torch():
 
 def test_what_the_planner_reads_of_the_model_is_free_of_torch():
     script = (
-        "import sys, rookery.model.shape, rookery.model.config, rookery.fleet.plan; assert 'torch' not in sys.modules"
+        "import sys, rookery.model.shape, rookery.model.config, rookery.fleet.plan; assert "
+        "'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 
@@ -52,7 +63,9 @@ def test_no_module_is_a_drawer():
 
 
 def test_every_module_says_what_it_is_for():
-    assert not [path for path in SOURCE.rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert not [
+        path for path in SOURCE.rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text()))
+    ]
 
 
 def _imported(path: Path) -> list[str]:
@@ -67,6 +80,9 @@ def _imported(path: Path) -> list[str]:
 
 def test_no_folder_holds_more_than_can_be_seen_at_a_glance():
     folders = {path.parent for path in SOURCE.rglob("*.py")}
-    counts = {f.relative_to(SOURCE).as_posix(): sum(1 for p in f.glob("*.py") if p.stem != "__init__") for f in folders}
+    counts = {
+        f.relative_to(SOURCE).as_posix(): sum(1 for p in f.glob("*.py") if p.stem != "__init__")
+        for f in folders
+    }
     assert max(counts.values()) <= 25
     assert max(counts["posts"], counts["model"]) <= 20

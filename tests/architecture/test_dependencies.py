@@ -7,7 +7,11 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
-PINNED_BY_TORCH = ("nvidia-", "cuda-", "triton")  # of its GPU build, which names exact versions itself
+PINNED_BY_TORCH = (
+    "nvidia-",
+    "cuda-",
+    "triton",
+)  # of its GPU build, which names exact versions itself
 
 
 def pinned() -> dict[str, str]:

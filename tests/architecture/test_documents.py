@@ -31,7 +31,9 @@ CODE = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py")).lowe
 def commands_in(text: str) -> set[tuple[str, ...]]:
     """Every `rookery GROUP VERB` of a document; `rookery GROUP a | b` stands for two."""
     found: set[tuple[str, ...]] = set()
-    for group, verbs in re.findall(r"(?:`|bin/|^)rookery ([a-z]+)((?:(?: \|)? [a-z]+)*)", text, re.MULTILINE):
+    for group, verbs in re.findall(
+        r"(?:`|bin/|^)rookery ([a-z]+)((?:(?: \|)? [a-z]+)*)", text, re.MULTILINE
+    ):
         found |= {(group, *verb.split()[:1]) for verb in verbs.split("|")}
     return found
 
@@ -39,7 +41,9 @@ def commands_in(text: str) -> set[tuple[str, ...]]:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
 def test_every_link_leads_to_a_file(document):
     links = re.findall(r"\]\(([^)#]+)\)", document.read_text())
-    assert not [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    assert not [
+        link for link in links if "://" not in link and not (document.parent / link).exists()
+    ]
 
 
 def test_every_command_of_the_readme_exists():
@@ -51,7 +55,10 @@ def test_every_command_of_the_readme_exists():
 
 def test_every_run_that_the_page_on_training_proposes_can_be_spread_so():
     text = (ROOT / "docs/training.md").read_text().replace("\\\n", " ")
-    spread = [shlex.split(line) for line in re.findall(r"^.*rookery model train .*--scale.*$", text, re.MULTILINE)]
+    spread = [
+        shlex.split(line)
+        for line in re.findall(r"^.*rookery model train .*--scale.*$", text, re.MULTILINE)
+    ]
     counts = []
     for words in spread:
         given = dict(itertools.pairwise(words))
@@ -76,21 +83,31 @@ def test_every_file_on_the_reading_path_exists():
 
 def test_every_test_that_a_document_names_exists():
     named = [
-        pair for document in DOCUMENTS for pair in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", document.read_text())
+        pair
+        for document in DOCUMENTS
+        for pair in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", document.read_text())
     ]
     assert named
-    assert not [(file, test) for file, test in named if f"def {test}(" not in (ROOT / file).read_text()]
+    assert not [
+        (file, test) for file, test in named if f"def {test}(" not in (ROOT / file).read_text()
+    ]
 
 
 def test_every_word_of_the_glossary_is_used_in_the_code():
-    words = re.findall(r"\*(\w[\w ]*)\*:", (ROOT / "ARCHITECTURE.md").read_text().split("## Words")[1])
+    words = re.findall(
+        r"\*(\w[\w ]*)\*:", (ROOT / "ARCHITECTURE.md").read_text().split("## Words")[1]
+    )
     assert len(words) > 10
     assert not [word for word in words if word.lower() not in CODE]
 
 
 def test_every_package_of_the_map_is_a_folder_and_every_folder_is_on_the_map():
-    folders = {path.name for path in (ROOT / "src/rookery").iterdir() if (path / "__init__.py").exists()}
-    mapped = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE))
+    folders = {
+        path.name for path in (ROOT / "src/rookery").iterdir() if (path / "__init__.py").exists()
+    }
+    mapped = set(
+        re.findall(r"^\| `(\w+)` \|", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE)
+    )
     assert mapped == folders
 
 
@@ -110,7 +127,11 @@ def test_every_command_and_option_has_help(words):
     for word in words:
         command = command.commands[word]
     assert command.help
-    assert not [p.name for p in command.params if p.name != "help" and not (getattr(p, "help", None) or "").strip()]
+    assert not [
+        p.name
+        for p in command.params
+        if p.name != "help" and not (getattr(p, "help", None) or "").strip()
+    ]
 
 
 def test_the_tree_names_no_machine_of_its_makers():
@@ -127,22 +148,32 @@ def test_every_file_that_the_code_names_exists():
     named = [
         (path.relative_to(ROOT).as_posix(), name)
         for path in sources
-        for name in re.findall(r"(?<![\w/.])`?((?:[\w-]+/)*\w+\.(?:py|jinja))\b", _prose(path.read_text()))
+        for name in re.findall(
+            r"(?<![\w/.])`?((?:[\w-]+/)*\w+\.(?:py|jinja))\b", _prose(path.read_text())
+        )
     ]
     known = [*paths, *_tracked("src/*.jinja"), "/chat_template.jinja", "openai/gpt-2/encoder.py"]
     assert len(named) > 100
-    assert not [(where, name) for where, name in named if not any(f"/{p}".endswith(f"/{name}") for p in known)]
+    assert not [
+        (where, name)
+        for where, name in named
+        if not any(f"/{p}".endswith(f"/{name}") for p in known)
+    ]
 
 
 def _tracked(*patterns: str) -> list[str]:
     command = ["git", "ls-files", *patterns]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
 
 
 def _prose(code: str) -> str:
     """The docstrings and comments of a file."""
     tree = ast.parse(code)
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    found = [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, documented)]
+    found = [
+        ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, documented)
+    ]
     tokens = tokenize.generate_tokens(io.StringIO(code).readline)
     return "\n".join(found + [token.string for token in tokens if token.type == tokenize.COMMENT])

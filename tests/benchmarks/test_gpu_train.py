@@ -1,4 +1,6 @@
-"""The GPU script runs where there is no GPU, so that it is known to be whole before one is rented."""
+"""The GPU script runs where there is no GPU, so that it is known to be whole before one is
+rented.
+"""
 
 import subprocess
 import sys

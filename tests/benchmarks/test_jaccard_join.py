@@ -20,6 +20,9 @@ def naive(texts, least):
     ]
 
 
-@given(st.lists(st.text("ab", min_size=1, max_size=14), min_size=2, max_size=20), st.sampled_from([0.5, 0.8, 1.0]))
+@given(
+    st.lists(st.text("ab", min_size=1, max_size=14), min_size=2, max_size=20),
+    st.sampled_from([0.5, 0.8, 1.0]),
+)
 def test_exactly_the_pairs_that_are_alike_are_found(texts, least):
     assert jaccard_join.similar_pairs(texts, least).tolist() == naive(texts, least)

@@ -1,4 +1,6 @@
-"""What is judged is later than all that is learned from, says something new, and stands there once."""
+"""What is judged is later than all that is learned from, says something new, and stands there
+once.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -15,15 +17,21 @@ spec.loader.exec_module(later_tweets)
 
 @pytest.fixture
 def texts(monkeypatch):
-    """A thousand texts in the order of time, many of them said before, some missing or empty; a fifth is set aside."""
+    """A thousand texts in the order of time, many of them said before, some missing or empty; a
+    fifth is set aside.
+    """
     monkeypatch.setattr(later_tweets, "SET_ASIDE", 200)
     monkeypatch.setattr(later_tweets, "JUDGED", 50)
     said = np.random.default_rng(0).integers(700, size=1000)
-    return pa.array([None if n == 1 else "" if n == 2 else f"text {n}" for n in said], pa.large_string())
+    return pa.array(
+        [None if n == 1 else "" if n == 2 else f"text {n}" for n in said], pa.large_string()
+    )
 
 
 def test_no_judged_text_was_learned_from_or_stands_there_twice(texts):
-    train, judged = (texts.take(pa.array(places)).to_pylist() for places in later_tweets.split(texts))
+    train, judged = (
+        texts.take(pa.array(places)).to_pylist() for places in later_tweets.split(texts)
+    )
     assert len(judged) == len(set(judged)) == 50
     assert len(train) == len(set(train))
     assert not set(judged) & set(texts[:800].to_pylist())

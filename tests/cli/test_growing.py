@@ -1,4 +1,6 @@
-"""`rookery model train --from`: as posts arrive the same model goes on, and every post it saw is still traced to it."""
+"""`rookery model train --from`: as posts arrive the same model goes on, and every post it saw is
+still traced to it.
+"""
 
 import json
 import os
@@ -30,7 +32,11 @@ def grow(home, put, a_post):
     """More posts arrive, and a corpus is made of all."""
 
     def more(said: str):
-        texts = (f"{said} {a} were better than {b}, said number {n}" for n, a in enumerate(WORDS) for b in WORDS)
+        texts = (
+            f"{said} {a} were better than {b}, said number {n}"
+            for n, a in enumerate(WORDS)
+            for b in WORDS
+        )
         put(*(a_post(text) for text in texts), key=said)
         return build(home, Context())
 
@@ -53,7 +59,9 @@ def test_the_newest_goes_on_once_for_each_corpus(home, grow):
     assert second.manifest.inputs["tokenizer"] == first.manifest.inputs["tokenizer"]
     grow("in a year")
     third = trained(home, "newest")
-    assert [phase.corpus for phase in phases(third)] == [c.digest for c in find_artifacts(home.artifacts, "corpus")]
+    assert [phase.corpus for phase in phases(third)] == [
+        c.digest for c in find_artifacts(home.artifacts, "corpus")
+    ]
     assert config_of(third).warmup_steps == 0
 
 
@@ -81,12 +89,18 @@ def test_another_shape_is_refused(home, grow):
     grow("today")
     first = trained(home)
     grow("tomorrow")
-    with pytest.raises(DataError, match=f"checkpoint {first.key} has another shape: layers: 1 -> 2"):
+    with pytest.raises(
+        DataError, match=f"checkpoint {first.key} has another shape: layers: 1 -> 2"
+    ):
         trained(home, "newest", [*SETTINGS, "shape.layers=2"])
 
 
 def places_of_checkpoints(home, post: str) -> dict[str, tuple[str, str]]:
-    found = [place for place in trace_post(home, post)["places"] if place["place"].startswith("checkpoint")]
+    found = [
+        place
+        for place in trace_post(home, post)["places"]
+        if place["place"].startswith("checkpoint")
+    ]
     return {place["place"].split()[1]: (place["how"], place["owed"]) for place in found}
 
 
@@ -99,7 +113,9 @@ def test_what_an_earlier_phase_saw_is_traced_to_the_later_one_and_owed_there(hom
     second = trained(home, "newest")
     derives = {key: ("derives", MAKE_ANEW) for key in (first.key, second.key)}
     assert places_of_checkpoints(home, "1") == derives
-    assert {f"checkpoint {key}" for key in derives} <= {one["place"] for one in erase(home, Context())["owed"]}
+    assert {f"checkpoint {key}" for key in derives} <= {
+        one["place"] for one in erase(home, Context())["owed"]
+    }
     shutil.rmtree(first.path)  # as the first is owed; the second still goes on from what it learned
     assert places_of_checkpoints(home, "1") == {second.key: ("derives", MAKE_ANEW)}
     assert f"checkpoint {second.key}" in {one["place"] for one in erase(home, Context())["owed"]}
@@ -123,9 +139,14 @@ def test_a_phase_keeps_the_settings_that_its_run_had(home, grow):
 
 def command(home, *options: str) -> subprocess.CompletedProcess:
     """`rookery model train` as a person types it."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "ROOKERY_HOME": str(home.path)}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "ROOKERY_HOME": str(home.path),
+    }
     line = [sys.executable, "-m", "rookery", "model", "train", "--json", *options]
-    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=250, check=False)
+    return subprocess.run(
+        line, env=environment, capture_output=True, text=True, timeout=250, check=False
+    )
 
 
 @pytest.mark.slow
@@ -141,7 +162,10 @@ def test_the_command_goes_on_and_refuses_in_one_line(home, grow, processes):
     done = command(home, *asked, "--from", first.key[:8])
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["phases"]) == 2
-    assert find_checkpoint(home, json.loads(done.stdout)["key"]).manifest.inputs["earlier"] == first.digest
+    assert (
+        find_checkpoint(home, json.loads(done.stdout)["key"]).manifest.inputs["earlier"]
+        == first.digest
+    )
 
 
 @pytest.mark.slow
@@ -153,4 +177,6 @@ def test_minutes_choose_a_scale_for_the_shape_that_goes_on(home, grow):
     assert done.returncode == 0, done.stderr
     made = config_of(home.newest("checkpoint"))
     assert made.shape == config_of(first).shape
-    assert made.scale_petaflop == float(re.search(r"--scale (\S+)\), which the same", done.stderr)[1])
+    assert made.scale_petaflop == float(
+        re.search(r"--scale (\S+)\), which the same", done.stderr)[1]
+    )

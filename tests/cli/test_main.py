@@ -15,9 +15,21 @@ def rookery(*words: object, **options) -> subprocess.CompletedProcess:
 
 
 def test_help_imports_nothing_heavy():
-    heavy = ["torch", "daft", "deltalake", "pyarrow", "numpy", "fastapi", "sqlalchemy", "tantivy", "faiss"]
+    heavy = [
+        "torch",
+        "daft",
+        "deltalake",
+        "pyarrow",
+        "numpy",
+        "fastapi",
+        "sqlalchemy",
+        "tantivy",
+        "faiss",
+    ]
     script = f"import sys, rookery.cli.main; print([m for m in {heavy} if m in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "[]"
     assert rookery("--help").returncode == 0
 
@@ -30,10 +42,22 @@ def test_help_imports_nothing_heavy():
         (["fleet", "plan", "--tokens", "many"], "'many' is no number such as"),
         (["posts", "ingest"], "Missing argument 'paths'"),
         (["posts", "stats", "--home", "{nowhere}"], "there is no Rookery home here"),
-        (["init", "--home", "{nowhere}", "--policy", "everything"], "there is no policy 'everything'"),
-        (["demo", "--home", "{nowhere}", "--minutes", "1", "--scale", "1"], "two ways to say the same"),
-        (["model", "train", "--home", "{nowhere}", "--minutes", "1", "--scale", "1"], "two ways to say the same"),
-        (["model", "train", "--home", "{nowhere}", "--minutes", "1", "--set", "steps=9"], "two ways to say the same"),
+        (
+            ["init", "--home", "{nowhere}", "--policy", "everything"],
+            "there is no policy 'everything'",
+        ),
+        (
+            ["demo", "--home", "{nowhere}", "--minutes", "1", "--scale", "1"],
+            "two ways to say the same",
+        ),
+        (
+            ["model", "train", "--home", "{nowhere}", "--minutes", "1", "--scale", "1"],
+            "two ways to say the same",
+        ),
+        (
+            ["model", "train", "--home", "{nowhere}", "--minutes", "1", "--set", "steps=9"],
+            "two ways to say the same",
+        ),
         (["demo", "--home", "{nowhere}", "--posts", "{nowhere}.csv"], "there is no such file"),
     ],
 )
@@ -67,7 +91,9 @@ def test_a_wrong_setting_is_named_with_its_file(tmp_path):
 def test_a_reader_that_goes_away_is_no_error(tmp_path):
     rookery("init", "--home", tmp_path / "home")
     command = f"{' '.join(ROOKERY)} runs --home {tmp_path / 'home'} --json | true"
-    assert subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True).stderr == b""
+    assert (
+        subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True).stderr == b""
+    )
 
 
 def test_a_demo_ends_with_a_command_that_can_be_typed(tmp_path, monkeypatch):

@@ -14,7 +14,13 @@ WORDS = ("rooks", "trams", "bread", "rowing")
 
 @pytest.fixture
 def full_home(home, put, a_post):
-    put(*(a_post(f"today {a} were better than {b}, said number {n}") for n, a in enumerate(WORDS) for b in WORDS))
+    put(
+        *(
+            a_post(f"today {a} were better than {b}, said number {n}")
+            for n, a in enumerate(WORDS)
+            for b in WORDS
+        )
+    )
     build(home, Context())
     train_model(home, 0.0001, Context(), ["steps=2"])
     return home

@@ -41,14 +41,18 @@ def test_a_launcher_tells_the_place(monkeypatch):
 def test_another_number_than_the_launchers_is_refused(monkeypatch):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "8")
-    with pytest.raises(UsageError, match=r"--processes 2 was asked for, and the launcher started 8"):
+    with pytest.raises(
+        UsageError, match=r"--processes 2 was asked for, and the launcher started 8"
+    ):
         told_place(2)
 
 
 def test_a_place_that_is_no_number_is_refused(monkeypatch):
     monkeypatch.setenv("RANK", "first")
     monkeypatch.setenv("WORLD_SIZE", "8")
-    with pytest.raises(UsageError, match="must be whole ones, not RANK 'first', WORLD_SIZE '8', LOCAL_RANK None"):
+    with pytest.raises(
+        UsageError, match="must be whole ones, not RANK 'first', WORLD_SIZE '8', LOCAL_RANK None"
+    ):
         told_place(None)
 
 
@@ -56,7 +60,12 @@ def test_a_scale_once_measured_is_kept_for_whoever_asks_the_same(home):
     def kept(minutes: float, measured: float) -> float:
         return scale_kept(home, Processes(), {"minutes": minutes}, lambda: measured)
 
-    assert [kept(10, 0.021), kept(10, 0.034), kept(20, 0.055), kept(10, 0.089)] == [0.021, 0.021, 0.055, 0.021]
+    assert [kept(10, 0.021), kept(10, 0.034), kept(20, 0.055), kept(10, 0.089)] == [
+        0.021,
+        0.021,
+        0.055,
+        0.021,
+    ]
 
 
 def test_degrees_and_patience_are_set_apart_from_the_run():
@@ -70,15 +79,29 @@ def test_degrees_and_patience_are_set_apart_from_the_run():
 @pytest.fixture
 def command(home, put, a_post):
     """`rookery model train` on a small corpus, as a person types it."""
-    put(*(a_post(f"today {a} were better than {b}, said number {n}") for n, a in enumerate(WORDS) for b in WORDS))
+    put(
+        *(
+            a_post(f"today {a} were better than {b}, said number {n}")
+            for n, a in enumerate(WORDS)
+            for b in WORDS
+        )
+    )
     build(home, Context())
 
-    def run(*options: str, long: Sequence[str] = ("--scale", "0.0001", "--set", "steps=4"), **environment: str):
+    def run(
+        *options: str,
+        long: Sequence[str] = ("--scale", "0.0001", "--set", "steps=4"),
+        **environment: str,
+    ):
         environment = (
-            os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "ROOKERY_HOME": str(home.path)} | environment
+            os.environ
+            | {"PYTHONPATH": os.pathsep.join(sys.path), "ROOKERY_HOME": str(home.path)}
+            | environment
         )
         line = [sys.executable, "-m", "rookery", "model", "train", *long, *options]
-        return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=250, check=False)
+        return subprocess.run(
+            line, env=environment, capture_output=True, text=True, timeout=250, check=False
+        )
 
     return run
 
@@ -98,7 +121,9 @@ def test_two_processes_make_one_checkpoint_and_one_document_of_json(command, hom
     assert json.loads(done.stdout)["key"] == home.newest("checkpoint").key
     assert json.loads(done.stdout)["processes"] == 2
     again = command("--json")
-    assert json.loads(again.stdout)["key"] == home.newest("checkpoint").key  # one process finds it finished
+    assert (
+        json.loads(again.stdout)["key"] == home.newest("checkpoint").key
+    )  # one process finds it finished
 
 
 @pytest.mark.slow
@@ -112,7 +137,14 @@ def test_degrees_that_do_not_fit_are_one_clear_line(command):
 
 @pytest.mark.slow
 def test_what_goes_wrong_in_the_processes_is_one_clear_line_too(command):
-    done = command("--processes", "2", "--set", "matrix_learning_rate=1e37", "--set", "vector_learning_rate=1e37")
+    done = command(
+        "--processes",
+        "2",
+        "--set",
+        "matrix_learning_rate=1e37",
+        "--set",
+        "vector_learning_rate=1e37",
+    )
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if line.startswith("rookery: ")]
     assert len(lines) == 1

@@ -1,4 +1,6 @@
-"""Artifacts: the manifest is last, equal content has an equal digest, and a changed file is found."""
+"""Artifacts: the manifest is last, equal content has an equal digest, and a changed file is
+found.
+"""
 
 import dataclasses
 
@@ -28,7 +30,9 @@ def publish(folder, files, created="2026-01-01", kind="thing"):
         (folder / name).write_bytes(data)
     entries = list_files(folder)
     digest = content_digest(kind, 1, {}, {}, entries)
-    return write_manifest(folder, Manifest(kind, folder.name, 1, {}, {}, entries, digest, created=created))
+    return write_manifest(
+        folder, Manifest(kind, folder.name, 1, {}, {}, entries, digest, created=created)
+    )
 
 
 def test_digest_is_equal_for_equal_content_whatever_the_folder_and_the_time(tmp_path):
@@ -54,10 +58,16 @@ def test_notes_and_temporary_files_are_not_part_of_the_content(tmp_path):
 @given(st.integers(), st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=3))
 def test_key_depends_on_version_config_and_inputs_and_not_on_their_order(version, inputs):
     turned = dict(reversed(inputs.items()))
-    assert key_of("thing", version, {"a": 1, "b": 2}, inputs) == key_of("thing", version, {"b": 2, "a": 1}, turned)
-    assert key_of("thing", version, {"a": 1}, inputs) != key_of("thing", version + 1, {"a": 1}, inputs)
+    assert key_of("thing", version, {"a": 1, "b": 2}, inputs) == key_of(
+        "thing", version, {"b": 2, "a": 1}, turned
+    )
+    assert key_of("thing", version, {"a": 1}, inputs) != key_of(
+        "thing", version + 1, {"a": 1}, inputs
+    )
     assert key_of("thing", version, {"a": 1}, inputs) != key_of("thing", version, {"a": 2}, inputs)
-    assert key_of("thing", version, {}, inputs) != key_of("thing", version, {}, inputs | {"more": "x"})
+    assert key_of("thing", version, {}, inputs) != key_of(
+        "thing", version, {}, inputs | {"more": "x"}
+    )
 
 
 def test_manifest_is_read_as_it_was_written(tmp_path):

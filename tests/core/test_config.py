@@ -33,7 +33,9 @@ class Config:
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
-shapes = st.builds(Shape, st.integers(), finite, st.lists(st.text(max_size=3), max_size=3).map(tuple))
+shapes = st.builds(
+    Shape, st.integers(), finite, st.lists(st.text(max_size=3), max_size=3).map(tuple)
+)
 configs = st.builds(
     Config,
     st.integers(),
@@ -86,7 +88,9 @@ def test_a_whole_number_may_stand_for_a_float():
 
 def test_settings_change_a_copy():
     config = Config(1)
-    changed = with_settings(config, ["shape.width=256", "steps=9", "mode=latest", 'shape.names=["a"]', "seed=3"])
+    changed = with_settings(
+        config, ["shape.width=256", "steps=9", "mode=latest", 'shape.names=["a"]', "seed=3"]
+    )
     assert changed == Config(9, Shape(256, names=("a",)), "latest", 3)
     assert config == Config(1)
 

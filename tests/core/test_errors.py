@@ -13,7 +13,13 @@ def test_an_error_is_one_line_with_what_where_and_mend():
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("UsageError", 2), ("DataError", 2), ("StorageError", 2), ("RefusedError", 2), ("UnavailableError", 1)],
+    [
+        ("UsageError", 2),
+        ("DataError", 2),
+        ("StorageError", 2),
+        ("RefusedError", 2),
+        ("UnavailableError", 1),
+    ],
 )
 def test_wrong_use_and_bad_input_end_with_two(name, code):
     assert getattr(errors, name).exit_code == code

@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from rookery.core.context import Context, FixedClock
 from rookery.core.digest import hash_ids
-from rookery.core.lineage import ERASED, HELD, held_hashes, holds, note_erased, trace, write_held_hashes
+from rookery.core.lineage import (
+    ERASED,
+    HELD,
+    held_hashes,
+    holds,
+    note_erased,
+    trace,
+    write_held_hashes,
+)
 from rookery.core.stage import Stage, run_stage
 
 
@@ -58,8 +66,14 @@ def test_what_was_made_of_an_artifact_still_derives_from_a_post_erased_from_it(h
     corpus = make(home, "corpus", {"lake": "lake@0"}, ["1", "2"])
     model = make(home, "checkpoint", {"corpus": corpus.digest})
     note_erased(corpus.path, hash_ids(["1", "unknown"]))
-    assert {t.artifact.digest: t.how for t in trace(home, "1")} == {corpus.digest: "held", model.digest: "derives"}
-    assert {t.artifact.digest: t.how for t in trace(home, "2")} == {corpus.digest: "holds", model.digest: "derives"}
+    assert {t.artifact.digest: t.how for t in trace(home, "1")} == {
+        corpus.digest: "held",
+        model.digest: "derives",
+    }
+    assert {t.artifact.digest: t.how for t in trace(home, "2")} == {
+        corpus.digest: "holds",
+        model.digest: "derives",
+    }
     assert list(trace(home, "unknown")) == []
 
 

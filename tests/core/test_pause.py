@@ -17,7 +17,9 @@ STAGE = Stage("thing", 1, {}, {})
 
 def test_a_paused_home_refuses_new_runs_and_says_since_when_and_why(home):
     pause(home, "a deletion is under way", CLOCK)
-    with pytest.raises(Paused, match=r"paused since 2026-01-01 00:00 UTC: a deletion is under way .*fleet resume"):
+    with pytest.raises(
+        Paused, match=r"paused since 2026-01-01 00:00 UTC: a deletion is under way .*fleet resume"
+    ):
         run_stage(home, STAGE, lambda workspace: pytest.fail("begun"), Context(CLOCK))
     assert read_runs(home) == []
 
@@ -25,7 +27,9 @@ def test_a_paused_home_refuses_new_runs_and_says_since_when_and_why(home):
 def test_what_is_finished_is_still_found_while_paused(home):
     made = run_stage(home, STAGE, lambda workspace: {}, Context(CLOCK))
     pause(home, "", CLOCK)
-    assert run_stage(home, STAGE, lambda workspace: pytest.fail("made twice"), Context(CLOCK)) == made
+    assert (
+        run_stage(home, STAGE, lambda workspace: pytest.fail("made twice"), Context(CLOCK)) == made
+    )
 
 
 def test_a_run_that_is_stopped_is_paused_in_the_register_and_goes_on(home):

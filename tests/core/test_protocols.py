@@ -21,7 +21,9 @@ def test_embeddings_have_length_one_or_zero_and_do_not_depend_on_their_neighbour
 
 
 def test_texts_with_common_words_are_nearer_than_others():
-    tram, night, bread = HashedEmbedder().embed(["the tram is late", "a late night tram", "rye bread and butter"])
+    tram, night, bread = HashedEmbedder().embed(
+        ["the tram is late", "a late night tram", "rye bread and butter"]
+    )
     assert tram @ night > tram @ bread + 0.2
 
 
@@ -41,7 +43,9 @@ def test_generation_is_the_same_again_and_as_long_as_asked(prompt, max_tokens, s
     pieces = list(SeededGenerator().generate(prompt, options))
     assert pieces == list(SeededGenerator().generate(prompt, options))
     assert len(pieces) == max_tokens
-    assert [p.finish_reason for p in pieces] == [None] * (max_tokens - 1) + ["length"] * (max_tokens > 0)
+    assert [p.finish_reason for p in pieces] == [None] * (max_tokens - 1) + ["length"] * (
+        max_tokens > 0
+    )
 
 
 def test_another_seed_or_prompt_generates_something_else():

@@ -1,4 +1,6 @@
-"""Stages: finished work is skipped, killed work goes on, two processes do not make the same thing."""
+"""Stages: finished work is skipped, killed work goes on, two processes do not make the same
+thing.
+"""
 
 import os
 import signal
@@ -43,7 +45,10 @@ def test_a_finished_stage_is_not_made_again(home):
     ],
 )
 def test_another_version_config_or_input_is_another_artifact(home, other):
-    assert run_stage(home, STAGE, write_lines, CONTEXT).path != run_stage(home, other, write_lines, CONTEXT).path
+    assert (
+        run_stage(home, STAGE, write_lines, CONTEXT).path
+        != run_stage(home, other, write_lines, CONTEXT).path
+    )
 
 
 def test_scratch_is_removed_and_notes_are_kept_out_of_the_digest(home, tmp_path):
@@ -61,7 +66,9 @@ def test_scratch_is_removed_and_notes_are_kept_out_of_the_digest(home, tmp_path)
     assert [f.path for f in made.manifest.files] == ["lines.txt"]
 
 
-def test_a_kill_while_it_is_published_costs_a_stage_nothing_that_lies_in_its_scratch(home, monkeypatch):
+def test_a_kill_while_it_is_published_costs_a_stage_nothing_that_lies_in_its_scratch(
+    home, monkeypatch
+):
     def make(workspace):
         (workspace.scratch / "part").write_text("hours of work")
         return write_lines(workspace)
@@ -81,7 +88,10 @@ def test_a_kill_while_it_is_published_costs_a_stage_nothing_that_lies_in_its_scr
 
 def test_scratch_that_a_kill_left_in_a_finished_artifact_goes_with_the_next_run_or_erasure(home):
     made = run_stage(home, STAGE, write_lines, CONTEXT)
-    for remove in (lambda: run_stage(home, STAGE, write_lines, CONTEXT), lambda: remove_unfinished(home, "thing")):
+    for remove in (
+        lambda: run_stage(home, STAGE, write_lines, CONTEXT),
+        lambda: remove_unfinished(home, "thing"),
+    ):
         (made.path / "scratch").mkdir()
         (made.path / "scratch" / "part").write_text("the text of a post")
         remove()
@@ -104,9 +114,14 @@ def test_a_stage_that_fails_is_no_artifact_and_its_reason_is_noted(home):
 
 def test_the_register_knows_the_compute_of_a_run_that_never_ended_and_the_key_does_not(home):
     known = replace(STAGE, flops=3e15)
-    record_run(home, CONTEXT, {"kind": known.kind, "key": known.key, "event": "started", "flops": 3e15})
+    record_run(
+        home, CONTEXT, {"kind": known.kind, "key": known.key, "event": "started", "flops": 3e15}
+    )
     run_stage(home, known, write_lines, CONTEXT)
-    assert [(a["state"], a["flops"]) for a in read_runs(home)] == [("killed", 3e15), ("finished", 3e15)]
+    assert [(a["state"], a["flops"]) for a in read_runs(home)] == [
+        ("killed", 3e15),
+        ("finished", 3e15),
+    ]
     assert known.key == STAGE.key
 
 

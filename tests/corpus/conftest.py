@@ -19,7 +19,14 @@ def a_document():
 
     def make(id: str, text: str = "a word about rooks", posts=None, authors=None) -> Document:
         posts = tuple(posts or [id])
-        return Document(id, text, posts, tuple(authors or ["ada"] * len(posts)), "en", datetime(2026, 1, 1, tzinfo=UTC))
+        return Document(
+            id,
+            text,
+            posts,
+            tuple(authors or ["ada"] * len(posts)),
+            "en",
+            datetime(2026, 1, 1, tzinfo=UTC),
+        )
 
     return make
 
@@ -32,7 +39,10 @@ def corpus_of(home):
         def make(workspace):
             for split, documents in zip(SPLITS, (train, validation), strict=True):
                 rows = [asdict(document) for document in documents]
-                write_documents(workspace.path / f"{split}.parquet", [pa.Table.from_pylist(rows, DOCUMENT_SCHEMA)])
+                write_documents(
+                    workspace.path / f"{split}.parquet",
+                    [pa.Table.from_pylist(rows, DOCUMENT_SCHEMA)],
+                )
             posts = [post for document in [*train, *validation] for post in document.post_ids]
             write_held_hashes(workspace.path, hash_ids(posts))
             return {LAKE_VERSION: 0}

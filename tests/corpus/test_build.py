@@ -38,13 +38,19 @@ def sentence(n: int) -> str:
     random = np.random.default_rng(n)
     pick = lambda words: words[random.integers(len(words))]  # noqa: E731
     return (
-        f"{pick(SUBJECTS)} {pick(VERBS)} {pick(SUBJECTS)} near {pick(PLACES)} and {pick(PLACES)} with {pick(SUBJECTS)}"
+        f"{pick(SUBJECTS)} {pick(VERBS)} {pick(SUBJECTS)} near {pick(PLACES)} and "
+        f"{pick(PLACES)} with {pick(SUBJECTS)}"
     )
 
 
 def documents(corpus, split: str | None = None) -> list[Document]:
     splits = [split] if split else SPLITS
-    return [from_row(row) for s in splits for batch in read_documents(corpus, s) for row in batch.to_pylist()]
+    return [
+        from_row(row)
+        for s in splits
+        for batch in read_documents(corpus, s)
+        for row in batch.to_pylist()
+    ]
 
 
 def held_posts(corpus) -> set[str]:
@@ -62,7 +68,11 @@ def test_every_plain_post_becomes_a_document_with_its_own_id(home, put, plain):
     assert {(d.id, d.text, d.post_ids, d.author_ids, d.created) for d in documents(corpus)} == {
         (p.id, p.text, (p.id,), (p.author,), p.created) for p in plain
     }
-    assert corpus.manifest.metrics == {"lake_version": 0, "documents_train": 48, "documents_validation": 12}
+    assert corpus.manifest.metrics == {
+        "lake_version": 0,
+        "documents_train": 48,
+        "documents_validation": 12,
+    }
 
 
 def test_no_lake_is_wrong_use(home):
@@ -70,26 +80,42 @@ def test_no_lake_is_wrong_use(home):
         build(home, Context())
 
 
-@pytest.mark.parametrize("wrong", ["validation_share=1.5", "validation_share=0", "validation_limit=0"])
+@pytest.mark.parametrize(
+    "wrong", ["validation_share=1.5", "validation_share=0", "validation_limit=0"]
+)
 def test_a_setting_without_sense_is_refused_by_name(wrong):
     with pytest.raises(UsageError, match=wrong.partition("=")[0]):
         with_settings(CorpusConfig(), [wrong])
 
 
 def test_too_few_posts_are_one_clear_line_with_the_reasons(home, put, a_post):
-    put(a_post("short"), a_post("a direct word to a friend", visibility="direct"), a_post(sentence(1)))
+    put(
+        a_post("short"),
+        a_post("a direct word to a friend", visibility="direct"),
+        a_post(sentence(1)),
+    )
     with pytest.raises(DataError, match=r"1 of 3 posts are left.*Dropped: .*too_short 1"):
         build(home, Context())
     assert home.newest("corpus") is None
 
 
 @pytest.mark.parametrize("earlier", [1, 200])
-def test_held_out_posts_that_all_answer_earlier_threads_are_one_clear_line(home, put, a_post, earlier):
+def test_held_out_posts_that_all_answer_earlier_threads_are_one_clear_line(
+    home, put, a_post, earlier
+):
     first = [a_post(sentence(n)) for n in range(earlier)]
-    put(*first, *(a_post(sentence(1_000 + n), reply_to=first[-1].id) for n in range(1 if earlier == 1 else 50)))
+    put(
+        *first,
+        *(
+            a_post(sentence(1_000 + n), reply_to=first[-1].id)
+            for n in range(1 if earlier == 1 else 50)
+        ),
+    )
     command = [sys.executable, "-m", "rookery.cli.main", "corpus", "build", "--home", home.path]
     done = subprocess.run(command, capture_output=True, text=True)
-    (line,) = (line for line in done.stderr.splitlines() if line.startswith("rookery: "))  # others say what took long
+    (line,) = (
+        line for line in done.stderr.splitlines() if line.startswith("rookery: ")
+    )  # others say what took long
     assert done.returncode == 2, done.stderr
     assert re.search(r"no document .*validation.*thread_in_train \d+.*validation_share", line)
     assert str(home.path) in line
@@ -98,8 +124,15 @@ def test_held_out_posts_that_all_answer_earlier_threads_are_one_clear_line(home,
 
 def test_what_may_not_be_trained_on_is_nowhere_in_the_artifact(home, put, plain, a_post):
     secret = "nobody must ever read this unmistakable sentence"
-    closed = [a_post(f"{secret} {v}", visibility=v) for v in ("unlisted", "followers", "direct", "unknown")]
-    closed += [a_post(secret, consent_training=False), a_post(secret, id="gone"), a_post(secret, author="leaver")]
+    closed = [
+        a_post(f"{secret} {v}", visibility=v)
+        for v in ("unlisted", "followers", "direct", "unknown")
+    ]
+    closed += [
+        a_post(secret, consent_training=False),
+        a_post(secret, id="gone"),
+        a_post(secret, author="leaver"),
+    ]
     put(*plain, *closed)
     forget(home, ["gone"], ["leaver"], Context())
     corpus = build(home, Context())
@@ -133,7 +166,10 @@ def test_forgetting_makes_another_corpus_without_the_post(home, put, plain):
 
 
 def test_of_texts_that_say_the_same_only_the_earliest_is_kept(home, put, plain, a_post):
-    copies = [a_post(f"RT @ada: {plain[0].text.upper()}! https://t.co/x{n}", author="bot") for n in range(3)]
+    copies = [
+        a_post(f"RT @ada: {plain[0].text.upper()}! https://t.co/x{n}", author="bot")
+        for n in range(3)
+    ]
     near = a_post(plain[1].text + "s", author="cy")
     put(*plain, *copies, near)
     corpus = build(home, Context())
@@ -153,7 +189,13 @@ def test_a_thread_is_one_document_with_all_its_posts_and_authors(home, put, plai
     answer = a_post("they are at the mill, all forty", author="bo", reply_to=first.id)
     other = a_post("mine are still in the south", author="cy", reply_to=first.id)
     deeper = a_post("forty? I counted only thirty", author="ada", reply_to=answer.id)
-    put(first, answer, other, deeper, *(replace(p, created=deeper.created.replace(year=2027)) for p in plain))
+    put(
+        first,
+        answer,
+        other,
+        deeper,
+        *(replace(p, created=deeper.created.replace(year=2027)) for p in plain),
+    )
     (thread,) = [d for d in documents(build(home, Context())) if d.id == first.id]
     assert thread.text.split("\n\n") == [first.text, answer.text, deeper.text, other.text]
     assert thread.post_ids == (first.id, answer.id, deeper.id, other.id)
@@ -161,8 +203,12 @@ def test_a_thread_is_one_document_with_all_its_posts_and_authors(home, put, plai
     assert thread.created == deeper.created
 
 
-def test_no_thread_and_no_text_stands_on_both_sides_and_validation_is_later(home, put, plain, a_post):
-    late = [a_post(sentence(1000 + n), reply_to=plain[n % 60].id if n % 2 else None) for n in range(20)]
+def test_no_thread_and_no_text_stands_on_both_sides_and_validation_is_later(
+    home, put, plain, a_post
+):
+    late = [
+        a_post(sentence(1000 + n), reply_to=plain[n % 60].id if n % 2 else None) for n in range(20)
+    ]
     put(*plain, *late)
     corpus = build(home, Context(), CorpusConfig(validation_limit=20))
     train, validation = documents(corpus, "train"), documents(corpus, "validation")
@@ -172,7 +218,9 @@ def test_no_thread_and_no_text_stands_on_both_sides_and_validation_is_later(home
     assert not texts[0] & texts[1]
 
 
-def test_a_post_shown_as_a_sample_of_what_was_dropped_is_traced_to_the_corpus(home, put, plain, a_post):
+def test_a_post_shown_as_a_sample_of_what_was_dropped_is_traced_to_the_corpus(
+    home, put, plain, a_post
+):
     short = a_post("too short")
     put(*plain, short)
     corpus = build(home, Context())
@@ -193,17 +241,30 @@ def test_the_order_in_which_posts_came_in_changes_nothing(tmp_path, plain):
 
 def test_another_seed_shuffles_otherwise_and_keeps_the_same_documents(home, put, plain):
     put(*plain)
-    one, two = (documents(build(home, Context(), CorpusConfig(seed=seed)), "train") for seed in (0, 1))
+    one, two = (
+        documents(build(home, Context(), CorpusConfig(seed=seed)), "train") for seed in (0, 1)
+    )
     assert one != two
     assert sorted(d.id for d in one) == sorted(d.id for d in two)
 
 
 TEXTS = st.one_of(
     st.integers(0, 15).map(sentence),
-    st.sampled_from(["", "ok", "#a #b #c #d", "*** *** ***", "a@example.org wrote", "https://t.co/a https://t.co/b"]),
+    st.sampled_from(
+        [
+            "",
+            "ok",
+            "#a #b #c #d",
+            "*** *** ***",
+            "a@example.org wrote",
+            "https://t.co/a https://t.co/b",
+        ]
+    ),
     st.text(max_size=30),
 )
-POSTS = st.tuples(TEXTS, st.sampled_from(["public", "direct", "unknown"]), st.sampled_from([None, True, False]))
+POSTS = st.tuples(
+    TEXTS, st.sampled_from(["public", "direct", "unknown"]), st.sampled_from([None, True, False])
+)
 
 
 @given(st.lists(POSTS, min_size=1, max_size=25))
@@ -215,15 +276,22 @@ def test_every_post_of_the_lake_is_kept_or_dropped_for_one_reason(tmp_path_facto
     append(home, to_table([*drawn, *sure]).to_batches(), "test")
     tally = (corpus := build(home, Context())).manifest.tally
     assert tally["kept"] + sum(tally["dropped"].values()) == open_lake(home).count()
-    assert tally["kept"] == len(held_posts(corpus)) == sum(len(d.post_ids) for d in documents(corpus))
+    assert (
+        tally["kept"] == len(held_posts(corpus)) == sum(len(d.post_ids) for d in documents(corpus))
+    )
 
 
 def test_the_town_keeps_its_rules(home):
     ingest_town(home, TownConfig(posts=5000), Context())
     corpus = build(home, Context())
-    tally, lake = corpus.manifest.tally, pa.Table.from_batches(open_lake(home).batches()).to_pylist()
+    tally, lake = (
+        corpus.manifest.tally,
+        pa.Table.from_batches(open_lake(home).batches()).to_pylist(),
+    )
     assert tally["kept"] + sum(tally["dropped"].values()) == len(lake)
-    free = {p["id"] for p in lake if p["visibility"] == "public" and p["consent_training"] is not False}
+    free = {
+        p["id"] for p in lake if p["visibility"] == "public" and p["consent_training"] is not False
+    }
     assert held_posts(corpus) <= free
     assert {"not_public", "author_opted_out", "exact_duplicate"} <= tally["dropped"].keys()
     assert any(len(d.post_ids) > 1 for d in documents(corpus))
@@ -248,12 +316,18 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_same_artifact(t
     for home in homes:
         ingest_town(home, TownConfig(posts=10_000), Context())
     started = time.monotonic()
-    calm = subprocess.run([*command, homes[0].path], env=environment, capture_output=True, text=True, check=True)
+    calm = subprocess.run(
+        [*command, homes[0].path], env=environment, capture_output=True, text=True, check=True
+    )
     seconds = time.monotonic() - started
     for share in (0.4, 0.6, 0.75, 0.9):
-        process = subprocess.Popen([*command, homes[1].path], env=environment, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, homes[1].path], env=environment, stdout=subprocess.DEVNULL
+        )
         time.sleep(share * seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    again = subprocess.run([*command, homes[1].path], env=environment, capture_output=True, text=True, check=True)
+    again = subprocess.run(
+        [*command, homes[1].path], env=environment, capture_output=True, text=True, check=True
+    )
     assert again.stdout == calm.stdout

@@ -46,16 +46,28 @@ def test_the_card_has_a_yaml_head_and_counts_every_reason(home, posts):
 
 def test_the_card_says_what_was_set(home, posts):
     card, _ = card_of(
-        home, placeholders=True, controls=True, split="author", validation_share=0.5, mixture={"language:en": 2.0}
+        home,
+        placeholders=True,
+        controls=True,
+        split="author",
+        validation_share=0.5,
+        mixture={"language:en": 2.0},
     )
-    for said in ("@USER", "control tokens", "`language:en` 2.0", "of authors of whom nothing is learned"):
+    for said in (
+        "@USER",
+        "control tokens",
+        "`language:en` 2.0",
+        "of authors of whom nothing is learned",
+    ):
         assert said in card
 
 
 def test_the_card_shows_no_post(home, posts):
     card, facts = card_of(home)
     assert not any(post in card for post in shown(facts))
-    assert not any(sample["text"] in card for samples in facts["samples"].values() for sample in samples)
+    assert not any(
+        sample["text"] in card for samples in facts["samples"].values() for sample in samples
+    )
 
 
 def test_no_line_is_left_half_filled(home, posts):

@@ -25,12 +25,17 @@ def test_controls_name_language_year_and_engagement():
 
 def test_what_is_unknown_is_not_said():
     said = controls(pa.array([None, "de"]), WHEN[:2], numbers(0, -1))
-    assert said.to_pylist() == [["<|time:2016|>", "<|engagement:0|>"], ["<|language:de|>", "<|time:2016|>"]]
+    assert said.to_pylist() == [
+        ["<|time:2016|>", "<|engagement:0|>"],
+        ["<|language:de|>", "<|time:2016|>"],
+    ]
 
 
 def test_engagement_levels_begin_at_one_ten_and_a_hundred_reactions():
     said = controls(pa.array([None] * 5, pa.string()), WHEN, numbers(0, 1, 9, 99, 100))
-    assert [row[-1] for row in said.to_pylist()] == [name("engagement", level) for level in (0, 1, 1, 2, 3)]
+    assert [row[-1] for row in said.to_pylist()] == [
+        name("engagement", level) for level in (0, 1, 1, 2, 3)
+    ]
 
 
 def test_reactions_are_unknown_only_where_no_count_is_told():

@@ -12,7 +12,9 @@ from rookery.corpus import dedup, minhash
 from rookery.corpus.dedup import ALIKE, earliest, floods, jaccard
 from rookery.corpus.normalize import key
 
-WORDS = st.sampled_from("rook crow raven jackdaw elm oak nest spring church tower morning again".split())
+WORDS = st.sampled_from(
+    "rook crow raven jackdaw elm oak nest spring church tower morning again".split()
+)
 TEXTS = st.lists(WORDS, min_size=1, max_size=12).map(" ".join)
 
 
@@ -61,7 +63,10 @@ def test_similarity_counts_runs_of_five_characters():
 def test_nearly_all_pairs_above_the_threshold_are_found():
     random = np.random.default_rng(3)
     letters = "abcdefghijklmnopqrstuvwxyz      "
-    originals = ["".join(letters[n] for n in random.integers(32, size=random.integers(40, 140))) for _ in range(400)]
+    originals = [
+        "".join(letters[n] for n in random.integers(32, size=random.integers(40, 140)))
+        for _ in range(400)
+    ]
     copies = [edited(text, random) for text in originals]
     alike = np.array([jaccard(a, b) >= ALIKE for a, b in zip(originals, copies, strict=True)])
     found = near_duplicates(pa.array(originals + copies))[400:] == np.arange(400)
@@ -71,14 +76,19 @@ def test_nearly_all_pairs_above_the_threshold_are_found():
 
 
 def test_a_flood_of_one_text_with_small_changes_is_one_star():
-    text = "the rooks are back in the old elm behind the church, says someone who counts them every single morning"
+    text = (
+        "the rooks are back in the old elm behind the church, says someone who counts them "
+        "every single morning"
+    )
     texts = [f"{text}, number {n:04}" for n in range(2000)]
     assert (near_duplicates(pa.array(texts)) == 0).all()
 
 
 @pytest.mark.slow
 def test_real_posts_agree_with_brute_force(shared_data):
-    table = pq.read_table(shared_data / "tweets_ira/tweets.parquet", columns=["content"]).slice(200_000, 3000)
+    table = pq.read_table(shared_data / "tweets_ira/tweets.parquet", columns=["content"]).slice(
+        200_000, 3000
+    )
     keys = key(table["content"].combine_chunks()).to_pylist()
     keys = [text for text in dict.fromkeys(keys) if len(text) >= 12]
     runs = [{text[i : i + 5] for i in range(len(text) - 4)} for text in keys]

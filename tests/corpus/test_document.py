@@ -7,7 +7,10 @@ from rookery.corpus.document import count_documents, from_row, read_documents
 
 
 def test_documents_come_back_as_they_were_written_and_in_that_order(corpus_of, a_document):
-    documents = [a_document("b", posts=["b", "c"], authors=["bo", "cy"]), a_document("a", text="zwei\nZeilen")]
+    documents = [
+        a_document("b", posts=["b", "c"], authors=["bo", "cy"]),
+        a_document("a", text="zwei\nZeilen"),
+    ]
     corpus = corpus_of(documents)
     read = [from_row(row) for batch in read_documents(corpus, "train") for row in batch.to_pylist()]
     assert read == documents

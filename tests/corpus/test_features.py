@@ -1,4 +1,6 @@
-"""What a corpus can be asked for, from the posts to the documents: mixture, control tokens, placeholders, authors."""
+"""What a corpus can be asked for, from the posts to the documents: mixture, control tokens,
+placeholders, authors.
+"""
 
 from collections import Counter
 
@@ -42,9 +44,9 @@ def adds_up(corpus) -> bool:
         corpus.manifest.tally,
         {p for s in ("train", "validation") for d in documents(corpus, s) for p in d["post_ids"]},
     )
-    return tally["kept"] == len(posts) and tally["kept"] + sum(tally["dropped"].values()) == len(WORDS) * (
-        len(WORDS) - 1
-    )
+    return tally["kept"] == len(posts) and tally["kept"] + sum(tally["dropped"].values()) == len(
+        WORDS
+    ) * (len(WORDS) - 1)
 
 
 def test_a_weight_below_one_takes_a_part_and_counts_the_rest(home, posts):
@@ -84,7 +86,9 @@ def test_documents_carry_control_tokens_only_when_asked(home, posts):
 def test_placeholders_change_the_text_and_nothing_else(home, posts):
     plain, hidden = (documents(built(home, f"placeholders={value}")) for value in ("false", "true"))
     assert [d["id"] for d in plain] == [d["id"] for d in hidden]
-    assert all(d["text"].startswith("@USER from") and d["text"].endswith(" HTTPURL") for d in hidden)
+    assert all(
+        d["text"].startswith("@USER from") and d["text"].endswith(" HTTPURL") for d in hidden
+    )
     assert not any("@USER" in d["text"] for d in plain)
 
 
@@ -92,13 +96,20 @@ def test_a_split_by_author_has_no_author_on_both_sides_and_is_still_by_time(home
     corpus = built(home, "split=author", "validation_share=0.5")
     train, validation = documents(corpus), documents(corpus, "validation")
     assert validation
-    assert {a for d in train for a in d["author_ids"]}.isdisjoint(a for d in validation for a in d["author_ids"])
+    assert {a for d in train for a in d["author_ids"]}.isdisjoint(
+        a for d in validation for a in d["author_ids"]
+    )
     assert max(d["created"] for d in train) <= min(d["created"] for d in validation)
     assert {"held_out_author", "after_the_cut"} <= set(corpus.manifest.tally["dropped"])
     assert adds_up(corpus)
 
 
 def test_a_day_of_a_machine_is_dropped_and_a_person_stays(home, posts, put, a_post):
-    put(*(a_post(f"{WORDS[n % 12]} {WORDS[n % 11]} {WORDS[n % 7]} number {n}", author="machine") for n in range(600)))
+    put(
+        *(
+            a_post(f"{WORDS[n % 12]} {WORDS[n % 11]} {WORDS[n % 7]} number {n}", author="machine")
+            for n in range(600)
+        )
+    )
     corpus = built(home)
     assert corpus.manifest.tally["dropped"]["faster_than_human"] == 600

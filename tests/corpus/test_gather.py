@@ -16,9 +16,13 @@ from rookery.town.posts import TownConfig, ingest_town
 def test_shuffling_moves_documents_and_keeps_their_posts_together(sizes, seed):
     rows = np.arange(100, 100 + sum(sizes))
     starts = np.cumsum([0, *sizes])[:-1].astype(np.int64)
-    layout = gather.shuffled(rows, starts, np.ones(len(sizes), np.int64), np.random.default_rng(seed))
+    layout = gather.shuffled(
+        rows, starts, np.ones(len(sizes), np.int64), np.random.default_rng(seed)
+    )
     pieces = np.split(layout.rows, layout.starts[1:-1]) if sizes else []
-    assert sorted(map(tuple, pieces)) == sorted(map(tuple, np.split(rows, starts[1:]) if sizes else []))
+    assert sorted(map(tuple, pieces)) == sorted(
+        map(tuple, np.split(rows, starts[1:]) if sizes else [])
+    )
 
 
 def test_the_size_of_the_buckets_changes_nothing(home, monkeypatch):
@@ -27,7 +31,13 @@ def test_the_size_of_the_buckets_changes_nothing(home, monkeypatch):
     for documents, share in ((gather.GROUP_DOCUMENTS, 0.05), (7, 0.0500001)):
         monkeypatch.setattr(gather, "GROUP_DOCUMENTS", documents)
         corpus = build(home, Context(), CorpusConfig(validation_share=share))
-        made.append([from_row(row) for batch in read_documents(corpus, "train") for row in batch.to_pylist()])
+        made.append(
+            [
+                from_row(row)
+                for batch in read_documents(corpus, "train")
+                for row in batch.to_pylist()
+            ]
+        )
     assert len(made[0]) > 100
     assert made[0] == made[1]
 

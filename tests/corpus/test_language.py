@@ -1,4 +1,6 @@
-"""Languages are guessed where the text is long enough and the guess sure; elsewhere the author's is taken."""
+"""Languages are guessed where the text is long enough and the guess sure; elsewhere the author's is
+taken.
+"""
 
 import functools
 
@@ -45,12 +47,20 @@ def test_a_post_of_unknown_language_takes_that_of_most_of_its_authors_posts(said
     codes = np.array([*others, *said, *others])
     authors = np.array([1] * 3 + [2] * len(said) + [3] * 3, np.uint64)
     filled = of_authors(codes, authors)
-    assert filled.tolist() == [*others, *said[:-1], *([] if expected is None else [expected]), *others]
+    assert filled.tolist() == [
+        *others,
+        *said[:-1],
+        *([] if expected is None else [expected]),
+        *others,
+    ]
 
 
 @given(st.lists(st.tuples(st.integers(UNKNOWN, 3), st.integers(0, 3))))
 def test_what_is_known_of_languages_stays(posts):
-    codes, authors = np.array([p[0] for p in posts], int), np.array([p[1] for p in posts], np.uint64)
+    codes, authors = (
+        np.array([p[0] for p in posts], int),
+        np.array([p[1] for p in posts], np.uint64),
+    )
     known = codes != UNKNOWN
     assert of_authors(codes, authors)[known].tolist() == codes[known].tolist()
 
@@ -65,7 +75,9 @@ def test_many_texts_at_once_get_what_py3langid_gives_each(texts):
 
 
 def test_real_posts_get_what_py3langid_gives_each(shared_data):
-    posts = pq.read_table(shared_data / "tweets_ira/tweets.parquet", columns=["content"]).slice(500_000, 2000)
+    posts = pq.read_table(shared_data / "tweets_ira/tweets.parquet", columns=["content"]).slice(
+        500_000, 2000
+    )
     keys = normalize.key(posts["content"].combine_chunks()).to_pylist()
     assert classify(keys)[0] == [reference().classify(key)[0] for key in keys]
 

@@ -10,7 +10,10 @@ from rookery.corpus.minhash import HASHES, signatures
 
 
 def test_equal_texts_have_equal_signatures_wherever_they_stand():
-    one, two = signatures(pa.array(["the rooks are back", "a jackdaw"])), signatures(pa.array(["a jackdaw"]))
+    one, two = (
+        signatures(pa.array(["the rooks are back", "a jackdaw"])),
+        signatures(pa.array(["a jackdaw"])),
+    )
     assert one.shape == (2, HASHES)
     assert np.array_equal(one[1], two[0])
 
@@ -34,5 +37,7 @@ for thread in threading.enumerate():
     if thread is not threading.main_thread():
         thread.join()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

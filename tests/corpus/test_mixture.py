@@ -11,13 +11,21 @@ HASHES = hash_ids(f"post {n}" for n in range(20_000))
 
 
 def test_weights_multiply_over_language_year_and_source():
-    created = np.array(["2016-06-01", "2016-12-31T23:59", "2017-01-01"], "datetime64[us]").view(np.int64)
+    created = np.array(["2016-06-01", "2016-12-31T23:59", "2017-01-01"], "datetime64[us]").view(
+        np.int64
+    )
     coded = {
         "language": (np.array([0, -1, 0]), ["en"]),
         "year": years(created),
         "source": (np.array([0, 0, 1]), ["reddit", "x"]),
     }
-    weights = {"language:en": 0.5, "year:2016": 3.0, "source:reddit": 2.0, "language:unknown": 0.1, "source:none": 0.0}
+    weights = {
+        "language:en": 0.5,
+        "year:2016": 3.0,
+        "source:reddit": 2.0,
+        "language:unknown": 0.1,
+        "source:none": 0.0,
+    }
     assert weigh(weights, coded, 3).tolist() == pytest.approx([3.0, 0.6, 0.5])
 
 
@@ -43,7 +51,14 @@ def test_a_weight_of_one_never_drops_and_never_repeats():
 
 
 @pytest.mark.parametrize(
-    "weights", [{"lang:en": 1.0}, {"language:": 1.0}, {"year:16": 1.0}, {"source:x": -1.0}, {"source:x": 99.0}]
+    "weights",
+    [
+        {"lang:en": 1.0},
+        {"language:": 1.0},
+        {"year:16": 1.0},
+        {"source:x": -1.0},
+        {"source:x": 99.0},
+    ],
 )
 def test_weights_that_make_no_sense_are_refused(weights):
     with pytest.raises(UsageError):

@@ -76,9 +76,15 @@ def test_a_template_is_what_stays_when_numbers_and_hashtags_change():
     ("text", "expected"),
     [
         ("@ada look: https://t.co/x1.", "@USER look: HTTPURL."),
-        ("(see www.example.org/a) ok @bob@example.org, @c.bsky.social!", "(see HTTPURL) ok @USER, @USER!"),
+        (
+            "(see www.example.org/a) ok @bob@example.org, @c.bsky.social!",
+            "(see HTTPURL) ok @USER, @USER!",
+        ),
         ("RT @a1: @b2 @c3 hi", "RT @USER: @USER @USER hi"),
-        ("meet @ 5, a@b and me@home stay, [email] too", "meet @ 5, a@b and me@home stay, [email] too"),
+        (
+            "meet @ 5, a@b and me@home stay, [email] too",
+            "meet @ 5, a@b and me@home stay, [email] too",
+        ),
         ("https://example.org/@ada/1 HTTP://X.Y", "HTTPURL HTTPURL"),
     ],
 )
@@ -87,10 +93,16 @@ def test_placeholders_hide_mentions_and_links_and_nothing_else(text, expected):
 
 
 def test_characters_that_take_the_short_way_come_out_as_on_the_long_one():
-    """Every character there is, alone, inside a word, and after another letter that it might join."""
+    """Every character there is, alone, inside a word, and after another letter that it might
+    join.
+    """
     characters = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
     usual = pc.invert(pc.match_substring_regex(pa.array(characters), normalize._UNUSUAL))
-    texts = [form.format(c) for c in pa.array(characters).filter(usual).to_pylist() for form in ("{}", "Xa{}bX", "И{}")]
+    texts = [
+        form.format(c)
+        for c in pa.array(characters).filter(usual).to_pylist()
+        for form in ("{}", "Xa{}bX", "И{}")
+    ]
     assert len(texts) > 5_000
     assert all(unicodedata.is_normalized("NFC", text) for text in texts)
     assert not any(unicodedata.combining(c) for c in pa.array(characters).filter(usual).to_pylist())
@@ -100,7 +112,11 @@ def test_characters_that_take_the_short_way_come_out_as_on_the_long_one():
 
 
 def test_each_character_of_a_script_without_spaces_stands_alone():
-    assert spaced(pa.array(["rt 漢字b ra กา", "烏", ""])).to_pylist() == ["rt 漢 字 b ra ก า", "烏", ""]
+    assert spaced(pa.array(["rt 漢字b ra กา", "烏", ""])).to_pylist() == [
+        "rt 漢 字 b ra ก า",
+        "烏",
+        "",
+    ]
 
 
 @given(st.lists(st.text().filter(lambda text: not re.search(f"[{UNSPACED}]", text))))

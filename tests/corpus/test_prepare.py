@@ -18,7 +18,9 @@ def prepared(home, tmp_path):
     """Prepare the home's lake in a folder of some name."""
 
     def run(name: str):
-        return prepare(open_lake(home), Way(Standing(), "public"), tmp_path / name, Cluster(), Context())
+        return prepare(
+            open_lake(home), Way(Standing(), "public"), tmp_path / name, Cluster(), Context()
+        )
 
     return run
 
@@ -61,12 +63,21 @@ def test_posts_of_one_moment_stand_in_the_order_of_the_ends_of_their_ids(put, a_
 def test_what_the_gate_refuses_is_counted_and_nowhere_in_the_parts(put, a_post, prepared):
     put(a_post("an open word"), a_post("a secret word", visibility="direct"))
     posts = prepared("parts")
-    assert (posts.in_lake, posts.refused["training"], texts(posts)) == (2, {"not_public": 1}, ["an open word"])
+    assert (posts.in_lake, posts.refused["training"], texts(posts)) == (
+        2,
+        {"not_public": 1},
+        ["an open word"],
+    )
     assert b"secret" not in posts.parts[0].read_bytes()
 
 
-def test_a_short_post_is_in_the_language_of_its_author_in_whatever_part(home, a_post, prepared, monkeypatch):
-    long = ["the rooks came back to the elm this morning", "and the old church has a new roof as well"]
+def test_a_short_post_is_in_the_language_of_its_author_in_whatever_part(
+    home, a_post, prepared, monkeypatch
+):
+    long = [
+        "the rooks came back to the elm this morning",
+        "and the old church has a new roof as well",
+    ]
     said = [*(("ada", text) for text in [*long, "again"]), ("bo", "tonight")]
     for author, text in said:
         append(home, to_table([a_post(text, author=author, language=None)]).to_batches(), text)

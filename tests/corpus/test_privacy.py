@@ -17,7 +17,10 @@ def redacted(text: str) -> str:
     ("text", "expected"),
     [
         ("write to ada.lovelace+rooks@example.co.uk, please", "write to [email], please"),
-        ("call +49 30 901820 or (212) 555-0187 or 1-800-555-0199", "call [phone] or [phone] or [phone]"),
+        (
+            "call +49 30 901820 or (212) 555-0187 or 1-800-555-0199",
+            "call [phone] or [phone] or [phone]",
+        ),
         ("Tel. 030 1234567", "Tel. [phone]"),
         ("my card 4111 1111 1111 1111 is gone", "my card [card] is gone"),
         ("amex 378282246310005", "amex [card]"),
@@ -48,7 +51,9 @@ def test_what_only_looks_like_personal_data_stays(text):
 
 
 def test_each_kind_is_counted_by_posts():
-    _, held = redact(pa.array(["a@example.org b@example.org", "c@example.org", "none", "+49 30 9018200"]))
+    _, held = redact(
+        pa.array(["a@example.org b@example.org", "c@example.org", "none", "+49 30 9018200"])
+    )
     assert held == {"email": 2, "phone": 1}
 
 

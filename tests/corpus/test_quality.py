@@ -32,7 +32,10 @@ def test_plain_posts_pass(text):
         ("", "too_short"),
         ("nice!! https://t.co/abcdefg", "too_short"),
         ("Rooks \ufffd\ufffd\ufffd\ufffd\ufffd flying \ufffd\ufffd home", "broken_encoding"),
-        ("@a1 @b2 @c3 @d4 @e5 @f6 @g7 @h8 @i9 @j10 https://t.co/abcdefghij rooks forever", "mostly_links_and_mentions"),
+        (
+            "@a1 @b2 @c3 @d4 @e5 @f6 @g7 @h8 @i9 @j10 https://t.co/abcdefghij rooks forever",
+            "mostly_links_and_mentions",
+        ),
         ("#rooks #crows #ravens #jackdaws #magpies ok", "mostly_hashtags"),
         ("*** !!! ((( buy rooks now ))) >>> === <<< $$$ ***", "mostly_symbols"),
         ("Rooooooooooooooooooks are back in town", "repeated_characters"),
@@ -50,5 +53,12 @@ def test_every_rule_answers_for_a_batch_of_none():
 
 
 def test_a_run_of_characters_is_charged_to_its_own_post_only():
-    texts = pa.array(["first post of all is fine", "a" * 20 + " word", "", "last post of all is fine too"])
-    assert RULES["repeated_characters"](texts, plain(texts), key(texts)).to_pylist() == [False, True, False, False]
+    texts = pa.array(
+        ["first post of all is fine", "a" * 20 + " word", "", "last post of all is fine too"]
+    )
+    assert RULES["repeated_characters"](texts, plain(texts), key(texts)).to_pylist() == [
+        False,
+        True,
+        False,
+        False,
+    ]

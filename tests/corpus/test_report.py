@@ -28,9 +28,23 @@ class Halves:
 
 @pytest.fixture
 def corpus(home, put, a_post):
-    places = ["river", "hill", "church", "tower", "meadow", "road", "market", "harbour", "school", "bridge"]
+    places = [
+        "river",
+        "hill",
+        "church",
+        "tower",
+        "meadow",
+        "road",
+        "market",
+        "harbour",
+        "school",
+        "bridge",
+    ]
     pairs = [(a, b) for a in places for b in places if a < b]
-    posts = [a_post(f"from the {a} one sees the {b} and the rooks above it", language="en") for a, b in pairs]
+    posts = [
+        a_post(f"from the {a} one sees the {b} and the rooks above it", language="en")
+        for a, b in pairs
+    ]
     put(*posts, a_post("short"), a_post("<s>1</s>", created=posts[0].created))
     return build(home, Context())
 
@@ -62,7 +76,9 @@ def test_the_page_shows_every_reason_with_its_count_and_a_sample(corpus):
 
 def test_length_counts_cover_every_document(corpus):
     facts = json.loads(corpus.file("report.json").read_text())
-    assert sum(facts["lengths_bytes"].values()) == sum(s["documents"] for s in facts["splits"].values())
+    assert sum(facts["lengths_bytes"].values()) == sum(
+        s["documents"] for s in facts["splits"].values()
+    )
     assert sum(facts["months"].values()) == facts["posts_kept"]
 
 
@@ -83,7 +99,10 @@ def test_without_a_post_its_text_is_gone_and_the_counts_stay(corpus):
 
 
 def test_groups_of_copies_are_shown_with_their_size(home, put, a_post):
-    texts = [f"the {colour} rook sat on the roof of the old church" for colour in ("black", "grey", "white", "tame")]
+    texts = [
+        f"the {colour} rook sat on the roof of the old church"
+        for colour in ("black", "grey", "white", "tame")
+    ]
     put(*(a_post(text) for text in [*texts, *["copied by many people word for word"] * 4]))
     clusters = read(build(home, Context()))["clusters"]
     assert (clusters["count"], clusters["posts"]) == (1, 4)
@@ -92,7 +111,12 @@ def test_groups_of_copies_are_shown_with_their_size(home, put, a_post):
 
 
 def test_rights_are_told_for_every_use(home, put, a_post):
-    put(*(a_post(f"a plain post about {word} and rooks") for word in ("trees", "roofs", "winter", "eggs", "nests")))
+    put(
+        *(
+            a_post(f"a plain post about {word} and rooks")
+            for word in ("trees", "roofs", "winter", "eggs", "nests")
+        )
+    )
     put(
         a_post("a post that is not for ads but for all else", consent_ads=False),
         a_post("for friends", visibility="followers"),
@@ -113,11 +137,15 @@ def test_compression_is_bytes_a_token_by_language(home, corpus):
 
 @pytest.mark.browser
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (340, "dark")])
-def test_the_page_opens_one_kind_of_samples_at_a_time_and_never_scrolls_sideways(corpus, width, scheme):
+def test_the_page_opens_one_kind_of_samples_at_a_time_and_never_scrolls_sideways(
+    corpus, width, scheme
+):
     if not CHROMIUM.exists():
         pytest.skip(f"there is no browser at {CHROMIUM}")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
         shown = browser.new_context(
             viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True
         ).new_page()

@@ -28,24 +28,35 @@ class Bytes:
         return [list(text.encode()) for text in texts]
 
 
-def test_each_document_is_found_at_its_offsets_and_ends_with_the_end_token(home, corpus_of, a_document):
+def test_each_document_is_found_at_its_offsets_and_ends_with_the_end_token(
+    home, corpus_of, a_document
+):
     corpus = corpus_of([a_document("a", "rook"), a_document("b", ""), a_document("c", "ж")])
     shards = open_shards(write_shards(home, corpus, Bytes(), Context()), "train")
-    pieces = [shards.tokens[a:b].tolist() for a, b in zip(shards.offsets, shards.offsets[1:], strict=False)]
+    pieces = [
+        shards.tokens[a:b].tolist()
+        for a, b in zip(shards.offsets, shards.offsets[1:], strict=False)
+    ]
     assert pieces == [[*b"rook", 256], [256], [*"ж".encode(), 256]]
     assert (shards.documents, shards.vocabulary, shards.end_of_document) == (3, 257, 256)
 
 
 @pytest.mark.parametrize(("vocabulary", "kind"), [(65_536, np.uint16), (65_537, np.uint32)])
-def test_tokens_take_the_smallest_type_that_holds_the_vocabulary(home, corpus_of, a_document, vocabulary, kind):
+def test_tokens_take_the_smallest_type_that_holds_the_vocabulary(
+    home, corpus_of, a_document, vocabulary, kind
+):
     encoder = Bytes(vocabulary=vocabulary, end_of_document=vocabulary - 1)
-    shards = open_shards(write_shards(home, corpus_of([a_document("a")]), encoder, Context()), "train")
+    shards = open_shards(
+        write_shards(home, corpus_of([a_document("a")]), encoder, Context()), "train"
+    )
     assert shards.tokens.dtype == kind
     assert shards.tokens[-1] == vocabulary - 1
 
 
 def test_an_empty_split_opens_as_no_documents(home, corpus_of, a_document):
-    shards = open_shards(write_shards(home, corpus_of([a_document("a")]), Bytes(), Context()), "validation")
+    shards = open_shards(
+        write_shards(home, corpus_of([a_document("a")]), Bytes(), Context()), "validation"
+    )
     assert shards.documents == 0
     assert shards.masked(Standing({"a": "forgotten"})).tolist() == []
 
@@ -66,7 +77,9 @@ def test_a_document_is_masked_exactly_when_one_of_its_posts_or_authors_is_forgot
     assert shards.masked(standing).tolist() == expected
 
 
-def test_another_tokenizer_gives_another_artifact_and_the_same_one_the_same(home, corpus_of, a_document):
+def test_another_tokenizer_gives_another_artifact_and_the_same_one_the_same(
+    home, corpus_of, a_document
+):
     corpus = corpus_of([a_document("a")])
     first = write_shards(home, corpus, Bytes(), Context())
     assert write_shards(home, corpus, Bytes(), Context()).key == first.key
@@ -93,14 +106,21 @@ def test_a_document_is_masked_when_a_post_was_edited_since_or_its_author_refuses
 ):
     """The corpus was made of version 0 of the lake: an edit that came with version 0 is in it."""
     corpus = corpus_of([a_document("a", authors=["ada"])])
-    assert open_shards(write_shards(home, corpus, Bytes(), Context()), "train").masked(standing).tolist() == [masked]
+    assert open_shards(write_shards(home, corpus, Bytes(), Context()), "train").masked(
+        standing
+    ).tolist() == [masked]
 
 
-def test_control_tokens_stand_before_their_document_and_the_same_words_in_a_text_are_text(home, corpus_of, a_document):
+def test_control_tokens_stand_before_their_document_and_the_same_words_in_a_text_are_text(
+    home, corpus_of, a_document
+):
     said = replace(a_document("a", "rook"), controls=("<|language:en|>",))
     corpus = corpus_of([said, a_document("b", "<|language:en|>")])
     shards = open_shards(write_shards(home, corpus, Bytes(), Context()), "train")
-    pieces = [shards.tokens[a:b].tolist() for a, b in zip(shards.offsets, shards.offsets[1:], strict=False)]
+    pieces = [
+        shards.tokens[a:b].tolist()
+        for a, b in zip(shards.offsets, shards.offsets[1:], strict=False)
+    ]
     assert pieces == [[255, *b"rook", 256], [*b"<|language:en|>", 256]]
 
 

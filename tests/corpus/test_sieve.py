@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from rookery.corpus.sieve import Sieve
 
-STEPS = st.lists(st.tuples(st.sampled_from(["short", "copy", "flood"]), st.sets(st.integers(0, 19))))
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["short", "copy", "flood"]), st.sets(st.integers(0, 19)))
+)
 
 
 @given(STEPS)

@@ -10,7 +10,13 @@ DAY = 24 * 60 * MINUTE
 
 
 def test_the_host_of_the_first_link_is_the_domain_and_shortened_links_have_none():
-    texts = ["see https://www.Example.org/a and http://b.net", "www.example.org", "https://t.co/x", "no link", ""]
+    texts = [
+        "see https://www.Example.org/a and http://b.net",
+        "www.example.org",
+        "https://t.co/x",
+        "no link",
+        "",
+    ]
     found = domains(pa.array(texts))
     assert found[0] == found[1] != 0
     assert found[2:].tolist() == [0, 0, 0]
@@ -34,9 +40,13 @@ def test_equal_waits_are_clockwork_and_mixed_waits_are_not():
 
 
 def test_a_quick_dispute_and_a_short_history_are_not_clockwork():
-    bursts = np.repeat(np.arange(60) * DAY, 5) + np.tile(np.arange(5) * MINUTE, 60)  # five posts, a minute apart
+    bursts = np.repeat(np.arange(60) * DAY, 5) + np.tile(
+        np.arange(5) * MINUTE, 60
+    )  # five posts, a minute apart
     few = np.arange(100) * 30 * MINUTE
-    assert not clockwork(np.zeros(300, np.int64), bursts + np.repeat(np.arange(60) ** 2 * MINUTE, 5)).any()
+    assert not clockwork(
+        np.zeros(300, np.int64), bursts + np.repeat(np.arange(60) ** 2 * MINUTE, 5)
+    ).any()
     assert not clockwork(np.ones(100, np.int64), few).any()
 
 
@@ -63,4 +73,8 @@ def test_posts_without_links_of_a_farming_author_stay():
 def test_no_posts_no_spam():
     none, no_domain = np.empty(0, np.int64), np.empty(0, np.uint64)
     assert len(clockwork(none, none)) == len(faster_than_human(none, none)) == 0
-    assert len(link_farms(none, no_domain, np.empty(0, bool))) == len(domains(pa.array([], pa.string()))) == 0
+    assert (
+        len(link_farms(none, no_domain, np.empty(0, bool)))
+        == len(domains(pa.array([], pa.string())))
+        == 0
+    )

@@ -60,12 +60,23 @@ def test_shared_texts_are_counted_whole_and_by_runs_of_eight_words():
 
 @pytest.mark.parametrize(
     "text",
-    ["今日は川のそばで烏を見ました", "今天我们在河边看见了乌鸦", "วันนี้เราเห็นนกกา", "ယနေ့မြစ်နားမှာ", "ថ្ងៃនេះយើងឃើញ"],
+    [
+        "今日は川のそばで烏を見ました",
+        "今天我们在河边看见了乌鸦",
+        "วันนี้เราเห็นนกกา",
+        "ယနေ့မြစ်နားမှာ",
+        "ថ្ងៃនេះយើងឃើញ",
+    ],
     ids=["Japanese", "Chinese", "Thai", "Myanmar", "Khmer"],
 )
 def test_a_quotation_is_found_in_scripts_that_write_no_spaces(text):
     train, other = pa.array([text, "烏 が 飛ぶ"]), text[::-1]
-    assert shared_text(train, pa.array([f"见{text}", text[:7], other, f"rt {text[:8]}"]))["a_run_of_eight_words"] == 2
+    assert (
+        shared_text(train, pa.array([f"见{text}", text[:7], other, f"rt {text[:8]}"]))[
+            "a_run_of_eight_words"
+        ]
+        == 2
+    )
 
 
 SPACED, UNSPACED = ["rook", "грач", "까마귀", "غراب", "éé"], ["烏", "カラス", "กา"]
@@ -83,13 +94,21 @@ def test_a_shared_run_is_eight_words_or_characters_that_follow_each_other_on_bot
     learned = set().union(*map(runs, train))
     expected = sum(not learned.isdisjoint(runs(key)) for key in validation)
     assert (
-        shared_text(pa.array(train, pa.string()), pa.array(validation, pa.string()))["a_run_of_eight_words"] == expected
+        shared_text(pa.array(train, pa.string()), pa.array(validation, pa.string()))[
+            "a_run_of_eight_words"
+        ]
+        == expected
     )
 
 
 def test_a_run_does_not_reach_over_the_end_of_a_document():
     train = pa.array(["one two three four", "five six seven eight"])
-    assert shared_text(train, pa.array(["one two three four five six seven eight"]))["a_run_of_eight_words"] == 0
+    assert (
+        shared_text(train, pa.array(["one two three four five six seven eight"]))[
+            "a_run_of_eight_words"
+        ]
+        == 0
+    )
 
 
 def test_shared_authors_counts_documents_and_not_posts():

@@ -1,4 +1,6 @@
-"""Work is spread over processes and comes back in order; a cluster gives the same documents as one machine."""
+"""Work is spread over processes and comes back in order; a cluster gives the same documents as one
+machine.
+"""
 
 import os
 import subprocess

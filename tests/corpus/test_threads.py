@@ -8,10 +8,14 @@ from rookery.core.digest import hash_ids
 from rookery.corpus.threads import THREAD_POSTS, parents, reading_order, roots
 
 
-def linked(ids: str, reply_to: list, conversation: list | None = None, quote_of: list | None = None) -> np.ndarray:
+def linked(
+    ids: str, reply_to: list, conversation: list | None = None, quote_of: list | None = None
+) -> np.ndarray:
     hashes = lambda names: np.array([hash_ids([n])[0] if n else 0 for n in names], np.uint64)  # noqa: E731
     none = [None] * len(ids)
-    return parents(hashes(ids), hashes(reply_to), hashes(quote_of or none), hashes(conversation or none))
+    return parents(
+        hashes(ids), hashes(reply_to), hashes(quote_of or none), hashes(conversation or none)
+    )
 
 
 def test_a_reply_hangs_under_what_it_answers_and_else_under_its_conversation():
@@ -25,7 +29,9 @@ def test_a_link_to_a_later_post_or_to_itself_is_not_followed():
 
 @given(st.lists(st.integers(-1, 40), max_size=40))
 def test_the_root_is_where_walking_upward_ends(links):
-    parent = np.array([link if link < place else -1 for place, link in enumerate(links)], dtype=np.int64)
+    parent = np.array(
+        [link if link < place else -1 for place, link in enumerate(links)], dtype=np.int64
+    )
     for place, root in enumerate(roots(parent)):
         while parent[place] >= 0:
             place = parent[place]
@@ -61,7 +67,9 @@ def test_a_long_thread_goes_on_in_another_document():
 
 @given(st.lists(st.integers(-1, 30), max_size=30), st.sets(st.integers(0, 29)))
 def test_every_post_given_is_read_once_and_threads_are_contiguous(links, gone):
-    parent = np.array([link if link < place else -1 for place, link in enumerate(links)], dtype=np.int64)
+    parent = np.array(
+        [link if link < place else -1 for place, link in enumerate(links)], dtype=np.int64
+    )
     rows = np.array([place for place in range(len(links)) if place not in gone], dtype=np.int64)
     root = roots(parent)
     order, starts = reading_order(rows, parent, root)
@@ -71,5 +79,7 @@ def test_every_post_given_is_read_once_and_threads_are_contiguous(links, gone):
 
 
 def test_a_quote_hangs_under_what_it_quotes_unless_it_answers_another():
-    parent = linked("abcd", [None, None, None, "b"], conversation=list("aacd"), quote_of=[None, None, "a", "a"])
+    parent = linked(
+        "abcd", [None, None, None, "b"], conversation=list("aacd"), quote_of=[None, None, "a", "a"]
+    )
     assert parent.tolist() == [-1, 0, 0, 1]

@@ -1,4 +1,6 @@
-"""The whole loop through the real command: it runs through, twice is once, and a kill anywhere changes nothing."""
+"""The whole loop through the real command: it runs through, twice is once, and a kill anywhere
+changes nothing.
+"""
 
 import json
 import os
@@ -49,7 +51,17 @@ def finished(tmp_path_factory) -> tuple[Path, dict]:
 def test_demo_runs_the_whole_loop(finished):
     home, result = finished
     names = [stage["name"] for stage in result["stages"]]
-    assert names == ["posts", "corpus", "scale", "model", "evaluation", "export", "search", "answer", "ads"]
+    assert names == [
+        "posts",
+        "corpus",
+        "scale",
+        "model",
+        "evaluation",
+        "export",
+        "search",
+        "answer",
+        "ads",
+    ]
     assert set(result["bits_per_byte"]) == {"model", "zstd", "ngram", "xz"}
     assert result["answer"]
     assert all(sentence["citations"] for sentence in result["answer"])
@@ -79,7 +91,10 @@ def test_demo_killed_again_and_again_ends_with_the_same_artifacts(finished, tmp_
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
-            kills, seconds = kills + 1, seconds * 1.3  # longer each time, so that a stage without parts gets done
+            kills, seconds = (
+                kills + 1,
+                seconds * 1.3,
+            )  # longer each time, so that a stage without parts gets done
             continue
         assert process.returncode == 0
         break
@@ -105,14 +120,20 @@ def test_a_post_forgotten_after_the_demo_is_hidden_at_once_and_traced(finished):
 
     hit = ask("search", "query", "tram")["hits"][0]
     ask("posts", "forget", hit["id"])
-    assert hit["id"] not in [h["id"] for h in ask("search", "query", "tram", "--limit", "1000")["hits"]]
+    assert hit["id"] not in [
+        h["id"] for h in ask("search", "query", "tram", "--limit", "1000")["hits"]
+    ]
     trace = ask("trace", hit["id"])
     assert trace["forgotten"]
     assert "lake" in [place["place"] for place in trace["places"]]
-    assert all(place["owed"] and place["by"] for place in trace["places"] if place["how"] == "holds")
+    assert all(
+        place["owed"] and place["by"] for place in trace["places"] if place["how"] == "holds"
+    )
     ask("posts", "erase")
     assert "holds" not in [place["how"] for place in ask("trace", hit["id"])["places"]]
-    assert "checkpoint" in [place["place"].split()[0] for place in ask("trace", hit["id"])["places"] if place["owed"]]
+    assert "checkpoint" in [
+        place["place"].split()[0] for place in ask("trace", hit["id"])["places"] if place["owed"]
+    ]
 
 
 @pytest.mark.slow
@@ -138,7 +159,9 @@ def chosen_scale(home: Path) -> float | None:
 def test_demo_runs_on_real_posts(shared_data, tmp_path):
     posts = shared_data / "tweets_ira" / "tweets.parquet"
     columns = "text=content,author=author_id,created=created_at,language=language,id=post_id"
-    result = run(*demo(tmp_path / "home", "--posts", str(posts), "--map", columns, "--limit", "5000"))
+    result = run(
+        *demo(tmp_path / "home", "--posts", str(posts), "--map", columns, "--limit", "5000")
+    )
     assert result["stages"][0]["made"].startswith("5,000 posts added")
     assert all(0 < bits < 8 for bits in result["bits_per_byte"].values())
     assert result["ads"]["ledger_agrees"]
@@ -155,6 +178,10 @@ def test_a_demo_whose_posts_were_refused_can_be_mended_in_the_same_home(tmp_path
         return done.stderr
 
     assert "the file is empty" in said("--posts", str(empty))
-    assert "there is no column 'txt'" in said("--posts", str(posts), "--map", "text=txt,author=author,created=created")
-    assert "1 of 1 posts are left" in said("--posts", str(posts), "--map", "text=body,author=author,created=created")
+    assert "there is no column 'txt'" in said(
+        "--posts", str(posts), "--map", "text=txt,author=author,created=created"
+    )
+    assert "1 of 1 posts are left" in said(
+        "--posts", str(posts), "--map", "text=body,author=author,created=created"
+    )
     assert "other posts" in said("--posts", str(empty))

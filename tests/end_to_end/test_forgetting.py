@@ -1,8 +1,10 @@
-"""Whatever happens in whatever order, what may not be used is used nowhere, and what was erased is nowhere.
+"""Whatever happens in whatever order, what may not be used is used nowhere, and what was erased is
+nowhere.
 
-Every text has a word that no other has. The machine knows which words may be used for what; after each step
-it looks into searches, answers and training batches of all that was ever made, and after an erasure into
-every file. A crash is an exception at some durable write, followed by the same command again.
+Every text has a word that no other has. The machine knows which words may be used for what; after
+each step it looks into searches, answers and training batches of all that was ever made, and after
+an erasure into every file. A crash is an exception at some durable write, followed by the same
+command again.
 """
 
 import os
@@ -53,7 +55,16 @@ from tests.workflows.full_home import walk
 
 AUTHORS = ("ada", "ben", "cora")
 TOKENIZER = Tokenizer(train_bpe(["abcdefgh"], 320))
-SHAPE = ModelShape(vocabulary=320, width=8, layers=1, heads=1, kv_heads=1, head_size=8, hidden=8, context_tokens=512)
+SHAPE = ModelShape(
+    vocabulary=320,
+    width=8,
+    layers=1,
+    heads=1,
+    kv_heads=1,
+    head_size=8,
+    hidden=8,
+    context_tokens=512,
+)
 LOADER = TrainConfig(0.0, SHAPE, steps=1, batch_tokens=1 << 14, micro_batch_tokens=1 << 14)
 DAYS = 30
 
@@ -89,7 +100,10 @@ def a_word(number: int) -> str:
 
 def a_text(number: int) -> str:
     """A text that is nobody's copy: its last words too come from its number."""
-    return f"{a_word(number)} is what {a_word(-number - 1)[:7]} said beside {a_word(number + 10_000_000)[:6]} today"
+    return (
+        f"{a_word(number)} is what {a_word(-number - 1)[:7]} said beside "
+        f"{a_word(number + 10_000_000)[:6]} today"
+    )
 
 
 class Forgetting(RuleBasedStateMachine):
@@ -126,7 +140,9 @@ class Forgetting(RuleBasedStateMachine):
             work()
 
     def when(self) -> datetime:
-        """A time that is later each time, and past: what claims to come from the future is set aside."""
+        """A time that is later each time, and past: what claims to come from the future is set
+        aside.
+        """
         return FixedClock().now() + timedelta(hours=self.number - 10_000)
 
     def new_words(self) -> tuple[str, str]:
@@ -135,7 +151,10 @@ class Forgetting(RuleBasedStateMachine):
 
     def take(self, posts: list[Post], crash_after: int | None) -> None:
         key = f"ingest-{self.number:06d}"
-        self.attempt(lambda: take_in(self.home, "test", key, lambda: in_batches(posts), self.context), crash_after)
+        self.attempt(
+            lambda: take_in(self.home, "test", key, lambda: in_batches(posts), self.context),
+            crash_after,
+        )
 
     crashes = st.none() | st.integers(0, 30)
 
@@ -150,10 +169,19 @@ class Forgetting(RuleBasedStateMachine):
         coming = []
         for author in authors:
             said, text = self.new_words()
-            post = Post(str(self.number), AUTHORS[author], text, self.when(), visibility="public", source="test")
+            post = Post(
+                str(self.number),
+                AUTHORS[author],
+                text,
+                self.when(),
+                visibility="public",
+                source="test",
+            )
             coming.append(Written(post, [said]))
         self.take([written.post for written in coming], crash)
-        self.posts += [written for written in coming if not self.people[written.post.author].forgotten]
+        self.posts += [
+            written for written in coming if not self.people[written.post.author].forgotten
+        ]
 
     @rule(choice=st.integers(0, 1000), crash=crashes)
     def edit(self, choice, crash):
@@ -179,14 +207,20 @@ class Forgetting(RuleBasedStateMachine):
     @rule(author=st.sampled_from(AUTHORS), is_on=st.booleans())
     def suspend(self, author, is_on):
         self.attempt(
-            lambda: word.state(self.home, [], [author], "suspended", "on" if is_on else "off", self.context), None
+            lambda: word.state(
+                self.home, [], [author], "suspended", "on" if is_on else "off", self.context
+            ),
+            None,
         )
         self.people[author].suspended = is_on
 
     @rule(author=st.sampled_from(AUTHORS[1:]), is_on=st.booleans())
     def delete_account(self, author, is_on):
         self.attempt(
-            lambda: word.state(self.home, [], [author], "deleted", "on" if is_on else "off", self.context), None
+            lambda: word.state(
+                self.home, [], [author], "deleted", "on" if is_on else "off", self.context
+            ),
+            None,
         )
         person = self.people[author]
         person.deleted_days = (person.deleted_days or 0) if is_on else None
@@ -195,9 +229,15 @@ class Forgetting(RuleBasedStateMachine):
     def wait(self, days):
         self.clock.time += timedelta(days=days)
         for person in self.people.values():
-            person.deleted_days = None if person.deleted_days is None else person.deleted_days + days
+            person.deleted_days = (
+                None if person.deleted_days is None else person.deleted_days + days
+            )
 
-    @rule(author=st.sampled_from(AUTHORS), use=st.sampled_from(("training", "search", "answers")), yes=st.booleans())
+    @rule(
+        author=st.sampled_from(AUTHORS),
+        use=st.sampled_from(("training", "search", "answers")),
+        yes=st.booleans(),
+    )
     def consent(self, author, use, yes):
         words = {use: "yes" if yes else "no"}
         self.attempt(lambda: word.consent(self.home, [author], words, self.context), None)
@@ -220,7 +260,9 @@ class Forgetting(RuleBasedStateMachine):
         self.attempt(lambda: erase(self.home, self.context), crash)
         for person in self.people.values():
             person.forgotten |= person.deleted_days is not None and person.deleted_days >= DAYS
-        for gone in self.words_that(lambda written, said: self.is_forgotten(written) or said != written.words[-1]):
+        for gone in self.words_that(
+            lambda written, said: self.is_forgotten(written) or said != written.words[-1]
+        ):
             assert walk(self.home, gone.encode()) == set()
 
     def is_forgotten(self, written: Written) -> bool:
@@ -234,7 +276,9 @@ class Forgetting(RuleBasedStateMachine):
 
         def is_refused(written: Written, said: str) -> bool:
             person = self.people[written.post.author]
-            is_hidden = self.is_forgotten(written) or person.suspended or person.deleted_days is not None
+            is_hidden = (
+                self.is_forgotten(written) or person.suspended or person.deleted_days is not None
+            )
             return is_hidden or use in person.refuses or said != written.words[-1]
 
         return self.words_that(is_refused)
@@ -250,7 +294,9 @@ class Forgetting(RuleBasedStateMachine):
                 masked = shards.masked(standing)
                 steps = batches(shards, LOADER, lambda documents, masked=masked: masked[documents])
                 rows = next(steps).rows if shards.documents else ()
-                said = "".join(TOKENIZER.decode(part.targets[part.targets >= 0].tolist()) for part in rows)
+                said = "".join(
+                    TOKENIZER.decode(part.targets[part.targets >= 0].tolist()) for part in rows
+                )
                 assert not [one for one in refused if one in said]
 
     @precondition(lambda self: in_force(self.home) is not None)
@@ -261,11 +307,17 @@ class Forgetting(RuleBasedStateMachine):
             assert not [hit for hit in search(index, one).hits if one in hit.text]
         for one in self.refused("answers"):
             found = answer(index, one)
-            assert one not in " ".join([*(s.text for s in found.sentences), *(hit.text for hit in found.sources)])
+            assert one not in " ".join(
+                [*(s.text for s in found.sentences), *(hit.text for hit in found.sources)]
+            )
 
 
 FAST = settings(
-    max_examples=5, stateful_step_count=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=5,
+    stateful_step_count=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
 )
 
 
@@ -277,5 +329,6 @@ def test_nothing_that_may_not_be_used_is_used_and_nothing_erased_is_left():
 @pytest.mark.timeout(1200)
 def test_the_same_holds_in_many_longer_stories():
     run_state_machine_as_test(
-        Forgetting, settings=settings(FAST, max_examples=40, stateful_step_count=30, phases=[Phase.generate])
+        Forgetting,
+        settings=settings(FAST, max_examples=40, stateful_step_count=30, phases=[Phase.generate]),
     )

@@ -1,4 +1,6 @@
-"""A home of an earlier release (`tests/golden/make_home.py`) is used as it is: no stage runs again."""
+"""A home of an earlier release (`tests/golden/make_home.py`) is used as it is: no stage runs
+again.
+"""
 
 import importlib.util
 import json

@@ -1,4 +1,6 @@
-"""Processes that train together, of which one is killed, stopped or slowed; and data that is cut under their hands."""
+"""Processes that train together, of which one is killed, stopped or slowed; and data that is cut
+under their hands.
+"""
 
 import json
 import os
@@ -25,7 +27,9 @@ from rookery.core.runs import read_runs
 from rookery.model.training.launch import launch
 
 pytestmark = pytest.mark.slow
-SURELY_SAVED = 2 * LONGER.checkpoint_steps  # when it is disturbed; the one after may still be in writing
+SURELY_SAVED = (
+    2 * LONGER.checkpoint_steps
+)  # when it is disturbed; the one after may still be in writing
 PATIENCE_SECONDS = "10"  # longer than a busy disk takes for a state
 
 STOPPED_OUTSIDE_OF_STEPS = """
@@ -72,12 +76,22 @@ def undisturbed(tmp_path_factory) -> Artifact:
 
 def torchrun(home: Home, *options: str) -> subprocess.Popen:
     """Training in two processes that the person's own launcher starts."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--rdzv-backend",
+        "c10d",
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", None)
     environment.pop(OUTCOME, None)
     endpoint = ("--rdzv-endpoint", "127.0.0.1:0")
-    return subprocess.Popen([*command, *endpoint, *options, tiny_run.__file__, str(home.path)], env=environment)
+    return subprocess.Popen(
+        [*command, *endpoint, *options, tiny_run.__file__, str(home.path)], env=environment
+    )
 
 
 def trained_by_two(home: Home, outcome: Path, disturb: Callable[[Home], None]) -> None:
@@ -90,7 +104,10 @@ def trained_by_two(home: Home, outcome: Path, disturb: Callable[[Home], None]) -
 
 def wait_for_steps(home: Home) -> None:
     pattern = "artifacts/checkpoint/*/notes/metrics.jsonl"
-    while not any(path.read_bytes().count(b"\n") > LONGER.checkpoint_steps * 3 for path in home.path.glob(pattern)):
+    while not any(
+        path.read_bytes().count(b"\n") > LONGER.checkpoint_steps * 3
+        for path in home.path.glob(pattern)
+    ):
         time.sleep(0.01)
 
 
@@ -133,10 +150,16 @@ def test_one_of_two_that_is_stopped_is_named_and_all_go_on_to_the_same_weights(
     (told,) = made.path.glob("notes/stall-*/culprits.json")
     assert json.loads(told.read_text())["ranks"] == [victim]
     assert f"by the fault of process {victim} (stopped, step " in capfd.readouterr().err
-    waited, last = (json.loads((told.parent / f"process-0000{n}.json").read_text()) for n in (1 - victim, victim))
+    waited, last = (
+        json.loads((told.parent / f"process-0000{n}.json").read_text())
+        for n in (1 - victim, victim)
+    )
     assert (waited["state"], last["state"]) == ("waiting", "stopped")
     assert "in _steps" in waited["stack"]
-    assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == ["killed", "finished"]
+    assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == [
+        "killed",
+        "finished",
+    ]
     assert len(pids(home)) == 4
 
 
@@ -173,7 +196,9 @@ def test_one_of_two_that_is_slowed_is_named_and_not_killed(home, outcome, undist
     assert len(pids(home)) == 2
 
 
-def test_a_pause_stops_both_at_one_step_and_they_go_on_to_the_same_weights(home, outcome, undisturbed):
+def test_a_pause_stops_both_at_one_step_and_they_go_on_to_the_same_weights(
+    home, outcome, undisturbed
+):
     with pytest.raises(RookeryError, match="an outage") as stopped:
         trained_by_two(home, outcome, lambda home: pause(home, "an outage", SystemClock()))
     assert stopped.value.exit_code == Paused.exit_code
@@ -181,9 +206,15 @@ def test_a_pause_stops_both_at_one_step_and_they_go_on_to_the_same_weights(home,
     resume(home)
     outcome.unlink()
     launch([tiny_run.__file__, str(home.path)], 2, 0, outcome)
-    assert f"Going on after step {int(newest.removeprefix('step-'))}." in (home.path / "said").read_text()
+    assert (
+        f"Going on after step {int(newest.removeprefix('step-'))}."
+        in (home.path / "said").read_text()
+    )
     assert home.newest("checkpoint").digest == undisturbed.digest
-    assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == ["paused", "finished"]
+    assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == [
+        "paused",
+        "finished",
+    ]
 
 
 def test_one_process_without_a_launcher_ends_with_one_line_and_a_rerun_goes_on(home):
@@ -194,18 +225,25 @@ def test_one_process_without_a_launcher_ends_with_one_line_and_a_rerun_goes_on(h
         said = process.stderr.read()
     assert process.returncode == -signal.SIGKILL
     (line,) = said.splitlines()
-    assert line.startswith("rookery: no step ends any more, by the fault of process 0 (stopped, step ")
+    assert line.startswith(
+        "rookery: no step ends any more, by the fault of process 0 (stopped, step "
+    )
     subprocess.run(command, check=True, timeout=200)
     # the state after step 12 may still have been in writing
     assert re.search(r"Going on after step (8|12)\.", (home.path / "said").read_text())
-    assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == ["killed", "finished"]
+    assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == [
+        "killed",
+        "finished",
+    ]
 
 
 def test_a_shard_that_is_cut_while_training_ends_the_run_with_its_name(home, outcome):
     def cut(home: Home) -> None:
         os.truncate(home.newest("shards").file("train.tokens"), 0)
 
-    with pytest.raises(RookeryError, match=r"a file of a finished artifact has changed \(.*train\.tokens\)") as refused:
+    with pytest.raises(
+        RookeryError, match=r"a file of a finished artifact has changed \(.*train\.tokens\)"
+    ) as refused:
         trained_by_two(home, outcome, cut)
     assert refused.value.exit_code == DataError.exit_code
     assert open_home(home.path).newest("checkpoint") is None

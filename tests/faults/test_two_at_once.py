@@ -1,4 +1,6 @@
-"""Two processes at once on one home: one waits or is refused with a clear line, and nothing is lost."""
+"""Two processes at once on one home: one waits or is refused with a clear line, and nothing is
+lost.
+"""
 
 import subprocess
 import sys
@@ -32,8 +34,17 @@ def parts(tmp_path):
 @pytest.fixture
 def start(home):
     def start(*words) -> subprocess.Popen:
-        command = [sys.executable, "-m", "rookery.cli.main", *map(str, words), "--home", str(home.path)]
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        command = [
+            sys.executable,
+            "-m",
+            "rookery.cli.main",
+            *map(str, words),
+            "--home",
+            str(home.path),
+        ]
+        return subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
 
     return start
 
@@ -44,7 +55,9 @@ def ended(process) -> tuple[int, list[str]]:
     return process.returncode, [line for line in said.splitlines() if line.startswith("rookery:")]
 
 
-def test_while_one_process_writes_to_the_lake_posts_can_be_forgotten_and_a_second_writer_is_refused(home, parts, start):
+def test_while_one_process_writes_to_the_lake_posts_can_be_forgotten_and_a_second_writer_is_refused(
+    home, parts, start
+):
     ingest(home, parts[:1], None, Context())
     with exclusive(home.path / "lake.lock", "the lake"):
         second, forgetting = start("posts", "ingest", parts[1]), start("posts", "forget", "t0")
@@ -62,21 +75,30 @@ def test_everything_at_once_ends_as_one_after_the_other(home, parts, start):
     ingest(home, parts[:1], None, Context())
     gone = open_lake(home).table.to_pyarrow_table(columns=["id"])["id"].to_pylist()[:5]
     build = ("corpus", "build")
-    waiting = {("posts", "ingest", path) for path in parts[1:]} | {build, ("posts", "forget", *gone)}
+    waiting = {("posts", "ingest", path) for path in parts[1:]} | {
+        build,
+        ("posts", "forget", *gone),
+    }
     deadline = time.monotonic() + 120
     while waiting:
         assert time.monotonic() < deadline
-        running = [(words, start(*words)) for words in sorted(waiting, key=str)] + [(build, start(*build))]
+        running = [(words, start(*words)) for words in sorted(waiting, key=str)] + [
+            (build, start(*build))
+        ]
         for words, process in running:
             code, said = ended(process)
-            assert code == 0 or (code == 2 and len(said) == 1 and "another process" in said[0]), said
+            assert code == 0 or (code == 2 and len(said) == 1 and "another process" in said[0]), (
+                said
+            )
             waiting -= {words} if code == 0 else set()
     assert ended(start(*build)) == (0, [])
     ids = [id_ for batch in open_lake(home).batches(["id"]) for id_ in batch["id"].to_pylist()]
     assert (len(ids), len(set(ids))) == (PARTS * PART_POSTS, PARTS * PART_POSTS)
     corpus = home.newest("corpus")
     corpus.verify()
-    held = pq.read_table(corpus.path / "train.parquet", columns=["post_ids"])["post_ids"].to_pylist()
+    held = pq.read_table(corpus.path / "train.parquet", columns=["post_ids"])[
+        "post_ids"
+    ].to_pylist()
     assert held
     assert not set(gone) & {post for posts in held for post in posts}
     with live_log(home) as log:

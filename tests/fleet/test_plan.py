@@ -24,7 +24,9 @@ def test_the_parts_add_up_to_their_sums():
 
 def test_the_cost_is_hours_times_price_for_every_gpu_that_is_paid():
     made = plan(BIG)
-    assert made.value("cost") == pytest.approx(made.value("GPU hours") * find_gpu("h100").price_per_hour)
+    assert made.value("cost") == pytest.approx(
+        made.value("GPU hours") * find_gpu("h100").price_per_hour
+    )
     assert made.value("GPU hours") == pytest.approx(made.value("days") * 24 * BIG.gpus)
 
 
@@ -35,7 +37,9 @@ def test_parameters_follow_from_tokens_unless_given():
 
 
 def test_llama_3_405b_takes_about_as_long_as_it_took():
-    made = plan(PlanRequest(gpus=16_384, gpu="h100", tokens=15_600_000_000_000, parameters=405 * 10**9))
+    made = plan(
+        PlanRequest(gpus=16_384, gpu="h100", tokens=15_600_000_000_000, parameters=405 * 10**9)
+    )
     # Its model card says 30.84M GPU hours: 78 days of 16,384 GPUs.
     assert 78 / 1.4 < made.value("days") < 78 * 1.4
 
@@ -68,7 +72,9 @@ def test_every_number_has_a_formula():
     ],
 )
 def test_what_cannot_be_planned_is_refused_in_one_line(change, said):
-    request = PlanRequest(**({"gpus": 10_000, "gpu": "h100", "tokens": 15_000_000_000_000} | change))
+    request = PlanRequest(
+        **({"gpus": 10_000, "gpu": "h100", "tokens": 15_000_000_000_000} | change)
+    )
     with pytest.raises(UsageError, match=said) as refused:
         plan(request)
     assert "\n" not in refused.value.line()

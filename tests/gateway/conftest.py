@@ -46,17 +46,28 @@ def ads(home, tmp_path):
 
 
 def a_hit(text: str, **fields):
-    defaults = {"id": "1", "author": "ada", "language": "en", "score": 2.0, "parts": {"bm25": 1.5}, "copies": 0}
+    defaults = {
+        "id": "1",
+        "author": "ada",
+        "language": "en",
+        "score": 2.0,
+        "parts": {"bm25": 1.5},
+        "copies": 0,
+    }
     moment = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
     return SimpleNamespace(**(defaults | {"text": text, "created": moment} | fields))
 
 
 @pytest.fixture
 def parts(home, ads) -> Parts:
-    """Search that finds one post with the query in it, an answer that cites it, real ads, the untrained generator."""
+    """Search that finds one post with the query in it, an answer that cites it, real ads, the
+    untrained generator.
+    """
     return Parts(
         search=lambda text, mode: SimpleNamespace(
-            hits=(a_hit(f"{text} is fine"),), understood=f"{text} ({mode})", left_out={"forgotten": 2}
+            hits=(a_hit(f"{text} is fine"),),
+            understood=f"{text} ({mode})",
+            left_out={"forgotten": 2},
         ),
         answer=lambda text: SimpleNamespace(
             sentences=(SimpleNamespace(text=f"{text} is fine.", citations=(1,)),),
@@ -78,7 +89,9 @@ def served():
 @contextmanager
 def _served(app):
     with listening("127.0.0.1", 0) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

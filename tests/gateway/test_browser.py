@@ -1,4 +1,6 @@
-"""The page in a real browser, on the built-in town: real search, real answers, real ads, a real click and its bill."""
+"""The page in a real browser, on the built-in town: real search, real answers, real ads, a real
+click and its bill.
+"""
 
 from pathlib import Path
 
@@ -74,7 +76,9 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium, town_address):
-    """Open the first page; whatever the page asks of the outside is answered here, and its complaints fail the test."""
+    """Open the first page; whatever the page asks of the outside is answered here, and its
+    complaints fail the test.
+    """
     contexts, complaints = [], []
 
     def open_page(**settings):
@@ -82,13 +86,17 @@ def open_page(chromium, town_address):
         contexts.append(context)
         context.route(
             lambda url: not url.startswith(town_address),
-            lambda route: route.fulfill(status=200, content_type="text/html", body="<title>elsewhere</title>"),
+            lambda route: route.fulfill(
+                status=200, content_type="text/html", body="<title>elsewhere</title>"
+            ),
         )
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(town_address)
-        expect(page.get_by_role("searchbox")).to_be_focused()  # a key before it would take the focus from there
+        expect(
+            page.get_by_role("searchbox")
+        ).to_be_focused()  # a key before it would take the focus from there
         return page
 
     yield open_page
@@ -149,7 +157,9 @@ def test_an_ad_that_is_seen_and_clicked_is_charged_and_the_report_shows_it(open_
     assert after["spend_micros"] > before["spend_micros"]
 
     page.goto(f"{town_address}ads/report")
-    row = page.get_by_role("row").filter(has=page.get_by_role("cell", name=after["spend"], exact=True))
+    row = page.get_by_role("row").filter(
+        has=page.get_by_role("cell", name=after["spend"], exact=True)
+    )
     expect(row.first).to_be_visible()
     expect(page.locator("dl.totals")).to_contain_text(after["spend"])
 
@@ -187,7 +197,9 @@ def test_a_forgotten_author_is_gone_at_the_next_search(open_page, town):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1280])
-def test_nothing_runs_out_of_a_narrow_screen_and_text_stands_out_in_both_themes(open_page, scheme, width):
+def test_nothing_runs_out_of_a_narrow_screen_and_text_stands_out_in_both_themes(
+    open_page, scheme, width
+):
     page = open_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     for words in (QUESTION, "x" * 300):
         search(page, words)
@@ -202,7 +214,10 @@ def test_everything_is_reached_by_keyboard_and_has_a_name(open_page):
     search(page, QUESTION)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
-    unnamed = "[...document.querySelectorAll('a, button, input:not([type=hidden])')].filter(e => !(e.innerText || "
+    unnamed = (
+        "[...document.querySelectorAll('a, button, input:not([type=hidden])')].filter(e => "
+        "!(e.innerText || "
+    )
     unnamed += "e.getAttribute('aria-label') || (e.labels && e.labels.length))).length"
     assert page.evaluate(unnamed) == 0
     assert page.locator("h1").count() == 1
@@ -224,4 +239,6 @@ CONTRASTS = """() => {
     return [e.className || e.tagName, (a + 0.05) / (b + 0.05)];
   });
 }"""
-"""The contrast of every element that holds text with what lies behind it, after WCAG 2.2 (1.4.3)."""
+"""The contrast of every element that holds text with what lies behind it, after WCAG 2.2
+(1.4.3).
+"""

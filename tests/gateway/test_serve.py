@@ -25,7 +25,9 @@ def test_a_port_that_is_taken_is_refused_in_one_line():
             pass
 
 
-@pytest.mark.parametrize(("host", "port"), [("192.0.2.1", 0), ("no such host", 0), ("127.0.0.1", 70_000)])
+@pytest.mark.parametrize(
+    ("host", "port"), [("192.0.2.1", 0), ("no such host", 0), ("127.0.0.1", 70_000)]
+)
 def test_an_address_that_cannot_be_is_refused(host, port):
     with pytest.raises(UsageError), listening(host, port):
         pass
@@ -38,12 +40,16 @@ def test_the_address_to_open_is_one_that_a_browser_can_open():
 
 def test_rookery_serve_answers_and_ends_quietly_at_ctrl_c(home):
     command = [*ROOKERY, "serve", "--home", str(home.path), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_env())
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_env()
+    )
     try:
         address = process.stdout.readline().split()[1]
         assert httpx2.get(f"{address}healthz").json()["model"] == "untrained"
         found = httpx2.get(address, params={"q": "rooks"})
-        assert "rookery search index" in found.text  # there is no index yet: the page says how to make one
+        assert (
+            "rookery search index" in found.text
+        )  # there is no index yet: the page says how to make one
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
     finally:

@@ -1,7 +1,8 @@
 """Make `home.tar.xz`: a small home of this release, which later releases have to use as it is.
 
-Run as `python tests/golden/make_home.py`, only when a release changes what it makes on purpose. It uses
-nothing but the command `rookery`, so it runs in any release. The posts are made up of invented words.
+Run as `python tests/golden/make_home.py`, only when a release changes what it makes on purpose. It
+uses nothing but the command `rookery`, so it runs in any release. The posts are made up of invented
+words.
 """
 
 import csv
@@ -51,7 +52,9 @@ def main() -> None:
         subprocess.run(demo_command(home, posts), check=True, stdout=subprocess.DEVNULL)
         (home / "demo.json").unlink()  # it names the file of posts by its path
         for log in (home / "lake" / "_delta_log").glob("*.json"):
-            log.write_text(re.sub(r'"location":"[^"]*"', '"location":"file:///home/lake/"', log.read_text()))
+            log.write_text(
+                re.sub(r'"location":"[^"]*"', '"location":"file:///home/lake/"', log.read_text())
+            )
         for lock in home.rglob("*.lock"):
             lock.unlink()
         shutil.rmtree(home / "set_aside", ignore_errors=True)

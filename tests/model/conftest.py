@@ -1,4 +1,6 @@
-"""A tiny checkpoint with random weights and a small tokenizer, for the tests of the model in use."""
+"""A tiny checkpoint with random weights and a small tokenizer, for the tests of the model in
+use.
+"""
 
 import pytest
 import torch
@@ -14,7 +16,15 @@ from rookery.model.tokenizer import train_bpe
 from tests.support.tensors import held
 
 TINY = ModelShape(
-    vocabulary=512, width=32, layers=2, heads=4, kv_heads=2, head_size=8, hidden=64, context_tokens=24, rope_theta=500.0
+    vocabulary=512,
+    width=32,
+    layers=2,
+    heads=4,
+    kv_heads=2,
+    head_size=8,
+    hidden=64,
+    context_tokens=24,
+    rope_theta=500.0,
 )
 WORDS = ["the rooks came back to the elms 🦜", "грачи вернулись домой", "hello rooks, hello elms!"]
 
@@ -31,7 +41,9 @@ def random_network(shape: ModelShape, seed: int) -> Network:
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Small tensors gain nothing from threads, and lose much where several test processes share the cores."""
+    """Small tensors gain nothing from threads, and lose much where several test processes share the
+    cores.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -40,7 +52,9 @@ def one_thread():
 
 @pytest.fixture
 def make_checkpoint(home):
-    """Make a checkpoint artifact of a shape and a seed, that says of which corpora its phases learned."""
+    """Make a checkpoint artifact of a shape and a seed, that says of which corpora its phases
+    learned.
+    """
 
     def make(shape: ModelShape = TINY, seed: int = 0, corpora=(), controls=()):
         def write(workspace):
@@ -49,7 +63,9 @@ def make_checkpoint(home):
             (workspace.path / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
             return {"phases": [to_plain(Phase("", "", corpus.digest, 1, 1)) for corpus in corpora]}
 
-        inputs = {"seed": str(seed)} | {f"shards of phase {n}": corpus.digest for n, corpus in enumerate(corpora)}
+        inputs = {"seed": str(seed)} | {
+            f"shards of phase {n}": corpus.digest for n, corpus in enumerate(corpora)
+        }
         return run_stage(home, Stage("checkpoint", 1, shape, inputs), write, Context())
 
     return make

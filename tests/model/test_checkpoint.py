@@ -34,11 +34,21 @@ def of_another_size(path):
         (WEIGHTS, cut),
         (WEIGHTS, flipped),
     ],
-    ids=["no shape", "no JSON", "no shape of ours", "another shape", "no weights", "cut weights", "a flipped bit"],
+    ids=[
+        "no shape",
+        "no JSON",
+        "no shape of ours",
+        "another shape",
+        "no weights",
+        "cut weights",
+        "a flipped bit",
+    ],
 )
 def test_a_damaged_checkpoint_is_one_line_that_says_how_to_mend_it(checkpoint, name, damage):
     damage(checkpoint.file(name))
-    with pytest.raises(DataError, match=r"a file of a finished artifact .*Restore it .*run again") as refused:
+    with pytest.raises(
+        DataError, match=r"a file of a finished artifact .*Restore it .*run again"
+    ) as refused:
         load_network(checkpoint)
     assert str(checkpoint.path) in refused.value.line()
     assert "\n" not in refused.value.line()

@@ -37,7 +37,9 @@ def test_more_compute_never_makes_a_smaller_model(scale, more):
 @given(st.floats(1e-5, 1e9))
 def test_the_schedule_rises_holds_and_falls_to_almost_nothing(scale):
     config = config_for_scale(scale)
-    factors = [learning_rate_factor(config, step) for step in (0, config.warmup_steps, config.steps - 1)]
+    factors = [
+        learning_rate_factor(config, step) for step in (0, config.warmup_steps, config.steps - 1)
+    ]
     assert 0 < factors[0] <= factors[1] == 1.0
     assert 0 < factors[2] < 0.2
 

@@ -25,14 +25,20 @@ small = st.integers(1, 4)
 @given(small, small, small, small, small)
 def test_what_is_left_is_sharded(replicate, shard, context, tensor, pipeline):
     asked = Degrees(replicate, None, context, tensor, pipeline)
-    assert fitted(asked, replicate * shard * context * tensor * pipeline) == replace(asked, shard=shard)
+    assert fitted(asked, replicate * shard * context * tensor * pipeline) == replace(
+        asked, shard=shard
+    )
 
 
 @pytest.mark.parametrize(
-    "degrees", [Degrees(tensor=2), Degrees(shard=2), Degrees(replicate=4), Degrees(shard=0)], ids=str
+    "degrees",
+    [Degrees(tensor=2), Degrees(shard=2), Degrees(replicate=4), Degrees(shard=0)],
+    ids=str,
 )
 def test_degrees_that_do_not_multiply_to_the_processes_are_refused(degrees):
-    with pytest.raises(UsageError, match=r"do not multiply to 3 processes. Change --processes, or the degrees"):
+    with pytest.raises(
+        UsageError, match=r"do not multiply to 3 processes. Change --processes, or the degrees"
+    ):
         fitted(degrees, 3)
 
 
@@ -43,12 +49,16 @@ def test_a_degree_below_one_is_refused_by_name():
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
 def test_a_share_of_layers_that_is_none_is_refused_by_name(share):
-    with pytest.raises(UsageError, match=r"parallel\.recompute is a share of the layers, from 0 to 1"):
+    with pytest.raises(
+        UsageError, match=r"parallel\.recompute is a share of the layers, from 0 to 1"
+    ):
         fitted(Degrees(recompute=share), 1)
 
 
 @given(st.integers(1, 60), st.integers(0, 20))
-def test_layers_that_are_computed_again_are_the_share_that_was_asked_for_and_lie_evenly(layers, twentieths):
+def test_layers_that_are_computed_again_are_the_share_that_was_asked_for_and_lie_evenly(
+    layers, twentieths
+):
     share = twentieths / 20
     again = recomputed_layers(layers, share)
     assert len(again) == pytest.approx(layers * share, abs=1)
@@ -62,7 +72,10 @@ def test_layers_that_are_computed_again_are_the_share_that_was_asked_for_and_lie
         (Degrees(shard=1, tensor=2), r"parallel\.tensor must divide 1, not be 2.*key-value heads"),
         (Degrees(shard=1, context=5), r"parallel\.context must divide 16, not be 5"),
         (Degrees(shard=1, pipeline=3), r"2 layers cannot be spread over 3 pipeline stages"),
-        (Degrees(shard=9), r"a step of 256 tokens is 8 rows of 32: too few for 9 shares.*batch_tokens"),
+        (
+            Degrees(shard=9),
+            r"a step of 256 tokens is 8 rows of 32: too few for 9 shares.*batch_tokens",
+        ),
         (Degrees(shard=1, groups_per_stage=2), r"groups_per_stage needs parallel\.pipeline"),
     ],
 )
@@ -73,7 +86,9 @@ def test_a_degree_that_the_model_cannot_be_divided_by_is_refused(degrees, line):
 
 @pytest.mark.parametrize(("tokens", "wanted"), [(16, 32), (255, 224)])
 def test_a_step_that_is_no_whole_number_of_rows_is_refused(tokens, wanted):
-    line = rf"a step of {tokens} tokens is no whole number of rows of 32\. Set batch_tokens={wanted}"
+    line = (
+        rf"a step of {tokens} tokens is no whole number of rows of 32\. Set batch_tokens={wanted}"
+    )
     with pytest.raises(UsageError, match=line):
         check_fits(Degrees(shard=1), replace(CONFIG, batch_tokens=tokens))
 
@@ -81,7 +96,10 @@ def test_a_step_that_is_no_whole_number_of_rows_is_refused(tokens, wanted):
 def test_tokens_of_a_row_that_context_and_tensor_together_cannot_share_are_refused():
     config = replace(CONFIG, shape=replace(SHAPE, heads=4, kv_heads=4))
     check_fits(Degrees(shard=1, tensor=4, context=4), config)
-    with pytest.raises(UsageError, match=r"context × parallel\.tensor must divide 16, not be 32. Together they divide"):
+    with pytest.raises(
+        UsageError,
+        match=r"context × parallel\.tensor must divide 16, not be 32. Together they divide",
+    ):
         check_fits(Degrees(shard=1, tensor=4, context=8), config)
 
 
@@ -93,8 +111,15 @@ def test_every_layer_is_in_exactly_one_stage_and_stages_are_even(layers, stages)
     assert max(map(len, ranges)) - min(map(len, ranges)) <= 1
 
 
-@given(st.sampled_from([0.001, 0.1, 10.0, 1e4]), st.integers(1, 5), st.integers(1, 4), st.integers(1, 8))
-def test_a_pipelines_micro_batches_hold_the_whole_share_and_fill_the_pipeline(scale, pipeline, groups, data):
+@given(
+    st.sampled_from([0.001, 0.1, 10.0, 1e4]),
+    st.integers(1, 5),
+    st.integers(1, 4),
+    st.integers(1, 8),
+)
+def test_a_pipelines_micro_batches_hold_the_whole_share_and_fill_the_pipeline(
+    scale, pipeline, groups, data
+):
     config, degrees = config_for_scale(scale), Degrees(1, data, 1, 1, pipeline, groups)
     pieces = micro_batches(degrees, config)
     assert pieces >= degrees.stages

@@ -1,4 +1,6 @@
-"""The embedder: unit vectors that depend on the text alone, nearer for texts that share what is rare."""
+"""The embedder: unit vectors that depend on the text alone, nearer for texts that share what is
+rare.
+"""
 
 import numpy as np
 import pytest
@@ -13,16 +15,24 @@ from rookery.model.embed import FILE, TableEmbedder, load_embedder, make_table, 
 from rookery.model.tokenizer import Tokenizer, train_bpe
 
 TEXTS = [
-    f"the {bird} sat on the {place}" for bird in ("rook", "crow", "owl", "wren") for place in ("elm", "roof", "wall")
+    f"the {bird} sat on the {place}"
+    for bird in ("rook", "crow", "owl", "wren")
+    for place in ("elm", "roof", "wall")
 ]
 TOKENIZER = Tokenizer(train_bpe(TEXTS * 5, 384))
 
 
 def made(texts=TEXTS, dimensions=16, shared=0.0):
     """An embedder over random token embeddings, all of them shifted the same way by `shared`."""
-    embedding = np.random.default_rng(0).standard_normal((TOKENIZER.vocabulary, dimensions)).astype(np.float32)
+    embedding = (
+        np.random.default_rng(0)
+        .standard_normal((TOKENIZER.vocabulary, dimensions))
+        .astype(np.float32)
+    )
     return TableEmbedder(
-        "0", make_table(embedding + np.float32(shared), list(map(np.array, TOKENIZER.encode(texts)))), TOKENIZER
+        "0",
+        make_table(embedding + np.float32(shared), list(map(np.array, TOKENIZER.encode(texts)))),
+        TOKENIZER,
     )
 
 
@@ -45,7 +55,9 @@ def test_a_text_without_content_is_the_zero_vector():
 
 
 def test_what_is_rare_counts_more_than_what_all_texts_have():
-    owl, wren, plain = EMBEDDER.embed(["the owl sat on the elm", "the wren sat on the roof", "an owl, an elm"])
+    owl, wren, plain = EMBEDDER.embed(
+        ["the owl sat on the elm", "the wren sat on the roof", "an owl, an elm"]
+    )
     assert owl @ plain > owl @ wren
 
 
@@ -67,7 +79,11 @@ def test_hardly_any_documents_still_make_a_table(documents):
 @given(st.lists(st.lists(st.integers(0, 9), max_size=5), max_size=6))
 def test_row_sums_are_sums_of_rows(texts):
     table = np.arange(30, dtype=np.float32).reshape(10, 3)
-    sums = row_sums(table, np.array([t for text in texts for t in text], np.int64), np.cumsum([0, *map(len, texts)]))
+    sums = row_sums(
+        table,
+        np.array([t for text in texts for t in text], np.int64),
+        np.cumsum([0, *map(len, texts)]),
+    )
     assert sums.tolist() == [table[np.array(text, int)].sum(axis=0).tolist() for text in texts]
 
 

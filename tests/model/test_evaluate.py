@@ -1,4 +1,6 @@
-"""Evaluation judges every byte of what may be judged on, by group too, and leaves out what was forgotten or learned."""
+"""Evaluation judges every byte of what may be judged on, by group too, and leaves out what was
+forgotten or learned.
+"""
 
 import json
 import shutil
@@ -17,7 +19,12 @@ from rookery.model.evaluate import EvaluationConfig, evaluate, evaluate_texts, r
 from rookery.posts.live import live_log
 
 TRAINING = [f"the rooks came back to the elms, {n} of them" for n in range(60)]
-HELD_OUT = ["the rooks came back", "грачи вернулись домой", "hello elms, hello rooks", "a long one " * 30]
+HELD_OUT = [
+    "the rooks came back",
+    "грачи вернулись домой",
+    "hello elms, hello rooks",
+    "a long one " * 30,
+]
 
 
 def documents(texts, controls=(), days_apart=0):
@@ -44,8 +51,13 @@ def make_corpus(home):
         def make(workspace):
             learned = documents(training).to_pylist()
             learned = [row | {"post_ids": [f"training {row['post_ids'][0]}"]} for row in learned]
-            write_documents(workspace.path / "train.parquet", [pa.Table.from_pylist(learned, schema=DOCUMENT_SCHEMA)])
-            write_documents(workspace.path / "validation.parquet", [documents(held_out, controls, days_apart)])
+            write_documents(
+                workspace.path / "train.parquet",
+                [pa.Table.from_pylist(learned, schema=DOCUMENT_SCHEMA)],
+            )
+            write_documents(
+                workspace.path / "validation.parquet", [documents(held_out, controls, days_apart)]
+            )
             return {LAKE_VERSION: 0}
 
         inputs = {"texts": repr((held_out, training, controls, days_apart))}
@@ -70,7 +82,12 @@ def test_the_result_has_every_byte_and_three_figures_for_each_language(home, che
 
 def test_the_groups_are_those_of_time_of_acquaintance_and_of_novelty(home, checkpoint, make_corpus):
     """Training holds documents of the first two authors, one of whom a held-out text repeats."""
-    texts = ["rooks", "грачи вернулись", "he said that the rooks came back to the elms, 0 of them", "elms " * 9]
+    texts = [
+        "rooks",
+        "грачи вернулись",
+        "he said that the rooks came back to the elms, 0 of them",
+        "elms " * 9,
+    ]
     corpus = make_corpus(texts, TRAINING[:2], days_apart=20)
     first, second, third, fourth = (len(text.encode()) for text in texts)
     result = read_result(evaluate(home, checkpoint, corpus, Context()))
@@ -88,7 +105,9 @@ def test_evaluating_again_gives_the_same_artifact(home, checkpoint, corpus):
     assert evaluate(home, checkpoint, corpus, Context()).digest == first.digest
 
 
-@pytest.mark.parametrize(("kind", "subject"), [("forget_post", "post 3"), ("forget_author", "author 3")])
+@pytest.mark.parametrize(
+    ("kind", "subject"), [("forget_post", "post 3"), ("forget_author", "author 3")]
+)
 def test_a_text_forgotten_since_is_left_out(home, checkpoint, corpus, kind, subject):
     before = read_result(evaluate(home, checkpoint, corpus, Context()))
     with live_log(home) as log:
@@ -100,7 +119,9 @@ def test_a_text_forgotten_since_is_left_out(home, checkpoint, corpus, kind, subj
 
 def test_nothing_left_to_judge_on_is_one_clear_line(home, checkpoint, corpus):
     with live_log(home) as log:
-        log.append("forget_post", [f"post {n}" for n in range(len(HELD_OUT))], FixedClock(), "asked")
+        log.append(
+            "forget_post", [f"post {n}" for n in range(len(HELD_OUT))], FixedClock(), "asked"
+        )
     with pytest.raises(DataError, match="no held-out documents"):
         evaluate(home, checkpoint, corpus, Context())
     with pytest.raises(DataError, match="no text to judge on"):
@@ -108,7 +129,9 @@ def test_nothing_left_to_judge_on_is_one_clear_line(home, checkpoint, corpus):
 
 
 def test_a_bound_on_documents_takes_the_first_of_the_shuffled_order(home, checkpoint, corpus):
-    result = read_result(evaluate(home, checkpoint, corpus, Context(), EvaluationConfig(most_documents=2)))
+    result = read_result(
+        evaluate(home, checkpoint, corpus, Context(), EvaluationConfig(most_documents=2))
+    )
     assert result["bytes"] == sum(len(t.encode()) for t in HELD_OUT[:2])
 
 
@@ -119,12 +142,16 @@ def test_any_texts_are_judged_in_the_contracts_words(home, checkpoint, corpus):
 
 
 def test_the_baselines_learn_from_the_corpus_training_documents(home, checkpoint, corpus):
-    bits = evaluate_texts(home, checkpoint, corpus, ["the rooks came back to the elms"])["bits_per_byte"]
+    bits = evaluate_texts(home, checkpoint, corpus, ["the rooks came back to the elms"])[
+        "bits_per_byte"
+    ]
     assert bits["ngram"] < min(bits["zstd"], bits["model"])
 
 
 def asked(home, *words, given=None):
-    return CliRunner().invoke(app, ["model", "evaluate", "--home", str(home.path), *words], input=given)
+    return CliRunner().invoke(
+        app, ["model", "evaluate", "--home", str(home.path), *words], input=given
+    )
 
 
 def test_lines_of_standard_input_are_judged_one_by_one(home, checkpoint, corpus):
@@ -135,7 +162,9 @@ def test_lines_of_standard_input_are_judged_one_by_one(home, checkpoint, corpus)
 
 def test_only_line_ends_part_the_texts_of_standard_input(home, checkpoint, corpus):
     first, last = "the rooks\u2028came\u2029back\x85to\x0bthe\x0celms\x1c\x1d\x1eat\rdusk", "грачи"
-    result = json.loads(asked(home, "--texts", "-", "--json", given=f"{first}\r\n{last}".encode()).stdout)
+    result = json.loads(
+        asked(home, "--texts", "-", "--json", given=f"{first}\r\n{last}".encode()).stdout
+    )
     assert (result["documents"], result["bytes"]) == (2, len((first + last).encode()))
 
 
@@ -154,7 +183,9 @@ def test_the_terminal_shows_groups_and_where_the_page_lies(home, checkpoint, cor
 
 def test_a_text_that_is_learned_from_too_does_not_flatter_the_model(home, checkpoint, make_corpus):
     fair = read_result(evaluate(home, checkpoint, make_corpus(HELD_OUT), Context()))
-    leaky = read_result(evaluate(home, checkpoint, make_corpus([*HELD_OUT, *TRAINING[:20]]), Context()))
+    leaky = read_result(
+        evaluate(home, checkpoint, make_corpus([*HELD_OUT, *TRAINING[:20]]), Context())
+    )
     assert leaky["left_out"]["text_in_training"] == 20
     assert leaky["bits_per_byte"] == fair["bits_per_byte"]
 
@@ -162,12 +193,20 @@ def test_a_text_that_is_learned_from_too_does_not_flatter_the_model(home, checkp
 OTHERS = [f"{n} jackdaws sat on the church tower and said nothing" for n in range(60)]
 
 
-def test_what_an_earlier_corpus_taught_is_not_judged_on_when_the_cut_moves_back(home, make_checkpoint, make_corpus):
-    fair, moved_back = make_corpus(HELD_OUT, OTHERS), make_corpus([*HELD_OUT, *TRAINING[:20]], OTHERS)
+def test_what_an_earlier_corpus_taught_is_not_judged_on_when_the_cut_moves_back(
+    home, make_checkpoint, make_corpus
+):
+    fair, moved_back = (
+        make_corpus(HELD_OUT, OTHERS),
+        make_corpus([*HELD_OUT, *TRAINING[:20]], OTHERS),
+    )
     learned = make_checkpoint(corpora=[make_corpus(OTHERS), moved_back])
     leaky = read_result(evaluate(home, learned, moved_back, Context()))
     assert leaky["left_out"]["text_in_training"] == 20
-    assert leaky["bits_per_byte"] == read_result(evaluate(home, learned, fair, Context()))["bits_per_byte"]
+    assert (
+        leaky["bits_per_byte"]
+        == read_result(evaluate(home, learned, fair, Context()))["bits_per_byte"]
+    )
     assert leaky["training"]["bytes"] == sum(len(text) for text in [*TRAINING, *OTHERS])
     assert leaky["remarks"] == []
 
@@ -181,8 +220,12 @@ def test_the_baselines_learn_from_the_corpus_of_the_last_phase(home, make_checkp
     assert evaluate_texts(home, learned, newest, OTHERS[:1])["bits_per_byte"]["ngram"] > 1.5
 
 
-@pytest.mark.parametrize(("gone", "said"), [(1, "1 of the 2 corpora"), (2, "No corpus that the model learned from")])
-def test_a_corpus_that_is_gone_is_told_and_the_evaluation_is_another(home, make_checkpoint, make_corpus, gone, said):
+@pytest.mark.parametrize(
+    ("gone", "said"), [(1, "1 of the 2 corpora"), (2, "No corpus that the model learned from")]
+)
+def test_a_corpus_that_is_gone_is_told_and_the_evaluation_is_another(
+    home, make_checkpoint, make_corpus, gone, said
+):
     corpora = [make_corpus(["rooks"]), make_corpus(["elms"])]
     judged, learned = make_corpus(HELD_OUT, OTHERS), make_checkpoint(corpora=corpora)
     whole = evaluate(home, learned, judged, Context())
@@ -197,10 +240,14 @@ def test_a_corpus_that_is_gone_is_told_and_the_evaluation_is_another(home, make_
 CONTROLS = ("<|language:en|>", "<|time:2026|>")
 
 
-def test_a_model_that_learned_with_control_tokens_is_told_them_and_that_is_said(home, make_checkpoint, make_corpus):
+def test_a_model_that_learned_with_control_tokens_is_told_them_and_that_is_said(
+    home, make_checkpoint, make_corpus
+):
     plain, told = make_corpus(HELD_OUT), make_corpus(HELD_OUT, controls=CONTROLS)
     model = make_checkpoint(corpora=[plain, told], controls=CONTROLS)
-    without, given = (read_result(evaluate(home, model, corpus, Context())) for corpus in (plain, told))
+    without, given = (
+        read_result(evaluate(home, model, corpus, Context())) for corpus in (plain, told)
+    )
     assert given["bytes"] == without["bytes"]
     assert given["bits_per_byte"]["model"] != without["bits_per_byte"]["model"]
     assert given["bits_per_byte"]["ngram"] == without["bits_per_byte"]["ngram"]

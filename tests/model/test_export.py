@@ -32,21 +32,29 @@ def transformers():
 
 
 def test_transformers_gives_equal_logits(exported, checkpoint, transformers):
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(exported, local_files_only=True).eval()
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(
+        exported, local_files_only=True
+    ).eval()
     ours = load_network(checkpoint)
-    tokens = torch.randint(0, ours.shape.vocabulary, (3, 24), generator=torch.Generator().manual_seed(0))
+    tokens = torch.randint(
+        0, ours.shape.vocabulary, (3, 24), generator=torch.Generator().manual_seed(0)
+    )
     with torch.no_grad():
         difference = theirs(tokens).logits - ours.logits(ours(tokens))
     assert theirs.dtype == torch.float32
     assert difference.abs().max() < 1e-4
 
 
-def test_transformers_reads_weights_that_lie_in_several_files(make_checkpoint, tmp_path, transformers, monkeypatch):
+def test_transformers_reads_weights_that_lie_in_several_files(
+    make_checkpoint, tmp_path, transformers, monkeypatch
+):
     monkeypatch.setattr(tensors, "FILE_BYTES", 20_000)
     checkpoint, folder = make_checkpoint(), tmp_path / "several"
     export(checkpoint, folder)
     assert len(list(folder.glob("model-*.safetensors"))) > 2
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).state_dict()
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, local_files_only=True
+    ).state_dict()
     ours = load_network(checkpoint).state_dict()
     assert all(torch.equal(theirs[name], weight) for name, weight in ours.items())
 
@@ -60,24 +68,46 @@ def test_transformers_gives_the_same_token_ids(exported, checkpoint, transformer
 
 
 def test_transformers_generates_the_same_greedy_text(exported, checkpoint, transformers):
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(exported, local_files_only=True).eval()
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(
+        exported, local_files_only=True
+    ).eval()
     generator = load_generator(checkpoint)
-    tokens = torch.tensor([[generator.tokenizer.end_of_document, *generator.tokenizer.encode(["the rooks"])[0]]])
-    made = theirs.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=10, do_sample=False)
-    ours = "".join(p.text for p in generator.generate("the rooks", GenerationOptions(max_tokens=10, temperature=0)))
-    assert generator.tokenizer.decode(made[0, tokens.shape[1] :].tolist()).removesuffix("\ufffd") == ours
+    tokens = torch.tensor(
+        [[generator.tokenizer.end_of_document, *generator.tokenizer.encode(["the rooks"])[0]]]
+    )
+    made = theirs.generate(
+        tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=10, do_sample=False
+    )
+    ours = "".join(
+        p.text
+        for p in generator.generate("the rooks", GenerationOptions(max_tokens=10, temperature=0))
+    )
+    assert (
+        generator.tokenizer.decode(made[0, tokens.shape[1] :].tolist()).removesuffix("\ufffd")
+        == ours
+    )
 
 
 def test_the_chat_template_uses_the_reserved_tokens(exported, checkpoint, transformers):
     theirs = transformers.AutoTokenizer.from_pretrained(exported, local_files_only=True)
     messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}]
     text = theirs.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    assert text == "<|endofdocument|><|system|>be brief<|endofturn|><|user|>hello<|endofturn|><|assistant|>"
+    assert (
+        text
+        == "<|endofdocument|><|system|>be brief<|endofturn|><|user|>hello<|endofturn|><|assistant|>"
+    )
     special = load_tokenizer(checkpoint).special
     ids = theirs(text)["input_ids"]
     assert [i for i in ids if i in special.values()] == [
         special[n]
-        for n in ("<|endofdocument|>", "<|system|>", "<|endofturn|>", "<|user|>", "<|endofturn|>", "<|assistant|>")
+        for n in (
+            "<|endofdocument|>",
+            "<|system|>",
+            "<|endofturn|>",
+            "<|user|>",
+            "<|endofturn|>",
+            "<|assistant|>",
+        )
     ]
 
 
@@ -116,7 +146,9 @@ def test_what_a_killed_export_left_is_removed_by_the_next_one(checkpoint, tmp_pa
         assert (tmp_path / "out" / "again" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_of_two_exports_to_one_place_the_second_is_refused_and_disturbs_nothing(checkpoint, tmp_path):
+def test_of_two_exports_to_one_place_the_second_is_refused_and_disturbs_nothing(
+    checkpoint, tmp_path
+):
     others = tmp_path / ".mine.part.tmp"
     others.mkdir()
     (others / "model.safetensors").write_bytes(b"half of it")

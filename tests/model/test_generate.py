@@ -1,4 +1,6 @@
-"""Generation: equal seeds write equal texts, in whole characters, within the context and up to the stop."""
+"""Generation: equal seeds write equal texts, in whole characters, within the context and up to the
+stop.
+"""
 
 import numpy as np
 import pytest
@@ -50,7 +52,9 @@ def test_greedy_takes_the_likeliest_token_of_the_whole_text_each_time(checkpoint
 @pytest.mark.parametrize("prompt", ["", "hello " * 200, "\ud83d", "🦜" * 40])
 def test_any_prompt_is_continued_past_the_end_of_the_context(make_checkpoint, prompt):
     generator = load_generator(make_checkpoint(seed=3))
-    options = GenerationOptions(max_tokens=3 * generator.context_tokens, temperature=1.5, top_k=0, seed=5)
+    options = GenerationOptions(
+        max_tokens=3 * generator.context_tokens, temperature=1.5, top_k=0, seed=5
+    )
     made = list(generator.generate(prompt, options))
     assert made[-1].finish_reason in ("stop", "length")
     assert all(p.finish_reason is None for p in made[:-1])
@@ -60,16 +64,22 @@ def test_any_prompt_is_continued_past_the_end_of_the_context(make_checkpoint, pr
 
 def test_special_and_unused_tokens_are_never_written(checkpoint):
     generator = load_generator(checkpoint)
-    others = set(range(generator.tokenizer.vocabulary)) - set(writable(generator.tokenizer).tolist())
+    others = set(range(generator.tokenizer.vocabulary)) - set(
+        writable(generator.tokenizer).tolist()
+    )
     assert generator.tokenizer.special["<|system|>"] in others
     assert len(others) > 10  # the tiny corpus left tokens unused
-    text = written(generator, "", GenerationOptions(max_tokens=200, temperature=5.0, top_k=0, seed=1))
+    text = written(
+        generator, "", GenerationOptions(max_tokens=200, temperature=5.0, top_k=0, seed=1)
+    )
     assert "<|unused" not in text
 
 
 def test_count_tokens_counts_what_encode_gives(checkpoint):
     generator = load_generator(checkpoint)
-    assert generator.count_tokens("hello rooks") == len(generator.tokenizer.encode(["hello rooks"])[0])
+    assert generator.count_tokens("hello rooks") == len(
+        generator.tokenizer.encode(["hello rooks"])[0]
+    )
 
 
 @given(st.text(), st.integers(1, 12))
@@ -81,7 +91,8 @@ def test_pieces_are_whole_characters_and_their_tokens_add_up(text, max_tokens):
 
 
 @given(
-    st.text(alphabet="ab the", max_size=30), st.lists(st.text(alphabet="ab the", min_size=1, max_size=4), max_size=3)
+    st.text(alphabet="ab the", max_size=30),
+    st.lists(st.text(alphabet="ab the", min_size=1, max_size=4), max_size=3),
 )
 def test_text_ends_before_the_first_stop_string(text, stop):
     made = pieces_of(text, stop=tuple(stop))
@@ -97,7 +108,11 @@ def test_text_ends_before_the_first_stop_string(text, stop):
 
 
 def test_an_end_token_ends_the_text():
-    tokens = [*TOKENIZER.encode(["the rooks"])[0], TOKENIZER.end_of_document, *TOKENIZER.encode([" more"])[0]]
+    tokens = [
+        *TOKENIZER.encode(["the rooks"])[0],
+        TOKENIZER.end_of_document,
+        *TOKENIZER.encode([" more"])[0],
+    ]
     made = list(pieces(tokens, TOKENIZER, 100))
     assert "".join(p.text for p in made) == "the rooks"
     assert made[-1].finish_reason == "stop"
@@ -126,7 +141,9 @@ def test_top_p_keeps_the_fewest_that_hold_it():
 
 
 def test_controls_are_said_in_the_order_in_which_documents_have_them():
-    tokenizer = Tokenizer(train_bpe(["rooks"], 320, ["<|engagement:3|>", "<|language:en|>", "<|time:2016|>"]))
+    tokenizer = Tokenizer(
+        train_bpe(["rooks"], 320, ["<|engagement:3|>", "<|language:en|>", "<|time:2016|>"])
+    )
     names = ["<|language:en|>", "<|time:2016|>", "<|engagement:3|>"]
     assert control_ids(tokenizer, ["engagement:3", "language:en", "time:2016"]) == tuple(
         map(tokenizer.special.get, names)
@@ -136,7 +153,8 @@ def test_controls_are_said_in_the_order_in_which_documents_have_them():
 def test_a_control_changes_what_is_written(make_checkpoint):
     checkpoint = make_checkpoint(seed=1, controls=["<|language:en|>", "<|language:ru|>"])
     plain, english, russian = (
-        written(load_generator(checkpoint, said), "rooks", GREEDY) for said in ([], ["language:en"], ["language:ru"])
+        written(load_generator(checkpoint, said), "rooks", GREEDY)
+        for said in ([], ["language:en"], ["language:ru"])
     )
     assert len({plain, english, russian}) == 3
 

@@ -29,7 +29,16 @@ from rookery.model.network import (
 from rookery.model.shape import ModelShape, parameters
 from rookery.model.training.compiler import OPTIONS
 
-SHAPE = ModelShape(vocabulary=97, width=32, layers=2, heads=4, kv_heads=2, head_size=8, hidden=48, context_tokens=32)
+SHAPE = ModelShape(
+    vocabulary=97,
+    width=32,
+    layers=2,
+    heads=4,
+    kv_heads=2,
+    head_size=8,
+    hidden=48,
+    context_tokens=32,
+)
 
 
 @pytest.fixture
@@ -48,7 +57,9 @@ def made(shape: ModelShape, seed: int = 1) -> Network:
 
 
 def some_tokens(rows: int, tokens: int, seed: int = 2) -> torch.Tensor:
-    return torch.randint(SHAPE.vocabulary, (rows, tokens), generator=torch.Generator().manual_seed(seed))
+    return torch.randint(
+        SHAPE.vocabulary, (rows, tokens), generator=torch.Generator().manual_seed(seed)
+    )
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -74,7 +85,9 @@ def test_some_rows_of_a_weight_are_drawn_as_the_whole_has_them(one, other):
 
 def test_each_weight_and_each_seed_is_drawn_for_itself():
     size, rows = torch.Size((300, 40)), slice(0, 300)
-    drawn = [initial_rows(seed, name, size, rows) for seed in (0, 1) for name in ("a.q_proj", "b.q_proj")]
+    drawn = [
+        initial_rows(seed, name, size, rows) for seed in (0, 1) for name in ("a.q_proj", "b.q_proj")
+    ]
     assert all(abs(one.std().item() * 40**0.5 - 1) < 0.03 for one in drawn)
     parts = torch.cat([one[:256].reshape(4, 64 * 40) for one in drawn])
     likeness = torch.corrcoef(parts) - torch.eye(len(parts))
@@ -124,11 +137,15 @@ def test_chunked_loss_and_gradients_are_the_plain_ones(network, chunk_tokens):
     tokens, targets = some_tokens(2, 32), some_tokens(2, 32, seed=3)
     targets[0, 5:9] = IGNORED
     weights = list(network.parameters())
-    plain = F.cross_entropy(network.logits(network(tokens)).flatten(0, 1), targets.flatten(), reduction="sum")
+    plain = F.cross_entropy(
+        network.logits(network(tokens)).flatten(0, 1), targets.flatten(), reduction="sum"
+    )
     chunked = summed_loss(network, network(tokens), targets, chunk_tokens)
     torch.testing.assert_close(chunked, plain)
     expected = torch.autograd.grad(plain / 60, weights)
-    torch.testing.assert_close(torch.autograd.grad(chunked / 60, weights), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        torch.autograd.grad(chunked / 60, weights), expected, atol=1e-5, rtol=1e-4
+    )
 
 
 class Largest(TorchDispatchMode):
@@ -146,7 +163,10 @@ class Largest(TorchDispatchMode):
 @pytest.mark.parametrize("tokens", [4096, 8192])
 def test_the_memory_of_the_loss_does_not_grow_with_the_tokens(tokens):
     vocabulary, width = 4096, 4
-    hidden, head = torch.randn(1, tokens, width, requires_grad=True), torch.randn(vocabulary, width, requires_grad=True)
+    hidden, head = (
+        torch.randn(1, tokens, width, requires_grad=True),
+        torch.randn(vocabulary, width, requires_grad=True),
+    )
     with Largest() as largest:
         chunked_loss(hidden, head, torch.zeros(1, tokens, dtype=torch.int64), chunk_loss).backward()
     assert largest.numbers == LOSS_CHUNK_TOKENS["cpu"] * vocabulary
@@ -177,7 +197,9 @@ def test_names_and_arithmetic_are_those_of_qwen3(tied):
     peer.tie_weights()
     tokens = some_tokens(2, 32)
     with torch.no_grad():
-        torch.testing.assert_close(network.logits(network(tokens)), peer(tokens).logits, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            network.logits(network(tokens)), peer(tokens).logits, atol=1e-5, rtol=1e-4
+        )
 
 
 def test_the_places_of_documents_cover_all_rows_and_no_document_goes_over_a_row():
@@ -195,7 +217,9 @@ def test_a_gpu_s_kernel_sees_what_the_bias_shows():
     shape = replace(SHAPE, head_size=32)
     network = made(shape).cuda().bfloat16()
     documents = torch.tensor([[0] * 9 + [1] * 15, [0] * 20 + [-1] * 4]).cuda()
-    tokens = torch.randint(shape.vocabulary, documents.shape, generator=torch.Generator().manual_seed(0)).cuda()
+    tokens = torch.randint(
+        shape.vocabulary, documents.shape, generator=torch.Generator().manual_seed(0)
+    ).cuda()
     found = network(tokens, documents)
     reference = network.float()(tokens, documents)
     assert (found.float() - reference).norm() / reference.norm() < 0.03
@@ -212,4 +236,6 @@ def test_what_the_compiler_makes_of_transposed_bfloat16_is_what_it_is_without():
     def turned(x):
         return rotate(x.transpose(2, 3), (cos, sin)).float()
 
-    torch.testing.assert_close(torch.compile(turned, options=OPTIONS)(x), turned(x), atol=0.1, rtol=0.02)
+    torch.testing.assert_close(
+        torch.compile(turned, options=OPTIONS)(x), turned(x), atol=0.1, rtol=0.02
+    )

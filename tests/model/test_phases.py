@@ -1,4 +1,6 @@
-"""A model goes on learning from a grown corpus: from where it ended, killed or not, and only where it fits."""
+"""A model goes on learning from a grown corpus: from where it ended, killed or not, and only where
+it fits.
+"""
 
 import shutil
 from dataclasses import replace
@@ -36,7 +38,9 @@ class Growing:
         self.home = create_home(folder)
         self.tokenizer = make_tokenizer(self.home)
 
-    def train(self, config=FIRST, documents=200, earlier=None, context=Context(), held_out="validation"):
+    def train(
+        self, config=FIRST, documents=200, earlier=None, context=Context(), held_out="validation"
+    ):
         shards = make_shards(self.home, self.tokenizer, documents, held_out=held_out)
         return train(self.home, shards, self.tokenizer, config, context, earlier=earlier)
 
@@ -52,7 +56,9 @@ def made(tmp_path_factory):
 @pytest.fixture
 def growing(tmp_path, made):
     """The same home after its first run, to do something else with."""
-    shutil.copytree(made[0].home.path, tmp_path / "home", ignore=shutil.ignore_patterns(f"{made[2].key}*"))
+    shutil.copytree(
+        made[0].home.path, tmp_path / "home", ignore=shutil.ignore_patterns(f"{made[2].key}*")
+    )
     return Growing(tmp_path / "home")
 
 
@@ -61,7 +67,9 @@ def first(growing, made):
     return find_checkpoint(growing.home, made[1].key)
 
 
-def test_a_phase_begins_with_the_weights_that_were_published_and_the_optimizer_of_then(made, tmp_path):
+def test_a_phase_begins_with_the_weights_that_were_published_and_the_optimizer_of_then(
+    made, tmp_path
+):
     """A phase that moves nothing publishes what it began with, and its optimizer has counted on."""
     first, still = made[1], Growing(tmp_path / "home")
     frozen = replace(SECOND, matrix_learning_rate=0.0, vector_learning_rate=0.0)
@@ -104,7 +112,9 @@ def test_what_lies_in_several_files_is_gone_on_with_alike(made, tmp_path, monkey
 
 
 @pytest.mark.parametrize(("step", "saved"), [(0, None), (6, 5), (8, 5), (11, 10)])
-def test_a_phase_that_was_killed_at_any_step_goes_on_to_the_same_weights(growing, first, made, said, step, saved):
+def test_a_phase_that_was_killed_at_any_step_goes_on_to_the_same_weights(
+    growing, first, made, said, step, saved
+):
     with pytest.raises(Killed):
         growing.train(SECOND, 300, first, Context(progress=killing(step)))
     again = growing.train(SECOND, 300, first, Context(progress=said))
@@ -126,7 +136,9 @@ def test_a_checkpoint_names_what_its_weights_went_through(made):
     assert inputs["shards of phase 2"] == second.manifest.inputs["shards"]
 
 
-def test_laws_that_look_at_the_compute_of_all_phases_together_are_said_aloud(tmp_path, said, monkeypatch):
+def test_laws_that_look_at_the_compute_of_all_phases_together_are_said_aloud(
+    tmp_path, said, monkeypatch
+):
     of_each = FIRST.tokens * training_flops_per_token(FIRST.shape)
     monkeypatch.setattr(thresholds, "THRESHOLDS", (thresholds.Threshold(1.5 * of_each, "A law"),))
     growing, context = Growing(tmp_path / "home"), Context(progress=said)
@@ -144,20 +156,30 @@ def test_what_is_forgotten_is_left_out_of_a_later_phase(growing, first):
 
 
 def held_out_losses(checkpoint):
-    noted = [note["held_out_loss"] for note in read_notes(checkpoint.path / "notes") if "held_out_loss" in note]
+    noted = [
+        note["held_out_loss"]
+        for note in read_notes(checkpoint.path / "notes")
+        if "held_out_loss" in note
+    ]
     return [*noted, checkpoint.manifest.metrics["validation_loss"]]
 
 
 def test_a_phase_is_not_judged_by_what_an_earlier_one_learned_from(growing, first, made):
-    """The cut has moved back: what is held out now are the first posts that the first phase learned from."""
+    """The cut has moved back: what is held out now are the first posts that the first phase learned
+    from.
+    """
     assert None not in held_out_losses(made[2])
     assert set(held_out_losses(growing.train(SECOND, 300, first, held_out="train"))) == {None}
 
 
-def test_what_an_earlier_phase_learned_from_is_told_apart_document_by_document(growing, first, said, monkeypatch):
+def test_what_an_earlier_phase_learned_from_is_told_apart_document_by_document(
+    growing, first, said, monkeypatch
+):
     monkeypatch.setattr("rookery.model.phases.PIECE_POSTS", 7)
     second = growing.train(SECOND, 300, first)
-    held_back = open_shards(make_shards(growing.home, growing.tokenizer, 4_000, held_out="train"), "validation")
+    held_back = open_shards(
+        make_shards(growing.home, growing.tokenizer, 4_000, held_out="train"), "validation"
+    )
 
     def known(earlier):
         return learned_before(growing.home, earlier, held_back, said.say).tolist()
@@ -165,7 +187,11 @@ def test_what_an_earlier_phase_learned_from_is_told_apart_document_by_document(g
     assert known(None) == [False] * 400
     assert known(second) == [number < 300 for number in range(400)]
     assert said.lines == []
-    (of_the_second,) = (one for one in find_artifacts(growing.home.artifacts) if one.digest == phases(second)[1].digest)
+    (of_the_second,) = (
+        one
+        for one in find_artifacts(growing.home.artifacts)
+        if one.digest == phases(second)[1].digest
+    )
     shutil.rmtree(of_the_second.path)
     assert known(second) == [number < 200 for number in range(400)]
     assert len(said.lines) == 1
@@ -174,19 +200,25 @@ def test_what_an_earlier_phase_learned_from_is_told_apart_document_by_document(g
 
 def test_another_tokenizer_is_refused_by_name(growing, first):
     growing.tokenizer = make_tokenizer(growing.home, "other")
-    with pytest.raises(DataError, match=f"checkpoint {first.key} was not trained with the tokenizer"):
+    with pytest.raises(
+        DataError, match=f"checkpoint {first.key} was not trained with the tokenizer"
+    ):
         growing.train(SECOND, 300, first)
 
 
 def test_another_shape_is_refused_by_name(growing, first):
     deeper = replace(SECOND, shape=replace(SECOND.shape, layers=3))
-    with pytest.raises(DataError, match=rf"checkpoint {first.key} has another shape: layers: 2 -> 3"):
+    with pytest.raises(
+        DataError, match=rf"checkpoint {first.key} has another shape: layers: 2 -> 3"
+    ):
         growing.train(deeper, 300, first)
 
 
 def test_a_checkpoint_without_its_optimizer_is_refused(growing, first):
     first.file(OPTIMIZER).unlink()
-    with pytest.raises(DataError, match=f"{first.key} keeps no state to go on from.*{OPTIMIZER} was removed"):
+    with pytest.raises(
+        DataError, match=f"{first.key} keeps no state to go on from.*{OPTIMIZER} was removed"
+    ):
         growing.train(SECOND, 300, first)
 
 

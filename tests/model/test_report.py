@@ -1,4 +1,6 @@
-"""The report of a run: true of one that is going and of one with phases, and a page that shows no markup of others."""
+"""The report of a run: true of one that is going and of one with phases, and a page that shows no
+markup of others.
+"""
 
 import json
 from dataclasses import replace
@@ -21,8 +23,19 @@ from rookery.model.train import train
 from rookery.town.posts import TownConfig, town_posts
 from tests.model.test_train import Killed, killing
 
-SHAPE = ModelShape(vocabulary=384, width=32, layers=1, heads=2, kv_heads=1, head_size=16, hidden=64, context_tokens=64)
-FIRST = TrainConfig(0.0, SHAPE, steps=6, batch_tokens=512, warmup_steps=1, decay_steps=2, checkpoint_steps=3)
+SHAPE = ModelShape(
+    vocabulary=384,
+    width=32,
+    layers=1,
+    heads=2,
+    kv_heads=1,
+    head_size=16,
+    hidden=64,
+    context_tokens=64,
+)
+FIRST = TrainConfig(
+    0.0, SHAPE, steps=6, batch_tokens=512, warmup_steps=1, decay_steps=2, checkpoint_steps=3
+)
 SECOND = replace(FIRST, warmup_steps=0, seed=1)
 
 
@@ -74,7 +87,10 @@ def test_a_run_is_found_by_the_beginning_of_its_key_or_as_the_one_begun_last(tow
     home, shards, tokenizer, _ = town
     with pytest.raises(UsageError, match="there is no run yet"):
         find_run(home)
-    made = [train(home, shards, tokenizer, replace(FIRST, steps=3, seed=seed), Context()) for seed in (0, 1)]
+    made = [
+        train(home, shards, tokenizer, replace(FIRST, steps=3, seed=seed), Context())
+        for seed in (0, 1)
+    ]
     assert find_run(home) == made[1].path
     assert find_run(home, made[0].key[:9]) == made[0].path
     with pytest.raises(UsageError, match="no runs have a key that begins with 'x'"):
@@ -119,10 +135,16 @@ def test_a_long_run_is_drawn_with_few_points_and_a_straight_fall_stays_straight(
 
 
 def test_what_was_judged_on_the_way_is_drawn_as_dots_after_its_step():
-    curve = [{"step": n, "loss": 5.0, **({"held_out_loss": 6.0 - n} if n in (1, 3) else {})} for n in range(5)]
+    curve = [
+        {"step": n, "loss": 5.0, **({"held_out_loss": 6.0 - n} if n in (1, 3) else {})}
+        for n in range(5)
+    ]
     run = {"first_step": 10, "steps": 10, "validation_loss": None, "curve": curve}
     (drawn,) = charts([run])
-    assert [words for _, _, words in drawn.dots] == ["a few held out: 5.000", "a few held out: 3.000"]
+    assert [words for _, _, words in drawn.dots] == [
+        "a few held out: 5.000",
+        "a few held out: 3.000",
+    ]
     assert drawn.dots[0][0] == round(WIDTH * 12 / 14, 1)
 
 

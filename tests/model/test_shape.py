@@ -3,9 +3,15 @@
 import pytest
 
 from rookery.core.errors import DataError
-from rookery.model.shape import ModelShape, forward_flops_per_token, parameters, training_flops_per_token
+from rookery.model.shape import (
+    ModelShape,
+    forward_flops_per_token,
+    parameters,
+    training_flops_per_token,
+)
 
-# The published sizes of Qwen3-0.6B: 596 million parameters, 440 million of them outside the embedding.
+# The published sizes of Qwen3-0.6B: 596 million parameters, 440 million of them outside the
+# embedding.
 QWEN3_06B = ModelShape(151_936, 1024, 28, 16, 8, 128, 3072, 40_960)
 
 
@@ -16,7 +22,9 @@ def test_a_published_model_has_its_published_size():
 
 def test_training_costs_six_for_each_parameter_when_nothing_is_attended():
     norms = 28 * (2 * 1024 + 2 * 128) + 1024
-    assert training_flops_per_token(QWEN3_06B, attended_tokens=0) == 6 * (parameters(QWEN3_06B) - norms)
+    assert training_flops_per_token(QWEN3_06B, attended_tokens=0) == 6 * (
+        parameters(QWEN3_06B) - norms
+    )
 
 
 def test_attention_costs_grow_with_what_is_attended():

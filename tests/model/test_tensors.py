@@ -1,4 +1,6 @@
-"""Tensors on disk: several files hold what one would, each bounded, and whoever reads them finds all of it."""
+"""Tensors on disk: several files hold what one would, each bounded, and whoever reads them finds
+all of it.
+"""
 
 import json
 import os
@@ -24,12 +26,18 @@ PATH = os.pathsep.join(sys.path)
 
 
 def read_back(folder):
-    return {name: tensor for file in tensor_files(folder, NAME) for name, tensor in load_file(file).items()}
+    return {
+        name: tensor
+        for file in tensor_files(folder, NAME)
+        for name, tensor in load_file(file).items()
+    }
 
 
 @given(st.lists(st.integers(0, 40), max_size=12), st.integers(16, 100))
 def test_files_are_bounded_and_hold_every_tensor_once(tmp_path_factory, sizes, most_bytes):
-    written = {f"w{number}": torch.full((size,), float(number)) for number, size in enumerate(sizes)}
+    written = {
+        f"w{number}": torch.full((size,), float(number)) for number, size in enumerate(sizes)
+    }
     folder, asked = tmp_path_factory.mktemp("tensors"), []
 
     def read(names):
@@ -40,7 +48,10 @@ def test_files_are_bounded_and_hold_every_tensor_once(tmp_path_factory, sizes, m
         patch.setattr(tensors, "FILE_BYTES", most_bytes)
         write_tensors(folder, NAME, Stored(held(written).bytes_of, read))
     assert [name for names in asked for name in names] == list(written)
-    assert all(len(names) <= 1 or sum(written[name].nbytes for name in names) <= most_bytes for names in asked)
+    assert all(
+        len(names) <= 1 or sum(written[name].nbytes for name in names) <= most_bytes
+        for names in asked
+    )
     assert len(tensor_files(folder, NAME)) == len(asked)
     found = read_back(folder)
     assert found.keys() == written.keys()
@@ -72,10 +83,18 @@ def test_names_are_changed_and_left_out(tmp_path):
 
 
 def test_a_kill_leaves_nothing_that_would_be_published(tmp_path):
-    code = "import sys, torch; from rookery.model.tensors import Stored, write_tensors; from pathlib import Path; "
-    code += "big = {f't{n}': torch.zeros(1 << 24) for n in range(8)}; stored = Stored(dict.fromkeys(big, 1 << 26), "
+    code = (
+        "import sys, torch; from rookery.model.tensors import Stored, write_tensors; from "
+        "pathlib import Path; "
+    )
+    code += (
+        "big = {f't{n}': torch.zeros(1 << 24) for n in range(8)}; stored = "
+        "Stored(dict.fromkeys(big, 1 << 26), "
+    )
     code += "lambda names: big); write_tensors(Path(sys.argv[1]), 'model.safetensors', stored)"
-    with subprocess.Popen([sys.executable, "-c", code, tmp_path], env=os.environ | {"PYTHONPATH": PATH}) as writer:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], env=os.environ | {"PYTHONPATH": PATH}
+    ) as writer:
         while not list(tmp_path.iterdir()) and writer.poll() is None:
             time.sleep(0.001)
         writer.kill()

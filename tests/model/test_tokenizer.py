@@ -1,4 +1,6 @@
-"""The tokenizer's laws: text comes back as it was, two libraries agree on the ids, no text becomes a special token."""
+"""The tokenizer's laws: text comes back as it was, two libraries agree on the ids, no text becomes
+a special token.
+"""
 
 import pytest
 from hypothesis import given
@@ -23,7 +25,9 @@ HF = HfTokenizer.from_str(FILE_TEXT)
 ANY_TEXT = st.one_of(
     st.text(),
     st.text(alphabet="aho! b'st12.\n\t"),  # runs and overlaps, where two ways of merging could part
-    st.lists(st.sampled_from([*SPECIAL_TOKENS, "<|", "|>", " rooks", "грачи", "😂", "नमस्ते"])).map("".join),
+    st.lists(st.sampled_from([*SPECIAL_TOKENS, "<|", "|>", " rooks", "грачи", "😂", "नमस्ते"])).map(
+        "".join
+    ),
 )
 
 
@@ -96,7 +100,10 @@ def test_a_file_that_is_no_tokenizer_is_refused_by_name(tmp_path, content):
 def test_control_tokens_are_reserved_and_no_text_becomes_one():
     controls = ["<|engagement:2|>", "<|language:en|>"]
     tokenizer = Tokenizer(train_bpe(TEXTS, 1024, controls))
-    assert [tokenizer.special[name] for name in controls] == [len(SPECIAL_TOKENS), len(SPECIAL_TOKENS) + 1]
+    assert [tokenizer.special[name] for name in controls] == [
+        len(SPECIAL_TOKENS),
+        len(SPECIAL_TOKENS) + 1,
+    ]
     (tokens,) = tokenizer.encode(["say <|language:en|> again"])
     assert not set(tokens) & set(tokenizer.special.values())
     assert tokenizer.decode(tokens) == "say <|language:en|> again"

@@ -1,7 +1,7 @@
 """Training end to end, on sizes small enough to run in a second.
 
-The golden curve is made anew by `PYTHONPATH=src:tests/support python tests/model/test_train.py`, after a change that
-is meant to change how a model learns.
+The golden curve is made anew by `PYTHONPATH=src:tests/support python tests/model/test_train.py`,
+after a change that is meant to change how a model learns.
 """
 
 import itertools
@@ -100,7 +100,10 @@ def golden_losses() -> list[float]:
         tokenizer = make_tokenizer(home)
         config = replace(CONFIG, steps=40, decay_steps=20)
         return [
-            round(loss, 3) for loss in losses(train(home, make_shards(home, tokenizer), tokenizer, config, Context()))
+            round(loss, 3)
+            for loss in losses(
+                train(home, make_shards(home, tokenizer), tokenizer, config, Context())
+            )
         ]
 
 
@@ -117,7 +120,9 @@ def shards(home, tokenizer) -> Artifact:
 @pytest.mark.parametrize(("documents", "warned"), [(3, True), (200, False)])
 def test_learning_by_heart_is_warned_of(home, said, documents, warned):
     tokenizer = make_tokenizer(home)
-    made = train(home, make_shards(home, tokenizer, documents), tokenizer, CONFIG, Context(progress=said))
+    made = train(
+        home, make_shards(home, tokenizer, documents), tokenizer, CONFIG, Context(progress=said)
+    )
     assert bool(said.lines) == warned
     assert (made.manifest.metrics["epochs"] > 8) == warned
 
@@ -172,18 +177,24 @@ def test_a_paused_run_stops_at_its_next_step_and_goes_on_to_the_same_weights(
     resume(home)
     states = home.artifacts / "checkpoint" / undisturbed.key / "scratch"
     assert max(states.glob("step-*")).name == f"step-{step + 1:08d}"
-    assert train(home, shards, tokenizer, CONFIG, Context(progress=said)).digest == undisturbed.digest
+    assert (
+        train(home, shards, tokenizer, CONFIG, Context(progress=said)).digest == undisturbed.digest
+    )
     assert said.lines == [f"Going on after step {step + 1}."]
 
 
 def test_the_register_holds_the_compute_of_a_run(home, undisturbed):
-    (attempt,) = [a for a in read_runs(open_home(undisturbed.path.parents[2])) if a["kind"] == "checkpoint"]
+    (attempt,) = [
+        a for a in read_runs(open_home(undisturbed.path.parents[2])) if a["kind"] == "checkpoint"
+    ]
     assert attempt["flops"] == undisturbed.manifest.metrics["flops"] > 0
 
 
 @pytest.mark.slow
 @needs_compiler
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler looks at it in passing
+@pytest.mark.filterwarnings(
+    "ignore:The .grad attribute of a Tensor"
+)  # the compiler looks at it in passing
 def test_compiled_layers_and_loss_learn_what_plain_ones_do():
     plain, compiled = (Run.begin(replace(CONFIG, compiled=compiled)) for compiled in (False, True))
     step = next(made_up_steps(plain))
@@ -194,7 +205,9 @@ def test_compiled_layers_and_loss_learn_what_plain_ones_do():
 @pytest.mark.slow
 @needs_compiler
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
-def test_a_compiled_run_that_is_killed_goes_on_to_the_same_weights(home, shards, tokenizer, tmp_path):
+def test_a_compiled_run_that_is_killed_goes_on_to_the_same_weights(
+    home, shards, tokenizer, tmp_path
+):
     config = replace(CONFIG, compiled=True)
     with pytest.raises(Killed):
         train(home, shards, tokenizer, config, Context(progress=killing(10)))
@@ -205,21 +218,29 @@ def test_a_compiled_run_that_is_killed_goes_on_to_the_same_weights(home, shards,
     )
 
 
-def test_a_damaged_state_is_passed_over_for_the_one_before(home, shards, tokenizer, undisturbed, said):
+def test_a_damaged_state_is_passed_over_for_the_one_before(
+    home, shards, tokenizer, undisturbed, said
+):
     with pytest.raises(Killed):
         train(home, shards, tokenizer, CONFIG, Context(progress=killing(10)))
     newest = max(home.artifacts.glob("checkpoint/*/scratch/step-*"))
     data = bytearray((newest / "__0_0.distcp").read_bytes())
     data[-1] ^= 1
     (newest / "__0_0.distcp").write_bytes(data)
-    assert train(home, shards, tokenizer, CONFIG, Context(progress=said)).digest == undisturbed.digest
+    assert (
+        train(home, shards, tokenizer, CONFIG, Context(progress=said)).digest == undisturbed.digest
+    )
     assert said.lines[-1] == "Going on after step 4."
 
 
 @pytest.mark.slow
-def test_killed_by_the_system_again_and_again_it_ends_with_the_same_weights(home, shards, tokenizer, said, tmp_path):
+def test_killed_by_the_system_again_and_again_it_ends_with_the_same_weights(
+    home, shards, tokenizer, said, tmp_path
+):
     other = create_home(tmp_path / "undisturbed")
-    undisturbed = train(other, make_shards(other, make_tokenizer(other)), tokenizer, LONGER, Context())
+    undisturbed = train(
+        other, make_shards(other, make_tokenizer(other)), tokenizer, LONGER, Context()
+    )
     notes = home.artifacts / "checkpoint" / undisturbed.key / "notes" / "metrics.jsonl"
     kills = sorted(np.random.default_rng(0).integers(1, LONGER.steps - 10, 4))
     for lines in kills:
@@ -227,8 +248,13 @@ def test_killed_by_the_system_again_and_again_it_ends_with_the_same_weights(home
             _wait_for_lines(notes, lines, process)
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
-    assert train(home, shards, tokenizer, LONGER, Context(progress=said)).digest == undisturbed.digest
-    steps = [*gone_on_after(home), int(said.lines[-1].removeprefix("Going on after step ").removesuffix("."))]
+    assert (
+        train(home, shards, tokenizer, LONGER, Context(progress=said)).digest == undisturbed.digest
+    )
+    steps = [
+        *gone_on_after(home),
+        int(said.lines[-1].removeprefix("Going on after step ").removesuffix(".")),
+    ]
     assert min(steps) >= _surely_saved(kills[0])
     assert steps[-1] >= _surely_saved(kills[-1])
 
@@ -240,11 +266,15 @@ def _surely_saved(steps: int) -> int:
 
 
 def _wait_for_lines(path: Path, lines: int, process: subprocess.Popen) -> None:
-    while process.poll() is None and not (path.exists() and path.read_bytes().count(b"\n") >= lines):
+    while process.poll() is None and not (
+        path.exists() and path.read_bytes().count(b"\n") >= lines
+    ):
         time.sleep(0.001)
 
 
-def test_a_rate_measured_while_others_were_at_work_is_measured_again(home, shards, tokenizer, monkeypatch):
+def test_a_rate_measured_while_others_were_at_work_is_measured_again(
+    home, shards, tokenizer, monkeypatch
+):
     rates = iter([1.0, 1e15])  # more looks than that would end the run
     monkeypatch.setattr("rookery.model.train.matrix_flops_per_second", lambda *_: next(rates))
     made = train(home, shards, tokenizer, CONFIG, Context())
@@ -258,7 +288,13 @@ def test_what_a_checkpoint_says_of_itself_is_true(undisturbed):
     assert metrics["parameters"] == parameters(SHAPE)
     assert metrics["tokens"] == CONFIG.steps * CONFIG.batch_tokens
     assert metrics["train_loss"] == pytest.approx(np.mean(losses(undisturbed)), abs=1e-3)
-    expected = {"model.safetensors", "shape.json", "tokenizer.json", "embedding.safetensors", "optimizer.safetensors"}
+    expected = {
+        "model.safetensors",
+        "shape.json",
+        "tokenizer.json",
+        "embedding.safetensors",
+        "optimizer.safetensors",
+    }
     assert {file.path for file in undisturbed.manifest.files} == expected
 
 
@@ -271,8 +307,12 @@ def test_a_post_forgotten_while_training_is_left_out_from_then_on(home, shards):
         assert set(np.flatnonzero(masked())) == {7, *range(3, 200, 10)}
 
 
-def test_what_is_forgotten_while_a_run_trains_is_left_out_from_the_next_step_on(home, shards, tokenizer, undisturbed):
-    forgetting = ActingProgress(5, lambda: forget(home, [], [f"author{i}" for i in range(10)], Context()))
+def test_what_is_forgotten_while_a_run_trains_is_left_out_from_the_next_step_on(
+    home, shards, tokenizer, undisturbed
+):
+    forgetting = ActingProgress(
+        5, lambda: forget(home, [], [f"author{i}" for i in range(10)], Context())
+    )
     made = train(home, shards, tokenizer, CONFIG, Context(progress=forgetting))
     assert losses(made) == losses(undisturbed)[:6] + [None] * 6
 
@@ -282,12 +322,16 @@ def test_when_all_is_forgotten_nothing_is_learned(home, shards, tokenizer):
     made = train(home, shards, tokenizer, replace(CONFIG, steps=2), Context())
     assert losses(made) == [None, None]
     first = Run.begin(CONFIG).optimizer.masters()
-    assert all(torch.equal(weight, first[name]) for name, weight in load_network(made).state_dict().items())
+    assert all(
+        torch.equal(weight, first[name]) for name, weight in load_network(made).state_dict().items()
+    )
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_one_clear_line(home, shards, tokenizer):
     absurd = replace(CONFIG, matrix_learning_rate=1e37, vector_learning_rate=1e37)
-    with pytest.raises(RookeryError, match=r"no longer a finite number \(step \d+\).*matrix_learning_rate"):
+    with pytest.raises(
+        RookeryError, match=r"no longer a finite number \(step \d+\).*matrix_learning_rate"
+    ):
         train(home, shards, tokenizer, absurd, Context())
     assert home.newest("checkpoint") is None
 
@@ -301,7 +345,9 @@ def test_a_loss_that_is_no_number_moves_no_weight(shards):
         run.placed.parts[0].model.norm.weight.fill_(torch.nan)
     with pytest.raises(RookeryError):
         run.learn(rows, 1.0)
-    assert all(torch.equal(weight, before[name]) for name, weight in run.optimizer.masters().items())
+    assert all(
+        torch.equal(weight, before[name]) for name, weight in run.optimizer.masters().items()
+    )
 
 
 def test_a_gradient_that_is_no_number_ends_the_run_before_it_is_published(
@@ -317,7 +363,9 @@ def test_a_gradient_that_is_no_number_ends_the_run_before_it_is_published(
             next(iter(self.weights().values())).grad[0, 0] = torch.nan
 
     monkeypatch.setattr(Placed, "finish_gradients", finish_gradients)
-    with pytest.raises(RookeryError, match=rf"a gradient is no longer a finite number \(step {CONFIG.steps - 1}\)"):
+    with pytest.raises(
+        RookeryError, match=rf"a gradient is no longer a finite number \(step {CONFIG.steps - 1}\)"
+    ):
         train(home, shards, tokenizer, CONFIG, Context())
     assert home.newest("checkpoint") is None
     monkeypatch.undo()
@@ -329,12 +377,16 @@ def test_a_disk_that_is_full_until_the_end_is_said_in_one_line_and_the_run_goes_
 ):
     with ExitStack() as filled:
         full = ActingProgress(5, lambda: filled.enter_context(full_disk()))
-        with pytest.raises(StorageError, match=r"the last state could not be saved.*Free some space"):
+        with pytest.raises(
+            StorageError, match=r"the last state could not be saved.*Free some space"
+        ):
             train(home, shards, tokenizer, CONFIG, Context(progress=full))
     assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
 
 
-def test_a_disk_that_is_full_for_a_while_costs_a_state_and_nothing_else(home, shards, tokenizer, undisturbed, said):
+def test_a_disk_that_is_full_for_a_while_costs_a_state_and_nothing_else(
+    home, shards, tokenizer, undisturbed, said
+):
     with ExitStack() as filled:
 
         def fill_until_it_is_said() -> None:
@@ -351,7 +403,9 @@ def test_a_disk_that_is_full_for_a_while_costs_a_state_and_nothing_else(home, sh
     }
 
 
-def test_a_pause_leaves_the_state_that_was_just_saved_as_it_is(home, shards, tokenizer, undisturbed, monkeypatch):
+def test_a_pause_leaves_the_state_that_was_just_saved_as_it_is(
+    home, shards, tokenizer, undisturbed, monkeypatch
+):
     """Else a disk that has filled up since would take the last good state with it."""
 
     def stop(*_):
@@ -360,7 +414,9 @@ def test_a_pause_leaves_the_state_that_was_just_saved_as_it_is(home, shards, tok
     after_four, when_it_goes_on = ActingProgress(3, stop), ActingProgress(CONFIG.steps, stop)
     when_it_goes_on.say = stop
     saves = []
-    monkeypatch.setattr(States, "_finish", lambda *given, plain=States._finish: saves.append(given) or plain(*given))
+    monkeypatch.setattr(
+        States, "_finish", lambda *given, plain=States._finish: saves.append(given) or plain(*given)
+    )
     for progress in (after_four, when_it_goes_on):
         with pytest.raises(Paused):
             train(home, shards, tokenizer, CONFIG, Context(progress=progress))
@@ -400,10 +456,16 @@ def test_held_out_documents_cost_the_mean_of_their_tokens_and_teach_nothing(shar
     step = next(batches(held_back, CONFIG, lambda documents: np.zeros(len(documents), dtype=bool)))
     (network,), costs = run.placed.parts, []
     for rows in step.rows:
-        for inputs, targets, documents in zip(rows.inputs, rows.targets, rows.documents, strict=True):
-            for there in (documents == document for document in np.unique(documents[documents >= 0])):
+        for inputs, targets, documents in zip(
+            rows.inputs, rows.targets, rows.documents, strict=True
+        ):
+            for there in (
+                documents == document for document in np.unique(documents[documents >= 0])
+            ):
                 logits = network.logits(network(torch.from_numpy(inputs[there])[None]))[0]
-                costs += [F.cross_entropy(logits, torch.from_numpy(targets[there]), reduction="none")]
+                costs += [
+                    F.cross_entropy(logits, torch.from_numpy(targets[there]), reduction="none")
+                ]
     assert run.held_out_loss([step]) == pytest.approx(torch.cat(costs).mean().item(), abs=1e-5)
     assert all(weight.grad is None for weight in run.placed.weights().values())
 
@@ -414,11 +476,14 @@ def test_held_out_documents_that_are_forgotten_are_not_judged(home, shards, toke
     assert held_out_losses(made) == {4: None}
 
 
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=[pytest.mark.slow, needs_compiler])])
+@pytest.mark.parametrize(
+    "compiled", [False, pytest.param(True, marks=[pytest.mark.slow, needs_compiler])]
+)
 def test_layers_that_are_computed_again_learn_the_same_and_keep_less(compiled):
     config = replace(CONFIG, compiled=compiled, shape=replace(SHAPE, layers=4))
     plain, half, all_again = (
-        Run.begin(config, Processes(degrees=Degrees(shard=1, recompute=share))) for share in (0.0, 0.5, 1.0)
+        Run.begin(config, Processes(degrees=Degrees(shard=1, recompute=share)))
+        for share in (0.0, 0.5, 1.0)
     )
     step = next(made_up_steps(plain))
     if not compiled:
@@ -437,12 +502,16 @@ def test_a_shard_that_is_no_longer_what_it_was_is_refused_by_name(home, shards, 
     if harm == "missing":
         file.unlink()
     word = "is missing" if harm == "missing" else "has changed"
-    with pytest.raises(DataError, match=rf"a file of a finished artifact {word} \(.*train\.tokens\)\. Restore"):
+    with pytest.raises(
+        DataError, match=rf"a file of a finished artifact {word} \(.*train\.tokens\)\. Restore"
+    ):
         train(home, shards, tokenizer, CONFIG, Context())
     assert not list(home.artifacts.glob("checkpoint/*/scratch/step-*"))
 
 
-def test_a_restart_reads_no_shard_again_that_nobody_has_touched(home, shards, tokenizer, undisturbed, monkeypatch):
+def test_a_restart_reads_no_shard_again_that_nobody_has_touched(
+    home, shards, tokenizer, undisturbed, monkeypatch
+):
     read, verify = [], Artifact.verify
     monkeypatch.setattr(Artifact, "verify", lambda self: (read.append(self.kind), verify(self)))
 
@@ -459,8 +528,12 @@ def test_a_restart_reads_no_shard_again_that_nobody_has_touched(home, shards, to
     assert train(home, shards, tokenizer, CONFIG, Context()).digest == undisturbed.digest
 
 
-def test_a_shard_that_vanishes_while_training_is_held_until_its_end(home, shards, tokenizer, undisturbed):
-    vanishing = ActingProgress(5, lambda: [path.unlink(missing_ok=True) for path in shards.path.glob("*.tokens")])
+def test_a_shard_that_vanishes_while_training_is_held_until_its_end(
+    home, shards, tokenizer, undisturbed
+):
+    vanishing = ActingProgress(
+        5, lambda: [path.unlink(missing_ok=True) for path in shards.path.glob("*.tokens")]
+    )
     made = train(home, shards, tokenizer, CONFIG, Context(progress=vanishing))
     assert made.digest == undisturbed.digest
     assert not shards.file("train.tokens").exists()
@@ -478,7 +551,14 @@ class JumpingClock(SystemClock):
 
 def test_a_wall_clock_that_jumps_changes_nothing(home, shards, tokenizer, undisturbed):
     with pytest.raises(Killed):
-        train(home, shards, tokenizer, CONFIG, Context(JumpingClock(), killing(7)), watch=WatchConfig())
+        train(
+            home,
+            shards,
+            tokenizer,
+            CONFIG,
+            Context(JumpingClock(), killing(7)),
+            watch=WatchConfig(),
+        )
     made = train(home, shards, tokenizer, CONFIG, Context(JumpingClock()), watch=WatchConfig())
     assert made.digest == undisturbed.digest
     assert 0 <= made.manifest.seconds < 60

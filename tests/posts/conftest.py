@@ -53,8 +53,17 @@ def start_rookery(home):
     started = []
 
     def start(*words, at=home, **options) -> subprocess.Popen:
-        command = [sys.executable, "-m", "rookery.cli.main", *map(str, words), "--home", str(at.path)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+        command = [
+            sys.executable,
+            "-m",
+            "rookery.cli.main",
+            *map(str, words),
+            "--home",
+            str(at.path),
+        ]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+        )
         started.append(process)
         return process
 
@@ -70,7 +79,10 @@ def standing_of(home):
 
     def standing_of(read) -> Standing:
         with live_log(home) as log:
-            log.record((item for _, beside in read for item in beside if isinstance(item, Event)), FixedClock())
+            log.record(
+                (item for _, beside in read for item in beside if isinstance(item, Event)),
+                FixedClock(),
+            )
             return log.standing()
 
     return standing_of

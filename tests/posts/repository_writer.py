@@ -1,4 +1,5 @@
-"""Writes AT-proto repositories as the specification has them (atproto.com/specs/repository): the other side of reading.
+"""Writes AT-proto repositories as the specification has them (atproto.com/specs/repository): the
+other side of reading.
 
 DAG-CBOR is written here by hand, so that the reader is not tested against its own library.
 """
@@ -56,8 +57,13 @@ class Repository:
         return cid
 
     def tree(self, records: dict[str, dict]) -> Link:
-        """A Merkle search tree: a key lies in the layer of half the leading zero bits of its hash."""
-        entries = [(key.encode(), _layer(key.encode()), self.add(record)) for key, record in sorted(records.items())]
+        """A Merkle search tree: a key lies in the layer of half the leading zero bits of its
+        hash.
+        """
+        entries = [
+            (key.encode(), _layer(key.encode()), self.add(record))
+            for key, record in sorted(records.items())
+        ]
         top = max((layer for _, layer, _ in entries), default=0)
         return self._node(entries, top)
 
@@ -71,7 +77,8 @@ class Repository:
         node, before = {"l": self._node(left, layer - 1) if left else None, "e": []}, b""
         for (key, _, cid), right in groups:
             same = next(
-                (n for n, (a, b) in enumerate(zip(key, before, strict=False)) if a != b), min(len(key), len(before))
+                (n for n, (a, b) in enumerate(zip(key, before, strict=False)) if a != b),
+                min(len(key), len(before)),
             )
             tree = self._node(right, layer - 1) if right else None
             node["e"].append({"p": same, "k": key[same:], "v": cid, "t": tree})
@@ -79,7 +86,14 @@ class Repository:
         return self.add(node)
 
     def commit(self, records: dict[str, dict], rev: str, **change) -> Link:
-        said = {"did": DID, "version": 3, "data": self.tree(records), "rev": rev, "prev": None, "sig": b"\0" * 64}
+        said = {
+            "did": DID,
+            "version": 3,
+            "data": self.tree(records),
+            "rev": rev,
+            "prev": None,
+            "sig": b"\0" * 64,
+        }
         return self.add(said | change)
 
 
@@ -90,7 +104,9 @@ def _layer(key: bytes) -> int:
 
 def car(root: Link, blocks: dict[bytes, bytes]) -> bytes:
     header = cbor({"version": 1, "roots": [root]})
-    return b"".join(_sized(part) for part in (header, *(cid + block for cid, block in blocks.items())))
+    return b"".join(
+        _sized(part) for part in (header, *(cid + block for cid, block in blocks.items()))
+    )
 
 
 def _sized(part: bytes) -> bytes:

@@ -1,4 +1,5 @@
-"""A server of live streams on loopback, run as a process of its own: `python stream_server.py SCRIPT PORT`.
+"""A server of live streams on loopback, run as a process of its own: `python stream_server.py
+SCRIPT PORT`.
 
 The script (JSON) says what it has and how it fails:
 
@@ -36,7 +37,11 @@ async def jetstream(script: dict, port: int) -> None:
             response = connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "busy\n")
             response.headers["Retry-After"] = "0"
             return response
-        if cursor is not None and cursor < script.get("oldest", 0) and script.get("too_old") == "refuse":
+        if (
+            cursor is not None
+            and cursor < script.get("oldest", 0)
+            and script.get("too_old") == "refuse"
+        ):
             return connection.respond(HTTPStatus.BAD_REQUEST, "CursorTooOld\n")
         return None
 
@@ -63,9 +68,17 @@ def _cursor(path: str) -> int | None:
 
 def _arranged(messages: list[str], script: dict) -> list[str]:
     block = script.get("shuffle", 1)
-    turned = [m for start in range(0, len(messages), block) for m in reversed(messages[start : start + block])]
+    turned = [
+        m
+        for start in range(0, len(messages), block)
+        for m in reversed(messages[start : start + block])
+    ]
     noise = script.get("noise", [])
-    noisy = [m for number, message in enumerate(turned) for m in ([*noise, message] if number == 1 else [message])]
+    noisy = [
+        m
+        for number, message in enumerate(turned)
+        for m in ([*noise, message] if number == 1 else [message])
+    ]
     return [m for m in noisy for _ in range(script.get("repeat", 1))]
 
 
@@ -78,18 +91,29 @@ async def mastodon(script: dict, port: int) -> None:
         path = request.split(" ")[1]
         if busy[0] > 0:
             busy[0] -= 1
-            writer.write(b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            writer.write(
+                b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: "
+                b"close\r\n\r\n"
+            )
         elif script.get("token") and f"Bearer {script['token']}" not in request:
             writer.write(b"HTTP/1.1 401 Who\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         elif path.startswith("/api/v1/timelines/public"):
             least = int(parse_qs(urlsplit(path).query)["min_id"][0])
             found = [s for s in script.get("statuses", []) if int(s["id"]) > least][:40]
             body = json.dumps(found[::-1]).encode()
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            head = (
+                f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+                f"{len(body)}\r\n"
+            )
             writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
         else:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n:thump\n\n")
-            told = script["events"][connections[0]] if connections[0] < len(script["events"]) else []
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: "
+                b"close\r\n\r\n:thump\n\n"
+            )
+            told = (
+                script["events"][connections[0]] if connections[0] < len(script["events"]) else []
+            )
             connections[0] += 1
             for kind, data in told:
                 writer.write(f"event: {kind}\ndata: {data}\n\n".encode())
@@ -111,4 +135,6 @@ async def _ready(socket) -> None:
 
 if __name__ == "__main__":
     script = json.loads(open(sys.argv[1]).read())
-    asyncio.run({"jetstream": jetstream, "mastodon": mastodon}[script["kind"]](script, int(sys.argv[2])))
+    asyncio.run(
+        {"jetstream": jetstream, "mastodon": mastodon}[script["kind"]](script, int(sys.argv[2]))
+    )

@@ -1,4 +1,6 @@
-"""What networks ask for is honoured: deletions for good, states while they last, and nothing silently dropped."""
+"""What networks ask for is honoured: deletions for good, states while they last, and nothing
+silently dropped.
+"""
 
 import json
 
@@ -25,7 +27,9 @@ def honour(home, tmp_path):
 
     def honour(*lines, ids_of=None, name="events.jsonl"):
         path = tmp_path / name
-        path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+        path.write_text(
+            "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
+        )
         report = compliance.apply(home, [path], ids_of, Context())
         with live_log(home) as log:
             return report, log.standing()
@@ -61,12 +65,18 @@ def test_states_of_users_end_in_whatever_order_they_come(honour, kind, undo, cau
 def test_a_withholding_ends_when_no_country_is_left(honour):
     _, standing = honour({"data": {"withheld": POST | {"withheld_in_countries": ["FR"]} | at(1)}})
     assert standing.posts == {"70": "withheld"}
-    assert honour({"data": {"withheld": POST | {"withheld_in_countries": []} | at(2)}})[1].posts == {}
+    assert (
+        honour({"data": {"withheld": POST | {"withheld_in_countries": []} | at(2)}})[1].posts == {}
+    )
 
 
 def test_a_deletion_is_for_good_and_an_edit_replaces(honour):
-    edit = {"data": {"tweet_edit": {"tweet": {"id": "9", "edit_tweet_ids": ["8", "9", "10"]}} | at(1)}}
-    _, standing = honour({"data": {"delete": POST | at(1)}}, {"data": {"undrop": POST | at(2)}}, edit)
+    edit = {
+        "data": {"tweet_edit": {"tweet": {"id": "9", "edit_tweet_ids": ["8", "9", "10"]}} | at(1)}
+    }
+    _, standing = honour(
+        {"data": {"delete": POST | at(1)}}, {"data": {"undrop": POST | at(2)}}, edit
+    )
     assert standing.posts == {"70": "forgotten", "8": "superseded", "9": "superseded"}
 
 
@@ -104,7 +114,11 @@ def test_activities_and_events_of_streams_are_honoured_in_one_file(honour):
 
 def test_somebody_elses_deletion_and_an_undo_of_a_posts_are_not_honoured(honour):
     theirs = {"type": "Delete", "actor": ACTOR, "object": "https://elsewhere.example/1"}
-    undo = {"type": "Undo", "actor": ACTOR, "object": {"type": "Delete", "object": f"{ACTOR}/statuses/1"}}
+    undo = {
+        "type": "Undo",
+        "actor": ACTOR,
+        "object": {"type": "Delete", "object": f"{ACTOR}/statuses/1"},
+    }
     report, standing = honour(theirs, undo, {"data": {"delete": POST | at(1)}})
     assert report.set_aside == {"not_the_owners": 1, "cannot_be_undone": 1}
     assert standing.posts == {"70": "forgotten"}
@@ -112,14 +126,28 @@ def test_somebody_elses_deletion_and_an_undo_of_a_posts_are_not_honoured(honour)
 
 def test_what_is_not_understood_is_kept_with_its_line_and_reason(honour):
     line = {"data": {"delete": POST | at(1)}}
-    report, _ = honour(line, "", "{not json", line, {"data": {"new_kind": POST}}, ["words"], {"data": {"delete": {}}})
+    report, _ = honour(
+        line,
+        "",
+        "{not json",
+        line,
+        {"data": {"new_kind": POST}},
+        ["words"],
+        {"data": {"delete": {}}},
+    )
     assert (report.understood, report.new) == ({"delete": 2}, 1)
     assert report.set_aside == {"not_a_json_object": 2, "not_understood": 2}
     kept = [json.loads(line) for line in open(report.set_aside_path)]
-    assert kept[0] == {"where": "events.jsonl, line 3", "reason": "not_a_json_object", "row": "{not json"}
+    assert kept[0] == {
+        "where": "events.jsonl, line 3",
+        "reason": "not_a_json_object",
+        "row": "{not json",
+    }
 
 
-def test_a_file_with_nothing_to_honour_is_refused_and_nothing_noted(honour, home, rookery, tmp_path):
+def test_a_file_with_nothing_to_honour_is_refused_and_nothing_noted(
+    honour, home, rookery, tmp_path
+):
     for lines in ([""], ["{"], [{"hello": 1}], [{"id": "1", "text": "a tweet"}]):
         with pytest.raises(DataError, match=r"empty|not JSON|nothing in the file"):
             honour(*lines)
@@ -131,11 +159,21 @@ def test_the_command_reports_by_kind(rookery, tmp_path):
     path = tmp_path / "delete.jsonl"
     path.write_text(json.dumps({"data": {"delete": POST | at(1)}}))
     report = rookery("posts", "forget", "--file", path, "--json").json()
-    assert report == {"understood": {"delete": 1}, "new": 1, "set_aside": {}, "set_aside_path": None}
+    assert report == {
+        "understood": {"delete": 1},
+        "new": 1,
+        "set_aside": {},
+        "set_aside_path": None,
+    }
 
 
 def test_the_place_of_a_single_post_is_scrubbed(honour, home, a_post):
-    line = {"id": "10", "action": "delete", "reason": "scrub_geo", "redacted_at": "2025-02-01T00:00:00Z"}
+    line = {
+        "id": "10",
+        "action": "delete",
+        "reason": "scrub_geo",
+        "redacted_at": "2025-02-01T00:00:00Z",
+    }
     assert honour(line, ids_of="posts")[0].set_aside == {}
     with live_log(home) as log:
         wished = scrubs(log)

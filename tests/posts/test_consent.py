@@ -13,11 +13,15 @@ def standing(home):
 
 
 def test_an_authors_word_on_a_use_is_noted_and_taken_back(rookery, home):
-    assert rookery("posts", "consent", "--author", "ada", "--training", "no", "--search", "yes", "--json").json() == {
-        "new": 2
-    }
+    assert rookery(
+        "posts", "consent", "--author", "ada", "--training", "no", "--search", "yes", "--json"
+    ).json() == {"new": 2}
     consent = standing(home).consent
-    assert (consent["training"], consent["search"], consent["ads"]) == ({"ada": False}, {"ada": True}, {})
+    assert (consent["training"], consent["search"], consent["ads"]) == (
+        {"ada": False},
+        {"ada": True},
+        {},
+    )
     rookery("posts", "consent", "--author", "ada", "--training", "undefined")
     assert standing(home).consent["training"] == {}
     rookery("posts", "consent", "--author", "ada", "--training", "no")
@@ -26,12 +30,17 @@ def test_an_authors_word_on_a_use_is_noted_and_taken_back(rookery, home):
 
 def test_a_state_hides_until_it_ends(rookery, home):
     assert rookery("posts", "state", "suspended", "on", "--author", "ada", "--post", "7").code == 0
-    assert (standing(home).authors, standing(home).posts) == ({"ada": "suspended"}, {"7": "suspended"})
+    assert (standing(home).authors, standing(home).posts) == (
+        {"ada": "suspended"},
+        {"7": "suspended"},
+    )
     rookery("posts", "state", "suspended", "off", "--author", "ada")
     assert (standing(home).authors, standing(home).posts) == ({}, {"7": "suspended"})
 
 
-def test_words_of_many_authors_are_noted_from_a_file_and_the_latest_by_their_own_time_holds(rookery, home, tmp_path):
+def test_words_of_many_authors_are_noted_from_a_file_and_the_latest_by_their_own_time_holds(
+    rookery, home, tmp_path
+):
     path = tmp_path / "words.csv"
     path.write_text(
         "author,use,word,happened\n"
@@ -41,7 +50,10 @@ def test_words_of_many_authors_are_noted_from_a_file_and_the_latest_by_their_own
     consent = standing(home).consent
     assert (consent["training"], consent["search"]) == ({"ada": True}, {"bob": False})
     lines = tmp_path / "words.jsonl"
-    lines.write_text('{"author": "ada", "use": "training", "word": "undefined", "happened": "2025-04-01T00:00:00Z"}\n')
+    lines.write_text(
+        '{"author": "ada", "use": "training", "word": "undefined", "happened": '
+        '"2025-04-01T00:00:00Z"}\n'
+    )
     rookery("posts", "consent", "--file", lines)
     assert standing(home).consent["training"] == {}
     assert rookery("posts", "consent", "--file", lines, "--json").json() == {"new": 0}
@@ -50,10 +62,14 @@ def test_words_of_many_authors_are_noted_from_a_file_and_the_latest_by_their_own
 def test_states_are_noted_from_a_file(rookery, home, tmp_path):
     path = tmp_path / "states.jsonl"
     path.write_text(
-        '{"author": "ada", "cause": "suspended", "value": "on"}\n\n{"post": 7, "cause": "withheld", "value": "on"}\n'
+        '{"author": "ada", "cause": "suspended", "value": "on"}\n\n{"post": 7, "cause": '
+        '"withheld", "value": "on"}\n'
     )
     assert rookery("posts", "state", "--file", path).code == 0
-    assert (standing(home).authors, standing(home).posts) == ({"ada": "suspended"}, {"7": "withheld"})
+    assert (standing(home).authors, standing(home).posts) == (
+        {"ada": "suspended"},
+        {"7": "withheld"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,7 +86,9 @@ def test_states_are_noted_from_a_file(rookery, home, tmp_path):
         ("state", {"author": ""}),
     ],
 )
-def test_a_bad_row_of_a_file_is_named_and_nothing_of_the_file_is_noted(rookery, home, tmp_path, verb, bad):
+def test_a_bad_row_of_a_file_is_named_and_nothing_of_the_file_is_noted(
+    rookery, home, tmp_path, verb, bad
+):
     good = {
         "author": "ada",
         "use": "ads",

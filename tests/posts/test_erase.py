@@ -6,14 +6,22 @@ from datetime import timedelta
 import pytest
 
 from rookery.core.context import Context, FixedClock
-from rookery.posts.erase import erase_arrivals, erase_lake, erase_set_aside, find_due, note_what_came_due
+from rookery.posts.erase import (
+    erase_arrivals,
+    erase_lake,
+    erase_set_aside,
+    find_due,
+    note_what_came_due,
+)
 from rookery.posts.forget import forget
 from rookery.posts.lake import open_lake
 from rookery.posts.live import THE_POST, Event, live_log
 
 
 def all_ids(home):
-    return sorted(name for batch in open_lake(home).batches(["id"]) for name in batch["id"].to_pylist())
+    return sorted(
+        name for batch in open_lake(home).batches(["id"]) for name in batch["id"].to_pylist()
+    )
 
 
 def note(home, *events):
@@ -35,17 +43,28 @@ ROWS = [
 def test_a_row_set_aside_is_emptied_wherever_it_names_what_is_forgotten(home, row):
     home.set_aside.mkdir()
     other = {"where": "line 2", "reason": "no_text", "row": {"id": "47110", "user": "goner"}}
-    lines = [json.dumps({"where": "line 1, posts.csv", "reason": "no_time", "row": row}), json.dumps(other)]
+    lines = [
+        json.dumps({"where": "line 1, posts.csv", "reason": "no_time", "row": row}),
+        json.dumps(other),
+    ]
     path = home.set_aside / "a.jsonl"
     path.write_text("".join(f"{line}\n" for line in lines))
     forget(home, ["4711"], ["gone"], Context())
     assert [one.count for one in erase_set_aside(home, find_due(home))] == [1]
-    assert path.read_text().splitlines() == ['{"where": "erased", "reason": "no_time", "row": null}', lines[1]]
+    assert path.read_text().splitlines() == [
+        '{"where": "erased", "reason": "no_time", "row": null}',
+        lines[1],
+    ]
     assert erase_set_aside(home, find_due(home)) == []
 
 
 def test_versions_of_a_forgotten_post_are_forgotten_whichever_of_them_was_named(home, a_post, put):
-    put(a_post(id="1"), a_post(id="2", version_of="1"), a_post(id="3", version_of="1"), a_post(id="9"))
+    put(
+        a_post(id="1"),
+        a_post(id="2", version_of="1"),
+        a_post(id="3", version_of="1"),
+        a_post(id="9"),
+    )
     for named in ("1", "2"):
         forget(home, [named], [], Context())
         note_what_came_due(home, Context())
@@ -56,8 +75,20 @@ def test_versions_of_a_forgotten_post_are_forgotten_whichever_of_them_was_named(
 def test_an_account_that_came_back_in_between_waits_anew(home, a_post, put):
     put(a_post(id="1", author="ada"), a_post(id="2", author="ben"))
     start = FixedClock().now()
-    deleted = [("ada", "on", 0), ("ada", "off", 10), ("ada", "on", 20), ("ben", "on", 0), ("ben", "on", 20)]
-    note(home, *(Event("state_author", a, "deleted", v, start + timedelta(days=d)) for a, v, d in reversed(deleted)))
+    deleted = [
+        ("ada", "on", 0),
+        ("ada", "off", 10),
+        ("ada", "on", 20),
+        ("ben", "on", 0),
+        ("ben", "on", 20),
+    ]
+    note(
+        home,
+        *(
+            Event("state_author", a, "deleted", v, start + timedelta(days=d))
+            for a, v, d in reversed(deleted)
+        ),
+    )
     assert note_what_came_due(home, Context(FixedClock(start + timedelta(days=29)))) == 0
     note_what_came_due(home, Context(FixedClock(start + timedelta(days=31))))
     assert find_due(home).standing.forgotten_authors == {"ben"}
@@ -68,7 +99,10 @@ def test_an_account_that_came_back_in_between_waits_anew(home, a_post, put):
 def test_a_month_and_a_lake_of_which_nothing_is_left_are_empty(home, a_post, put):
     put(a_post(id="1"), a_post(id="2"))
     forget(home, [], ["ada"], Context())
-    assert [(one.count, one.unit) for one in erase_lake(home, find_due(home))] == [(2, "posts"), (1, "earlier files")]
+    assert [(one.count, one.unit) for one in erase_lake(home, find_due(home))] == [
+        (2, "posts"),
+        (1, "earlier files"),
+    ]
     assert all_ids(home) == []
     assert list(home.lake.rglob("*.parquet")) == []
     put(a_post(id="3", author="ben"), key="later")
@@ -79,7 +113,9 @@ def test_a_place_goes_and_its_post_stays(home, a_post, put):
     put(a_post(id="5", place="Elm Street"), a_post(id="60", place="Elm Street"))
     note(home, Event("scrub_place", "ada", value="5"))
     assert (1, "places") in [(one.count, one.unit) for one in erase_lake(home, find_due(home))]
-    rows = {row["id"]: row["place"] for batch in open_lake(home).batches() for row in batch.to_pylist()}
+    rows = {
+        row["id"]: row["place"] for batch in open_lake(home).batches() for row in batch.to_pylist()
+    }
     assert rows == {"5": None, "60": "Elm Street"}
     assert erase_lake(home, find_due(home)) == []
 
@@ -88,7 +124,9 @@ def test_a_single_place_that_somebody_wants_gone_goes(home, a_post, put):
     put(a_post(id="5", place="Elm Street"), a_post(id="6", place="Elm Street"))
     note(home, Event("scrub_place", "6", THE_POST))
     erase_lake(home, find_due(home))
-    rows = {row["id"]: row["place"] for batch in open_lake(home).batches() for row in batch.to_pylist()}
+    rows = {
+        row["id"]: row["place"] for batch in open_lake(home).batches() for row in batch.to_pylist()
+    }
     assert rows == {"5": "Elm Street", "6": None}
 
 

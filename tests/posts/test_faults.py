@@ -1,4 +1,6 @@
-"""Any bytes whatever, under any name, end in posts, in rows set aside, or in one clear error; never in another one."""
+"""Any bytes whatever, under any name, end in posts, in rows set aside, or in one clear error; never
+in another one.
+"""
 
 import contextlib
 import gzip
@@ -32,27 +34,54 @@ def seeds() -> list[bytes]:
         "type": "OrderedCollection",
         "orderedItems": [{"type": "Create", "actor": "https://a.example/u", "object": note}],
     }
-    tweet = {"data": [{"id": "1", "text": "rook", "author_id": "7", "created_at": "2024-01-01T00:00:00Z"}]}
-    reddit = {"subreddit": "b", "body": "rook", "link_id": "t3_1", "id": "2", "author": "a", "created_utc": 1420070400}
+    tweet = {
+        "data": [
+            {"id": "1", "text": "rook", "author_id": "7", "created_at": "2024-01-01T00:00:00Z"}
+        ]
+    }
+    reddit = {
+        "subreddit": "b",
+        "body": "rook",
+        "link_id": "t3_1",
+        "id": "2",
+        "author": "a",
+        "created_utc": 1420070400,
+    }
     post = {"id": 1, "topic_id": 2, "post_number": 1, "username": "a", "cooked": "<p>rook</p>"}
     topic = {"post_stream": {"posts": [post | {"created_at": "2024-01-01T00:00:00Z"}]}}
     table = b"id,text,author,created\n1,rook,ada,2024-01-01\n"
     documents = [json.dumps(value).encode() for value in (jetstream, outbox, tweet, reddit, topic)]
     repository = Repository()
-    root = repository.commit({"app.bsky.feed.post/1": {"text": "rook", "createdAt": "2024-01-01T00:00:00Z"}}, "3")
+    root = repository.commit(
+        {"app.bsky.feed.post/1": {"text": "rook", "createdAt": "2024-01-01T00:00:00Z"}}, "3"
+    )
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr(
-            "data/tweets.js", 'window.YTD.tweets.part0 = [{"tweet": {"id_str": "1", "full_text": "rook"}}]'
+            "data/tweets.js",
+            'window.YTD.tweets.part0 = [{"tweet": {"id_str": "1", "full_text": "rook"}}]',
         )
-        archive.writestr("data/account.js", 'window.YTD.account.part0 = [{"account": {"username": "ada"}}]')
+        archive.writestr(
+            "data/account.js", 'window.YTD.account.part0 = [{"account": {"username": "ada"}}]'
+        )
     tarred = io.BytesIO()
     with tarfile.open(fileobj=tarred, mode="w:gz") as archive:
         info = tarfile.TarInfo("outbox.json")
         info.size = len(documents[1])
         archive.addfile(info, io.BytesIO(documents[1]))
-    plain = [*documents, table, car(root, repository.blocks), packed.getvalue(), tarred.getvalue(), b"[" * 10_000]
-    return [*plain, *(gzip.compress(data, mtime=0) for data in documents), *map(zstandard.compress, documents)]
+    plain = [
+        *documents,
+        table,
+        car(root, repository.blocks),
+        packed.getvalue(),
+        tarred.getvalue(),
+        b"[" * 10_000,
+    ]
+    return [
+        *plain,
+        *(gzip.compress(data, mtime=0) for data in documents),
+        *map(zstandard.compress, documents),
+    ]
 
 
 SEEDS = seeds()
@@ -63,7 +92,11 @@ def damaged(draw) -> bytes:
     data = draw(st.sampled_from(SEEDS))
     start = draw(st.integers(0, len(data)))
     end = draw(st.integers(start, min(len(data), start + 40)))
-    return data[:start] + draw(st.binary(max_size=20)) + data[end : draw(st.integers(0, len(data) * 2))]
+    return (
+        data[:start]
+        + draw(st.binary(max_size=20))
+        + data[end : draw(st.integers(0, len(data) * 2))]
+    )
 
 
 def _read_all(path) -> None:
@@ -78,7 +111,9 @@ def _ends_well(attempt) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.one_of(st.binary(max_size=300), damaged(), st.sampled_from(SEEDS)), st.sampled_from(NAMES))
+@given(
+    st.one_of(st.binary(max_size=300), damaged(), st.sampled_from(SEEDS)), st.sampled_from(NAMES)
+)
 def test_any_bytes_end_in_posts_rows_set_aside_or_one_clear_error(tmp_path_factory, data, name):
     path = tmp_path_factory.mktemp("fuzz") / name
     path.write_bytes(data)
@@ -98,10 +133,14 @@ def test_a_sound_file_cut_short_anywhere_is_refused_or_gives_what_is_whole(tmp_p
 def an_archive(path, member="data/tweets.js", kind=0o100644, flags=0) -> None:
     """An X archive whose tweets have this name, this kind of file, these flags."""
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("data/account.js", 'window.YTD.account.part0 = [{"account": {"username": "ada"}}]')
+        archive.writestr(
+            "data/account.js", 'window.YTD.account.part0 = [{"account": {"username": "ada"}}]'
+        )
         info = zipfile.ZipInfo(member)
         info.external_attr = kind << 16
-        archive.writestr(info, 'window.YTD.tweets.part0 = [{"tweet": {"id_str": "1", "full_text": "rook"}}]')
+        archive.writestr(
+            info, 'window.YTD.tweets.part0 = [{"tweet": {"id_str": "1", "full_text": "rook"}}]'
+        )
     data = bytearray(path.read_bytes())
     for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         data[data.rindex(signature) + place] |= flags
@@ -145,9 +184,13 @@ def test_a_post_of_ten_megabytes_is_set_aside_and_its_neighbours_taken(home, tmp
     rows = [("1", "rook"), ("2", "x" * 10_000_000), ("3", "raven")]
     path = tmp_path / name
     if name == "x.csv":
-        path.write_text("id,text,author,created\n" + "".join(f"{i},{text},ada,2024-01-01\n" for i, text in rows))
+        path.write_text(
+            "id,text,author,created\n" + "".join(f"{i},{text},ada,2024-01-01\n" for i, text in rows)
+        )
     else:
-        said = ({"id": i, "text": text, "author": "ada", "created": "2024-01-01"} for i, text in rows)
+        said = (
+            {"id": i, "text": text, "author": "ada", "created": "2024-01-01"} for i, text in rows
+        )
         path.write_text("\n".join(map(json.dumps, said)))
     report = ingest.ingest(home, [path], None, Context())
     assert (report.added, report.set_aside) == (2, {"too_long": 1})
@@ -156,7 +199,9 @@ def test_a_post_of_ten_megabytes_is_set_aside_and_its_neighbours_taken(home, tmp
 def test_control_characters_and_mojibake_are_kept_as_they_are(home, tmp_path):
     text = "a\x00b\x1b[0m \u202e cafÃ© \ufffd"
     path = tmp_path / "x.jsonl"
-    path.write_text(json.dumps({"id": "1", "text": text, "author": "a\x00", "created": "2024-01-01"}))
+    path.write_text(
+        json.dumps({"id": "1", "text": text, "author": "a\x00", "created": "2024-01-01"})
+    )
     assert ingest.ingest(home, [path], None, Context()).added == 1
     (batch,) = lake.open_lake(home).batches(["text"])
     assert batch["text"].to_pylist() == [text]
@@ -165,7 +210,9 @@ def test_control_characters_and_mojibake_are_kept_as_they_are(home, tmp_path):
 def test_encodings_mixed_in_one_file_refuse_a_csv_and_set_aside_a_line(home, tmp_path):
     latin, utf8 = "été".encode("latin-1"), "été".encode()
     table = tmp_path / "x.csv"
-    table.write_bytes(b"id,text,author,created\n1," + utf8 + b",a,2024-01-01\n2," + latin + b",a,2024-01-01\n")
+    table.write_bytes(
+        b"id,text,author,created\n1," + utf8 + b",a,2024-01-01\n2," + latin + b",a,2024-01-01\n"
+    )
     with pytest.raises(DataError, match="not UTF-8"):
         ingest.ingest(home, [table], None, Context())
     lines = tmp_path / "x.jsonl"
@@ -175,7 +222,9 @@ def test_encodings_mixed_in_one_file_refuse_a_csv_and_set_aside_a_line(home, tmp
     assert (report.added, report.set_aside) == (1, {"not_utf8": 1})
 
 
-@pytest.mark.parametrize("name", "x.json x.csv x.parquet x.zip x.tar.gz x.car x.jsonl.gz x.jsonl.zst".split())
+@pytest.mark.parametrize(
+    "name", "x.json x.csv x.parquet x.zip x.tar.gz x.car x.jsonl.gz x.jsonl.zst".split()
+)
 def test_a_file_under_anothers_name_is_refused(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4)

@@ -1,4 +1,6 @@
-"""`rookery posts follow`, against a real server process on loopback that drops, repeats, reorders and refuses."""
+"""`rookery posts follow`, against a real server process on loopback that drops, repeats, reorders
+and refuses.
+"""
 
 import json
 import signal
@@ -30,17 +32,30 @@ DID = "did:plc:" + "a" * 24
 def event(number: int, operation="create", text=None, did=DID, at=None):
     """A Jetstream event about post `number`, one millisecond after the other."""
     time_us = T0 + 1000 * (number if at is None else at)
-    commit = {"rev": tid(time_us), "operation": operation, "collection": "app.bsky.feed.post", "rkey": f"k{number}"}
+    commit = {
+        "rev": tid(time_us),
+        "operation": operation,
+        "collection": "app.bsky.feed.post",
+        "rkey": f"k{number}",
+    }
     if operation != "delete":
         created = "2025-10-09T08:53:20.000Z"
-        commit["record"] = {"text": text or f"the rooks of elm number {number}", "createdAt": created, "langs": ["en"]}
+        commit["record"] = {
+            "text": text or f"the rooks of elm number {number}",
+            "createdAt": created,
+            "langs": ["en"],
+        }
     return {"did": did, "time_us": time_us, "kind": "commit", "commit": commit}
 
 
 def tid(time_us: int) -> str:
-    """The revision of a moment (atproto.com/specs/tid): 53 bits of microseconds and 10 of a clock's number."""
+    """The revision of a moment (atproto.com/specs/tid): 53 bits of microseconds and 10 of a clock's
+    number.
+    """
     bits = time_us << 10
-    return "".join("234567abcdefghijklmnopqrstuvwxyz"[bits >> 5 * (12 - place) & 31] for place in range(13))
+    return "".join(
+        "234567abcdefghijklmnopqrstuvwxyz"[bits >> 5 * (12 - place) & 31] for place in range(13)
+    )
 
 
 def uri(number: int) -> str:
@@ -52,7 +67,12 @@ def serving(folder: Path, port: int = 0, **script):
     """A server process with this script; yields its address."""
     path = folder / f"script-{len(list(folder.glob('script-*')))}.json"
     path.write_text(json.dumps(script))
-    command = [sys.executable, str(Path(__file__).with_name("stream_server.py")), str(path), str(port)]
+    command = [
+        sys.executable,
+        str(Path(__file__).with_name("stream_server.py")),
+        str(path),
+        str(port),
+    ]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         scheme = "ws" if script["kind"] == "jetstream" else "http"
@@ -67,13 +87,20 @@ def followed(home, url, seconds=8.0, posts=None, token=None, **limits):
     context = Context()
     limits = Limits(seconds=seconds, posts=posts, **limits)
     return follow(
-        home, open_stream(url, context.clock, token), context, limits, Random(0), lambda s: time.sleep(s / 20)
+        home,
+        open_stream(url, context.clock, token),
+        context,
+        limits,
+        Random(0),
+        lambda s: time.sleep(s / 20),
     )
 
 
 def texts(home) -> dict[str, str]:
     lake = find_lake(home)
-    rows = [row for batch in lake.batches(["id", "text"]) for row in batch.to_pylist()] if lake else []
+    rows = (
+        [row for batch in lake.batches(["id", "text"]) for row in batch.to_pylist()] if lake else []
+    )
     assert len({row["id"] for row in rows}) == len(rows)
     return {row["id"]: row["text"] for row in rows}
 
@@ -87,7 +114,9 @@ def test_what_a_stream_tells_is_in_the_lake_once(home, tmp_path):
 
 
 def test_a_server_that_drops_every_connection_is_read_to_the_end(home, tmp_path):
-    """Each connection brings three new events at most: the follower asks for two seconds that it has already."""
+    """Each connection brings three new events at most: the follower asks for two seconds that it
+    has already.
+    """
     events = [event(n, at=n * 1000) for n in range(20)]
     with serving(tmp_path, kind="jetstream", events=events, drop_after=5) as url:
         report = followed(home, url, seconds=5)
@@ -97,22 +126,30 @@ def test_a_server_that_drops_every_connection_is_read_to_the_end(home, tmp_path)
 
 
 def test_a_follower_goes_on_where_it_ended(home, tmp_path):
-    with serving(tmp_path, kind="jetstream", events=[event(n, at=n * 4000) for n in range(10)]) as url:
+    with serving(
+        tmp_path, kind="jetstream", events=[event(n, at=n * 4000) for n in range(10)]
+    ) as url:
         followed(home, url, posts=10)
     port = int(url.rpartition(":")[2])
-    with serving(tmp_path, port, kind="jetstream", events=[event(n, at=n * 4000) for n in range(30)]) as url:
+    with serving(
+        tmp_path, port, kind="jetstream", events=[event(n, at=n * 4000) for n in range(30)]
+    ) as url:
         report = followed(home, url, posts=21)
     assert set(texts(home)) == {uri(n) for n in range(30)}
     assert (report.posts, report.gaps) == (21, [])
 
 
 @pytest.mark.parametrize("too_old", ["move", "refuse"])
-def test_events_that_the_server_no_longer_has_are_a_gap_that_is_told(home, tmp_path, too_old, rookery):
+def test_events_that_the_server_no_longer_has_are_a_gap_that_is_told(
+    home, tmp_path, too_old, rookery
+):
     with serving(tmp_path, kind="jetstream", events=[event(n) for n in range(3)]) as url:
         followed(home, url, posts=3)
     port = int(url.rpartition(":")[2])
     later = [event(n, at=n * 10_000) for n in range(10, 14)]
-    with serving(tmp_path, port, kind="jetstream", events=later, oldest=later[0]["time_us"], too_old=too_old) as url:
+    with serving(
+        tmp_path, port, kind="jetstream", events=later, oldest=later[0]["time_us"], too_old=too_old
+    ) as url:
         report = followed(home, url, posts=4)
     assert set(texts(home)) == {uri(n) for n in [0, 1, 2, 10, 11, 12, 13]}
     assert len(report.gaps) == 1
@@ -121,7 +158,13 @@ def test_events_that_the_server_no_longer_has_are_a_gap_that_is_told(home, tmp_p
 
 
 def test_a_deletion_holds_at_once_and_in_any_order(home, tmp_path):
-    events = [event(1), event(2), event(1, "delete", at=5), event(3, "delete", at=6), event(3, at=7)]
+    events = [
+        event(1),
+        event(2),
+        event(1, "delete", at=5),
+        event(3, "delete", at=6),
+        event(3, at=7),
+    ]
     with serving(tmp_path, kind="jetstream", events=events, shuffle=5) as url:
         followed(home, url, posts=3)
     with live_log(home) as log:
@@ -129,7 +172,12 @@ def test_a_deletion_holds_at_once_and_in_any_order(home, tmp_path):
 
 
 def test_an_account_that_is_suspended_and_comes_back_is_shown_again(home, tmp_path):
-    away = {"did": DID, "time_us": T0 + 5000, "kind": "account", "account": {"active": False, "status": "suspended"}}
+    away = {
+        "did": DID,
+        "time_us": T0 + 5000,
+        "kind": "account",
+        "account": {"active": False, "status": "suspended"},
+    }
     back = {"did": DID, "time_us": T0 + 9000, "kind": "account", "account": {"active": True}}
     for events, hidden in (([event(1), away], {DID: "suspended"}), ([event(1), away, back], {})):
         with serving(tmp_path, kind="jetstream", events=events) as url:
@@ -139,9 +187,18 @@ def test_an_account_that_is_suspended_and_comes_back_is_shown_again(home, tmp_pa
 
 
 def test_noise_is_counted_and_nothing_is_lost_for_it(home, tmp_path):
-    noise = ["no json", "[1]", '{"a": 1}', "x" * (MOST_BYTES + 1), "\u0000", json.dumps({"did": DID, "time_us": "no"})]
+    noise = [
+        "no json",
+        "[1]",
+        '{"a": 1}',
+        "x" * (MOST_BYTES + 1),
+        "\u0000",
+        json.dumps({"did": DID, "time_us": "no"}),
+    ]
     future = event(7, at=10**12)
-    with serving(tmp_path, kind="jetstream", events=[event(1), event(2), future, event(3)], noise=noise) as url:
+    with serving(
+        tmp_path, kind="jetstream", events=[event(1), event(2), future, event(3)], noise=noise
+    ) as url:
         report = followed(home, url, posts=4)
     assert {uri(1), uri(2), uri(3)} <= set(texts(home))
     assert report.set_aside["too_large"] == 1
@@ -183,7 +240,8 @@ def test_pauses_between_tries_double_up_to_a_minute(home):
     report = follow(home, Dead(), Context(), random=Random(0), pause=pause)
     assert report.reconnects == 10
     assert all(
-        most / 2 <= seconds <= most for seconds, most in zip(pauses, [0.5 * 2**n for n in range(7)], strict=False)
+        most / 2 <= seconds <= most
+        for seconds, most in zip(pauses, [0.5 * 2**n for n in range(7)], strict=False)
     )
     assert all(30 <= seconds <= 60 for seconds in pauses[7:])
 
@@ -203,7 +261,10 @@ def test_a_pause_is_never_less_than_nothing(home):
 
 
 def test_an_edit_that_a_stream_tells_is_counted_as_one(home, tmp_path):
-    for events, edited in (([event(1)], 0), ([event(1), event(1, "update", "other words", at=9)], 1)):
+    for events, edited in (
+        ([event(1)], 0),
+        ([event(1), event(1, "update", "other words", at=9)], 1),
+    ):
         with serving(tmp_path, kind="jetstream", events=events) as url:
             assert followed(home, url, seconds=1.5).edited == edited
     assert texts(home) == {uri(1): "other words"}
@@ -255,7 +316,9 @@ def test_killed_again_and_again_nothing_is_lost_and_nothing_doubled(home, tmp_pa
     random = Random(1)
     with serving(tmp_path, kind="jetstream", events=events, drop_after=700) as url:
         for _ in range(10):
-            process = start_rookery("posts", "follow", url, "--lake-posts", "300", "--lake-seconds", "0.2")
+            process = start_rookery(
+                "posts", "follow", url, "--lake-posts", "300", "--lake-seconds", "0.2"
+            )
             time.sleep(random.uniform(0.3, 2.5))
             process.kill()
             process.wait()
@@ -267,7 +330,13 @@ def test_killed_again_and_again_nothing_is_lost_and_nothing_doubled(home, tmp_pa
 
 def status(number: int, text="hello", edited=None):
     made = f"2026-01-01T00:00:{number % 60:02}.000Z"
-    account = {"id": "1", "acct": "ada", "uri": "https://m.example/users/ada", "url": "u", "indexable": True}
+    account = {
+        "id": "1",
+        "acct": "ada",
+        "uri": "https://m.example/users/ada",
+        "url": "u",
+        "indexable": True,
+    }
     return {
         "id": str(number),
         "uri": f"https://m.example/users/ada/statuses/{number}",
@@ -296,7 +365,10 @@ def test_a_mastodon_server_tells_new_edited_and_deleted_statuses(home, tmp_path,
     assert found["https://m.example/users/ada/statuses/3"] == "edited 3"
     with live_log(home) as log:
         assert set(log.standing().forgotten_posts) == {"https://m.example/users/ada/statuses/2"}
-    assert report.to_dict()["set_aside"] == {"deletion_of_an_unknown_post": 1, "notification_event": 1}
+    assert report.to_dict()["set_aside"] == {
+        "deletion_of_an_unknown_post": 1,
+        "notification_event": 1,
+    }
     assert [gap.why for gap in report.gaps] == [
         "edits and deletions of this time were not told; new posts were fetched"
     ]

@@ -1,4 +1,6 @@
-"""Ingest through the real command line: all or nothing, once each, and never a row lost without a word."""
+"""Ingest through the real command line: all or nothing, once each, and never a row lost without a
+word.
+"""
 
 import gzip
 import json
@@ -32,7 +34,9 @@ def rows(*ids):
 def files_in(home):
     """What of the home matters: the lake's data and log, and what was set aside."""
     return sorted(
-        p.relative_to(home.path).as_posix() for p in home.path.rglob("*") if p.is_file() and p.suffix != ".lock"
+        p.relative_to(home.path).as_posix()
+        for p in home.path.rglob("*")
+        if p.is_file() and p.suffix != ".lock"
     )
 
 
@@ -66,10 +70,14 @@ def test_the_same_ingest_again_adds_nothing(rookery, home, write):
     assert again == first | {"added": 0, "already_there": 2}
 
 
-def test_a_post_that_is_there_is_not_added_again_and_other_words_under_its_id_are_set_aside(rookery, home, write):
+def test_a_post_that_is_there_is_not_added_again_and_other_words_under_its_id_are_set_aside(
+    rookery, home, write
+):
     rookery("posts", "ingest", write("a.csv", HEADER + rows(1, 2)))
     other = "2,other words,bo,2020-01-01\n3,other words,bo,2020-01-01\n"
-    report = rookery("posts", "ingest", write("b.csv", HEADER + rows(2, 3, 3) + other), "--json").json()
+    report = rookery(
+        "posts", "ingest", write("b.csv", HEADER + rows(2, 3, 3) + other), "--json"
+    ).json()
     assert (report["read"], report["added"], report["already_there"]) == (5, 1, 2)
     assert report["set_aside"] == {"id_taken": 2}
     assert ids_in(home) == ["1", "2", "3"]
@@ -86,7 +94,10 @@ def test_rows_that_cannot_be_taken_are_written_down_with_file_place_and_reason(r
 
 
 def test_several_files_are_one_transaction(rookery, home, write):
-    good, bad = write("a.csv", HEADER + rows(1, 2)), write("b.csv", HEADER.encode() + b"3,caf\xe9,bo,2020-01-01\n")
+    good, bad = (
+        write("a.csv", HEADER + rows(1, 2)),
+        write("b.csv", HEADER.encode() + b"3,caf\xe9,bo,2020-01-01\n"),
+    )
     assert rookery("posts", "ingest", good, bad).code == 2
     assert find_lake(home) is None
     rookery("posts", "ingest", good, write("c.csv", HEADER + rows(3)))
@@ -104,7 +115,11 @@ def cut(data, share=0.6):
 
 
 def a_parquet(n=1000):
-    columns = {"text": [f"post {i * 7919}" for i in range(n)], "author": ["bo"] * n, "created": ["2020-01-01"] * n}
+    columns = {
+        "text": [f"post {i * 7919}" for i in range(n)],
+        "author": ["bo"] * n,
+        "created": ["2020-01-01"] * n,
+    }
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink, compression="none", use_dictionary=False)
     return sink.getvalue().to_pybytes()
@@ -114,13 +129,22 @@ BAD_INPUT = {
     "empty.csv": ("", "the file is empty"),
     "only_header.csv": (HEADER, "there is not one row"),
     "columns.csv": ("a,b\n1,2\n", "which column is text and which is author and which is created?"),
-    "latin1.csv": ("id,text,author,created\n1,café,bo,2020-01-01\n".encode("latin-1"), "Convert it to UTF-8"),
+    "latin1.csv": (
+        "id,text,author,created\n1,café,bo,2020-01-01\n".encode("latin-1"),
+        "Convert it to UTF-8",
+    ),
     "latin1_header.csv": ("id,text,author,créé\n1,a,bo,2020-01-01\n".encode("latin-1"), "UTF-8"),
     "utf16.csv": ((HEADER + rows(1)).encode("utf-16"), "utf16.csv"),
-    "cut.csv.gz": (cut(gzip.compress((HEADER + rows(*range(500))).encode())), "damaged or cut short"),
+    "cut.csv.gz": (
+        cut(gzip.compress((HEADER + rows(*range(500))).encode())),
+        "damaged or cut short",
+    ),
     "not.csv.gz": (b"plain words", "damaged or cut short"),
     "not.csv.zst": (b"plain words", "damaged or cut short"),
-    "cut.csv.zst": (cut(zstandard.compress((HEADER + rows(*range(500))).encode())), "damaged or cut short"),
+    "cut.csv.zst": (
+        cut(zstandard.compress((HEADER + rows(*range(500))).encode())),
+        "damaged or cut short",
+    ),
     "cut.jsonl.zst": (cut(zstandard.compress(b'{"id": 1}' * 500)), "damaged or cut short"),
     "cut.zip": (b"PK\x03\x04 and no more", "damaged or cut short"),
     "cut.parquet": (cut(a_parquet()), "cannot be read"),
@@ -161,7 +185,9 @@ def test_a_second_ingest_at_the_same_time_is_refused(rookery, home, write):
 
 def a_big_csv(n=60_000):
     """Posts whose texts hardly compress: some three megabytes."""
-    return HEADER + "".join(f"{i},{digest_bytes(b'%d' % i)},bo,2020-0{i % 9 + 1}-01\n" for i in range(n))
+    return HEADER + "".join(
+        f"{i},{digest_bytes(b'%d' % i)},bo,2020-0{i % 9 + 1}-01\n" for i in range(n)
+    )
 
 
 @pytest.fixture
@@ -171,7 +197,9 @@ def tiny_disk(tmp_path):
     folder.mkdir()
     if (
         os.geteuid()
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False).returncode
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False
+        ).returncode
     ):
         pytest.skip("a small disk can only be mounted by root")
     yield folder
@@ -183,18 +211,24 @@ def ended(process):
     return process.returncode, out, [line for line in err.splitlines() if line.strip()]
 
 
-def test_a_full_disk_is_one_line_and_leaves_the_lake_as_it_was(start_rookery, home, write, tiny_disk):
+def test_a_full_disk_is_one_line_and_leaves_the_lake_as_it_was(
+    start_rookery, home, write, tiny_disk
+):
     tiny = create_home(tiny_disk / "home")
     ingest(tiny, [write("good.csv", HEADER + rows(1, 2))], None, CONTEXT)
     before = files_in(tiny)
-    code, out, said = ended(start_rookery("posts", "ingest", write("big.csv", a_big_csv()), at=tiny))
+    code, out, said = ended(
+        start_rookery("posts", "ingest", write("big.csv", a_big_csv()), at=tiny)
+    )
     assert (code, len(said), out) == (2, 1, ""), said
     assert "the disk is full" in said[0]
     assert files_in(tiny) == before
     assert ids_in(tiny) == ["1", "2"]
 
 
-def test_a_file_that_may_not_grow_is_one_line_and_leaves_the_lake_as_it_was(start_rookery, home, write):
+def test_a_file_that_may_not_grow_is_one_line_and_leaves_the_lake_as_it_was(
+    start_rookery, home, write
+):
     ingest(home, [write("good.csv", HEADER + rows(1, 2))], None, CONTEXT)
     before = files_in(home)
     limits = resource.RLIMIT_FSIZE, (100_000, 100_000)
@@ -233,7 +267,9 @@ def test_an_ingest_of_a_million_tweets_killed_anywhere_is_whole_after_the_next(
 
 
 def data_of(home):
-    return {p.relative_to(home.lake).as_posix(): digest_file(p) for p in home.lake.rglob("*.parquet")}
+    return {
+        p.relative_to(home.lake).as_posix(): digest_file(p) for p in home.lake.rglob("*.parquet")
+    }
 
 
 @pytest.mark.parametrize(
@@ -247,7 +283,9 @@ def data_of(home):
         ("formats/x_archive/*.zip", None, 1),
     ],
 )
-def test_real_files_are_taken_by_the_names_of_their_columns(home, shared_data, files, mapping, added):
+def test_real_files_are_taken_by_the_names_of_their_columns(
+    home, shared_data, files, mapping, added
+):
     after_all_of_them = Context(FixedClock(datetime(2027, 1, 1, tzinfo=UTC)))
     report = ingest(home, sorted(shared_data.glob(files)), mapping, after_all_of_them)
     assert report.added >= added
@@ -255,6 +293,10 @@ def test_real_files_are_taken_by_the_names_of_their_columns(home, shared_data, f
 
 
 def test_a_real_file_in_no_known_encoding_is_refused_in_one_line(rookery, shared_data):
-    ran = rookery("posts", "ingest", shared_data / "tweets_engagement_538" / "BarackObama_as_published_mojibake.csv.gz")
+    ran = rookery(
+        "posts",
+        "ingest",
+        shared_data / "tweets_engagement_538" / "BarackObama_as_published_mojibake.csv.gz",
+    )
     assert (ran.code, len(ran.said)) == (2, 1)
     assert "Convert it to UTF-8" in ran.err

@@ -14,7 +14,15 @@ from rookery.core.digest import digest_file
 from rookery.core.errors import Busy, UsageError
 from rookery.core.home import create_home
 from rookery.posts import lake
-from rookery.posts.lake import Settled, append, find_ingest, find_lake, open_lake, remove_replaced, write
+from rookery.posts.lake import (
+    Settled,
+    append,
+    find_ingest,
+    find_lake,
+    open_lake,
+    remove_replaced,
+    write,
+)
 from rookery.posts.post import POST_SCHEMA, Post, from_row, to_batch, to_table
 
 
@@ -45,7 +53,11 @@ def test_an_ingest_is_found_by_its_key(home, a_post, put):
     assert find_ingest(home, "a") is None
     put(a_post(), a_post(), key="a")
     put(key="nothing new")
-    assert (find_ingest(home, "a"), find_ingest(home, "nothing new"), find_ingest(home, "b")) == (2, 0, None)
+    assert (find_ingest(home, "a"), find_ingest(home, "nothing new"), find_ingest(home, "b")) == (
+        2,
+        0,
+        None,
+    )
 
 
 def test_two_homes_with_the_same_ingests_have_the_same_name_and_bytes(home, a_post, put, tmp_path):
@@ -88,8 +100,17 @@ def test_rows_are_replaced_in_one_version_and_other_months_are_left_alone(home, 
     put(*old)
     elsewhere = [path for path in open_lake(home).paths() if "2020-05" in str(path)]
     come = a_post("instead", id="1")
-    write(home, [to_batch([a_post(id="4")])], "b", lambda: Settled(pa.array(["1", "2"]), [to_batch([come])]))
-    assert {p.id: p.text for p in all_posts(home)} == {"1": "instead", "3": old[2].text, "4": old[0].text}
+    write(
+        home,
+        [to_batch([a_post(id="4")])],
+        "b",
+        lambda: Settled(pa.array(["1", "2"]), [to_batch([come])]),
+    )
+    assert {p.id: p.text for p in all_posts(home)} == {
+        "1": "instead",
+        "3": old[2].text,
+        "4": old[0].text,
+    }
     assert open_lake(home).version == 1
     assert set(elsewhere) <= set(open_lake(home).paths())
 
@@ -110,7 +131,9 @@ def test_earlier_files_go_also_where_another_month_has_one_of_the_same_name(home
     assert sorted(home.lake.rglob("*.parquet")) == open_lake(home).paths()
 
 
-def test_a_replacement_killed_before_its_commit_leaves_the_version_before_whole(home, a_post, put, tmp_path):
+def test_a_replacement_killed_before_its_commit_leaves_the_version_before_whole(
+    home, a_post, put, tmp_path
+):
     put(*(a_post(id=str(n)) for n in range(20)))
     name = open_lake(home).name
     script = (
@@ -141,7 +164,9 @@ def test_a_month_of_many_small_writes_is_put_together(home, a_post, put, monkeyp
 
 def test_a_lake_of_another_release_is_refused_in_one_line(home, a_post):
     rows = to_table([a_post()]).drop_columns(["edited", "version_of", "place"])
-    write_deltalake(str(home.lake), rows.append_column("month", pa.array(["2026-01"])), partition_by=["month"])
+    write_deltalake(
+        str(home.lake), rows.append_column("month", pa.array(["2026-01"])), partition_by=["month"]
+    )
     with pytest.raises(UsageError, match="another release"):
         open_lake(home)
 

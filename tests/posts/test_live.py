@@ -1,4 +1,6 @@
-"""The live log: what it says holds in every process, from that moment, in whatever order it was told."""
+"""The live log: what it says holds in every process, from that moment, in whatever order it was
+told.
+"""
 
 import contextlib
 import os
@@ -61,8 +63,12 @@ def test_standing_among_some_posts_says_of_them_what_the_whole_says(tmp_path_fac
 
 @settings(max_examples=30, deadline=None)
 @given(st.data(), events)
-def test_events_told_again_and_in_another_order_leave_the_same_standing(tmp_path_factory, data, told):
-    """Of one state there are not two events of one moment here: their order is the log's, and so may differ."""
+def test_events_told_again_and_in_another_order_leave_the_same_standing(
+    tmp_path_factory, data, told
+):
+    """Of one state there are not two events of one moment here: their order is the log's, and so
+    may differ.
+    """
     told = list({(e.kind, e.subject, e.cause, e.happened): e for e in told}.values())
     again = data.draw(st.permutations(told + told[:3]))
     standings = []
@@ -86,17 +92,25 @@ def test_a_state_comes_and_goes_and_a_forgotten_author_does_not_come_back(home):
     with live_log(home) as log:
         log.record([Event("state_author", "ada", "suspended", "on", day)], FixedClock())
         assert log.standing().authors == {"ada": "suspended"}
-        log.record([Event("state_author", "ada", "suspended", "off", day + timedelta(hours=1))], FixedClock())
+        log.record(
+            [Event("state_author", "ada", "suspended", "off", day + timedelta(hours=1))],
+            FixedClock(),
+        )
         assert log.standing().authors == {}
         log.append("forget_author", ["ada"], FixedClock(), "asked")
-        log.record([Event("state_author", "ada", "suspended", "off", day + timedelta(hours=2))], FixedClock())
+        log.record(
+            [Event("state_author", "ada", "suspended", "off", day + timedelta(hours=2))],
+            FixedClock(),
+        )
         assert log.standing().authors == {"ada": "forgotten"}
 
 
 def test_one_state_going_leaves_another_that_holds(home):
     with live_log(home) as log:
         told = [("suspended", "on"), ("protected", "on"), ("suspended", "off")]
-        log.record([Event("state_author", "ada", cause, value) for cause, value in told], FixedClock())
+        log.record(
+            [Event("state_author", "ada", cause, value) for cause, value in told], FixedClock()
+        )
         assert log.standing().authors == {"ada": "protected"}
 
 
@@ -105,7 +119,9 @@ def test_an_author_who_takes_a_word_back_has_said_nothing(home):
     with live_log(home) as log:
         log.record([Event("consent_author", "ada", "ads", "no", day)], FixedClock())
         assert log.standing().consent["ads"] == {"ada": False}
-        log.record([Event("consent_author", "ada", "ads", "", day + timedelta(days=1))], FixedClock())
+        log.record(
+            [Event("consent_author", "ada", "ads", "", day + timedelta(days=1))], FixedClock()
+        )
         assert log.standing().consent["ads"] == {}
 
 
@@ -129,13 +145,17 @@ def test_the_digest_depends_on_what_holds_and_not_on_when(home, tmp_path):
 def test_more_posts_than_one_statement_takes_can_be_asked_for(home):
     with live_log(home) as log:
         log.append("forget_post", ["40000"], FixedClock(), "asked")
-        assert log.standing_among([(str(n), "bo") for n in range(70_000)]).posts == {"40000": "forgotten"}
+        assert log.standing_among([(str(n), "bo") for n in range(70_000)]).posts == {
+            "40000": "forgotten"
+        }
 
 
 def test_the_history_of_a_post_tells_each_event_and_when_it_was_noted(home):
     clock = FixedClock()
     with live_log(home) as log:
-        log.record([Event("edit_post", "1", value="3"), Event("forget_post", "1", note="asked")], clock)
+        log.record(
+            [Event("edit_post", "1", value="3"), Event("forget_post", "1", note="asked")], clock
+        )
         log.record([Event("forget_post", "2")], clock)
         assert [(event.kind, event.note) for event, _ in log.history(["1"])] == [
             ("edit_post", ""),

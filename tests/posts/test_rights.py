@@ -20,7 +20,14 @@ def some_posts(draw):
     when = draw(st.datetimes())
     fields = {name: draw(consents) for name in CONSENT_FIELD.values()}
     visibility = draw(st.sampled_from(VISIBILITIES))
-    return Post(id=draw(st.text(max_size=4)), author="a", text="t", created=when, visibility=visibility, **fields)
+    return Post(
+        id=draw(st.text(max_size=4)),
+        author="a",
+        text="t",
+        created=when,
+        visibility=visibility,
+        **fields,
+    )
 
 
 def reason(post, use="training", policy="public", standing=NOTHING):
@@ -58,7 +65,9 @@ def test_gate_asks_for_each_use_apart(a_post):
     assert reason(post, "search") is None
 
 
-@pytest.mark.parametrize("standing", [Standing({"1": "forgotten"}), Standing(authors={"ada": "forgotten"})])
+@pytest.mark.parametrize(
+    "standing", [Standing({"1": "forgotten"}), Standing(authors={"ada": "forgotten"})]
+)
 def test_gate_drops_a_forgotten_post_and_a_forgotten_author(a_post, standing):
     post = a_post(id="1", author="ada")
     assert reason(post, standing=standing) == "forgotten"
@@ -68,7 +77,9 @@ def test_gate_drops_a_forgotten_post_and_a_forgotten_author(a_post, standing):
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("cause", CAUSES)
 def test_gate_drops_what_is_hidden_for_now_and_says_why(a_post, use, cause):
-    assert reason(a_post(id="1", consent_training=True), use, standing=Standing({"1": cause})) == cause
+    assert (
+        reason(a_post(id="1", consent_training=True), use, standing=Standing({"1": cause})) == cause
+    )
     assert reason(a_post(author="ada"), use, standing=Standing(authors={"ada": cause})) == cause
 
 
@@ -78,8 +89,14 @@ def test_a_forgotten_author_is_the_reason_before_what_is_said_of_a_post(a_post):
 
 
 @given(consents, consents, st.sampled_from(POLICIES))
-def test_a_no_of_the_author_or_on_the_post_holds_and_a_yes_of_either_opts_in(on_post, by_author, policy):
+def test_a_no_of_the_author_or_on_the_post_holds_and_a_yes_of_either_opts_in(
+    on_post, by_author, policy
+):
     said = {} if by_author is None else {"a": by_author}
-    post = Post("1", "a", "t", datetime(2026, 1, 1, tzinfo=UTC), visibility="public", consent_ads=on_post)
+    post = Post(
+        "1", "a", "t", datetime(2026, 1, 1, tzinfo=UTC), visibility="public", consent_ads=on_post
+    )
     allowed = reason(post, "ads", policy, Standing(consent={"ads": said})) is None
-    assert allowed == (False not in (on_post, by_author) and (policy == "public" or True in (on_post, by_author)))
+    assert allowed == (
+        False not in (on_post, by_author) and (policy == "public" or True in (on_post, by_author))
+    )

@@ -1,4 +1,6 @@
-"""Edits: whatever the order of arrival and however it is cut into ingests, the newest text ends in the lake."""
+"""Edits: whatever the order of arrival and however it is cut into ingests, the newest text ends in
+the lake.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +24,16 @@ def version(id, number, **fields):
     """The n-th version of a post; version 0 was never edited."""
     edited = FIRST + timedelta(days=number) if number else None
     return Post(
-        **({"id": id, "author": "ada", "text": f"{id} as of {number}", "created": FIRST, "edited": edited} | fields)
+        **(
+            {
+                "id": id,
+                "author": "ada",
+                "text": f"{id} as of {number}",
+                "created": FIRST,
+                "edited": edited,
+            }
+            | fields
+        )
     )
 
 
@@ -90,9 +101,16 @@ def test_what_is_forgotten_is_not_taken_again_and_leaves_no_text(home):
 
 def test_a_scrubbed_place_is_not_taken_in(home):
     with live_log(home) as log:
-        log.record([Event("scrub_place", "ada", value="9"), Event("scrub_place", "bo")], FixedClock())
+        log.record(
+            [Event("scrub_place", "ada", value="9"), Event("scrub_place", "bo")], FixedClock()
+        )
     here = {"place": "a tower"}
-    take(home, version("9", 0, **here), version("10", 0, **here), version("11", 0, author="bo", **here))
+    take(
+        home,
+        version("9", 0, **here),
+        version("10", 0, **here),
+        version("11", 0, author="bo", **here),
+    )
     rows = [row for batch in open_lake(home).batches(["id", "place"]) for row in batch.to_pylist()]
     assert {row["id"]: row["place"] for row in rows} == {"9": None, "10": "a tower", "11": None}
 
@@ -101,7 +119,9 @@ versions = st.tuples(st.sampled_from("abc"), st.integers(0, 3))
 
 
 @settings(max_examples=40)
-@given(st.lists(st.lists(versions, min_size=1, max_size=6), min_size=1, max_size=4), st.integers(1, 4))
+@given(
+    st.lists(st.lists(versions, min_size=1, max_size=6), min_size=1, max_size=4), st.integers(1, 4)
+)
 def test_the_newest_version_holds_and_no_row_is_uncounted(tmp_path_factory, ingests, piece):
     home = create_home(tmp_path_factory.mktemp("home"))
     with pytest.MonkeyPatch.context() as patch:
@@ -109,7 +129,9 @@ def test_the_newest_version_holds_and_no_row_is_uncounted(tmp_path_factory, inge
         for number, told in enumerate(ingests):
             reads = lambda told=told: ((to_batch([version(*one)]), []) for one in told)  # noqa: E731
             report = take_in(home, "test", f"k{number}", reads, CONTEXT)
-            taken = report.added + report.edited + report.already_there + sum(report.set_aside.values())
+            taken = (
+                report.added + report.edited + report.already_there + sum(report.set_aside.values())
+            )
             assert report.read == taken == len(told)
     newest = {}
     for id_, number in (one for told in ingests for one in told):

@@ -9,7 +9,9 @@ from rookery.search.index import build_index, open_index
 
 @pytest.fixture
 def indexed(home, put):
-    """Put posts into the lake, build the index and open it. Its clock stands in the middle of 2026."""
+    """Put posts into the lake, build the index and open it. Its clock stands in the middle of
+    2026.
+    """
 
     def indexed(*posts, key="test"):
         put(*posts, key=key)

@@ -11,11 +11,17 @@ from rookery.search.ask import answer
 @pytest.fixture
 def town(indexed, a_post):
     return indexed(
-        a_post("@bob The night tram is late again. Nice weather though, is it not?", id="1", author="ada"),
+        a_post(
+            "@bob The night tram is late again. Nice weather though, is it not?",
+            id="1",
+            author="ada",
+        ),
         a_post("the night tram is late again!! https://t.co/x", id="2", author="eve"),
         a_post("Why is the night tram late?", id="3", author="bob"),
         a_post("Bought a new bicycle in the market today", id="4", author="bob"),
-        a_post("Snow on the line made the night tram late, the driver told us", id="5", author="kim"),
+        a_post(
+            "Snow on the line made the night tram late, the driver told us", id="5", author="kim"
+        ),
     )
 
 

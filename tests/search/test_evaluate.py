@@ -16,11 +16,15 @@ def collection(tmp_path):
     """Three texts, two queries; one query has nothing relevant."""
     texts = {"a": "the tram is late", "b": "a tram, a bus", "c": "chess in the park"}
     rows = [{"_id": i, "title": "", "text": text} for i, text in texts.items()]
-    (tmp_path / "corpus.jsonl.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    (tmp_path / "corpus.jsonl.gz").write_bytes(
+        gzip.compress("\n".join(map(json.dumps, rows)).encode())
+    )
     queries = [{"_id": "q1", "text": 'bus: "(tram'}, {"_id": "q2", "text": "late"}]
     (tmp_path / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)))
     (tmp_path / "qrels").mkdir()
-    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tb\t1\nq1\ta\t0\nq2\tc\t0\n")
+    (tmp_path / "qrels" / "test.tsv").write_text(
+        "query-id\tcorpus-id\tscore\nq1\tb\t1\nq1\ta\t0\nq2\tc\t0\n"
+    )
     return tmp_path
 
 
@@ -30,8 +34,20 @@ def run(folder, *systems, qrels="test"):
 
 def test_every_system_is_measured_over_queries_with_something_relevant(collection):
     result = run(collection, "bm25", "dense", "hybrid", "best")
-    perfect = {"ndcg@10": 1.0, "map": 1.0, "recall@100": 1.0, "p@30": 0.0333, "mrr": 1.0, "queries": 1}
-    assert result["systems"]["bm25"] == result["systems"]["hybrid"] == result["systems"]["best"] == perfect
+    perfect = {
+        "ndcg@10": 1.0,
+        "map": 1.0,
+        "recall@100": 1.0,
+        "p@30": 0.0333,
+        "mrr": 1.0,
+        "queries": 1,
+    }
+    assert (
+        result["systems"]["bm25"]
+        == result["systems"]["hybrid"]
+        == result["systems"]["best"]
+        == perfect
+    )
     assert result["systems"]["dense"]["recall@100"] == 1.0
 
 
@@ -43,13 +59,21 @@ def test_a_system_that_does_not_exist_is_refused_by_name(collection):
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
-        ("queries.jsonl", '{"_id": "q1", "text": "x"}\n{"_id": ', r"not JSON.*queries.jsonl, line 2"),
+        (
+            "queries.jsonl",
+            '{"_id": "q1", "text": "x"}\n{"_id": ',
+            r"not JSON.*queries.jsonl, line 2",
+        ),
         ("queries.jsonl", '{"_id": "q1"}', r"needs _id and text.*line 1"),
         ("corpus.jsonl.gz", "plain", "damaged or cut short"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1 b 1\n", r"with tabs between.*line 2"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq9\tb\t1\n", r"not there: query q9"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\tz\t1\n", r"not there: text z"),
-        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\tb\t0\n", "no query has a relevant text"),
+        (
+            "qrels/test.tsv",
+            "query-id\tcorpus-id\tscore\nq1\tb\t0\n",
+            "no query has a relevant text",
+        ),
     ],
 )
 def test_a_malformed_collection_is_refused_with_the_place(collection, file, text, said):

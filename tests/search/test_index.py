@@ -25,7 +25,12 @@ def test_only_posts_that_pass_the_gate_are_held_and_the_others_counted(home, put
     report = build_index(home, HashedEmbedder(), Context())
     assert report.posts == report.vectors == 1
     assert report.dropped == {"not_public": 1, "author_opted_out": 1, "visibility_unknown": 1}
-    assert [holds(home, name) for name in ("yes", "no", "shy", "unknown")] == [True, False, False, False]
+    assert [holds(home, name) for name in ("yes", "no", "shy", "unknown")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_building_again_does_nothing_until_something_changed(home, put, a_post):
@@ -65,7 +70,9 @@ def test_without_an_index_or_with_another_model_one_line_says_what_to_do(home, p
 
 def _break(home, name):
     folder = next(p for p in home.search.iterdir() if p.is_dir())
-    path = {"meta": folder / "text" / "meta.json", "current": home.search / "current.json"}.get(name, folder / name)
+    path = {"meta": folder / "text" / "meta.json", "current": home.search / "current.json"}.get(
+        name, folder / name
+    )
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
 
@@ -81,7 +88,9 @@ def test_a_damaged_index_says_so_in_one_line_and_is_mended_by_building(home, put
     assert open_index(home, HashedEmbedder()).segment.facts.posts == 50
 
 
-def test_a_build_that_fails_leaves_the_index_in_force_and_no_leftovers(home, put, a_post, indexed, found):
+def test_a_build_that_fails_leaves_the_index_in_force_and_no_leftovers(
+    home, put, a_post, indexed, found
+):
     class Failing(HashedEmbedder):
         def embed(self, texts):
             raise RuntimeError("out of memory")
@@ -110,7 +119,9 @@ _DIES_WHILE_EMBEDDING = """
 """
 
 
-def test_a_killed_build_leaves_the_old_index_and_the_next_one_ends_it(home, put, a_post, indexed, found):
+def test_a_killed_build_leaves_the_old_index_and_the_next_one_ends_it(
+    home, put, a_post, indexed, found
+):
     indexed(a_post("a rook", id="1"))
     put(a_post("another rook", id="2"), key="second")
     program = [sys.executable, "-c", textwrap.dedent(_DIES_WHILE_EMBEDDING), str(home.path)]

@@ -15,7 +15,10 @@ def parts(text):
 
 def test_words_stand_together_unless_or_stands_between():
     assert parts("night tram") == (Word("night"), Word("tram"))
-    assert parts("tram OR bus OR ferry late") == (Or((Word("tram"), Word("bus"), Word("ferry"))), Word("late"))
+    assert parts("tram OR bus OR ferry late") == (
+        Or((Word("tram"), Word("bus"), Word("ferry"))),
+        Word("late"),
+    )
     assert parts("tram or bus") == (Word("tram"), Word("or"), Word("bus"))
 
 
@@ -37,7 +40,9 @@ def test_fields_are_read_with_their_signs_in_any_case():
 
 def test_days_begin_at_midnight_utc_and_moments_may_have_a_zone():
     assert parts("since:2026-01-31") == (Since(datetime(2026, 1, 31, tzinfo=UTC)),)
-    assert parts("since:2026-01-31T12:00:00+02:00") == (Since(datetime(2026, 1, 31, 10, tzinfo=UTC)),)
+    assert parts("since:2026-01-31T12:00:00+02:00") == (
+        Since(datetime(2026, 1, 31, 10, tzinfo=UTC)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,7 +74,8 @@ def test_a_link_is_searched_by_its_host_without_a_remark():
 def test_a_query_reads_back_in_plain_words():
     text = 'tram OR bus "late again" -ferry from:ada since:2026-01-01 until:2026-02-01 min_likes:5'
     assert parse(text).understood == (
-        "tram or bus, “late again”, without ferry, by ada, from 2026-01-01 on, before 2026-02-01, with at least 5 likes"
+        "tram or bus, “late again”, without ferry, by ada, from 2026-01-01 on, before "
+        "2026-02-01, with at least 5 likes"
     )
     assert parse("").understood == "every post"
 

@@ -22,7 +22,13 @@ def town(indexed, a_post):
     """A few posts about trams."""
     return indexed(
         a_post("The tram is late again #Trams", id="late", author="Ada", language="en", likes=3),
-        a_post("Trams and buses run late at night", id="buses", author="bob", language="en-GB", likes=10),
+        a_post(
+            "Trams and buses run late at night",
+            id="buses",
+            author="bob",
+            language="en-GB",
+            likes=10,
+        ),
         a_post("Die Straßenbahn kommt nie, sagt @Ada", id="german", author="bob", language="de"),
         a_post("late again, the tram", id="turned", author="eve", language="en"),
         a_post("パリの熱力学 https://www.rooks.org/x", id="paris", author="eve", language="ja"),
@@ -83,7 +89,8 @@ def test_where_no_post_has_all_words_those_with_some_are_shown_and_that_is_said(
     results = search(town, "zeppelin night again -turned lang:en")
     assert {hit.id for hit in results.hits} == {"late", "buses", "turned"}
     assert results.understood == (
-        "zeppelin, night, again, without turned, in en; no post has all of this, these have some of the words"
+        "zeppelin, night, again, without turned, in en; no post has all of this, these have some "
+        "of the words"
     )
     assert found(town, "zeppelin night -tram") == []  # what binds goes on binding
     assert found(town, '"zeppelin tram"') == []
@@ -100,7 +107,10 @@ def test_latest_is_newest_first_and_a_time_to_come_stands_last(indexed, a_post, 
 
 
 def test_copies_of_a_text_are_shown_once_and_counted(indexed, a_post):
-    index = indexed(*(a_post(f"Rooks are back https://t.co/{n}", id=f"copy{n}") for n in range(5)), a_post("a rook"))
+    index = indexed(
+        *(a_post(f"Rooks are back https://t.co/{n}", id=f"copy{n}") for n in range(5)),
+        a_post("a rook"),
+    )
     results = search(index, "rooks", limit=2)
     assert len(results.hits) == 2
     assert results.left_out == {"copy": 4}
@@ -109,7 +119,12 @@ def test_copies_of_a_text_are_shown_once_and_counted(indexed, a_post):
 
 
 def test_a_page_is_filled_up_in_place_of_what_may_not_be_shown(home, indexed, a_post):
-    index = indexed(*(a_post(f"rook number{n}", id=str(n), author="eve" if n < 290 else "ada") for n in range(300)))
+    index = indexed(
+        *(
+            a_post(f"rook number{n}", id=str(n), author="eve" if n < 290 else "ada")
+            for n in range(300)
+        )
+    )
     forget(home, [], ["eve"], Context())
     results = search(index, "rook", limit=10)
     assert {hit.author for hit in results.hits} == {"ada"}
@@ -118,7 +133,9 @@ def test_a_page_is_filled_up_in_place_of_what_may_not_be_shown(home, indexed, a_
 
 
 def test_a_policy_that_changed_holds_at_once(indexed, a_post, found):
-    index = indexed(a_post("rook", id="silent"), a_post("rook day", id="agreed", consent_search=True))
+    index = indexed(
+        a_post("rook", id="silent"), a_post("rook day", id="agreed", consent_search=True)
+    )
     strict = replace(index, home=replace(index.home, settings=Settings(rights=Rights("opt-in"))))
     assert set(found(index, "rook")) == {"silent", "agreed"}
     assert found(strict, "rook") == ["agreed"]
@@ -141,7 +158,9 @@ _SEARCHER = """
 """
 
 
-def test_a_forgotten_post_is_gone_at_once_in_a_process_that_has_the_index_open(home, indexed, a_post):
+def test_a_forgotten_post_is_gone_at_once_in_a_process_that_has_the_index_open(
+    home, indexed, a_post
+):
     indexed(
         a_post("the old harbour ferry leaves at noon", id="keep", author="ada"),
         a_post("the new harbour ferry leaves at nine", id="forget", author="bob"),
@@ -149,7 +168,9 @@ def test_a_forgotten_post_is_gone_at_once_in_a_process_that_has_the_index_open(h
     )
     program = [sys.executable, "-c", textwrap.dedent(_SEARCHER), str(home.path)]
     environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as other:
+    with subprocess.Popen(
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as other:
 
         def ask():
             other.stdin.write("harbour ferry\n")
@@ -175,14 +196,19 @@ _FILTERS = [
 ]
 
 
-@given(words=st.sampled_from(["tram", "late", '"late again"', "tram OR night", ""]), more=st.sampled_from(_FILTERS))
+@given(
+    words=st.sampled_from(["tram", "late", '"late again"', "tram OR night", ""]),
+    more=st.sampled_from(_FILTERS),
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_a_filter_only_narrows(town, found, words, more):
     assert set(found(town, f"{words} {more}")) <= set(found(town, words))
 
 
 @given(text=st.text(max_size=40))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
 def test_any_text_can_be_searched(town, text):
     for mode in ("best", "latest"):
         assert search(town, text, mode=mode).understood

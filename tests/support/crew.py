@@ -1,7 +1,8 @@
 """Real processes that train together, started once for many tests: a crew.
 
-Each member waits for jobs; a job is a function of this module, called in every member with its place among them.
-Losses are to be compared closely, so members train in float32 and with one thread.
+Each member waits for jobs; a job is a function of this module, called in every member with its
+place among them. Losses are to be compared closely, so members train in float32 and with one
+thread.
 """
 
 import multiprocessing
@@ -44,7 +45,9 @@ class Crew:
         self._count, self._members = count, []
 
     def run(self, job: Callable, *arguments: Any) -> list[Any]:
-        """What the job returned in each member; raises what the first to fail raised, its traceback as text."""
+        """What the job returned in each member; raises what the first to fail raised, its traceback
+        as text.
+        """
         ends = self._ends if self._members else self._start()
         port = _free_port()
         for end in ends:
@@ -126,7 +129,9 @@ def trained(
     stop: int | None,
     earlier: Path | None,
 ) -> tuple[Path | None, int]:
-    """Train, or go on; the checkpoint's folder, or None where the run stopped before a step, and the first step."""
+    """Train, or go on; the checkpoint's folder, or None where the run stopped before a step, and
+    the first step.
+    """
     with followed(stop) as steps:
         try:
             with joined(place, degrees) as processes:
@@ -144,8 +149,12 @@ def kept_by_each(place: Place, degrees: Degrees, config: TrainConfig) -> int:
         return kept_bytes(run, next(made_up_steps(run)).rows[0])
 
 
-def compiles_where_one_cannot(place: Place, degrees: Degrees, config: TrainConfig, victim: int) -> str:
-    """What a run that asks for compiled layers is refused with here, where one process finds that it cannot."""
+def compiles_where_one_cannot(
+    place: Place, degrees: Degrees, config: TrainConfig, victim: int
+) -> str:
+    """What a run that asks for compiled layers is refused with here, where one process finds that
+    it cannot.
+    """
     plain = running.compiler.fault
     running.compiler.fault = lambda *_: "there is no compiler" if place.rank == victim else None
     try:
@@ -158,8 +167,12 @@ def compiles_where_one_cannot(place: Place, degrees: Degrees, config: TrainConfi
         running.compiler.fault = plain
 
 
-def saved_where_a_note_fails(place: Place, degrees: Degrees, folder: Path, victim: int) -> tuple[list[str], int]:
-    """Save two states, the note of the second failing in one process: what is said here, and which is gone on with."""
+def saved_where_a_note_fails(
+    place: Place, degrees: Degrees, folder: Path, victim: int
+) -> tuple[list[str], int]:
+    """Save two states, the note of the second failing in one process: what is said here, and which
+    is gone on with.
+    """
     plain, said = states.write_atomically, []
 
     def write(path: Path, data: bytes) -> None:

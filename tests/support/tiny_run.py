@@ -1,8 +1,9 @@
-"""A run of training small enough for a second: its shape, its documents, and how its losses are read.
+"""A run of training small enough for a second: its shape, its documents, and how its losses are
+read.
 
-Run as `python tiny_run.py HOME`, it trains in that home, in as many processes as its launcher started; that is
-how tests train in processes that they can kill. `tiny_run.py HOME SECONDS`: watched, with this much patience. What is
-said lies in HOME/said.
+Run as `python tiny_run.py HOME`, it trains in that home, in as many processes as its launcher
+started; that is how tests train in processes that they can kill. `tiny_run.py HOME SECONDS`:
+watched, with this much patience. What is said lies in HOME/said.
 """
 
 import json
@@ -33,8 +34,19 @@ from rookery.model.shape import ModelShape
 from rookery.model.train import train
 from rookery.model.training.run import Run
 
-SHAPE = ModelShape(vocabulary=64, width=32, layers=2, heads=2, kv_heads=1, head_size=16, hidden=64, context_tokens=32)
-CONFIG = TrainConfig(0.0, SHAPE, steps=12, batch_tokens=256, micro_batch_tokens=128, checkpoint_steps=4)
+SHAPE = ModelShape(
+    vocabulary=64,
+    width=32,
+    layers=2,
+    heads=2,
+    kv_heads=1,
+    head_size=16,
+    hidden=64,
+    context_tokens=32,
+)
+CONFIG = TrainConfig(
+    0.0, SHAPE, steps=12, batch_tokens=256, micro_batch_tokens=128, checkpoint_steps=4
+)
 LONGER = replace(CONFIG, steps=60)
 needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++ here")
 
@@ -64,11 +76,16 @@ def make_tokenizer(home: Home, text: str = "{}") -> Artifact:
 
 
 def make_shards(
-    home: Home, tokenizer: Artifact, documents: int = 200, vocabulary: int = 64, held_out: str = "validation"
+    home: Home,
+    tokenizer: Artifact,
+    documents: int = 200,
+    vocabulary: int = 64,
+    held_out: str = "validation",
 ) -> Artifact:
     """Documents that count upwards from a random token: something that can be learned.
 
-    held_out: what the posts by which it is judged are called; by `train` they are the first of those learned from.
+    held_out: what the posts by which it is judged are called; by `train` they are the first of
+    those learned from.
     """
 
     def make(workspace):
@@ -78,10 +95,14 @@ def make_shards(
             texts = [[*range(a, a + k), 0] for a, k in zip(starts, lengths, strict=True)]
             flat = np.array([token for text in texts for token in text], "<u2")
             flat.tofile(workspace.path / f"{split}.tokens")
-            np.cumsum([0, *map(len, texts)]).astype("<i8").tofile(workspace.path / f"{split}.offsets")
+            np.cumsum([0, *map(len, texts)]).astype("<i8").tofile(
+                workspace.path / f"{split}.offsets"
+            )
             name = held_out if split == "validation" else split
             hash_ids(f"{name}{i}" for i in range(n)).tofile(workspace.path / f"{split}.post_hashes")
-            hash_ids(f"author{i % 10}" for i in range(n)).tofile(workspace.path / f"{split}.author_hashes")
+            hash_ids(f"author{i % 10}" for i in range(n)).tofile(
+                workspace.path / f"{split}.author_hashes"
+            )
             np.arange(n + 1, dtype="<i8").tofile(workspace.path / f"{split}.post_offsets")
         return {"documents_train": documents, LAKE_VERSION: 0}
 
@@ -117,7 +138,9 @@ def train_longer(home: Home, place: Place, watch: WatchConfig | None = None) -> 
     with joined(place, Degrees()) as processes:
         tokenizer = processes.first_makes(lambda: make_tokenizer(home))
         shards = processes.first_makes(lambda: make_shards(home, tokenizer))
-        train(home, shards, tokenizer, LONGER, Context(progress=_Noted(home)), processes, watch=watch)
+        train(
+            home, shards, tokenizer, LONGER, Context(progress=_Noted(home)), processes, watch=watch
+        )
 
 
 if __name__ == "__main__":

@@ -33,7 +33,9 @@ def _corpus(home, texts):
         columns = [[str(n) for n in range(count)], texts, ids, who, [None] * count]
         columns += [[datetime(2026, 1, 1, tzinfo=UTC)] * count, [[]] * count]
         for split in SPLITS:
-            write_documents(workspace.path / f"{split}.parquet", [pa.table(columns, schema=DOCUMENT_SCHEMA)])
+            write_documents(
+                workspace.path / f"{split}.parquet", [pa.table(columns, schema=DOCUMENT_SCHEMA)]
+            )
         return {}
 
     return run_stage(home, Stage("corpus", 1, None, {"texts": str(texts[:9])}), make, Context())
@@ -102,7 +104,10 @@ def test_the_question_is_one_of_the_town_s_where_the_town_tells_its_answer(home)
 
 
 def test_the_question_is_made_of_words_that_stand_together_elsewhere(home):
-    assert set(a_question(_corpus(home, OWN_WORDS)).split()) in ({"heron", "marsh"}, {"flour", "bakery"})
+    assert set(a_question(_corpus(home, OWN_WORDS)).split()) in (
+        {"heron", "marsh"},
+        {"flour", "bakery"},
+    )
 
 
 @pytest.mark.slow
@@ -124,7 +129,10 @@ def test_a_day_that_was_killed_is_lived_again_and_counts_once(tmp_path):
         worker = multiprocessing.get_context("spawn").Process(target=_live_at, args=(killed.path,))
         worker.start()
         until = time.monotonic() + 60
-        while not list(killed.artifacts.glob(f"ads_day/*/scratch/{DATABASE}")) and time.monotonic() < until:
+        while (
+            not list(killed.artifacts.glob(f"ads_day/*/scratch/{DATABASE}"))
+            and time.monotonic() < until
+        ):
             time.sleep(0.01)
         time.sleep(0.3)
         os.kill(worker.pid, signal.SIGKILL)

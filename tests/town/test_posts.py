@@ -1,4 +1,6 @@
-"""The built-in town: always the same, lawful to the last address, and true to what it says of itself."""
+"""The built-in town: always the same, lawful to the last address, and true to what it says of
+itself.
+"""
 
 import re
 from collections import Counter, defaultdict
@@ -86,7 +88,13 @@ def test_interests_are_weights_of_the_topics(posts):
 def test_people_write_about_what_they_care_for():
     """Counted by words that only one topic's sentences use."""
     cares = interests(TownConfig())
-    marks = {"rowing": "boathouse", "bread": "flour", "choir": "madrigal", "cycling": "bike", "astronomy": "telescope"}
+    marks = {
+        "rowing": "boathouse",
+        "bread": "flour",
+        "choir": "madrigal",
+        "cycling": "bike",
+        "astronomy": "telescope",
+    }
     topic_weight = defaultdict(list)
     for post in town_posts(TownConfig(posts=8000)):
         for topic, mark in marks.items():
@@ -100,7 +108,9 @@ def test_every_fact_is_told_and_every_telling_holds_its_answer():
     posts = " ".join(post.text for post in town_posts(TownConfig()))
     for topic in TOPICS:
         for fact in topic.facts:
-            assert all(fact.answer.lower() in telling.lower() for telling in fact.tellings), fact.question
+            assert all(fact.answer.lower() in telling.lower() for telling in fact.tellings), (
+                fact.question
+            )
             assert any(telling in posts for telling in fact.tellings), fact.question
 
 

@@ -27,7 +27,11 @@ def test_a_market_has_campaigns_and_probabilities_for_every_theme_and_is_the_sam
     themes = town_themes()
     market, again = make_market(themes, 1), make_market(themes, 1)
     assert market.campaigns == again.campaigns
-    assert len({campaign.id for campaign in market.campaigns}) == len(market.campaigns) == 2 * len(themes)
+    assert (
+        len({campaign.id for campaign in market.campaigns})
+        == len(market.campaigns)
+        == 2 * len(themes)
+    )
     assert market.truth.shape == (len(themes), len(market.campaigns))
     assert ((market.truth > 0) & (market.truth < 1)).all()
     own = [market.truth[n // 2, n] for n in range(len(market.campaigns))]

@@ -1,4 +1,6 @@
-"""A home in which what has to go lies in every place that posts reach, and a walk that looks into all files."""
+"""A home in which what has to go lies in every place that posts reach, and a walk that looks into
+all files.
+"""
 
 import gzip
 import json
@@ -31,14 +33,28 @@ DAY = datetime(2025, 3, 1, tzinfo=UTC)
 
 # What has to go, by what goes: each text has a word that no other has.
 GOING = {
-    "a post": Post("gone-1", "kim", "The heron said quazzlebrick to all the rooks of the elm today", DAY),
-    "an author": Post("zelda-1", "zelda_gone", "My garden is full of yotterplum and the rooks eat all of it", DAY),
+    "a post": Post(
+        "gone-1", "kim", "The heron said quazzlebrick to all the rooks of the elm today", DAY
+    ),
+    "an author": Post(
+        "zelda-1", "zelda_gone", "My garden is full of yotterplum and the rooks eat all of it", DAY
+    ),
     "a dropped post": Post("zelda-2", "zelda_gone", "wibblenost", DAY),
-    "an edited post": Post("edited-1", "ann", "I first wrote frandlewick here and was sorry about the word", DAY),
-    "a replaced post": Post("1000", "bea", "Before the correction there was a snorkleby in this sentence", DAY),
-    "a deleted account": Post("dora-1", "dora_left", "The last words of dora are mumblethrip and then silence", DAY),
-    "an other version": Post("2000", "cy", "The first of two versions says gribbleforth about the tram", DAY),
-    "a copied post": Post("copied-1", "kim", "Everyone repeats drundlewax on the square of the town", DAY),
+    "an edited post": Post(
+        "edited-1", "ann", "I first wrote frandlewick here and was sorry about the word", DAY
+    ),
+    "a replaced post": Post(
+        "1000", "bea", "Before the correction there was a snorkleby in this sentence", DAY
+    ),
+    "a deleted account": Post(
+        "dora-1", "dora_left", "The last words of dora are mumblethrip and then silence", DAY
+    ),
+    "an other version": Post(
+        "2000", "cy", "The first of two versions says gribbleforth about the tram", DAY
+    ),
+    "a copied post": Post(
+        "copied-1", "kim", "Everyone repeats drundlewax on the square of the town", DAY
+    ),
 }
 COPIED = "drundlewax"  # also said by somebody who is not forgotten
 WORDS = {
@@ -54,8 +70,20 @@ WORDS = {
     "a row set aside": "vexelmorph",
     "a place": "Quonterstreet",
 }
-IDS = ["gone-1", "zelda-1", "zelda-2", "copied-1", "zelda_gone", "dora-1", "dora_left", "gone-waiting", "gone-before"]
-"""The names of what is forgotten; they stay in the live log alone, so that the same does not come in again."""
+IDS = [
+    "gone-1",
+    "zelda-1",
+    "zelda-2",
+    "copied-1",
+    "zelda_gone",
+    "dora-1",
+    "dora_left",
+    "gone-waiting",
+    "gone-before",
+]
+"""The names of what is forgotten; they stay in the live log alone, so that the same does not come
+in again.
+"""
 
 
 def in_lake(home: Home, *posts: Post | object) -> None:
@@ -73,21 +101,42 @@ def make_full_home(path: Path) -> Home:
     home = create_home(path)
     town = list(town_posts(TownConfig(posts=600)))
     second = Post(
-        "2001", "cy", "The second of two versions says gribbleforth of the tram again", DAY, version_of="2000"
+        "2001",
+        "cy",
+        "The second of two versions says gribbleforth of the tram again",
+        DAY,
+        version_of="2000",
     )
-    placed = Post("placed-1", "dee", "I wrote this one on my way home from the market", DAY, place="Quonterstreet 7")
+    placed = Post(
+        "placed-1",
+        "dee",
+        "I wrote this one on my way home from the market",
+        DAY,
+        place="Quonterstreet 7",
+    )
     copy = Post("copy-2", "eve", GOING["a copied post"].text, DAY + timedelta(days=1))
-    answer = Post("answer-1", "fay", "I answer the heron with a sentence of my own", DAY, reply_to="gone-1")
-    in_lake(home, *town, *(public(post) for post in [*GOING.values(), second, placed, copy, answer]))
+    answer = Post(
+        "answer-1", "fay", "I answer the heron with a sentence of my own", DAY, reply_to="gone-1"
+    )
+    in_lake(
+        home, *town, *(public(post) for post in [*GOING.values(), second, placed, copy, answer])
+    )
     _put_aside(home)
     corpus = build(home, Context())
     tokenizer = train_tokenizer(home, corpus, Context(), 384)
     write_shards(home, corpus, load_tokenizer(tokenizer), Context())
     build_index(home, HashedEmbedder(), Context())
     edit = public(
-        GOING["an edited post"], text="What I wrote here is better now, and longer", edited=DAY + timedelta(1)
+        GOING["an edited post"],
+        text="What I wrote here is better now, and longer",
+        edited=DAY + timedelta(1),
     )
-    version = public(GOING["a replaced post"], id="1001", text="After the correction it is a spark", version_of="1000")
+    version = public(
+        GOING["a replaced post"],
+        id="1001",
+        text="After the correction it is a spark",
+        version_of="1000",
+    )
     in_lake(home, edit, version)
     write_shards(home, build(home, Context()), load_tokenizer(tokenizer), Context())
     _follow(home)
@@ -97,7 +146,9 @@ def make_full_home(path: Path) -> Home:
 
 
 def _put_aside(home: Home) -> None:
-    other = public(GOING["a post"], text="Under the same id somebody says vexelmorph, which is set aside")
+    other = public(
+        GOING["a post"], text="Under the same id somebody says vexelmorph, which is set aside"
+    )
     in_lake(home, other)
     (home.set_aside / "killed.part").write_text(json.dumps({"row": GOING["a post"].text}))
 
@@ -106,17 +157,27 @@ def _follow(home: Home) -> None:
     """One post waits for the lake, and one that waited has left its words on a free page."""
     with live_log(home) as log:
         arrivals = Arrivals(log)
-        log.execute("PRAGMA secure_delete = OFF")  # some builds of SQLite wipe free pages by themselves
-        before = public(Post("gone-before", "kim", "thrumbleword has been here for a moment " * 200, DAY))
+        log.execute(
+            "PRAGMA secure_delete = OFF"
+        )  # some builds of SQLite wipe free pages by themselves
+        before = public(
+            Post("gone-before", "kim", "thrumbleword has been here for a moment " * 200, DAY)
+        )
         arrivals.store("stream", [Moment((before,))], Context().clock)
         arrivals.taken(1)
         waiting = public(Post("gone-waiting", "kim", "clappernudge waits here for the lake", DAY))
-        placed = public(Post("waits-1", "dee", "This was written on the way", DAY, place="Quonterstreet 8"))
-        arrivals.store("stream", [Moment((waiting, placed), aliases=(("7", "gone-waiting"),))], Context().clock)
+        placed = public(
+            Post("waits-1", "dee", "This was written on the way", DAY, place="Quonterstreet 8")
+        )
+        arrivals.store(
+            "stream", [Moment((waiting, placed), aliases=(("7", "gone-waiting"),))], Context().clock
+        )
 
 
 def _leave_unfinished(home: Home) -> None:
-    """What killed builds leave: parts of a corpus, a segment of an index, a file that the lake does not name."""
+    """What killed builds leave: parts of a corpus, a segment of an index, a file that the lake does
+    not name.
+    """
     rows = pa.table({"text": [post.text for post in GOING.values()]})
     for folder in ("artifacts/corpus/0123456789abcdef/scratch/parts", "search/0123456789abcdef"):
         (home.path / folder).mkdir(parents=True)
@@ -127,8 +188,13 @@ def _leave_unfinished(home: Home) -> None:
 def _forget(home: Home) -> None:
     long_ago = datetime(2025, 1, 1, tzinfo=UTC)
     subjects = ["gone-1", "copied-1", "2001", "gone-waiting", "gone-before"]
-    events = [Event("forget_post", subject) for subject in subjects] + [Event("forget_author", "zelda_gone")]
-    events += [Event("state_author", "dora_left", "deleted", "on", long_ago), Event("scrub_place", "dee")]
+    events = [Event("forget_post", subject) for subject in subjects] + [
+        Event("forget_author", "zelda_gone")
+    ]
+    events += [
+        Event("state_author", "dora_left", "deleted", "on", long_ago),
+        Event("scrub_place", "dee"),
+    ]
     with live_log(home) as log:
         log.record(events, Context().clock)
 
@@ -137,11 +203,25 @@ OWED = ("tokenizer", "checkpoint", "export")
 
 
 def walk(home: Home, needle: bytes) -> set[str]:
-    """The files under the home in which some bytes stand, whatever the format hides; what is owed is left out."""
+    """The files under the home in which some bytes stand, whatever the format hides; what is owed
+    is left out.
+    """
     files = [path for path in home.path.rglob("*") if path.is_file()]
-    files = [path for path in files if path.relative_to(home.path).parts[:2] not in {("artifacts", k) for k in OWED}]
-    found = {path.relative_to(home.path).as_posix() for path in files if any(needle in part for part in readings(path))}
-    return found | {f"{path.name}'s terms" for path in home.search.glob("*/text") if _has_term(path, needle.decode())}
+    files = [
+        path
+        for path in files
+        if path.relative_to(home.path).parts[:2] not in {("artifacts", k) for k in OWED}
+    ]
+    found = {
+        path.relative_to(home.path).as_posix()
+        for path in files
+        if any(needle in part for part in readings(path))
+    }
+    return found | {
+        f"{path.name}'s terms"
+        for path in home.search.glob("*/text")
+        if _has_term(path, needle.decode())
+    }
 
 
 def walk_tokens(home: Home, text: str) -> set[str]:
@@ -152,7 +232,9 @@ def walk_tokens(home: Home, text: str) -> set[str]:
 
 
 def readings(path: Path) -> Iterator[bytes]:
-    """A file's bytes (with SQLite's free pages, Parquet's statistics), and what they say when they are decoded."""
+    """A file's bytes (with SQLite's free pages, Parquet's statistics), and what they say when they
+    are decoded.
+    """
     raw = path.read_bytes()
     yield raw
     if raw[:4] == b"PAR1":
@@ -176,5 +258,7 @@ def _plain(table: pa.Table) -> bytes:
 def _has_term(folder: Path, word: str) -> bool:
     index = tantivy.Index.open(str(folder))
     fields = {"exact": word, "terms": word, "id": word, "author": word.lower()}
-    queries = (tantivy.Query.term_query(index.schema, field, value) for field, value in fields.items())
+    queries = (
+        tantivy.Query.term_query(index.schema, field, value) for field, value in fields.items()
+    )
     return any(index.searcher().search(query, 1).count for query in queries)

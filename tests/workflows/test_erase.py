@@ -1,4 +1,6 @@
-"""`rookery posts erase`: afterwards no file says it, a kill changes nothing, and all that was made still works."""
+"""`rookery posts erase`: afterwards no file says it, a kill changes nothing, and all that was made
+still works.
+"""
 
 import json
 import os
@@ -33,10 +35,31 @@ from rookery.search.index import build_index, open_index
 from rookery.search.search import search
 from rookery.workflows.erase import erase
 from rookery.workflows.trace import trace_post
-from tests.workflows.full_home import COPIED, GOING, IDS, WORDS, in_lake, make_full_home, public, walk, walk_tokens
+from tests.workflows.full_home import (
+    COPIED,
+    GOING,
+    IDS,
+    WORDS,
+    in_lake,
+    make_full_home,
+    public,
+    walk,
+    walk_tokens,
+)
 
-SHAPE = ModelShape(vocabulary=384, width=32, layers=1, heads=2, kv_heads=1, head_size=16, hidden=64, context_tokens=64)
-CONFIG = TrainConfig(0.0, SHAPE, steps=4, batch_tokens=1024, micro_batch_tokens=1024, checkpoint_steps=2)
+SHAPE = ModelShape(
+    vocabulary=384,
+    width=32,
+    layers=1,
+    heads=2,
+    kv_heads=1,
+    head_size=16,
+    hidden=64,
+    context_tokens=64,
+)
+CONFIG = TrainConfig(
+    0.0, SHAPE, steps=4, batch_tokens=1024, micro_batch_tokens=1024, checkpoint_steps=2
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +86,26 @@ def state(home: Home) -> dict[str, object]:
     artifacts = list(find_artifacts(home.artifacts))
     for artifact in artifacts:
         artifact.verify()
-    rows = sorted(json.dumps(row, default=str) for batch in open_lake(home).batches() for row in batch.to_pylist())
+    rows = sorted(
+        json.dumps(row, default=str)
+        for batch in open_lake(home).batches()
+        for row in batch.to_pylist()
+    )
     aside = {path.name: path.read_text() for path in home.set_aside.iterdir()}
     with live_log(home) as log:
         waiting = log.execute("SELECT post FROM arrived").fetchall()
         standing = log.standing()
-    files = {f"{a.kind} {a.key}": [a.digest, a.manifest.files, a.manifest.erased.get("documents")] for a in artifacts}
-    return {"files": files, "rows": rows, "aside": aside, "waiting": waiting, "standing": standing.digest}
+    files = {
+        f"{a.kind} {a.key}": [a.digest, a.manifest.files, a.manifest.erased.get("documents")]
+        for a in artifacts
+    }
+    return {
+        "files": files,
+        "rows": rows,
+        "aside": aside,
+        "waiting": waiting,
+        "standing": standing.digest,
+    }
 
 
 @pytest.mark.parametrize("name", WORDS)
@@ -91,10 +127,16 @@ def test_words_that_others_said_too_stay_with_them_alone(full, erased):
     assert {"report.json", "duplicates.parquet", "train.parquet"} - {
         p.split("/")[-1] for p in walk(full, COPIED.encode())
     }
-    assert {path.split("/")[0] for path in walk(erased[0], COPIED.encode())} <= {"lake", "search", "text's terms"}
+    assert {path.split("/")[0] for path in walk(erased[0], COPIED.encode())} <= {
+        "lake",
+        "search",
+        "text's terms",
+    }
 
 
-@pytest.mark.parametrize("name", ["a post", "an author", "an edited post", "a replaced post", "a deleted account"])
+@pytest.mark.parametrize(
+    "name", ["a post", "an author", "an edited post", "a replaced post", "a deleted account"]
+)
 def test_afterwards_no_shard_holds_its_tokens(full, erased, name):
     assert walk_tokens(full, GOING[name].text)
     assert not walk_tokens(erased[0], GOING[name].text)
@@ -102,9 +144,15 @@ def test_afterwards_no_shard_holds_its_tokens(full, erased, name):
 
 @pytest.mark.parametrize("name", IDS)
 def test_afterwards_only_the_live_log_names_what_is_forgotten(full, erased, name):
-    beside = {path for path in walk(erased[0], f'"{name}"'.encode()) if not path.startswith("live.sqlite")}
+    beside = {
+        path for path in walk(erased[0], f'"{name}"'.encode()) if not path.startswith("live.sqlite")
+    }
     # who answered a forgotten post still says whom: that is in the answer's own row
-    answers = {path for path in beside if path.startswith(("lake/", "search/"))} if name == "gone-1" else set()
+    answers = (
+        {path for path in beside if path.startswith(("lake/", "search/"))}
+        if name == "gone-1"
+        else set()
+    )
     assert beside == answers
 
 
@@ -118,13 +166,19 @@ def test_what_stays_is_as_it_was(full, erased):
     for corpus, same in zip(*corpora, strict=True):
         assert (corpus.key, corpus.digest) == (same.key, same.digest)
         for split in SPLITS:
-            documents = [[d for b in read_documents(c, split) for d in b.to_pylist()] for c in (corpus, same)]
+            documents = [
+                [d for b in read_documents(c, split) for d in b.to_pylist()] for c in (corpus, same)
+            ]
             assert len(documents[0]) == len(documents[1])
             assert all(a == b or not b["text"] for a, b in zip(*documents, strict=True))
 
 
 def test_shards_keep_their_offsets_and_every_other_token(full, erased):
-    shards = zip(find_artifacts(full.artifacts, "shards"), find_artifacts(erased[0].artifacts, "shards"), strict=True)
+    shards = zip(
+        find_artifacts(full.artifacts, "shards"),
+        find_artifacts(erased[0].artifacts, "shards"),
+        strict=True,
+    )
     for before, after in shards:
         assert before.digest == after.digest
         for split in SPLITS:
@@ -165,7 +219,9 @@ def test_what_was_made_before_still_trains_resumes_and_is_judged(full, tmp_path)
     resumed = train(home, shards, tokenizer, CONFIG, Context())
     undisturbed = train(whole, whole.newest("shards"), tokenizer, CONFIG, Context())
     assert resumed.digest == undisturbed.digest
-    result = json.loads(evaluate(home, resumed, home.newest("corpus"), Context()).file("result.json").read_text())
+    result = json.loads(
+        evaluate(home, resumed, home.newest("corpus"), Context()).file("result.json").read_text()
+    )
     assert 0 < result["bits_per_byte"]["model"] < 12
     assert report.compression(home.newest("corpus"), shards)["en"] > 1
     assert corpus.key == home.newest("corpus").key
@@ -198,7 +254,11 @@ def test_shards_of_an_erased_corpus_have_nothing_to_learn_where_a_document_went(
     erase(home, Context())
     corpus, tokenizer = home.newest("corpus"), home.newest("tokenizer")
     made = open_shards(write_shards(home, corpus, load_tokenizer(tokenizer), Context()), "train")
-    empty = [not text for batch in read_documents(corpus, "train", ["text"]) for text in batch["text"].to_pylist()]
+    empty = [
+        not text
+        for batch in read_documents(corpus, "train", ["text"])
+        for text in batch["text"].to_pylist()
+    ]
     assert any(empty)
     with live_log(home) as log:
         assert made.masked(log.standing())[empty].all()
@@ -219,7 +279,9 @@ def test_killed_at_any_write_it_goes_on_and_ends_alike(full, tmp_path, monkeypat
 
 
 def killed_after(writes: int | None, home: Home, monkeypatch) -> int:
-    """Erase until so many syncs of files are done (None: to the end); returns how many there were."""
+    """Erase until so many syncs of files are done (None: to the end); returns how many there
+    were.
+    """
     done = 0
 
     def fsync(descriptor: int) -> None:
@@ -256,7 +318,10 @@ def test_it_is_refused_while_something_is_made_of_posts_and_the_other_way(full, 
         erase(home, Context())
     assert walk(home, b"quazzlebrick") == before
     with erasing_of_posts(home):
-        for make in (lambda: build(home, Context()), lambda: build_index(home, HashedEmbedder(), Context())):
+        for make in (
+            lambda: build(home, Context()),
+            lambda: build_index(home, HashedEmbedder(), Context()),
+        ):
             with pytest.raises(Busy, match="the erasure of posts"):
                 make()
 
@@ -311,10 +376,14 @@ def test_trace_tells_an_earlier_version_from_the_one_that_holds(full, erased):
     found = trace_post(full, "edited-1")
     how = [place["how"] for place in found["places"]]
     assert not found["forgotten"]
-    assert how.count("holds an earlier version") == 3  # of the first corpus, its shards, and the index
+    assert (
+        how.count("holds an earlier version") == 3
+    )  # of the first corpus, its shards, and the index
     assert how.count("holds") == 3  # of the lake, the second corpus and its shards
     assert [place["owed"] for place in found["places"] if place["how"] == "holds"] == [""] * 3
-    assert "holds an earlier version" not in [place["how"] for place in trace_post(erased[0], "edited-1")["places"]]
+    assert "holds an earlier version" not in [
+        place["how"] for place in trace_post(erased[0], "edited-1")["places"]
+    ]
 
 
 def test_trace_names_the_version_that_came_instead(full, erased):

@@ -14,7 +14,13 @@ WORDS = ("rooks", "trams", "bread", "rowing", "stars", "gardens", "films", "choi
 
 @pytest.fixture
 def home_with_a_corpus(home, put, a_post):
-    put(*(a_post(f"today {a} were better than {b}, said number {n}") for n, a in enumerate(WORDS) for b in WORDS))
+    put(
+        *(
+            a_post(f"today {a} were better than {b}, said number {n}")
+            for n, a in enumerate(WORDS)
+            for b in WORDS
+        )
+    )
     build(home, Context())
     return home
 
@@ -54,7 +60,10 @@ def test_fewer_steps_still_reach_the_whole_learning_rate():
         ("steps=0", "steps must be at least 1, not 0"),
         ("momentum=1", "momentum must be less than 1"),
         ("matrix_learning_rate=-1", "matrix_learning_rate must be at least 0, not -1"),
-        ("matrix_learning_rate=1e38", r"matrix_learning_rate must be at least 0 and at most 1e\+37, not 1e\+38"),
+        (
+            "matrix_learning_rate=1e38",
+            r"matrix_learning_rate must be at least 0 and at most 1e\+37, not 1e\+38",
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_by_the_name_that_was_typed(setting, line):

@@ -16,7 +16,9 @@ from rookery.core.home import Home
 
 
 def report(home: Home) -> dict[str, Any]:
-    """`{"campaigns": [a row for each], "totals": {…}}`; the same for a home without campaigns, empty."""
+    """`{"campaigns": [a row for each], "totals": {…}}`; the same for a home without campaigns,
+    empty.
+    """
     with store.opened_store(home) as engine, store.reading(engine) as connection:
         return report_of(connection)
 
@@ -26,12 +28,16 @@ def report_of(connection: Connection) -> dict[str, Any]:
     campaigns, counts = store.read_campaigns(connection), _counts(connection)
     spent = dict(connection.execute(select(campaign.c.id, campaign.c.spent_micros)).all())
     rows = [
-        {"campaign": one.id} | _line(counts.get(one.id, _NOTHING), spent[one.id], one.budget_micros - spent[one.id])
+        {"campaign": one.id}
+        | _line(counts.get(one.id, _NOTHING), spent[one.id], one.budget_micros - spent[one.id])
         for one in campaigns
     ]
     sums = tuple(map(sum, zip(*counts.values(), strict=True))) if counts else _NOTHING
     left = sum(one.budget_micros for one in campaigns) - sum(spent.values())
-    return {"campaigns": rows, "totals": _totals(connection, _line(sums, sum(spent.values()), left))}
+    return {
+        "campaigns": rows,
+        "totals": _totals(connection, _line(sums, sum(spent.values()), left)),
+    }
 
 
 _NOTHING = (0, 0, 0, 0)
@@ -72,31 +78,41 @@ def _totals(connection: Connection, line: dict[str, Any]) -> dict[str, Any]:
         **line,
         "clicks_given_away": connection.execute(given).scalar_one(),
         "refused": {
-            f"{kind} {reason}": int(times) for kind, reason, times in sorted(connection.execute(refused).all())
+            f"{kind} {reason}": int(times)
+            for kind, reason, times in sorted(connection.execute(refused).all())
         },
         "ledger_agrees": not disagreements(connection),
     }
 
 
 def disagreements(connection: Connection) -> list[str]:
-    """Where the books contradict themselves: a counter that is not the sum of its charges, a price not as offered."""
+    """Where the books contradict themselves: a counter that is not the sum of its charges, a price
+    not as offered.
+    """
     charged = select(charge.c.campaign, charge.c.day, func.sum(charge.c.micros))
     by_day = {
         (name, day): int(micros)
-        for name, day, micros in connection.execute(charged.group_by(charge.c.campaign, charge.c.day))
+        for name, day, micros in connection.execute(
+            charged.group_by(charge.c.campaign, charge.c.day)
+        )
     }
     by_campaign: Counter[str] = Counter()
     for (name, _), micros in by_day.items():
         by_campaign[name] += micros
     counters = [
-        ((row.id, "in all"), row.spent_micros, by_campaign[row.id]) for row in connection.execute(select(campaign))
+        ((row.id, "in all"), row.spent_micros, by_campaign[row.id])
+        for row in connection.execute(select(campaign))
     ]
     counters += [
         ((row.campaign, row.day), row.spent_micros, by_day.get((row.campaign, row.day), 0))
         for row in connection.execute(select(campaign_day))
     ]
     differing = select(charge.c.auction).join(offer, offer.c.auction == charge.c.auction)
-    differing = differing.where((offer.c.price_micros != charge.c.micros) | (offer.c.campaign != charge.c.campaign))
-    return [f"{' '.join(name)}: spent {spent}, charged {sum_}" for name, spent, sum_ in counters if spent != sum_] + [
-        f"auction {row.auction}: charged not as offered" for row in connection.execute(differing)
-    ]
+    differing = differing.where(
+        (offer.c.price_micros != charge.c.micros) | (offer.c.campaign != charge.c.campaign)
+    )
+    return [
+        f"{' '.join(name)}: spent {spent}, charged {sum_}"
+        for name, spent, sum_ in counters
+        if spent != sum_
+    ] + [f"auction {row.auction}: charged not as offered" for row in connection.execute(differing)]

@@ -2,9 +2,9 @@
 
     text ─► relevance ─► eligibility ─► pacing ─► prediction ─► auction ─► offer in the ledger
 
-Then the page says that the offer was seen (`view`) or clicked (`click`). One server may be used by many
-threads, and many processes may serve from one home. A request leaves no words behind: the ledger
-keeps the viewer's pseudonym of the day and bucket numbers.
+Then the page says that the offer was seen (`view`) or clicked (`click`). One server may be used by
+many threads, and many processes may serve from one home. A request leaves no words behind: the
+ledger keeps the viewer's pseudonym of the day and bucket numbers.
 """
 
 import secrets
@@ -18,7 +18,14 @@ import numpy as np
 from sqlalchemy.engine import Connection, Engine
 
 from rookery.ads.ledger import events as ledger
-from rookery.ads.ledger.store import campaigns_version, open_store, read_campaigns, reading, sqlite_url, writing
+from rookery.ads.ledger.store import (
+    campaigns_version,
+    open_store,
+    read_campaigns,
+    reading,
+    sqlite_url,
+    writing,
+)
 from rookery.ads.predict.ftrl import FtrlPredictor, buckets_of, features_of
 from rookery.ads.predict.learning import learn_from_ledger
 from rookery.ads.price.auction import Bid, sell, weight_of
@@ -40,7 +47,9 @@ _TEXTS_KEPT = 2048
 
 @dataclass(frozen=True)
 class AdRequest:
-    """Beside what an ad is wanted: the words searched for, the reader's language, and some name of the viewer."""
+    """Beside what an ad is wanted: the words searched for, the reader's language, and some name of
+    the viewer.
+    """
 
     text: str
     language: str | None
@@ -49,7 +58,9 @@ class AdRequest:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What became of one campaign. `score` is its rank in the auction, 0 if it did not take part."""
+    """What became of one campaign. `score` is its rank in the auction, 0 if it did not take
+    part.
+    """
 
     campaign: str
     verdict: Verdict
@@ -62,7 +73,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Offer:
-    """An ad about to be shown. The token names it in `view` and `click`, once each; `why` is for the reader."""
+    """An ad about to be shown. The token names it in `view` and `click`, once each; `why` is for
+    the reader.
+    """
 
     token: str
     campaign: str
@@ -125,11 +138,15 @@ class AdServer:
         predictor = self._current_predictor(page.now_seconds)
         relevances = ads.compare(page.words, self._vector(request.text)) if ads.campaigns else []
         met = list(zip(ads.campaigns, relevances, strict=True))
-        fates = {c.id: Candidate(c.id, fits_page(c, page, r), r.similarity, r.keywords) for c, r in met}
+        fates = {
+            c.id: Candidate(c.id, fits_page(c, page, r), r.similarity, r.keywords) for c, r in met
+        }
         fitting = [(c, r) for c, r in met if fates[c.id].verdict == KEEP]
         if not fitting:
             return Outcome(None, tuple(fates.values()))
-        with writing(self._engine) as connection:  # one at a time: two requests cannot both pass a cap
+        with writing(
+            self._engine
+        ) as connection:  # one at a time: two requests cannot both pass a cap
             offer = self._auction(connection, request, page, fitting, predictor, fates)
         return Outcome(offer, tuple(fates.values()))
 
@@ -138,7 +155,9 @@ class AdServer:
         return ledger.add_view(self._engine, token, self._now())
 
     def click(self, token: str) -> tuple[Verdict, str | None]:
-        """Count and charge a click; also returns where it leads (None for a token that was never offered)."""
+        """Count and charge a click; also returns where it leads (None for a token that was never
+        offered).
+        """
         return ledger.add_click(self._engine, token, self._now())
 
     def _auction(
@@ -150,7 +169,9 @@ class AdServer:
         predictor: FtrlPredictor,
         fates: dict[str, Candidate],
     ) -> Offer | None:
-        """Hear the campaigns that fit the page and may spend, sell the place, and note each one's fate."""
+        """Hear the campaigns that fit the page and may spend, sell the place, and note each one's
+        fate.
+        """
         viewer = ledger.pseudonym(connection, request.viewer, page.now_seconds)
         standings = ledger.standings(connection, viewer, page.now_seconds)
         token, contenders = self._new_token(), []
@@ -158,7 +179,9 @@ class AdServer:
             verdict, bid_micros = _bid(campaign, standings[campaign.id], page.now_seconds)
             fates[campaign.id] = replace(fates[campaign.id], verdict=verdict, bid_micros=bid_micros)
             if verdict == KEEP:
-                contenders.append(_contender(campaign, relevance, page, bid_micros, predictor, token))
+                contenders.append(
+                    _contender(campaign, relevance, page, bid_micros, predictor, token)
+                )
         return _sell(connection, contenders, fates, page, viewer, token)
 
     def _now(self) -> int:
@@ -200,14 +223,23 @@ def _bid(campaign: Campaign, standing: Standing, now_seconds: int) -> tuple[Verd
         return verdict, 0
     bid_micros = bid_now(campaign, standing, now_seconds)
     if bid_micros < RESERVE_MICROS:
-        return Drop("below_reserve" if campaign.bid_micros < RESERVE_MICROS else "paced_out"), bid_micros
+        return Drop(
+            "below_reserve" if campaign.bid_micros < RESERVE_MICROS else "paced_out"
+        ), bid_micros
     return KEEP, bid_micros
 
 
 def _contender(
-    campaign: Campaign, relevance: Relevance, page: Page, bid_micros: int, predictor: FtrlPredictor, token: str
+    campaign: Campaign,
+    relevance: Relevance,
+    page: Page,
+    bid_micros: int,
+    predictor: FtrlPredictor,
+    token: str,
 ) -> _Contender:
-    features = features_of(campaign.id, page.words, relevance.keywords, page.language, relevance.similarity)
+    features = features_of(
+        campaign.id, page.words, relevance.keywords, page.language, relevance.similarity
+    )
     buckets = buckets_of(features)
     pctr = predictor.predict_buckets(buckets)
     weight = weight_of(pctr, relevance.quality, SQUASH)
@@ -240,11 +272,20 @@ def _sell(
 
 
 def explain(campaign: Campaign, relevance: Relevance, language: str | None) -> str:
-    """Why this reader sees this ad: who paid, and what of the page it fits. True to the rules, and short."""
+    """Why this reader sees this ad: who paid, and what of the page it fits. True to the rules, and
+    short.
+    """
     if relevance.keywords:
         words = ", ".join(f"“{word}”" for word in relevance.keywords)
         reason = f"your search has {words}, which {campaign.advertiser} chose"
     else:
         reason = f"the ad of {campaign.advertiser} is close in meaning to your search"
-    reader = f", and it is for readers of your language ({language})" if language in campaign.languages else ""
-    return f"Paid for by {campaign.advertiser}. You see it because {reason}{reader}. No personal profile was used."
+    reader = (
+        f", and it is for readers of your language ({language})"
+        if language in campaign.languages
+        else ""
+    )
+    return (
+        f"Paid for by {campaign.advertiser}. You see it because {reason}{reader}. No personal "
+        f"profile was used."
+    )

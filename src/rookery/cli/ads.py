@@ -7,12 +7,16 @@ import typer
 
 from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
 
-app = typer.Typer(help="Who pays for which place, why, and whether the bill is right.", no_args_is_help=True)
+app = typer.Typer(
+    help="Who pays for which place, why, and whether the bill is right.", no_args_is_help=True
+)
 
 
 @app.command()
 def campaigns(
-    file: Annotated[Path | None, typer.Argument(help="A TOML file of campaigns to take in.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="A TOML file of campaigns to take in.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,7 +52,8 @@ def serve(
         return
     print(f"{outcome.offer.title}: {outcome.why}" if outcome.offer else "No ad.")
     show_table(
-        ["campaign", "verdict"], [[c.campaign, getattr(c.verdict, "reason", "eligible")] for c in outcome.candidates]
+        ["campaign", "verdict"],
+        [[c.campaign, getattr(c.verdict, "reason", "eligible")] for c in outcome.candidates],
     )
 
 

@@ -16,7 +16,11 @@ mixture.language:en=0.5, mixture.year:2016=2, mixture.source:reddit=0 (below 1 a
 
 
 @app.command(epilog=SETTINGS)
-def build(settings: SetOption = [], home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:  # noqa: B006
+def build(
+    settings: SetOption = [],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,  # noqa: B006
+) -> None:
     """Make a corpus of the newest version of the lake."""
     from rookery.cli.show import context
     from rookery.core.config import with_settings
@@ -29,12 +33,15 @@ def build(settings: SetOption = [], home: HomeOption = DEFAULT_HOME, as_json: Js
 @app.command()
 def report(
     page: Annotated[
-        Path | None, typer.Option(help="Write the page anew here, with what a tokenizer made of it.")
+        Path | None,
+        typer.Option(help="Write the page anew here, with what a tokenizer made of it."),
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the newest corpus: what was kept, what was dropped and why, and bytes a token once there are shards."""
+    """Show the newest corpus: what was kept, what was dropped and why, and bytes a token once there
+    are shards.
+    """
     from rookery.cli.show import write_page
     from rookery.corpus import report as reports
 
@@ -62,5 +69,9 @@ def _compression(home, corpus) -> dict:
     from rookery.core.artifact import find_artifacts
     from rookery.corpus.report import compression
 
-    made = [s for s in find_artifacts(home.artifacts, "shards") if s.manifest.inputs["corpus"] == corpus.digest]
+    made = [
+        s
+        for s in find_artifacts(home.artifacts, "shards")
+        if s.manifest.inputs["corpus"] == corpus.digest
+    ]
     return {"compression": compression(corpus, made[-1])} if made else {}

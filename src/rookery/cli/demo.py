@@ -1,4 +1,5 @@
-"""`rookery demo`: the whole loop, from posts to a page, on the built-in town or on the user's own posts.
+"""`rookery demo`: the whole loop, from posts to a page, on the built-in town or on the user's own
+posts.
 
 The choices of a demo, above all the scale that `--minutes` picked, are noted in its home before the
 first stage that depends on them, so that a demo that was killed goes on as the same one.
@@ -37,15 +38,23 @@ class Choices:
 
 
 def demo(
-    posts: Annotated[Path | None, typer.Option("--posts", help="Your own posts; else a built-in town.")] = None,
+    posts: Annotated[
+        Path | None, typer.Option("--posts", help="Your own posts; else a built-in town.")
+    ] = None,
     mapping: MapOption = None,
     limit: Annotated[int | None, typer.Option(help="Take only the first N posts.", min=1)] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(help=f"Train about this long; {DEFAULT_MINUTES:g} unless --scale is given.", min=0.01),
+        typer.Option(
+            help=f"Train about this long; {DEFAULT_MINUTES:g} unless --scale is given.", min=0.01
+        ),
     ] = None,
-    scale: Annotated[float | None, typer.Option(help="Training compute in petaFLOP, instead of --minutes.")] = None,
-    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Open the page at the end.")] = True,
+    scale: Annotated[
+        float | None, typer.Option(help="Training compute in petaFLOP, instead of --minutes.")
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="Open the page at the end.")
+    ] = True,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,12 +64,16 @@ def demo(
     from rookery.core.home import create_home
 
     if minutes is not None and scale is not None:
-        raise UsageError("--scale and --minutes are two ways to say the same", mend="Give one of them")
+        raise UsageError(
+            "--scale and --minutes are two ways to say the same", mend="Give one of them"
+        )
     if scale is None and minutes is None:
         minutes = DEFAULT_MINUTES
     if posts is not None and not posts.exists():
         raise UsageError("there is no such file", where=posts)
-    asked = Choices(str(posts.absolute()) if posts else None, read_map(mapping), limit, minutes, scale)
+    asked = Choices(
+        str(posts.absolute()) if posts else None, read_map(mapping), limit, minutes, scale
+    )
     opened, shown = create_home(home), context()
     result = run_demo(opened, _kept_choices(opened, asked), shown)
     if as_json:
@@ -71,7 +84,13 @@ def demo(
         from rookery.gateway.serve import serve as serve_pages
 
         settings = opened.settings.serve
-        serve_pages(opened, settings.host, settings.port, shown, lambda url: print(f"\nOpen {url} (Ctrl-C ends it)"))
+        serve_pages(
+            opened,
+            settings.host,
+            settings.port,
+            shown,
+            lambda url: print(f"\nOpen {url} (Ctrl-C ends it)"),
+        )
 
 
 def _kept_choices(home: "Home", asked: Choices) -> Choices:
@@ -84,9 +103,13 @@ def _kept_choices(home: "Home", asked: Choices) -> Choices:
     if path.exists():
         kept = from_plain(Choices, json.loads(path.read_text()))
         others = (kept.posts, kept.mapping, kept.limit) != (asked.posts, asked.mapping, asked.limit)
-        if others and find_lake(home) is not None:  # without a lake the first wish failed, and may be mended
+        if (
+            others and find_lake(home) is not None
+        ):  # without a lake the first wish failed, and may be mended
             raise UsageError(
-                "this home holds a demo on other posts", where=home.path, mend="Give another --home, or remove this one"
+                "this home holds a demo on other posts",
+                where=home.path,
+                mend="Give another --home, or remove this one",
             )
         if not others and asked.scale is None and kept.minutes == asked.minutes:
             return kept
@@ -114,7 +137,11 @@ class _Loop:
         started = clock.monotonic_seconds()
         result = work()
         self.stages.append(
-            {"name": name, "seconds": round(clock.monotonic_seconds() - started, 2), "made": made(result)}
+            {
+                "name": name,
+                "seconds": round(clock.monotonic_seconds() - started, 2),
+                "made": made(result),
+            }
         )
         return result
 
@@ -133,16 +160,30 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
     loop = _Loop(context)
     loop.run("posts", lambda: _take_posts(home, choices, context), _said_of_ingest)
     corpus = loop.run("corpus", lambda: build(home, context), _said_of_corpus)
-    choices = loop.run("scale", lambda: _with_scale(home, choices), lambda c: f"{c.scale:g} petaFLOP")
-    checkpoint = loop.run("model", lambda: train_model(home, choices.scale, context), _said_of_model)
+    choices = loop.run(
+        "scale", lambda: _with_scale(home, choices), lambda c: f"{c.scale:g} petaFLOP"
+    )
+    checkpoint = loop.run(
+        "model", lambda: train_model(home, choices.scale, context), _said_of_model
+    )
     evaluation = loop.run(
         "evaluation",
         lambda: read_result(evaluate(home, checkpoint, corpus, context)),
-        lambda r: ", ".join(f"{n} {b:.3f}" for n, b in r["bits_per_byte"].items()) + " bits per byte",
+        lambda r: (
+            ", ".join(f"{n} {b:.3f}" for n, b in r["bits_per_byte"].items()) + " bits per byte"
+        ),
     )
-    loop.run("export", lambda: export_stage(home, checkpoint, context), lambda a: f"{a.path.name}: Hugging Face layout")
+    loop.run(
+        "export",
+        lambda: export_stage(home, checkpoint, context),
+        lambda a: f"{a.path.name}: Hugging Face layout",
+    )
     embedder = _embedder(checkpoint)
-    loop.run("search", lambda: build_index(home, embedder, context), lambda r: f"{r.posts:,} posts in the index")
+    loop.run(
+        "search",
+        lambda: build_index(home, embedder, context),
+        lambda r: f"{r.posts:,} posts in the index",
+    )
     question = ads_demo.a_question(corpus)
     found = loop.run(
         "answer",
@@ -150,7 +191,9 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
         lambda a: f"“{question}”: {len(a.sentences)} sentences citing {len(a.sources)} posts",
     )
     simulation = loop.run(
-        "ads", lambda: ads_demo.run(home, corpus, embedder, context, choices.posts is None), _said_of_ads
+        "ads",
+        lambda: ads_demo.run(home, corpus, embedder, context, choices.posts is None),
+        _said_of_ads,
     )
     sample = _sample(load_generator(checkpoint))
     return {
@@ -198,7 +241,9 @@ def _sample(generator) -> str:
 
 def _said_of_ingest(report) -> str:
     aside = sum(report.set_aside.values())
-    return f"{report.added:,} posts added, {report.already_there:,} already there, {aside:,} set aside"
+    return (
+        f"{report.added:,} posts added, {report.already_there:,} already there, {aside:,} set aside"
+    )
 
 
 def _said_of_corpus(corpus) -> str:
@@ -222,8 +267,14 @@ def _said_of_ads(result: dict[str, Any]) -> str:
 def _show(result: dict[str, Any], home: "Home") -> None:
     from rookery.cli.show import show_table
 
-    show_table(["stage", "seconds", "made"], [[s["name"], f"{s['seconds']:.1f}", s["made"]] for s in result["stages"]])
-    print(f"\nTotal {sum(s['seconds'] for s in result['stages']):.0f} seconds. The model in its own words:")
+    show_table(
+        ["stage", "seconds", "made"],
+        [[s["name"], f"{s['seconds']:.1f}", s["made"]] for s in result["stages"]],
+    )
+    print(
+        f"\nTotal {sum(s['seconds'] for s in result['stages']):.0f} seconds. The model in its "
+        f"own words:"
+    )
     print(f"  {' '.join(result['sample'].split())}")
     print(f"\nAsked: {result['question']}")
     for sentence in result["answer"]:
@@ -233,6 +284,12 @@ def _show(result: dict[str, Any], home: "Home") -> None:
 
 
 def own_name() -> str:
-    """What a person types to call this program again: its name where the PATH finds this very one, else its path."""
+    """What a person types to call this program again: its name where the PATH finds this very one,
+    else its path.
+    """
     called = sys.argv[0]
-    return called if Path(called).name == "rookery" and shutil.which("rookery") != called else "rookery"
+    return (
+        called
+        if Path(called).name == "rookery" and shutil.which("rookery") != called
+        else "rookery"
+    )

@@ -1,4 +1,6 @@
-"""`rookery fleet …`: what a cluster would do before anybody rents it, and a hold on what runs now."""
+"""`rookery fleet …`: what a cluster would do before anybody rents it, and a hold on what runs
+now.
+"""
 
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
     from rookery.core.context import Clock
     from rookery.core.home import Home
 
-app = typer.Typer(help="What this hardware will do, how long, at what cost; and pausing it.", no_args_is_help=True)
+app = typer.Typer(
+    help="What this hardware will do, how long, at what cost; and pausing it.", no_args_is_help=True
+)
 
 
 def _number(text: str) -> int:
@@ -28,11 +32,18 @@ def _number(text: str) -> int:
 
 @app.command()
 def plan(
-    tokens: Annotated[int, typer.Option(parser=_number, metavar="N", help="Tokens to train on, such as 15T.")],
+    tokens: Annotated[
+        int, typer.Option(parser=_number, metavar="N", help="Tokens to train on, such as 15T.")
+    ],
     gpus: Annotated[int, typer.Option(help="How many GPUs.")] = 8,
-    gpu: Annotated[str, typer.Option(help=f"Which: {', '.join(gpu.name for gpu in CATALOGUE)}.")] = "h100",
+    gpu: Annotated[
+        str, typer.Option(help=f"Which: {', '.join(gpu.name for gpu in CATALOGUE)}.")
+    ] = "h100",
     parameters: Annotated[
-        int | None, typer.Option(parser=_number, metavar="N", help="Parameters, such as 70B; else 1 for 20 tokens.")
+        int | None,
+        typer.Option(
+            parser=_number, metavar="N", help="Parameters, such as 70B; else 1 for 20 tokens."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -45,7 +56,10 @@ def plan(
     if as_json:
         show_json(to_plain(made) | {"layout": made.layout.to_dict()})
         return
-    show_table(["what", "value", "unit", "formula"], [[q.name, q.value, q.unit, q.formula] for q in made.quantities])
+    show_table(
+        ["what", "value", "unit", "formula"],
+        [[q.name, q.value, q.unit, q.formula] for q in made.quantities],
+    )
     if made.duties:
         print("\nLaws that look at so much compute:")
     for duty in made.duties:
@@ -58,7 +72,9 @@ def plan(
 @app.command()
 def pause(
     reason: Annotated[str, typer.Option(help="Why; everybody who is refused reads it.")] = "",
-    wait_seconds: Annotated[float, typer.Option(help="Wait at most so long for running work to stop.", min=0)] = 60,
+    wait_seconds: Annotated[
+        float, typer.Option(help="Wait at most so long for running work to stop.", min=0)
+    ] = 60,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Stop all training of the home at its next step, saved, and refuse new runs until `resume`."""
@@ -67,7 +83,10 @@ def pause(
 
     opened_home, clock = opened(home), context().clock
     standing = home_pause.pause(opened_home, reason, clock)
-    print(f"Paused since {standing.since:%Y-%m-%d %H:%M} UTC. `rookery fleet resume` lets runs begin again.")
+    print(
+        f"Paused since {standing.since:%Y-%m-%d %H:%M} UTC. `rookery fleet resume` lets runs "
+        f"begin again."
+    )
     still = _running_after(opened_home, wait_seconds, clock)
     if still:
         print("Still running; training stops at its next step, any other stage at its end:")
@@ -81,7 +100,9 @@ def resume(home: HomeOption = DEFAULT_HOME) -> None:
     """Let runs begin again; a run that was stopped goes on with the same command."""
     from rookery.core import pause as home_pause
 
-    print("Runs may begin again." if home_pause.resume(opened(home)) else "The home was not paused.")
+    print(
+        "Runs may begin again." if home_pause.resume(opened(home)) else "The home was not paused."
+    )
 
 
 def _running_after(home: "Home", wait_seconds: float, clock: "Clock") -> list[dict]:

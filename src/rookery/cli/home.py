@@ -9,7 +9,9 @@ from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
 
 def init(
     home: HomeOption = DEFAULT_HOME,
-    policy: Annotated[str, typer.Option(help="What holds where an author said nothing: public or opt-in.")] = "public",
+    policy: Annotated[
+        str, typer.Option(help="What holds where an author said nothing: public or opt-in.")
+    ] = "public",
 ) -> None:
     """Make a home folder with its settings."""
     from typing import get_args
@@ -20,7 +22,9 @@ def init(
     if policy not in get_args(Policy):
         raise UsageError(f"there is no policy {policy!r}", mend="Take public or opt-in")
     made = create_home(home, policy)
-    print(f"Home {made.path} with policy {made.settings.rights.policy!r}; settings are in {SETTINGS}.")
+    print(
+        f"Home {made.path} with policy {made.settings.rights.policy!r}; settings are in {SETTINGS}."
+    )
 
 
 def runs(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
@@ -42,7 +46,9 @@ def trace(
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Say everything that holds a post or was made from it, and what is still owed if it is forgotten."""
+    """Say everything that holds a post or was made from it, and what is still owed if it is
+    forgotten.
+    """
     from rookery.cli.show import show_facts, show_json, show_table
     from rookery.workflows.trace import trace_post
 
@@ -56,7 +62,9 @@ def trace(
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Where to listen; the settings say 127.0.0.1.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Where to listen; the settings say 127.0.0.1.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="The port; the settings say 8700.")] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
@@ -67,4 +75,10 @@ def serve(
     opened_home = opened(home)
     settings = opened_home.settings.serve
     port = settings.port if port is None else port
-    serve(opened_home, host or settings.host, port, context(), lambda url: print(f"Open {url}", flush=True))
+    serve(
+        opened_home,
+        host or settings.host,
+        port,
+        context(),
+        lambda url: print(f"Open {url}", flush=True),
+    )

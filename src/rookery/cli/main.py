@@ -1,4 +1,5 @@
-"""The command `rookery`: its verbs, and the one place where an error becomes a line and an exit code.
+"""The command `rookery`: its verbs, and the one place where an error becomes a line and an exit
+code.
 
 Nothing heavy is imported here: a verb imports its package when it runs, so that `--help` is quick.
 """
@@ -32,11 +33,15 @@ for verb in (home.init, home.runs, home.trace, home.serve):
 def main() -> None:
     """Run a command: exit 0 done, 2 wrong use or bad input (one line on stderr), 1 for the rest."""
     try:
-        code = app(standalone_mode=False)  # with it typer would draw a box of its own around wrong use
+        code = app(
+            standalone_mode=False
+        )  # with it typer would draw a box of its own around wrong use
         sys.exit(code if isinstance(code, int) else 0)
     except RookeryError as error:
         _end(error)
-    except typer.TyperException as error:  # without a message it has shown the help of a bare `rookery`
+    except (
+        typer.TyperException
+    ) as error:  # without a message it has shown the help of a bare `rookery`
         if not error.format_message():
             sys.exit(2)
         context = getattr(error, "ctx", None)

@@ -11,12 +11,16 @@ app = typer.Typer(help="How a language model is made, judged and used.", no_args
 ScaleOption = Annotated[
     float | None,
     typer.Option(
-        help="The one dial: training compute in petaFLOP. Sets width, depth, batch, horizon. 0.03 unless given."
+        help="The one dial: training compute in petaFLOP. Sets width, depth, batch, horizon. "
+        "0.03 unless given."
     ),
 ]
 MinutesOption = Annotated[
     float | None,
-    typer.Option(help="Pick the scale that this machine trains in about so many minutes; asked again, the same one."),
+    typer.Option(
+        help="Pick the scale that this machine trains in about so many minutes; asked again, the "
+        "same one."
+    ),
 ]
 CHECKPOINT = "rookery model train"
 
@@ -27,7 +31,9 @@ watch.seconds (how long a step may stand still). docs/training.md says more."""
 
 
 @app.command()
-def tokenizer(scale: ScaleOption = None, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+def tokenizer(
+    scale: ScaleOption = None, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False
+) -> None:
     """Train the tokenizer on the newest corpus."""
     from rookery.cli.show import context, show_facts, show_json
     from rookery.model.tokenizer import train_tokenizer
@@ -45,9 +51,14 @@ def tokenizer(scale: ScaleOption = None, home: HomeOption = DEFAULT_HOME, as_jso
 def train(
     scale: ScaleOption = None,
     minutes: MinutesOption = None,
-    processes: Annotated[int | None, typer.Option(help="Train in so many processes on this machine.", min=1)] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="Train in so many processes on this machine.", min=1)
+    ] = None,
     max_restarts: Annotated[
-        int, typer.Option(help="With --processes: how often all are started again after one was killed.", min=0)
+        int,
+        typer.Option(
+            help="With --processes: how often all are started again after one was killed.", min=0
+        ),
     ] = 3,
     earlier: Annotated[
         str | None,
@@ -61,13 +72,21 @@ def train(
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Train on the newest corpus; killed at any moment and started again, it goes on where it was."""
+    """Train on the newest corpus; killed at any moment and started again, it goes on where it
+    was.
+    """
     from rookery.core.errors import UsageError
 
     if scale is not None and minutes is not None:
-        raise UsageError("--scale and --minutes are two ways to say the same", mend="Give one of them")
-    if minutes is not None and any(setting.partition("=")[0].strip() == "steps" for setting in settings):
-        raise UsageError("--minutes and --set steps=… are two ways to say the same", mend="Give one of them")
+        raise UsageError(
+            "--scale and --minutes are two ways to say the same", mend="Give one of them"
+        )
+    if minutes is not None and any(
+        setting.partition("=")[0].strip() == "steps" for setting in settings
+    ):
+        raise UsageError(
+            "--minutes and --set steps=… are two ways to say the same", mend="Give one of them"
+        )
 
     from rookery.cli.processes import outcome_told, start_processes, told_place
     from rookery.model.degrees import check_fits, fitted
@@ -107,12 +126,21 @@ def _train(home, scale, asked, before, settings, place, degrees, as_json: bool) 
         shown = context() if processes.is_first else Context()
         if (minutes := asked["minutes"]) is not None:
             asked = asked | {"processes": processes.count}
-            scale = scale_kept(home, processes, asked, lambda: _measured_scale(minutes, before, settings, processes))
-            shown.progress.say(f"Scale {scale:g} petaFLOP (--scale {scale:g}), which the same command keeps to.")
+            scale = scale_kept(
+                home,
+                processes,
+                asked,
+                lambda: _measured_scale(minutes, before, settings, processes),
+            )
+            shown.progress.say(
+                f"Scale {scale:g} petaFLOP (--scale {scale:g}), which the same command keeps to."
+            )
         made = train_model(home, scale, shown, settings, processes, before.key if before else None)
     if processes.is_first:
         facts = {"key": made.key, **made.manifest.metrics}
-        show_json(facts) if as_json else show_facts(facts | {"phases": len(facts["phases"])}, "Checkpoint")
+        show_json(facts) if as_json else show_facts(
+            facts | {"phases": len(facts["phases"])}, "Checkpoint"
+        )
 
 
 def _measured_scale(minutes, before, settings, processes) -> float:
@@ -130,7 +158,9 @@ def _measured_scale(minutes, before, settings, processes) -> float:
 def evaluate(
     texts: Annotated[
         Path | None,
-        typer.Option(help="CSV, JSONL, Parquet, or - for lines of standard input; else the held-out posts."),
+        typer.Option(
+            help="CSV, JSONL, Parquet, or - for lines of standard input; else the held-out posts."
+        ),
     ] = None,
     column: Annotated[str, typer.Option(help="The file's column with the text.")] = "text",
     home: HomeOption = DEFAULT_HOME,
@@ -141,7 +171,10 @@ def evaluate(
     from rookery.model.evaluate import PAGE, evaluate, evaluate_texts, read_result
 
     opened_home = opened(home)
-    checkpoint, corpus = opened_home.need("checkpoint", CHECKPOINT), opened_home.need("corpus", "rookery corpus build")
+    checkpoint, corpus = (
+        opened_home.need("checkpoint", CHECKPOINT),
+        opened_home.need("corpus", "rookery corpus build"),
+    )
     page = None
     if texts is None:
         made = evaluate(opened_home, checkpoint, corpus, context())
@@ -168,8 +201,12 @@ def _lines_or_column(path: Path, column: str) -> list[str]:
     try:
         text = sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError:
-        raise DataError("standard input is not UTF-8", mend="Convert it, for example with iconv -t utf-8") from None
-    lines = text.replace("\r\n", "\n").split("\n")  # `splitlines` also parts at marks that stand inside of posts
+        raise DataError(
+            "standard input is not UTF-8", mend="Convert it, for example with iconv -t utf-8"
+        ) from None
+    lines = text.replace("\r\n", "\n").split(
+        "\n"
+    )  # `splitlines` also parts at marks that stand inside of posts
     return lines if lines[-1] else lines[:-1]
 
 
@@ -179,13 +216,25 @@ def _show_evaluation(result: dict) -> None:
     from rookery.model.pages.evaluation import groups
 
     lines = groups(result) if "training" in result else [("all", result)]
-    columns = ["bits per byte", "documents", "bytes", "model", "95%", "ngram", "zstd", "model − ngram, 95%"]
+    columns = [
+        "bits per byte",
+        "documents",
+        "bytes",
+        "model",
+        "95%",
+        "ngram",
+        "zstd",
+        "model − ngram, 95%",
+    ]
     show_table(columns, [_line(name, found) for name, found in lines])
     print(f"\n  xz, all texts together: {result['bits_per_byte']['xz']:.3f}")
     for name, count in result.get("left_out", {}).items():
         print(f"  left out, {name.replace('_', ' ')}: {count:,}")
     for name, value in result.get("training", {}).items():
-        print(f"  training, {name.replace('_', ' ')}: {f'{value:,}' if isinstance(value, int) else value}")
+        print(
+            f"  training, {name.replace('_', ' ')}: "
+            f"{f'{value:,}' if isinstance(value, int) else value}"
+        )
     for remark in result["remarks"]:
         print(f"  {remark}")
 
@@ -207,13 +256,18 @@ def _line(name: str, found: dict) -> list[str]:
 @app.command()
 def report(
     key: Annotated[
-        str | None, typer.Argument(help="The key of a run, or its beginning; else the one begun last.")
+        str | None,
+        typer.Argument(help="The key of a run, or its beginning; else the one begun last."),
     ] = None,
-    page: Annotated[Path | None, typer.Option(help="Write the page here, with curves and samples.")] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="Write the page here, with curves and samples.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a training run, finished or still going: loss, speed, phases, what it was made of, what it writes."""
+    """Show a training run, finished or still going: loss, speed, phases, what it was made of, what
+    it writes.
+    """
     from rookery.cli.show import show_facts, show_json, write_page
     from rookery.model import report
     from rookery.model.pages import run as run_page
@@ -234,9 +288,13 @@ def report(
 def generate(
     prompt: Annotated[str, typer.Argument(help="How the text begins.")],
     max_tokens: Annotated[int, typer.Option(help="At most so many tokens.", min=1)] = 64,
-    temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.", min=0.0)] = 0.8,
+    temperature: Annotated[
+        float, typer.Option(help="0 always takes the likeliest token.", min=0.0)
+    ] = 0.8,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same text.")] = None,
-    control: Annotated[list[str], typer.Option(help="What the text shall be: language:en; repeatable.")] = [],  # noqa: B006
+    control: Annotated[
+        list[str], typer.Option(help="What the text shall be: language:en; repeatable.")
+    ] = [],  # noqa: B006
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Continue a text with the newest model."""

@@ -11,10 +11,17 @@ if TYPE_CHECKING:
     from rookery.core.home import Home
 
 HomeOption = Annotated[
-    Path, typer.Option("--home", envvar="ROOKERY_HOME", help="The folder of this platform.", show_default=True)
+    Path,
+    typer.Option(
+        "--home", envvar="ROOKERY_HOME", help="The folder of this platform.", show_default=True
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")]
-SetOption = Annotated[list[str], typer.Option("--set", help="NAME=VALUE for one setting; repeatable.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")
+]
+SetOption = Annotated[
+    list[str], typer.Option("--set", help="NAME=VALUE for one setting; repeatable.")
+]
 MapOption = Annotated[
     str | None,
     typer.Option("--map", help="Which column is what: text=…,author=…,created=…,language=…,id=…"),
@@ -37,6 +44,7 @@ def read_map(text: str | None) -> dict[str, str] | None:
     for field, sign, column in pairs:
         if not (field and sign and column):
             raise UsageError(
-                f"--map takes FIELD=COLUMN pairs, not {text!r}", mend="Example: --map text=body,author=user"
+                f"--map takes FIELD=COLUMN pairs, not {text!r}",
+                mend="Example: --map text=body,author=user",
             )
     return {field.strip(): column.strip() for field, _, column in pairs}

@@ -12,7 +12,10 @@ SaidOption = Annotated[str | None, typer.Option(help="yes, no or undefined.")]
 
 def _table(columns: str):
     """The option of a platform's own table of what is to be noted."""
-    named = f"A table (CSV, JSON lines, Parquet) with the columns {columns}, and happened if it tells when"
+    named = (
+        f"A table (CSV, JSON lines, Parquet) with the columns {columns}, and happened if it "
+        f"tells when"
+    )
     return typer.Option(help=f"{named}; all of it is noted, or nothing.")
 
 
@@ -24,7 +27,8 @@ def ingest(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Files, also .gz, .zst: X archive zip, X API v2, Mastodon, Jetstream, AT-proto repository, Discourse, "
+            help="Files, also .gz, .zst: X archive zip, X API v2, Mastodon, Jetstream, AT-proto "
+            "repository, Discourse, "
             "Reddit, or tables. "
             "The format is found by itself; with --map every file is a table."
         ),
@@ -34,7 +38,8 @@ def ingest(
     source_name: Annotated[
         str | None,
         typer.Option(
-            help="What all ids are to begin with, such as the forum's host, where they are numbers that two sources "
+            help="What all ids are to begin with, such as the forum's host, where they are "
+            "numbers that two sources "
             "may both have (Discourse)."
         ),
     ] = None,
@@ -51,16 +56,26 @@ def ingest(
 
 @app.command()
 def follow(
-    url: Annotated[str, typer.Argument(help="wss://… (Jetstream) or https://… (a Mastodon server).")],
-    for_seconds: Annotated[float | None, typer.Option("--for", help="End after so many seconds.", min=0)] = None,
+    url: Annotated[
+        str, typer.Argument(help="wss://… (Jetstream) or https://… (a Mastodon server).")
+    ],
+    for_seconds: Annotated[
+        float | None, typer.Option("--for", help="End after so many seconds.", min=0)
+    ] = None,
     posts: Annotated[int | None, typer.Option(help="End after so many posts.", min=1)] = None,
-    lake_posts: Annotated[int, typer.Option(help="Hand over to the lake after so many posts,", min=1)] = 5_000,
+    lake_posts: Annotated[
+        int, typer.Option(help="Hand over to the lake after so many posts,", min=1)
+    ] = 5_000,
     lake_seconds: Annotated[float, typer.Option(help="or after so many seconds.", min=0)] = 30.0,
-    token_file: Annotated[Path | None, typer.Option(help="A file that holds the server's access token.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="A file that holds the server's access token.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Take posts from a live stream, read on where it was left; deletions hold at once. Ctrl-C ends it."""
+    """Take posts from a live stream, read on where it was left; deletions hold at once. Ctrl-C ends
+    it.
+    """
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.errors import UsageError
     from rookery.posts.follow import Limits, follow
@@ -78,16 +93,22 @@ def follow(
 @app.command()
 def forget(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of posts.")] = None,
-    author: Annotated[list[str] | None, typer.Option(help="An author, with all posts; repeatable.")] = None,
+    author: Annotated[
+        list[str] | None, typer.Option(help="An author, with all posts; repeatable.")
+    ] = None,
     file: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A file of what a network asks to honour: X compliance, Jetstream, ActivityPub deletions; repeatable. "
+            help="A file of what a network asks to honour: X compliance, Jetstream, ActivityPub "
+            "deletions; repeatable. "
             "What can be taken back (a suspension, say) hides and forgets nothing."
         ),
     ] = None,
     ids_of: Annotated[
-        str | None, typer.Option(help="posts or authors: what the ids of X's batch compliance are; it does not say.")
+        str | None,
+        typer.Option(
+            help="posts or authors: what the ids of X's batch compliance are; it does not say."
+        ),
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
@@ -100,7 +121,9 @@ def forget(
     from rookery.posts.forget import forget
 
     if not ids and not author and not file:
-        raise UsageError("nothing to forget", mend="Give ids of posts, --author NAME, or --file FILE")
+        raise UsageError(
+            "nothing to forget", mend="Give ids of posts, --author NAME, or --file FILE"
+        )
     if file and (ids or author):
         raise UsageError("give either ids and authors, or files")
     if ids_of not in (None, "posts", "authors"):
@@ -114,7 +137,9 @@ def forget(
 
 @app.command()
 def erase(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """Make what is forgotten, and every earlier text of what was edited, physically gone; say what is still owed."""
+    """Make what is forgotten, and every earlier text of what was edited, physically gone; say what
+    is still owed.
+    """
     from rookery.cli.show import context, show_json, show_table
     from rookery.workflows.erase import erase
 
@@ -123,7 +148,9 @@ def erase(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
         show_json(report)
         return
     if report["erased"]:
-        show_table(["place", "count", "unit"], [list(one.values()) for one in report["erased"]], "Erased")
+        show_table(
+            ["place", "count", "unit"], [list(one.values()) for one in report["erased"]], "Erased"
+        )
     else:
         print("There is nothing to erase.")
     if report["owed"]:
@@ -141,7 +168,9 @@ def consent(
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Note an author's word on uses of all their posts: yes, no, or undefined, where the platform's policy holds."""
+    """Note an author's word on uses of all their posts: yes, no, or undefined, where the platform's
+    policy holds.
+    """
     from rookery.core.errors import UsageError
     from rookery.posts.consent import consent, consent_file
 
@@ -157,11 +186,14 @@ def consent(
 @app.command()
 def state(
     cause: Annotated[
-        str | None, typer.Argument(help="suspended, protected, deactivated, taken_down, withheld, …")
+        str | None,
+        typer.Argument(help="suspended, protected, deactivated, taken_down, withheld, …"),
     ] = None,
     value: Annotated[str | None, typer.Argument(help="on, or off when it ends.")] = None,
     post: Annotated[list[str] | None, typer.Option(help="The id of a post; repeatable.")] = None,
-    author: Annotated[list[str] | None, typer.Option(help="An author, with all posts; repeatable.")] = None,
+    author: Annotated[
+        list[str] | None, typer.Option(help="An author, with all posts; repeatable.")
+    ] = None,
     file: Annotated[Path | None, _table("post or author, cause, value")] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
@@ -176,8 +208,14 @@ def state(
         _noted(lambda at, context: state_file(at, file, context), home, as_json)
         return
     if cause is None or value is None:
-        raise UsageError("which state?", mend="Say, for example: suspended on --author NAME, or give --file FILE")
-    _noted(lambda at, context: state(at, post or [], author or [], cause, value, context), home, as_json)
+        raise UsageError(
+            "which state?", mend="Say, for example: suspended on --author NAME, or give --file FILE"
+        )
+    _noted(
+        lambda at, context: state(at, post or [], author or [], cause, value, context),
+        home,
+        as_json,
+    )
 
 
 def _noted(note, home: Path, as_json: bool) -> None:

@@ -1,7 +1,7 @@
 """One command in many processes: who this one is, and starting the others.
 
-A launcher tells each process its place by environment variables (RANK, WORLD_SIZE, LOCAL_RANK, as torchrun, Ray
-and others set them). Where there are none, `--processes` starts the processes here.
+A launcher tells each process its place by environment variables (RANK, WORLD_SIZE, LOCAL_RANK, as
+torchrun, Ray and others set them). Where there are none, `--processes` starts the processes here.
 """
 
 import json
@@ -38,10 +38,14 @@ def told_place(processes: int | None) -> "Place | None":
         rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         place = Place(rank, count, int(os.environ.get("LOCAL_RANK", rank)))
     except ValueError:
-        told = ", ".join(f"{name} {os.environ.get(name)!r}" for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+        told = ", ".join(
+            f"{name} {os.environ.get(name)!r}" for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+        )
         raise UsageError(f"the launcher's numbers must be whole ones, not {told}") from None
     if processes not in (None, count):
-        what = f"--processes {processes} was asked for, and the launcher started {count} (WORLD_SIZE)"
+        what = (
+            f"--processes {processes} was asked for, and the launcher started {count} (WORLD_SIZE)"
+        )
         raise UsageError(what, mend="Leave out --processes")
     return place
 
@@ -62,8 +66,12 @@ def start_processes(processes: int, restarts: int) -> None:
             del os.environ[OUTCOME], os.environ[LAUNCHER]
 
 
-def scale_kept(home: "Home", processes: "Processes", asked: dict[str, Any], measure: Callable[[], float]) -> float:
-    """The scale that all processes measure together, and that whoever asks the same of this home later gets, too."""
+def scale_kept(
+    home: "Home", processes: "Processes", asked: dict[str, Any], measure: Callable[[], float]
+) -> float:
+    """The scale that all processes measure together, and that whoever asks the same of this home
+    later gets, too.
+    """
     kept = home.path / SCALES / f"{digest_value(asked)[:16]}.json"
     known = json.loads(kept.read_text())["scale"] if processes.is_first and kept.exists() else None
     if (scale := processes.tell(known)) is None:
@@ -76,7 +84,9 @@ def scale_kept(home: "Home", processes: "Processes", asked: dict[str, Any], meas
 
 @contextmanager
 def outcome_told(place: "Place | None") -> Iterator[None]:
-    """Under `start_processes`, an error ends the run for good: it is told to the launcher, which shows it."""
+    """Under `start_processes`, an error ends the run for good: it is told to the launcher, which
+    shows it.
+    """
     if OUTCOME not in os.environ or place is None:
         yield
         return
@@ -84,7 +94,9 @@ def outcome_told(place: "Place | None") -> Iterator[None]:
 
     outcome = Path(os.environ[OUTCOME])
     if outcome.exists():
-        sys.exit(0)  # started again only because another process was still at work when the run ended
+        sys.exit(
+            0
+        )  # started again only because another process was still at work when the run ended
     end_with_launcher(int(os.environ[LAUNCHER]))
     try:
         yield

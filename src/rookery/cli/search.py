@@ -25,7 +25,9 @@ def build(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
 
 @app.command()
 def query(
-    text: Annotated[str, typer.Argument(help='Words, "phrases", OR, -not, from: since: until: lang: #tag …')],
+    text: Annotated[
+        str, typer.Argument(help='Words, "phrases", OR, -not, from: since: until: lang: #tag …')
+    ],
     limit: Annotated[int, typer.Option(help="How many posts.", min=1, max=1000)] = 10,
     mode: Annotated[str, typer.Option(help="best or latest.")] = "best",
     home: HomeOption = DEFAULT_HOME,
@@ -42,14 +44,19 @@ def query(
     if mode not in ("best", "latest"):
         raise UsageError(f"there is no mode {mode!r}", mend="Take best or latest")
     opened_home = opened(home)
-    results = search(open_index(opened_home, embedder_of(opened_home)), text, limit=limit, mode=mode)
+    results = search(
+        open_index(opened_home, embedder_of(opened_home)), text, limit=limit, mode=mode
+    )
     if as_json:
         show_json(to_plain(results))
     else:
         print(f"Understood: {results.understood}\n")
         show_table(
             ["score", "author", "created", "lang", "text"],
-            [[h.score, h.author, f"{h.created:%Y-%m-%d %H:%M}", h.language, h.text] for h in results.hits],
+            [
+                [h.score, h.author, f"{h.created:%Y-%m-%d %H:%M}", h.language, h.text]
+                for h in results.hits
+            ],
         )
 
 
@@ -83,7 +90,9 @@ def ask(
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="A judged collection in BEIR layout.")],
     qrels: Annotated[str, typer.Option(help="Which judgments: qrels/NAME.tsv.")] = "test",
-    system: Annotated[list[str] | None, typer.Option(help="bm25, dense or hybrid; repeatable.")] = None,
+    system: Annotated[
+        list[str] | None, typer.Option(help="bm25, dense or hybrid; repeatable.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -100,4 +109,6 @@ def evaluate(
         show_json(result)
     else:
         names = ["ndcg@10", "map", "recall@100", "p@30", "mrr", "queries"]
-        show_table(["system", *names], [[s, *(m[n] for n in names)] for s, m in result["systems"].items()])
+        show_table(
+            ["system", *names], [[s, *(m[n] for n in names)] for s, m in result["systems"].items()]
+        )

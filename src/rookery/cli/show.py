@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from rookery.core.context import Clock, Context, SystemClock
@@ -23,20 +30,28 @@ def show_json(value: Any) -> None:
 
 
 def write_page(path: Path, html: str) -> None:
-    """Write a page where a person asked for it; raises `UsageError` if that is no place for a file."""
+    """Write a page where a person asked for it; raises `UsageError` if that is no place for a
+    file.
+    """
     try:
         path.write_text(html, encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         raise UsageError(f"the page cannot be written: {error.strerror}", where=path) from None
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
+def show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None
+) -> None:
     """A table on standard output; numbers stand right."""
     rows = [[_cell(value) for value in row] for row in rows]
-    table = Table(*columns, title=title, title_justify="left", header_style="bold", pad_edge=False, box=None)
+    table = Table(
+        *columns, title=title, title_justify="left", header_style="bold", pad_edge=False, box=None
+    )
     for column, name in zip(table.columns, columns, strict=True):
         place = columns.index(name)
-        numeric = rows and all(row[place].replace(",", "").replace(".", "").lstrip("-").isdigit() for row in rows)
+        numeric = rows and all(
+            row[place].replace(",", "").replace(".", "").lstrip("-").isdigit() for row in rows
+        )
         column.justify = "right" if numeric else "left"
         column.overflow = "fold"
     for row in rows:
@@ -73,7 +88,9 @@ def _console() -> Console:
 
 
 class DrawnProgress:
-    """Progress bars on standard error; on something that is no terminal, one line when a long task ends."""
+    """Progress bars on standard error; on something that is no terminal, one line when a long task
+    ends.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -82,7 +99,9 @@ class DrawnProgress:
         self._depth = 0
 
     @contextmanager
-    def task(self, title: str, total: int | None = None, unit: str = "") -> Iterator["_DrawnTask | _CountedTask"]:
+    def task(
+        self, title: str, total: int | None = None, unit: str = ""
+    ) -> Iterator["_DrawnTask | _CountedTask"]:
         if not self._console.is_terminal:
             counted, started_seconds = _CountedTask(), self._clock.monotonic_seconds()
             yield counted

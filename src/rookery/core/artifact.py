@@ -6,8 +6,8 @@
         notes/…                      what may differ between two equal runs (timings, logs): not digested
         scratch/…                    what a killed stage goes on from: gone once the artifact is finished
 
-One thing alone changes a finished artifact: the erasure of forgotten posts (`rewrite`). It keeps key and
-digest, the names by which others know the artifact, and says in the manifest what is gone.
+One thing alone changes a finished artifact: the erasure of forgotten posts (`rewrite`). It keeps
+key and digest, the names by which others know the artifact, and says in the manifest what is gone.
 
 Not for what lives: the lake, the live log, the search index and the ads database are not artifacts.
 How an artifact is made is in `stage.py`; which artifacts hold a post is in `lineage.py`.
@@ -29,7 +29,8 @@ MANIFEST = "manifest.json"
 NOTES = "notes"
 SCRATCH = "scratch"
 TEMPORARY = ".part.tmp"
-_ERASING = f"erasing{TEMPORARY}"  # in the folder while it is rewritten; holds what is already known of the note
+# in the folder while it is rewritten; holds what is already known of the note
+_ERASING = f"erasing{TEMPORARY}"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Manifest:
 
     `digest` names the content: it covers kind, stage version, config, inputs and files, and so is
     equal for two runs that did the same. `created`, `seconds` and `metrics` are not part of it.
-    `erased` is empty, or says what was erased from the files since; then `files` are those that are left.
+    `erased` is empty, or says what was erased from the files since; then `files` are those that are
+    left.
     """
 
     kind: str
@@ -92,10 +94,15 @@ class Artifact:
     def verify(self, names: Collection[str] | None = None) -> None:
         """Read its files, or those named, and compare them with the manifest.
 
-        Raises `DataError` naming the first that differs, is missing, or that the manifest does not know.
+        Raises `DataError` naming the first that differs, is missing, or that the manifest does not
+        know.
         """
         if is_half_erased(self):
-            raise DataError("an erasure was cut short here", where=self.path, mend="Run `rookery posts erase` again")
+            raise DataError(
+                "an erasure was cut short here",
+                where=self.path,
+                mend="Run `rookery posts erase` again",
+            )
         known = {entry.path: entry for entry in self.manifest.files}
         for name in known if names is None else names:
             entry, path = known.get(name), self.path / name
@@ -112,14 +119,21 @@ _MEND = "Restore it from a copy, or remove the artifact's folder and run again w
 
 def key_of(kind: str, stage_version: int, config: Any, inputs: Mapping[str, str]) -> str:
     """The key of an artifact before it exists: 16 hexadecimal characters."""
-    return digest_value({"kind": kind, "version": stage_version, "config": to_plain(config), "inputs": dict(inputs)})[
-        :16
-    ]
+    return digest_value(
+        {"kind": kind, "version": stage_version, "config": to_plain(config), "inputs": dict(inputs)}
+    )[:16]
 
 
-def content_digest(kind: str, stage_version: int, config: Any, inputs: Mapping[str, str], files) -> str:
+def content_digest(
+    kind: str, stage_version: int, config: Any, inputs: Mapping[str, str], files
+) -> str:
     """The digest of an artifact's content."""
-    plain = {"kind": kind, "version": stage_version, "config": to_plain(config), "inputs": dict(inputs)}
+    plain = {
+        "kind": kind,
+        "version": stage_version,
+        "config": to_plain(config),
+        "inputs": dict(inputs),
+    }
     return digest_value(plain | {"files": to_plain(tuple(files))})
 
 
@@ -133,14 +147,18 @@ def list_files(folder: Path) -> tuple[FileEntry, ...]:
     return tuple(
         FileEntry(name, p.stat().st_size, digest_file(p))
         for p, name in names
-        if name != MANIFEST and not name.startswith((f"{NOTES}/", f"{SCRATCH}/")) and not name.endswith(TEMPORARY)
+        if name != MANIFEST
+        and not name.startswith((f"{NOTES}/", f"{SCRATCH}/"))
+        and not name.endswith(TEMPORARY)
     )
 
 
 def verify_once(artifact: Artifact, note: Path) -> None:
-    """Compare digests, unless the note of an earlier attempt vouches for files that nobody has touched since.
+    """Compare digests, unless the note of an earlier attempt vouches for files that nobody has
+    touched since.
 
-    Terabytes read again at each restart would hold a cluster up for longer than what it restarts for.
+    Terabytes read again at each restart would hold a cluster up for longer than what it restarts
+    for.
     """
     found = _touched(artifact)
     if is_half_erased(artifact) or not note.exists() or json.loads(note.read_text()) != found:
@@ -164,17 +182,23 @@ def write_manifest(folder: Path, manifest: Manifest) -> Artifact:
 
 
 def open_artifact(folder: Path) -> Artifact:
-    """Open a finished artifact; raises `DataError` if it is not finished or its manifest cannot be read."""
+    """Open a finished artifact; raises `DataError` if it is not finished or its manifest cannot be
+    read.
+    """
     try:
         plain = json.loads((folder / MANIFEST).read_text())
     except FileNotFoundError:
         raise DataError("not a finished artifact: it has no manifest.json", where=folder) from None
     except ValueError as error:
-        raise DataError(f"manifest.json cannot be read: {error}", where=folder, mend=_MEND) from None
+        raise DataError(
+            f"manifest.json cannot be read: {error}", where=folder, mend=_MEND
+        ) from None
     try:
         return Artifact(folder, from_plain(Manifest, plain))
     except DataError as error:
-        raise DataError(f"manifest.json is not of this version: {error.what}", where=folder, mend=_MEND) from None
+        raise DataError(
+            f"manifest.json is not of this version: {error.what}", where=folder, mend=_MEND
+        ) from None
 
 
 def find_artifacts(root: Path, kind: str | None = None) -> Iterator[Artifact]:
@@ -183,11 +207,15 @@ def find_artifacts(root: Path, kind: str | None = None) -> Iterator[Artifact]:
     yield from sorted(found, key=lambda a: (a.manifest.created, a.kind, a.key))
 
 
-def rewrite(artifact: Artifact, known: dict[str, Any], change: Callable[[], dict[str, Any]]) -> Artifact:
-    """Change files of a finished artifact by `change`, which returns what the manifest is to say under `erased`.
+def rewrite(
+    artifact: Artifact, known: dict[str, Any], change: Callable[[], dict[str, Any]]
+) -> Artifact:
+    """Change files of a finished artifact by `change`, which returns what the manifest is to say
+    under `erased`.
 
-    After a kill in between, `is_half_erased` is true and the same call has to come again; so `change` must be
-    able to go on with its own half-done work, every file of it whole. `known` is what `half_erased` gives then.
+    After a kill in between, `is_half_erased` is true and the same call has to come again; so
+    `change` must be able to go on with its own half-done work, every file of it whole. `known` is
+    what `half_erased` gives then.
     """
     marker = artifact.path / _ERASING
     for left_by_a_kill in artifact.path.rglob(f".*{TEMPORARY}"):

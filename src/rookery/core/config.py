@@ -32,7 +32,9 @@ def to_plain(config: Any) -> Any:
 
 
 def from_plain(kind: type[C], plain: Any, where: str = "") -> C:
-    """A dataclass of the given kind from a plain dict; raises `DataError` with the field's dotted name."""
+    """A dataclass of the given kind from a plain dict; raises `DataError` with the field's dotted
+    name.
+    """
     if not isinstance(plain, Mapping):
         raise DataError(f"{where or kind.__name__} must be a table, not {plain!r}")
     hints = typing.get_type_hints(kind)
@@ -41,9 +43,15 @@ def from_plain(kind: type[C], plain: Any, where: str = "") -> C:
         if key not in fields:
             raise DataError(f"unknown setting {_join(where, key)}", mend=_did_you_mean(key, fields))
     for name, field in fields.items():
-        if name not in plain and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+        if (
+            name not in plain
+            and field.default is dataclasses.MISSING
+            and field.default_factory is dataclasses.MISSING
+        ):
             raise DataError(f"setting {_join(where, name)} is missing")
-    return kind(**{key: _convert(hints[key], value, _join(where, key)) for key, value in plain.items()})
+    return kind(
+        **{key: _convert(hints[key], value, _join(where, key)) for key, value in plain.items()}
+    )
 
 
 def load_toml(kind: type[C], path: Path) -> C:
@@ -59,7 +67,8 @@ def load_toml(kind: type[C], path: Path) -> C:
 
 
 def with_settings(config: C, settings: Iterable[str], where: str = "") -> C:
-    """A copy of `config` with changes such as `steps=100` or `shape.width=256`; values are read as JSON.
+    """A copy of `config` with changes such as `steps=100` or `shape.width=256`; values are read as
+    JSON.
 
     where: the config's own name, by which a refusal names a field.
     """
@@ -76,7 +85,9 @@ def with_settings(config: C, settings: Iterable[str], where: str = "") -> C:
         # a mapping of the config's own takes new keys; a dataclass has the fields it has
         if not isinstance(table, dict) or not (leaf in table or isinstance(owner, Mapping)):
             known = table if isinstance(table, dict) else plain
-            raise UsageError(f"there is no setting {_join(where, name)!r}", mend=_did_you_mean(leaf, known))
+            raise UsageError(
+                f"there is no setting {_join(where, name)!r}", mend=_did_you_mean(leaf, known)
+            )
         table[leaf] = _read_value(text)
         config = from_plain(type(config), plain, where)
     return config
@@ -117,7 +128,9 @@ def _read_value(text: str) -> Any:
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
-    """`value` as the annotated type, refusing what would lose meaning (no str to int, no float to int)."""
+    """`value` as the annotated type, refusing what would lose meaning (no str to int, no float to
+    int).
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value
@@ -127,7 +140,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert_to_one_of([a for a in arguments if a is not type(None)], value, where)
     if origin is typing.Literal:
         if value not in arguments:
-            raise DataError(f"{where} must be one of {', '.join(map(str, arguments))}, not {value!r}")
+            raise DataError(
+                f"{where} must be one of {', '.join(map(str, arguments))}, not {value!r}"
+            )
         return value
     if dataclasses.is_dataclass(hint):
         return from_plain(hint, value, where)
@@ -137,11 +152,17 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise DataError(f"{where} must be {len(kinds)} values, not {value!r}")
         items = enumerate(zip(kinds, value, strict=True))
         return tuple(_convert(kind, item, f"{where}[{i}]") for i, (kind, item) in items)
-    if origin in (dict, Mapping, typing.get_origin(Mapping[str, str])) and isinstance(value, Mapping):
+    if origin in (dict, Mapping, typing.get_origin(Mapping[str, str])) and isinstance(
+        value, Mapping
+    ):
         return {key: _convert(arguments[1], item, _join(where, key)) for key, item in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+    if (
+        isinstance(hint, type)
+        and isinstance(value, hint)
+        and (hint is bool or not isinstance(value, bool))
+    ):
         return value
     raise DataError(f"{where} must be {getattr(hint, '__name__', hint)}, not {value!r}")
 

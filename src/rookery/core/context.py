@@ -55,7 +55,9 @@ class Task(Protocol):
 class Progress(Protocol):
     """Shows how far work has come."""
 
-    def task(self, title: str, total: int | None = None, unit: str = "") -> AbstractContextManager[Task]:
+    def task(
+        self, title: str, total: int | None = None, unit: str = ""
+    ) -> AbstractContextManager[Task]:
         """Open a task of `total` units (None: unknown)."""
 
     def say(self, line: str) -> None:

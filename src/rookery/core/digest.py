@@ -21,7 +21,9 @@ def digest_bytes(data: bytes) -> str:
 
 
 def digest_value(value: Any) -> str:
-    """The digest of a plain value (dict, list, str, number, bool, None); key order is irrelevant."""
+    """The digest of a plain value (dict, list, str, number, bool, None); key order is
+    irrelevant.
+    """
     return digest_bytes(canonical_json(value).encode())
 
 

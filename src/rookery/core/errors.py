@@ -61,10 +61,16 @@ class StorageError(RookeryError):
 
     @classmethod
     def of(cls, error: OSError) -> "StorageError | None":
-        """What a person is told of a disk that is full or cannot be written; None if the error is another."""
+        """What a person is told of a disk that is full or cannot be written; None if the error is
+        another.
+        """
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
             return None
-        return cls("the disk cannot be written", where=error.filename or error.strerror, mend="Free some space")
+        return cls(
+            "the disk cannot be written",
+            where=error.filename or error.strerror,
+            mend="Free some space",
+        )
 
 
 class RefusedError(RookeryError):

@@ -1,4 +1,5 @@
-"""The home folder: where everything of one platform lies, and the settings that say how to treat it.
+"""The home folder: where everything of one platform lies, and the settings that say how to treat
+it.
 
 rookery.toml    the settings: which policy holds, where to listen
 lake/           posts at rest (a Delta Lake table)
@@ -32,8 +33,8 @@ class Rights:
 
     public: a public post may be used unless its author or the post says no.
     opt-in: a public post may be used only if its author or the post says yes.
-    erase_within_days: how soon what is forgotten has to be physically gone; a deleted account may be
-    taken back for as long.
+    erase_within_days: how soon what is forgotten has to be physically gone; a deleted account may
+    be taken back for as long.
     """
 
     policy: Policy = "public"
@@ -54,7 +55,8 @@ class Serve:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where the corpus is built: on this machine (native), or on a Ray cluster that sees the home's folder.
+    """Where the corpus is built: on this machine (native), or on a Ray cluster that sees the home's
+    folder.
 
     address: of the Ray cluster; empty for one that runs here already, or is started here.
     """
@@ -141,23 +143,31 @@ class Home:
         """The newest artifact of a kind; raises `UsageError` naming the command that makes one."""
         artifact = self.newest(kind)
         if artifact is None:
-            raise UsageError(f"there is no finished {kind} yet", where=self.path, mend=f"Run `{command}` first")
+            raise UsageError(
+                f"there is no finished {kind} yet", where=self.path, mend=f"Run `{command}` first"
+            )
         return artifact
 
 
 def create_home(path: Path, policy: Policy = "public") -> Home:
-    """Make a home, or open it if it is one already; the settings of an existing home are left alone."""
+    """Make a home, or open it if it is one already; the settings of an existing home are left
+    alone.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise UsageError("a home is a folder, and this is a file", where=path, mend="Give another --home") from None
+        raise UsageError(
+            "a home is a folder, and this is a file", where=path, mend="Give another --home"
+        ) from None
     if not (path / SETTINGS).exists():
         write_atomically(path / SETTINGS, FIRST_SETTINGS.format(policy=policy).encode())
     return open_home(path)
 
 
 def open_home(path: Path) -> Home:
-    """Open an existing home; raises `UsageError` if there is none, `DataError` if its settings are wrong."""
+    """Open an existing home; raises `UsageError` if there is none, `DataError` if its settings are
+    wrong.
+    """
     if not (path / SETTINGS).exists():
         raise UsageError(
             "there is no Rookery home here",

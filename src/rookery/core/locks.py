@@ -1,7 +1,8 @@
 """Locks: files that one process holds, or many share, and that a kill releases.
 
-Not here: what they guard. Where one process must be alone it takes `exclusive`; whoever reads texts of
-posts takes `making_of_posts`, and an erasure `erasing_of_posts`."""
+Not here: what they guard. Where one process must be alone it takes `exclusive`; whoever reads texts
+of posts takes `making_of_posts`, and an erasure `erasing_of_posts`.
+"""
 
 import contextlib
 import fcntl
@@ -20,13 +21,19 @@ def exclusive(lock: Path, what: str) -> contextlib.AbstractContextManager[None]:
 
 
 def making_of_posts(home: Home) -> contextlib.AbstractContextManager[None]:
-    """Held while texts of posts are read into a corpus, shards or an index. Many may, but none beside an erasure."""
+    """Held while texts of posts are read into a corpus, shards or an index. Many may, but none
+    beside an erasure.
+    """
     return _held(home.path / ERASE_LOCK, fcntl.LOCK_SH, "the erasure of posts")
 
 
 def erasing_of_posts(home: Home) -> contextlib.AbstractContextManager[None]:
     """Held by an erasure; raises `Busy` while anything is made of posts."""
-    return _held(home.path / ERASE_LOCK, fcntl.LOCK_EX, "what is made of posts (a corpus, shards, an index), or erases")
+    return _held(
+        home.path / ERASE_LOCK,
+        fcntl.LOCK_EX,
+        "what is made of posts (a corpus, shards, an index), or erases",
+    )
 
 
 @contextlib.contextmanager
@@ -37,7 +44,9 @@ def _held(lock: Path, mode: int, what: str) -> Iterator[None]:
             fcntl.flock(file, mode | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Busy(
-                f"another process is working on {what}", where=lock, mend="Wait until it is done, then try again"
+                f"another process is working on {what}",
+                where=lock,
+                mend="Wait until it is done, then try again",
             ) from None
         yield
 

@@ -1,8 +1,9 @@
-"""Pausing a home: training stops at its next step and saves, and no run begins until the home is resumed.
+"""Pausing a home: training stops at its next step and saves, and no run begins until the home is
+resumed.
 
-The pause is one small file in the home, so that it holds for every process on every machine that sees
-the folder, and outlives them. Not here: who asks at which moment (`stage.py` before each run, the
-training loop at each step), and the command (`cli/fleet.py`).
+The pause is one small file in the home, so that it holds for every process on every machine that
+sees the folder, and outlives them. Not here: who asks at which moment (`stage.py` before each run,
+the training loop at each step), and the command (`cli/fleet.py`).
 """
 
 import json
@@ -43,23 +44,33 @@ def resume(home: Home) -> bool:
 
 
 def paused(home: Home) -> Pause | None:
-    """The pause that holds now, or None; a file that cannot be read is a `DataError`, and pauses all the same."""
+    """The pause that holds now, or None; a file that cannot be read is a `DataError`, and pauses
+    all the same.
+    """
     try:
         note = json.loads(_file(home).read_text())
         return Pause(datetime.fromisoformat(note["since"]), note["reason"])
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"the pause of a home cannot be read: {error}", where=_file(home), mend=_MEND) from None
+        raise DataError(
+            f"the pause of a home cannot be read: {error}", where=_file(home), mend=_MEND
+        ) from None
 
 
 def refusal(home: Home) -> Paused | None:
-    """What a run is told, since when and why, if the home is paused. Cheap enough for every step."""
+    """What a run is told, since when and why, if the home is paused. Cheap enough for every
+    step.
+    """
     standing = paused(home)
     if standing is None:
         return None
     why = f": {standing.reason}" if standing.reason else ""
-    return Paused(f"runs are paused since {standing.since:%Y-%m-%d %H:%M} UTC{why}", where=home.path, mend=_MEND)
+    return Paused(
+        f"runs are paused since {standing.since:%Y-%m-%d %H:%M} UTC{why}",
+        where=home.path,
+        mend=_MEND,
+    )
 
 
 def refuse_if_paused(home: Home) -> None:

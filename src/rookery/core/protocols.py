@@ -22,7 +22,9 @@ class Embedder(Protocol):
     dimensions: int
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """float32 of shape (len(texts), dimensions), each row of length 1 (or 0 for a text without content)."""
+        """float32 of shape (len(texts), dimensions), each row of length 1 (or 0 for a text without
+        content).
+        """
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The run register: every attempt to make something, appended as it begins and ends, and read back.
 
-A line is written when an attempt begins and one when it ends; where none says how it ended, the stage's
-lock tells whether it still runs. Not here: how a stage runs (`stage.py`)."""
+A line is written when an attempt begins and one when it ends; where none says how it ended, the
+stage's lock tells whether it still runs. Not here: how a stage runs (`stage.py`).
+"""
 
 import contextlib
 import json
@@ -16,15 +17,21 @@ from rookery.core.locks import is_held
 
 
 @contextlib.contextmanager
-def recorded(home: Home, kind: str, key: str, context: Context, flops: float | None = None) -> Iterator[float]:
+def recorded(
+    home: Home, kind: str, key: str, context: Context, flops: float | None = None
+) -> Iterator[float]:
     """Note the attempt in the register, however it ends; yields the starting time in seconds."""
     started = context.clock.monotonic_seconds()
     note = {"kind": kind, "key": key}
-    record_run(home, context, note | {"event": "started"} | ({} if flops is None else {"flops": flops}))
+    record_run(
+        home, context, note | {"event": "started"} | ({} if flops is None else {"flops": flops})
+    )
     try:
         yield started
     except BaseException as error:
-        reason = error.line() if isinstance(error, RookeryError) else f"{type(error).__name__}: {error}"
+        reason = (
+            error.line() if isinstance(error, RookeryError) else f"{type(error).__name__}: {error}"
+        )
         event = "paused" if isinstance(error, Paused) else "failed"
         with contextlib.suppress(OSError):  # a full disk must not hide why
             record_run(home, context, note | {"event": event, "reason": reason})
@@ -34,7 +41,9 @@ def recorded(home: Home, kind: str, key: str, context: Context, flops: float | N
 
 
 def record_run(home: Home, context: Context, note: Mapping[str, Any]) -> None:
-    """Append one line to the run register; a single short write, so that two processes do not mix."""
+    """Append one line to the run register; a single short write, so that two processes do not
+    mix.
+    """
     line = json.dumps({"at": context.clock.now().isoformat(), **note}, ensure_ascii=False) + "\n"
     with open(home.runs, "ab", buffering=0) as file:
         file.write(line.encode())
@@ -43,7 +52,8 @@ def record_run(home: Home, context: Context, note: Mapping[str, Any]) -> None:
 def read_runs(home: Home) -> list[dict[str, Any]]:
     """The attempts so far, oldest first: kind, key, started, state, seconds, flops, reason.
 
-    Where no end was noted the state is `running` while a process holds the stage's lock, else `killed`.
+    Where no end was noted the state is `running` while a process holds the stage's lock, else
+    `killed`.
     """
     attempts: list[dict[str, Any]] = []
     open_attempts: dict[tuple[str, str], dict[str, Any]] = {}

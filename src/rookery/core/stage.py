@@ -41,8 +41,8 @@ from rookery.core.verdict import Tally
 class Stage:
     """What an artifact depends on: raise `version` by hand when the same input gives other output.
 
-    flops: the compute it will take, in floating-point operations, where that is known before; it is noted in
-    the register and no part of the key.
+    flops: the compute it will take, in floating-point operations, where that is known before; it is
+    noted in the register and no part of the key.
     """
 
     kind: str
@@ -82,11 +82,13 @@ class Workspace:
         return _folder(self.path / NOTES)
 
 
-def run_stage(home: Home, stage: Stage, make: Callable[[Workspace], Mapping[str, Any]], context: Context) -> Artifact:
+def run_stage(
+    home: Home, stage: Stage, make: Callable[[Workspace], Mapping[str, Any]], context: Context
+) -> Artifact:
     """Make the artifact of a stage, or return it if it is finished already.
 
-    Raises `Busy` if another process is making it at this moment, `Paused` if the home is, and whatever
-    `make` raises.
+    Raises `Busy` if another process is making it at this moment, `Paused` if the home is, and
+    whatever `make` raises.
     """
     folder = stage.folder(home)
     if (folder / MANIFEST).exists():
@@ -102,7 +104,9 @@ def run_stage(home: Home, stage: Stage, make: Callable[[Workspace], Mapping[str,
             return _publish(home, stage, workspace, metrics, seconds)
 
 
-def _publish(home: Home, stage: Stage, workspace: Workspace, metrics: Mapping, seconds: float) -> Artifact:
+def _publish(
+    home: Home, stage: Stage, workspace: Workspace, metrics: Mapping, seconds: float
+) -> Artifact:
     for left_by_a_kill in workspace.path.rglob(f".*{TEMPORARY}"):
         left_by_a_kill.unlink()
     files = list_files(workspace.path)
@@ -132,14 +136,21 @@ def _publish(home: Home, stage: Stage, workspace: Workspace, metrics: Mapping, s
 
 
 def _finished(folder: Path) -> Artifact:
-    """A finished artifact, without its scratch: that goes last, for until then a killed stage goes on from it."""
+    """A finished artifact, without its scratch: that goes last, for until then a killed stage goes
+    on from it.
+    """
     shutil.rmtree(folder / SCRATCH, ignore_errors=True)
     return open_artifact(folder)
 
 
 def remove_unfinished(home: Home, kind: str) -> int:
-    """Remove what killed stages of a kind have left; returns how many. For a caller that knows that none runs."""
-    folders = [path if not (path / MANIFEST).exists() else path / SCRATCH for path in home.artifacts.glob(f"{kind}/*/")]
+    """Remove what killed stages of a kind have left; returns how many. For a caller that knows that
+    none runs.
+    """
+    folders = [
+        path if not (path / MANIFEST).exists() else path / SCRATCH
+        for path in home.artifacts.glob(f"{kind}/*/")
+    ]
     left = [folder for folder in folders if folder.exists()]
     for folder in left:
         shutil.rmtree(folder)

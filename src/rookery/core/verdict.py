@@ -52,4 +52,7 @@ class Tally:
 
     def to_dict(self) -> Mapping[str, object]:
         """`{"kept": n, "dropped": {reason: n}}`, largest reason first."""
-        return {"kept": self.kept, "dropped": dict(sorted(self.dropped.items(), key=lambda r: (-r[1], r[0])))}
+        return {
+            "kept": self.kept,
+            "dropped": dict(sorted(self.dropped.items(), key=lambda r: (-r[1], r[0]))),
+        }

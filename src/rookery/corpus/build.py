@@ -1,4 +1,5 @@
-"""The corpus stage: from the posts in the lake to documents to learn from, and later ones to be judged by.
+"""The corpus stage: from the posts in the lake to documents to learn from, and later ones to be
+judged by.
 
     gate -> clean -> redact -> quality -> language      post by post, in parts (prepare.py)
          -> the author's language, where it is unknown (prepared.py)
@@ -7,12 +8,13 @@
          -> documents                               through buckets on disk (gather.py)
 
 Here is their order, and the law that holds over all of them: every post of the lake is either in a
-document or counted under exactly one reason. Posts stand in order of time before any step that looks at
-more than one, since a lake has no order of its own; so the result is the same however the work was cut up.
+document or counted under exactly one reason. Posts stand in order of time before any step that
+looks at more than one, since a lake has no order of its own; so the result is the same however the
+work was cut up.
 
-The artifact: `train.parquet` and `validation.parquet` (document.py), `report.json` and `report.html`
-(report.py), `card.md` (card.py), `duplicates.parquet` (which kept post stands for each dropped one, both as
-`hash_ids`), and `held.ids` (core/lineage.py).
+The artifact: `train.parquet` and `validation.parquet` (document.py), `report.json` and
+`report.html` (report.py), `card.md` (card.py), `duplicates.parquet` (which kept post stands for
+each dropped one, both as `hash_ids`), and `held.ids` (core/lineage.py).
 """
 
 import functools
@@ -53,7 +55,8 @@ DUPLICATES = "duplicates.parquet"
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """validation_share: the part of the posts, the latest, that is held out; validation_limit: at most how many.
+    """validation_share: the part of the posts, the latest, that is held out; validation_limit: at
+    most how many.
 
     seed: of the documents' order and of every choice by chance.
     split: `time`, or `author` to hold out people too (split.py).
@@ -72,7 +75,9 @@ class CorpusConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.validation_share < 1:
-            raise UsageError(f"validation_share must lie between 0 and 1, not be {self.validation_share}")
+            raise UsageError(
+                f"validation_share must lie between 0 and 1, not be {self.validation_share}"
+            )
         if self.validation_limit < 1:
             raise UsageError(f"validation_limit must be at least 1, not {self.validation_limit}")
         mixture.check(self.mixture)
@@ -81,16 +86,24 @@ class CorpusConfig:
 def build(home: Home, context: Context, config: CorpusConfig = CorpusConfig()) -> Artifact:
     """Make the corpus of the newest version of the lake, without what is forgotten now.
 
-    Raises `UsageError` if there is no lake, `DataError` if fewer than two posts are left or one side has no document.
+    Raises `UsageError` if there is no lake, `DataError` if fewer than two posts are left or one
+    side has no document.
     """
     with making_of_posts(home):
         lake = open_lake(home)
         with live_log(home) as log:
             standing = log.standing()
         policy = home.settings.rights.policy
-        stage = Stage("corpus", VERSION, config, {"lake": lake.name, "standing": standing.digest, "policy": policy})
+        stage = Stage(
+            "corpus",
+            VERSION,
+            config,
+            {"lake": lake.name, "standing": standing.digest, "policy": policy},
+        )
         way = Way(standing, policy, config.placeholders)
-        return run_stage(home, stage, lambda workspace: _make(workspace, home, lake, way, config), context)
+        return run_stage(
+            home, stage, lambda workspace: _make(workspace, home, lake, way, config), context
+        )
 
 
 def _make(workspace: Workspace, home: Home, lake: Lake, way: Way, config: CorpusConfig) -> dict:
@@ -113,23 +126,36 @@ def _make(workspace: Workspace, home: Home, lake: Lake, way: Way, config: Corpus
     card.write(workspace.path, facts)
     held = np.concatenate([posts.numbers("id_hash", sieve.rows), hash_ids(report.shown(facts))])
     write_held_hashes(workspace.path, held)
-    return {LAKE_VERSION: lake.version} | {f"documents_{name}": layout.documents for name, layout in layouts.items()}
+    return {LAKE_VERSION: lake.version} | {
+        f"documents_{name}": layout.documents for name, layout in layouts.items()
+    }
 
 
 def sift(posts: Posts, context: Context) -> tuple[Sieve, dict[str, np.ndarray]]:
-    """Drop by quality, then machines, copies and farms: each step looks at what those before it have left.
+    """Drop by quality, then machines, copies and farms: each step looks at what those before it
+    have left.
 
     Also, for exact and near copies, (n, 2) rows: the post that stands for the other, and the other.
     """
     sieve = Sieve(len(posts))
     codes, reasons = posts.coded("quality")
     for reason in quality.RULES:
-        sieve.drop(reason, np.flatnonzero(codes == reasons.index(reason)) if reason in reasons else codes[:0])
+        sieve.drop(
+            reason,
+            np.flatnonzero(codes == reasons.index(reason)) if reason in reasons else codes[:0],
+        )
     author, created = posts.numbers("author_hash"), posts.numbers("created")
-    for reason, rule in ((spam.FASTER_THAN_HUMAN, spam.faster_than_human), (spam.CLOCKWORK, spam.clockwork)):
+    for reason, rule in (
+        (spam.FASTER_THAN_HUMAN, spam.faster_than_human),
+        (spam.CLOCKWORK, spam.clockwork),
+    ):
         sieve.drop(reason, np.flatnonzero(rule(author, created)))
-    exact = _drop_copies(sieve, dedup.EXACT_DUPLICATE, dedup.earliest(posts.numbers("key_hash", sieve.rows)))
-    flooded = dedup.floods(*(posts.numbers(name, sieve.rows) for name in ("author_hash", "template_hash")))
+    exact = _drop_copies(
+        sieve, dedup.EXACT_DUPLICATE, dedup.earliest(posts.numbers("key_hash", sieve.rows))
+    )
+    flooded = dedup.floods(
+        *(posts.numbers(name, sieve.rows) for name in ("author_hash", "template_hash"))
+    )
     sieve.drop(dedup.TEMPLATE_FLOOD, sieve.rows[flooded])
     rows = sieve.rows
     with context.progress.task("finding near duplicates", minhash.BANDS, "bands") as task:
@@ -143,27 +169,43 @@ def sift(posts: Posts, context: Context) -> tuple[Sieve, dict[str, np.ndarray]]:
     near = _drop_copies(sieve, dedup.NEAR_DUPLICATE, stands)
     repeated = np.zeros(len(posts), dtype=bool)
     repeated[np.concatenate([sieve.dropped[reason] for reason in dedup.REASONS])] = True
-    sieve.drop(spam.LINK_FARM, np.flatnonzero(spam.link_farms(author, posts.numbers("domain_hash"), repeated)))
+    sieve.drop(
+        spam.LINK_FARM,
+        np.flatnonzero(spam.link_farms(author, posts.numbers("domain_hash"), repeated)),
+    )
     return sieve, {"exact": exact, "near": near}
 
 
 def assemble(posts: Posts, sieve: Sieve, config: CorpusConfig) -> dict[str, Layout]:
-    """Where each post that is left goes, for each split; what would be on both sides or outside the mixture drops."""
-    parent = threads.parents(*(posts.numbers(f"{name}_hash") for name in ("id", "reply", "quote", "conversation")))
+    """Where each post that is left goes, for each split; what would be on both sides or outside the
+    mixture drops.
+    """
+    parent = threads.parents(
+        *(posts.numbers(f"{name}_hash") for name in ("id", "reply", "quote", "conversation"))
+    )
     root = threads.roots(parent)
     rows = sieve.rows
-    train_rows = split.cut(posts.numbers("created", rows), config.validation_share, config.validation_limit)
+    train_rows = split.cut(
+        posts.numbers("created", rows), config.validation_share, config.validation_limit
+    )
     if config.split == "author":
         _hold_out_authors(posts, sieve, train_rows, config.seed)
     earlier = rows[:train_rows][sieve.alive[rows[:train_rows]]]
-    sieve.drop(split.THREAD_IN_TRAIN, split.straddlers(root, np.append(earlier, rows[train_rows:]), len(earlier)))
+    sieve.drop(
+        split.THREAD_IN_TRAIN,
+        split.straddlers(root, np.append(earlier, rows[train_rows:]), len(earlier)),
+    )
     layouts = {}
     for number, (name, part) in enumerate(zip(SPLITS, np.split(rows, [train_rows]), strict=True)):
         order, starts = threads.reading_order(part[sieve.alive[part]], parent, root)
         copies = _copies(posts, order[starts], config)
-        sieve.drop(mixture.MIXTURE, order[np.repeat(copies == 0, np.diff(starts, append=len(order)))])
+        sieve.drop(
+            mixture.MIXTURE, order[np.repeat(copies == 0, np.diff(starts, append=len(order)))]
+        )
         copies = copies if name == "train" else np.minimum(copies, 1)
-        layouts[name] = shuffled(order, starts, copies, np.random.default_rng([config.seed, number]))
+        layouts[name] = shuffled(
+            order, starts, copies, np.random.default_rng([config.seed, number])
+        )
     return layouts
 
 
@@ -186,7 +228,9 @@ def _copies(posts: Posts, first: np.ndarray, config: CorpusConfig) -> np.ndarray
         "source": (sources[first], source_names),
     }
     return mixture.copies(
-        mixture.weigh(config.mixture, coded, len(first)), posts.numbers("id_hash", first), config.seed
+        mixture.weigh(config.mixture, coded, len(first)),
+        posts.numbers("id_hash", first),
+        config.seed,
     )
 
 
@@ -196,11 +240,16 @@ def _shared_authors(posts: Posts, layouts: dict[str, Layout]) -> int:
     return split.shared_authors(train, validation, layouts["validation"].starts)
 
 
-def _write(workspace: Workspace, posts: Posts, layouts: dict[str, Layout], controls: bool) -> report.Documents:
+def _write(
+    workspace: Workspace, posts: Posts, layouts: dict[str, Layout], controls: bool
+) -> report.Documents:
     """Both splits; the held-out one first, so that what is learned from can be compared with it."""
     seen = report.Documents()
     total = sum(layout.documents for layout in layouts.values())
-    with workspace.context.progress.task("writing documents", total, "documents") as task, _beside() as also:
+    with (
+        workspace.context.progress.task("writing documents", total, "documents") as task,
+        _beside() as also,
+    ):
         for name in reversed(SPLITS):
             tables = ahead(gather(posts, layouts[name], workspace.scratch / name, controls))
             counted = (also(table, functools.partial(seen.add, name), task) for table in tables)
@@ -230,7 +279,9 @@ def _need_some(posts: Posts, sieve: Sieve, gate_tally: Tally) -> None:
     """Two posts at least: one to learn from, one to be judged by."""
     if len(sieve.rows) >= 2:
         return
-    reasons = gate_tally.dropped + Counter({reason: len(rows) for reason, rows in sieve.dropped.items()})
+    reasons = gate_tally.dropped + Counter(
+        {reason: len(rows) for reason, rows in sieve.dropped.items()}
+    )
     said = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(3))
     what = f"{len(sieve.rows)} of {posts.in_lake:,} posts are left to make a corpus of"
     raise DataError(what, mend=f"Dropped: {said}" if said else "Ingest more posts")
@@ -239,15 +290,21 @@ def _need_some(posts: Posts, sieve: Sieve, gate_tally: Tally) -> None:
 def _need_both(layouts: dict[str, Layout], sieve: Sieve, where: Path) -> None:
     """A document on each side, which threads, a mixture or a split by author may leave without."""
     chosen = (split.THREAD_IN_TRAIN, mixture.MIXTURE, split.HELD_OUT_AUTHOR, split.AFTER_THE_CUT)
-    said = ", ".join(f"{r} {len(sieve.dropped[r]):,}" for r in chosen if len(sieve.dropped.get(r, ())))
+    said = ", ".join(
+        f"{r} {len(sieve.dropped[r]):,}" for r in chosen if len(sieve.dropped.get(r, ()))
+    )
     for name, layout in layouts.items():
         if not layout.documents:
             mend = "Ingest more posts, or --set another validation_share, split or mixture"
-            raise DataError(f"no document is left for {name}; dropped: {said}", where=where, mend=mend)
+            raise DataError(
+                f"no document is left for {name}; dropped: {said}", where=where, mend=mend
+            )
 
 
 def _drop_copies(sieve: Sieve, reason: str, stands: np.ndarray) -> np.ndarray:
-    """Drop the rows for which another stands; returns (n, 2) rows: the one that stands, the one dropped."""
+    """Drop the rows for which another stands; returns (n, 2) rows: the one that stands, the one
+    dropped.
+    """
     rows = sieve.rows
     copies = np.flatnonzero(stands != np.arange(len(rows)))
     sieve.drop(reason, rows[copies])
@@ -258,4 +315,6 @@ def _duplicates(posts: Posts, pairs: dict[str, np.ndarray]) -> pa.Table:
     """Which kept post stands for each dropped one, in the order of time."""
     hashes = posts.numbers("id_hash")[np.concatenate(list(pairs.values()))]
     kind = np.repeat(list(pairs), [len(part) for part in pairs.values()])
-    return pa.table({"representative": hashes[:, 0], "post": hashes[:, 1], "kind": pa.array(kind, pa.string())})
+    return pa.table(
+        {"representative": hashes[:, 0], "post": hashes[:, 1], "kind": pa.array(kind, pa.string())}
+    )

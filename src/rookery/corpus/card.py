@@ -1,8 +1,9 @@
-"""The data card: what a corpus is, for whoever is handed it, written beside it from the report's facts alone.
+"""The data card: what a corpus is, for whoever is handed it, written beside it from the report's
+facts alone.
 
-In the shape of a Hugging Face dataset card (a YAML head, then Markdown), with the questions of Datasheets for
-Datasets (Gebru et al. 2021) that can be answered from facts. It holds no post and no name, so that
-no deletion touches it. What a person should add (who paid, what for) is not guessed.
+In the shape of a Hugging Face dataset card (a YAML head, then Markdown), with the questions of
+Datasheets for Datasets (Gebru et al. 2021) that can be answered from facts. It holds no post and no
+name, so that no deletion touches it. What a person should add (who paid, what for) is not guessed.
 """
 
 import json
@@ -26,12 +27,16 @@ LARGEST_SIZE = "n>10M"
 
 RULES = {
     **{reason: rule.__doc__.split("\n")[0] for reason, rule in quality.RULES.items()},
-    spam.FASTER_THAN_HUMAN: "The author wrote more than 480 posts that day (after DFRLab's #BotSpot, 2017).",
+    spam.FASTER_THAN_HUMAN: "The author wrote more than 480 posts that day (after DFRLab's "
+    "#BotSpot, 2017).",
     spam.CLOCKWORK: "The author mostly waits the same number of minutes (after Chu et al. 2010).",
     dedup.EXACT_DUPLICATE: "An earlier post has the same words.",
-    dedup.TEMPLATE_FLOOD: "The author's fourth post, or a later one, that differs in numbers and hashtags only.",
-    dedup.NEAR_DUPLICATE: "An earlier post shares four in five runs of five characters (after Broder 1997).",
-    spam.LINK_FARM: "Links of a site or an author that mostly repeat themselves (after Gao et al. 2010).",
+    dedup.TEMPLATE_FLOOD: "The author's fourth post, or a later one, that differs in numbers and "
+    "hashtags only.",
+    dedup.NEAR_DUPLICATE: "An earlier post shares four in five runs of five characters (after "
+    "Broder 1997).",
+    spam.LINK_FARM: "Links of a site or an author that mostly repeat themselves (after Gao et "
+    "al. 2010).",
 }
 """What each rule says no to, with its source, in the order in which they are asked."""
 
@@ -42,9 +47,16 @@ def write(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def card(facts: Mapping[str, Any]) -> str:
-    """The card in Markdown, of the facts of `report.describe` with settings, policy and the lake's name."""
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"n": "{:,}".format, "yaml": lambda value: json.dumps(value, ensure_ascii=False)}
+    """The card in Markdown, of the facts of `report.describe` with settings, policy and the lake's
+    name.
+    """
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {
+        "n": "{:,}".format,
+        "yaml": lambda value: json.dumps(value, ensure_ascii=False),
+    }
     template = environment.from_string(Path(__file__).with_name("card.md.jinja").read_text())
     documents = sum(split["documents"] for split in facts["splits"].values())
     size = next((name for limit, name in SIZES if documents < limit), LARGEST_SIZE)

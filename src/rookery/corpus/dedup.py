@@ -1,11 +1,13 @@
-"""Duplicates: equal texts, floods of one template, and near duplicates. The earliest post represents the rest.
+"""Duplicates: equal texts, floods of one template, and near duplicates. The earliest post
+represents the rest.
 
-Posts come sorted by time, as numbers only: 64-bit hashes of keys, authors and templates, and what MinHash
-makes of a text (`minhash.py`). Near duplicates are found by MinHash (Broder 1997) with banding (Leskovec,
-Rajaraman, Ullman, Mining of Massive Datasets, 3.4), and every pair is checked exactly on the texts
-themselves: nothing is merged on an estimate. Clusters are stars: each dropped post is itself alike to the
-post that stands for it, and no chain joins texts that are not. Recall is a matter of chance and is measured
-in the tests.
+Posts come sorted by time, as numbers only: 64-bit hashes of keys, authors and templates, and what
+MinHash makes of a text (`minhash.py`). Near duplicates are found by MinHash (Broder 1997) with
+banding (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4), and every pair is checked
+exactly on the texts
+themselves: nothing is merged on an estimate. Clusters are stars: each dropped post is itself alike
+to the post that stands for it, and no chain joins texts that are not. Recall is a matter of chance
+and is measured in the tests.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,13 +48,16 @@ def floods(authors: np.ndarray, templates: np.ndarray) -> np.ndarray:
 
 
 def near_duplicates(
-    band: Callable[[int], np.ndarray], sketches: np.ndarray, texts: Callable[[np.ndarray], Sequence[str]]
+    band: Callable[[int], np.ndarray],
+    sketches: np.ndarray,
+    texts: Callable[[np.ndarray], Sequence[str]],
 ) -> np.ndarray:
-    """int64 (posts,): for each post the place of the one that stands for it, its own if that is itself.
+    """int64 (posts,): for each post the place of the one that stands for it, its own if that is
+    itself.
 
-    `band` gives the band of a number, uint64 (posts,), and is asked from several threads. sketches: uint8
-    (posts, hashes). `texts` gives the keys at some places. A post is dropped when the Jaccard similarity of
-    its five-character runs to those of an earlier post that is kept is at least 0.8.
+    `band` gives the band of a number, uint64 (posts,), and is asked from several threads. sketches:
+    uint8 (posts, hashes). `texts` gives the keys at some places. A post is dropped when the Jaccard
+    similarity of its five-character runs to those of an earlier post that is kept is at least 0.8.
     """
     pairs = np.empty(0, dtype=np.int64)
     with ThreadPoolExecutor(THREADS) as pool:
@@ -74,7 +79,9 @@ def jaccard(a: str, b: str) -> float:
 
 
 def _stars(texts: Sequence[str], low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Greedy: in the order of time, a text joins the first kept one that it is alike to, or is kept itself."""
+    """Greedy: in the order of time, a text joins the first kept one that it is alike to, or is kept
+    itself.
+    """
     stands = list(range(len(texts)))
     runs = lru_cache(maxsize=20_000)(lambda place: _runs(texts[place]))
     for a, b in zip(low.tolist(), high.tolist(), strict=True):
@@ -84,7 +91,9 @@ def _stars(texts: Sequence[str], low: np.ndarray, high: np.ndarray) -> np.ndarra
 
 
 def _pairs_of_band(band: np.ndarray) -> np.ndarray:
-    """Pairs, each packed in an int64 (earlier place above), of texts in one bucket: neighbours, and with the first."""
+    """Pairs, each packed in an int64 (earlier place above), of texts in one bucket: neighbours, and
+    with the first.
+    """
     order, starts, sizes = _groups(band)
     many = np.repeat(sizes > 1, sizes)
     order, bucket, firsts = order[many], band[order[many]], np.repeat(order[starts], sizes)[many]
@@ -101,13 +110,19 @@ def _alike(sketches: np.ndarray, pairs: np.ndarray, least: float) -> np.ndarray:
     for start in range(0, len(pairs), BATCH_PAIRS):
         part = pairs[start : start + BATCH_PAIRS]
         equal = sketches[part >> 32] == sketches[part & 0xFFFFFFFF]
-        kept[start : start + BATCH_PAIRS] = equal.sum(axis=1, dtype=np.int16) >= least * equal.shape[1]
+        kept[start : start + BATCH_PAIRS] = (
+            equal.sum(axis=1, dtype=np.int16) >= least * equal.shape[1]
+        )
     return kept
 
 
 def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places in an order that puts equal keys together, earlier ones first; where each group starts; their sizes."""
-    order = np.argsort(keys)  # several times faster than a stable sort, which only groups of two or more need
+    """Places in an order that puts equal keys together, earlier ones first; where each group
+    starts; their sizes.
+    """
+    order = np.argsort(
+        keys
+    )  # several times faster than a stable sort, which only groups of two or more need
     ordered = keys[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))[: len(keys)]
     sizes = np.diff(starts, append=len(keys))
@@ -129,4 +144,6 @@ def _similarity(a: set[str], b: set[str]) -> float:
 
 
 def _runs(text: str) -> set[str]:
-    return {text[i : i + SHINGLE_CHARACTERS] for i in range(max(1, len(text) - SHINGLE_CHARACTERS + 1))}
+    return {
+        text[i : i + SHINGLE_CHARACTERS] for i in range(max(1, len(text) - SHINGLE_CHARACTERS + 1))
+    }

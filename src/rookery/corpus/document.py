@@ -1,4 +1,5 @@
-"""`Document`: a piece of training text, with the ids of the posts inside it; and reading a corpus of them.
+"""`Document`: a piece of training text, with the ids of the posts inside it; and reading a corpus
+of them.
 
 No document is without its posts: that is how a forgotten post is found again in training data. In
 bulk, documents travel as Arrow batches of `DOCUMENT_SCHEMA`. How they are made is in `build.py`.
@@ -20,7 +21,9 @@ SPLITS = ("train", "validation")
 LAKE_VERSION = "lake_version"
 """The metric that says of which version of the lake a corpus was made."""
 ERASED_ID = ""
-"""The only post id of a document that was erased; nothing else is left of it but its place (erase.py)."""
+"""The only post id of a document that was erased; nothing else is left of it but its place
+(erase.py).
+"""
 MORE_IS_NEEDED = "`rookery corpus report` says why posts were dropped; take in more"
 """How to mend a corpus that is too small for what is asked."""
 BATCH_DOCUMENTS = 16_384
@@ -29,9 +32,11 @@ GROUP_DOCUMENTS = 2 * BATCH_DOCUMENTS
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One post, or a thread. `author_ids` is parallel to `post_ids`; `created` is the time of the last post.
+    """One post, or a thread. `author_ids` is parallel to `post_ids`; `created` is the time of the
+    last post.
 
-    controls: what is said before the text in control tokens (control.py); empty unless the corpus was made with them.
+    controls: what is said before the text in control tokens (control.py); empty unless the corpus
+    was made with them.
     """
 
     id: str
@@ -74,20 +79,28 @@ def from_row(row: dict[str, Any]) -> Document:
 
 
 def write_documents(path: Path, documents: Iterable[pa.Table]) -> None:
-    """Write tables of documents as `DOCUMENT_SCHEMA`, one after another; equal tables give equal bytes."""
-    with pq.ParquetWriter(path, DOCUMENT_SCHEMA, compression="zstd", use_dictionary=list(_REPEATED)) as writer:
+    """Write tables of documents as `DOCUMENT_SCHEMA`, one after another; equal tables give equal
+    bytes.
+    """
+    with pq.ParquetWriter(
+        path, DOCUMENT_SCHEMA, compression="zstd", use_dictionary=list(_REPEATED)
+    ) as writer:
         for table in documents:
             writer.write_table(table.cast(DOCUMENT_SCHEMA), row_group_size=GROUP_DOCUMENTS)
 
 
-def read_documents(corpus: Artifact, split: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+def read_documents(
+    corpus: Artifact, split: str, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
     """The documents of one split (or some of their columns), in the file's order.
 
     That order is shuffled by the corpus' seed, so that a prefix is a fair sample; it is the same on
     every reading. Raises `UsageError` for a split that does not exist.
     """
     with pq.ParquetFile(split_file(corpus, split)) as file:
-        yield from file.iter_batches(BATCH_DOCUMENTS, columns=None if columns is None else list(columns))
+        yield from file.iter_batches(
+            BATCH_DOCUMENTS, columns=None if columns is None else list(columns)
+        )
 
 
 def count_documents(corpus: Artifact, split: str) -> int:

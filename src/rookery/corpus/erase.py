@@ -1,12 +1,14 @@
-"""Erasing posts from corpora and shards: their documents stay as empty places, so that nothing else moves.
+"""Erasing posts from corpora and shards: their documents stay as empty places, so that nothing else
+moves.
 
-A document goes whole when one of its posts has to go. In a corpus its words, ids and control tokens are
-taken out; in shards its tokens become end-of-document tokens. Counts, offsets and order stay, and so do the
-artifact's key and digest: a run that was interrupted goes on with the same batches, in which these
-documents were masked before. Which posts went is noted as hashes (`core/lineage.py`), since what was
-trained on them before still derives from them.
+A document goes whole when one of its posts has to go. In a corpus its words, ids and control tokens
+are taken out; in shards its tokens become end-of-document tokens. Counts, offsets and order stay,
+and so do the artifact's key and digest: a run that was interrupted goes on with the same batches,
+in which these documents were masked before. Which posts went is noted as hashes
+(`core/lineage.py`), since what was trained on them before still derives from them.
 
-A kill leaves every file whole, some of them rewritten; the next erasure goes on (`core/artifact.py`).
+A kill leaves every file whole, some of them rewritten; the next erasure goes on
+(`core/artifact.py`).
 """
 
 import os
@@ -24,12 +26,21 @@ from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.lineage import held_hashes, note_erased
 from rookery.corpus import report
-from rookery.corpus.document import DOCUMENT_SCHEMA, ERASED_ID, LAKE_VERSION, SPLITS, split_file, write_documents
+from rookery.corpus.document import (
+    DOCUMENT_SCHEMA,
+    ERASED_ID,
+    LAKE_VERSION,
+    SPLITS,
+    split_file,
+    write_documents,
+)
 from rookery.corpus.shards import Shards, open_shards
 from rookery.posts.erase import Due, Erased
 
 ASKED = "first_asked"
-"""In the manifest's note: when the first of the posts that went was asked to be forgotten; "" if none was."""
+"""In the manifest's note: when the first of the posts that went was asked to be forgotten; "" if
+none was.
+"""
 
 
 def erase_corpus(corpus: Artifact, due: Due, context: Context) -> list[Erased]:
@@ -83,19 +94,31 @@ def _has_work(artifact: Artifact, posts: np.ndarray) -> bool:
 
 
 def _rewrite(artifact: Artifact, due: Due, names: np.ndarray, change, context: Context) -> None:
-    """Rewrite an artifact; the note keeps the earliest time of all its erasures, cut short or not."""
-    times = (due.first_asked(names), half_erased(artifact).get(ASKED), artifact.manifest.erased.get(ASKED))
+    """Rewrite an artifact; the note keeps the earliest time of all its erasures, cut short or
+    not.
+    """
+    times = (
+        due.first_asked(names),
+        half_erased(artifact).get(ASKED),
+        artifact.manifest.erased.get(ASKED),
+    )
     asked = {ASKED: min(filter(None, times), default="")}
     rewrite(artifact, asked, lambda: change() | asked | {"at": context.clock.now().isoformat()})
 
 
 def _counted(artifact: Artifact, **counts: int) -> list[Erased]:
     place = f"{artifact.kind} {artifact.key}"
-    return [Erased(place, count, unit) for unit, count in counts.items() if count] or [Erased(place, 0, "documents")]
+    return [Erased(place, count, unit) for unit, count in counts.items() if count] or [
+        Erased(place, 0, "documents")
+    ]
 
 
-def _in_documents_that_go(corpus: Artifact, gone: pa.Array, authors: pa.Array) -> tuple[set[str], set[str]]:
-    """The ids and the authors of all posts in documents that go; the erased ones' empty names among them."""
+def _in_documents_that_go(
+    corpus: Artifact, gone: pa.Array, authors: pa.Array
+) -> tuple[set[str], set[str]]:
+    """The ids and the authors of all posts in documents that go; the erased ones' empty names among
+    them.
+    """
     found: tuple[set[str], set[str]] = set(), set()
     columns = ["post_ids", "author_ids"]
     for split in SPLITS:
@@ -144,7 +167,14 @@ def _rewrite_documents(path: Path, gone: pa.Array, authors: pa.Array) -> int:
 
 def _emptied(table: pa.Table, goes: pa.Array) -> pa.Table:
     """The documents, some without all but their time."""
-    nothing = {"id": "", "text": "", "post_ids": [ERASED_ID], "author_ids": [""], "language": None, "controls": []}
+    nothing = {
+        "id": "",
+        "text": "",
+        "post_ids": [ERASED_ID],
+        "author_ids": [""],
+        "language": None,
+        "controls": [],
+    }
     for name, value in nothing.items():
         field = DOCUMENT_SCHEMA.field(name)
         values = pc.if_else(goes, pa.scalar(value, field.type), _one_array(table[name]))
@@ -161,18 +191,25 @@ def _count_erased(path: Path) -> int:
 def _with_tokens(shards: Shards, masked: np.ndarray) -> list[int]:
     """Those of the masked documents of which a token is left."""
     offsets = shards.offsets
-    inside = ((d, shards.tokens[offsets[d] : offsets[d + 1]]) for d in np.flatnonzero(masked).tolist())
+    inside = (
+        (d, shards.tokens[offsets[d] : offsets[d + 1]]) for d in np.flatnonzero(masked).tolist()
+    )
     return [document for document, tokens in inside if (tokens != shards.end_of_document).any()]
 
 
 def _hashes_of(opened: dict[str, Shards], masked: dict[str, np.ndarray], name: str) -> np.ndarray:
     """The hashes of the posts, or of their authors, in the masked documents."""
-    parts = [getattr(of, name)[np.repeat(masked[split], np.diff(of.post_offsets))] for split, of in opened.items()]
+    parts = [
+        getattr(of, name)[np.repeat(masked[split], np.diff(of.post_offsets))]
+        for split, of in opened.items()
+    ]
     return np.concatenate(parts)
 
 
 def _overwrite(path: Path, shards: Shards, documents: Iterable[int]) -> None:
-    """Put end-of-document tokens in the place of some documents, in the file that may be mapped elsewhere now."""
+    """Put end-of-document tokens in the place of some documents, in the file that may be mapped
+    elsewhere now.
+    """
     if not documents:
         return
     tokens = np.memmap(path, dtype=shards.tokens.dtype, mode="r+")

@@ -1,8 +1,8 @@
 """Documents written in their final order, with little memory: texts move through buckets on disk.
 
-Where every post goes is known from numbers alone (`Layout`). One pass over the prepared parts sends each text
-to the bucket of its document; then each bucket, which fits in memory, is put in order and becomes a row
-group of the file.
+Where every post goes is known from numbers alone (`Layout`). One pass over the prepared parts sends
+each text to the bucket of its document; then each bucket, which fits in memory, is put in order and
+becomes a row group of the file.
 """
 
 import shutil
@@ -30,7 +30,8 @@ _COLUMNS = ("id", "author", "text", "key", "language", "created", "reactions")
 
 @dataclass(frozen=True)
 class Layout:
-    """The posts of a split, row after row in the order of the file; document i is `rows[starts[i]:starts[i + 1]]`.
+    """The posts of a split, row after row in the order of the file; document i is
+    `rows[starts[i]:starts[i + 1]]`.
 
     A row stands in it as often as its document is repeated.
     """
@@ -43,8 +44,12 @@ class Layout:
         return len(self.starts) - 1
 
 
-def shuffled(rows: np.ndarray, starts: np.ndarray, copies: np.ndarray, random: np.random.Generator) -> Layout:
-    """Documents (one from each start), so many times each, in random order, the posts of each as they are."""
+def shuffled(
+    rows: np.ndarray, starts: np.ndarray, copies: np.ndarray, random: np.random.Generator
+) -> Layout:
+    """Documents (one from each start), so many times each, in random order, the posts of each as
+    they are.
+    """
     sizes = np.diff(starts, append=len(rows))
     order = random.permutation(np.repeat(np.arange(len(starts)), copies))
     new_starts = np.concatenate([[0], np.cumsum(sizes[order])])
@@ -53,7 +58,8 @@ def shuffled(rows: np.ndarray, starts: np.ndarray, copies: np.ndarray, random: n
 
 
 def gather(posts: Posts, layout: Layout, folder: Path, controls: bool) -> Iterator[pa.Table]:
-    """The documents of a layout as tables of `DOCUMENT_SCHEMA` and `key`, in order, a row group each.
+    """The documents of a layout as tables of `DOCUMENT_SCHEMA` and `key`, in order, a row group
+    each.
 
     controls: with their control tokens.
     """
@@ -68,7 +74,11 @@ def gather(posts: Posts, layout: Layout, folder: Path, controls: bool) -> Iterat
         with pa.ipc.open_stream(bucket) as stream:
             table = stream.read_all()
         bucket.unlink()
-        yield _documents(table.take(pa.array(np.argsort(table["to"].to_numpy()))).combine_chunks(), starts, controls)
+        yield _documents(
+            table.take(pa.array(np.argsort(table["to"].to_numpy()))).combine_chunks(),
+            starts,
+            controls,
+        )
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
@@ -83,7 +93,10 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
 def _fill(posts: Posts, layout: Layout, edges: np.ndarray, buckets: list[Path]) -> None:
     """Each post of the layout into its bucket, with the place to which it goes."""
     times = np.bincount(layout.rows, minlength=len(posts))
-    places, first = np.argsort(layout.rows, kind="stable"), np.cumsum(times) - times  # all places of each row
+    places, first = (
+        np.argsort(layout.rows, kind="stable"),
+        np.cumsum(times) - times,
+    )  # all places of each row
     writers: list[pa.ipc.RecordBatchStreamWriter] = []
     with ExitStack() as stack:
         for row_at, table in ahead(posts.stream(_COLUMNS)):
@@ -95,18 +108,25 @@ def _fill(posts: Posts, layout: Layout, edges: np.ndarray, buckets: list[Path]) 
             table = table.take(pa.array(mine)).append_column("to", pa.array(to))
             if not writers:
                 options = pa.ipc.IpcWriteOptions(compression="lz4")
-                new = lambda path: pa.ipc.new_stream(path, table.schema, options=options)  # noqa: E731, B023
+                new = lambda path: pa.ipc.new_stream(path, table.schema, options=options)  # noqa: B023, E731
                 writers = [stack.enter_context(new(path)) for path in buckets]
-            for writer, (start, end) in zip(writers, pairwise(np.searchsorted(to, edges)), strict=True):
+            for writer, (start, end) in zip(
+                writers, pairwise(np.searchsorted(to, edges)), strict=True
+            ):
                 if end > start:
                     writer.write_table(table.slice(start, end - start))
 
 
 def _documents(posts: pa.Table, starts: np.ndarray, controls: bool) -> pa.Table:
-    """Documents of posts in reading order, between starts; each has the id and language of its first post."""
+    """Documents of posts in reading order, between starts; each has the id and language of its
+    first post.
+    """
     inside, first = pa.array(starts, pa.int32()), pa.array(starts[:-1])
     column = {name: posts[name].combine_chunks() for name in _COLUMNS}
-    lists = {name: pa.ListArray.from_arrays(inside, column[name]) for name in ("text", "id", "author", "key")}
+    lists = {
+        name: pa.ListArray.from_arrays(inside, column[name])
+        for name in ("text", "id", "author", "key")
+    }
     created = column["created"].cast(pa.int64()).to_numpy()
     columns = {
         "id": column["id"].take(first),
@@ -114,12 +134,18 @@ def _documents(posts: pa.Table, starts: np.ndarray, controls: bool) -> pa.Table:
         "post_ids": lists["id"],
         "author_ids": lists["author"],
         "language": column["language"].take(first),
-        "created": pa.array(np.maximum.reduceat(created, starts[:-1])).cast(DOCUMENT_SCHEMA.field("created").type),
+        "created": pa.array(np.maximum.reduceat(created, starts[:-1])).cast(
+            DOCUMENT_SCHEMA.field("created").type
+        ),
         "key": pc.binary_join(lists["key"], " "),
     }
     if controls:
-        said = control.controls(columns["language"], columns["created"], column["reactions"].take(first).to_numpy())
+        said = control.controls(
+            columns["language"], columns["created"], column["reactions"].take(first).to_numpy()
+        )
     else:
-        said = pa.ListArray.from_arrays(pa.array(np.zeros(len(starts)), pa.int32()), pa.array([], pa.string()))
+        said = pa.ListArray.from_arrays(
+            pa.array(np.zeros(len(starts)), pa.int32()), pa.array([], pa.string())
+        )
     columns["controls"] = said
     return pa.table(columns)

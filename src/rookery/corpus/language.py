@@ -1,11 +1,13 @@
-"""Language: what the platform says; where it says nothing, a guess from the text, made offline; else the author's.
+"""Language: what the platform says; where it says nothing, a guess from the text, made offline;
+else the author's.
 
 A platform's tag comes from the author's settings or from a better detector than any that runs here.
-py3langid carries its model inside; on a few words it guesses badly, so a short text is taken to be in the
-language in which its author mostly writes.
+py3langid carries its model inside; on a few words it guesses badly, so a short text is taken to be
+in the language in which its author mostly writes.
 
-The model is a byte automaton that finds features, and naive Bayes over how often each was found. py3langid
-follows it one text at a time; here the automaton takes a step in many texts at once, with the same result.
+The model is a byte automaton that finds features, and naive Bayes over how often each was found.
+py3langid follows it one text at a time; here the automaton takes a step in many texts at once, with
+the same result.
 """
 
 import functools
@@ -18,7 +20,9 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 MIN_CHARACTERS = 20
 MOST_CHARACTERS = 2000  # a longer text is judged by its beginning
-MIN_PROBABILITY = 0.5  # on 9,700 tagged posts: .974 right over all, .995 right over the 93% at or above this
+MIN_PROBABILITY = (
+    0.5  # on 9,700 tagged posts: .974 right over all, .995 right over the 93% at or above this
+)
 BATCH_TEXTS = 1024  # of like lengths, which go through the automaton together
 SCORED_TEXTS = 32  # of like numbers of features; their weights stay in cache
 PIECE_TEXTS = 16_384  # whose scores are held at once: 9 MB
@@ -27,7 +31,9 @@ UNKNOWN = -1
 
 
 def guess(keys: pa.Array) -> pa.Array:
-    """The language code of each text (given as its key); null where it is too short or the guess is unsure."""
+    """The language code of each text (given as its key); null where it is too short or the guess is
+    unsure.
+    """
     texts = pc.unique(keys)
     long = texts.filter(pc.greater_equal(pc.utf8_length(texts), MIN_CHARACTERS))
     guesses = [pa.array([], pa.string())]
@@ -38,16 +44,19 @@ def guess(keys: pa.Array) -> pa.Array:
 
 
 def of_authors(codes: np.ndarray, authors: np.ndarray) -> np.ndarray:
-    """The same codes of languages; `UNKNOWN` becomes the language in which the author mostly writes.
+    """The same codes of languages; `UNKNOWN` becomes the language in which the author mostly
+    writes.
 
-    That is the one of more than half, and of two at least, of the author's posts whose language is known.
-    Both are integers of shape (posts,).
+    That is the one of more than half, and of two at least, of the author's posts whose language is
+    known. Both are integers of shape (posts,).
     """
     known = np.flatnonzero(codes != UNKNOWN)
     order = known[np.lexsort((codes[known], authors[known]))]
     who, language = authors[order], codes[order]
     new = (who[1:] != who[:-1]) | (language[1:] != language[:-1])
-    starts = np.flatnonzero(np.append(True, new))[: len(order)]  # where an author's posts in one language begin
+    starts = np.flatnonzero(np.append(True, new))[
+        : len(order)
+    ]  # where an author's posts in one language begin
     posts = np.diff(starts, append=len(order))
     everything = np.searchsorted(who, who[starts], side="right") - np.searchsorted(who, who[starts])
     mostly = starts[(posts >= 2) & (2 * posts > everything)]
@@ -59,7 +68,9 @@ def of_authors(codes: np.ndarray, authors: np.ndarray) -> np.ndarray:
 
 
 def classify(texts: list[str]) -> tuple[list[str], np.ndarray]:
-    """The likeliest language of each text and its probability, as `LanguageIdentifier.classify` gives them."""
+    """The likeliest language of each text and its probability, as `LanguageIdentifier.classify`
+    gives them.
+    """
     model = _model()
     # the classifier lowers a text that is all capitals; a key has none
     encoded = [text[:MOST_CHARACTERS].encode() for text in texts]
@@ -77,7 +88,9 @@ def classify(texts: list[str]) -> tuple[list[str], np.ndarray]:
 
 @dataclass(frozen=True)
 class _Model:
-    """`after[row_start[state] + byte]` is the next state, `feature[state]` the feature found there or -1."""
+    """`after[row_start[state] + byte]` is the next state, `feature[state]` the feature found there
+    or -1.
+    """
 
     after: np.ndarray
     row_start: np.ndarray
@@ -95,11 +108,15 @@ def _model() -> _Model:
     row_start = np.asarray(it.tk_row, np.int32) << 8
     after, feature = np.asarray(it.tk_nextmove, np.int32), np.asarray(it.tk_output, np.int32)
     weights, prior = it.nb_ptc.astype(np.float32), it.nb_pc.astype(np.float32)
-    return _Model(after, row_start, feature, weights, prior, list(it.nb_classes), list(it._alias_pairs))
+    return _Model(
+        after, row_start, feature, weights, prior, list(it.nb_classes), list(it._alias_pairs)
+    )
 
 
 def _scores(model: _Model, texts: list[bytes]) -> np.ndarray:
-    """float32 (texts, languages): naive Bayes over what the automaton finds, in texts of like lengths at once."""
+    """float32 (texts, languages): naive Bayes over what the automaton finds, in texts of like
+    lengths at once.
+    """
     scores = np.zeros((len(texts), len(model.languages)), np.float32)
     longest_first = np.argsort([-len(text) for text in texts], kind="stable")
     for start in range(0, len(texts), BATCH_TEXTS):
@@ -112,13 +129,16 @@ def _scores(model: _Model, texts: list[bytes]) -> np.ndarray:
             numbers = np.arange(counts[some[0]])
             place = np.minimum(ends[some][:, None] + numbers, len(feature) - 1)
             its_own = np.where(numbers < counts[some][:, None], weight[place], 0)
-            scores[rows[some]] = np.matmul(its_own[:, None], model.weights.take(feature[place], axis=0))[:, 0]
+            scores[rows[some]] = np.matmul(
+                its_own[:, None], model.weights.take(feature[place], axis=0)
+            )[:, 0]
         scores[rows] += (counts > 0)[:, None] * model.prior
     return scores
 
 
 def _features(model: _Model, texts: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of texts, the longest first: the features of each, and the logarithm of one more than how often it was found.
+    """Of texts, the longest first: the features of each, and the logarithm of one more than how
+    often it was found.
 
     Those of text i stand from place `ends[i]` up to `ends[i + 1]`; `ends` comes first.
     """

@@ -1,9 +1,9 @@
 """MinHash signatures of texts, and hashes of texts, by Daft's native functions.
 
-Daft takes words; here every character is made one, since a post is too short for runs of words. Both
-functions work on a column without a query engine, so nothing is started and nothing is printed. A
-signature is kept in two forms: its bands, by which alike texts meet, and a sketch of it, by which
-the similarity of two texts is estimated.
+Daft takes words; here every character is made one, since a post is too short for runs of words.
+Both functions work on a column without a query engine, so nothing is started and nothing is
+printed. A signature is kept in two forms: its bands, by which alike texts meet, and a sketch of it,
+by which the similarity of two texts is estimated.
 """
 
 import os
@@ -23,7 +23,9 @@ def signatures(texts: pa.Array) -> np.ndarray:
     The share of equal places in two rows estimates the Jaccard similarity of two texts' runs.
     """
     column = load_daft().Series.from_arrow(_spaced(texts))
-    hashes = column.minhash(HASHES, SHINGLE_CHARACTERS, seed=1, hash_function="xxhash3_64").to_arrow()
+    hashes = column.minhash(
+        HASHES, SHINGLE_CHARACTERS, seed=1, hash_function="xxhash3_64"
+    ).to_arrow()
     return hashes.flatten().to_numpy().reshape(len(texts), HASHES)
 
 
@@ -36,17 +38,25 @@ def _spaced(texts: pa.Array) -> pa.Array:
     spaced = np.full(len(data) + (begun[-1] if len(data) else 0), ord(" "), np.uint8)
     spaced[np.arange(len(data)) + begun] = np.where(data == ord(" "), ord("_"), data)
     moved = offsets + np.concatenate([[0], begun])[offsets]
-    return pa.Array.from_buffers(pa.large_string(), len(texts), [None, pa.py_buffer(moved), pa.py_buffer(spaced)])
+    return pa.Array.from_buffers(
+        pa.large_string(), len(texts), [None, pa.py_buffer(moved), pa.py_buffer(spaced)]
+    )
 
 
 def bands(hashes: np.ndarray) -> np.ndarray:
     """uint64 of shape (bands, texts): equal where two texts agree on all four hashes of a band."""
-    packed = np.ascontiguousarray(hashes).view(np.uint64).reshape(len(hashes), BANDS, BAND_ROWS // 2)
-    return np.ascontiguousarray((packed[:, :, 0] * np.uint64(0x9E3779B97F4A7C15) ^ packed[:, :, 1]).T)
+    packed = (
+        np.ascontiguousarray(hashes).view(np.uint64).reshape(len(hashes), BANDS, BAND_ROWS // 2)
+    )
+    return np.ascontiguousarray(
+        (packed[:, :, 0] * np.uint64(0x9E3779B97F4A7C15) ^ packed[:, :, 1]).T
+    )
 
 
 def sketches(hashes: np.ndarray) -> np.ndarray:
-    """uint8 of shape (texts, 48): the lowest byte of each hash; two that differ look equal once in 256."""
+    """uint8 of shape (texts, 48): the lowest byte of each hash; two that differ look equal once in
+    256.
+    """
     return hashes.astype(np.uint8)
 
 
@@ -61,7 +71,9 @@ def text_hashes(texts: pa.Array) -> np.ndarray:
 
 
 def load_daft():
-    """Daft, which reports each import and run to its makers unless this is set before; it offers no other switch."""
+    """Daft, which reports each import and run to its makers unless this is set before; it offers no
+    other switch.
+    """
     os.environ["DAFT_ANALYTICS_ENABLED"] = "0"
     import daft
 

@@ -2,10 +2,10 @@
 
     rookery corpus build --set mixture.language:en=0.5 --set mixture.source:reddit=2
 
-A document's weight is the product of the weights that match it. Below one, it is the chance that the
-document is taken at all; above one, how often it is repeated in what is learned from. Held-out documents are
-never repeated. Chance is a hash of the document's id, so the same document is taken in every build,
-and one taken at weight 0.2 is also taken at 0.5.
+A document's weight is the product of the weights that match it. Below one, it is the chance that
+the document is taken at all; above one, how often it is repeated in what is learned from. Held-out
+documents are never repeated. Chance is a hash of the document's id, so the same document is taken
+in every build, and one taken at weight 0.2 is also taken at 0.5.
 """
 
 import re
@@ -18,7 +18,9 @@ from rookery.core.errors import UsageError
 MIXTURE = "mixture"
 KINDS = ("language", "year", "source")
 UNKNOWN, UNKNOWN_CODE = "unknown", -1  # `language:unknown` matches documents without a language
-MOST_COPIES = 16  # Muennighoff et al. 2023: what is repeated more than 4 times teaches less, more than 16 times nothing
+# Muennighoff et al. 2023: what is repeated more than 4 times teaches less, more than 16 times
+# nothing
+MOST_COPIES = 16
 
 
 def check(weights: Mapping[str, float]) -> None:
@@ -27,10 +29,13 @@ def check(weights: Mapping[str, float]) -> None:
         kind, _, value = key.partition(":")
         if kind not in KINDS or not value or (kind == "year" and not re.fullmatch(r"\d{4}", value)):
             raise UsageError(
-                f"mixture knows no {key!r}", mend="A key is language:en, year:2016 or source:reddit; a value a weight"
+                f"mixture knows no {key!r}",
+                mend="A key is language:en, year:2016 or source:reddit; a value a weight",
             )
         if not 0 <= weight <= MOST_COPIES:
-            raise UsageError(f"the weight of {key} must lie between 0 and {MOST_COPIES}, not be {weight}")
+            raise UsageError(
+                f"the weight of {key} must lie between 0 and {MOST_COPIES}, not be {weight}"
+            )
 
 
 def weigh(
@@ -38,20 +43,25 @@ def weigh(
 ) -> np.ndarray:
     """float64 (documents,): the weight of each, 1 where nothing matches.
 
-    coded: for each of `KINDS` the documents' codes, and the values that they stand for; -1 is unknown.
+    coded: for each of `KINDS` the documents' codes, and the values that they stand for; -1 is
+    unknown.
     """
     total = np.ones(documents)
     for key, weight in weights.items():
         kind, _, value = key.partition(":")
         codes, values = coded[kind]
-        code = UNKNOWN_CODE if value == UNKNOWN else values.index(value) if value in values else None
+        code = (
+            UNKNOWN_CODE if value == UNKNOWN else values.index(value) if value in values else None
+        )
         total[codes == code] *= weight
     return np.minimum(total, MOST_COPIES)
 
 
 def years(created: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """The years (UTC) of some times in microseconds, coded."""
-    values, codes = np.unique(created.view("datetime64[us]").astype("datetime64[Y]"), return_inverse=True)
+    values, codes = np.unique(
+        created.view("datetime64[us]").astype("datetime64[Y]"), return_inverse=True
+    )
     return codes, values.astype(str).tolist()
 
 
@@ -64,8 +74,12 @@ def copies(weight: np.ndarray, id_hashes: np.ndarray, seed: int) -> np.ndarray:
 
 
 def chance(hashes: np.ndarray, seed: int) -> np.ndarray:
-    """float64 (hashes,): for each a number in [0, 1) that depends on it and the seed alone (splitmix64's finaliser)."""
-    mixed = hashes.astype(np.uint64) + np.random.default_rng(seed).integers(1 << 64, dtype=np.uint64)
+    """float64 (hashes,): for each a number in [0, 1) that depends on it and the seed alone
+    (splitmix64's finaliser).
+    """
+    mixed = hashes.astype(np.uint64) + np.random.default_rng(seed).integers(
+        1 << 64, dtype=np.uint64
+    )
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     return (mixed ^ (mixed >> np.uint64(31))) / np.float64(1 << 64) * (1 - 2**-53)

@@ -1,12 +1,13 @@
 """The map: every post of the lake through the gate, made ready to be compared; parts in, parts out.
 
-Here a post becomes its clean, redacted text, its key, what the quality rules say, its language, and the
-numbers by which posts are compared later: hashes of its id, author, key, template, links and site, its
-reactions, and its MinHash. Every step looks at one post at a time, so the parts may be prepared anywhere
-(`spread.py`); what takes more than one post comes after, on the numbers alone (`prepared.py`, `build.py`).
+Here a post becomes its clean, redacted text, its key, what the quality rules say, its language, and
+the numbers by which posts are compared later: hashes of its id, author, key, template, links and
+site, its reactions, and its MinHash. Every step looks at one post at a time, so the parts may be
+prepared anywhere (`spread.py`); what takes more than one post comes after, on the numbers alone
+(`prepared.py`, `build.py`).
 
-A part is a Parquet file in the stage's scratch folder, there whole or not at all; those that a killed
-run has finished are not made again.
+A part is a Parquet file in the stage's scratch folder, there whole or not at all; those that a
+killed run has finished are not made again.
 """
 
 import functools
@@ -52,7 +53,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Way:
-    """How posts are prepared: by which rights, and whether mentions and links are hidden in the text.
+    """How posts are prepared: by which rights, and whether mentions and links are hidden in the
+    text.
 
     What is compared among posts keeps them.
     """
@@ -71,7 +73,9 @@ def prepare(lake: Lake, way: Way, folder: Path, cluster: Cluster, context: Conte
     if not parts:
         raise DataError("the lake holds no posts", mend="Run `rookery posts ingest` first")
     folder.mkdir(exist_ok=True)
-    with context.progress.task("cleaning posts", sum(part.posts for part in parts), "posts") as task:
+    with context.progress.task(
+        "cleaning posts", sum(part.posts for part in parts), "posts"
+    ) as task:
         work = functools.partial(_prepare_part, folder, way)
         for part, _ in zip(parts, spread(work, parts, cluster), strict=True):
             task.advance(part.posts)
@@ -105,19 +109,32 @@ def _prepare_part(folder: Path, way: Way, part: Part) -> None:
     table, counted = _prepared(_read(part), way)
     table = table.replace_schema_metadata({COUNTED: json.dumps(counted | {"in_lake": part.posts})})
     unfinished = path.with_name(f".{path.name}{TEMPORARY}")
-    packed = {name: "lz4" if pa.types.is_string(table[name].type) else "none" for name in table.column_names}
-    pq.write_table(table, unfinished, compression=packed, use_dictionary=["author", "source"], write_statistics=False)
+    packed = {
+        name: "lz4" if pa.types.is_string(table[name].type) else "none"
+        for name in table.column_names
+    }
+    pq.write_table(
+        table,
+        unfinished,
+        compression=packed,
+        use_dictionary=["author", "source"],
+        write_statistics=False,
+    )
     unfinished.rename(path)
 
 
 def _read(part: Part) -> pa.Table:
     columns = list(dict.fromkeys([*GATE_COLUMNS, *COLUMNS]))
-    tables = [pq.ParquetFile(file).read_row_group(group, columns=columns) for file, group in part.groups]
+    tables = [
+        pq.ParquetFile(file).read_row_group(group, columns=columns) for file, group in part.groups
+    ]
     return pa.concat_tables(tables).combine_chunks()
 
 
 def _prepared(posts: pa.Table, way: Way) -> tuple[pa.Table, dict[str, Any]]:
-    """What passes the gate, with its new columns; refusals by use and reason, and posts with personal data by kind."""
+    """What passes the gate, with its new columns; refusals by use and reason, and posts with
+    personal data by kind.
+    """
     verdicts = {use: gate(posts, use, way.policy, way.standing) for use in USES}
     refused = {use: _counted(reasons) for use, reasons in verdicts.items()}
     posts = posts.select(list(COLUMNS)).filter(pc.is_null(verdicts["training"])).combine_chunks()
@@ -127,7 +144,9 @@ def _prepared(posts: pa.Table, way: Way) -> tuple[pa.Table, dict[str, Any]]:
     key = normalize.words(plain)
     says_no = quality.judge(text, plain, key)
     column |= {"text": text, "key": key, "quality": says_no.dictionary_encode()}
-    column["language"] = _with_guesses(column["language"], key, pc.is_null(says_no)).dictionary_encode()
+    column["language"] = _with_guesses(
+        column["language"], key, pc.is_null(says_no)
+    ).dictionary_encode()
     column |= {"source": column["source"].dictionary_encode()}
     column |= _numbers(column, normalize.template(plain, key))
     if way.placeholders:
@@ -160,13 +179,19 @@ def _numbers(column: dict[str, pa.Array], template: pa.Array) -> dict[str, pa.Ar
         "reactions": pc.fill_null(reactions, control.UNKNOWN),
         "length": pc.binary_length(column["text"]),
     } | {f"{BAND}{number}": band for number, band in enumerate(minhash.bands(hashes))}
-    sketches = pa.FixedSizeBinaryArray.from_buffers(pa.binary(minhash.HASHES), len(hashes), [None, sketch])
+    sketches = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(minhash.HASHES), len(hashes), [None, sketch]
+    )
     return {name: pa.array(values) for name, values in numbers.items()} | {"sketch": sketches}
 
 
 def _ends(ids: pa.Array) -> np.ndarray:
-    """The last eight bytes of each id as a number: ids count up at their ends, whether digits or time stamps."""
-    offsets = np.frombuffer(ids.buffers()[1], np.int32)[ids.offset : ids.offset + len(ids) + 1].astype(np.int64)
+    """The last eight bytes of each id as a number: ids count up at their ends, whether digits or
+    time stamps.
+    """
+    offsets = np.frombuffer(ids.buffers()[1], np.int32)[
+        ids.offset : ids.offset + len(ids) + 1
+    ].astype(np.int64)
     data = np.frombuffer(ids.buffers()[2] or b"", np.uint8)
     ends = np.zeros(len(ids), np.uint64)
     for back in range(8, 0, -1):

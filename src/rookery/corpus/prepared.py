@@ -1,9 +1,9 @@
 """Prepared posts: the numbers of all of them in one order, and their strings by the part.
 
-The order is by time; posts of one moment stand in the order of the ends of their ids (`prepare.py`), then of
-their ids' hashes. It is the same however the lake was cut into parts. A column of numbers is eight bytes a
-post or less and is read when asked for; strings are only ever read part by part, so that memory is
-bounded by the numbers.
+The order is by time; posts of one moment stand in the order of the ends of their ids
+(`prepare.py`), then of their ids' hashes. It is the same however the lake was cut into parts. A
+column of numbers is eight bytes a post or less and is read when asked for; strings are only ever
+read part by part, so that memory is bounded by the numbers.
 """
 
 import json
@@ -29,7 +29,9 @@ LANGUAGE = "language"
 
 @dataclass(frozen=True)
 class Posts:
-    """All posts that passed the gate. Row 0 is the earliest; `place[row]` is where the row lies in the parts."""
+    """All posts that passed the gate. Row 0 is the earliest; `place[row]` is where the row lies in
+    the parts.
+    """
 
     parts: tuple[Path, ...]
     starts: np.ndarray  # (parts + 1,): the first place of each part
@@ -54,11 +56,16 @@ class Posts:
 
     def sketches(self, rows: np.ndarray) -> np.ndarray:
         """uint8 of shape (rows, hashes)."""
-        parts = [_fixed(pq.read_table(part, columns=["sketch"])["sketch"].combine_chunks()) for part in self.parts]
+        parts = [
+            _fixed(pq.read_table(part, columns=["sketch"])["sketch"].combine_chunks())
+            for part in self.parts
+        ]
         return np.concatenate(parts)[self.place[rows]]
 
     def stream(self, names: Sequence[str]) -> Iterator[tuple[np.ndarray, pa.Table]]:
-        """The strings, part by part: the row of each post, and its columns; among them may be `language`."""
+        """The strings, part by part: the row of each post, and its columns; among them may be
+        `language`.
+        """
         row_at = self._rows_at()
         for part, start, end in zip(self.parts, self.starts, self.starts[1:], strict=False):
             rows = row_at[start:end]
@@ -76,7 +83,11 @@ class Posts:
             hit = wanted[row_at] >= 0
             tables.append(table.filter(pa.array(hit)))
             order.append(wanted[row_at][hit])
-        return pa.concat_tables(tables).take(pa.array(np.argsort(np.concatenate(order)))).combine_chunks()
+        return (
+            pa.concat_tables(tables)
+            .take(pa.array(np.argsort(np.concatenate(order))))
+            .combine_chunks()
+        )
 
     def _named(self, rows: np.ndarray) -> pa.Array:
         """The languages of some rows."""
@@ -91,7 +102,9 @@ class Posts:
 
 
 def open_posts(parts: Sequence[Path]) -> Posts:
-    """The posts of some parts, put in order; those of unknown language get their author's, if that is known."""
+    """The posts of some parts, put in order; those of unknown language get their author's, if that
+    is known.
+    """
     metadata = [pq.read_schema(part).metadata[COUNTED] for part in parts]
     counted = [json.loads(said) for said in metadata]
     place = np.lexsort([_read_numbers(parts, name) for name in ("id_hash", "id_end", "created")])
@@ -120,9 +133,14 @@ def _read_numbers(parts: Sequence[Path], name: str) -> np.ndarray:
 
 def _read_coded(parts: Sequence[Path], name: str) -> tuple[np.ndarray, list[str]]:
     columns = [pq.read_table(part, columns=[name])[name].combine_chunks() for part in parts]
-    names = sorted({value for column in columns for value in _dictionary(column)[1] if value is not None})
+    names = sorted(
+        {value for column in columns for value in _dictionary(column)[1] if value is not None}
+    )
     code = {value: number for number, value in enumerate(names)} | {None: -1}
-    codes = [np.array([code[v] for v in values] + [-1], np.int16)[at] for at, values in map(_dictionary, columns)]
+    codes = [
+        np.array([code[v] for v in values] + [-1], np.int16)[at]
+        for at, values in map(_dictionary, columns)
+    ]
     return np.concatenate(codes), names
 
 

@@ -1,8 +1,9 @@
-"""Personal data: found by pattern, proved by check digit where there is one, replaced by a placeholder.
+"""Personal data: found by pattern, proved by check digit where there is one, replaced by a
+placeholder.
 
-It finds what has a form: e-mail and IP addresses, phone, card and bank numbers, access keys. It does
-not find names, addresses or what a person tells about another; no pattern can. Mentions stay: a
-public handle is how posts speak to each other.
+It finds what has a form: e-mail and IP addresses, phone, card and bank numbers, access keys. It
+does not find names, addresses or what a person tells about another; no pattern can. Mentions stay:
+a public handle is how posts speak to each other.
 """
 
 import ipaddress
@@ -17,7 +18,9 @@ import pyarrow.compute as pc
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of personal data. The pattern is read by RE2 to find the posts, and by `re` to replace in them."""
+    """One kind of personal data. The pattern is read by RE2 to find the posts, and by `re` to
+    replace in them.
+    """
 
     name: str
     pattern: str
@@ -35,7 +38,9 @@ def passes_luhn(digits: str) -> bool:
 
 
 def passes_mod97(iban: str) -> bool:
-    """The check digits of bank account numbers (ISO 13616): letters as numbers from 10, modulo 97 equals 1."""
+    """The check digits of bank account numbers (ISO 13616): letters as numbers from 10, modulo 97
+    equals 1.
+    """
     return int("".join(str(int(c, 36)) for c in iban[4:] + iban[:4])) % 97 == 1
 
 
@@ -71,7 +76,8 @@ KINDS = (
     # the ranges of Visa, Mastercard, American Express and Discover
     Kind(
         "card",
-        r"\b(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6011|65\d{2})(?:[ -]?\d{4}){3}\b|\b3[47]\d{2}[ -]?\d{6}[ -]?\d{5}\b",
+        r"\b(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6011|65\d{2})(?:[ -]?\d{4}){3}\b|\b3[47]\d{2}[ "
+        r"-]?\d{6}[ -]?\d{5}\b",
         lambda match: passes_luhn(_digits(match)),
     ),
     Kind(
@@ -79,10 +85,12 @@ KINDS = (
         r"\b(?:\d{1,3}\.){3}\d{1,3}\b|\b[0-9A-Fa-f]{1,4}(?:::?[0-9A-Fa-f]{1,4}){2,7}\b",
         _is_public_address,
     ),
-    # international (ITU-T E.164: at most 15 digits), North American, and national with a leading zero
+    # international (ITU-T E.164: at most 15 digits), North American, and national with a leading
+    # zero
     Kind(
         "phone",
-        r"\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}\b|(?:\b1[ .-])?(?:\(\d{3}\) ?|\b\d{3}[ .-])\d{3}[ .-]\d{4}\b"
+        r"\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}\b|(?:\b1[ .-])?(?:\(\d{3}\) ?|\b\d{3}[ "
+        r".-])\d{3}[ .-]\d{4}\b"
         r"|\b0\d{2,4}[ /-]\d{5,8}\b",
         lambda match: 8 <= len(_digits(match)) <= 15,
     ),
@@ -95,7 +103,9 @@ _ANY = "|".join(f"(?:{kind.pattern})" for kind in KINDS)
 def redact(texts: pa.Array) -> tuple[pa.Array, Counter[str]]:
     """Texts with placeholders such as `[email]`, and how many texts held each kind."""
     held: Counter[str] = Counter()
-    suspect = pc.match_substring_regex(texts, _ANY)  # one look at all texts instead of one for each kind
+    suspect = pc.match_substring_regex(
+        texts, _ANY
+    )  # one look at all texts instead of one for each kind
     found = texts.filter(suspect).to_pylist()
     for kind in KINDS:
         before, found = found, [_replace(kind, text) for text in found]

@@ -1,9 +1,9 @@
 """Quality: a few rules that say no to a post that teaches nothing, each with a reason.
 
-Every rule is a pure function of three columns (the clean text, the plain one and the key, see `normalize.py`)
-and answers with true where it says no. The rules for web pages do not fit posts, which are a sentence
-or two; each rule names what it was made from. Floods and duplicates, which take more than one post
-to see, are in `dedup.py`.
+Every rule is a pure function of three columns (the clean text, the plain one and the key, see
+`normalize.py`) and answers with true where it says no. The rules for web pages do not fit posts,
+which are a sentence or two; each rule names what it was made from. Floods and duplicates, which
+take more than one post to see, are in `dedup.py`.
 """
 
 import numpy as np
@@ -24,7 +24,9 @@ MIN_BYTES = 12  # of the key: two short words, or four Chinese characters
 
 
 def too_short(text: pa.Array, plain: pa.Array, key: pa.Array) -> pa.Array:
-    """Fewer than 12 bytes of words (after BERTweet, Nguyen et al. 2020, which wants ten words; posts are shorter)."""
+    """Fewer than 12 bytes of words (after BERTweet, Nguyen et al. 2020, which wants ten words;
+    posts are shorter).
+    """
     return pc.less(pc.binary_length(key), MIN_BYTES)
 
 
@@ -39,7 +41,9 @@ def mostly_links_and_mentions(text: pa.Array, plain: pa.Array, key: pa.Array) ->
 
 
 def mostly_hashtags(text: pa.Array, plain: pa.Array, key: pa.Array) -> pa.Array:
-    """Less than a fifth of what is no link is left without its hashtags (after Gopher's symbol-to-word ratio)."""
+    """Less than a fifth of what is no link is left without its hashtags (after Gopher's
+    symbol-to-word ratio).
+    """
     tagged = pc.match_substring_regex(plain, "[#＃]")
     said = plain.filter(tagged)
     untagged = pc.replace_substring_regex(said, HASHTAG, "")
@@ -48,7 +52,9 @@ def mostly_hashtags(text: pa.Array, plain: pa.Array, key: pa.Array) -> pa.Array:
 
 
 def mostly_symbols(text: pa.Array, plain: pa.Array, key: pa.Array) -> pa.Array:
-    """Less than half of what is no link is words and their spaces (after Gopher, Rae et al. 2021, table A1)."""
+    """Less than half of what is no link is words and their spaces (after Gopher, Rae et al. 2021,
+    table A1).
+    """
     return pc.less(pc.multiply(pc.utf8_length(key), 2), _length(plain))
 
 
@@ -64,7 +70,9 @@ def repeated_characters(text: pa.Array, plain: pa.Array, key: pa.Array) -> pa.Ar
 
 
 def repeated_words(text: pa.Array, plain: pa.Array, key: pa.Array) -> pa.Array:
-    """Eight words or more, of which fewer than two in five differ (after Gopher's repetition rules, table A1)."""
+    """Eight words or more, of which fewer than two in five differ (after Gopher's repetition rules,
+    table A1).
+    """
     long = pc.greater_equal(pc.count_substring(key, " "), 7)
     posts = (text.split(" ") for text in key.filter(long).to_pylist())
     repeats = pa.array([len(set(words)) * 5 < len(words) * 2 for words in posts], pa.bool_())
@@ -80,7 +88,9 @@ RULES = {
     REPEATED_CHARACTERS: repeated_characters,
     REPEATED_WORDS: repeated_words,
 }
-"""The rules by reason, in the order in which they are asked: the first that says no gives its reason."""
+"""The rules by reason, in the order in which they are asked: the first that says no gives its
+reason.
+"""
 
 
 def judge(text: pa.Array, plain: pa.Array, key: pa.Array) -> pa.Array:

@@ -1,10 +1,11 @@
-"""The report: what became of every post, with samples, for the terminal, for programs and as a page.
+"""The report: what became of every post, with samples, for the terminal, for programs and as a
+page.
 
-`report.json` holds the facts and `report.html` shows them, in one file without anything from outside. How
-well a tokenizer does is known later than the corpus, so the page with it is made anew on demand
-(`compression`). Samples are redacted, and never of posts that failed the gate. Each carries the ids of its
-posts: these are among the artifact's held ids, so that a forgotten one is traced to here too, and `without`
-takes it out.
+`report.json` holds the facts and `report.html` shows them, in one file without anything from
+outside. How well a tokenizer does is known later than the corpus, so the page with it is made anew
+on demand (`compression`). Samples are redacted, and never of posts that failed the gate. Each
+carries the ids of its posts: these are among the artifact's held ids, so that a forgotten one is
+traced to here too, and `without` takes it out.
 """
 
 import itertools
@@ -40,10 +41,15 @@ LENGTH_LIMITS_BYTES = (32, 64, 128, 256, 512, 1024, 4096)
 
 
 class Documents:
-    """What is counted of the documents while they pass by, table after table; validation passes first."""
+    """What is counted of the documents while they pass by, table after table; validation passes
+    first.
+    """
 
     def __init__(self):
-        self.splits = {name: {"documents": 0, "posts": 0, "bytes": 0, "first": None, "last": None} for name in SPLITS}
+        self.splits = {
+            name: {"documents": 0, "posts": 0, "bytes": 0, "first": None, "last": None}
+            for name in SPLITS
+        }
         self.threads = 0
         self._train_ids: list[np.ndarray] = []
         self.languages: Counter[str] = Counter()
@@ -90,7 +96,8 @@ def describe(
 ) -> dict[str, Any]:
     """All that the report says.
 
-    copies: (n, 2) rows of each kind of copy: the post that stands, the other. `tally` counts all reasons.
+    copies: (n, 2) rows of each kind of copy: the post that stands, the other. `tally` counts all
+    reasons.
     """
     return {
         "posts": posts.in_lake,
@@ -123,7 +130,10 @@ def without(facts: dict[str, Any], forgotten: Collection[str]) -> dict[str, Any]
     gone = set(forgotten)
     left = lambda samples: [s for s in samples if gone.isdisjoint(s["ids"])]  # noqa: E731
     clusters = facts["clusters"] | {"largest": left(facts["clusters"]["largest"])}
-    return facts | {"clusters": clusters, "samples": {name: left(of) for name, of in facts["samples"].items()}}
+    return facts | {
+        "clusters": clusters,
+        "samples": {name: left(of) for name, of in facts["samples"].items()},
+    }
 
 
 def write(folder: Path, facts: dict[str, Any]) -> None:
@@ -137,7 +147,9 @@ def page(facts: dict[str, Any]) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(Path(__file__).with_name("report.html.jinja").read_text())
     languages = _with_others(facts["languages"])
-    return template.render(facts=facts, languages=languages, largest=lambda numbers: max(numbers, default=0) or 1)
+    return template.render(
+        facts=facts, languages=languages, largest=lambda numbers: max(numbers, default=0) or 1
+    )
 
 
 def read(corpus: Artifact) -> dict[str, Any]:
@@ -172,11 +184,15 @@ def summary(corpus: Artifact) -> dict[str, Any]:
 
 
 def compression(corpus: Artifact, shards: Artifact) -> dict[str, float]:
-    """Bytes of text in a token, by language, on the held-out documents; `shards` must be of this corpus."""
+    """Bytes of text in a token, by language, on the held-out documents; `shards` must be of this
+    corpus.
+    """
     with pq.ParquetFile(split_file(corpus, HELD_OUT)) as file:
         table = file.read(["text", "language", "controls"])
     is_left = pc.greater(pc.binary_length(table["text"]), 0)
-    said_apart = 1 + pc.list_value_length(table["controls"]).to_numpy()  # and the end of the document
+    said_apart = (
+        1 + pc.list_value_length(table["controls"]).to_numpy()
+    )  # and the end of the document
     tokens = np.diff(open_shards(shards, HELD_OUT).offsets) - said_apart
     columns = {
         "language": pc.fill_null(table["language"], "unknown"),
@@ -186,7 +202,10 @@ def compression(corpus: Artifact, shards: Artifact) -> dict[str, float]:
     left = pa.table(columns).filter(is_left)  # of an erased document only its place
     sums = left.group_by("language").aggregate([("bytes", "sum"), ("tokens", "sum")]).to_pylist()
     sums.sort(key=lambda row: (-row["bytes_sum"], row["language"]))
-    return {row["language"]: round(row["bytes_sum"] / row["tokens_sum"], 3) for row in sums[:SHOWN_LANGUAGES]}
+    return {
+        row["language"]: round(row["bytes_sum"] / row["tokens_sum"], 3)
+        for row in sums[:SHOWN_LANGUAGES]
+    }
 
 
 def _funnel(posts: Posts, sieve: Sieve) -> list[dict[str, Any]]:
@@ -200,7 +219,11 @@ def _funnel(posts: Posts, sieve: Sieve) -> list[dict[str, Any]]:
         "are no flood": (dedup.TEMPLATE_FLOOD,),
         "are no near duplicate": (dedup.NEAR_DUPLICATE,),
         "are of no link farm": (spam.LINK_FARM,),
-        "are on one side of the split": (split.HELD_OUT_AUTHOR, split.AFTER_THE_CUT, split.THREAD_IN_TRAIN),
+        "are on one side of the split": (
+            split.HELD_OUT_AUTHOR,
+            split.AFTER_THE_CUT,
+            split.THREAD_IN_TRAIN,
+        ),
         "are in the mixture": (mixture.MIXTURE,),
     }
     for name, reasons in names.items():
@@ -226,7 +249,9 @@ def _ranked(counts: Counter[str]) -> dict[str, int]:
 
 def _months(created: np.ndarray) -> dict[str, int]:
     """How many of some times, in microseconds and rising, lie in each month."""
-    months, counts = np.unique(created.view("datetime64[us]").astype("datetime64[M]"), return_counts=True)
+    months, counts = np.unique(
+        created.view("datetime64[us]").astype("datetime64[M]"), return_counts=True
+    )
     return dict(zip(months.astype(str).tolist(), counts.tolist(), strict=True))
 
 
@@ -252,7 +277,9 @@ def _sources(posts: Posts, sieve: Sieve) -> dict[str, int]:
 
 
 def _clusters(posts: Posts, copies: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The posts that stand for the most others. A copy of one that is itself nearly another's is that one's too."""
+    """The posts that stand for the most others. A copy of one that is itself nearly another's is
+    that one's too.
+    """
     stands = np.arange(len(posts))
     for pairs in copies.values():
         stands[pairs[:, 1]] = pairs[:, 0]
@@ -270,7 +297,9 @@ def _clusters(posts: Posts, copies: dict[str, np.ndarray]) -> dict[str, Any]:
 def _kept_samples(train: pa.Table) -> list[dict[str, Any]]:
     """The first documents of the shuffled split."""
     rows = train.select(["text", "language", "post_ids"]).slice(0, SAMPLES).to_pylist()
-    return [{"ids": r["post_ids"], "text": _short(r["text"]), "language": r["language"]} for r in rows]
+    return [
+        {"ids": r["post_ids"], "text": _short(r["text"]), "language": r["language"]} for r in rows
+    ]
 
 
 def _dropped_samples(posts: Posts, sieve: Sieve) -> dict[str, list[dict[str, Any]]]:
@@ -282,7 +311,11 @@ def _dropped_samples(posts: Posts, sieve: Sieve) -> dict[str, list[dict[str, Any
     }
     rows = np.concatenate([np.empty(0, np.int64), *chosen.values()])
     picked = iter(posts.pick(rows, ["id", "text", "language"]).to_pylist())
-    sample = lambda post: {"ids": [post["id"]], "text": _short(post["text"]), "language": post["language"]}  # noqa: E731
+    sample = lambda post: {  # noqa: E731
+        "ids": [post["id"]],
+        "text": _short(post["text"]),
+        "language": post["language"],
+    }
     return {reason: [sample(next(picked)) for _ in rows] for reason, rows in chosen.items()}
 
 

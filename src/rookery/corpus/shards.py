@@ -8,9 +8,9 @@ For each split:
     <split>.author_hashes  uint64, parallel to post_hashes
     <split>.post_offsets   int64, documents + 1, into the two above
 
-All little-endian. Each document begins with its control tokens, if the corpus has them, and ends with the
-encoder's end-of-document token. The hashes are how a forgotten post is masked in every later batch.
-Not here: how tokens become batches (`model`).
+All little-endian. Each document begins with its control tokens, if the corpus has them, and ends
+with the encoder's end-of-document token. The hashes are how a forgotten post is masked in every
+later batch. Not here: how tokens become batches (`model`).
 """
 
 import functools
@@ -46,7 +46,8 @@ BATCH_TEXTS = 4096
 class Encoder(Protocol):
     """Texts to tokens. `digest` names the tokenizer; all tokens are below `vocabulary`.
 
-    special: the tokens that are no text, by name; asked for only where documents carry control tokens.
+    special: the tokens that are no text, by name; asked for only where documents carry control
+    tokens.
     """
 
     digest: str
@@ -91,25 +92,33 @@ class Shards:
         return len(self.offsets) - 1
 
     def masked(self, standing: Standing) -> np.ndarray:
-        """bool of shape (documents,): true where any post may no longer be trained on, or was edited since."""
+        """bool of shape (documents,): true where any post may no longer be trained on, or was
+        edited since.
+        """
         return self.holding(self.barred(standing))
 
     def barred(self, standing: Standing) -> "Barred":
         """Which posts and authors of a standing bar a document of these shards from training."""
         edited = (post for post, version in standing.edited.items() if version > self.lake_version)
-        refusing = (author for author, said in standing.consent.get("training", {}).items() if not said)
+        refusing = (
+            author for author, said in standing.consent.get("training", {}).items() if not said
+        )
         posts, authors = [*standing.posts, *edited, ERASED_ID], [*standing.authors, *refusing]
         return Barred(np.unique(hash_ids(posts)), np.unique(hash_ids(authors)))
 
     def holding(self, barred: "Barred", documents: np.ndarray | None = None) -> np.ndarray:
-        """Whether each of some documents, given by number, or of all, holds a post that is barred; bool."""
+        """Whether each of some documents, given by number, or of all, holds a post that is barred;
+        bool.
+        """
         if documents is None:
             documents = np.arange(self.documents)
         if not len(documents):
             return np.zeros(0, dtype=bool)
         counts = self.post_offsets[documents + 1] - self.post_offsets[documents]
         places = ranges(self.post_offsets[documents], counts)
-        hit = among(self.post_hashes[places], barred.posts) | among(self.author_hashes[places], barred.authors)
+        hit = among(self.post_hashes[places], barred.posts) | among(
+            self.author_hashes[places], barred.authors
+        )
         return np.logical_or.reduceat(hit, np.cumsum(counts) - counts)
 
 
@@ -169,8 +178,12 @@ def _groups(workspace: Workspace, corpus: Artifact, split: str) -> list[_Group]:
     ]
 
 
-def _write_split(folder: Path, split: str, groups: list[_Group], encoded: Iterator[Any], task: Task) -> dict[str, int]:
-    """Put the pieces of a split together, each as soon as it is there: `encoded` gives one value for each."""
+def _write_split(
+    folder: Path, split: str, groups: list[_Group], encoded: Iterator[Any], task: Task
+) -> dict[str, int]:
+    """Put the pieces of a split together, each as soon as it is there: `encoded` gives one value
+    for each.
+    """
     lengths, post_counts = [np.zeros(1, "<i8")], [np.zeros(1, "<i8")]
     with ExitStack() as stack:
         files = {n: stack.enter_context(open(folder / f"{split}.{n}", "wb")) for n in _FLAT}
@@ -196,7 +209,9 @@ def _encode(encoder: Encoder, group: _Group) -> None:
     if group.piece.exists():
         return
     columns = ["text", "post_ids", "author_ids", "controls"]
-    table = pq.ParquetFile(group.documents_file).read_row_group(group.group, columns=columns, use_threads=False)
+    table = pq.ParquetFile(group.documents_file).read_row_group(
+        group.group, columns=columns, use_threads=False
+    )
     tokens, lengths = [], []
     for batch in table.select(["text", "controls"]).to_batches(max_chunksize=BATCH_TEXTS):
         encoded = encoder.encode(batch["text"].to_pylist())
@@ -226,7 +241,8 @@ def _said_before(encoder: Encoder, controls: Sequence[str]) -> list[int]:
     unknown = [name for name in controls if name not in encoder.special]
     if unknown:
         raise UsageError(
-            f"the tokenizer has no token {unknown[0]}", mend="Run `rookery model tokenizer` for this corpus"
+            f"the tokenizer has no token {unknown[0]}",
+            mend="Run `rookery model tokenizer` for this corpus",
         )
     return [encoder.special[name] for name in controls]
 

@@ -5,7 +5,9 @@ import pyarrow as pa
 
 
 class Sieve:
-    """Rows 0 to n - 1, all in at first. `dropped` holds the rows of each reason, in the order of the steps."""
+    """Rows 0 to n - 1, all in at first. `dropped` holds the rows of each reason, in the order of
+    the steps.
+    """
 
     def __init__(self, rows: int):
         self.alive = np.ones(rows, dtype=bool)

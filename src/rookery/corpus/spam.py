@@ -1,9 +1,10 @@
-"""Spam: rules that need an author's posts together, or a site's: machines that post, and link farms.
+"""Spam: rules that need an author's posts together, or a site's: machines that post, and link
+farms.
 
 Every rule is a pure function of fixed-size columns over posts sorted by time, and answers with true
-where it says no. They are set to miss rather than to hit a person: each names its source and asks for
-more than that source does. What they drop on real posts was read by eye (LOG.md). Rules that need one post are in
-`quality.py`; copies and floods of one template in `dedup.py`.
+where it says no. They are set to miss rather than to hit a person: each names its source and asks
+for more than that source does. What they drop on real posts was read by eye (LOG.md). Rules that
+need one post are in `quality.py`; copies and floods of one template in `dedup.py`.
 """
 
 import numpy as np
@@ -28,15 +29,21 @@ SHORTENERS = (
     "ow.ly rebrand.ly shar.es t.co tinyurl.com tmblr.co trib.al wp.me"
 ).split()
 """Hosts that say nothing of where a link leads, so they are no domain here."""
-_HOST = r"(?i)(?:https?://|\bwww\.)(?:[^\s/@]*@)?(?:www\.)?(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)"
+_HOST = (
+    r"(?i)(?:https?://|\bwww\.)(?:[^\s/@]*@)?(?:www\.)?(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)"
+)
 
 
 def domains(text: pa.Array) -> np.ndarray:
-    """uint64 (posts,): the hash of the host of each post's first link; 0 for no link or a shortened one."""
+    """uint64 (posts,): the hash of the host of each post's first link; 0 for no link or a shortened
+    one.
+    """
     found = pc.struct_field(pc.extract_regex(text, _HOST), "host")
     hosts = pc.ascii_lower(found).dictionary_encode()
     names = hosts.dictionary.to_pylist()
-    hashes = np.where(np.isin(names, SHORTENERS), NO_DOMAIN, hash_ids(names)) if names else hash_ids([])
+    hashes = (
+        np.where(np.isin(names, SHORTENERS), NO_DOMAIN, hash_ids(names)) if names else hash_ids([])
+    )
     codes = pc.fill_null(hosts.indices, len(names)).to_numpy(zero_copy_only=False)
     return np.append(hashes, NO_DOMAIN)[codes]
 
@@ -44,8 +51,9 @@ def domains(text: pa.Array) -> np.ndarray:
 def faster_than_human(author: np.ndarray, created: np.ndarray) -> np.ndarray:
     """bool (posts,): posts of a day (UTC) on which their author wrote more than 480.
 
-    The Digital Forensic Research Lab calls 72 a day suspicious and 144 highly so ("#BotSpot: twelve ways
-    to spot a bot", 2017), the Oxford Internet Institute 50. `author`: integers; `created`: microseconds.
+    The Digital Forensic Research Lab calls 72 a day suspicious and 144 highly so ("#BotSpot: twelve
+    ways to spot a bot", 2017), the Oxford Internet Institute 50. `author`: integers; `created`:
+    microseconds.
     """
     day = created // (24 * 60 * MINUTE_MICROSECONDS)
     order = np.lexsort((day, author))
@@ -55,10 +63,12 @@ def faster_than_human(author: np.ndarray, created: np.ndarray) -> np.ndarray:
 
 
 def clockwork(author: np.ndarray, created: np.ndarray) -> np.ndarray:
-    """bool (posts,): all posts of authors who mostly wait the same number of minutes between two posts.
+    """bool (posts,): all posts of authors who mostly wait the same number of minutes between two
+    posts.
 
-    Of at least 100 waits of two minutes or more, half or more are of one length. Programs are told by their timing:
-    Chu et al. 2010 ("Who is tweeting on Twitter", entropy of the waits), Zhang and Paxson 2011 (minute of the hour).
+    Of at least 100 waits of two minutes or more, half or more are of one length. Programs are told
+    by their timing: Chu et al. 2010 ("Who is tweeting on Twitter", entropy of the waits), Zhang and
+    Paxson 2011 (minute of the hour).
     """
     order = np.lexsort((created, author))
     who, wait = author[order][1:], np.diff(created[order]) // MINUTE_MICROSECONDS
@@ -76,12 +86,14 @@ def clockwork(author: np.ndarray, created: np.ndarray) -> np.ndarray:
 
 
 def link_farms(author: np.ndarray, domain: np.ndarray, repeated: np.ndarray) -> np.ndarray:
-    """bool (posts,): posts with links of farms; `repeated` is true for posts dropped as a copy or a flood.
+    """bool (posts,): posts with links of farms; `repeated` is true for posts dropped as a copy or a
+    flood.
 
-    A farm is a site that five authors or more link to in at least 50 posts, four in five of them repeated; or
-    an author of at least 50 posts, nine in ten of them with a link to one site and half of those repeated.
-    After Gao et al. 2010 ("Detecting and characterizing social spam campaigns": alike texts or one link,
-    from five accounts or more). A newspaper that links to itself says something new each time, and passes.
+    A farm is a site that five authors or more link to in at least 50 posts, four in five of them
+    repeated; or an author of at least 50 posts, nine in ten of them with a link to one site and
+    half of those repeated. After Gao et al. 2010 ("Detecting and characterizing social spam
+    campaigns": alike texts or one link, from five accounts or more). A newspaper that links to
+    itself says something new each time, and passes.
     """
     linked = np.flatnonzero(domain != NO_DOMAIN)
     order = linked[np.lexsort((author[linked], domain[linked]))]
@@ -89,7 +101,9 @@ def link_farms(author: np.ndarray, domain: np.ndarray, repeated: np.ndarray) -> 
     posts = np.diff(pairs, append=len(order))
     again = np.add.reduceat(repeated[order].astype(np.int64), pairs) if len(pairs) else posts
     of_site, of_author = domain[order][pairs], author[order][pairs]
-    farm = _is_farmed_site(of_site, posts, again) | _is_farming_author(author, of_author, posts, again)
+    farm = _is_farmed_site(of_site, posts, again) | _is_farming_author(
+        author, of_author, posts, again
+    )
     return _scattered(order, np.repeat(farm, posts), len(author))
 
 
@@ -103,10 +117,15 @@ def _is_farmed_site(site: np.ndarray, posts: np.ndarray, again: np.ndarray) -> n
         np.add.reduceat(posts, starts),
         np.add.reduceat(again, starts),
     )
-    return np.repeat((authors >= FARM_AUTHORS) & (posts >= FARM_POSTS) & (again >= FARM_REPEATED * posts), authors)
+    return np.repeat(
+        (authors >= FARM_AUTHORS) & (posts >= FARM_POSTS) & (again >= FARM_REPEATED * posts),
+        authors,
+    )
 
 
-def _is_farming_author(author: np.ndarray, of_pair: np.ndarray, posts: np.ndarray, again: np.ndarray) -> np.ndarray:
+def _is_farming_author(
+    author: np.ndarray, of_pair: np.ndarray, posts: np.ndarray, again: np.ndarray
+) -> np.ndarray:
     """For each pair of site and author: whether the author farms that site."""
     names, counts = np.unique(author, return_counts=True)
     all_posts = counts[np.searchsorted(names, of_pair)]

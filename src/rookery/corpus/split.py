@@ -4,8 +4,8 @@ A split by time is what a deployed model meets. No thread stands on both sides; 
 duplicates cannot, since of each only the earliest post is left. How much is shared all the same is
 measured on the finished documents and stands in the report.
 
-Split by author too, what is held out is later and by people of whom nothing is learned: their earlier posts,
-and the later ones of all others, are dropped.
+Split by author too, what is held out is later and by people of whom nothing is learned: their
+earlier posts, and the later ones of all others, are dropped.
 """
 
 import numpy as np
@@ -44,7 +44,9 @@ def straddlers(root: np.ndarray, rows: np.ndarray, train_rows: int) -> np.ndarra
 
 
 def held_out(author_hashes: np.ndarray, seed: int) -> np.ndarray:
-    """bool (posts,): whether each post's author is held out, by chance of the author's hash alone."""
+    """bool (posts,): whether each post's author is held out, by chance of the author's hash
+    alone.
+    """
     return chance(author_hashes, seed) < HELD_AUTHORS
 
 
@@ -58,9 +60,11 @@ def shared_authors(train: np.ndarray, validation: np.ndarray, starts: np.ndarray
 
 
 class Overlap:
-    """How many validation documents occur in train, by their keys: whole, and by any run of eight words.
+    """How many validation documents occur in train, by their keys: whole, and by any run of eight
+    words.
 
-    In scripts that write no spaces a character is a word. The validation keys are held, train is seen as it passes.
+    In scripts that write no spaces a character is a word. The validation keys are held, train is
+    seen as it passes.
     """
 
     def __init__(self, validation: pa.Array):
@@ -81,7 +85,9 @@ class Overlap:
             self._seen_runs[place[self._known[place] == runs]] = True
 
     def seen(self) -> tuple[np.ndarray, np.ndarray]:
-        """bool (documents,), twice: whose whole key, and of which any run of eight words, occurs in train."""
+        """bool (documents,), twice: whose whole key, and of which any run of eight words, occurs in
+        train.
+        """
         shares_run = np.zeros(len(self._keys), dtype=bool)
         shares_run[self._owner[self._seen_runs[np.searchsorted(self._known, self._runs)]]] = True
         return self._seen_keys, shares_run
@@ -96,9 +102,13 @@ def _words(keys: pa.Array) -> pa.ListArray:
 
 
 def _runs(words: pa.ListArray, known: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """64-bit hashes of all runs of eight known words in documents given as words, and the document of each."""
+    """64-bit hashes of all runs of eight known words in documents given as words, and the document
+    of each.
+    """
     owner = np.repeat(np.arange(len(words)), words.value_lengths().to_numpy())
-    place = pc.fill_null(pc.index_in(words.flatten(), value_set=known), -1).to_numpy(zero_copy_only=False)
+    place = pc.fill_null(pc.index_in(words.flatten(), value_set=known), -1).to_numpy(
+        zero_copy_only=False
+    )
     code = np.random.default_rng(0).integers(1 << 64, size=len(known) + 1, dtype=np.uint64)[place]
     count = max(len(code) - RUN_WORDS + 1, 0)
     runs, whole = np.zeros(count, dtype=np.uint64), owner[:count] == owner[RUN_WORDS - 1 :]

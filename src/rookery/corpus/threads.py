@@ -1,8 +1,8 @@
 """Threads: which post answers which, and posts in the order in which a reader follows them.
 
-A post hangs under the post that it answers; one that answers none, under the post that it quotes; else
-under the first one of its conversation. So a quoted post is read before what is said about it. All
-arrays are over posts sorted by time, and a parent is always an earlier post: a link that points
+A post hangs under the post that it answers; one that answers none, under the post that it quotes;
+else under the first one of its conversation. So a quoted post is read before what is said about it.
+All arrays are over posts sorted by time, and a parent is always an earlier post: a link that points
 forward (clocks differ between servers) is not followed, so there are no cycles.
 """
 
@@ -17,8 +17,12 @@ NONE = -1
 THREAD_POSTS = 32  # a document ends here and the thread goes on in the next
 
 
-def parents(ids: np.ndarray, reply_to: np.ndarray, quote_of: np.ndarray, conversation: np.ndarray) -> np.ndarray:
-    """int64 (posts,): the place of the post above, or -1. Ids are given as `hash_ids`, nothing as 0."""
+def parents(
+    ids: np.ndarray, reply_to: np.ndarray, quote_of: np.ndarray, conversation: np.ndarray
+) -> np.ndarray:
+    """int64 (posts,): the place of the post above, or -1. Ids are given as `hash_ids`, nothing as
+    0.
+    """
     above = _earlier(_places(reply_to, ids))
     for other in (_places(quote_of, ids), _places(conversation, ids), _first_of_each(conversation)):
         above = np.where(above == NONE, _earlier(other), above)
@@ -33,8 +37,11 @@ def roots(parent: np.ndarray) -> np.ndarray:
     return root
 
 
-def reading_order(rows: np.ndarray, parent: np.ndarray, root: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The given posts, thread by thread, each answer after what it answers; and where each document starts.
+def reading_order(
+    rows: np.ndarray, parent: np.ndarray, root: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The given posts, thread by thread, each answer after what it answers; and where each document
+    starts.
 
     A document is a thread, or `THREAD_POSTS` posts of one.
     """
@@ -61,7 +68,9 @@ def _places(wanted: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def _first_of_each(conversation: np.ndarray) -> np.ndarray:
-    """For each post the place of its conversation's first post; -1 where there is no conversation."""
+    """For each post the place of its conversation's first post; -1 where there is no
+    conversation.
+    """
     first = np.full(len(conversation), NONE, dtype=np.int64)
     named = np.flatnonzero(conversation)
     first[named] = named[earliest(conversation[named])]

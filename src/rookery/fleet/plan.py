@@ -1,8 +1,9 @@
-"""`rookery fleet plan`: from GPUs and tokens to a model, a layout, and what it takes in time, memory and money.
+"""`rookery fleet plan`: from GPUs and tokens to a model, a layout, and what it takes in time,
+memory and money.
 
-A first, analytic plan: every number with its formula, and at the end what it does not know. It is only
-arithmetic and starts nothing. The parts: `sizing.py` (model and batch), `layout.py` (degrees, memory, step
-time), `goodput.py` (failures), `gpus.py` (the hardware).
+A first, analytic plan: every number with its formula, and at the end what it does not know. It is
+only arithmetic and starts nothing. The parts: `sizing.py` (model and batch), `layout.py` (degrees,
+memory, step time), `goodput.py` (failures), `gpus.py` (the hardware).
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,12 @@ from rookery.fleet.planning.layout import (
     memory_of,
     time_of,
 )
-from rookery.fleet.planning.sizing import CONTEXT_TOKENS, TOKENS_PER_PARAMETER, sequences_per_step, shape_for_parameters
+from rookery.fleet.planning.sizing import (
+    CONTEXT_TOKENS,
+    TOKENS_PER_PARAMETER,
+    sequences_per_step,
+    shape_for_parameters,
+)
 from rookery.model import config
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
 from rookery.model.training.thresholds import warnings
@@ -34,17 +40,24 @@ POWER_FACTOR = 1.5
 """Everything in the hall for each watt of GPU: hosts, network, cooling. An assumption."""
 
 WEAKNESSES = (
-    "Fitted to published bf16 runs of dense models on A100 and H100: half within an eighth, all within a third; "
+    "Fitted to published bf16 runs of dense models on A100 and H100: half within an eighth, all "
+    "within a third; "
     "nothing newer, no fp8 and no mixture of experts has been checked.",
-    "Links are one bandwidth each: no latency, no congestion, no oversubscribed spine, no slow node among good ones.",
+    "Links are one bandwidth each: no latency, no congestion, no oversubscribed spine, no slow "
+    "node among good ones.",
     "How much communication hides behind compute is one number, not a schedule.",
     "Activations are counted on the safe side; a tuned run may fit what is refused here.",
-    f"Planned is a model whose output matrix is the embedding, with contexts of {CONTEXT_TOKENS:,} tokens, trained by "
-    f"Adam. `rookery model train` gives it a matrix of its own and contexts of {config.CONTEXT_TOKENS}, and its Muon "
+    f"Planned is a model whose output matrix is the embedding, with contexts of "
+    f"{CONTEXT_TOKENS:,} tokens, trained by "
+    f"Adam. `rookery model train` gives it a matrix of its own and contexts of "
+    f"{config.CONTEXT_TOKENS}, and its Muon "
     f"keeps 8 bytes a parameter of the layers' matrices, not {OPTIMIZER_BYTES}.",
-    "Only tensor, pipeline and data parallelism: no context parallelism, so long contexts are out of reach.",
-    "The batch follows from the tokens alone; whether the data is worth so many tokens is not asked.",
-    "Prices are assumptions of November 2026; storage, network traffic, staff and failed attempts are not in them.",
+    "Only tensor, pipeline and data parallelism: no context parallelism, so long contexts are "
+    "out of reach.",
+    "The batch follows from the tokens alone; whether the data is worth so many tokens is not "
+    "asked.",
+    "Prices are assumptions of November 2026; storage, network traffic, staff and failed "
+    "attempts are not in them.",
 )
 
 
@@ -70,7 +83,9 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Plan:
-    """A model, its layout, and all that follows; `duties` are the laws whose compute threshold it passes."""
+    """A model, its layout, and all that follows; `duties` are the laws whose compute threshold it
+    passes.
+    """
 
     request: PlanRequest
     shape: ModelShape
@@ -85,7 +100,9 @@ class Plan:
 
 
 def plan(request: PlanRequest) -> Plan:
-    """Plan a training run; raises `UsageError` for an unknown GPU, for numbers out of range, or if nothing fits."""
+    """Plan a training run; raises `UsageError` for an unknown GPU, for numbers out of range, or if
+    nothing fits.
+    """
     gpu = find_gpu(request.gpu)
     wanted = _checked_parameters(request)
     shape = shape_for_parameters(wanted)
@@ -95,7 +112,8 @@ def plan(request: PlanRequest) -> Plan:
         each = WEIGHT_BYTES + GRADIENT_BYTES + OPTIMIZER_BYTES
         raise UsageError(
             f"{parameters(shape) / 1e9:,.1f}B parameters do not fit on {request.gpus:,} {gpu.name}",
-            mend=f"Take more GPUs or fewer parameters: {each} bytes each are needed before any activation, of "
+            mend=f"Take more GPUs or fewer parameters: {each} bytes each are needed before any "
+            f"activation, of "
             f"{gpu.memory_bytes / 1e9:g} GB a GPU",
         )
     memory, time = memory_of(shape, layout), time_of(shape, layout, gpu)
@@ -113,9 +131,14 @@ def plan(request: PlanRequest) -> Plan:
 
 def _checked_parameters(request: PlanRequest) -> int:
     if request.gpus < 1:
-        raise UsageError(f"a plan needs at least one GPU, not {request.gpus}", mend="Give --gpus 1 or more")
+        raise UsageError(
+            f"a plan needs at least one GPU, not {request.gpus}", mend="Give --gpus 1 or more"
+        )
     if request.tokens < 1:
-        raise UsageError(f"a plan needs tokens to train on, not {request.tokens}", mend="Give --tokens such as 15T")
+        raise UsageError(
+            f"a plan needs tokens to train on, not {request.tokens}",
+            mend="Give --tokens such as 15T",
+        )
     wanted = request.parameters
     if wanted is None:
         wanted = max(SMALLEST_MODEL, request.tokens // TOKENS_PER_PARAMETER)
@@ -128,12 +151,22 @@ def _checked_parameters(request: PlanRequest) -> int:
 
 
 def _of_model(request: PlanRequest, shape: ModelShape) -> list[Quantity]:
-    rule = "as asked, to a whole head" if request.parameters else f"tokens / {TOKENS_PER_PARAMETER}, to a whole head"
-    sizes = f"{shape.layers} layers, width {shape.width}, hidden {shape.hidden}, {shape.heads} heads of "
+    rule = (
+        "as asked, to a whole head"
+        if request.parameters
+        else f"tokens / {TOKENS_PER_PARAMETER}, to a whole head"
+    )
+    sizes = (
+        f"{shape.layers} layers, width {shape.width}, hidden {shape.hidden}, {shape.heads} "
+        f"heads of "
+    )
     return [
         Quantity("parameters", parameters(shape), "", rule),
         Quantity(
-            "shape", f"{sizes}{shape.head_size}", "", "width / layers = 128, hidden = 3.5 width, 8 key-value heads"
+            "shape",
+            f"{sizes}{shape.head_size}",
+            "",
+            "width / layers = 128, hidden = 3.5 width, 8 key-value heads",
         ),
         Quantity("tokens", request.tokens, "tokens", "as asked"),
         Quantity(
@@ -151,15 +184,23 @@ def _of_layout(request: PlanRequest, shape: ModelShape, layout: Layout) -> list[
     quickest = "quickest that fits"
     return [
         Quantity("gpus used", layout.gpus, f"of {request.gpus:,}", "tensor × pipeline × data"),
-        Quantity("tensor", layout.degrees.tensor, "GPUs", f"{quickest}; within a node of {GPUS_PER_NODE}"),
         Quantity(
-            "pipeline", layout.degrees.pipeline, f"stages of {layout.degrees.groups_per_stage} layer groups", quickest
+            "tensor", layout.degrees.tensor, "GPUs", f"{quickest}; within a node of {GPUS_PER_NODE}"
+        ),
+        Quantity(
+            "pipeline",
+            layout.degrees.pipeline,
+            f"stages of {layout.degrees.groups_per_stage} layer groups",
+            quickest,
         ),
         Quantity("data", layout.degrees.data, "replicas", f"{quickest}; spread over them: {shard}"),
         Quantity("recompute", layout.degrees.recompute, "of the layers", quickest),
         Quantity("micro-batch", layout.micro_batch, f"× {layout.micro_batches:,} a step", quickest),
         Quantity(
-            "batch", batch_tokens, "tokens", "16.8M × (tokens / 15.6T)^0.383, to data × micro-batch × context whole"
+            "batch",
+            batch_tokens,
+            "tokens",
+            "16.8M × (tokens / 15.6T)^0.383, to data × micro-batch × context whole",
         ),
         Quantity("steps", -(-request.tokens // batch_tokens), "", "tokens / batch"),
     ]
@@ -168,9 +209,21 @@ def _of_layout(request: PlanRequest, shape: ModelShape, layout: Layout) -> list[
 def _of_memory(memory: Memory, layout: Layout, gpu: Gpu) -> list[Quantity]:
     spread = " / data" if layout.sharded else ""
     parts = (
-        ("weights", memory.weights, f"{WEIGHT_BYTES} bytes × parameters / (tensor × pipeline){spread}"),
-        ("gradients", memory.gradients, f"{GRADIENT_BYTES} bytes × parameters / (tensor × pipeline){spread}"),
-        ("optimizer", memory.optimizer, f"{OPTIMIZER_BYTES} bytes × parameters / (tensor × pipeline × data)"),
+        (
+            "weights",
+            memory.weights,
+            f"{WEIGHT_BYTES} bytes × parameters / (tensor × pipeline){spread}",
+        ),
+        (
+            "gradients",
+            memory.gradients,
+            f"{GRADIENT_BYTES} bytes × parameters / (tensor × pipeline){spread}",
+        ),
+        (
+            "optimizer",
+            memory.optimizer,
+            f"{OPTIMIZER_BYTES} bytes × parameters / (tensor × pipeline × data)",
+        ),
         (
             "activations",
             memory.activations,
@@ -179,7 +232,10 @@ def _of_memory(memory: Memory, layout: Layout, gpu: Gpu) -> list[Quantity]:
     )
     whole = f"of {gpu.memory_bytes / 1e9:g} GB; the sum, at most {MEMORY_SHARE:.0%} of them"
     return [
-        *(Quantity(f"memory: {name}", size / 1e9, "GB a GPU", formula) for name, size, formula in parts),
+        *(
+            Quantity(f"memory: {name}", size / 1e9, "GB a GPU", formula)
+            for name, size, formula in parts
+        ),
         Quantity("memory", memory.total / 1e9, "GB a GPU", whole),
     ]
 
@@ -190,21 +246,48 @@ def _of_time(shape: ModelShape, layout: Layout, time: StepTime, gpu: Gpu) -> lis
     speed = f"{gpu.sustained:.2f} × peak × width / (width + {HALF_SPEED_WIDTH})"
     return [
         Quantity(
-            "time: compute", time.compute, "s a step", f"FLOP of a step / (GPUs × {speed}): {gpu.sustained_source}"
+            "time: compute",
+            time.compute,
+            "s a step",
+            f"FLOP of a step / (GPUs × {speed}): {gpu.sustained_source}",
         ),
         Quantity("time: tensor wait", time.tensor_wait, "s a step", "4 all-reduces a layer / link"),
-        Quantity("time: bubble", time.bubble, "s a step", "(pipeline − 1) / (groups × micro-batches) of the above"),
-        Quantity("time: pipeline wait", time.pipeline_wait, "s a step", "2 × groups × residual stream / network"),
-        Quantity("time: data wait", time.data_wait, "s a step", "gradients and weights / network, less what overlaps"),
+        Quantity(
+            "time: bubble",
+            time.bubble,
+            "s a step",
+            "(pipeline − 1) / (groups × micro-batches) of the above",
+        ),
+        Quantity(
+            "time: pipeline wait",
+            time.pipeline_wait,
+            "s a step",
+            "2 × groups × residual stream / network",
+        ),
+        Quantity(
+            "time: data wait",
+            time.data_wait,
+            "s a step",
+            "gradients and weights / network, less what overlaps",
+        ),
         Quantity("step time", time.total, "s", "the sum"),
         Quantity("throughput", step_tokens / time.total, "tokens/s", "batch / step time"),
-        Quantity("per GPU", achieved / 1e12, "TFLOP/s", "compute / (time × GPUs used), attention in full"),
-        Quantity("MFU", achieved / gpu.peak_flops, "of peak", f"TFLOP/s / {gpu.peak_flops / 1e12:g}"),
+        Quantity(
+            "per GPU", achieved / 1e12, "TFLOP/s", "compute / (time × GPUs used), attention in full"
+        ),
+        Quantity(
+            "MFU", achieved / gpu.peak_flops, "of peak", f"TFLOP/s / {gpu.peak_flops / 1e12:g}"
+        ),
     ]
 
 
 def _of_run(
-    request: PlanRequest, shape: ModelShape, layout: Layout, time: StepTime, goodput: Goodput, gpu: Gpu
+    request: PlanRequest,
+    shape: ModelShape,
+    layout: Layout,
+    time: StepTime,
+    goodput: Goodput,
+    gpu: Gpu,
 ) -> list[Quantity]:
     steps = -(-request.tokens // (layout.sequences * shape.context_tokens))
     hours = steps * time.total / goodput.share / 3600
@@ -231,7 +314,8 @@ def _of_run(
             "goodput",
             goodput.share,
             "of the time",
-            f"1 / (1 + write / interval + (interval / 2 + {RESTART_SECONDS} s restart) / between interruptions)",
+            f"1 / (1 + write / interval + (interval / 2 + {RESTART_SECONDS} s restart) / between "
+            f"interruptions)",
         ),
         Quantity("days", hours / 24, "days", "steps × step time / goodput"),
         Quantity("GPU hours", hours * request.gpus, "h", "days × 24 × GPUs"),

@@ -1,7 +1,9 @@
-"""The ASGI application: the routes put together, what every answer carries, and what errors look like.
+"""The ASGI application: the routes put together, what every answer carries, and what errors look
+like.
 
-A program that asks under `/v1` gets errors in OpenAI's envelope, a person gets a page. Nobody gets a traceback.
-The routes are in `api/openai.py` and `pages/routes.py`; what they serve is opened in `wiring.py`.
+A program that asks under `/v1` gets errors in OpenAI's envelope, a person gets a page. Nobody gets
+a traceback. The routes are in `api/openai.py` and `pages/routes.py`; what they serve is opened in
+`wiring.py`.
 """
 
 import logging
@@ -26,19 +28,30 @@ from rookery.gateway.parts import Parts
 log = logging.getLogger("rookery.gateway")
 
 SECURITY_HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src "
+    "'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
 
 
-def create_app(parts: Parts, clock: Clock, new_id: Callable[[], str] = secrets.token_hex) -> FastAPI:
+def create_app(
+    parts: Parts, clock: Clock, new_id: Callable[[], str] = secrets.token_hex
+) -> FastAPI:
     """The application that serves some parts; `new_id` makes the names of requests and viewers."""
-    app = FastAPI(title="Rookery", version=__version__, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    app = FastAPI(
+        title="Rookery",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
     app.include_router(openai_routes(parts.generator, clock, new_id))
     app.include_router(page_routes(parts, new_id))
-    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static"), name="static")
+    app.mount(
+        "/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static"), name="static"
+    )
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
@@ -53,7 +66,9 @@ def create_app(parts: Parts, clock: Clock, new_id: Callable[[], str] = secrets.t
 
 
 class _Envelope:
-    """Around everything: a request id and security headers on each response, and a response for each crash."""
+    """Around everything: a request id and security headers on each response, and a response for
+    each crash.
+    """
 
     def __init__(self, app, new_id: Callable[[], str]):
         self._app, self._new_id = app, new_id
@@ -83,7 +98,11 @@ class _Envelope:
 
 
 def _crashed(path: str, error: Exception) -> Response:
-    what = error.line() if isinstance(error, RookeryError) else "Something went wrong here; the log says what"
+    what = (
+        error.line()
+        if isinstance(error, RookeryError)
+        else "Something went wrong here; the log says what"
+    )
     return _error_response(path, 500, what, "server_error")
 
 

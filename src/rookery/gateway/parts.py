@@ -1,4 +1,5 @@
-"""What the gateway serves, as plain functions: the seam between the pages and everything behind them.
+"""What the gateway serves, as plain functions: the seam between the pages and everything behind
+them.
 
 `wiring.py` fills it from a home; a test fills it with twins.
 """
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 class Parts:
     """Each may raise a `RookeryError`, whose line is then shown in its place.
 
-    search: what was typed and the mode (`best` or `latest`) to results. answer: the same to an answer.
-    report: what the ads ledger says, as `rookery ads report --json` does.
+    search: what was typed and the mode (`best` or `latest`) to results. answer: the same to an
+    answer. report: what the ads ledger says, as `rookery ads report --json` does.
     """
 
     search: Callable[[str, str], "Results"]

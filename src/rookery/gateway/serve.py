@@ -34,19 +34,27 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     """A socket bound to an address; raises `UsageError` in words if that cannot be."""
     where = f"{host}:{port}"
     if not 0 <= port <= 65_535:
-        raise UsageError("a port is a number from 0 to 65535", where=where, mend="Choose another with --port")
+        raise UsageError(
+            "a port is a number from 0 to 65535", where=where, mend="Choose another with --port"
+        )
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
         listener = socket.socket(family, kind, protocol)
     except (socket.gaierror, UnicodeError):
-        raise UsageError("this is no address of this machine", where=where, mend="Take 127.0.0.1") from None
+        raise UsageError(
+            "this is no address of this machine", where=where, mend="Take 127.0.0.1"
+        ) from None
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(address)
             listener.listen(128)
         except OSError as error:
-            raise UsageError(_why_not(error), where=where, mend="Choose another with --port") from None
+            raise UsageError(
+                _why_not(error), where=where, mend="Choose another with --port"
+            ) from None
         yield listener
 
 
@@ -60,9 +68,15 @@ def _why_not(error: OSError) -> str:
 
 
 def run(app, listener: socket.socket, ready: Callable[[str], None]) -> None:
-    """Serve an application on a bound socket until Ctrl-C; requests in progress have a few seconds to end."""
+    """Serve an application on a bound socket until Ctrl-C; requests in progress have a few seconds
+    to end.
+    """
     settings = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS, server_header=False
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        server_header=False,
     )
     with contextlib.suppress(KeyboardInterrupt):
         _Server(settings, lambda: ready(address_of(listener))).run(sockets=[listener])

@@ -1,10 +1,11 @@
-"""The one place where model, search and ads meet: which embedder and generator a home has, and what the pages get.
+"""The one place where model, search and ads meet: which embedder and generator a home has, and what
+the pages get.
 
-The newest checkpoint serves; where there is none, the untrained twins do. An index that is not there
-yet says so when it is asked, so that the rest of the page still works.
+The newest checkpoint serves; where there is none, the untrained twins do. An index that is not
+there yet says so when it is asked, so that the rest of the page still works.
 
-Imports stand inside the functions: a command that only wants an embedder must not wait for all the rest,
-and torch is loaded only where there is a model.
+Imports stand inside the functions: a command that only wants an embedder must not wait for all the
+rest, and torch is loaded only where there is a model.
 """
 
 import functools
@@ -42,7 +43,9 @@ def open_parts(home: Home, context: Context) -> Parts:
 
 
 def _index_in_force(home: Home, embedder: Embedder) -> Callable[[], "SearchIndex"]:
-    """A function that gives the index in force: opened once, and again when `rookery search index` made another."""
+    """A function that gives the index in force: opened once, and again when `rookery search index`
+    made another.
+    """
     from rookery.search.index import CURRENT, open_index
 
     @functools.lru_cache(maxsize=1)

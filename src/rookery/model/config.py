@@ -9,7 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rookery.core.errors import UsageError
-from rookery.model.shape import ModelShape, layer_activation_bytes, matrix_parameters, training_flops_per_token
+from rookery.model.shape import (
+    ModelShape,
+    layer_activation_bytes,
+    matrix_parameters,
+    training_flops_per_token,
+)
 
 PETA = 1e15
 WIDTHS = (64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288)
@@ -21,20 +26,27 @@ SMALLEST_BATCH, FEWEST_STEPS = 2048, 20
 BATCH_EXPONENT = 0.571  # of the horizon
 CPU_MICRO_BATCH_TOKENS = 4096
 LARGEST_MICRO_BATCH_TOKENS = 32_768  # of a GPU, which small ones leave waiting for its next product
-ACTIVATIONS_SHARE = 1 / 3  # of a GPU's memory; layers that are not compiled keep nearly twice what is reckoned
+ACTIVATIONS_SHARE = (
+    1 / 3
+)  # of a GPU's memory; layers that are not compiled keep nearly twice what is reckoned
 LARGEST_SETTING = 1e37  # a rate beyond it overflows float32
-SHORT_MOMENTUM, LONG_MOMENTUM, LONG_PETAFLOP = 0.9, 0.95, 1.0  # the first measured to 0.1, the second Muon's author's
+SHORT_MOMENTUM, LONG_MOMENTUM, LONG_PETAFLOP = (
+    0.9,
+    0.95,
+    1.0,
+)  # the first measured to 0.1, the second Muon's author's
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """One training run. Learning rates are peaks; the schedule is `learning_rate_factor`.
 
-    micro_batch_tokens: how many tokens go through the network at once; a step adds up several. None: 4,096, or
-    what suits a GPU (`suited_to_gpu`).
+    micro_batch_tokens: how many tokens go through the network at once; a step adds up several.
+    None: 4,096, or what suits a GPU (`suited_to_gpu`).
     matrix_learning_rate: Muon's, for the layers' matrices; vector_learning_rate: AdamW's, for
-    embedding, output matrix and norms. checkpoint_steps: after how many steps the state is saved. compiled:
-    whether torch.compile makes code of the layers; None: where it pays and works (`compiler.py`).
+    embedding, output matrix and norms. checkpoint_steps: after how many steps the state is saved.
+    compiled: whether torch.compile makes code of the layers; None: where it pays and works
+    (`compiler.py`).
     """
 
     scale_petaflop: float
@@ -53,27 +65,36 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self):
-        least = dict.fromkeys(("steps", "batch_tokens", "micro_batch_tokens", "checkpoint_steps"), 1)
+        least = dict.fromkeys(
+            ("steps", "batch_tokens", "micro_batch_tokens", "checkpoint_steps"), 1
+        )
         rates = ("matrix_learning_rate", "vector_learning_rate", "momentum", "weight_decay")
         least |= dict.fromkeys(("warmup_steps", "decay_steps", "seed", *rates), 0)
         if self.micro_batch_tokens is None:
             del least["micro_batch_tokens"]
         for name, smallest in least.items():
             if not smallest <= getattr(self, name) <= LARGEST_SETTING:
-                largest = "" if getattr(self, name) < smallest else f" and at most {LARGEST_SETTING:g}"
-                raise UsageError(f"{name} must be at least {smallest}{largest}, not {getattr(self, name)}")
+                largest = (
+                    "" if getattr(self, name) < smallest else f" and at most {LARGEST_SETTING:g}"
+                )
+                raise UsageError(
+                    f"{name} must be at least {smallest}{largest}, not {getattr(self, name)}"
+                )
         if self.momentum >= 1:
             raise UsageError(f"momentum must be less than 1, not {self.momentum}")
 
     @property
     def tokens(self) -> int:
-        """The horizon: places for tokens that the whole run looks at, a few of which packing leaves empty."""
+        """The horizon: places for tokens that the whole run looks at, a few of which packing leaves
+        empty.
+        """
         return self.steps * self.batch_tokens
 
 
 @dataclass(frozen=True)
 class WatchConfig:
-    """When a run counts as stalled: if no step ended for `steps` times the median step, and not for `seconds` either.
+    """When a run counts as stalled: if no step ended for `steps` times the median step, and not for
+    `seconds` either.
 
     No part of a run's name. Raises `UsageError` unless both are positive. Who looks: `watchdog.py`.
     """
@@ -83,13 +104,16 @@ class WatchConfig:
 
     def __post_init__(self):
         if not (self.steps > 0 and math.isfinite(self.seconds) and self.seconds > 0):
-            raise UsageError(f"watch.steps ({self.steps}) and watch.seconds ({self.seconds}) must be positive")
+            raise UsageError(
+                f"watch.steps ({self.steps}) and watch.seconds ({self.seconds}) must be positive"
+            )
 
 
 def suited_to_gpu(config: TrainConfig, memory_bytes: int) -> TrainConfig:
     """With micro-batches for a GPU of so much memory, unless a run says how large they are.
 
-    A power of two tokens of which the layers keep at most a third of the memory for the backward pass, or one row.
+    A power of two tokens of which the layers keep at most a third of the memory for the backward
+    pass, or one row.
     """
     if config.micro_batch_tokens is not None:
         return config
@@ -100,9 +124,11 @@ def suited_to_gpu(config: TrainConfig, memory_bytes: int) -> TrainConfig:
 
 
 def learning_rate_factor(config: TrainConfig, step: int) -> float:
-    """The share of the peak learning rate at a step: linear warmup, a plateau, linear decay to zero.
+    """The share of the peak learning rate at a step: linear warmup, a plateau, linear decay to
+    zero.
 
-    Warmup-stable-decay (arXiv:2404.06395); a later phase rises to the peak at once and decays again (arXiv:2410.05192).
+    Warmup-stable-decay (arXiv:2404.06395); a later phase rises to the peak at once and decays again
+    (arXiv:2410.05192).
     """
     rising = (step + 1) / (config.warmup_steps + 1)
     falling = (config.steps - step) / (config.decay_steps + 1)
@@ -110,28 +136,34 @@ def learning_rate_factor(config: TrainConfig, step: int) -> float:
 
 
 def config_for_scale(scale_petaflop: float) -> TrainConfig:
-    """The run that spends a compute well; raises `UsageError` unless the scale is positive and finite.
+    """The run that spends a compute well; raises `UsageError` unless the scale is positive and
+    finite.
 
-    Shape: `shape_for_scale`. Batch: the horizon in tokens to the power 0.571, the nearest power of two; the exponent is
-    that of arXiv:2503.04715, whose batches for AdamW are 0.58 times as large. Schedule: the second half decays. Muon's
-    momentum: shorter in short runs. The sweeps that set these numbers are in LOG.md.
+    Shape: `shape_for_scale`. Batch: the horizon in tokens to the power 0.571, the nearest power of
+    two; the exponent is that of arXiv:2503.04715, whose batches for AdamW are 0.58 times as large.
+    Schedule: the second half decays. Muon's momentum: shorter in short runs. The sweeps that set
+    these numbers are in LOG.md.
     """
     _check(scale_petaflop)
     shape = shape_for_scale(scale_petaflop)
     wanted = horizon_tokens(scale_petaflop, shape) ** BATCH_EXPONENT
     batch_tokens = max(SMALLEST_BATCH, 2 ** round(math.log2(wanted)))
     momentum = SHORT_MOMENTUM if scale_petaflop < LONG_PETAFLOP else LONG_MOMENTUM
-    return _spending_all(TrainConfig(scale_petaflop, shape, FEWEST_STEPS, batch_tokens, momentum=momentum))
+    return _spending_all(
+        TrainConfig(scale_petaflop, shape, FEWEST_STEPS, batch_tokens, momentum=momentum)
+    )
 
 
 def config_for_phase(earlier: TrainConfig, scale_petaflop: float) -> TrainConfig:
     """The run that spends this compute on going on from where an earlier one ended.
 
-    Shape, batch and learning rates stay; nothing warms up, which gains nothing (LOG.md); the documents come in
-    another order. Raises `UsageError` unless the scale is positive and finite.
+    Shape, batch and learning rates stay; nothing warms up, which gains nothing (LOG.md); the
+    documents come in another order. Raises `UsageError` unless the scale is positive and finite.
     """
     _check(scale_petaflop)
-    return _spending_all(replace(earlier, scale_petaflop=scale_petaflop, warmup_steps=0, seed=earlier.seed + 1))
+    return _spending_all(
+        replace(earlier, scale_petaflop=scale_petaflop, warmup_steps=0, seed=earlier.seed + 1)
+    )
 
 
 def _check(scale_petaflop: float) -> None:
@@ -141,12 +173,17 @@ def _check(scale_petaflop: float) -> None:
 
 def _spending_all(config: TrainConfig) -> TrainConfig:
     """The same with as many steps as its scale pays for."""
-    steps = max(FEWEST_STEPS, round(horizon_tokens(config.scale_petaflop, config.shape) / config.batch_tokens))
+    steps = max(
+        FEWEST_STEPS,
+        round(horizon_tokens(config.scale_petaflop, config.shape) / config.batch_tokens),
+    )
     return of_steps(config, steps)
 
 
 def of_steps(config: TrainConfig, steps: int) -> TrainConfig:
-    """The same in so many steps, with what follows from their number: warmup, decay, and when states are saved."""
+    """The same in so many steps, with what follows from their number: warmup, decay, and when
+    states are saved.
+    """
     return replace(
         config,
         steps=steps,
@@ -162,10 +199,12 @@ def horizon_tokens(scale_petaflop: float, shape: ModelShape) -> float:
 
 
 def shape_for_scale(scale_petaflop: float) -> ModelShape:
-    """The shape that comes nearest to seeing `TOKENS_PER_PARAMETER` tokens for each matrix parameter.
+    """The shape that comes nearest to seeing `TOKENS_PER_PARAMETER` tokens for each matrix
+    parameter.
 
-    The vocabulary grows fourfold for each thousandfold of compute: a larger one costs more for each token, and
-    says more with it. The output matrix is one of its own: as much compute, and fewer bits (LOG.md).
+    The vocabulary grows fourfold for each thousandfold of compute: a larger one costs more for each
+    token, and says more with it. The output matrix is one of its own: as much compute, and fewer
+    bits (LOG.md).
     """
     wanted = 4096 * 2 ** (round(math.log(scale_petaflop / 0.1, 1000) * 2))
     vocabulary = min(LARGEST_VOCABULARY, max(SMALLEST_VOCABULARY, int(wanted)))

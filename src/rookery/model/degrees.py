@@ -1,8 +1,8 @@
 """Degrees of parallelism: how a run is spread over its processes.
 
-Free of torch, so that the planner and the command line may read it. They are no part of a run's name: the
-same run may go on with other degrees. What each degree does is in `parallel/`; which degrees suit a
-cluster is for `fleet.layout`.
+Free of torch, so that the planner and the command line may read it. They are no part of a run's
+name: the same run may go on with other degrees. What each degree does is in `parallel/`; which
+degrees suit a cluster is for `fleet.layout`.
 """
 
 import math
@@ -19,12 +19,13 @@ class Degrees:
 
     replicate: copies of the weights, each learning from its share of a step (HSDP's outer degree).
     shard: processes over which one copy's weights lie spread (FSDP); None takes all that are left.
-    context: processes that share the tokens of each row; tensor: the columns and rows of each matrix, and between the
-    matrices the tokens.
-    pipeline: processes that hold the layers one after another, each `groups_per_stage` groups of them
-    (more than one: interleaved 1F1B).
-    recompute: the share of layers of which nothing is kept for the backward pass but their input; it computes the rest
-    again. offload: whether the optimizer's state lies in the machine's memory and not in the device's.
+    context: processes that share the tokens of each row; tensor: the columns and rows of each
+    matrix, and between the matrices the tokens.
+    pipeline: processes that hold the layers one after another, each `groups_per_stage` groups of
+    them (more than one: interleaved 1F1B).
+    recompute: the share of layers of which nothing is kept for the backward pass but their input;
+    it computes the rest again. offload: whether the optimizer's state lies in the machine's memory
+    and not in the device's.
     """
 
     replicate: int = 1
@@ -52,9 +53,13 @@ class Degrees:
 
 
 def fitted(degrees: Degrees, processes: int) -> Degrees:
-    """The degrees with `shard` filled in; raises `UsageError` unless their product is the number of processes."""
+    """The degrees with `shard` filled in; raises `UsageError` unless their product is the number of
+    processes.
+    """
     if not 0 <= degrees.recompute <= 1:
-        raise UsageError(f"parallel.recompute is a share of the layers, from 0 to 1, not {degrees.recompute}")
+        raise UsageError(
+            f"parallel.recompute is a share of the layers, from 0 to 1, not {degrees.recompute}"
+        )
     for name in ("replicate", "context", "tensor", "pipeline", "groups_per_stage"):
         if getattr(degrees, name) < 1:
             raise UsageError(f"parallel.{name} must be at least 1, not {getattr(degrees, name)}")
@@ -72,21 +77,26 @@ def fitted(degrees: Degrees, processes: int) -> Degrees:
 
 
 def check_fits(degrees: Degrees, config: TrainConfig) -> None:
-    """Raises `UsageError` naming the first degree that the model or its batch cannot be divided by."""
+    """Raises `UsageError` naming the first degree that the model or its batch cannot be divided
+    by.
+    """
     shape = config.shape
     units = units_a_step(config)
     half_row = math.gcd(shape.context_tokens, max(1, shape.context_tokens // 2))
     if config.batch_tokens % shape.context_tokens:
         raise UsageError(
-            f"a step of {config.batch_tokens} tokens is no whole number of rows of {shape.context_tokens}",
+            f"a step of {config.batch_tokens} tokens is no whole number of rows of "
+            f"{shape.context_tokens}",
             mend=f"Set batch_tokens={units * shape.context_tokens}",
         )
     divided = math.gcd(shape.heads, shape.kv_heads, shape.hidden, shape.vocabulary)
     if divided % degrees.tensor:
         raise UsageError(
             f"parallel.tensor must divide {divided}, not be {degrees.tensor}",
-            mend=f"It divides the heads ({shape.heads}), the key-value heads ({shape.kv_heads}), the SwiGLU's inner "
-            f"size ({shape.hidden}) and the vocabulary ({shape.vocabulary}): a larger --scale has more of them",
+            mend=f"It divides the heads ({shape.heads}), the key-value heads ({shape.kv_heads}), "
+            f"the SwiGLU's inner "
+            f"size ({shape.hidden}) and the vocabulary ({shape.vocabulary}): a larger --scale "
+            f"has more of them",
         )
     if half_row % degrees.context:
         raise UsageError(
@@ -107,7 +117,8 @@ def check_fits(degrees: Degrees, config: TrainConfig) -> None:
         raise UsageError("parallel.groups_per_stage needs parallel.pipeline of at least 2")
     if degrees.data > units:
         raise UsageError(
-            f"a step of {config.batch_tokens} tokens is {units} rows of {shape.context_tokens}: too few for "
+            f"a step of {config.batch_tokens} tokens is {units} rows of {shape.context_tokens}: "
+            f"too few for "
             f"{degrees.data} shares",
             mend="Raise batch_tokens with --set, or lower parallel.replicate and parallel.shard",
         )
@@ -120,11 +131,14 @@ def units_a_step(config: TrainConfig) -> int:
 
 def units_at_once(config: TrainConfig) -> int:
     """How many of them go through the network together."""
-    return max(1, (config.micro_batch_tokens or CPU_MICRO_BATCH_TOKENS) // config.shape.context_tokens)
+    return max(
+        1, (config.micro_batch_tokens or CPU_MICRO_BATCH_TOKENS) // config.shape.context_tokens
+    )
 
 
 def micro_batches(degrees: Degrees, config: TrainConfig) -> int:
-    """How many equal micro-batches a step passes through a pipeline in: as many as it has stages or more.
+    """How many equal micro-batches a step passes through a pipeline in: as many as it has stages or
+    more.
 
     A multiple of the pipeline's degree, which the interleaved schedule asks for.
     """
@@ -146,5 +160,7 @@ def layers_of_stages(shape: ModelShape, stages: int) -> list[range]:
 
 
 def recomputed_layers(layers: int, share: float) -> list[int]:
-    """The numbers of the layers whose forward pass is computed again: so many of each stretch of layers."""
+    """The numbers of the layers whose forward pass is computed again: so many of each stretch of
+    layers.
+    """
     return [n for n in range(layers) if math.floor((n + 1) * share) > math.floor(n * share)]

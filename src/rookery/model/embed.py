@@ -1,10 +1,11 @@
 """Embedding: a checkpoint as the `Embedder` that search and ads are given.
 
-A text's vector is the mean of its tokens' rows of the output matrix, weighted down for frequent tokens (SIF: Arora,
-Liang and Ma 2017) and whitened over training documents, so that no direction that all texts share drowns what
-tells them apart. What a network makes of its tokens did no better at retrieval (LOG.md), and this needs no network:
-tens of thousands of posts a second. Weight and whitening are folded into one table, a row
-a token, which training stores with the checkpoint; it holds sums over all documents, and no post.
+A text's vector is the mean of its tokens' rows of the output matrix, weighted down for frequent
+tokens (SIF: Arora, Liang and Ma 2017) and whitened over training documents, so that no direction
+that all texts share drowns what tells them apart. What a network makes of its tokens did no better
+at retrieval (LOG.md), and this needs no network: tens of thousands of posts a second. Weight and
+whitening are folded into one table, a row a token, which training stores with the checkpoint; it
+holds sums over all documents, and no post.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,9 @@ def load_embedder(checkpoint: Artifact) -> Embedder:
     try:
         table = load_file(path)["table"]
     except (OSError, SafetensorError, KeyError) as error:
-        raise DataError(f"the table of embeddings cannot be read: {error}", where=path, mend="Train it anew") from None
+        raise DataError(
+            f"the table of embeddings cannot be read: {error}", where=path, mend="Train it anew"
+        ) from None
     return TableEmbedder(checkpoint.digest, table, load_tokenizer(checkpoint))
 
 
@@ -72,13 +75,17 @@ def save_table(folder: Path, rows_VD: np.ndarray, shards: Shards, masked: np.nda
     """
     chosen = np.flatnonzero(~masked)[:MOST_DOCUMENTS]
     offsets = shards.offsets
-    documents = [shards.tokens[offsets[i] : offsets[i + 1] - 1] for i in chosen]  # without the end of the document
+    documents = [
+        shards.tokens[offsets[i] : offsets[i + 1] - 1] for i in chosen
+    ]  # without the end of the document
     table = make_table(rows_VD, documents)
     write_atomically(folder / FILE, save({"table": table}))
 
 
 def make_table(rows_VD: np.ndarray, documents: Sequence[np.ndarray]) -> np.ndarray:
-    """The table (V, D, float32) of a matrix, with the token frequencies and the spread of some documents."""
+    """The table (V, D, float32) of a matrix, with the token frequencies and the spread of some
+    documents.
+    """
     tokens = np.concatenate([np.zeros(0, np.int64), *documents])
     offsets = np.cumsum([0, *map(len, documents)])
     frequency = np.bincount(tokens, minlength=len(rows_VD)) / max(len(tokens), 1)
@@ -87,11 +94,15 @@ def make_table(rows_VD: np.ndarray, documents: Sequence[np.ndarray]) -> np.ndarr
     means = (sums / np.maximum(np.diff(offsets), 1)[:, None]).astype(np.float64)
     centre = means.mean(axis=0) if len(means) else np.zeros(rows_VD.shape[1])
     table = (weighted - centre) @ whitening(means - centre)
-    return np.where(frequency[:, None] > 0, table, 0.0).astype(np.float32)  # nothing was learned of tokens not met
+    return np.where(frequency[:, None] > 0, table, 0.0).astype(
+        np.float32
+    )  # nothing was learned of tokens not met
 
 
 def whitening(centred_ND: np.ndarray) -> np.ndarray:
-    """The symmetric matrix (D, D) that gives centred vectors the same spread in every direction, smallest ones less."""
+    """The symmetric matrix (D, D) that gives centred vectors the same spread in every direction,
+    smallest ones less.
+    """
     spread = centred_ND.T @ centred_ND / max(len(centred_ND), 1)
     variances, directions = np.linalg.eigh(spread)
     mean = variances.mean()

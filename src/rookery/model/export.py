@@ -1,10 +1,11 @@
-"""Export: a checkpoint in the Hugging Face layout, as transformers, vLLM and SGLang load it, without own code.
+"""Export: a checkpoint in the Hugging Face layout, as transformers, vLLM and SGLang load it,
+without own code.
 
     config.json  generation_config.json  model.safetensors  tokenizer.json  tokenizer_config.json  chat_template.jinja
 
-(Weights beyond 4 GiB are several files with an index, as everywhere in that layout.)
-The network has the names and the arithmetic of Qwen3ForCausalLM, so nothing is converted. Other formats
-(GGUF) are made from this folder by their own tools.
+(Weights beyond 4 GiB are several files with an index, as everywhere in that layout.) The network
+has the names and the arithmetic of Qwen3ForCausalLM, so nothing is converted. Other formats (GGUF)
+are made from this folder by their own tools.
 """
 
 import fcntl
@@ -25,7 +26,15 @@ from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape, verify_weig
 from rookery.model.inference.sampling import ends, writable
 from rookery.model.shape import ModelShape
 from rookery.model.tensors import copy_tensors
-from rookery.model.tokenizer import ASSISTANT, END_OF_DOCUMENT, END_OF_TURN, SYSTEM, USER, Tokenizer, load_tokenizer
+from rookery.model.tokenizer import (
+    ASSISTANT,
+    END_OF_DOCUMENT,
+    END_OF_TURN,
+    SYSTEM,
+    USER,
+    Tokenizer,
+    load_tokenizer,
+)
 
 STAGE_VERSION = 1
 
@@ -41,22 +50,30 @@ CHAT_TEMPLATE = (
 def export(checkpoint: Artifact, folder: Path) -> None:
     """Write a checkpoint into a new folder: whole, or not at all.
 
-    Raises `UsageError` if the folder exists already, `Busy` if another process is writing it, `StorageError` if
-    it cannot be written.
+    Raises `UsageError` if the folder exists already, `Busy` if another process is writing it,
+    `StorageError` if it cannot be written.
     """
     if folder.exists():
-        raise UsageError("there is something there already", where=folder, mend="Name a folder that does not exist yet")
+        raise UsageError(
+            "there is something there already",
+            where=folder,
+            mend="Name a folder that does not exist yet",
+        )
     try:
         with _unfinished(folder) as unfinished:
             write_layout(checkpoint, unfinished)
             os.rename(unfinished, folder)
     except OSError as error:
-        raise StorageError(f"the export cannot be written: {error.strerror}", where=folder) from None
+        raise StorageError(
+            f"the export cannot be written: {error.strerror}", where=folder
+        ) from None
 
 
 @contextmanager
 def _unfinished(folder: Path) -> Iterator[Path]:
-    """An empty hidden folder beside a folder, to make it in. It is held: what is found there unheld a kill has left."""
+    """An empty hidden folder beside a folder, to make it in. It is held: what is found there unheld
+    a kill has left.
+    """
     path = folder.with_name(f".{folder.name}{TEMPORARY}")
     path.mkdir(parents=True, exist_ok=True)
     held = os.open(path, os.O_RDONLY)
@@ -69,7 +86,9 @@ def _unfinished(folder: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(path, ignore_errors=True)
     except BlockingIOError:
-        raise Busy("another process is writing this export", where=folder, mend="Wait until it is done") from None
+        raise Busy(
+            "another process is writing this export", where=folder, mend="Wait until it is done"
+        ) from None
     finally:
         os.close(held)
 
@@ -80,7 +99,9 @@ def export_stage(home: Home, checkpoint: Artifact, context: Context) -> Artifact
 
     def make(workspace: Workspace) -> dict[str, Any]:
         write_layout(checkpoint, workspace.path)
-        return {"bytes": sum(path.stat().st_size for path in workspace.path.iterdir() if path.is_file())}
+        return {
+            "bytes": sum(path.stat().st_size for path in workspace.path.iterdir() if path.is_file())
+        }
 
     return run_stage(home, stage, make, context)
 
@@ -98,8 +119,10 @@ def write_layout(checkpoint: Artifact, folder: Path) -> None:
 
 
 def config_of(shape: ModelShape, tokenizer: Tokenizer) -> dict[str, Any]:
-    """config.json. Old and new names stand side by side where transformers 5 renamed a field: a reader that
-    knows only the old ones would silently take rope_theta = 10,000 and another precision."""
+    """config.json. Old and new names stand side by side where transformers 5 renamed a field: a
+    reader that knows only the old ones would silently take rope_theta = 10,000 and another
+    precision.
+    """
     return {
         "architectures": ["Qwen3ForCausalLM"],
         "model_type": "qwen3",

@@ -1,8 +1,9 @@
 """Generation: a checkpoint as the `Generator` that search and the gateway are given.
 
-A loop over one prompt with a cache of keys and values; the next token is drawn by temperature, top-k
-and top-p with a seeded generator. Text leaves in whole characters, and never runs past a stop string.
-Serving many prompts in one batch is not here, nor is the shape of a chat (`export.py` writes it).
+A loop over one prompt with a cache of keys and values; the next token is drawn by temperature,
+top-k and top-p with a seeded generator. Text leaves in whole characters, and never runs past a stop
+string. Serving many prompts in one batch is not here, nor is the shape of a chat (`export.py`
+writes it).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,28 +26,40 @@ from rookery.model.tokenizer import Tokenizer, load_tokenizer
 def load_generator(checkpoint: Artifact, controls: Sequence[str] = ()) -> Generator:
     """The generator of a checkpoint; safe to use from several threads.
 
-    controls: what all its texts shall be, such as `language:en`. Raises `UsageError` for one the model never saw.
+    controls: what all its texts shall be, such as `language:en`. Raises `UsageError` for one the
+    model never saw.
     """
     tokenizer = load_tokenizer(checkpoint)
     said = control_ids(tokenizer, controls)
-    return NetworkGenerator(checkpoint.key, checkpoint.digest, load_network(checkpoint), tokenizer, said)
+    return NetworkGenerator(
+        checkpoint.key, checkpoint.digest, load_network(checkpoint), tokenizer, said
+    )
 
 
 def control_ids(tokenizer: Tokenizer, controls: Sequence[str]) -> tuple[int, ...]:
-    """The tokens of some controls, in the order in which documents have them: that of their kinds."""
+    """The tokens of some controls, in the order in which documents have them: that of their
+    kinds.
+    """
     known = {name[2:-2]: token for name, token in tokenizer.special.items() if ":" in name}
     for control in controls:
         if control not in known:
             mend = (
-                f"Known: {', '.join(known)}" if known else "Build the corpus with `--set controls=true` and train anew"
+                f"Known: {', '.join(known)}"
+                if known
+                else "Build the corpus with `--set controls=true` and train anew"
             )
             raise UsageError(f"the model knows no control {control!r}", mend=mend)
-    return tuple(known[control] for control in sorted(controls, key=lambda c: KINDS.index(c.partition(":")[0])))
+    return tuple(
+        known[control]
+        for control in sorted(controls, key=lambda c: KINDS.index(c.partition(":")[0]))
+    )
 
 
 @dataclass(frozen=True)
 class NetworkGenerator:
-    """A trained network that continues prompts; `Generator` in core/protocols.py says what it promises."""
+    """A trained network that continues prompts; `Generator` in core/protocols.py says what it
+    promises.
+    """
 
     name: str
     digest: str

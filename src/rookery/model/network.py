@@ -1,11 +1,13 @@
 """The network: a Qwen3-shaped decoder for one device, in plain torch.
 
-RMSNorm, rotary positions, grouped-query attention with normed queries and keys, SwiGLU, no biases; the output
-matrix is the embedding where they are tied. Parameter names and arithmetic are those of transformers'
-Qwen3ForCausalLM, so that an export copies tensors. Documents packed into one row attend only inside themselves. Knows
-nothing of training (`train.py`), of files (`checkpoint.py`) or of many devices.
+RMSNorm, rotary positions, grouped-query attention with normed queries and keys, SwiGLU, no biases;
+the output matrix is the embedding where they are tied. Parameter names and arithmetic are those of
+transformers' Qwen3ForCausalLM, so that an export copies tensors. Documents packed into one row
+attend only inside themselves. Knows nothing of training (`train.py`), of files (`checkpoint.py`) or
+of many devices.
 
-Letters in names: B rows, T tokens of a row, D width, H heads, K key-value heads, S head size, V vocabulary.
+Letters in names: B rows, T tokens of a row, D width, H heads, K key-value heads, S head size, V
+vocabulary.
 """
 
 import math
@@ -23,13 +25,20 @@ from rookery.model.shape import ModelShape
 
 IGNORED = -100  # a target that is not counted in the loss
 PLAIN_ATTENTION_TOKENS = 512  # rows up to here attend by plain products on a CPU
-LOSS_CHUNK_TOKENS = {"cpu": 2048, "cuda": 8192}  # smaller ones add to the gradient of the head more often
-DRAWN_ROWS = 64  # of a matrix come from one generator, so that a process draws hardly more than the rows it holds
-SPANS_MULTIPLE = 256  # how many documents there are changes with each batch; compiled code sees few different numbers
+LOSS_CHUNK_TOKENS = {
+    "cpu": 2048,
+    "cuda": 8192,
+}  # smaller ones add to the gradient of the head more often
+# of a matrix come from one generator, so that a process draws hardly more than the rows it holds
+DRAWN_ROWS = 64
+# how many documents there are changes with each batch; compiled code sees few different numbers
+SPANS_MULTIPLE = 256
 
 
 class _Normed(torch.autograd.Function):
-    """x / √(mean(x²) + ε) × weight, with its own backward: a third of the time of PyTorch's on a CPU."""
+    """x / √(mean(x²) + ε) × weight, with its own backward: a third of the time of PyTorch's on a
+    CPU.
+    """
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
@@ -73,7 +82,9 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(shape.head_size, shape.norm_epsilon)
         self.k_norm = RMSNorm(shape.head_size, shape.norm_epsilon)
 
-    def forward(self, x_BTD: Tensor, rotation: tuple, sight: "Sight", cache: Cache | None, layer: int) -> Tensor:
+    def forward(
+        self, x_BTD: Tensor, rotation: tuple, sight: "Sight", cache: Cache | None, layer: int
+    ) -> Tensor:
         rows, tokens, _ = x_BTD.shape
         heads = (rows, tokens, -1, self.head_size)
         q_BHTS = rotate(self.q_norm(self.q_proj(x_BTD).view(heads)).transpose(1, 2), rotation)
@@ -108,7 +119,9 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(shape.width, shape.norm_epsilon)
         self.mlp = MLP(shape)
 
-    def forward(self, x_BTD: Tensor, rotation: tuple, sight: "Sight", cache: Cache | None, layer: int) -> Tensor:
+    def forward(
+        self, x_BTD: Tensor, rotation: tuple, sight: "Sight", cache: Cache | None, layer: int
+    ) -> Tensor:
         x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotation, sight, cache, layer)
         return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
 
@@ -124,7 +137,9 @@ class Decoder(nn.Module):
 
 
 class Network(nn.Module):
-    """Tokens to hidden states; logits and loss are asked for apart, since they are the largest tensors."""
+    """Tokens to hidden states; logits and loss are asked for apart, since they are the largest
+    tensors.
+    """
 
     def __init__(self, shape: ModelShape):
         super().__init__()
@@ -138,12 +153,16 @@ class Network(nn.Module):
         """The output matrix: the embedding itself where they are tied."""
         return attrgetter(head_name(self.shape))(self)
 
-    def forward(self, tokens_BT: Tensor, documents_BT: Tensor | None = None, cache: Cache | None = None) -> Tensor:
-        """Normed hidden states (B, T, D) of tokens (int64), or of the stream (B, T, D) that earlier layers left.
+    def forward(
+        self, tokens_BT: Tensor, documents_BT: Tensor | None = None, cache: Cache | None = None
+    ) -> Tensor:
+        """Normed hidden states (B, T, D) of tokens (int64), or of the stream (B, T, D) that earlier
+        layers left.
 
-        documents_BT: a number for each token; neighbours with the same number are one document, which
-        begins at position 0 and is seen only by itself. Without it, a row is one document.
-        cache: the tokens follow those in the cache, and are added to it; documents then number those too.
+        documents_BT: a number for each token; neighbours with the same number are one document,
+        which begins at position 0 and is seen only by itself. Without it, a row is one document.
+        cache: the tokens follow those in the cache, and are added to it; documents then number
+        those too.
         """
         past = cache.length if cache is not None else 0
         x_BTD = tokens_BT if tokens_BT.is_floating_point() else self.model.embed_tokens(tokens_BT)
@@ -170,14 +189,20 @@ def positions_of(tokens_BT: Tensor, documents_BT: Tensor | None, past: int = 0) 
 
     documents_BT: (B, past + T).
     """
-    places_S = torch.arange(past + length_of(tokens_BT, documents_BT, past), device=tokens_BT.device)
+    places_S = torch.arange(
+        past + length_of(tokens_BT, documents_BT, past), device=tokens_BT.device
+    )
     if documents_BT is None:
         return places_S[None, past:]
-    return (places_S - torch.where(begins_of(documents_BT), places_S, 0).cummax(dim=1).values)[:, past:]
+    return (places_S - torch.where(begins_of(documents_BT), places_S, 0).cummax(dim=1).values)[
+        :, past:
+    ]
 
 
 def length_of(tokens_BT: Tensor, documents_BT: Tensor | None, past: int) -> int:
-    """How many tokens rows have: documents number all, where a stream may be one process's share of them."""
+    """How many tokens rows have: documents number all, where a stream may be one process's share of
+    them.
+    """
     return tokens_BT.shape[1] if documents_BT is None else documents_BT.shape[1] - past
 
 
@@ -192,7 +217,8 @@ def begins_of(documents_BT: Tensor) -> Tensor:
 class Spans:
     """Where the documents lie in rows laid end to end, for the kernel that takes them so.
 
-    starts: int32, where each begins, then the number of all places as often as it takes; longest: of a document.
+    starts: int32, where each begins, then the number of all places as often as it takes; longest:
+    of a document.
     """
 
     starts: Tensor
@@ -203,9 +229,13 @@ Sight = Tensor | Spans | None
 """What a token may see: a bias on the scores, the documents' places, or (None) all there is."""
 
 
-def sight_of(tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dtype: torch.dtype) -> Sight:
+def sight_of(
+    tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dtype: torch.dtype
+) -> Sight:
     """Documents as places where a GPU's kernel takes them, else as a bias."""
-    is_taken = tokens_BT.device.type == "cuda" and dtype in (torch.bfloat16, torch.float16) and not past
+    is_taken = (
+        tokens_BT.device.type == "cuda" and dtype in (torch.bfloat16, torch.float16) and not past
+    )
     if documents_BT is not None and is_taken:
         return spans_of(documents_BT)
     return attention_bias(tokens_BT, documents_BT, past, dtype)
@@ -218,22 +248,29 @@ def spans_of(documents_BT: Tensor) -> Spans:
     return Spans(F.pad(starts, (0, ends), value=documents_BT.numel()).int(), documents_BT.shape[1])
 
 
-def attention_bias(tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dtype: torch.dtype) -> Tensor | None:
-    """Added to the scores: 0 where a token may look, -∞ elsewhere; (B, 1, T, past + T), or None where all may be seen.
+def attention_bias(
+    tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dtype: torch.dtype
+) -> Tensor | None:
+    """Added to the scores: 0 where a token may look, -∞ elsewhere; (B, 1, T, past + T), or None
+    where all may be seen.
 
     A token sees itself and what went before it, within its document.
     """
     tokens = length_of(tokens_BT, documents_BT, past)
     if tokens == 1:
         return None
-    may = torch.ones(1, 1, tokens, past + tokens, dtype=torch.bool, device=tokens_BT.device).tril(past)
+    may = torch.ones(1, 1, tokens, past + tokens, dtype=torch.bool, device=tokens_BT.device).tril(
+        past
+    )
     if documents_BT is not None:
         may = may & (documents_BT[:, None, past:, None] == documents_BT[:, None, None, :])
     return torch.zeros(may.shape, dtype=dtype, device=may.device).masked_fill_(~may, -torch.inf)
 
 
 class _Scores(torch.autograd.Function):
-    """q kᵀ, with the gradient of k laid out as k is: what comes after it costs a third of attention less."""
+    """q kᵀ, with the gradient of k laid out as k is: what comes after it costs a third of attention
+    less.
+    """
 
     @staticmethod
     def forward(ctx, q: Tensor, k: Tensor) -> Tensor:
@@ -249,21 +286,29 @@ class _Scores(torch.autograd.Function):
 def attend(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, sight: Sight) -> Tensor:
     """Softmax attention; query heads H are K groups, each with one key-value head.
 
-    On a GPU the documents of a batch go through one kernel, and none pays for what it does not see. On a
-    CPU, plain products are 3.7 times as fast as PyTorch's fused kernel while the scores of a row fit into
-    cache (measured forward and backward, rows of 128, bfloat16).
+    On a GPU the documents of a batch go through one kernel, and none pays for what it does not see.
+    On a CPU, plain products are 3.7 times as fast as PyTorch's fused kernel while the scores of a
+    row fit into cache (measured forward and backward, rows of 128, bfloat16).
     """
     rows, heads, tokens, size = q_BHTS.shape
     groups, seen = k_BKTS.shape[1:3]
     if isinstance(sight, Spans):
-        from torch.nn.attention.varlen import varlen_attn  # brings torch's compiler along, which takes its time
+        from torch.nn.attention.varlen import (
+            varlen_attn,
+        )  # brings torch's compiler along, which takes its time
 
-        q, k, v = (x.transpose(1, 2).reshape(-1, x.shape[1], size) for x in (q_BHTS, k_BKTS, v_BKTS))
+        q, k, v = (
+            x.transpose(1, 2).reshape(-1, x.shape[1], size) for x in (q_BHTS, k_BKTS, v_BKTS)
+        )
         one, most = sight.starts, sight.longest
-        y = varlen_attn(q, k, v, one, one, most, most, window_size=(-1, 0), enable_gqa=heads > groups)
+        y = varlen_attn(
+            q, k, v, one, one, most, most, window_size=(-1, 0), enable_gqa=heads > groups
+        )
         return y.view(rows, tokens, heads, size).transpose(1, 2)
     if q_BHTS.device.type != "cpu" or seen > PLAIN_ATTENTION_TOKENS:
-        return F.scaled_dot_product_attention(q_BHTS, k_BKTS, v_BKTS, sight, enable_gqa=heads > groups)
+        return F.scaled_dot_product_attention(
+            q_BHTS, k_BKTS, v_BKTS, sight, enable_gqa=heads > groups
+        )
     q = (q_BHTS * size**-0.5).reshape(rows, groups, -1, size)
     scores = _Scores.apply(q, k_BKTS).view(rows, heads, tokens, seen)
     if sight is not None:
@@ -273,7 +318,10 @@ def attend(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, sight: Sight) -> Tens
 
 def rotations(shape: ModelShape, positions_BT: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Cosines and sines (B, 1, T, S/2) of the rotary positions (arXiv:2104.09864)."""
-    exponents = torch.arange(0, shape.head_size, 2, device=positions_BT.device, dtype=torch.float32) / shape.head_size
+    exponents = (
+        torch.arange(0, shape.head_size, 2, device=positions_BT.device, dtype=torch.float32)
+        / shape.head_size
+    )
     angles = positions_BT[:, None, :, None].float() / shape.rope_theta**exponents
     return angles.cos().to(dtype), angles.sin().to(dtype)
 
@@ -286,11 +334,12 @@ def rotate(x_BHTS: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def initial_rows(seed: int, name: str, size: torch.Size, rows: slice) -> Tensor:
-    """Some rows of a weight of this size as a seed and its name give it (float32); all other rows need not be drawn.
+    """Some rows of a weight of this size as a seed and its name give it (float32); all other rows
+    need not be drawn.
 
-    Embedding: normal, deviation 0.02. Matrices: normal, deviation 1/√(inputs); those that write to the stream begin at
-    zero, so that each layer begins as identity, and so does an output matrix of its own: the first loss is log V, or
-    hardly more where the embedding is the head too.
+    Embedding: normal, deviation 0.02. Matrices: normal, deviation 1/√(inputs); those that write to
+    the stream begin at zero, so that each layer begins as identity, and so does an output matrix of
+    its own: the first loss is log V, or hardly more where the embedding is the head too.
     """
     wanted = (rows.stop - rows.start, *size[1:])
     if len(size) == 1:
@@ -307,7 +356,8 @@ def initial_rows(seed: int, name: str, size: torch.Size, rows: slice) -> Tensor:
 
 
 ChunkLoss = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From hidden states (N, D), head (V, D) and targets (N): their summed loss, and its gradient by the logits (N, V).
+"""From hidden states (N, D), head (V, D) and targets (N): their summed loss, and its gradient by
+the logits (N, V).
 
 What stands in the rows of ignored targets does not count.
 """
@@ -316,8 +366,9 @@ What stands in the rows of ignored targets does not count.
 def chunk_loss(hidden: Tensor, head_VD: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """A `ChunkLoss`: the cross-entropies of targets that are not `IGNORED`.
 
-    The softmax reckons in float32 and is kept as the hidden states are, which are rounded no less: a quarter of the
-    time less than keeping it in float32 (LOG.md). A target cannot cost more than 87 nats.
+    The softmax reckons in float32 and is kept as the hidden states are, which are rounded no less:
+    a quarter of the time less than keeping it in float32 (LOG.md). A target cannot cost more than
+    87 nats.
     """
     place = torch.arange(len(targets), device=targets.device), targets.clamp(min=0)
     p = F.linear(hidden, head_VD).softmax(dim=-1)
@@ -328,13 +379,16 @@ def chunk_loss(hidden: Tensor, head_VD: Tensor, targets: Tensor) -> tuple[Tensor
 
 
 class _Chunked(torch.autograd.Function):
-    """Sum of a loss over chunks of tokens, with the gradients made chunk by chunk in the forward pass.
+    """Sum of a loss over chunks of tokens, with the gradients made chunk by chunk in the forward
+    pass.
 
     The logits of one chunk exist at a time, and none is kept: memory does not grow with N × V.
     """
 
     @staticmethod
-    def forward(ctx, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, chunk_tokens: int, loss_of) -> Tensor:
+    def forward(
+        ctx, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, chunk_tokens: int, loss_of
+    ) -> Tensor:
         total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         counted_N1 = (targets_N != IGNORED)[:, None]
         counted_ND = hidden_ND * counted_N1
@@ -352,18 +406,32 @@ class _Chunked(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor):
         grad_hidden, grad_head = ctx.saved_tensors
-        return grad_hidden * grad.to(grad_hidden.dtype), grad_head * grad.to(grad_head.dtype), None, None, None
+        return (
+            grad_hidden * grad.to(grad_hidden.dtype),
+            grad_head * grad.to(grad_head.dtype),
+            None,
+            None,
+            None,
+        )
 
 
-def summed_loss(network: Network, hidden_BTD: Tensor, targets_BT: Tensor, chunk_tokens: int | None = None) -> Tensor:
+def summed_loss(
+    network: Network, hidden_BTD: Tensor, targets_BT: Tensor, chunk_tokens: int | None = None
+) -> Tensor:
     """Sum in nats (float32) of the cross-entropies of all targets that are not `IGNORED`."""
     return chunked_loss(hidden_BTD, network.head_VD, targets_BT, chunk_loss, chunk_tokens)
 
 
 def chunked_loss(
-    hidden_BTD: Tensor, head_VD: Tensor, targets_BT: Tensor, loss_of: ChunkLoss, chunk_tokens: int | None = None
+    hidden_BTD: Tensor,
+    head_VD: Tensor,
+    targets_BT: Tensor,
+    loss_of: ChunkLoss,
+    chunk_tokens: int | None = None,
 ) -> Tensor:
-    """Sum (float32) of a loss over all tokens, so many at a time; as many as suit the device unless said."""
+    """Sum (float32) of a loss over all tokens, so many at a time; as many as suit the device unless
+    said.
+    """
     hidden_ND = hidden_BTD.reshape(-1, hidden_BTD.shape[-1])
     chunk_tokens = chunk_tokens or LOSS_CHUNK_TOKENS[hidden_ND.device.type]
     return _Chunked.apply(hidden_ND, head_VD, targets_BT.reshape(-1), chunk_tokens, loss_of)

@@ -1,8 +1,10 @@
-"""The report of a training run: how the loss went, how fast it ran, what it went through, what it writes.
+"""The report of a training run: how the loss went, how fast it ran, what it went through, what it
+writes.
 
-The facts are for programs and the terminal, `pages/run.py` shows them as one HTML file. A run that is still going
-has a report too, from what it has noted so far: without samples, and of held-out posts the few judged meanwhile.
-Not here: how good the model is (`evaluate.py`); its figures are shown where they exist.
+The facts are for programs and the terminal, `pages/run.py` shows them as one HTML file. A run that
+is still going has a report too, from what it has noted so far: without samples, and of held-out
+posts the few judged meanwhile. Not here: how good the model is (`evaluate.py`); its figures are
+shown where they exist.
 """
 
 import json
@@ -27,24 +29,37 @@ SAMPLE_TOKENS = 48
 
 
 def find_run(home: Home, key: str | None = None) -> Path:
-    """The folder of a run, finished or not, by the beginning of its key; without one that begun last.
+    """The folder of a run, finished or not, by the beginning of its key; without one that begun
+    last.
 
     Raises `UsageError` if there is none, or if several begin so.
     """
-    begun = sorted(home.artifacts.glob(f"checkpoint/*/notes/{BEGUN}"), key=lambda path: path.stat().st_mtime)
+    begun = sorted(
+        home.artifacts.glob(f"checkpoint/*/notes/{BEGUN}"), key=lambda path: path.stat().st_mtime
+    )
     found = [path.parents[1] for path in begun if path.parents[1].name.startswith(key or "")]
     found = found if key else found[-1:]
     if len(found) != 1:
-        said = f"{len(found) or 'no'} runs have a key that begins with {key!r}" if key else "there is no run yet"
-        raise UsageError(said, where=home.artifacts, mend="`rookery model train` begins one, `rookery runs` lists them")
+        said = (
+            f"{len(found) or 'no'} runs have a key that begins with {key!r}"
+            if key
+            else "there is no run yet"
+        )
+        raise UsageError(
+            said,
+            where=home.artifacts,
+            mend="`rookery model train` begins one, `rookery runs` lists them",
+        )
     return found[0]
 
 
-def describe(home: Home, folder: Path, prompts: Sequence[str] = PROMPTS, seed: int = 0) -> dict[str, Any]:
+def describe(
+    home: Home, folder: Path, prompts: Sequence[str] = PROMPTS, seed: int = 0
+) -> dict[str, Any]:
     """All that the report says of the run in a checkpoint's folder.
 
-    `runs` are the phases that still lie in the home, the last being this one, each with its own curve; steps are
-    counted over all phases, as the weights went through them.
+    `runs` are the phases that still lie in the home, the last being this one, each with its own
+    curve; steps are counted over all phases, as the weights went through them.
     """
     begun = json.loads((folder / "notes" / BEGUN).read_text())
     config = from_plain(TrainConfig, begun["config"])
@@ -68,16 +83,32 @@ def describe(home: Home, folder: Path, prompts: Sequence[str] = PROMPTS, seed: i
         "evaluation": _evaluation(home, checkpoint) if checkpoint else None,
     }
     said = ("train_loss", "validation_loss", "epochs", "processes", "checkpoint_seconds_blocked")
-    return facts | ({name: checkpoint.manifest.metrics[name] for name in said} if checkpoint else {})
+    return facts | (
+        {name: checkpoint.manifest.metrics[name] for name in said} if checkpoint else {}
+    )
 
 
 def summary(facts: dict[str, Any]) -> dict[str, Any]:
     """The facts flat enough for a terminal."""
-    shown = ("finished", "steps_done", "steps", "tokens", "parameters", "train_loss", "validation_loss", "epochs")
-    flat = {name: facts[name] for name in shown if name in facts} | {"flops": f"{facts['flops']:.2e}"}
+    shown = (
+        "finished",
+        "steps_done",
+        "steps",
+        "tokens",
+        "parameters",
+        "train_loss",
+        "validation_loss",
+        "epochs",
+    )
+    flat = {name: facts[name] for name in shown if name in facts} | {
+        "flops": f"{facts['flops']:.2e}"
+    }
     if curve := facts["runs"][-1]["curve"]:
         last = curve[-1]
-        flat |= {f"last_{name}": last[name] for name in ("loss", "tokens_per_second", "utilisation", "learning_rate")}
+        flat |= {
+            f"last_{name}": last[name]
+            for name in ("loss", "tokens_per_second", "utilisation", "learning_rate")
+        }
     for number, phase in enumerate(facts["phases"], 1):
         flat[f"phase {number}"] = (
             f"{phase['steps']:,} steps, {phase['tokens']:,} tokens of the shards {phase['shards']}"
@@ -87,8 +118,14 @@ def summary(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _runs_before(home: Home, earlier: str | None) -> list[dict[str, Any]]:
     """The runs that a later phase goes on from, oldest first, as far as they still lie here."""
-    found = next((one for one in find_artifacts(home.artifacts, "checkpoint") if one.digest == earlier), None)
-    return [*_runs_before(home, found.manifest.inputs.get("earlier")), _run(found.path)] if found else []
+    found = next(
+        (one for one in find_artifacts(home.artifacts, "checkpoint") if one.digest == earlier), None
+    )
+    return (
+        [*_runs_before(home, found.manifest.inputs.get("earlier")), _run(found.path)]
+        if found
+        else []
+    )
 
 
 def _run(folder: Path) -> dict[str, Any]:
@@ -102,7 +139,9 @@ def _run(folder: Path) -> dict[str, Any]:
         "first_step": sum(phase["steps"] for phase in begun["phases"][:-1]),
         "steps": config.steps,
         "validation_loss": finished.get("validation_loss"),
-        "curve": [note | {"learning_rate": rate(note["step"])} for note in read_notes(folder / "notes")],
+        "curve": [
+            note | {"learning_rate": rate(note["step"])} for note in read_notes(folder / "notes")
+        ],
     }
 
 
@@ -116,9 +155,14 @@ def _samples(checkpoint: Artifact, prompts: Sequence[str], seed: int) -> list[di
     """What the model writes: the same for the same checkpoint, prompts and seed."""
     generator = load_generator(checkpoint)
     written = lambda prompt, number: "".join(  # noqa: E731
-        piece.text for piece in generator.generate(prompt, GenerationOptions(SAMPLE_TOKENS, seed=seed + number))
+        piece.text
+        for piece in generator.generate(
+            prompt, GenerationOptions(SAMPLE_TOKENS, seed=seed + number)
+        )
     )
-    return [{"prompt": prompt, "text": written(prompt, number)} for number, prompt in enumerate(prompts)]
+    return [
+        {"prompt": prompt, "text": written(prompt, number)} for number, prompt in enumerate(prompts)
+    ]
 
 
 def _evaluation(home: Home, checkpoint: Artifact) -> dict[str, Any] | None:

@@ -13,8 +13,9 @@ from rookery.core.errors import DataError
 class ModelShape:
     """The sizes of a Qwen3-shaped decoder.
 
-    vocabulary: tokens the model knows, `width`: size of the residual stream, `hidden`: inner size of
-    the SwiGLU, `head_size`: size of one attention head (heads × head_size need not equal the width).
+    vocabulary: tokens the model knows, `width`: size of the residual stream, `hidden`: inner size
+    of the SwiGLU, `head_size`: size of one attention head (heads × head_size need not equal the
+    width).
     """
 
     vocabulary: int
@@ -30,18 +31,33 @@ class ModelShape:
     tied: bool = True
 
     def __post_init__(self) -> None:
-        sizes = ("vocabulary", "width", "layers", "heads", "kv_heads", "head_size", "hidden", "context_tokens")
+        sizes = (
+            "vocabulary",
+            "width",
+            "layers",
+            "heads",
+            "kv_heads",
+            "head_size",
+            "hidden",
+            "context_tokens",
+        )
         for name in sizes:
             if getattr(self, name) < 1:
                 raise DataError(f"shape.{name} must be at least 1, not {getattr(self, name)}")
         if self.heads % self.kv_heads:
-            raise DataError(f"shape.heads ({self.heads}) must be a multiple of shape.kv_heads ({self.kv_heads})")
+            raise DataError(
+                f"shape.heads ({self.heads}) must be a multiple of shape.kv_heads ({self.kv_heads})"
+            )
         if self.head_size % 2:
-            raise DataError(f"shape.head_size must be even for rotary positions, not {self.head_size}")
+            raise DataError(
+                f"shape.head_size must be even for rotary positions, not {self.head_size}"
+            )
 
 
 def layer_matrix_parameters(shape: ModelShape) -> int:
-    """Parameters of one layer's matrices: queries, keys, values, output, and the three of the SwiGLU."""
+    """Parameters of one layer's matrices: queries, keys, values, output, and the three of the
+    SwiGLU.
+    """
     attention = shape.width * shape.head_size * (2 * shape.heads + 2 * shape.kv_heads)
     return attention + 3 * shape.width * shape.hidden
 
@@ -52,7 +68,9 @@ def matrix_parameters(shape: ModelShape) -> int:
 
 
 def parameters(shape: ModelShape) -> int:
-    """All parameters: matrices, norms (two a layer, two a head kind, one at the end), the untied embedding if any."""
+    """All parameters: matrices, norms (two a layer, two a head kind, one at the end), the untied
+    embedding if any.
+    """
     norms = shape.layers * (2 * shape.width + 2 * shape.head_size) + shape.width
     embedding = 0 if shape.tied else shape.vocabulary * shape.width
     return matrix_parameters(shape) + norms + embedding
@@ -61,9 +79,10 @@ def parameters(shape: ModelShape) -> int:
 def layer_activation_bytes(shape: ModelShape) -> int:
     """What the backward pass keeps for one token of one layer, in bytes (bf16).
 
-    After arXiv:2205.05198, rewritten for SwiGLU and grouped queries: four tensors of the width (two residuals,
-    attention's output and its projection), queries, keys, values, and two of the SwiGLU's inner size; norms and the
-    SwiGLU's product are computed again, which costs next to nothing. No attention matrix is kept.
+    After arXiv:2205.05198, rewritten for SwiGLU and grouped queries: four tensors of the width (two
+    residuals, attention's output and its projection), queries, keys, values, and two of the
+    SwiGLU's inner size; norms and the SwiGLU's product are computed again, which costs next to
+    nothing. No attention matrix is kept.
     """
     attention = shape.head_size * (shape.heads + 2 * shape.kv_heads)
     return 2 * (4 * shape.width + attention + 2 * shape.hidden)
@@ -77,7 +96,10 @@ def forward_flops_per_token(shape: ModelShape, attended_tokens: float | None = N
     appendix B (arXiv:2204.02311).
     """
     attended = shape.context_tokens if attended_tokens is None else attended_tokens
-    return 2.0 * matrix_parameters(shape) + 4.0 * shape.layers * shape.heads * shape.head_size * attended
+    return (
+        2.0 * matrix_parameters(shape)
+        + 4.0 * shape.layers * shape.heads * shape.head_size * attended
+    )
 
 
 def training_flops_per_token(shape: ModelShape, attended_tokens: float | None = None) -> float:

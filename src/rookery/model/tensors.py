@@ -1,4 +1,5 @@
-"""Named tensors on disk, in files of bounded size, as Hugging Face's tools lay them out and read them.
+"""Named tensors on disk, in files of bounded size, as Hugging Face's tools lay them out and read
+them.
 
     model.safetensors                       where one file holds them all, else
     model-00001-of-00007.safetensors …      as many as it takes, and
@@ -25,7 +26,9 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class Stored:
-    """Tensors that lie somewhere: the size of each in bytes, and how some of them are read, whole and on the CPU."""
+    """Tensors that lie somewhere: the size of each in bytes, and how some of them are read, whole
+    and on the CPU.
+    """
 
     bytes_of: Mapping[str, int]
     read: Callable[[Sequence[str]], Mapping[str, Tensor]]
@@ -45,11 +48,14 @@ def write_tensors(folder: Path, name: str, tensors: Stored) -> None:
     """Write tensors into a folder: as the file `name`, or as several that are named after it."""
     groups = list(_by_file(tensors.bytes_of))
     stem = name.removesuffix(SUFFIX)
-    several = [f"{stem}-{number:05d}-of-{len(groups):05d}{SUFFIX}" for number in range(1, len(groups) + 1)]
+    several = [
+        f"{stem}-{number:05d}-of-{len(groups):05d}{SUFFIX}" for number in range(1, len(groups) + 1)
+    ]
     files = several if len(groups) > 1 else [name]
     for file, names in zip(files, groups, strict=True):
         given = {each: tensor.contiguous() for each, tensor in tensors.read(names).items()}
-        # not by `save_file`: of a kill it leaves a file of its own behind, which would be published with the artifact
+        # not by `save_file`: of a kill it leaves a file of its own behind, which would be published
+        # with the artifact
         write_atomically(folder / file, save(given, {"format": "pt"}))
     if len(groups) > 1:
         holder = {each: file for file, names in zip(files, groups, strict=True) for each in names}

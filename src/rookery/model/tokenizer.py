@@ -1,9 +1,11 @@
-"""The tokenizer: byte-level BPE trained on the corpus, encoded by tiktoken, stored as Hugging Face's `tokenizer.json`.
+"""The tokenizer: byte-level BPE trained on the corpus, encoded by tiktoken, stored as Hugging
+Face's `tokenizer.json`.
 
-One file holds everything: `tokenizer.json` as transformers reads it. The merges in it are laid out so
-that tiktoken, which is several times faster, gives the same ids. The special tokens have the first ids;
-no text is ever encoded as one of them, however it looks: they are added by id only. A corpus made with
-control tokens (corpus/control.py) reserves those it holds, after the special ones of every model.
+One file holds everything: `tokenizer.json` as transformers reads it. The merges in it are laid out
+so that tiktoken, which is several times faster, gives the same ids. The special tokens have the
+first ids; no text is ever encoded as one of them, however it looks: they are added by id only. A
+corpus made with control tokens (corpus/control.py) reserves those it holds, after the special ones
+of every model.
 
 Not here: the chat template, which is written by `export.py`; the shards of tokens, which are
 `corpus/shards.py`, to which a `Tokenizer` is the `Encoder`.
@@ -37,12 +39,15 @@ _MEND = "Remove the folder that it is to lie in and run the command again"
 END_OF_DOCUMENT = "<|endofdocument|>"
 SYSTEM, USER, ASSISTANT, END_OF_TURN = "<|system|>", "<|user|>", "<|assistant|>", "<|endofturn|>"
 SPECIAL_TOKENS = (END_OF_DOCUMENT, SYSTEM, USER, ASSISTANT, END_OF_TURN)
-"""Their ids are their places here. All but the first are for chat, and are not seen in pretraining."""
+"""Their ids are their places here. All but the first are for chat, and are not seen in
+pretraining.
+"""
 
-# A piece is what no merge crosses: an English contraction, a word with the character before it, one or two
-# digits, a run of signs, line ends, blanks. After Qwen2's pattern; marks count as letters, since a word of
-# Hindi or Thai would be cut at every vowel; two digits, as nanochat found better for small vocabularies. Runs of
-# blanks are bounded, or a million of them would overflow the stack of tiktoken's regular expressions.
+# A piece is what no merge crosses: an English contraction, a word with the character before it, one
+# or two digits, a run of signs, line ends, blanks. After Qwen2's pattern; marks count as letters,
+# since a word of Hindi or Thai would be cut at every vowel; two digits, as nanochat found better
+# for small vocabularies. Runs of blanks are bounded, or a million of them would overflow the stack
+# of tiktoken's regular expressions.
 PIECES = "|".join(
     (
         r"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])",
@@ -67,10 +72,16 @@ class Tokenizer:
         vocabulary = file["model"]["vocab"]
         self.vocabulary = len(vocabulary)
         self.end_of_document = vocabulary[END_OF_DOCUMENT]
-        self.special = {token["content"]: vocabulary[token["content"]] for token in file["added_tokens"]}
-        self._bytes = _bytes_of_tokens({text: token for text, token in vocabulary.items() if text not in self.special})
+        self.special = {
+            token["content"]: vocabulary[token["content"]] for token in file["added_tokens"]
+        }
+        self._bytes = _bytes_of_tokens(
+            {text: token for text, token in vocabulary.items() if text not in self.special}
+        )
         ranks = {data: token for token, data in self._bytes.items()}
-        self._encoding = tiktoken.Encoding("rookery", pat_str=PIECES, mergeable_ranks=ranks, special_tokens={})
+        self._encoding = tiktoken.Encoding(
+            "rookery", pat_str=PIECES, mergeable_ranks=ranks, special_tokens={}
+        )
 
     @cached_property
     def textual(self) -> list[int]:
@@ -78,7 +89,9 @@ class Tokenizer:
         return sorted(self._bytes)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of each text, without an end-of-document token; half a surrogate pair becomes U+FFFD."""
+        """The tokens of each text, without an end-of-document token; half a surrogate pair becomes
+        U+FFFD.
+        """
         return [self._encoding.encode_ordinary(text) for text in texts]
 
     def token_bytes(self, token: int) -> bytes:
@@ -91,7 +104,8 @@ class Tokenizer:
 
 
 def train_tokenizer(home: Home, corpus: Artifact, context: Context, vocabulary: int) -> Artifact:
-    """The artifact of a tokenizer trained on the corpus' training documents (the first 50 MB of their shuffled order).
+    """The artifact of a tokenizer trained on the corpus' training documents (the first 50 MB of
+    their shuffled order).
 
     Its vocabulary is exactly the one asked for, whatever the corpus yields; a multiple of 64.
     """
@@ -108,7 +122,9 @@ def train_tokenizer(home: Home, corpus: Artifact, context: Context, vocabulary: 
                 mend=MORE_IS_NEEDED,
             )
         with context.progress.task("tokenizer", len(texts), "documents") as task:
-            tokenizer = Tokenizer(train_bpe(_advancing(texts, task), vocabulary, control_tokens(corpus)))
+            tokenizer = Tokenizer(
+                train_bpe(_advancing(texts, task), vocabulary, control_tokens(corpus))
+            )
         write_atomically(workspace.path / FILE, tokenizer.file_text.encode())
         return _metrics(tokenizer, texts)
 
@@ -150,7 +166,9 @@ def control_tokens(corpus: Artifact) -> list[str]:
 
 
 def train_bpe(texts: Iterable[str], vocabulary: int, controls: Sequence[str] = ()) -> str:
-    """The text of a `tokenizer.json` of exactly `vocabulary` tokens, of which `controls` are reserved."""
+    """The text of a `tokenizer.json` of exactly `vocabulary` tokens, of which `controls` are
+    reserved.
+    """
     special = [*SPECIAL_TOKENS, *controls]
     _check_vocabulary(vocabulary, len(special))
     trained = _hf_tokenizer(models.BPE())
@@ -164,7 +182,9 @@ def train_bpe(texts: Iterable[str], vocabulary: int, controls: Sequence[str] = (
     learned = trained.get_vocab()
     whole = learned | _unused(len(learned), vocabulary)
     # ignore_merges: a piece that is a token is that token, as tiktoken has it.
-    hf = _hf_tokenizer(models.BPE(vocab=whole, merges=_merges(learned, special), ignore_merges=True))
+    hf = _hf_tokenizer(
+        models.BPE(vocab=whole, merges=_merges(learned, special), ignore_merges=True)
+    )
     hf.add_special_tokens(special)
     return json.dumps(json.loads(hf.to_str()), ensure_ascii=False, indent=1)
 
@@ -184,8 +204,9 @@ def _hf_tokenizer(model: models.BPE) -> HfTokenizer:
 def _merges(vocabulary: dict[str, int], special: Sequence[str]) -> list[tuple[str, str]]:
     """Every way to put each token together from two others, in the order of the tokens.
 
-    tiktoken joins any two neighbours whose joined bytes are a token, lowest id first; Hugging Face joins
-    only pairs that are listed, first listed first. With all pairs listed in the order of ids, the two agree.
+    tiktoken joins any two neighbours whose joined bytes are a token, lowest id first; Hugging Face
+    joins only pairs that are listed, first listed first. With all pairs listed in the order of ids,
+    the two agree.
     """
     tokens = sorted(vocabulary.keys() - set(special), key=vocabulary.__getitem__)
     known = set(tokens)
@@ -198,7 +219,9 @@ def _merges(vocabulary: dict[str, int], special: Sequence[str]) -> list[tuple[st
 
 
 def _unused(learned: int, vocabulary: int) -> dict[str, int]:
-    """Names for ids that a small corpus left over. They hold a blank, which byte-level text never does: none is met."""
+    """Names for ids that a small corpus left over. They hold a blank, which byte-level text never
+    does: none is met.
+    """
     return {f"<|unused {n}|>": n for n in range(learned, vocabulary)}
 
 
@@ -210,7 +233,8 @@ def _bytes_of_tokens(vocabulary: dict[str, int]) -> dict[int, bytes]:
 
 
 def _byte_of_character() -> dict[str, int]:
-    """The printable character that stands for each byte in a `tokenizer.json` (GPT-2's table, openai/gpt-2 encoder.py).
+    """The printable character that stands for each byte in a `tokenizer.json` (GPT-2's table,
+    openai/gpt-2 encoder.py).
 
     Bytes that are printable Latin-1 stand for themselves; the 68 others follow from U+0100 on.
     """
@@ -222,7 +246,9 @@ def _byte_of_character() -> dict[str, int]:
 def _check_vocabulary(vocabulary: int, special: int = len(SPECIAL_TOKENS)) -> None:
     least = -(-(256 + special) // MULTIPLE) * MULTIPLE
     if vocabulary % MULTIPLE or vocabulary < least:
-        raise UsageError(f"a vocabulary must be a multiple of {MULTIPLE} and at least {least}, not {vocabulary}")
+        raise UsageError(
+            f"a vocabulary must be a multiple of {MULTIPLE} and at least {least}, not {vocabulary}"
+        )
 
 
 def prefix(texts: Iterable[str], most_bytes: int) -> Iterator[str]:
@@ -242,7 +268,9 @@ def _advancing(texts: Iterable[str], task) -> Iterator[str]:
 
 
 def _metrics(tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, Any]:
-    """What is worth knowing of a tokenizer; bytes per token on a sample of what it was trained on."""
+    """What is worth knowing of a tokenizer; bytes per token on a sample of what it was trained
+    on.
+    """
     sample = texts[:2_000]
     tokens = sum(map(len, tokenizer.encode(sample)))
     return {

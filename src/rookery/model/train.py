@@ -1,10 +1,11 @@
 """The training loop: shards and a tokenizer in, a checkpoint out.
 
-It begins from nothing, or where an earlier run ended (`phases.py`).
-Killed at any step and started again it ends with the same weights, bit for bit: the batches follow from a position in
-one order of documents (`order.py`), which is saved with the state every `checkpoint_steps` (`states.py`). Forgotten
-documents are left out of every batch made after `forget` returned. The loop reads the same in one process and in each
-of many (`parallel/`). What one step does is in `run.py`, what is noted of it in `notes.py`.
+It begins from nothing, or where an earlier run ended (`phases.py`). Killed at any step and started
+again it ends with the same weights, bit for bit: the batches follow from a position in one order of
+documents (`order.py`), which is saved with the state every `checkpoint_steps` (`states.py`).
+Forgotten documents are left out of every batch made after `forget` returned. The loop reads the
+same in one process and in each of many (`parallel/`). What one step does is in `run.py`, what is
+noted of it in `notes.py`.
 """
 
 import shutil
@@ -37,10 +38,25 @@ from rookery.model.degrees import check_fits, micro_batches
 from rookery.model.embed import save_table
 from rookery.model.network import head_name
 from rookery.model.parallel.processes import Processes, alone
-from rookery.model.phases import OPTIMIZER, Phase, check_goes_on, inputs_on, learned_before, load_last_state, phases_on
+from rookery.model.phases import (
+    OPTIMIZER,
+    Phase,
+    check_goes_on,
+    inputs_on,
+    learned_before,
+    load_last_state,
+    phases_on,
+)
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
 from rookery.model.tensors import Stored, write_tensors
-from rookery.model.training.notes import keep_before, note_begun, notebook, of_step, read_notes, shown
+from rookery.model.training.notes import (
+    keep_before,
+    note_begun,
+    notebook,
+    of_step,
+    read_notes,
+    shown,
+)
 from rookery.model.training.optimizer import MASTER
 from rookery.model.training.rate import matrix_flops_per_second
 from rookery.model.training.run import POSITION, Run, best_precision
@@ -50,10 +66,15 @@ from rookery.model.training.watchdog import Beats, Doing, slow, watched
 from rookery.posts.live import live_log
 
 VERSION = 8
-VERIFIED = "verified.json"  # in the scratch folder: which files of the shards were found to be whole
+VERIFIED = (
+    "verified.json"  # in the scratch folder: which files of the shards were found to be whole
+)
 VALIDATION_TOKENS = 1 << 16
 JUDGINGS = 10  # so often a run looks at a few held-out documents while it trains
-JUDGED_TOKENS, JUDGED_SHARE = 1 << 13, 1 / 200  # at most so many tokens each time, or so much of the run, or one step's
+JUDGED_TOKENS, JUDGED_SHARE = (
+    1 << 13,
+    1 / 200,
+)  # at most so many tokens each time, or so much of the run, or one step's
 LOSS_STEPS = 20  # the final training loss is a mean over so many last steps
 MANY_EPOCHS = 8  # beyond about four, seeing the same again teaches less and less (arXiv:2305.16264)
 
@@ -71,10 +92,11 @@ def train(
     """Train a model; the artifact is a checkpoint (`checkpoint.py` says what lies in it).
 
     earlier: a checkpoint that this run goes on from; else it begins from nothing.
-    watch: with how much patience a watchdog kills a process in which steps no longer end; else nobody watches.
-    Called in every process of the run alike, whose number and degrees are no part of the artifact's name.
-    Raises `DataError` if shards, tokenizer, shape and earlier checkpoint do not belong together, the shards are
-    no longer what they were, or there is nothing to learn from, `RookeryError` if the loss stops being a number.
+    watch: with how much patience a watchdog kills a process in which steps no longer end; else
+    nobody watches. Called in every process of the run alike, whose number and degrees are no part
+    of the artifact's name. Raises `DataError` if shards, tokenizer, shape and earlier checkpoint do
+    not belong together, the shards are no longer what they were, or there is nothing to learn from,
+    `RookeryError` if the loss stops being a number.
     """
     processes = processes or alone()
     check_belongs(shards, tokenizer, config)
@@ -86,14 +108,19 @@ def train(
     phases = phases_on(shards, config, earlier)
 
     def make(workspace: Workspace) -> dict[str, Any]:
-        begun = {"config": to_plain(config), "inputs": dict(stage.inputs), "phases": to_plain(phases)}
+        begun = {
+            "config": to_plain(config),
+            "inputs": dict(stage.inputs),
+            "phases": to_plain(phases),
+        }
         note_begun(workspace.notes, begun)
         learned, held_back = (open_shards(shards, split) for split in ("train", "validation"))
         for line in warnings(_flops(config, phases)):
             context.progress.say(line)
         if (epochs := config.tokens / len(learned.tokens)) > MANY_EPOCHS:
             context.progress.say(
-                f"Each document is seen {epochs:.0f} times; with more posts, or at a smaller scale, "
+                f"Each document is seen {epochs:.0f} times; with more posts, or at a smaller "
+                f"scale, "
                 "the model would learn less by heart."
             )
         with live_log(home) as log:
@@ -107,13 +134,22 @@ def train(
         state = whole_state(workspace.scratch, config.steps)
         _save(workspace.path, config.shape, state, learned, left_out)
         shutil.copyfile(tokenizer.file(TOKENIZER), workspace.path / TOKENIZER)
-        metrics = _metrics(config, phases, read_notes(workspace.notes), held_out) | {"epochs": round(epochs, 2)}
-        return metrics | {"processes": processes.count, "checkpoint_seconds_blocked": round(blocked_seconds, 3)}
+        metrics = _metrics(config, phases, read_notes(workspace.notes), held_out) | {
+            "epochs": round(epochs, 2)
+        }
+        return metrics | {
+            "processes": processes.count,
+            "checkpoint_seconds_blocked": round(blocked_seconds, 3),
+        }
 
     def follow() -> None:
-        """What the other processes do: they learn too, and write nothing but their part of each state."""
+        """What the other processes do: they learn too, and write nothing but their part of each
+        state.
+        """
         workspace = Workspace(stage.folder(home), Context(context.clock))
-        seen, unseen = (Split(open_shards(shards, split), None) for split in ("train", "validation"))
+        seen, unseen = (
+            Split(open_shards(shards, split), None) for split in ("train", "validation")
+        )
         _fit(config, processes, workspace, seen, unseen, lambda: None, earlier, watch)
 
     def begin(make: Callable[[Workspace], dict[str, Any]]) -> Artifact:
@@ -137,7 +173,8 @@ def check_belongs(shards: Artifact, tokenizer: Artifact, config: TrainConfig) ->
     known = shards.manifest.config["vocabulary"]
     if known != config.shape.vocabulary:
         raise DataError(
-            f"the shards {shards.key} have a vocabulary of {known}, the model's shape one of {config.shape.vocabulary}",
+            f"the shards {shards.key} have a vocabulary of {known}, the model's shape one of "
+            f"{config.shape.vocabulary}",
             mend=f"Set shape.vocabulary={known}",
         )
     if not shards.manifest.metrics["documents_train"]:
@@ -150,7 +187,9 @@ def check_belongs(shards: Artifact, tokenizer: Artifact, config: TrainConfig) ->
 
 @dataclass(frozen=True)
 class Split:
-    """Documents, and in the first process which of them are left out: all ask it, so that no two see different ones."""
+    """Documents, and in the first process which of them are left out: all ask it, so that no two
+    see different ones.
+    """
 
     shards: Shards
     masked: Masked | None
@@ -179,8 +218,9 @@ def _fit(
 ) -> tuple[float | None, float]:
     """All steps that are still to do, and the last state saved.
 
-    Returns the mean loss of held-out documents after them (`Run.held_out_loss`), and for how many seconds saving held
-    them up. paused: of the first process, which asks the home for all of them, so that all stop at the same step.
+    Returns the mean loss of held-out documents after them (`Run.held_out_loss`), and for how many
+    seconds saving held them up. paused: of the first process, which asks the home for all of them,
+    so that all stop at the same step.
     """
     run = Run.begin(config, processes, say=workspace.context.progress.say)
     clock = workspace.context.clock
@@ -215,8 +255,12 @@ def _fit(
 
 
 def _rate(processes: Processes, clock: Clock) -> float:
-    """Floating-point operations a second that all processes could do, each being as fast as this one."""
-    return processes.count * matrix_flops_per_second(processes.device, best_precision(processes.device), clock)
+    """Floating-point operations a second that all processes could do, each being as fast as this
+    one.
+    """
+    return processes.count * matrix_flops_per_second(
+        processes.device, best_precision(processes.device), clock
+    )
 
 
 def _judged(unseen: Split, run: Run) -> Iterator[Step]:
@@ -240,7 +284,8 @@ def _steps(
     paused: Callable[[], Paused | None],
     beats: Beats,
 ) -> Iterator[tuple[float | None, float]]:
-    """Each step's loss, and the mean seconds a step until then; states are saved between steps, and after the last.
+    """Each step's loss, and the mean seconds a step until then; states are saved between steps, and
+    after the last.
 
     Raises `Paused` before a step, with the state saved, if the home is paused.
     """
@@ -263,32 +308,45 @@ def _steps(
         beats(number + 1, Doing.READING)
 
 
-def _watched(watch: WatchConfig | None, run: Run, workspace: Workspace) -> AbstractContextManager[Beats]:
-    """This process under its watchdog's eyes; stalls of a run are numbered alike in all of its processes."""
+def _watched(
+    watch: WatchConfig | None, run: Run, workspace: Workspace
+) -> AbstractContextManager[Beats]:
+    """This process under its watchdog's eyes; stalls of a run are numbered alike in all of its
+    processes.
+    """
     place = run.processes.place
     number = run.processes.tell(len(list(workspace.notes.glob("stall-*"))))
     return watched(watch, workspace.notes / f"stall-{number:04d}", place.rank, place.count)
 
 
 def _name_the_slow(run: Run, beats: Beats, step: int, say: Callable[[str], None]) -> None:
-    """One line for each process that is at work while most wait for it, once its watchdog has looked often enough."""
+    """One line for each process that is at work while most wait for it, once its watchdog has
+    looked often enough.
+    """
     shares = run.processes.tell_each_other(beats.share_at_work())
     if None in shares:
         return
     beats.begin_anew()
     for rank in slow(shares):
-        say(f"Process {rank} is slow: at work {shares[rank]:.0%} of the time before step {step}, others wait for it.")
+        say(
+            f"Process {rank} is slow: at work {shares[rank]:.0%} of the time before step {step}, "
+            f"others wait for it."
+        )
 
 
 def _learn(run: Run, step: Step, number: int) -> float | None:
     try:
         return run.learn(step, learning_rate_factor(run.config, number))
     except RookeryError as error:
-        raise RookeryError(error.what, where=f"step {number}", mend="Lower matrix_learning_rate with --set") from None
+        raise RookeryError(
+            error.what, where=f"step {number}", mend="Lower matrix_learning_rate with --set"
+        ) from None
 
 
 def _resume(run: Run, states: States, workspace: Workspace, earlier: Artifact | None) -> int:
-    """Go on from the newest saved state; returns the number of steps done, and forgets what was noted beyond."""
+    """Go on from the newest saved state; returns the number of steps done, and forgets what was
+    noted beyond.
+    """
     step = states.restore(run.state())
     if step == 0 and earlier is not None:
         load_last_state(earlier, run.optimizer.state(), run.processes)
@@ -298,13 +356,21 @@ def _resume(run: Run, states: States, workspace: Workspace, earlier: Artifact | 
     return step
 
 
-def _save(folder: Path, shape: ModelShape, state: Stored, learned: Shards, left_out: np.ndarray) -> None:
-    """Publish the last state: weights, the table of the embedder, and what the optimizer knows beside them."""
-    weights = state.renamed(lambda name: name.removeprefix(MASTER) if name.startswith(MASTER) else None)
+def _save(
+    folder: Path, shape: ModelShape, state: Stored, learned: Shards, left_out: np.ndarray
+) -> None:
+    """Publish the last state: weights, the table of the embedder, and what the optimizer knows
+    beside them.
+    """
+    weights = state.renamed(
+        lambda name: name.removeprefix(MASTER) if name.startswith(MASTER) else None
+    )
     save_network(folder, shape, weights)
     head = head_name(shape)
     save_table(folder, weights.read([head])[head].numpy(), learned, left_out)
-    beside = state.renamed(lambda name: None if name.startswith(MASTER) or name == POSITION else name)
+    beside = state.renamed(
+        lambda name: None if name.startswith(MASTER) or name == POSITION else name
+    )
     write_tensors(folder, OPTIMIZER, beside)
 
 
@@ -314,7 +380,10 @@ def _flops(config: TrainConfig, phases: tuple[Phase, ...]) -> float:
 
 
 def _metrics(
-    config: TrainConfig, phases: tuple[Phase, ...], notes: list[dict[str, Any]], held_out: float | None
+    config: TrainConfig,
+    phases: tuple[Phase, ...],
+    notes: list[dict[str, Any]],
+    held_out: float | None,
 ) -> dict[str, Any]:
     """What the manifest says: tokens and FLOP over all phases, steps and losses of the last."""
     last = [note["loss"] for note in notes[-LOSS_STEPS:] if note["loss"] is not None]

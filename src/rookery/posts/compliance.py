@@ -1,6 +1,7 @@
 """Compliance files: what a network asks its readers to honour, as events of the live log.
 
-Read here, one JSON object a line (or a list, or an ActivityPub collection), of any kind and in any order:
+Read here, one JSON object a line (or a list, or an ActivityPub collection), of any kind and in any
+order:
 
 - X's compliance streams (docs.x.com, compliance streams): a post's deletion is for good, an edit replaces,
   a scrub of places erases them; withheld, dropped, protected, suspended, and the deletion of an account
@@ -10,7 +11,8 @@ Read here, one JSON object a line (or a list, or an ActivityPub collection), of 
 - Events of Jetstream and tap (`jetstream.py`), and ActivityPub's Delete, Tombstone and Undo (`mastodon.py`).
 
 What is not understood is set aside with its line and reason. Of states without a time the moment of
-reading is taken. In an X archive the author is a name: X's events about users, by number, do not reach it.
+reading is taken. In an X archive the author is a name: X's events about users, by number, do not
+reach it.
 """
 
 import itertools
@@ -42,7 +44,9 @@ _INGEST = "Posts are taken in with `rookery posts ingest`"
 
 @dataclass(frozen=True)
 class ComplianceReport:
-    """What files asked for: what is understood, by kind, and what is not, by reason. `new`: events new to the log."""
+    """What files asked for: what is understood, by kind, and what is not, by reason. `new`: events
+    new to the log.
+    """
 
     understood: dict[str, int]
     new: int
@@ -58,13 +62,18 @@ class Asked:
     events: Sequence[Event]
 
 
-def apply(home: Home, paths: Sequence[Path], ids_of: IdsOf | None, context: Context) -> ComplianceReport:
+def apply(
+    home: Home, paths: Sequence[Path], ids_of: IdsOf | None, context: Context
+) -> ComplianceReport:
     """Bring what files ask for into the live log, all of it in one transaction; durable on return.
 
-    Raises `DataError` if a file cannot be read or nothing in it is understood; then nothing is noted.
+    Raises `DataError` if a file cannot be read or nothing in it is understood; then nothing is
+    noted.
     """
     understood, aside, new = Counter(), Counter(), 0
-    aside_path = home.set_aside / f"compliance-{digest_value([_digest(path) for path in paths])[:16]}.jsonl"
+    aside_path = (
+        home.set_aside / f"compliance-{digest_value([_digest(path) for path in paths])[:16]}.jsonl"
+    )
     home.set_aside.mkdir(exist_ok=True)
     try:
         with (
@@ -78,7 +87,9 @@ def apply(home: Home, paths: Sequence[Path], ids_of: IdsOf | None, context: Cont
             while part := list(itertools.islice(lines, _LINES_AT_ONCE)):
                 asked = [line for line in part if isinstance(line, Asked)]
                 left = [line for line in part if isinstance(line, SetAside)]
-                new += log.add((timed(event, now) for line in asked for event in line.events), context.clock)
+                new += log.add(
+                    (timed(event, now) for line in asked for event in line.events), context.clock
+                )
                 kept.writelines(canonical_json(to_plain(line)) + "\n" for line in left)
                 understood.update(line.kind for line in asked)
                 aside.update(line.reason for line in left)
@@ -97,7 +108,9 @@ def _digest(path: Path) -> str:
 
 
 def _of_file(path: Path, ids_of: IdsOf | None) -> Iterator[Asked | SetAside]:
-    """What a file asks for, line by line; raises `DataError` at its end if nothing was understood."""
+    """What a file asks for, line by line; raises `DataError` at its end if nothing was
+    understood.
+    """
     is_understood, reasons = False, Counter()
     for line in read(path, ids_of):
         if isinstance(line, SetAside):
@@ -109,11 +122,17 @@ def _of_file(path: Path, ids_of: IdsOf | None) -> Iterator[Asked | SetAside]:
     if not is_understood:
         why = ", ".join(f"{reason}: {n}" for reason, n in reasons.most_common(3)) or "it is blank"
         mend = _INGEST if A_POST in reasons else None
-        raise DataError(f"nothing in the file is a deletion or another event to honour ({why})", where=path, mend=mend)
+        raise DataError(
+            f"nothing in the file is a deletion or another event to honour ({why})",
+            where=path,
+            mend=mend,
+        )
 
 
 def read(path: Path, ids_of: IdsOf | None = None) -> Iterator[Asked | SetAside]:
-    """Each line of a file, understood or set aside; raises `UsageError` where `ids_of` has to be said."""
+    """Each line of a file, understood or set aside; raises `UsageError` where `ids_of` has to be
+    said.
+    """
     for value in read_values(path):
         if isinstance(value, SetAside):
             yield value
@@ -125,8 +144,12 @@ def read(path: Path, ids_of: IdsOf | None = None) -> Iterator[Asked | SetAside]:
 
 
 def _items(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What an object is about: X wraps events in `data`, ActivityPub has collections of activities."""
-    items = value.get("data") if value.keys() <= {"data", "errors", "meta"} else mastodon.items(value)
+    """What an object is about: X wraps events in `data`, ActivityPub has collections of
+    activities.
+    """
+    items = (
+        value.get("data") if value.keys() <= {"data", "errors", "meta"} else mastodon.items(value)
+    )
     if not isinstance(items, list):
         yield "", mapping(items) or value
         return
@@ -140,10 +163,17 @@ def _asked(item: Any, ids_of: IdsOf | None, where: str) -> Asked | str:
         return "not_a_json_object"
     if BATCH_KEYS <= item.keys():
         if ids_of is None:
-            raise UsageError("are these ids of posts or of authors? The file does not say", where=where, mend=_IDS_OF)
+            raise UsageError(
+                "are these ids of posts or of authors? The file does not say",
+                where=where,
+                mend=_IDS_OF,
+            )
         kind, found = f"batch_{words(item['reason'])}", of_batch(item, ids_of == "posts")
     elif event := jetstream.event_of(item):
-        kind, found = event.action if not event.collection else f"record_{event.action}", jetstream.outcome(event)
+        kind, found = (
+            event.action if not event.collection else f"record_{event.action}",
+            jetstream.outcome(event),
+        )
     elif "type" in item:
         kind, found = words(item["type"]), mastodon.taken_back(item)
     else:

@@ -1,7 +1,9 @@
-"""What is noted by hand: an author's word on uses, and states of posts and authors that come and go.
+"""What is noted by hand: an author's word on uses, and states of posts and authors that come and
+go.
 
-Each takes effect when the call returns (`live.py`), one at a time or many from a platform's own table, of
-which all rows are noted in one transaction or none. What a network says in its own words: `compliance.py`.
+Each takes effect when the call returns (`live.py`), one at a time or many from a platform's own
+table, of which all rows are noted in one transaction or none. What a network says in its own words:
+`compliance.py`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,24 +27,41 @@ _FROM_A_FILE = "from a file"
 Row = Mapping[str, str]
 
 
-def consent(home: Home, authors: Sequence[str], words: Mapping[str, str | None], context: Context) -> int:
-    """Note an author's word on each use that is named (a word of `WORDS`, None for not named). Returns what is new."""
+def consent(
+    home: Home, authors: Sequence[str], words: Mapping[str, str | None], context: Context
+) -> int:
+    """Note an author's word on each use that is named (a word of `WORDS`, None for not named).
+    Returns what is new.
+    """
     said = {use: word for use, word in words.items() if word is not None}
     if not authors or not said:
         mend = f"Give --author NAME and, say, --training no; uses: {', '.join(USES)}"
         raise UsageError("nothing is said", mend=mend)
     for use, word in said.items():
         if word not in WORDS:
-            raise UsageError(f"--{use}: {word!r} is not a word on consent", mend=f"Say {', '.join(WORDS)}")
+            raise UsageError(
+                f"--{use}: {word!r} is not a word on consent", mend=f"Say {', '.join(WORDS)}"
+            )
     now = context.clock.now()
     events = [
-        Event("consent_author", a, use, WORDS[word], now, "by hand") for a in authors for use, word in said.items()
+        Event("consent_author", a, use, WORDS[word], now, "by hand")
+        for a in authors
+        for use, word in said.items()
     ]
     return _record(home, events, context)
 
 
-def state(home: Home, posts: Sequence[str], authors: Sequence[str], cause: str, value: str, context: Context) -> int:
-    """Note that posts and authors are hidden for a cause (`on`), or no longer (`off`). Returns what is new."""
+def state(
+    home: Home,
+    posts: Sequence[str],
+    authors: Sequence[str],
+    cause: str,
+    value: str,
+    context: Context,
+) -> int:
+    """Note that posts and authors are hidden for a cause (`on`), or no longer (`off`). Returns what
+    is new.
+    """
     if cause not in CAUSES:
         raise UsageError(f"there is no state {cause!r}", mend=f"States: {', '.join(CAUSES)}")
     if value not in ("on", "off"):
@@ -56,7 +75,8 @@ def state(home: Home, posts: Sequence[str], authors: Sequence[str], cause: str, 
 
 
 def consent_file(home: Home, path: Path, context: Context) -> int:
-    """Note the words in a table with the columns author, use, word, and happened if it tells. Returns what is new.
+    """Note the words in a table with the columns author, use, word, and happened if it tells.
+    Returns what is new.
 
     Raises `DataError` for the first row that says nothing clear; then nothing is noted.
     """
@@ -65,30 +85,48 @@ def consent_file(home: Home, path: Path, context: Context) -> int:
 
 
 def state_file(home: Home, path: Path, context: Context) -> int:
-    """Note the states in a table with the columns post or author, cause, value, and happened if it tells.
+    """Note the states in a table with the columns post or author, cause, value, and happened if it
+    tells.
 
-    Returns what is new. Raises `DataError` for the first row that says nothing clear; then nothing is noted.
+    Returns what is new. Raises `DataError` for the first row that says nothing clear; then nothing
+    is noted.
     """
     now = context.clock.now()
-    return _record(home, _events(path, STATE_COLUMNS, SUBJECTS, lambda row: _state(row, now)), context)
+    return _record(
+        home, _events(path, STATE_COLUMNS, SUBJECTS, lambda row: _state(row, now)), context
+    )
 
 
 def _events(
     path: Path, needed: Sequence[str], either: Sequence[str], read: Callable[[Row], Event | str]
 ) -> Iterator[Event]:
-    """The event that each row of a table stands for; `read` gives an event or what is wrong with the row."""
+    """The event that each row of a table stands for; `read` gives an event or what is wrong with
+    the row.
+    """
     columns = tabular.columns_of(path)
     missing = [name for name in needed if name not in columns]
     if missing or (either and not set(either) & set(columns)):
         wanted = ", ".join([*needed, *filter(None, [" or ".join(either)])])
-        raise DataError("columns are missing", where=path, mend=f"It needs {wanted}; it has: {', '.join(columns)}")
-    for raw in tabular.read_raw(path, [name for name in (*needed, *either, "happened") if name in columns]):
+        raise DataError(
+            "columns are missing",
+            where=path,
+            mend=f"It needs {wanted}; it has: {', '.join(columns)}",
+        )
+    for raw in tabular.read_raw(
+        path, [name for name in (*needed, *either, "happened") if name in columns]
+    ):
         if raw.unread:
-            raise DataError(raw.unread[0].reason.replace("_", " "), where=f"{path}, {raw.unread[0].where}")
+            raise DataError(
+                raw.unread[0].reason.replace("_", " "), where=f"{path}, {raw.unread[0].where}"
+            )
         for place, row in zip(raw.places, raw.rows.to_pylist(), strict=True):
-            found = read({name: "" if value is None else str(value).strip() for name, value in row.items()})
+            found = read(
+                {name: "" if value is None else str(value).strip() for name, value in row.items()}
+            )
             if isinstance(found, str):
-                raise DataError(found, where=f"{path}, {raw.place_is} {place}", mend="Nothing was noted")
+                raise DataError(
+                    found, where=f"{path}, {raw.place_is} {place}", mend="Nothing was noted"
+                )
             yield found
 
 
@@ -102,7 +140,14 @@ def _word(row: Row, now: datetime) -> Event | str:
         return f"{row['word']!r} is not a word on consent ({', '.join(WORDS)})"
     if isinstance(happened, str):
         return happened
-    return Event("consent_author", row["author"], row["use"], WORDS[row["word"].lower()], happened, _FROM_A_FILE)
+    return Event(
+        "consent_author",
+        row["author"],
+        row["use"],
+        WORDS[row["word"].lower()],
+        happened,
+        _FROM_A_FILE,
+    )
 
 
 def _state(row: Row, now: datetime) -> Event | str:
@@ -120,7 +165,9 @@ def _state(row: Row, now: datetime) -> Event | str:
 
 
 def _happened(row: Row, now: datetime) -> datetime | str:
-    """When it was said: now, unless the row tells. A word of the future would outdo every later one."""
+    """When it was said: now, unless the row tells. A word of the future would outdo every later
+    one.
+    """
     if not (text := row.get("happened")):
         return now
     time = tabular.parse_time(text)

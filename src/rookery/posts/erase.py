@@ -1,12 +1,13 @@
 """Erasing: what is forgotten, superseded or was edited goes from the files in which posts lie.
 
-Hiding it is `forget.py` and holds at once; this makes it physically gone, later and for many posts together.
-What can be taken back (a suspension, a no to one use) hides and erases nothing; an account that was deleted
-for longer than the platform's `erase_within_days` is forgotten here. The live log keeps the ids of what is
-forgotten: without them the same posts could come in again.
+Hiding it is `forget.py` and holds at once; this makes it physically gone, later and for many posts
+together. What can be taken back (a suspension, a no to one use) hides and erases nothing; an
+account that was deleted for longer than the platform's `erase_within_days` is forgotten here. The
+live log keeps the ids of what is forgotten: without them the same posts could come in again.
 
-Here: the lake, the rows set aside, and the arrivals of streams. What was made of posts: `corpus/erase.py` and
-`search/erase.py`; in which order, and what is owed afterwards: `workflows/erase.py`.
+Here: the lake, the rows set aside, and the arrivals of streams. What was made of posts:
+`corpus/erase.py` and `search/erase.py`; in which order, and what is owed afterwards:
+`workflows/erase.py`.
 """
 
 import json
@@ -31,15 +32,17 @@ from rookery.posts.places import Scrubs
 from rookery.posts.streams.arrivals import Arrivals
 
 _WORDS = (re.compile(r"[^\s\"'<>,;(){}\[\]]+"), re.compile(r"\w+"))
-"""How a name may stand in a damaged line: between blanks, quotes and brackets, or between other signs."""
+"""How a name may stand in a damaged line: between blanks, quotes and brackets, or between other
+signs.
+"""
 
 
 @dataclass(frozen=True)
 class Due:
     """What has to be erased now.
 
-    standing: only what is for good (`Standing.for_good`). by_authors: the ids in the lake of forgotten authors.
-    asked: for forgotten posts and authors, when it was noted.
+    standing: only what is for good (`Standing.for_good`). by_authors: the ids in the lake of
+    forgotten authors. asked: for forgotten posts and authors, when it was noted.
     """
 
     standing: Standing = field(default_factory=Standing)
@@ -48,7 +51,9 @@ class Due:
     asked: Mapping[str, datetime] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.standing.posts or self.standing.authors or self.standing.edited or self.scrubs)
+        return bool(
+            self.standing.posts or self.standing.authors or self.standing.edited or self.scrubs
+        )
 
     def posts(self, lake_version: int) -> pa.Array:
         """The ids whose texts, as they stood in a version of the lake, have to go; sorted."""
@@ -68,12 +73,22 @@ class Due:
     @cached_property
     def names(self) -> frozenset[str]:
         """All ids and authors of which something has to go."""
-        return self.whole | {*self.standing.authors, *self.standing.edited, *self.scrubs.authors, *self.scrubs.posts}
+        return self.whole | {
+            *self.standing.authors,
+            *self.standing.edited,
+            *self.scrubs.authors,
+            *self.scrubs.posts,
+        }
 
     def first_asked(self, names: np.ndarray) -> str:
-        """When the first of some posts and authors (`hash_ids`) was asked to be forgotten; "" if none was."""
+        """When the first of some posts and authors (`hash_ids`) was asked to be forgotten; "" if
+        none was.
+        """
         times = list(self.asked.values())
-        return min((times[n].isoformat() for n in np.flatnonzero(np.isin(hash_ids(self.asked), names))), default="")
+        return min(
+            (times[n].isoformat() for n in np.flatnonzero(np.isin(hash_ids(self.asked), names))),
+            default="",
+        )
 
 
 @dataclass(frozen=True)
@@ -86,7 +101,8 @@ class Erased:
 
 
 def note_what_came_due(home: Home, context: Context) -> int:
-    """Note as forgotten: accounts deleted for too long to come back, and other versions of a forgotten post.
+    """Note as forgotten: accounts deleted for too long to come back, and other versions of a
+    forgotten post.
 
     Returns how many are new. For a caller that holds the lake's lock.
     """
@@ -96,14 +112,20 @@ def note_what_came_due(home: Home, context: Context) -> int:
         reason = f"deleted for more than {days} days"
         new = log.append("forget_author", _deleted_before(log, before), context.clock, reason)
         versions = _other_versions(home, log.standing().forgotten_posts)
-        return new + log.append("forget_post", versions, context.clock, "a version of a forgotten post")
+        return new + log.append(
+            "forget_post", versions, context.clock, "a version of a forgotten post"
+        )
 
 
 def find_due(home: Home) -> Due:
     """What the log asks to erase, whether it is done already or not."""
     with live_log(home) as log:
         standing = log.standing().for_good
-        asked = {e.subject: at for kind in ("forget_author", "forget_post") for e, at in log.of_kind(kind)}
+        asked = {
+            e.subject: at
+            for kind in ("forget_author", "forget_post")
+            for e, at in log.of_kind(kind)
+        }
         scrubs = places.scrubs(log)
     by_authors: set[str] = set()
     authors = pa.array(sorted(standing.authors), pa.string())
@@ -113,19 +135,31 @@ def find_due(home: Home) -> Due:
 
 
 def erase_lake(home: Home, due: Due) -> list[Erased]:
-    """Write the months anew where something has to go, and remove every earlier file; under the lake's lock."""
+    """Write the months anew where something has to go, and remove every earlier file; under the
+    lake's lock.
+    """
     found = lake.find_lake(home)
     if found is None:
         return []
     before = found.paths()
-    ids = pa.array(sorted(due.whole), pa.string())  # an edit's earlier text is only in files written over
-    gone = _column(batch["id"].filter(pc.is_in(batch["id"], ids)) for batch in found.batches(["id"]))
+    ids = pa.array(
+        sorted(due.whole), pa.string()
+    )  # an edit's earlier text is only in files written over
+    gone = _column(
+        batch["id"].filter(pc.is_in(batch["id"], ids)) for batch in found.batches(["id"])
+    )
     scrubbed = list(_scrubbed(found, due.scrubs, gone))
     if len(gone) or scrubbed:
         settled = lake.Settled(_column([gone, *(batch["id"] for batch in scrubbed)]), scrubbed, 0)
         lake.write(home, [], f"erase-{found.version + 1:08d}", lambda: settled, at_once=True)
-    earlier = len(set(before) - set(lake.open_lake(home).paths())) + len(lake.remove_replaced(home, 0))
-    counts = [("posts", len(gone)), ("places", sum(b.num_rows for b in scrubbed)), ("earlier files", earlier)]
+    earlier = len(set(before) - set(lake.open_lake(home).paths())) + len(
+        lake.remove_replaced(home, 0)
+    )
+    counts = [
+        ("posts", len(gone)),
+        ("places", sum(b.num_rows for b in scrubbed)),
+        ("earlier files", earlier),
+    ]
     return [Erased("lake", count, unit) for unit, count in counts if count]
 
 
@@ -142,7 +176,9 @@ def _column(parts: Iterable[pa.Array]) -> pa.Array:
 
 
 def erase_arrivals(home: Home, due: Due) -> list[Erased]:
-    """Take out of the live log's file what streams brought and the lake has not got, also from its free pages."""
+    """Take out of the live log's file what streams brought and the lake has not got, also from its
+    free pages.
+    """
     with live_log(home) as log:
         arrivals = Arrivals(log)
         with log.transaction():
@@ -152,7 +188,9 @@ def erase_arrivals(home: Home, due: Due) -> list[Erased]:
 
 
 def erase_set_aside(home: Home, due: Due) -> list[Erased]:
-    """Empty the rows set aside that name what has to go, their reasons stay; under the lake's lock."""
+    """Empty the rows set aside that name what has to go, their reasons stay; under the lake's
+    lock.
+    """
     count = 0
     for path in sorted(home.set_aside.glob("*")):
         if path.suffix == ".part" or path.name.startswith("."):  # of an ingest that was killed
@@ -193,7 +231,9 @@ def _deleted_before(log: LiveLog, limit: datetime) -> list[str]:
     """The accounts that are in the state `deleted`, and were so before a moment already."""
     since: dict[str, datetime] = {}
     told = ((event.happened or noted, event) for event, noted in log.of_kind("state_author"))
-    for at, event in sorted((pair for pair in told if pair[1].cause == "deleted"), key=lambda pair: pair[0]):
+    for at, event in sorted(
+        (pair for pair in told if pair[1].cause == "deleted"), key=lambda pair: pair[0]
+    ):
         if event.value == "on":
             since.setdefault(event.subject, at)
         else:
@@ -209,7 +249,9 @@ def _other_versions(home: Home, forgotten: frozenset[str]) -> list[str]:
         group = pc.coalesce(batch["version_of"], batch["id"])
         groups.update(group.filter(pc.is_in(batch["id"], known)).to_pylist())
         is_version = pc.is_valid(batch["version_of"])
-        members += zip(*(column.filter(is_version).to_pylist() for column in (group, batch["id"])), strict=True)
+        members += zip(
+            *(column.filter(is_version).to_pylist() for column in (group, batch["id"])), strict=True
+        )
     # the first version of a group is in its name
     return sorted({id_ for group, id_ in members if group in groups} | (groups - forgotten))
 

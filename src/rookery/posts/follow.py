@@ -1,10 +1,12 @@
-"""Following a live stream: read on where it was left, keep what comes, hand it to the lake in batches.
+"""Following a live stream: read on where it was left, keep what comes, hand it to the lake in
+batches.
 
-A thread reads the stream into a short queue; this one takes from it and writes down, in one transaction,
-what came within a moment, together with the cursor. What a stream repeats is taken once. While the lake
-is behind (another process writes to it), the queue fills, and the server has to wait. Lost connections
-are made again after a pause that doubles, with some chance in it so that many followers do not come
-back at once. Where a stream may have left something out, the gap is kept and shown.
+A thread reads the stream into a short queue; this one takes from it and writes down, in one
+transaction, what came within a moment, together with the cursor. What a stream repeats is taken
+once. While the lake is behind (another process writes to it), the queue fills, and the server has
+to wait. Lost connections are made again after a pause that doubles, with some chance in it so that
+many followers do not come back at once. Where a stream may have left something out, the gap is kept
+and shown.
 """
 
 import contextlib
@@ -46,7 +48,9 @@ class Limits:
 
 @dataclass
 class FollowReport:
-    """What a stream brought. `added` and `edited` are the lake's; `waiting` is what it has not taken over yet."""
+    """What a stream brought. `added` and `edited` are the lake's; `waiting` is what it has not
+    taken over yet.
+    """
 
     stream: str
     messages: int = 0
@@ -63,7 +67,9 @@ class FollowReport:
 
     def to_dict(self) -> dict[str, object]:
         plain = to_plain(self)
-        return plain | {name: {k: n for k, n in plain[name].items() if n} for name in ("events", "set_aside")}
+        return plain | {
+            name: {k: n for k, n in plain[name].items() if n} for name in ("events", "set_aside")
+        }
 
 
 def follow(
@@ -74,7 +80,8 @@ def follow(
     random: Random | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> FollowReport:
-    """Follow a stream until a limit is reached or the process is interrupted; then all that came is kept.
+    """Follow a stream until a limit is reached or the process is interrupted; then all that came is
+    kept.
 
     Raises `UsageError` if another process follows it for this home, or the server refuses for good.
     """
@@ -91,7 +98,9 @@ def follow(
 class _Following:
     """One following: its counts and its clocks."""
 
-    def __init__(self, home: Home, stream: Stream, context: Context, limits: Limits, arrivals: Arrivals):
+    def __init__(
+        self, home: Home, stream: Stream, context: Context, limits: Limits, arrivals: Arrivals
+    ):
         self._home, self._stream, self._context, self._limits = home, stream, context, limits
         self._arrivals = arrivals
         self._clock = context.clock
@@ -161,7 +170,9 @@ class _Following:
                 self.report.already_there += taken.already_there
         self._waiting = self._arrivals.waiting()
         if whatever and self._waiting:
-            self._context.progress.say(f"{self._waiting:,} posts wait for the lake: another process is writing to it")
+            self._context.progress.say(
+                f"{self._waiting:,} posts wait for the lake: another process is writing to it"
+            )
 
     def reported(self) -> FollowReport:
         self.report.waiting = self._waiting
@@ -181,7 +192,9 @@ class _Following:
         """What stands beside the count: the rate, and how far behind now the stream is read."""
         seconds = max(self._clock.monotonic_seconds() - self._began, 1e-9)
         times = [moment.time for moment in moments if moment.time]
-        behind = f", {(self._clock.now() - times[-1]).total_seconds():,.0f} s behind" if times else ""
+        behind = (
+            f", {(self._clock.now() - times[-1]).total_seconds():,.0f} s behind" if times else ""
+        )
         return f"{self.report.messages / seconds:,.0f}/s{behind}"
 
 
@@ -196,7 +209,9 @@ class _Reader:
         self._thread.start()
 
     def batch(self) -> list[Moment]:
-        """What came within a short time; raises what ended the connection when all before it is taken."""
+        """What came within a short time; raises what ended the connection when all before it is
+        taken.
+        """
         if self._ended is not None:
             raise self._ended
         moments: list[Moment] = []
@@ -213,7 +228,9 @@ class _Reader:
         return moments
 
     def stop(self) -> None:
-        """Read no further. The thread ends with its next message; it holds nothing that would be missed."""
+        """Read no further. The thread ends with its next message; it holds nothing that would be
+        missed.
+        """
         self._stopped.set()
 
     def _read(self, stream: Stream, position: str | None) -> None:

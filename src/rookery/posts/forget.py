@@ -1,7 +1,9 @@
-"""Forgetting: from the moment `forget` returns, a post is hidden everywhere and masked in every later batch.
+"""Forgetting: from the moment `forget` returns, a post is hidden everywhere and masked in every
+later batch.
 
 What makes it so is the live log: the entry is durable before the function returns, and every reader
-asks the log. The text itself still lies in the lake and in older artifacts until `erase.py` takes it out.
+asks the log. The text itself still lies in the lake and in older artifacts until `erase.py` takes
+it out.
 """
 
 from collections.abc import Sequence
@@ -24,13 +26,22 @@ class ForgetReport:
     authors: int
     already_forgotten: int
     hidden_in_lake: int
-    owed: str = "`rookery posts erase`, which takes it out of every file; `rookery trace POST_ID` lists them"
+    owed: str = (
+        "`rookery posts erase`, which takes it out of every file; `rookery trace "
+        "POST_ID` lists them"
+    )
 
 
 def forget(
-    home: Home, post_ids: Sequence[str], author_ids: Sequence[str], context: Context, reason: str = "asked"
+    home: Home,
+    post_ids: Sequence[str],
+    author_ids: Sequence[str],
+    context: Context,
+    reason: str = "asked",
 ) -> ForgetReport:
-    """Forget posts by id and authors with all their posts, known to the lake or not. Durable on return."""
+    """Forget posts by id and authors with all their posts, known to the lake or not. Durable on
+    return.
+    """
     with live_log(home) as log:
         posts = log.append("forget_post", post_ids, context.clock, reason)
         authors = log.append("forget_author", author_ids, context.clock, reason)

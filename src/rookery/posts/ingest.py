@@ -2,10 +2,10 @@
 
 One ingest is one transaction of the lake. Its key is the digest of the files and of how they were
 read, and stands in the lake's history: the same ingest run again, also after a kill, adds nothing.
-A post whose id the lake holds is not added again; a later version of it takes its place, and the live log
-says so before the lake does, so that older corpora mask the earlier text (`versions.py`). Where a source
-gives each version an id of its own, all but the newest are noted as replaced. What is forgotten is not
-taken again.
+A post whose id the lake holds is not added again; a later version of it takes its place, and the
+live log says so before the lake does, so that older corpora mask the earlier text (`versions.py`).
+Where a source gives each version an id of its own, all but the newest are noted as replaced. What
+is forgotten is not taken again.
 """
 
 import contextlib
@@ -81,21 +81,30 @@ def ingest(
     limit: int | None = None,
     source_name: str | None = None,
 ) -> IngestReport:
-    """Take files into the lake, each in the format it shows; with a `mapping` all are tables. `limit`: the first rows.
+    """Take files into the lake, each in the format it shows; with a `mapping` all are tables.
+    `limit`: the first rows.
 
-    source_name: what all ids are to begin with, where they are unique within their source only (`source_names.py`).
+    source_name: what all ids are to begin with, where they are unique within their source only
+    (`source_names.py`).
 
     Raises `UsageError` or `DataError` for what cannot be read; then the lake is as it was.
     """
     sources = [_source(path, mapping) for path in paths]
     if not sources:
         raise UsageError("no file to ingest")
-    described = [{"file": _digest(path), "how": how} for path, (how, _) in zip(paths, sources, strict=True)]
+    described = [
+        {"file": _digest(path), "how": how} for path, (how, _) in zip(paths, sources, strict=True)
+    ]
     if source_name is not None:
         source_names.check_name(source_name)
-    key = digest_value({"version": FORMAT_VERSION, "sources": described, "limit": limit, "source_name": source_name})[
-        :16
-    ]
+    key = digest_value(
+        {
+            "version": FORMAT_VERSION,
+            "sources": described,
+            "limit": limit,
+            "source_name": source_name,
+        }
+    )[:16]
     formats = ", ".join(sorted({how["format"] for how, _ in sources}))
     named = (_with_names(path, read) for path, (_, read) in zip(paths, sources, strict=True))
     if source_name is not None:
@@ -103,8 +112,12 @@ def ingest(
     return take_in(home, formats, key, lambda: _first(limit, named), context)
 
 
-def take_in(home: Home, name: str, key: str, read: Callable[[], Read], context: Context) -> IngestReport:
-    """Add what `read` yields in one transaction, unless the lake's history holds this key already."""
+def take_in(
+    home: Home, name: str, key: str, read: Callable[[], Read], context: Context
+) -> IngestReport:
+    """Add what `read` yields in one transaction, unless the lake's history holds this key
+    already.
+    """
     aside_path = home.set_aside / f"{key}.jsonl"
     with exclusive(home.path / "lake.lock", "the lake"), _disk_errors(home):
         if (done := lake.find_ingest(home, key)) is not None:
@@ -135,9 +148,11 @@ def take_in(home: Home, name: str, key: str, read: Callable[[], Read], context: 
 
 
 class _Taking:
-    """One ingest into the lake as it stands now: which of the posts read are new, and what they replace.
+    """One ingest into the lake as it stands now: which of the posts read are new, and what they
+    replace.
 
-    The log is only asked here and in `settle`: the lake's writer reads the posts in a thread of its own.
+    The log is only asked here and in `settle`: the lake's writer reads the posts in a thread of its
+    own.
     """
 
     def __init__(self, home: Home, log: LiveLog, context: Context):
@@ -145,7 +160,9 @@ class _Taking:
         self._home, self._log, self._context = home, log, context
         self._paths = found.paths() if found else []
         self._coming_version = found.version + 1 if found else 0
-        self._forgotten = [pa.array([e.subject for e, _ in log.of_kind(k)], pa.string()) for k in _FORGET]
+        self._forgotten = [
+            pa.array([e.subject for e, _ in log.of_kind(k)], pa.string()) for k in _FORGET
+        ]
         self._scrubs = places.scrubs(log)
         self._versions = Versions()
         self._groups: set[str] = set()
@@ -156,19 +173,32 @@ class _Taking:
         return self._versions.sort_out(posts, self._stored(posts["id"].combine_chunks()))
 
     def without_forgotten(self, posts: pa.Table) -> tuple[pa.Table, list[str]]:
-        """The posts that are not forgotten, without places that were scrubbed; and the ids of the others."""
-        by_id, by_author = (pc.is_in(posts[c], f) for c, f in zip(("id", "author"), self._forgotten, strict=True))
+        """The posts that are not forgotten, without places that were scrubbed; and the ids of the
+        others.
+        """
+        by_id, by_author = (
+            pc.is_in(posts[c], f) for c, f in zip(("id", "author"), self._forgotten, strict=True)
+        )
         forgotten = pc.or_(by_id, by_author)
         left = posts.filter(pc.invert(forgotten))
         batches = [places.scrubbed(batch, self._scrubs) for batch in left.to_batches()]
-        return pa.Table.from_batches(batches, POST_SCHEMA), posts["id"].filter(forgotten).to_pylist()
+        return pa.Table.from_batches(batches, POST_SCHEMA), posts["id"].filter(
+            forgotten
+        ).to_pylist()
 
     def settle(self, counts: _Counts) -> lake.Settled:
-        """What replaces what; that, and the events beside the posts, are in the log when this returns."""
+        """What replaces what; that, and the events beside the posts, are in the log when this
+        returns.
+        """
         clock = self._context.clock
         edits = self._versions.edits()
-        events = [Event("edit_post", id_, value=str(self._coming_version), happened=at) for id_, at in edits]
-        written = sorted(self._home.lake.glob(f"{lake.MONTH}=*/{self._coming_version:08d}-*.parquet"))
+        events = [
+            Event("edit_post", id_, value=str(self._coming_version), happened=at)
+            for id_, at in edits
+        ]
+        written = sorted(
+            self._home.lake.glob(f"{lake.MONTH}=*/{self._coming_version:08d}-*.parquet")
+        )
         events += _replacements(self._groups, [*self._paths, *written])
         events += [timed(event, clock.now()) for event in counts.events]
         self._log.record(events, clock)
@@ -177,7 +207,9 @@ class _Taking:
         return lake.Settled(gone, posts, counts.added + counts.edited)
 
     def _stored(self, ids: pa.Array) -> pa.Table:
-        """What the lake has under some ids; versions of them under other ids are noted on the way."""
+        """What the lake has under some ids; versions of them under other ids are noted on the
+        way.
+        """
         found = []
         for path in self._paths:
             is_met = False
@@ -186,7 +218,10 @@ class _Taking:
                 groups = batch["version_of"].drop_null()
                 self._groups.update(groups.filter(pc.is_in(groups, ids)).to_pylist())
             if is_met:
-                held = (batch.filter(pc.is_in(batch["id"], ids)) for batch in lake.read_file(path, VERSION_COLUMNS))
+                held = (
+                    batch.filter(pc.is_in(batch["id"], ids))
+                    for batch in lake.read_file(path, VERSION_COLUMNS)
+                )
                 found += [batch for batch in held if batch.num_rows]
         return pa.Table.from_batches(found, STORED_SCHEMA)
 
@@ -197,29 +232,40 @@ def _replacements(groups: set[str], paths: Iterable[Path]) -> list[Event]:
     wanted = pa.array(sorted(groups), pa.string())
     for path in paths if groups else ():
         for batch in lake.read_file(path, ["id", "version_of", "edited", "created"]):
-            group, when = (pc.coalesce(batch[a], batch[b]) for a, b in (("version_of", "id"), ("edited", "created")))
+            group, when = (
+                pc.coalesce(batch[a], batch[b])
+                for a, b in (("version_of", "id"), ("edited", "created"))
+            )
             of_group = pc.is_in(group, wanted)
             rows = [column.filter(of_group).to_pylist() for column in (group, when, batch["id"])]
             for name, at, id_ in zip(*rows, strict=True):
                 members.setdefault(name, []).append((at, len(id_), id_))
     newest = {name: max(found)[2] for name, found in members.items()}
-    old = [(id_, newest[name]) for name, found in sorted(members.items()) for *_, id_ in sorted(found)]
+    old = [
+        (id_, newest[name]) for name, found in sorted(members.items()) for *_, id_ in sorted(found)
+    ]
     return [Event("replace_post", id_, value=new) for id_, new in old if id_ != new]
 
 
 def _told(
     taking: _Taking, read: Callable[[], Read], aside_path: Path, counts: _Counts, context: Context
 ) -> Iterator[pa.RecordBatch]:
-    """The new posts; what stood beside them is on the disk before the last batch, and so before the lake's commit."""
+    """The new posts; what stood beside them is on the disk before the last batch, and so before the
+    lake's commit.
+    """
     partial = aside_path.with_suffix(".part")
     try:
         with (
             open(partial, "w", encoding="utf-8") as aside,
             context.progress.task("reading posts", None, "posts") as task,
         ):
-            yield from _new_posts(taking, within_bounds(read(), context.clock.now()), aside, counts, task)
+            yield from _new_posts(
+                taking, within_bounds(read(), context.clock.now()), aside, counts, task
+            )
         if not counts.read and not counts.events:
-            raise DataError("there is not one row to take", mend="Check that these are the right files")
+            raise DataError(
+                "there is not one row to take", mend="Check that these are the right files"
+            )
         if counts.set_aside:
             os.replace(partial, aside_path)
     finally:
@@ -256,12 +302,19 @@ def _with_names(path: Path, read: Callable[[], Read]) -> Read:
     for batch, beside in read():
         yield (
             batch,
-            [item if isinstance(item, Event) else replace(item, where=f"{path.name}, {item.where}") for item in beside],
+            [
+                item
+                if isinstance(item, Event)
+                else replace(item, where=f"{path.name}, {item.where}")
+                for item in beside
+            ],
         )
 
 
 def _first(limit: int | None, sources: Iterable[Read]) -> Read:
-    """The first `limit` rows of all sources together, the unusable ones counted too, the events beside them not."""
+    """The first `limit` rows of all sources together, the unusable ones counted too, the events
+    beside them not.
+    """
     left = limit
     for source in sources:
         for batch, beside in source:
@@ -282,7 +335,9 @@ def _sorted_out(beside: list[SetAside | Event]) -> tuple[list[Event], list[SetAs
     return events, [item for item in beside if isinstance(item, SetAside)]
 
 
-def _new_posts(taking: _Taking, read: Read, aside_file, counts: _Counts, task) -> Iterator[pa.RecordBatch]:
+def _new_posts(
+    taking: _Taking, read: Read, aside_file, counts: _Counts, task
+) -> Iterator[pa.RecordBatch]:
     """The posts that are new; what is not taken is counted, and written down with its reason."""
     for posts, beside in _pieces(read, task):
         events, aside = _sorted_out(beside)
@@ -323,7 +378,10 @@ def _disk_errors(home: Home) -> Iterator[None]:
         yield
     except (OSError, DeltaError) as error:
         # the lake's engine gives no errno, but the system's words for it
-        if not any(number == getattr(error, "errno", None) or f"os error {number})" in str(error) for number in _FULL):
+        if not any(
+            number == getattr(error, "errno", None) or f"os error {number})" in str(error)
+            for number in _FULL
+        ):
             raise
         mend = "Nothing was added; free some space and run the same command again"
         raise StorageError("the disk is full", where=home.path, mend=mend) from None

@@ -1,10 +1,11 @@
 """The lake: posts at rest, one Delta Lake table, a folder for each month.
 
 The lake lives: every write makes a new version, and a stage names the version that it read. A write
-is one transaction: it is there whole or not at all, also after a kill. Each ingest leaves its key in
-the table (as an application's transaction, Delta protocol "txn"), so that the same ingest run again adds
-nothing, and neither this nor the lake's name costs more as commits become many. A write may also take rows
-away (an edit's earlier text): the months where they lie are written anew in the same transaction.
+is one transaction: it is there whole or not at all, also after a kill. Each ingest leaves its key
+in the table (as an application's transaction, Delta protocol "txn"), so that the same ingest run
+again adds nothing, and neither this nor the lake's name costs more as commits become many. A write
+may also take rows away (an edit's earlier text): the months where they lie are written anew in the
+same transaction.
 
 Not here: what a source's file means (`ingest.py`) and what may be done with a post (`rights.py`).
 """
@@ -39,7 +40,9 @@ BATCH_ROWS = 65_536
 READERS_SECONDS = 3600
 """So long the files of a version that was written over stay, for those who are still reading it."""
 MOST_FILES = 64
-"""A month in more files than that is written anew as one at the next write, so that many small ingests stay quick."""
+"""A month in more files than that is written anew as one at the next write, so that many small
+ingests stay quick.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,21 @@ class Lake:
 
     @property
     def name(self) -> str:
-        """This version's name among a stage's inputs: the same for two lakes that took in the same ingests."""
+        """This version's name among a stage's inputs: the same for two lakes that took in the same
+        ingests.
+        """
         return f"lake@{self.version}:{self.chain[:16]}"
 
     @property
     def chain(self) -> str:
-        """The digest of all ingests' keys so far, in order; each commit bears it, so that only the last one is read."""
+        """The digest of all ingests' keys so far, in order; each commit bears it, so that only the
+        last one is read.
+        """
         return self.table.history(1)[0].get("chain", "")
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """The posts (or some of their columns) in batches of at most `BATCH_ROWS`; the order is not defined.
+        """The posts (or some of their columns) in batches of at most `BATCH_ROWS`; the order is not
+        defined.
 
         Raises `Busy` if posts are erased meanwhile.
         """
@@ -73,15 +81,17 @@ class Lake:
             yield from (batch for batch in scanner.to_batches() if batch.num_rows)
 
     def count(self, where: pc.Expression | None = None) -> int:
-        """How many posts this version holds (of those for which a condition on the columns is true)."""
+        """How many posts this version holds (of those for which a condition on the columns is
+        true).
+        """
         with _nothing_erased():
             return self.dataset().count_rows(filter=where)
 
     def dataset(self) -> pyarrow.dataset.Dataset:
         """The posts with their months, as Arrow reads them.
 
-        By Arrow's own access to files: deltalake's is in Python, and a reading thread that asks for Python's lock
-        while the process ends makes it abort.
+        By Arrow's own access to files: deltalake's is in Python, and a reading thread that asks for
+        Python's lock while the process ends makes it abort.
         """
         paths = self.paths()
         return pyarrow.dataset.FileSystemDataset.from_paths(
@@ -103,7 +113,9 @@ def _nothing_erased() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise Busy("posts are being erased from the lake", mend="Run the same command again") from None
+        raise Busy(
+            "posts are being erased from the lake", mend="Run the same command again"
+        ) from None
 
 
 def find_lake(home: Home) -> Lake | None:
@@ -125,7 +137,9 @@ def open_lake(home: Home) -> Lake:
     """The newest version of the home's lake; raises `UsageError` if nothing was ever ingested."""
     lake = find_lake(home)
     if lake is None:
-        raise UsageError("there are no posts yet", where=home.path, mend="Run `rookery posts ingest` first")
+        raise UsageError(
+            "there are no posts yet", where=home.path, mend="Run `rookery posts ingest` first"
+        )
     return lake
 
 
@@ -159,15 +173,20 @@ def append(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> No
 
 
 def write(
-    home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str, settle: Callable[[], Settled], at_once: bool = False
+    home: Home,
+    batches: Iterable[pa.RecordBatch],
+    ingest_key: str,
+    settle: Callable[[], Settled],
+    at_once: bool = False,
 ) -> None:
-    """Add batches of `POST_SCHEMA`, then replace what `settle` says, all in one transaction or not at all.
+    """Add batches of `POST_SCHEMA`, then replace what `settle` says, all in one transaction or not
+    at all.
 
-    `settle` is asked when every batch is written, and may name posts of those batches too. Files of a
-    write that failed are removed; those of a killed one are no part of the table, and the next write
-    removes them. Files written over stay for `READERS_SECONDS`, with `at_once` they go with this call.
-    The data files are written here and not by the lake's engine, whose own threads would still be
-    writing after an error.
+    `settle` is asked when every batch is written, and may name posts of those batches too. Files of
+    a write that failed are removed; those of a killed one are no part of the table, and the next
+    write removes them. Files written over stay for `READERS_SECONDS`, with `at_once` they go with
+    this call. The data files are written here and not by the lake's engine, whose own threads would
+    still be writing after an error.
     """
     _remove_uncommitted(home)
     lake = find_lake(home)
@@ -188,7 +207,9 @@ def write(
 def _write_files(
     home: Home, lake: Lake | None, batches: Iterable[pa.RecordBatch], name: str, mark: str = ""
 ) -> list[AddAction]:
-    """Write data files, a folder a month, in the order of the batches; returns what the table has to name."""
+    """Write data files, a folder a month, in the order of the batches; returns what the table has
+    to name.
+    """
     number = lake.version + 1 if lake else 0
     written: list[AddAction] = []
     pyarrow.dataset.write_dataset(
@@ -213,27 +234,44 @@ def _write_files(
 def _replace(
     home: Home, lake: Lake | None, added: list[AddAction], settled: Settled, name: str
 ) -> tuple[set[str], list[AddAction]]:
-    """Write the months anew that hold rows which go, and the posts that come; returns those months and the files."""
-    gone, paths = settled.gone, [*(lake.paths() if lake else ()), *(home.lake / action.path for action in added)]
-    months = {month for month, files in Counter(map(_month_of, paths)).items() if files > MOST_FILES}
+    """Write the months anew that hold rows which go, and the posts that come; returns those months
+    and the files.
+    """
+    gone, paths = (
+        settled.gone,
+        [*(lake.paths() if lake else ()), *(home.lake / action.path for action in added)],
+    )
+    months = {
+        month for month, files in Counter(map(_month_of, paths)).items() if files > MOST_FILES
+    }
     months |= {_month_of(path) for path in paths if len(gone) and _holds(path, gone)}
     stay = [path for path in paths if _month_of(path) in months]
-    left = (batch.filter(pc.invert(pc.is_in(batch["id"], gone))) for path in stay for batch in read_file(path))
+    left = (
+        batch.filter(pc.invert(pc.is_in(batch["id"], gone)))
+        for path in stay
+        for batch in read_file(path)
+    )
     return months, _write_files(home, lake, _chained(left, settled.posts), name, "r")
 
 
 def read_file(path: Path, columns: Sequence[str] = POST_SCHEMA.names) -> Iterator[pa.RecordBatch]:
-    """The posts of one data file in its order. Uses no thread of Arrow's, so that it can feed a write."""
+    """The posts of one data file in its order. Uses no thread of Arrow's, so that it can feed a
+    write.
+    """
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False):
-            yield batch.select(list(columns)).cast(pa.schema([POST_SCHEMA.field(name) for name in columns]))
+            yield batch.select(list(columns)).cast(
+                pa.schema([POST_SCHEMA.field(name) for name in columns])
+            )
 
 
 def _holds(path: Path, ids: pa.Array) -> bool:
     return any(pc.any(pc.is_in(batch["id"], ids)).as_py() for batch in read_file(path, ["id"]))
 
 
-def _chained(left: Iterable[pa.RecordBatch], come: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _chained(
+    left: Iterable[pa.RecordBatch], come: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
     yield from (batch for batch in left if batch.num_rows)
     yield from come
 
@@ -261,7 +299,12 @@ def _add_action(home: Home, file) -> AddAction:
 
 
 def _commit(
-    home: Home, lake: Lake | None, files: list[AddAction], months: list[str], ingest_key: str, posts: int
+    home: Home,
+    lake: Lake | None,
+    files: list[AddAction],
+    months: list[str],
+    ingest_key: str,
+    posts: int,
 ) -> None:
     """Make the files a part of the table, in place of all others of some months, in one step."""
     chain = digest_value([lake.chain if lake else "", ingest_key])
@@ -292,7 +335,9 @@ def _commit(
 
 
 def _remove_uncommitted(home: Home) -> None:
-    """Remove data files of a write that has not become a version: their number is beyond the newest one."""
+    """Remove data files of a write that has not become a version: their number is beyond the newest
+    one.
+    """
     lake = find_lake(home)
     newest = lake.version if lake else -1
     for path in unnamed(home):
@@ -301,7 +346,9 @@ def _remove_uncommitted(home: Home) -> None:
 
 
 def remove_replaced(home: Home, older_than_seconds: float) -> list[Path]:
-    """Remove the files of earlier versions that the newest has no use for, with 0 all of them; returns which."""
+    """Remove the files of earlier versions that the newest has no use for, with 0 all of them;
+    returns which.
+    """
     lake = find_lake(home)
     if lake is None:
         return []

@@ -1,10 +1,10 @@
 """The live log: what happened to posts and their authors, in one rising sequence (SQLite, WAL).
 
 Some events are for good: a post or an author is forgotten, a post is replaced by a later version.
-Others are states that come and go (suspended, protected, withheld, ...) or an author's word on a use.
-`Standing` is what all of them together say at one moment. An event is in the log before the call that
-notes it returns, and every reader asks the log itself, so that it holds from that moment in every
-process.
+Others are states that come and go (suspended, protected, withheld, ...) or an author's word on a
+use. `Standing` is what all of them together say at one moment. An event is in the log before the
+call that notes it returns, and every reader asks the log itself, so that it holds from that moment
+in every process.
 
 Not here: what follows from a standing for one post and one use (`rights.py`).
 """
@@ -33,17 +33,29 @@ Kind = Literal[
     "state_post",  # cause: one of CAUSES; value: "on" or "off"
     "state_author",
     "consent_author",  # cause: a use; value: "yes", "no", or "" for nothing said
-    "scrub_place",  # of an author; value: up to this post id, "" for all. With the cause THE_POST: of that post
+    # of an author; value: up to this post id, "" for all. With the cause THE_POST: of that post
+    "scrub_place",
 ]
-KINDS: tuple[str, ...] = tuple(get_args(ForGood)) + tuple(k for k in get_args(Kind) if k not in get_args(ForGood))
+KINDS: tuple[str, ...] = tuple(get_args(ForGood)) + tuple(
+    k for k in get_args(Kind) if k not in get_args(ForGood)
+)
 ONCE = ("forget_post", "forget_author", "replace_post")
 """Kinds of which a second event for one subject says nothing new."""
 
 Cause = Literal[
-    "suspended", "protected", "deactivated", "taken_down", "deleted", "dropped", "withheld", "signed_in_only"
+    "suspended",
+    "protected",
+    "deactivated",
+    "taken_down",
+    "deleted",
+    "dropped",
+    "withheld",
+    "signed_in_only",
 ]
 CAUSES: tuple[str, ...] = get_args(Cause)
-"""Why a post or an author is hidden for now. `deleted` is an account whose owner may still come back."""
+"""Why a post or an author is hidden for now. `deleted` is an account whose owner may still come
+back.
+"""
 
 THE_POST = "post"
 FORGOTTEN = "forgotten"
@@ -64,13 +76,16 @@ CREATE TABLE IF NOT EXISTS event (
 """
 _WRITTEN = "kind, subject, cause, value, happened, at, note"
 _COLUMNS = f"{_WRITTEN}, seq"
-_MEND = "Free some space, or wait until the process that holds it is done, and run the command again"
+_MEND = (
+    "Free some space, or wait until the process that holds it is done, and run the command again"
+)
 _PARAMETERS = 30_000  # SQLite takes at most 32,766 in one statement
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a post or an author. `happened` is the source's own time, where it tells one.
+    """Something that happened to a post or an author. `happened` is the source's own time, where it
+    tells one.
 
     `note` says why, for people: a reason, the countries of a withholding.
     """
@@ -87,8 +102,8 @@ class Event:
 class Standing:
     """What the log says up to one moment. Ask it for many posts at once; it does not change.
 
-    posts, authors: those that are hidden, each with the reason: `forgotten`, `superseded` or a cause.
-    consent: for a use, the authors that said yes (True) or no (False).
+    posts, authors: those that are hidden, each with the reason: `forgotten`, `superseded` or a
+    cause. consent: for a use, the authors that said yes (True) or no (False).
     edited: posts whose text changed, with the version of the lake that first holds the newest one.
     """
 
@@ -110,7 +125,9 @@ class Standing:
 
     def said(self, use: Use, yes: bool) -> pa.Array:
         """The authors that said this on a use, sorted."""
-        return pa.array(sorted(a for a, said in self.consent.get(use, {}).items() if said is yes), pa.string())
+        return pa.array(
+            sorted(a for a, said in self.consent.get(use, {}).items() if said is yes), pa.string()
+        )
 
     @cached_property
     def forgotten_posts(self) -> frozenset[str]:
@@ -122,15 +139,25 @@ class Standing:
 
     @property
     def for_good(self) -> "Standing":
-        """What can never be taken back, and so is erased: what is forgotten or superseded, and every earlier text."""
-        posts = {post: reason for post, reason in self.posts.items() if reason in (FORGOTTEN, SUPERSEDED)}
-        return Standing(posts, dict.fromkeys(self.forgotten_authors, FORGOTTEN), {}, self.edited, self.watermark)
+        """What can never be taken back, and so is erased: what is forgotten or superseded, and
+        every earlier text.
+        """
+        posts = {
+            post: reason for post, reason in self.posts.items() if reason in (FORGOTTEN, SUPERSEDED)
+        }
+        return Standing(
+            posts, dict.fromkeys(self.forgotten_authors, FORGOTTEN), {}, self.edited, self.watermark
+        )
 
     @property
     def digest(self) -> str:
         """Names the content among a stage's inputs."""
         consent = {use: sorted(authors.items()) for use, authors in self.consent.items() if authors}
-        lists = [sorted(self.posts.items()), sorted(self.authors.items()), sorted(self.edited.items())]
+        lists = [
+            sorted(self.posts.items()),
+            sorted(self.authors.items()),
+            sorted(self.edited.items()),
+        ]
         return digest_value({"lists": lists, "consent": consent})
 
     def hides(self, post_id: str, author: str) -> bool:
@@ -138,7 +165,9 @@ class Standing:
         return post_id in self.posts or author in self.authors
 
     def bars(self, use: Use, post_id: str, author: str, lake_version: int) -> bool:
-        """Whether a use of a post, as it stood in a version of the lake, must end: hidden, refused, or edited since."""
+        """Whether a use of a post, as it stood in a version of the lake, must end: hidden, refused,
+        or edited since.
+        """
         refused = self.consent.get(use, {}).get(author) is False
         return self.hides(post_id, author) or refused or self.edited.get(post_id, 0) > lake_version
 
@@ -160,7 +189,9 @@ class LiveLog:
         return self.record((Event(kind, subject, note=reason) for subject in subjects), clock)
 
     def record(self, events: Iterable[Event], clock: Clock) -> int:
-        """Note events in one durable transaction, each once however often it comes. Returns how many are new."""
+        """Note events in one durable transaction, each once however often it comes. Returns how
+        many are new.
+        """
         with self.transaction():
             return self.add(events, clock)
 
@@ -190,7 +221,9 @@ class LiveLog:
         return self._connection.execute(statement, values)
 
     def compact(self) -> None:
-        """Write the file anew without its free pages, in which what was deleted still stands, and empty its log."""
+        """Write the file anew without its free pages, in which what was deleted still stands, and
+        empty its log.
+        """
         self._connection.execute("VACUUM")
         if self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
             raise sqlite3.OperationalError("another process reads it")
@@ -205,32 +238,46 @@ class LiveLog:
 
     def standing(self) -> Standing:
         """What holds now, of all posts and authors."""
-        return _standing(self._connection.execute(f"SELECT {_COLUMNS} FROM event ORDER BY happened, seq"))
+        return _standing(
+            self._connection.execute(f"SELECT {_COLUMNS} FROM event ORDER BY happened, seq")
+        )
 
     def standing_among(self, posts: Sequence[tuple[str, str]]) -> Standing:
-        """What holds now of some posts, given as (id, author); its watermark is no higher than their events'."""
+        """What holds now of some posts, given as (id, author); its watermark is no higher than
+        their events'.
+        """
         subjects = {name for post in posts for name in post}
         return _standing(sorted(self._of(subjects), key=lambda row: (row[4], row[7])))
 
     def subjects_since(self, watermark: int) -> tuple[list[str], int]:
-        """The posts and authors of all events after a sequence number, each once, and the highest number so far."""
+        """The posts and authors of all events after a sequence number, each once, and the highest
+        number so far.
+        """
         rows = self._connection.execute(
             "SELECT subject, seq FROM event WHERE seq > ? ORDER BY seq", [watermark]
         ).fetchall()
         return list({subject: None for subject, _ in rows}), rows[-1][1] if rows else watermark
 
     def history(self, subjects: Iterable[str]) -> list[tuple[Event, datetime]]:
-        """The events of some posts or authors, in the order of the log, each with the time at which it was noted."""
+        """The events of some posts or authors, in the order of the log, each with the time at which
+        it was noted.
+        """
         rows = sorted(self._of(set(subjects)), key=lambda row: row[7])
         return [(_event(row), datetime.fromisoformat(row[5])) for row in rows]
 
     def of_kind(self, kind: Kind) -> list[tuple[Event, datetime]]:
-        """All events of a kind, in the order of the log, each with the time at which it was noted."""
-        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM event WHERE kind = ? ORDER BY seq", [kind])
+        """All events of a kind, in the order of the log, each with the time at which it was
+        noted.
+        """
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM event WHERE kind = ? ORDER BY seq", [kind]
+        )
         return [(_event(row), datetime.fromisoformat(row[5])) for row in rows]
 
     def _of(self, subjects: set[str]) -> list[tuple]:
-        """The rows of some subjects; kinds are named so that the index on (kind, subject) answers."""
+        """The rows of some subjects; kinds are named so that the index on (kind, subject)
+        answers.
+        """
         found: list[tuple] = []
         names = sorted(subjects)
         for start in range(0, len(names), _PARAMETERS):
@@ -243,7 +290,9 @@ class LiveLog:
 
 
 def timed(event: Event, now: datetime) -> Event:
-    """A state or a word of consent whose source tells no time, as of now: it may come and go more than once."""
+    """A state or a word of consent whose source tells no time, as of now: it may come and go more
+    than once.
+    """
     is_lasting = event.kind in ("state_post", "state_author", "consent_author")
     return replace(event, happened=now) if is_lasting and event.happened is None else event
 
@@ -274,7 +323,9 @@ def _standing(rows: Iterable[tuple]) -> Standing:
     for (kind, subject, cause), value in sorted(states.items()):
         if value == "on":
             (posts if kind == "state_post" else authors).setdefault(subject, cause)
-    said = {use: {a: v == "yes" for a, v in authors_.items() if v} for use, authors_ in consent.items()}
+    said = {
+        use: {a: v == "yes" for a, v in authors_.items() if v} for use, authors_ in consent.items()
+    }
     return Standing(posts, authors, said, edited, watermark)
 
 
@@ -285,7 +336,9 @@ def _row(event: Event, at: str) -> tuple[str, ...]:
 
 def _event(row: tuple) -> Event:
     kind, subject, cause, value, happened, _, note, _ = row
-    return Event(kind, subject, cause, value, datetime.fromisoformat(happened) if happened else None, note)
+    return Event(
+        kind, subject, cause, value, datetime.fromisoformat(happened) if happened else None, note
+    )
 
 
 def _utc_text(moment: datetime) -> str:
@@ -308,4 +361,6 @@ def live_log(home: Home) -> Iterator[LiveLog]:
         finally:
             log.close()
     except sqlite3.DatabaseError as error:
-        raise StorageError(f"the live log cannot be used: {error}", where=home.live, mend=_MEND) from None
+        raise StorageError(
+            f"the live log cannot be used: {error}", where=home.live, mend=_MEND
+        ) from None

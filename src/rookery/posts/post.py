@@ -27,9 +27,9 @@ CONSENT_FIELD = {use: f"consent_{use}" for use in USES}
 class Post:
     """One post. Times are UTC; counts are None where the source does not tell them.
 
-    edited: when this version was written, None for the first one; of two versions of an id the later holds.
-    version_of: the id of the first version, where a source gives every version an id of its own (X).
-    place: where it was written, in the source's words; a scrub of places erases it.
+    edited: when this version was written, None for the first one; of two versions of an id the
+    later holds. version_of: the id of the first version, where a source gives every version an id
+    of its own (X). place: where it was written, in the source's words; a scrub of places erases it.
     """
 
     id: str

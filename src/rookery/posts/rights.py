@@ -1,8 +1,8 @@
 """The gate: which posts may be used, for one use, and the reason for each that may not.
 
-First what the live log says hides it. Then the author's visibility, which no policy overrules; then the
-author's word on this use, said on the post or once for all: a no anywhere holds; then, where the
-author said nothing, the policy that the platform names in `rookery.toml`.
+First what the live log says hides it. Then the author's visibility, which no policy overrules; then
+the author's word on this use, said on the post or once for all: a no anywhere holds; then, where
+the author said nothing, the policy that the platform names in `rookery.toml`.
 """
 
 import pyarrow as pa
@@ -20,17 +20,24 @@ NO_OPT_IN = "no_opt_in"
 GATE_COLUMNS = ("id", "author", "visibility", *CONSENT_FIELD.values())
 
 
-def gate(batch: pa.RecordBatch | pa.Table, use: Use, policy: Policy, standing: Standing) -> pa.Array:
+def gate(
+    batch: pa.RecordBatch | pa.Table, use: Use, policy: Policy, standing: Standing
+) -> pa.Array:
     """The reason against each post, as strings; null where the post may be used."""
     consent = batch[CONSENT_FIELD[use]]
-    says_no = pc.or_(pc.fill_null(pc.invert(consent), False), pc.is_in(batch["author"], standing.said(use, False)))
+    says_no = pc.or_(
+        pc.fill_null(pc.invert(consent), False),
+        pc.is_in(batch["author"], standing.said(use, False)),
+    )
     rules = [
         (VISIBILITY_UNKNOWN, pc.equal(batch["visibility"], "unknown")),
         (NOT_PUBLIC, pc.not_equal(batch["visibility"], "public")),
         (AUTHOR_OPTED_OUT, says_no),
     ]
     if policy == "opt-in":
-        says_yes = pc.or_(pc.fill_null(consent, False), pc.is_in(batch["author"], standing.said(use, True)))
+        says_yes = pc.or_(
+            pc.fill_null(consent, False), pc.is_in(batch["author"], standing.said(use, True))
+        )
         rules.append((NO_OPT_IN, pc.invert(says_yes)))
     reasons = pa.nulls(batch.num_rows, pa.string())
     for reason, applies in reversed(rules):
@@ -44,7 +51,9 @@ def kept(batch, use: Use, policy: Policy, standing: Standing):
 
 
 def _hidden(batch, standing: Standing):
-    """Why the log hides each post: `forgotten` first, then what is said of the post, then of its author."""
+    """Why the log hides each post: `forgotten` first, then what is said of the post, then of its
+    author.
+    """
     by_id = _reason(batch["id"], *standing.post_reasons)
     by_author = _reason(batch["author"], *standing.author_reasons)
     gone = pc.fill_null(pc.equal(by_author, "forgotten"), False)
@@ -52,4 +61,8 @@ def _hidden(batch, standing: Standing):
 
 
 def _reason(names, hidden: pa.Array, reasons: pa.Array):
-    return pc.take(reasons, pc.index_in(names, hidden)) if len(hidden) else pa.nulls(len(names), pa.string())
+    return (
+        pc.take(reasons, pc.index_in(names, hidden))
+        if len(hidden)
+        else pa.nulls(len(names), pa.string())
+    )

@@ -1,4 +1,6 @@
-"""Counting the lake: posts, authors, languages, months, and what the gate would drop for each use."""
+"""Counting the lake: posts, authors, languages, months, and what the gate would drop for each
+use.
+"""
 
 from collections import Counter
 from dataclasses import asdict
@@ -15,7 +17,8 @@ from rookery.posts.streams.arrivals import Arrivals
 
 
 def stats(home: Home) -> dict[str, Any]:
-    """Counts of the newest version of the lake; `dropped` is for training, `dropped_by_use` for every use.
+    """Counts of the newest version of the lake; `dropped` is for training, `dropped_by_use` for
+    every use.
 
     `gaps`: the times of which a followed stream may not have told everything.
     """
@@ -32,7 +35,9 @@ def stats(home: Home) -> dict[str, Any]:
         posts += batch.num_rows
         authors.update(batch["author"].unique().to_pylist())
         for name, counter in counts.items():
-            counter.update({v["values"]: v["counts"] for v in batch[name].value_counts().to_pylist()})
+            counter.update(
+                {v["values"]: v["counts"] for v in batch[name].value_counts().to_pylist()}
+            )
         for use in USES:
             reasons = gate(batch, use, policy, standing).drop_null().value_counts().to_pylist()
             dropped[use].update({v["values"]: v["counts"] for v in reasons})

@@ -1,8 +1,9 @@
 """Versions: of several rows with one id, which one holds, and what becomes of the others.
 
-The later `edited` holds, where a first version has none; of two with the same time the one that came first.
-So whatever the order of arrival, the newest text ends in the lake. `Versions` sorts out one ingest, piece
-by piece: most posts are new, and only for those whose id was met before is anything compared.
+The later `edited` holds, where a first version has none; of two with the same time the one that
+came first. So whatever the order of arrival, the newest text ends in the lake. `Versions` sorts out
+one ingest, piece by piece: most posts are new, and only for those whose id was met before is
+anything compared.
 
 Not here: reading and writing the lake (`ingest.py`, `lake.py`).
 """
@@ -29,8 +30,9 @@ _FIRST = np.iinfo(np.int64).min  # the time of a version that was never edited
 class SortedOut:
     """What became of a piece of an ingest: row by row of it, and of rows that came earlier.
 
-    new: its posts that go into the lake. already_there: how many say nothing new. id_taken: other words
-    under an id that has some, without a later time. superseded: ids of rows that a later version beat.
+    new: its posts that go into the lake. already_there: how many say nothing new. id_taken: other
+    words under an id that has some, without a later time. superseded: ids of rows that a later
+    version beat.
     """
 
     new: pa.Table
@@ -52,8 +54,8 @@ class _Holder:
 class _Met:
     """The versions that an ingest gave out, by the hashes of their ids; each id once.
 
-    They lie in sorted runs, each more than twice as long as the next: a version is sorted in anew as often as
-    the logarithm of their number, and not with every piece.
+    They lie in sorted runs, each more than twice as long as the next: a version is sorted in anew
+    as often as the logarithm of their number, and not with every piece.
     """
 
     def __init__(self):
@@ -67,7 +69,9 @@ class _Met:
         self._runs.append(tuple(column[order] for column in columns))
 
     def find(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of some ids: whether each was met, and the text and the time of its version, (n,) each."""
+        """Of some ids: whether each was met, and the text and the time of its version, (n,)
+        each.
+        """
         met, texts, edited = np.zeros(len(ids), bool), np.zeros_like(ids), np.zeros_like(ids)
         order = np.argsort(ids)  # looking up in order finds most of a long run in the cache
         for run_ids, run_texts, run_edited in self._runs:
@@ -80,13 +84,17 @@ class _Met:
 
 @dataclass
 class Versions:
-    """The versions met in one ingest. `replacing`: for an id, where the row that replaces an earlier one lies."""
+    """The versions met in one ingest. `replacing`: for an id, where the row that replaces an
+    earlier one lies.
+    """
 
     _met: _Met = field(default_factory=_Met)
     _replacing: dict[str, tuple[_Holder, pa.Table]] = field(default_factory=dict)
 
     def sort_out(self, posts: pa.Table, stored: pa.Table) -> SortedOut:
-        """Take the next piece of an ingest in; `stored`: the lake's rows with its ids, of `STORED_SCHEMA`."""
+        """Take the next piece of an ingest in; `stored`: the lake's rows with its ids, of
+        `STORED_SCHEMA`.
+        """
         ids, texts = _hashes(posts["id"]), _hashes(posts["text"])
         edited = pc.fill_null(posts["edited"].cast(pa.int64()), _FIRST).to_numpy()
         fate = np.full(posts.num_rows, _NEW)
@@ -96,7 +104,9 @@ class Versions:
         once[first] = True
         met = np.isin(ids, ids[~once]) | self._met.find(ids)[0] | _is_in(posts["id"], stored["id"])
         fate[known & ~np.isin(ids, ids[~once])] = _KNOWN
-        superseded = self._compare(posts, stored, np.flatnonzero(met & (fate == _NEW)), (ids, texts, edited), fate)
+        superseded = self._compare(
+            posts, stored, np.flatnonzero(met & (fate == _NEW)), (ids, texts, edited), fate
+        )
         new = fate == _NEW
         if new.any():
             self._met.add(ids[new], texts[new], edited[new])
@@ -118,10 +128,18 @@ class Versions:
 
     def edits(self) -> list[tuple[str, datetime]]:
         """The ids of the lake's posts that are replaced, each with the time of its new version."""
-        return [(id_, row["edited"][0].as_py()) for id_, (holder, row) in self._replacing.items() if holder.stored]
+        return [
+            (id_, row["edited"][0].as_py())
+            for id_, (holder, row) in self._replacing.items()
+            if holder.stored
+        ]
 
-    def _compare(self, posts: pa.Table, stored: pa.Table, rows: np.ndarray, facts, fate: np.ndarray) -> list[str]:
-        """Settle the rows whose id was met before, one by one, into `fate`; returns the ids that were beaten."""
+    def _compare(
+        self, posts: pa.Table, stored: pa.Table, rows: np.ndarray, facts, fate: np.ndarray
+    ) -> list[str]:
+        """Settle the rows whose id was met before, one by one, into `fate`; returns the ids that
+        were beaten.
+        """
         ids, texts, edited = facts
         names = posts["id"].take(pa.array(rows)).to_pylist()
         holders = self._holders(names, ids[rows], stored)
@@ -132,7 +150,9 @@ class Versions:
             if holder is None:
                 holders[name] = coming
             elif coming.edited > holder.edited:
-                if holder.row >= 0 and fate[holder.row] == _NEW:  # of this piece: it was not given out yet
+                if (
+                    holder.row >= 0 and fate[holder.row] == _NEW
+                ):  # of this piece: it was not given out yet
                     fate[holder.row] = _OLD
                     beaten.append(name)
                 else:
@@ -149,11 +169,20 @@ class Versions:
         return beaten
 
     def _holders(self, names: list[str], ids: np.ndarray, stored: pa.Table) -> dict[str, _Holder]:
-        """What holds so far for some ids: the lake's row, this ingest's, or what replaces one of them."""
+        """What holds so far for some ids: the lake's row, this ingest's, or what replaces one of
+        them.
+        """
         wanted = stored.filter(pc.is_in(stored["id"], pa.array(names, pa.string())))
-        held = zip(wanted["id"].to_pylist(), _hashes(wanted["text"]).tolist(), _times(wanted).tolist(), strict=True)
+        held = zip(
+            wanted["id"].to_pylist(),
+            _hashes(wanted["text"]).tolist(),
+            _times(wanted).tolist(),
+            strict=True,
+        )
         found = {name: _Holder(edited, text, True, -1) for name, text, edited in held}
-        for name, met, text, edited in zip(names, *(facts.tolist() for facts in self._met.find(ids)), strict=True):
+        for name, met, text, edited in zip(
+            names, *(facts.tolist() for facts in self._met.find(ids)), strict=True
+        ):
             if met:
                 found[name] = _Holder(edited, text, False, -1)
         for name in names:
@@ -168,9 +197,14 @@ def _says_nothing_new(posts: pa.Table, stored: pa.Table) -> np.ndarray:
     if not stored.num_rows:
         return np.zeros(posts.num_rows, bool)
     place = pc.index_in(posts["id"], stored["id"].combine_chunks())
-    text, edited = stored["text"].combine_chunks().take(place), stored["edited"].combine_chunks().take(place)
+    text, edited = (
+        stored["text"].combine_chunks().take(place),
+        stored["edited"].combine_chunks().take(place),
+    )
     first = pc.and_(pc.is_null(posts["edited"]), pc.is_null(edited))
-    same = pc.and_(pc.equal(posts["text"], text), pc.or_kleene(first, pc.equal(posts["edited"], edited)))
+    same = pc.and_(
+        pc.equal(posts["text"], text), pc.or_kleene(first, pc.equal(posts["edited"], edited))
+    )
     return pc.fill_null(pc.and_kleene(pc.is_valid(place), same), False).to_numpy()
 
 
@@ -183,5 +217,7 @@ def _is_in(names: pa.ChunkedArray, of: pa.ChunkedArray) -> np.ndarray:
 
 
 def _hashes(texts: pa.ChunkedArray) -> np.ndarray:
-    """Hashes for comparing within this process, int64: not the same in another one, and never written down."""
+    """Hashes for comparing within this process, int64: not the same in another one, and never
+    written down.
+    """
     return np.fromiter(map(hash, texts.to_pylist()), np.int64, len(texts))

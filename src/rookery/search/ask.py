@@ -34,13 +34,18 @@ _LEAST_WORDS = 4
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"”’')\]]*\s+|(?<=[。！？])|\n+")
 
 QUESTION_WORDS = STOP_WORDS | frozenset(
-    "what who whom whose when where why how which do does did say says said think thinks thought know known people "
-    "posts post about tell me you your i we us our my can could should would were has have had any some from happen "
+    "what who whom whose when where why how which do does did say says said think thinks thought "
+    "know known people "
+    "posts post about tell me you your i we us our my can could should would were has have had "
+    "any some from happen "
     "happened happening happens "
-    "was wer wo wann wie warum welche der die das den dem ein eine ist sind war hat über von zu und "
-    "que qué quien quién donde dónde cuando cuándo como cómo cual cuál el la los las un una de del en es son por y "
+    "was wer wo wann wie warum welche der die das den dem ein eine ist sind war hat über von zu "
+    "und "
+    "que qué quien quién donde dónde cuando cuándo como cómo cual cuál el la los las un una de "
+    "del en es son por y "
     "qui quoi où quand comment pourquoi quel quelle le les des du est sont "
-    "что кто где когда как почему какой какая какие о об в на и с по за это говорит говорят думают люди".split()
+    "что кто где когда как почему какой какая какие о об в на и с по за это говорит говорят "
+    "думают люди".split()
 )
 """Words that ask and do not tell; a question's other words are what an answer has to be about."""
 
@@ -79,7 +84,9 @@ def answer(index: SearchIndex, question: str) -> Answer:
         return Answer((), (), "The question has no word that posts could be searched for.")
     if index.segment.facts.posts == 0:
         return Answer((), (), "There are no posts to answer from.")
-    hits, _ = shown(index, by_some_words(index.segment, index.embedder, query, _DEPTH), _POSTS, "answers", False)
+    hits, _ = shown(
+        index, by_some_words(index.segment, index.embedder, query, _DEPTH), _POSTS, "answers", False
+    )
     chosen = _chosen(_claims(index, query, hits))
     return _cited(index, chosen, hits) if chosen else Answer((), (), _why_not(query))
 
@@ -92,23 +99,33 @@ def _asked(question: str) -> Query:
 
 
 def _claims(index: SearchIndex, query: Query, hits: Sequence[Hit]) -> list[_Claim]:
-    """The sentences that cover enough of the question, those that say the same put together, best first."""
+    """The sentences that cover enough of the question, those that say the same put together, best
+    first.
+    """
     said = [(place, text) for place, hit in enumerate(hits) for text in sentences(hit.text)]
     terms = [frozenset(stem(list(exact_tokens(text)))) for _, text in said]
     weights = statistics_of(index.segment, query.terms)
-    wanted = {term: weights.idf(term) ** 2 for term in query.terms}  # squared: in no language do small words carry it
+    wanted = {
+        term: weights.idf(term) ** 2 for term in query.terms
+    }  # squared: in no language do small words carry it
     coverage = [sum(wanted[t] for t in wanted if t in own) / sum(wanted.values()) for own in terms]
     fitting = [n for n, covered in enumerate(coverage) if covered >= _NEEDED_COVERAGE]
     near = _nearness(index, query.text, [said[n][1] for n in fitting])
     scored = sorted(
-        ((coverage[n] * (1 - _VECTOR_SHARE) + _VECTOR_SHARE * near[i], n) for i, n in enumerate(fitting)),
+        (
+            (coverage[n] * (1 - _VECTOR_SHARE) + _VECTOR_SHARE * near[i], n)
+            for i, n in enumerate(fitting)
+        ),
         key=lambda s: (-s[0], s[1]),
     )
-    return _put_together([_Claim(said[n][1], terms[n], (said[n][0],), score) for score, n in scored])
+    return _put_together(
+        [_Claim(said[n][1], terms[n], (said[n][0],), score) for score, n in scored]
+    )
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a post as it has them, without links and leading mentions; fragments are left out.
+    """The sentences of a post as it has them, without links and leading mentions; fragments are
+    left out.
 
     >>> sentences("@bob The tram is late again. Why? See https://t.co/x")
     ['The tram is late again.']
@@ -135,7 +152,14 @@ def _nearness(index: SearchIndex, question: str, texts: Sequence[str]) -> np.nda
 def _put_together(claims: Sequence[_Claim]) -> list[_Claim]:
     merged: list[_Claim] = []
     for claim in claims:
-        twin = next((n for n, m in enumerate(merged) if rank.jaccard(m.terms, claim.terms) >= _SAME_SENTENCE), None)
+        twin = next(
+            (
+                n
+                for n, m in enumerate(merged)
+                if rank.jaccard(m.terms, claim.terms) >= _SAME_SENTENCE
+            ),
+            None,
+        )
         if twin is None:
             merged.append(claim)
         else:
@@ -146,27 +170,37 @@ def _put_together(claims: Sequence[_Claim]) -> list[_Claim]:
 
 
 def _chosen(claims: Sequence[_Claim]) -> list[_Claim]:
-    """Maximal marginal relevance (Carbonell and Goldstein 1998): fitting, and new beside those taken before."""
+    """Maximal marginal relevance (Carbonell and Goldstein 1998): fitting, and new beside those
+    taken before.
+    """
     chosen: list[_Claim] = []
     left = list(claims)
     while left and len(chosen) < MOST_SENTENCES:
         overlap = [max((rank.jaccard(c.terms, d.terms) for d in chosen), default=0.0) for c in left]
-        values = [(1 - _DIVERSITY) * c.score - _DIVERSITY * o for c, o in zip(left, overlap, strict=True)]
+        values = [
+            (1 - _DIVERSITY) * c.score - _DIVERSITY * o for c, o in zip(left, overlap, strict=True)
+        ]
         chosen.append(left.pop(int(np.argmax(values))))
     return chosen
 
 
 def _cited(index: SearchIndex, chosen: Sequence[_Claim], hits: Sequence[Hit]) -> Answer:
-    """The sentences with their sources, checked once more: what was forgotten meanwhile is not said."""
+    """The sentences with their sources, checked once more: what was forgotten meanwhile is not
+    said.
+    """
     wanted = list(dict.fromkeys(n for claim in chosen for n in claim.posts[:MOST_CITATIONS]))
     visible = still_visible(index.home, [hits[n] for n in wanted], "answers", index.lake_version)
     sources = [n for n, is_visible in zip(wanted, visible, strict=True) if is_visible]
     number = {n: place for place, n in enumerate(sources, 1)}
-    cited = [(c.text, tuple(number[n] for n in c.posts[:MOST_CITATIONS] if n in number)) for c in chosen]
+    cited = [
+        (c.text, tuple(number[n] for n in c.posts[:MOST_CITATIONS] if n in number)) for c in chosen
+    ]
     kept = tuple(Sentence(text, citations) for text, citations in cited if citations)
     note = None if kept else "The posts that would answer this were withdrawn a moment ago."
     return Answer(kept, tuple(hits[n] for n in sources), note)
 
 
 def _why_not(query: Query) -> str:
-    return f"No post says enough about {', '.join(dict.fromkeys(query.text.split()))} to answer from."
+    return (
+        f"No post says enough about {', '.join(dict.fromkeys(query.text.split()))} to answer from."
+    )

@@ -1,4 +1,6 @@
-"""Erasing posts from the search index: it is derived, so it is built anew when it holds one that has to go."""
+"""Erasing posts from the search index: it is derived, so it is built anew when it holds one that
+has to go.
+"""
 
 from collections.abc import Callable
 
@@ -13,8 +15,12 @@ from rookery.posts.lake import version_in
 from rookery.search.index import BUILD_LOCK, build_index, in_force, remove_others
 
 
-def erase_index(home: Home, due: Due, embedder: Callable[[], Embedder], context: Context) -> list[Erased]:
-    """Build the index anew if it holds what has to go, and remove what is left of builds that were killed."""
+def erase_index(
+    home: Home, due: Due, embedder: Callable[[], Embedder], context: Context
+) -> list[Erased]:
+    """Build the index anew if it holds what has to go, and remove what is left of builds that were
+    killed.
+    """
     if not home.search.exists():
         return []
     count = _held(home, due)
@@ -32,5 +38,8 @@ def _held(home: Home, due: Due) -> int:
         return 0
     watermark, segment = found
     gone = due.posts(version_in(watermark.lake))
-    goes = (pc.or_(pc.is_in(rows["id"], gone), pc.is_in(rows["author"], due.authors)) for rows in segment.rows)
+    goes = (
+        pc.or_(pc.is_in(rows["id"], gone), pc.is_in(rows["author"], due.authors))
+        for rows in segment.rows
+    )
     return sum(pc.sum(rows).as_py() or 0 for rows in goes)

@@ -30,7 +30,9 @@ from rookery.search.query import words_query
 from rookery.search.ranking import metrics
 
 SYSTEMS = ("bm25", "dense", "hybrid", "best")
-"""`hybrid` is BM25 with feedback and vectors, as `search` and `ask` rank; `best` is what is best so far: hybrid."""
+"""`hybrid` is BM25 with feedback and vectors, as `search` and `ask` rank; `best` is what is best so
+far: hybrid.
+"""
 
 _DEPTH = 1000
 _BATCH = 8_192
@@ -48,9 +50,11 @@ class Judged:
 def evaluate(
     folder: Path, qrels: str, systems: Sequence[str], embedder: Embedder, context: Context
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """`{"systems": {name: {"ndcg@10", "map", "recall@100", "p@30", "mrr", "queries"}}}`, means over judged queries.
+    """`{"systems": {name: {"ndcg@10", "map", "recall@100", "p@30", "mrr", "queries"}}}`, means over
+    judged queries.
 
-    Raises `UsageError` for a system or folder that is not there, `DataError` naming the file and line that is wrong.
+    Raises `UsageError` for a system or folder that is not there, `DataError` naming the file and
+    line that is wrong.
     """
     for system in systems:
         if system not in SYSTEMS:
@@ -58,14 +62,20 @@ def evaluate(
     judged = read_judged(folder, qrels)
     with tempfile.TemporaryDirectory(prefix="rookery-evaluate-") as scratch:
         segment = _segment(Path(scratch) / "segment", judged, embedder, context)
-        return {"systems": {name: _measure(segment, judged, name, embedder, context) for name in systems}}
+        return {
+            "systems": {
+                name: _measure(segment, judged, name, embedder, context) for name in systems
+            }
+        }
 
 
 def read_judged(folder: Path, qrels: str) -> Judged:
     """Read a collection; judgments of queries or texts that are not there are refused."""
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=folder)
-    texts = {i: f"{row.get('title') or ''} {row['text']}".strip() for i, row in _rows(folder, "corpus")}
+    texts = {
+        i: f"{row.get('title') or ''} {row['text']}".strip() for i, row in _rows(folder, "corpus")
+    }
     queries = {i: row["text"] for i, row in _rows(folder, "queries")}
     grades = _grades(folder / "qrels" / f"{qrels}.tsv", texts, queries)
     if not any(_has_relevant(g) for g in grades.values()):
@@ -77,14 +87,24 @@ def _rows(folder: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     plain, packed = folder / f"{name}.jsonl", folder / f"{name}.jsonl.gz"
     path = plain if plain.exists() else packed
     if not path.exists():
-        raise UsageError(f"there is no {name}.jsonl or {name}.jsonl.gz", where=folder, mend="BEIR layout is needed")
+        raise UsageError(
+            f"there is no {name}.jsonl or {name}.jsonl.gz",
+            where=folder,
+            mend="BEIR layout is needed",
+        )
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path is packed else open(path, encoding="utf-8") as file:
+        with (
+            gzip.open(path, "rt", encoding="utf-8")
+            if path is packed
+            else open(path, encoding="utf-8") as file
+        ):
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield _row(line, f"{path}, line {number}")
     except (gzip.BadGzipFile, EOFError) as error:
-        raise DataError(f"the compressed file is damaged or cut short: {error}", where=path) from None
+        raise DataError(
+            f"the compressed file is damaged or cut short: {error}", where=path
+        ) from None
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8: {error.reason}", where=path) from None
 
@@ -94,23 +114,36 @@ def _row(line: str, where: str) -> tuple[str, dict[str, Any]]:
         row = json.loads(line)
     except ValueError as error:
         raise DataError(f"not JSON: {error}", where=where) from None
-    if not (isinstance(row, dict) and isinstance(row.get("text"), str) and isinstance(row.get("_id"), str | int)):
-        raise DataError("a row needs _id and text", where=where, mend="Write it as BEIR writes its own")
+    if not (
+        isinstance(row, dict)
+        and isinstance(row.get("text"), str)
+        and isinstance(row.get("_id"), str | int)
+    ):
+        raise DataError(
+            "a row needs _id and text", where=where, mend="Write it as BEIR writes its own"
+        )
     return str(row["_id"]), row
 
 
-def _grades(path: Path, texts: Mapping[str, str], queries: Mapping[str, str]) -> dict[str, dict[str, int]]:
+def _grades(
+    path: Path, texts: Mapping[str, str], queries: Mapping[str, str]
+) -> dict[str, dict[str, int]]:
     if not path.exists():
         known = sorted(p.stem for p in path.parent.glob("*.tsv"))
-        raise UsageError("there are no such judgments", where=path, mend=f"Known: {', '.join(known) or 'none'}")
+        raise UsageError(
+            "there are no such judgments", where=path, mend=f"Known: {', '.join(known) or 'none'}"
+        )
     grades: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(
+        path.read_text(encoding="utf-8", errors="replace").splitlines(), 1
+    ):
         cells = line.split("\t")
         if not line.strip() or (number == 1 and not _is_number(cells[-1])):
             continue
         if len(cells) != 3 or not _is_number(cells[2]):
             raise DataError(
-                "a row needs query-id, corpus-id and score, with tabs between", where=f"{path}, line {number}"
+                "a row needs query-id, corpus-id and score, with tabs between",
+                where=f"{path}, line {number}",
             )
         query, text, grade = cells
         if query not in queries or text not in texts:
@@ -137,11 +170,15 @@ def _batches(texts: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
     """The texts as posts of nobody at no time, in the order of their ids."""
     ids, never = sorted(texts), datetime(1970, 1, 1, tzinfo=UTC)
     for start in range(0, len(ids), _BATCH):
-        posts = [Post(i, "", texts[i], never, visibility="public") for i in ids[start : start + _BATCH]]
+        posts = [
+            Post(i, "", texts[i], never, visibility="public") for i in ids[start : start + _BATCH]
+        ]
         yield from to_table(posts).select(list(POST_COLUMNS)).to_batches()
 
 
-def _measure(segment: Segment, judged: Judged, system: str, embedder: Embedder, context: Context) -> dict[str, float]:
+def _measure(
+    segment: Segment, judged: Judged, system: str, embedder: Embedder, context: Context
+) -> dict[str, float]:
     asked = [query for query in judged.grades if _has_relevant(judged.grades[query])]
     rows = []
     with context.progress.task(f"Queries, {system}", len(asked), "queries") as task:

@@ -1,4 +1,5 @@
-"""The search index of a home: built from the lake through the gate, swapped in whole, asked until the next one.
+"""The search index of a home: built from the lake through the gate, swapped in whole, asked until
+the next one.
 
     search/current.json     which segment is in force and up to what it is true (written last, atomically)
     search/<name>/          the segment (`segment.py`)
@@ -29,7 +30,14 @@ from rookery.core.verdict import Tally
 from rookery.posts.lake import MONTH, Lake, open_lake, version_in
 from rookery.posts.live import Standing, live_log
 from rookery.posts.rights import gate
-from rookery.search.engine.segment import POST_COLUMNS, REBUILD, SEGMENT_FORMAT, Segment, open_segment, write_segment
+from rookery.search.engine.segment import (
+    POST_COLUMNS,
+    REBUILD,
+    SEGMENT_FORMAT,
+    Segment,
+    open_segment,
+    write_segment,
+)
 
 CURRENT, BUILD_LOCK = "current.json", "build.lock"
 
@@ -90,7 +98,9 @@ class SearchIndex:
 
 
 def build_index(home: Home, embedder: Embedder, context: Context) -> IndexReport:
-    """Index every post that may be searched; raises `UsageError` if there are none or another build is running."""
+    """Index every post that may be searched; raises `UsageError` if there are none or another build
+    is running.
+    """
     with making_of_posts(home):
         return _built(home, embedder, context)
 
@@ -122,11 +132,15 @@ def _built(home: Home, embedder: Embedder, context: Context) -> IndexReport:
 
 
 def open_index(home: Home, embedder: Embedder, clock: Clock | None = None) -> SearchIndex:
-    """Open the index in force; raises `UsageError` if there is none or it was made with another model."""
+    """Open the index in force; raises `UsageError` if there is none or it was made with another
+    model.
+    """
     watermark, segment = _open_current(home)
     if watermark.embedder != embedder.digest:
         raise UsageError(
-            "the search index was made with another model", where=home.search, mend="Run `rookery search index` again"
+            "the search index was made with another model",
+            where=home.search,
+            mend="Run `rookery search index` again",
         )
     return SearchIndex(home, watermark, segment, embedder, clock or SystemClock())
 
@@ -142,11 +156,15 @@ def holds(home: Home, post_id: str) -> bool:
 
 
 def in_force(home: Home) -> tuple[Watermark, Segment] | None:
-    """The index in force as it lies there, for whoever asks what it holds; None if there is none."""
+    """The index in force as it lies there, for whoever asks what it holds; None if there is
+    none.
+    """
     return None if _read_current(home) is None else _open_current(home)
 
 
-def _build(home: Home, lake: Lake, standing: Standing, watermark: Watermark, embedder, context) -> Current:
+def _build(
+    home: Home, lake: Lake, standing: Standing, watermark: Watermark, embedder, context
+) -> Current:
     tally = Tally()
     batches = _searchable(lake, watermark.policy, standing, tally)
     facts = write_segment(home.search / watermark.name, batches, lake.count(), embedder, context)
@@ -155,15 +173,21 @@ def _build(home: Home, lake: Lake, standing: Standing, watermark: Watermark, emb
     return current
 
 
-def _searchable(lake: Lake, policy: str, standing: Standing, tally: Tally) -> Iterator[pa.RecordBatch]:
-    """The posts that pass the gate, oldest first and with equal times by id, a month in memory at a time."""
+def _searchable(
+    lake: Lake, policy: str, standing: Standing, tally: Tally
+) -> Iterator[pa.RecordBatch]:
+    """The posts that pass the gate, oldest first and with equal times by id, a month in memory at a
+    time.
+    """
     dataset = lake.dataset()
     for month in sorted(p[MONTH] for p in lake.table.partitions()):
         posts = dataset.to_table(columns=list(POST_COLUMNS), filter=pc.field(MONTH) == month)
         reasons = gate(posts, "search", policy, standing)
         for count in reasons.drop_null().value_counts().to_pylist():
             tally.drop(count["values"], count["counts"])
-        kept = posts.filter(pc.is_null(reasons)).sort_by([("created", "ascending"), ("id", "ascending")])
+        kept = posts.filter(pc.is_null(reasons)).sort_by(
+            [("created", "ascending"), ("id", "ascending")]
+        )
         yield from kept.to_batches()
 
 
@@ -189,7 +213,9 @@ def _open_current(home: Home) -> tuple[Watermark, Segment]:
             before, current = current, _read_current(home)
             if current == before:
                 raise
-    raise UsageError("there is no search index yet", where=home.path, mend="Run `rookery search index` first")
+    raise UsageError(
+        "there is no search index yet", where=home.path, mend="Run `rookery search index` first"
+    )
 
 
 def _read_current(home: Home) -> Current | None:
@@ -203,7 +229,9 @@ def _read_current(home: Home) -> Current | None:
 
 
 def remove_others(home: Home) -> None:
-    """Remove segments that are not in force: older ones and those of killed builds. Open ones stay readable."""
+    """Remove segments that are not in force: older ones and those of killed builds. Open ones stay
+    readable.
+    """
     current = _read_current(home)
     for folder in home.search.iterdir():
         if folder.is_dir() and (current is None or folder.name != current.watermark.name):

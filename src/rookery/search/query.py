@@ -7,7 +7,8 @@
     since:2026-01-31      from that day on (UTC)           until:2026-02-28 before that day
 
 As on X and Bluesky: all words have to be there unless OR stands between them, and OR is written in
-capitals. Parsing never fails: what cannot be understood is taken as words, and said so in `remarks`.
+capitals. Parsing never fails: what cannot be understood is taken as words, and said so in
+`remarks`.
 
 Pure; what a tree means to the index is in `retrieve.py`.
 """
@@ -143,7 +144,8 @@ def parse(text: str) -> Query:
     return _Parser(list(_lex(text))).parse()
 
 
-# Reading ------------------------------------------------------------------------------------------------
+# Reading
+# ------------------------------------------------------------------------------------------------
 
 _LEX = re.compile(
     r"""(?P<space>\s+)
@@ -252,7 +254,11 @@ class _Parser:
             node = self._operator(operator[1].lower(), operator[2])
             if node is not None:
                 return node
-        if text[0] in "#＃@＠" and (name := fold(text[1:]).rstrip(".,;:!?")) and list(exact_tokens(name)):
+        if (
+            text[0] in "#＃@＠"
+            and (name := fold(text[1:]).rstrip(".,;:!?"))
+            and list(exact_tokens(name))
+        ):
             return Field("tags" if text[0] in "#＃" else "mentions", name)
         tokens = list(exact_tokens(text))
         if not tokens or not self._count(len(tokens)):
@@ -260,7 +266,9 @@ class _Parser:
         return Word(text)
 
     def _operator(self, name: str, value: str) -> Node | None:
-        """The part that `name:value` stands for, or None (with a remark) if it says nothing to us."""
+        """The part that `name:value` stands for, or None (with a remark) if it says nothing to
+        us.
+        """
         if name in _FIELDS:
             return Field(_FIELDS[name], fold(value).lstrip("@"))
         if name in ("since", "until"):
@@ -302,7 +310,8 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-# Saying -------------------------------------------------------------------------------------------------
+# Saying
+# -------------------------------------------------------------------------------------------------
 
 
 def describe(node: Node) -> str:

@@ -33,7 +33,9 @@ _SHOWN_COLUMNS = (*POST_COLUMNS, "same")
 
 @dataclass(frozen=True)
 class Hit:
-    """A post that was found. `parts` are what its score is made of; `copies` how many posts say the same."""
+    """A post that was found. `parts` are what its score is made of; `copies` how many posts say the
+    same.
+    """
 
     id: str
     author: str
@@ -48,7 +50,9 @@ class Hit:
 
 @dataclass(frozen=True)
 class Results:
-    """What a search found, the query in plain words, and how many were left out for which reason."""
+    """What a search found, the query in plain words, and how many were left out for which
+    reason.
+    """
 
     hits: tuple[Hit, ...]
     understood: str
@@ -56,7 +60,8 @@ class Results:
 
 
 def search(index: SearchIndex, text: str, limit: int = 10, mode: Mode = "best") -> Results:
-    """The best (or latest) `limit` posts for a query; every one may be shown at the moment of return.
+    """The best (or latest) `limit` posts for a query; every one may be shown at the moment of
+    return.
 
     best: by words, feedback and vectors; copies of one text are shown once. Where no post has all
     the words, those with some are shown, and `understood` says so.
@@ -67,11 +72,15 @@ def search(index: SearchIndex, text: str, limit: int = 10, mode: Mode = "best") 
     if results.hits or mode == "latest" or len(query.plain_words()) < 2:
         return results
     relaxed = _filled(index, query, limit, mode, relaxed=True)
-    return replace(relaxed, understood=f"{query.understood}; {_RELAXED}") if relaxed.hits else results
+    return (
+        replace(relaxed, understood=f"{query.understood}; {_RELAXED}") if relaxed.hits else results
+    )
 
 
 def _filled(index: SearchIndex, query: Query, limit: int, mode: Mode, relaxed: bool) -> Results:
-    """A page of `limit` posts if there are so many: what may not be shown is replaced by what comes next."""
+    """A page of `limit` posts if there are so many: what may not be shown is replaced by what comes
+    next.
+    """
     depth, before = max(_DEPTH, 2 * limit), -1
     while True:
         candidates = _candidates(index, query, depth, mode, relaxed)
@@ -82,7 +91,11 @@ def _filled(index: SearchIndex, query: Query, limit: int, mode: Mode, relaxed: b
 
 
 def shown(
-    index: SearchIndex, candidates: Sequence[Candidate], limit: int, use: Use = "search", fold_copies: bool = True
+    index: SearchIndex,
+    candidates: Sequence[Candidate],
+    limit: int,
+    use: Use = "search",
+    fold_copies: bool = True,
 ) -> tuple[list[Hit], Tally]:
     """The first `limit` candidates that may be shown now, as hits; and why others were left out."""
     hits: dict[str, Hit] = {}
@@ -105,10 +118,15 @@ def shown(
 
 
 def _plain(rows: pa.Table) -> list[dict[str, Any]]:
-    """Rows as dicts. Times are made here: Arrow looks for a time zone's module anew for every single one."""
+    """Rows as dicts. Times are made here: Arrow looks for a time zone's module anew for every
+    single one.
+    """
     micros = rows["created"].cast(pa.int64()).to_pylist()
     plain = rows.drop_columns(["created"]).to_pylist()
-    return [row | {"created": _EPOCH + timedelta(microseconds=n)} for row, n in zip(plain, micros, strict=True)]
+    return [
+        row | {"created": _EPOCH + timedelta(microseconds=n)}
+        for row, n in zip(plain, micros, strict=True)
+    ]
 
 
 def _hit(candidate: Candidate, row: dict[str, Any]) -> Hit:
@@ -119,7 +137,9 @@ def _hit(candidate: Candidate, row: dict[str, Any]) -> Hit:
     )
 
 
-def _candidates(index: SearchIndex, query: Query, depth: int, mode: Mode, relaxed: bool) -> list[Candidate]:
+def _candidates(
+    index: SearchIndex, query: Query, depth: int, mode: Mode, relaxed: bool
+) -> list[Candidate]:
     if mode == "latest" or not query.terms:
         return _latest(index, query, depth)
     if relaxed:
@@ -129,7 +149,9 @@ def _candidates(index: SearchIndex, query: Query, depth: int, mode: Mode, relaxe
 
 
 def _latest(index: SearchIndex, query: Query, depth: int) -> list[Candidate]:
-    """Newest first, scored by their place; posts dated later than now last, so that no one gains by it."""
+    """Newest first, scored by their place; posts dated later than now last, so that no one gains by
+    it.
+    """
     schema = index.segment.text.schema
     now_seconds = int(index.clock.now().timestamp())
     to_come = tantivy.Query.range_query(schema, "created", FieldType.Integer, now_seconds + 1)
@@ -137,5 +159,9 @@ def _latest(index: SearchIndex, query: Query, depth: int) -> list[Candidate]:
     past = tantivy.Query.boolean_query([(Occur.Must, match), (Occur.MustNot, to_come)])
     found = newest(index.segment, past, depth)
     if len(found) < depth:
-        found += newest(index.segment, tantivy.Query.boolean_query([(Occur.Must, match), (Occur.Must, to_come)]), depth)
+        found += newest(
+            index.segment,
+            tantivy.Query.boolean_query([(Occur.Must, match), (Occur.Must, to_come)]),
+            depth,
+        )
     return [Candidate(n, 1 / place, {}) for place, n in enumerate(found[:depth], 1)]

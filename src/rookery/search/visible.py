@@ -1,7 +1,7 @@
 """What may be shown at this moment: the gate, asked again with the policy and the live log of now.
 
-The index was built through the gate; since then a post may have been hidden or edited, or the policy
-changed. Everything that leaves this package passes here last.
+The index was built through the gate; since then a post may have been hidden or edited, or the
+policy changed. Everything that leaves this package passes here last.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,18 @@ EDITED = "edited"
 
 
 def reasons_against(home: Home, rows: pa.Table, use: Use, lake_version: int) -> list[str | None]:
-    """For each row, as it stood in a version of the lake, why it may not be shown now; None where it may."""
+    """For each row, as it stood in a version of the lake, why it may not be shown now; None where
+    it may.
+    """
     posts = list(zip(rows["id"].to_pylist(), rows["author"].to_pylist(), strict=True))
     with live_log(home) as log:
         standing = log.standing_among(posts)
     reasons = gate(rows, use, home.settings.rights.policy, standing).to_pylist()
     edited = (standing.edited.get(post, 0) > lake_version for post, _ in posts)
-    return [reason or (EDITED if is_edited else None) for reason, is_edited in zip(reasons, edited, strict=True)]
+    return [
+        reason or (EDITED if is_edited else None)
+        for reason, is_edited in zip(reasons, edited, strict=True)
+    ]
 
 
 def still_visible(home: Home, posts: Sequence[Any], use: Use, lake_version: int) -> list[bool]:

@@ -1,1 +1,3 @@
-"""What does a made-up platform look like? The people, posts and advertising of the built-in demo."""
+"""What does a made-up platform look like? The people, posts and advertising of the built-in
+demo.
+"""

@@ -1,8 +1,10 @@
-"""A simulated day: viewers search; ads are served, seen and clicked through the real server and ledger.
+"""A simulated day: viewers search; ads are served, seen and clicked through the real server and
+ledger.
 
-Only the viewers are made up: what they search for follows their interests, whether they click follows
-the market's truth, and now and then an event is sent twice. Time is a clock that the simulation moves.
-The same market, interests, seed and embedder give the same ledger, token by token.
+Only the viewers are made up: what they search for follows their interests, whether they click
+follows the market's truth, and now and then an event is sent twice. Time is a clock that the
+simulation moves. The same market, interests, seed and embedder give the same ledger, token by
+token.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,15 +37,21 @@ class Visit:
 
 @dataclass(frozen=True)
 class Quality:
-    """How well clicks were foretold, on the views of the day's last quarter, before they were learnt."""
+    """How well clicks were foretold, on the views of the day's last quarter, before they were
+    learnt.
+    """
 
     auc_model: float
     auc_truth: float
     views_judged: int
 
 
-def visits(market: Market, interests: np.ndarray, count: int, random: np.random.Generator) -> Iterator[Visit]:
-    """A day of searches in the order of time, busiest in the evening. `interests`: (viewers, themes), rows sum to 1."""
+def visits(
+    market: Market, interests: np.ndarray, count: int, random: np.random.Generator
+) -> Iterator[Visit]:
+    """A day of searches in the order of time, busiest in the evening. `interests`: (viewers,
+    themes), rows sum to 1.
+    """
     hours = 1.2 + np.sin((np.arange(24) - 13) / 24 * 2 * np.pi)
     times = np.sort((random.choice(24, count, p=hours / hours.sum()) + random.random(count)) * 3600)
     for at in times:
@@ -66,7 +74,8 @@ def live_a_day(
 ) -> dict[str, float]:
     """Let every visit happen on a store that holds the market's campaigns.
 
-    Returns the true probability of a click for each offer that was seen, by its token, in order of time.
+    Returns the true probability of a click for each offer that was seen, by its token, in order of
+    time.
     """
     random, tokens = np.random.default_rng([seed, 3]), np.random.default_rng([seed, 4])
     clock = FixedClock(DAY_BEGINS)
@@ -88,18 +97,27 @@ def live_a_day(
 
 
 def quality_of(engine: Engine, truth: Mapping[str, float]) -> Quality:
-    """Compare what was foretold, and the truth, with what happened, on the last quarter of the views."""
-    query = select(offer.c.token, offer.c.pctr, click.c.auction).select_from(offer.join(view).outerjoin(click))
+    """Compare what was foretold, and the truth, with what happened, on the last quarter of the
+    views.
+    """
+    query = select(offer.c.token, offer.c.pctr, click.c.auction).select_from(
+        offer.join(view).outerjoin(click)
+    )
     with reading(engine) as connection:
         rows = connection.execute(query.order_by(offer.c.auction)).all()
     last = rows[len(rows) * 3 // 4 :]
     clicked = np.array([row.auction is not None for row in last], dtype=bool)
     foretold = np.array([row.pctr for row in last])
-    return Quality(auc(foretold, clicked), auc(np.array([truth[row.token] for row in last]), clicked), len(last))
+    return Quality(
+        auc(foretold, clicked),
+        auc(np.array([truth[row.token] for row in last]), clicked),
+        len(last),
+    )
 
 
 def auc(scores: np.ndarray, clicked: np.ndarray) -> float:
-    """The probability that a clicked view scores above one not clicked, ties counting half (Mann and Whitney 1947).
+    """The probability that a clicked view scores above one not clicked, ties counting half (Mann
+    and Whitney 1947).
 
     0.5 if there are none of one kind. scores: (views,); clicked: bool (views,).
     """

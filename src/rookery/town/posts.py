@@ -1,9 +1,10 @@
-"""The built-in town: a seeded generator of a small, plausible platform, with a ground truth to test against.
+"""The built-in town: a seeded generator of a small, plausible platform, with a ground truth to test
+against.
 
 Its people have interests, write in four languages, answer one another, and like what they care for.
 Some send spam, copy, write down a telephone number, keep posts to their followers, or say no to one
-use. The same config gives the same posts, byte for byte, on every machine. Names, numbers and addresses
-are made up: mail goes to example domains, telephones begin with 555.
+use. The same config gives the same posts, byte for byte, on every machine. Names, numbers and
+addresses are made up: mail goes to example domains, telephones begin with 555.
 
 What there is to know is in `topics.py`; how people say it, in `speech.py`.
 """
@@ -23,7 +24,16 @@ from rookery.posts.post import Post, to_batch
 from rookery.town.speech import LANGUAGES, Section, pick, read_speech, say, say_some
 from rookery.town.topics import TOPIC_NAMES, TOPICS, Advert, Fact, Topic
 
-__all__ = ["TOPICS", "Advert", "Fact", "Topic", "TownConfig", "ingest_town", "interests", "town_posts"]
+__all__ = [
+    "TOPICS",
+    "Advert",
+    "Fact",
+    "Topic",
+    "TownConfig",
+    "ingest_town",
+    "interests",
+    "town_posts",
+]
 
 TOWN_VERSION = 1
 """Raise it when the same config gives other posts."""
@@ -43,7 +53,9 @@ _FACT_SHARE, _CONTACT_SHARE = 0.08, 0.015
 
 @dataclass(frozen=True, kw_only=True)
 class TownConfig:
-    """How large a town, and which one. `posts` is about how many there will be, all kinds together."""
+    """How large a town, and which one. `posts` is about how many there will be, all kinds
+    together.
+    """
 
     seed: int = 1
     authors: int = 900
@@ -90,7 +102,9 @@ def ingest_town(home: Home, config: TownConfig, context: Context) -> IngestRepor
 
 
 def interests(config: TownConfig) -> Mapping[str, Mapping[str, float]]:
-    """How much each author cares for each topic: weights that sum to 1, most of it on one to three topics."""
+    """How much each author cares for each topic: weights that sum to 1, most of it on one to three
+    topics.
+    """
     return {
         name: dict(zip(TOPIC_NAMES, map(float, row), strict=True))
         for name, row in zip(_names(config), _weights(config), strict=True)
@@ -104,7 +118,12 @@ def town_posts(config: TownConfig) -> Iterator[Post]:
     drafts: list[_Draft] = []
     ordinary = int(config.posts * (1 - _SPAM_SHARE - _COPY_SHARE))
     _add_threads(drafts, people, speech, ordinary, np.random.default_rng([config.seed, _THREADS]))
-    _add_copies(drafts, people, int(config.posts * _COPY_SHARE), np.random.default_rng([config.seed, _COPIES]))
+    _add_copies(
+        drafts,
+        people,
+        int(config.posts * _COPY_SHARE),
+        np.random.default_rng([config.seed, _COPIES]),
+    )
     _add_spam(drafts, int(config.posts * _SPAM_SHARE), np.random.default_rng([config.seed, _SPAM]))
     order = sorted(range(len(drafts)), key=lambda n: (drafts[n].created, n))
     ids = {place: f"town-{number:06d}" for number, place in enumerate(order, 1)}
@@ -133,7 +152,10 @@ def _finished(draft: _Draft, place: int, ids: Mapping[int, str]) -> Post:
 
 
 def _names(config: TownConfig) -> list[str]:
-    return [f"{_FIRST_NAMES[n % len(_FIRST_NAMES)]}_{n // len(_FIRST_NAMES) + 1}" for n in range(config.authors)]
+    return [
+        f"{_FIRST_NAMES[n % len(_FIRST_NAMES)]}_{n // len(_FIRST_NAMES) + 1}"
+        for n in range(config.authors)
+    ]
 
 
 def _weights(config: TownConfig) -> np.ndarray:
@@ -156,12 +178,16 @@ def _people(config: TownConfig) -> list[_Person]:
             decoration=pick(random, _DECORATIONS) if random.random() < 0.3 else "",
             rights=_person_rights(random),
         )
-        for name, language, weights, likes in zip(_names(config), languages, _weights(config), popularity, strict=True)
+        for name, language, weights, likes in zip(
+            _names(config), languages, _weights(config), popularity, strict=True
+        )
     ]
 
 
 def _person_rights(random: np.random.Generator) -> dict[str, object]:
-    """What a person allows: most say nothing, some say no to one use, some say yes to all, a few are private."""
+    """What a person allows: most say nothing, some say no to one use, some say yes to all, a few
+    are private.
+    """
     rights: dict[str, object] = {}
     if random.random() < 0.06:
         rights["visibility"] = "followers"
@@ -176,8 +202,12 @@ def _person_rights(random: np.random.Generator) -> dict[str, object]:
 # Talk
 
 
-def _add_threads(drafts: list[_Draft], people: list[_Person], speech, wanted: int, random: np.random.Generator) -> None:
-    """Threads until there are enough posts: somebody writes on a topic, people who care for it answer."""
+def _add_threads(
+    drafts: list[_Draft], people: list[_Person], speech, wanted: int, random: np.random.Generator
+) -> None:
+    """Threads until there are enough posts: somebody writes on a topic, people who care for it
+    answer.
+    """
     activity = np.cumsum(random.pareto(1.6, len(people)) + 0.2)
     crowds = _crowds(people)
     heat = random.uniform(0.6, 1.8, len(TOPICS))
@@ -211,8 +241,12 @@ def _crowds(people: list[_Person]) -> dict[tuple[str, int], tuple[list[_Person],
     return crowds
 
 
-def _draft(person: _Person, text: str, created: datetime, heat: float, topic: int, random) -> _Draft:
-    """A post with its likes, which depend on the author's name and on how much they know of the topic."""
+def _draft(
+    person: _Person, text: str, created: datetime, heat: float, topic: int, random
+) -> _Draft:
+    """A post with its likes, which depend on the author's name and on how much they know of the
+    topic.
+    """
     likes = int(random.poisson(3 * heat * person.popularity * (0.3 + person.weights[topic])))
     return _Draft(person, text, created, likes, rights=_post_rights(random))
 
@@ -220,14 +254,21 @@ def _draft(person: _Person, text: str, created: datetime, heat: float, topic: in
 def _post_rights(random: np.random.Generator) -> dict[str, object]:
     """The few posts that are less visible than their author's others."""
     chance = random.random()
-    for visibility, share in (("unlisted", 0.02), ("followers", 0.01), ("direct", 0.02), ("unknown", 0.01)):
+    for visibility, share in (
+        ("unlisted", 0.02),
+        ("followers", 0.01),
+        ("direct", 0.02),
+        ("unknown", 0.01),
+    ):
         if chance < share:
             return {"visibility": visibility}
         chance -= share
     return {}
 
 
-def _opening_text(topic: Topic, speech: Mapping[str, Section], person: _Person, random: np.random.Generator) -> str:
+def _opening_text(
+    topic: Topic, speech: Mapping[str, Section], person: _Person, random: np.random.Generator
+) -> str:
     parts = [say(speech["openers"], random)] if random.random() < 0.5 else []
     parts += say_some(speech[topic.name], 2 if random.random() < 0.55 else 1, random)
     if person.language == "en" and random.random() < _FACT_SHARE:
@@ -237,14 +278,18 @@ def _opening_text(topic: Topic, speech: Mapping[str, Section], person: _Person, 
     return _in_own_style(parts, topic, person, random)
 
 
-def _reply_text(topic: Topic, speech: Mapping[str, Section], person: _Person, random: np.random.Generator) -> str:
+def _reply_text(
+    topic: Topic, speech: Mapping[str, Section], person: _Person, random: np.random.Generator
+) -> str:
     parts = [say(speech["replies"], random)]
     if random.random() < 0.7:
         parts.append(say(speech[topic.name], random))
     return _in_own_style(parts, topic, person, random)
 
 
-def _in_own_style(parts: list[str], topic: Topic, person: _Person, random: np.random.Generator) -> str:
+def _in_own_style(
+    parts: list[str], topic: Topic, person: _Person, random: np.random.Generator
+) -> str:
     if random.random() < _CONTACT_SHARE:
         parts.append(_contact(person, random))
     if person.decoration and random.random() < 0.4:
@@ -269,7 +314,9 @@ def _contact(person: _Person, random: np.random.Generator) -> str:
 
 
 def _moment(random: np.random.Generator) -> datetime:
-    """Some moment of the town's days; people are awake from six to midnight, most of them in the evening."""
+    """Some moment of the town's days; people are awake from six to midnight, most of them in the
+    evening.
+    """
     hour = 6 + 18 * random.beta(2.2, 1.6)
     return FIRST_DAY + timedelta(days=int(random.random() * DAYS), seconds=int(hour * 3600))
 
@@ -277,7 +324,9 @@ def _moment(random: np.random.Generator) -> datetime:
 # Copies and spam
 
 
-def _add_copies(drafts: list[_Draft], people: list[_Person], wanted: int, random: np.random.Generator) -> None:
+def _add_copies(
+    drafts: list[_Draft], people: list[_Person], wanted: int, random: np.random.Generator
+) -> None:
     """Other people's posts, word for word or a little changed, hours to days later."""
     originals = len(drafts)
     for _ in range(wanted):
@@ -289,19 +338,27 @@ def _add_copies(drafts: list[_Draft], people: list[_Person], wanted: int, random
 
 
 def _changed(text: str, random: np.random.Generator) -> str:
-    return pick(random, (f"{text} !!", f"So true: {text}", text.upper(), text.replace(".", " .", 1), f"{text} 👍"))
+    return pick(
+        random,
+        (f"{text} !!", f"So true: {text}", text.upper(), text.replace(".", " .", 1), f"{text} 👍"),
+    )
 
 
 def _add_spam(drafts: list[_Draft], wanted: int, random: np.random.Generator) -> None:
     """Link farms, floods and form letters from accounts that do nothing else."""
-    accounts = [_Person(f"offer_{n}", "en", np.array([]), 0.0, False, "", {}) for n in range(1, wanted // 60 + 2)]
+    accounts = [
+        _Person(f"offer_{n}", "en", np.array([]), 0.0, False, "", {})
+        for n in range(1, wanted // 60 + 2)
+    ]
     sent = 0
     while sent < wanted:
         account, moment = pick(random, accounts), _moment(random)
         template = pick(random, _SPAM_LETTERS)
         thing, number = pick(random, _SPAM_THINGS), int(random.integers(10, 99))
         for burst in range(min(int(random.geometric(0.15)), wanted - sent)):
-            text = template.format(thing=thing, number=number + burst, code=f"{int(random.integers(1 << 20)):x}")
+            text = template.format(
+                thing=thing, number=number + burst, code=f"{int(random.integers(1 << 20)):x}"
+            )
             drafts.append(_Draft(account, text, moment + timedelta(seconds=11 * burst)))
             sent += 1
 
@@ -318,9 +375,11 @@ _DECORATIONS = ("🙂", "😅", "☀️", "🌧️", "❤️", "…", ":)", "�
 _SPAM_LETTERS = (
     "Cheap {thing} {number}% off today only https://deals.example.com/{code}",
     "BUY NOW {thing} BUY NOW {thing} https://shop.example.net/{code}",
-    "Congratulations! You are winner number {number} of a free {thing}, click https://win.example.com/{code}",
+    "Congratulations! You are winner number {number} of a free {thing}, click "
+    "https://win.example.com/{code}",
     "I made {number}000 a week with {thing} from home, ask me how https://money.example.net/{code}",
-    "{thing} {thing} {thing} best price {number} https://farm.example.com/{code} https://farm.example.com/{code}b",
+    "{thing} {thing} {thing} best price {number} https://farm.example.com/{code} "
+    "https://farm.example.com/{code}b",
     "Follow back follow back follow back {number} {thing}",
 )
 

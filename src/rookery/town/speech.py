@@ -1,4 +1,5 @@
-"""How the built-in town's people talk: sentences with slots, read from `words/LANGUAGE.txt`, filled by chance.
+"""How the built-in town's people talk: sentences with slots, read from `words/LANGUAGE.txt`, filled
+by chance.
 
 Who talks, when and to whom is in `posts.py`.
 """
@@ -30,7 +31,9 @@ class Section:
 
 def read_speech(language: str) -> dict[str, Section]:
     """The sections of a language: a topic's name, or `openers`, `closers`, `replies`."""
-    lines = (resources.files("rookery.town") / "words" / f"{language}.txt").read_text(encoding="utf-8")
+    lines = (resources.files("rookery.town") / "words" / f"{language}.txt").read_text(
+        encoding="utf-8"
+    )
     sentences: dict[str, list[str]] = {}
     slots: dict[str, dict[str, tuple[str, ...]]] = {}
     for line in lines.splitlines():

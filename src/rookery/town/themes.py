@@ -1,9 +1,11 @@
-"""The market of a simulated day: themes that people search for, campaigns beside them, and the planted truth.
+"""The market of a simulated day: themes that people search for, campaigns beside them, and the
+planted truth.
 
-In the built-in town the themes and adverts are the town's own. On a platform's own posts they are found
-in its words: a theme is a word with those that stand beside it far more often than chance. The truth is
-the probability of a click for every (theme of the search, campaign), drawn from a seed. It is what a
-click predictor has to find out, and it is known here only: the ad server never sees it.
+In the built-in town the themes and adverts are the town's own. On a platform's own posts they are
+found in its words: a theme is a word with those that stand beside it far more often than chance.
+The truth is the probability of a click for every (theme of the search, campaign), drawn from a
+seed. It is what a click predictor has to find out, and it is known here only: the ad server never
+sees it.
 """
 
 from collections import Counter
@@ -23,7 +25,9 @@ _MOST_CANDIDATES = 500
 
 @dataclass(frozen=True)
 class Theme:
-    """What some people care for: its words, whole queries, and adverts as (advertiser, title, body, path)."""
+    """What some people care for: its words, whole queries, and adverts as (advertiser, title, body,
+    path).
+    """
 
     name: str
     words: tuple[str, ...]
@@ -33,7 +37,9 @@ class Theme:
 
 @dataclass(frozen=True)
 class Market:
-    """Themes, campaigns, and `truth[theme, campaign]`: the probability that a view becomes a click."""
+    """Themes, campaigns, and `truth[theme, campaign]`: the probability that a view becomes a
+    click.
+    """
 
     themes: tuple[Theme, ...]
     campaigns: tuple[Campaign, ...]
@@ -54,10 +60,12 @@ def town_themes() -> tuple[Theme, ...]:
 
 
 def found_themes(texts: Iterable[str], most: int = 10) -> tuple[Theme, ...]:
-    """Themes found in texts, the largest first: seeds that have company, each with the words beside it.
+    """Themes found in texts, the largest first: seeds that have company, each with the words beside
+    it.
 
-    Two words are tied by how much oftener they stand in one text than chance has it (the leading term of
-    Dunning's log-likelihood ratio, 1993). Fewer than `most` where the texts have too few words.
+    Two words are tied by how much oftener they stand in one text than chance has it (the leading
+    term of Dunning's log-likelihood ratio, 1993). Fewer than `most` where the texts have too few
+    words.
     """
     documents = [set(w for w in words_of(text) if len(w) > 3 and w.isalpha()) for text in texts]
     names, together = _ties(documents)
@@ -65,7 +73,9 @@ def found_themes(texts: Iterable[str], most: int = 10) -> tuple[Theme, ...]:
     free = np.ones(len(names), dtype=bool)
     strength = np.sort(together, axis=1)[:, -(_WORDS_A_THEME - 1) :].sum(axis=1)
     for seed in np.argsort(-strength, kind="stable"):
-        company = [int(n) for n in np.argsort(-together[seed], kind="stable") if free[n] and n != seed]
+        company = [
+            int(n) for n in np.argsort(-together[seed], kind="stable") if free[n] and n != seed
+        ]
         members = [int(seed), *(n for n in company if together[seed, n] > 0)][:_WORDS_A_THEME]
         if not free[seed] or len(members) < 2:
             continue
@@ -77,10 +87,14 @@ def found_themes(texts: Iterable[str], most: int = 10) -> tuple[Theme, ...]:
 
 
 def _ties(documents: Sequence[set[str]]) -> tuple[list[str], np.ndarray]:
-    """Words that are neither rare nor everywhere, and how strongly each two are tied, float64 (words, words)."""
+    """Words that are neither rare nor everywhere, and how strongly each two are tied, float64
+    (words, words).
+    """
     counts = Counter(word for document in documents for word in document)
     most = max(2, len(documents) // 30)
-    ranked = sorted(((n, w) for w, n in counts.items() if 2 <= n <= most), key=lambda c: (-c[0], c[1]))
+    ranked = sorted(
+        ((n, w) for w, n in counts.items() if 2 <= n <= most), key=lambda c: (-c[0], c[1])
+    )
     names = [word for _, word in ranked[:_MOST_CANDIDATES]]
     place = {word: n for n, word in enumerate(names)}
     held = np.zeros((len(documents), len(names)), dtype=np.float32)
@@ -89,22 +103,38 @@ def _ties(documents: Sequence[set[str]]) -> tuple[list[str], np.ndarray]:
     both = (held.T @ held).astype(np.float64)
     single = both.diagonal().copy()
     expected = np.outer(single, single) / max(1, len(documents))
-    tie = np.where(both > expected, both * np.log(np.maximum(both, 1) / np.maximum(expected, 1e-12)), 0.0)
+    tie = np.where(
+        both > expected, both * np.log(np.maximum(both, 1) / np.maximum(expected, 1e-12)), 0.0
+    )
     np.fill_diagonal(tie, 0.0)
-    return names, tie / np.sqrt(np.sqrt(np.outer(single, single)))  # else the commonest words come first
+    return names, tie / np.sqrt(
+        np.sqrt(np.outer(single, single))
+    )  # else the commonest words come first
 
 
 def _theme(words: Sequence[str]) -> Theme:
     seed, second = words[0], words[1]
     adverts = (
-        (f"House of {seed.title()}", f"Everything about {seed}", f"From {seed} to {second}.", f"/{seed}"),
-        (f"{second.title()} & Co", f"{second.title()}, and {seed} too", f"For friends of {second}.", f"/{second}"),
+        (
+            f"House of {seed.title()}",
+            f"Everything about {seed}",
+            f"From {seed} to {second}.",
+            f"/{seed}",
+        ),
+        (
+            f"{second.title()} & Co",
+            f"{second.title()}, and {seed} too",
+            f"For friends of {second}.",
+            f"/{second}",
+        ),
     )
     return Theme(seed, tuple(words), tuple(f"{seed} {word}" for word in words[1:4]), adverts)
 
 
 def make_market(themes: Sequence[Theme], seed: int) -> Market:
-    """Campaigns for themes, and the truth. Each campaign also bids on half of its neighbour theme's words."""
+    """Campaigns for themes, and the truth. Each campaign also bids on half of its neighbour theme's
+    words.
+    """
     random = np.random.default_rng([seed, 1])
     campaigns: list[Campaign] = []
     truth = np.zeros((len(themes), sum(len(theme.adverts) for theme in themes)))
@@ -118,16 +148,22 @@ def make_market(themes: Sequence[Theme], seed: int) -> Market:
 
 
 def _click_probabilities(random: np.random.Generator, own: int, themes: int) -> np.ndarray:
-    """How likely a click is for searches of each theme: an ad's own charm, and more for its own theme. (themes,)"""
+    """How likely a click is for searches of each theme: an ad's own charm, and more for its own
+    theme. (themes,)
+    """
     logits = random.normal(-3.0, 0.9) + random.normal(0.0, 0.9, themes)
     logits[own] += 1.0
     return 1.0 / (1.0 + np.exp(-logits))
 
 
-def _campaign(theme: Theme, place: int, number: int, advert, keywords, random: np.random.Generator) -> Campaign:
+def _campaign(
+    theme: Theme, place: int, number: int, advert, keywords, random: np.random.Generator
+) -> Campaign:
     advertiser, title, body, path = advert
     bid_micros = int(random.integers(10, 60)) * 10_000
-    scarce = number == 1 and place % 4 == 0  # some run out of money, so that a day shows what happens then
+    scarce = (
+        number == 1 and place % 4 == 0
+    )  # some run out of money, so that a day shows what happens then
     return Campaign(
         id=f"{place + 1:02}-{number + 1}-{'-'.join(words_of(theme.name))}"[:64],
         advertiser=advertiser,

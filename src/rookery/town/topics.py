@@ -1,4 +1,5 @@
-"""What the built-in town talks about: its topics, the facts that can be asked about, and who advertises beside them.
+"""What the built-in town talks about: its topics, the facts that can be asked about, and who
+advertises beside them.
 
 This is the ground truth that tests and demos compare with: which words ask for a topic, which facts
 the town's posts tell, and which advert belongs to which topic. All of it is made up. The sentences
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fact:
-    """Something true in the town: a question, the words that an answer has to hold, and how people tell it."""
+    """Something true in the town: a question, the words that an answer has to hold, and how people
+    tell it.
+    """
 
     question: str
     answer: str
@@ -19,7 +22,9 @@ class Fact:
 
 @dataclass(frozen=True)
 class Advert:
-    """What an advertiser would place beside a topic; `landing_path` is a path on the advertiser's own site."""
+    """What an advertiser would place beside a topic; `landing_path` is a path on the advertiser's
+    own site.
+    """
 
     advertiser: str
     headline: str
@@ -29,7 +34,9 @@ class Advert:
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic: its name, the words and whole queries with which people look for it, its facts and adverts."""
+    """A topic: its name, the words and whole queries with which people look for it, its facts and
+    adverts.
+    """
 
     name: str
     words: tuple[str, ...]
@@ -58,8 +65,10 @@ TOPICS: tuple[Topic, ...] = (
                 "North Boathouse",
                 (
                     "Beginners can learn rowing at the North Boathouse on Tuesdays.",
-                    "The North Boathouse takes rowing beginners every Tuesday, boats and oars are there.",
-                    "Ask at the North Boathouse if you want to learn rowing, they lend you everything.",
+                    "The North Boathouse takes rowing beginners every Tuesday, boats and oars "
+                    "are there.",
+                    "Ask at the North Boathouse if you want to learn rowing, they lend you "
+                    "everything.",
                 ),
             ),
         ),
@@ -103,22 +112,36 @@ TOPICS: tuple[Topic, ...] = (
             ),
         ),
         (
-            Advert("Old Mill Flour", "Stone-ground rye flour", "Fresh from the mill every Thursday.", "/flour"),
-            Advert("Kestrel Bakery", "Sourdough, warm at seven", "Order your loaf tonight.", "/loaves"),
+            Advert(
+                "Old Mill Flour",
+                "Stone-ground rye flour",
+                "Fresh from the mill every Thursday.",
+                "/flour",
+            ),
+            Advert(
+                "Kestrel Bakery", "Sourdough, warm at seven", "Order your loaf tonight.", "/loaves"
+            ),
         ),
     ),
     Topic(
         "astronomy",
         ("astronomy", "telescope", "stars", "moon", "jupiter", "comet", "observatory", "galaxy"),
-        ("telescope for beginners", "moon and jupiter tonight", "observatory open evening", "comet in the north"),
+        (
+            "telescope for beginners",
+            "moon and jupiter tonight",
+            "observatory open evening",
+            "comet in the north",
+        ),
         (
             Fact(
                 "When is the observatory open to visitors?",
                 "first Friday",
                 (
-                    "The observatory on Castle Hill is open to visitors on the first Friday of each month.",
+                    "The observatory on Castle Hill is open to visitors on the first Friday of "
+                    "each month.",
                     "Every first Friday the observatory opens for visitors, bring a warm coat.",
-                    "The observatory is open to all visitors on the first Friday of the month, free of charge.",
+                    "The observatory is open to all visitors on the first Friday of the month, "
+                    "free of charge.",
                 ),
             ),
             Fact(
@@ -126,16 +149,26 @@ TOPICS: tuple[Topic, ...] = (
                 "six inch Dobsonian",
                 (
                     "A six inch Dobsonian is a good telescope for beginners.",
-                    "For beginners I always name the six inch Dobsonian: a simple telescope, nothing to break.",
-                    "My first telescope was a six inch Dobsonian and it is still the best for beginners.",
+                    "For beginners I always name the six inch Dobsonian: a simple telescope, "
+                    "nothing to break.",
+                    "My first telescope was a six inch Dobsonian and it is still the best for "
+                    "beginners.",
                 ),
             ),
         ),
         (
             Advert(
-                "Clear Night Optics", "Your first telescope", "Dobsonians from six inches, set up for you.", "/scopes"
+                "Clear Night Optics",
+                "Your first telescope",
+                "Dobsonians from six inches, set up for you.",
+                "/scopes",
             ),
-            Advert("Castle Hill Observatory", "See Saturn's rings", "Evenings with the large refractor.", "/evenings"),
+            Advert(
+                "Castle Hill Observatory",
+                "See Saturn's rings",
+                "Evenings with the large refractor.",
+                "/evenings",
+            ),
         ),
     ),
     Topic(
@@ -163,13 +196,33 @@ TOPICS: tuple[Topic, ...] = (
             ),
         ),
         (
-            Advert("City Tramways", "One ticket for the month", "All tram lines, day and night.", "/month"),
-            Advert("Depot Museum", "Drive an old tram", "Sundays at the depot, from twelve years.", "/drive"),
+            Advert(
+                "City Tramways",
+                "One ticket for the month",
+                "All tram lines, day and night.",
+                "/month",
+            ),
+            Advert(
+                "Depot Museum",
+                "Drive an old tram",
+                "Sundays at the depot, from twelve years.",
+                "/drive",
+            ),
         ),
     ),
     Topic(
         "gardening",
-        ("garden", "gardening", "tomatoes", "compost", "seed", "seeds", "roses", "allotment", "slugs"),
+        (
+            "garden",
+            "gardening",
+            "tomatoes",
+            "compost",
+            "seed",
+            "seeds",
+            "roses",
+            "allotment",
+            "slugs",
+        ),
         ("when to plant tomatoes", "compost heap", "slugs in the garden", "seed swap allotment"),
         (
             Fact(
@@ -177,7 +230,8 @@ TOPICS: tuple[Topic, ...] = (
                 "middle of May",
                 (
                     "Tomatoes should go outside in the middle of May, not before.",
-                    "I never plant tomatoes outside before the middle of May, the frost comes back.",
+                    "I never plant tomatoes outside before the middle of May, the frost comes "
+                    "back.",
                     "Here the tomatoes go outside in the middle of May, when the nights are mild.",
                 ),
             ),
@@ -192,14 +246,29 @@ TOPICS: tuple[Topic, ...] = (
             ),
         ),
         (
-            Advert("Green Spade", "Tomato plants, ready in May", "Forty kinds, grown without peat.", "/tomatoes"),
-            Advert("Orchard Seeds", "Old seeds for new gardens", "Beans, beets and roses by post.", "/seeds"),
+            Advert(
+                "Green Spade",
+                "Tomato plants, ready in May",
+                "Forty kinds, grown without peat.",
+                "/tomatoes",
+            ),
+            Advert(
+                "Orchard Seeds",
+                "Old seeds for new gardens",
+                "Beans, beets and roses by post.",
+                "/seeds",
+            ),
         ),
     ),
     Topic(
         "football",
         ("football", "goal", "match", "keeper", "penalty", "league", "striker", "derby"),
-        ("football derby tickets", "goal in the last minute", "youth football training", "league table"),
+        (
+            "football derby tickets",
+            "goal in the last minute",
+            "youth football training",
+            "league table",
+        ),
         (
             Fact(
                 "Who won the derby?",
@@ -215,14 +284,25 @@ TOPICS: tuple[Topic, ...] = (
                 "Meadow Ground",
                 (
                     "The youth team trains on the Meadow Ground on Wednesdays.",
-                    "Football for children: the youth team trains at the Meadow Ground, just come along.",
+                    "Football for children: the youth team trains at the Meadow Ground, just "
+                    "come along.",
                     "On the Meadow Ground the youth team trains even in the rain.",
                 ),
             ),
         ),
         (
-            Advert("Harbour United", "Season tickets are here", "Every home match from your own seat.", "/tickets"),
-            Advert("Left Back Sports", "Boots for wet grass", "Football boots, fitted in the shop.", "/boots"),
+            Advert(
+                "Harbour United",
+                "Season tickets are here",
+                "Every home match from your own seat.",
+                "/tickets",
+            ),
+            Advert(
+                "Left Back Sports",
+                "Boots for wet grass",
+                "Football boots, fitted in the shop.",
+                "/boots",
+            ),
         ),
     ),
     Topic(
@@ -244,14 +324,17 @@ TOPICS: tuple[Topic, ...] = (
                 "thirty-two kilometres",
                 (
                     "The river cycle path is thirty-two kilometres long, from the weir to the sea.",
-                    "We rode the whole river cycle path today, thirty-two kilometres against the wind.",
+                    "We rode the whole river cycle path today, thirty-two kilometres against the "
+                    "wind.",
                     "Thirty-two kilometres, that is how long the river cycle path is now.",
                 ),
             ),
         ),
         (
             Advert("Spoke Cellar", "Your bike, true again", "Repairs while you wait.", "/repairs"),
-            Advert("Gravel and Co", "Gravel bikes to borrow", "Try a bike for a weekend.", "/borrow"),
+            Advert(
+                "Gravel and Co", "Gravel bikes to borrow", "Try a bike for a weekend.", "/borrow"
+            ),
         ),
     ),
     Topic(
@@ -264,8 +347,10 @@ TOPICS: tuple[Topic, ...] = (
                 "Lantern",
                 (
                     "The Lantern shows silent films with a live piano every Monday.",
-                    "If you like silent films, the Lantern is the only cinema that still shows them.",
-                    "On Mondays the Lantern cinema shows silent films, and the piano is never late.",
+                    "If you like silent films, the Lantern is the only cinema that still shows "
+                    "them.",
+                    "On Mondays the Lantern cinema shows silent films, and the piano is never "
+                    "late.",
                 ),
             ),
             Fact(
@@ -279,8 +364,15 @@ TOPICS: tuple[Topic, ...] = (
             ),
         ),
         (
-            Advert("The Lantern", "Monday is silent film night", "With a live piano, since 1921.", "/monday"),
-            Advert("Reel House", "Ten films, one card", "The cinema card for the whole year.", "/card"),
+            Advert(
+                "The Lantern",
+                "Monday is silent film night",
+                "With a live piano, since 1921.",
+                "/monday",
+            ),
+            Advert(
+                "Reel House", "Ten films, one card", "The cinema card for the whole year.", "/card"
+            ),
         ),
     ),
     Topic(
@@ -308,7 +400,12 @@ TOPICS: tuple[Topic, ...] = (
             ),
         ),
         (
-            Advert("Heron Optics", "Binoculars that last", "Clear and light, made for early mornings.", "/binoculars"),
+            Advert(
+                "Heron Optics",
+                "Binoculars that last",
+                "Clear and light, made for early mornings.",
+                "/binoculars",
+            ),
             Advert("Nest and Box", "Homes for swifts", "Nest boxes, cut from larch.", "/boxes"),
         ),
     ),
@@ -323,7 +420,8 @@ TOPICS: tuple[Topic, ...] = (
                 (
                     "The town choir rehearses on Thursday at seven in St Anne's chapel.",
                     "Town choir tonight: we rehearse every Thursday at seven, come and listen.",
-                    "No audition for the town choir, just come when they rehearse, Thursday at seven.",
+                    "No audition for the town choir, just come when they rehearse, Thursday at "
+                    "seven.",
                 ),
             ),
             Fact(
@@ -337,8 +435,12 @@ TOPICS: tuple[Topic, ...] = (
             ),
         ),
         (
-            Advert("St Anne's Concerts", "A summer of song", "Eight concerts in the chapel.", "/summer"),
-            Advert("Voice Room", "Find your voice", "Singing lessons for late beginners.", "/lessons"),
+            Advert(
+                "St Anne's Concerts", "A summer of song", "Eight concerts in the chapel.", "/summer"
+            ),
+            Advert(
+                "Voice Room", "Find your voice", "Singing lessons for late beginners.", "/lessons"
+            ),
         ),
     ),
 )

@@ -1,7 +1,8 @@
-"""Erasing everywhere: each package takes its own things apart, here is the order, and what is owed afterwards.
+"""Erasing everywhere: each package takes its own things apart, here is the order, and what is owed
+afterwards.
 
-The lake goes last of all that is rewritten: it alone says which posts a forgotten author wrote, and an
-erasure that is killed needs that again. The index comes after it, built from what is left.
+The lake goes last of all that is rewritten: it alone says which posts a forgotten author wrote, and
+an erasure that is killed needs that again. The index comes after it, built from what is left.
 """
 
 from datetime import date, datetime, timedelta
@@ -18,12 +19,15 @@ from rookery.search.erase import erase_index
 from rookery.workflows.models import embedder_of
 
 LEARNED = ("tokenizer", "checkpoint", "export")
-"""Kinds of artifacts that learned from texts: nothing can be taken out of them, they have to be made anew."""
+"""Kinds of artifacts that learned from texts: nothing can be taken out of them, they have to be
+made anew.
+"""
 MAKE_ANEW = "making anew without it, and removing this one"
 
 
 def erase(home: Home, context: Context) -> dict[str, Any]:
-    """Erase all that is due: `{"erased": [{"place", "count", "unit"}], "owed": [{"place", "owed", "by"}]}`.
+    """Erase all that is due: `{"erased": [{"place", "count", "unit"}], "owed": [{"place", "owed",
+    "by"}]}`.
 
     Raises `Busy` while another process writes to the lake or makes something of posts. Killed and
     started again it goes on; where nothing is due it changes nothing.

@@ -1,4 +1,6 @@
-"""Which embedder and generator a home has: those of the newest checkpoint, or the untrained twins."""
+"""Which embedder and generator a home has: those of the newest checkpoint, or the untrained
+twins.
+"""
 
 from typing import TYPE_CHECKING
 

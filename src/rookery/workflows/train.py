@@ -18,7 +18,9 @@ DEFAULT_SCALE = 0.03
 
 
 def planned(scale: float | None, earlier: Artifact | None = None) -> "TrainConfig":
-    """The run of a scale, from nothing or as a later phase; without a scale the default's, or the earlier one's."""
+    """The run of a scale, from nothing or as a later phase; without a scale the default's, or the
+    earlier one's.
+    """
     from rookery.model.config import config_for_phase, config_for_scale
     from rookery.model.phases import config_of
 
@@ -28,7 +30,9 @@ def planned(scale: float | None, earlier: Artifact | None = None) -> "TrainConfi
     return config_for_phase(before, before.scale_petaflop if scale is None else scale)
 
 
-def configured(config: "TrainConfig", settings: Sequence[str] = ()) -> "tuple[TrainConfig, Degrees, WatchConfig]":
+def configured(
+    config: "TrainConfig", settings: Sequence[str] = ()
+) -> "tuple[TrainConfig, Degrees, WatchConfig]":
     """A run with the settings asked for, how it is spread over processes, and how it is watched.
 
     With another number of steps comes what follows from it (`of_steps`), unless that is set too.
@@ -64,7 +68,8 @@ def train_model(
 ) -> Artifact:
     """Tokenizer, shards and training on the newest corpus; what is finished is not made again.
 
-    earlier: the checkpoint that a new phase goes on from, as `find_checkpoint` takes it, with its tokenizer.
+    earlier: the checkpoint that a new phase goes on from, as `find_checkpoint` takes it, with its
+    tokenizer.
     """
     from rookery.corpus.shards import write_shards
     from rookery.model.parallel.processes import alone
@@ -74,14 +79,22 @@ def train_model(
 
     processes = processes or alone()
     corpus = processes.first_makes(lambda: home.need("corpus", "rookery corpus build"))
-    before = None if earlier is None else processes.first_makes(lambda: find_checkpoint(home, earlier, corpus))
+    before = (
+        None
+        if earlier is None
+        else processes.first_makes(lambda: find_checkpoint(home, earlier, corpus))
+    )
     plan = planned(scale, before)
     config, _, watch = configured(plan, settings)
     for change in diff(plan, config):
         context.progress.say(f"Changed by --set: {change}")
     size = config.shape.vocabulary
     tokenizer = processes.first_makes(
-        lambda: tokenizer_of(home, before) if before else train_tokenizer(home, corpus, context, size)
+        lambda: (
+            tokenizer_of(home, before) if before else train_tokenizer(home, corpus, context, size)
+        )
     )
-    shards = processes.first_makes(lambda: write_shards(home, corpus, load_tokenizer(tokenizer), context))
+    shards = processes.first_makes(
+        lambda: write_shards(home, corpus, load_tokenizer(tokenizer), context)
+    )
     return train(home, shards, tokenizer, config, context, processes, before, watch)

@@ -36,7 +36,9 @@ def test_an_offer_seen_and_clicked_is_charged_once(engine, take, a_campaign, off
     assert (totals["views"], totals["clicks"], totals["spend_micros"]) == (1, 1, 120_000)
 
 
-def test_what_cannot_count_is_dropped_with_a_reason_and_written_down(engine, take, a_campaign, offered):
+def test_what_cannot_count_is_dropped_with_a_reason_and_written_down(
+    engine, take, a_campaign, offered
+):
     take(a_campaign())
     offered("t"), offered("late")
     assert add_click(engine, "t", NOW) == (Drop("click_without_view"), URL)
@@ -61,10 +63,14 @@ def test_made_up_tokens_do_not_fill_the_database(engine):
     for n in range(20):
         add_view(engine, f"made up {n}", NOW)
     with reading(engine) as connection:
-        assert [(row.token, row.times) for row in connection.execute(refusal.select())] == [("", 20)]
+        assert [(row.token, row.times) for row in connection.execute(refusal.select())] == [
+            ("", 20)
+        ]
 
 
-def test_a_click_after_the_offer_has_expired_leads_on_and_costs_nothing(engine, take, a_campaign, offered):
+def test_a_click_after_the_offer_has_expired_leads_on_and_costs_nothing(
+    engine, take, a_campaign, offered
+):
     take(a_campaign())
     offered("t")
     add_view(engine, "t", NOW)
@@ -72,14 +78,24 @@ def test_a_click_after_the_offer_has_expired_leads_on_and_costs_nothing(engine, 
     assert _totals(engine)["spend_micros"] == 0
 
 
-def test_a_click_that_the_budget_does_not_hold_counts_and_is_given_away(engine, take, a_campaign, offered):
+def test_a_click_that_the_budget_does_not_hold_counts_and_is_given_away(
+    engine, take, a_campaign, offered
+):
     take(a_campaign(budget_micros=250_000))
     for token in "abc":
         offered(token, price_micros=100_000)
         add_view(engine, token, NOW)
-    assert [add_click(engine, token, NOW)[0] for token in "abc"] == [KEEP, KEEP, Drop("over_budget")]
+    assert [add_click(engine, token, NOW)[0] for token in "abc"] == [
+        KEEP,
+        KEEP,
+        Drop("over_budget"),
+    ]
     totals = _totals(engine)
-    assert (totals["clicks"], totals["clicks_given_away"], totals["spend_micros"]) == (3, 1, 200_000)
+    assert (totals["clicks"], totals["clicks_given_away"], totals["spend_micros"]) == (
+        3,
+        1,
+        200_000,
+    )
 
 
 def test_a_day_ends_at_its_budget_and_the_next_begins_anew(engine, take, a_campaign, offered):
@@ -97,20 +113,35 @@ def test_a_day_ends_at_its_budget_and_the_next_begins_anew(engine, take, a_campa
 def test_a_viewer_has_another_name_each_day_and_in_each_home(engine, tmp_path):
     other = store.open_store(store.sqlite_url(tmp_path / "other.sqlite"))
     with reading(engine) as one, reading(other) as two:
-        names = [ledger.pseudonym(c, "ada", at) for c, at in ((one, NOW), (one, NOW + DAY), (two, NOW))]
+        names = [
+            ledger.pseudonym(c, "ada", at) for c, at in ((one, NOW), (one, NOW + DAY), (two, NOW))
+        ]
         assert ledger.pseudonym(one, "ada", NOW + 60) == names[0]
     assert len(set(names)) == 3
     other.dispose()
 
 
-EVENTS = st.lists(st.tuples(st.sampled_from(["view", "click"]), st.integers(0, 5), st.integers(0, 2400)), max_size=40)
+EVENTS = st.lists(
+    st.tuples(st.sampled_from(["view", "click"]), st.integers(0, 5), st.integers(0, 2400)),
+    max_size=40,
+)
 
 
 @settings(max_examples=25, deadline=None)
-@given(events=EVENTS, prices=st.lists(st.integers(1, 90_000), min_size=6, max_size=6), budget=st.integers(1, 200_000))
-def test_whatever_is_sent_in_whatever_order_the_books_are_right(tmp_path_factory, events, prices, budget):
-    """Against a model in plain Python: which events count, what is charged, and that no budget is passed."""
-    engine = store.open_store(store.sqlite_url(tmp_path_factory.mktemp("ledger") / "ads.sqlite"), "OFF")
+@given(
+    events=EVENTS,
+    prices=st.lists(st.integers(1, 90_000), min_size=6, max_size=6),
+    budget=st.integers(1, 200_000),
+)
+def test_whatever_is_sent_in_whatever_order_the_books_are_right(
+    tmp_path_factory, events, prices, budget
+):
+    """Against a model in plain Python: which events count, what is charged, and that no budget is
+    passed.
+    """
+    engine = store.open_store(
+        store.sqlite_url(tmp_path_factory.mktemp("ledger") / "ads.sqlite"), "OFF"
+    )
     _hot_campaign(engine, budget, prices)
     seen, clicked, spent, refused = set(), set(), 0, Counter()
     for kind, n, delay in events:
@@ -133,7 +164,11 @@ def test_whatever_is_sent_in_whatever_order_the_books_are_right(tmp_path_factory
             refused[f"{kind} {expected.reason}"] += 1
     totals = _totals(engine)
     engine.dispose()
-    assert (totals["views"], totals["clicks"], totals["spend_micros"]) == (len(seen), len(clicked), spent)
+    assert (totals["views"], totals["clicks"], totals["spend_micros"]) == (
+        len(seen),
+        len(clicked),
+        spent,
+    )
     assert totals["refused"] == dict(refused)
     assert spent <= budget
 
@@ -201,7 +236,9 @@ def test_killed_again_and_again_and_sent_anew_every_event_counts_once(tmp_path):
             waited += 1
         os.kill(worker.pid, signal.SIGKILL)
         worker.join()
-        assert 0 <= _totals(engine)["spend_micros"] <= OFFERS * PRICE  # and the books agree after each kill
+        assert (
+            0 <= _totals(engine)["spend_micros"] <= OFFERS * PRICE
+        )  # and the books agree after each kill
     _send_all(path, 7)
     _send_all(path, 8)
     totals = _totals(engine)
@@ -212,4 +249,7 @@ def test_killed_again_and_again_and_sent_anew_every_event_counts_once(tmp_path):
 
 def _rows(engine) -> int:
     with reading(engine) as connection:
-        return sum(connection.execute(select(func.count()).select_from(t)).scalar_one() for t in (view, click, refusal))
+        return sum(
+            connection.execute(select(func.count()).select_from(t)).scalar_one()
+            for t in (view, click, refusal)
+        )

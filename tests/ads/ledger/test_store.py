@@ -7,7 +7,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
 from rookery.ads.ledger import store
-from rookery.ads.ledger.store import campaign, campaign_day, charge, click, metadata, reading, view, writing
+from rookery.ads.ledger.store import (
+    campaign,
+    campaign_day,
+    charge,
+    click,
+    metadata,
+    reading,
+    view,
+    writing,
+)
 from rookery.ads.terms.campaigns import Campaigns
 from rookery.core.errors import DataError, UsageError
 
@@ -28,11 +37,17 @@ def test_the_database_itself_refuses_to_pass_a_budget(engine, take, a_campaign):
         connection.execute(campaign_day.insert().values(**values))
 
 
-def test_the_database_itself_refuses_a_link_without_the_one_before(engine, take, a_campaign, offered):
+def test_the_database_itself_refuses_a_link_without_the_one_before(
+    engine, take, a_campaign, offered
+):
     take(a_campaign())
     offered("t")
     bill = {"auction": 1, "campaign": "tea", "day": "2026-01-01", "micros": 1, "at": 0}
-    for table, values in ((view, {"auction": 2, "at": 0}), (click, {"auction": 1, "at": 0}), (charge, bill)):
+    for table, values in (
+        (view, {"auction": 2, "at": 0}),
+        (click, {"auction": 1, "at": 0}),
+        (charge, bill),
+    ):
         with pytest.raises(IntegrityError), writing(engine) as connection:
             connection.execute(table.insert().values(**values))
 
@@ -77,7 +92,10 @@ def test_a_lower_daily_budget_never_falls_below_what_the_day_has_spent(engine, t
 
 def test_a_file_that_is_no_database_is_one_clear_error(home):
     home.ads.write_bytes(b"no database at all, but a text of some length" * 100)
-    with pytest.raises(DataError, match="cannot be read: file is not a database"), store.opened_store(home):
+    with (
+        pytest.raises(DataError, match="cannot be read: file is not a database"),
+        store.opened_store(home),
+    ):
         pass
 
 
@@ -99,6 +117,9 @@ def test_several_processes_may_make_the_store_at_once(tmp_path):
 
 
 def test_the_schema_is_one_that_postgresql_takes():
-    made = [str(CreateTable(table).compile(dialect=postgresql.dialect())) for table in metadata.sorted_tables]
+    made = [
+        str(CreateTable(table).compile(dialect=postgresql.dialect()))
+        for table in metadata.sorted_tables
+    ]
     assert any("auction BIGSERIAL NOT NULL" in statement for statement in made)
     assert sum("spent_micros <= budget_micros" in statement for statement in made) == 2

@@ -54,10 +54,17 @@ def test_it_agrees_with_the_algorithm_as_published():
 
 def test_it_learns_which_ad_is_clicked_beside_which_words():
     predictor, random = FtrlPredictor(), np.random.default_rng(1)
-    truth = {("tea", "cup"): 0.4, ("tea", "boat"): 0.02, ("sail", "cup"): 0.02, ("sail", "boat"): 0.2}
+    truth = {
+        ("tea", "cup"): 0.4,
+        ("tea", "boat"): 0.02,
+        ("sail", "cup"): 0.02,
+        ("sail", "boat"): 0.2,
+    }
     for _ in range(4000):
         ad, word = list(truth)[random.integers(4)]
-        predictor.learn(features_of(ad, [word], [], "en", 0.0), bool(random.random() < truth[ad, word]))
+        predictor.learn(
+            features_of(ad, [word], [], "en", 0.0), bool(random.random() < truth[ad, word])
+        )
     for (ad, word), clicks in truth.items():
         assert predictor.predict([features_of(ad, [word], [], "en", 0.0)])[0] == pytest.approx(
             clicks, rel=0.2, abs=0.02

@@ -12,7 +12,9 @@ def _predicted(predictor: FtrlPredictor) -> float:
     return predictor.predict_buckets(np.array([1, 2]))
 
 
-def test_a_view_is_learnt_when_its_offer_has_expired_and_not_before(engine, take, a_campaign, offered):
+def test_a_view_is_learnt_when_its_offer_has_expired_and_not_before(
+    engine, take, a_campaign, offered
+):
     take(a_campaign())
     add_view(engine, offered("seen"), NOW)
     assert _predicted(learn_from_ledger(engine, EXPIRED - 1)) == _predicted(FtrlPredictor())

@@ -11,7 +11,13 @@ MICROS = st.integers(1, 2_000_000)
 
 @st.composite
 def bids(draw, least: int = 1):
-    terms = draw(st.lists(st.tuples(MICROS, st.integers(1, WEIGHT_ONE), st.integers(0, 3)), min_size=least, max_size=6))
+    terms = draw(
+        st.lists(
+            st.tuples(MICROS, st.integers(1, WEIGHT_ONE), st.integers(0, 3)),
+            min_size=least,
+            max_size=6,
+        )
+    )
     return [Bid(f"c{place}", *one) for place, one in enumerate(terms)]
 
 
@@ -71,7 +77,9 @@ def test_a_lower_bid_with_a_likelier_click_wins_and_pays_by_its_weight():
     rarely = Bid("rarely", 500_000, weight_of(0.02, 1.0, 1.0), tie=1)
     sale = sell([rarely, often], RESERVE)
     assert sale.winner == often
-    assert sale.price_micros == 100_001  # 500,000 × 0.02 ÷ 0.10, and one more: the tie would go to the other
+    assert (
+        sale.price_micros == 100_001
+    )  # 500,000 × 0.02 ÷ 0.10, and one more: the tie would go to the other
 
 
 def test_equal_scores_go_to_the_smaller_tie():

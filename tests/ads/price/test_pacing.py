@@ -28,7 +28,9 @@ def test_what_is_due_grows_evenly_and_stays_inside_the_period():
 
 def test_a_campaign_ahead_of_its_day_holds_back_and_one_behind_bids_nearly_all(a_campaign):
     campaign, noon = a_campaign(daily_budget_micros=10_000_000), 20_000 * DAY + DAY // 2
-    ahead, on_time, behind = (bid_now(campaign, Standing(0, spent, 0), noon) for spent in (6_000_000, 5_000_000, 10**6))
+    ahead, on_time, behind = (
+        bid_now(campaign, Standing(0, spent, 0), noon) for spent in (6_000_000, 5_000_000, 10**6)
+    )
     assert ahead < campaign.bid_micros // 1000
     assert on_time == campaign.bid_micros // 2
     assert behind > campaign.bid_micros * 0.99
@@ -41,7 +43,9 @@ def test_a_schedule_paces_the_whole_budget_and_no_period_paces_nothing(a_campaig
 
 
 def _replay(prices: np.ndarray, values: np.ndarray, budget: float) -> tuple[float, float]:
-    """Spend and value when every view is bid for at value × (four times the usual price of value), paced."""
+    """Spend and value when every view is bid for at value × (four times the usual price of value),
+    paced.
+    """
     worth = 4 * float(np.median(prices / values))
     spent = gained = 0.0
     for place, (price, value) in enumerate(zip(prices.tolist(), values.tolist(), strict=True)):
@@ -51,7 +55,9 @@ def _replay(prices: np.ndarray, values: np.ndarray, budget: float) -> tuple[floa
     return spent, gained
 
 
-@pytest.mark.parametrize(("share", "least"), [(2, 0.99), (4, 0.98), (8, 0.97), (16, 0.95), (32, 0.93)])
+@pytest.mark.parametrize(
+    ("share", "least"), [(2, 0.99), (4, 0.98), (8, 0.97), (16, 0.95), (32, 0.93)]
+)
 def test_on_a_real_bid_log_pacing_comes_near_the_best_in_hindsight(shared_data, share, least):
     with gzip.open(shared_data / "ads_ipinyou" / "bids_2997.csv.gz", "rt") as file:
         rows = [(float(row["market_price"]), float(row["pctr"])) for row in csv.DictReader(file)]

@@ -23,7 +23,9 @@ def test_what_speaks_against_a_page_is_named(a_campaign, terms, reason):
 
 
 def test_a_page_that_fits_is_kept_to_the_edges_of_the_schedule(a_campaign):
-    campaign = a_campaign(start_seconds=1000, end_seconds=1001, languages=("en",), excluded_words=("green",))
+    campaign = a_campaign(
+        start_seconds=1000, end_seconds=1001, languages=("en",), excluded_words=("green",)
+    )
     assert fits_page(campaign, Page(("tea",), "en", 1000), FITS) == KEEP
 
 

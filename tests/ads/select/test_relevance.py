@@ -10,7 +10,11 @@ WORDS = "oar boat river sail bread oven flour crust tram rail stop bell star moo
 @pytest.mark.parametrize(
     ("text", "terms", "found"),
     [
-        ("Tea above the OLD harbour!", ("tea", "old harbour", "harbour old"), ("tea", "old harbour")),
+        (
+            "Tea above the OLD harbour!",
+            ("tea", "old harbour", "harbour old"),
+            ("tea", "old harbour"),
+        ),
         ("steam and teapots", ("tea",), ()),
         ("ｔｅａ in fullwidth", ("tea",), ("tea",)),
         ("Кофе и ЧАЙ", ("чай",), ("чай",)),
@@ -25,23 +29,33 @@ def test_a_term_is_found_at_whole_words_in_its_order_in_any_script(text, terms, 
 
 
 def test_a_text_without_keywords_may_fit_by_meaning(a_campaign):
-    ads = [a_campaign(f"ad{n}", title=f"{WORDS[n]} {WORDS[n + 1]}", body="", keywords=(WORDS[n],)) for n in range(15)]
+    ads = [
+        a_campaign(f"ad{n}", title=f"{WORDS[n]} {WORDS[n + 1]}", body="", keywords=(WORDS[n],))
+        for n in range(15)
+    ]
     prepared, embedder = prepare(ads, HashedEmbedder()), HashedEmbedder()
-    text = f"{WORDS[3]}s {WORDS[4]}"  # the plural is not the keyword of ad 3; the other word is that of ad 4
-    by_campaign = dict(zip(ads, prepared.compare(words_of(text), embedder.embed([text])[0]), strict=True))
+    # the plural is not the keyword of ad 3; the other word is that of ad 4
+    text = f"{WORDS[3]}s {WORDS[4]}"
+    by_campaign = dict(
+        zip(ads, prepared.compare(words_of(text), embedder.embed([text])[0]), strict=True)
+    )
     fitting = [campaign.id for campaign, relevance in by_campaign.items() if relevance.is_enough]
     assert by_campaign[ads[3]].keywords == ()
     assert fitting == ["ad3", "ad4"]
 
 
 def test_with_few_campaigns_only_keywords_count(a_campaign):
-    prepared = prepare([a_campaign(keywords=("tea",)), a_campaign("boat", keywords=("boat",))], HashedEmbedder())
+    prepared = prepare(
+        [a_campaign(keywords=("tea",)), a_campaign("boat", keywords=("boat",))], HashedEmbedder()
+    )
     tea, boat = prepared.compare(["tea"], HashedEmbedder().embed(["tea"])[0])
     assert (tea.is_enough, boat.is_enough, tea.similarity) == (True, False, 0.0)
 
 
 def test_campaigns_without_any_keyword_are_compared_without_complaint(a_campaign):
-    (found,) = prepare([a_campaign(keywords=())], HashedEmbedder()).compare([], np.zeros(128, dtype=np.float32))
+    (found,) = prepare([a_campaign(keywords=())], HashedEmbedder()).compare(
+        [], np.zeros(128, dtype=np.float32)
+    )
     assert not found.is_enough
 
 

@@ -35,15 +35,25 @@ def loaded(tmp_path):
 def test_the_documented_example_loads_with_every_field(loaded):
     example = "\n".join(line[4:] for line in module.__doc__.splitlines() if line.startswith("    "))
     (tea,) = loaded(example).campaigns
-    assert (tea.bid_micros, tea.budget_micros, tea.daily_budget_micros) == (250_000, 50_000_000, 5_000_000)
-    assert (tea.keywords, tea.excluded_words, tea.languages) == (("tea", "old harbour"), ("coffee",), ("en", "de"))
+    assert (tea.bid_micros, tea.budget_micros, tea.daily_budget_micros) == (
+        250_000,
+        50_000_000,
+        5_000_000,
+    )
+    assert (tea.keywords, tea.excluded_words, tea.languages) == (
+        ("tea", "old harbour"),
+        ("coffee",),
+        ("en", "de"),
+    )
     assert (tea.end_seconds - tea.start_seconds) == 31 * 86_400
     assert tea.views_per_viewer_per_day == 3
     assert not tea.paused
 
 
 def test_a_time_without_zone_is_utc_and_one_with_zone_is_kept(loaded):
-    (tea,) = loaded(LEAST + "start = 2026-01-01T08:00:00\nend = 2026-01-01T10:00:00+01:00").campaigns
+    (tea,) = loaded(
+        LEAST + "start = 2026-01-01T08:00:00\nend = 2026-01-01T10:00:00+01:00"
+    ).campaigns
     assert tea.end_seconds - tea.start_seconds == 3600
 
 
@@ -52,21 +62,49 @@ def test_a_time_without_zone_is_utc_and_one_with_zone_is_kept(loaded):
     [
         ('id = "tea"', 'id = "Tea!"', "campaign Tea!: id must be up to 64 small letters"),
         ("bid = 0.25", "", "campaign tea: bid is missing"),
-        ("bid = 0.25", 'bid = "0.25"', "campaign tea: bid must be an amount such as 0.25, without quotes"),
-        ("bid = 0.25", "bid = 0.0000001", "bid must be an amount above 0 with at most six decimals"),
+        (
+            "bid = 0.25",
+            'bid = "0.25"',
+            "campaign tea: bid must be an amount such as 0.25, without quotes",
+        ),
+        (
+            "bid = 0.25",
+            "bid = 0.0000001",
+            "bid must be an amount above 0 with at most six decimals",
+        ),
         ("bid = 0.25", "bid = -1", "bid must be an amount above 0"),
         ("bid = 0.25", "bid = nan", "bid must be an amount above 0"),
         ("bid = 0.25", "bid = true", "bid must be an amount"),
         ("bid = 0.25", "bid = 51", "bid 51.00 is above the budget"),
-        ("budget = 50", "budget = 50\ndaily_budget = 60", "daily_budget 60.00 is above budget 50.00"),
+        (
+            "budget = 50",
+            "budget = 50\ndaily_budget = 60",
+            "daily_budget 60.00 is above budget 50.00",
+        ),
         ("budget = 50", "budget = 50\ndaily_budget = 0.2", "bid 0.25 is above the budget"),
-        ("budget = 50", "budget = 50\nkeyword = []", "unknown field keyword; did you mean keywords?"),
+        (
+            "budget = 50",
+            "budget = 50\nkeyword = []",
+            "unknown field keyword; did you mean keywords?",
+        ),
         ("budget = 50", 'budget = 50\nkeywords = "tea"', "keywords must be a list"),
         ("budget = 50", 'budget = 50\nkeywords = ["…"]', "keywords must be words"),
         ("budget = 50", 'budget = 50\nlanguages = ["English"]', "languages must be language codes"),
-        ("budget = 50", 'budget = 50\nstart = "2026-01-01"', "start must be a date or time without quotes"),
-        ("budget = 50", "budget = 50\nstart = 2026-02-01\nend = 2026-02-01", "end must be later than start"),
-        ("budget = 50", "budget = 50\nviews_per_viewer_per_day = 0", "must be a whole number from 1 to 1000, not 0"),
+        (
+            "budget = 50",
+            'budget = 50\nstart = "2026-01-01"',
+            "start must be a date or time without quotes",
+        ),
+        (
+            "budget = 50",
+            "budget = 50\nstart = 2026-02-01\nend = 2026-02-01",
+            "end must be later than start",
+        ),
+        (
+            "budget = 50",
+            "budget = 50\nviews_per_viewer_per_day = 0",
+            "must be a whole number from 1 to 1000, not 0",
+        ),
         ("budget = 50", 'budget = 50\npaused = "no"', "paused must be true or false"),
         ('title = "Tea"', 'title = ""', "title must be one line of 1 to 80 characters"),
         ('title = "Tea"', 'title = "Tea\\u0000"', "title must be one line"),
@@ -113,9 +151,13 @@ def _run(monkeypatch, *words) -> int:
     return ended.value.code or 0
 
 
-def test_the_command_refuses_a_malformed_file_in_one_line_and_takes_nothing_in(tmp_path, monkeypatch, capsys):
+def test_the_command_refuses_a_malformed_file_in_one_line_and_takes_nothing_in(
+    tmp_path, monkeypatch, capsys
+):
     home, path = create_home(tmp_path / "home").path, tmp_path / "campaigns.toml"
-    path.write_text(LEAST + LEAST.partition("\n")[2].replace('"tea"', '"two"').replace("0.25", "-1"))
+    path.write_text(
+        LEAST + LEAST.partition("\n")[2].replace('"tea"', '"two"').replace("0.25", "-1")
+    )
     assert _run(monkeypatch, "ads", "campaigns", path, "--home", home) == 2
     shown = capsys.readouterr()
     assert shown.err.count("\n") == 1

@@ -19,4 +19,9 @@ def test_an_amount_that_micros_cannot_hold_is_refused(amount):
 
 
 def test_money_is_shown_with_two_decimals_rounded_half_up():
-    assert [as_currency(m) for m in (0, 4_999, 5_000, 1_234_565_000)] == ["0.00", "0.00", "0.01", "1,234.57"]
+    assert [as_currency(m) for m in (0, 4_999, 5_000, 1_234_565_000)] == [
+        "0.00",
+        "0.00",
+        "0.01",
+        "1,234.57",
+    ]

@@ -26,7 +26,11 @@ def predicted_mfu(shape, layout, gpu) -> float:
 
 @pytest.mark.parametrize(("data", "micro_batches", "published"), [(64, 32, 0.43), (128, 16, 0.41)])
 def test_llama_3_405b_is_predicted_within_a_tenth_and_fits(data, micro_batches, published):
-    layout = Layout(Degrees(replicate=data, shard=1, tensor=8, pipeline=16, groups_per_stage=8), 1, micro_batches)
+    layout = Layout(
+        Degrees(replicate=data, shard=1, tensor=8, pipeline=16, groups_per_stage=8),
+        1,
+        micro_batches,
+    )
     assert predicted_mfu(LLAMA_405B, layout, H100) == pytest.approx(published, rel=0.1)
     assert memory_of(LLAMA_405B, layout).total < H100.memory_bytes
 
@@ -34,18 +38,33 @@ def test_llama_3_405b_is_predicted_within_a_tenth_and_fits(data, micro_batches, 
 def published_rows(shared_data):
     runs = json.loads((shared_data / "published_runs.json").read_text())["runs"]
     groups = ("megatron_h100_weak", "mpt_h100_80gb", "mpt_a100_80gb")
-    return [r for r in runs if r["group"] in groups and r["tp"] and r["seq_len"] <= 8192 and r["mfu"]]
+    return [
+        r for r in runs if r["group"] in groups and r["tp"] and r["seq_len"] <= 8192 and r["mfu"]
+    ]
 
 
 def as_planned(row) -> tuple[ModelShape, Layout]:
     """A published row in our terms; its two-matrix GELU becomes the SwiGLU of as many weights."""
-    head_size, hidden = row["hidden"] // row["heads"], round((row["ffn"] or 4 * row["hidden"]) * 2 / 3)
+    head_size, hidden = (
+        row["hidden"] // row["heads"],
+        round((row["ffn"] or 4 * row["hidden"]) * 2 / 3),
+    )
     heads = row["heads"]
     shape = ModelShape(
-        row["vocab"], row["hidden"], row["layers"], heads, heads, head_size, hidden, row["seq_len"], tied=True
+        row["vocab"],
+        row["hidden"],
+        row["layers"],
+        heads,
+        heads,
+        head_size,
+        hidden,
+        row["seq_len"],
+        tied=True,
     )
     micro = row["micro_batch"] or (4 if row["pp"] == 1 else 1)
-    micro_batches = max(1, math.ceil(row["global_batch_tokens"] / row["seq_len"] / row["dp"] / micro))
+    micro_batches = max(
+        1, math.ceil(row["global_batch_tokens"] / row["seq_len"] / row["dp"] / micro)
+    )
     groups = max(1, min(8, row["layers"] // row["pp"])) if row["pp"] > 1 else 1
     recompute = 1.0 if row["activation_checkpointing"] == "full" else 0.0
     replicate, shard = (1, row["dp"]) if row["zero"] else (row["dp"], 1)
@@ -75,14 +94,24 @@ def test_more_gpus_are_never_slower_and_every_layout_fits(gpus, more, sequences)
     assert time_of(EIGHT_B, many, H100).total <= time_of(EIGHT_B, fewer, H100).total
 
 
-@given(st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2, 4]), st.integers(1, 64), st.sampled_from([0.0, 0.5, 1.0]))
+@given(
+    st.sampled_from([1, 2, 4, 8]),
+    st.sampled_from([1, 2, 4]),
+    st.integers(1, 64),
+    st.sampled_from([0.0, 0.5, 1.0]),
+)
 def test_recomputing_saves_memory_and_costs_time(tensor, pipeline, micro_batches, recompute):
 
     def layout(share: float) -> Layout:
         return Layout(Degrees(4, 1, 1, tensor, pipeline, 1, share), 4, micro_batches)
 
-    assert memory_of(EIGHT_B, layout(recompute)).activations <= memory_of(EIGHT_B, layout(0.0)).activations * 1.05
-    assert time_of(EIGHT_B, layout(recompute), H100).total >= time_of(EIGHT_B, layout(0.0), H100).total
+    assert (
+        memory_of(EIGHT_B, layout(recompute)).activations
+        <= memory_of(EIGHT_B, layout(0.0)).activations * 1.05
+    )
+    assert (
+        time_of(EIGHT_B, layout(recompute), H100).total >= time_of(EIGHT_B, layout(0.0), H100).total
+    )
 
 
 def test_what_does_not_fit_has_no_layout():

@@ -36,11 +36,17 @@ def test_the_one_model_is_listed_and_the_untrained_twin_says_what_it_is(client):
 
 
 def test_a_completion_continues_the_prompt_and_counts_its_tokens(client):
-    made = client.completions.create(model="untrained", prompt="rooks and crows", max_tokens=5, seed=1)
+    made = client.completions.create(
+        model="untrained", prompt="rooks and crows", max_tokens=5, seed=1
+    )
     assert len(made.choices[0].text.split()) == 5
     assert set(made.choices[0].text.split()) <= {"rooks", "and", "crows"}
     assert made.choices[0].finish_reason == "length"
-    assert (made.usage.prompt_tokens, made.usage.completion_tokens, made.usage.total_tokens) == (3, 5, 8)
+    assert (made.usage.prompt_tokens, made.usage.completion_tokens, made.usage.total_tokens) == (
+        3,
+        5,
+        8,
+    )
 
 
 def test_a_chat_answers_as_the_assistant(client):
@@ -79,7 +85,9 @@ def test_a_streamed_completion_is_the_same_text(client):
 
 def test_usage_comes_last_in_a_stream_that_wants_it(client):
     chunks = list(
-        client.chat.completions.create(**ASKED, max_tokens=4, stream=True, stream_options={"include_usage": True})
+        client.chat.completions.create(
+            **ASKED, max_tokens=4, stream=True, stream_options={"include_usage": True}
+        )
     )
     assert chunks[-1].choices == []
     assert chunks[-1].usage.completion_tokens == 4
@@ -131,7 +139,9 @@ def test_what_cannot_be_done_is_refused_in_the_envelope(client, change, param):
     assert refused.value.type == "invalid_request_error"
 
 
-@pytest.mark.parametrize("harmless", [{"n": 1}, {"presence_penalty": 0.0}, {"user": "ada"}, {"logprobs": False}])
+@pytest.mark.parametrize(
+    "harmless", [{"n": 1}, {"presence_penalty": 0.0}, {"user": "ada"}, {"logprobs": False}]
+)
 def test_parameters_that_change_nothing_are_let_pass(client, harmless):
     assert client.chat.completions.create(**ASKED, max_tokens=1, **harmless).choices
 
@@ -144,7 +154,9 @@ def test_too_long_a_prompt_is_refused_with_the_limit(client):
 
 @pytest.mark.parametrize("body", [b"{", b"[1]", b'"text"', b"", b"\xff"])
 def test_a_body_that_is_no_json_object_is_refused_in_the_envelope(address, body):
-    response = httpx2.post(f"{address}v1/completions", content=body, headers={"content-type": "application/json"})
+    response = httpx2.post(
+        f"{address}v1/completions", content=body, headers={"content-type": "application/json"}
+    )
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "invalid_request_error"
 

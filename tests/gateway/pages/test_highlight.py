@@ -18,7 +18,10 @@ def test_words_that_every_post_has_are_not_marked():
 
 
 def test_excluded_words_and_filters_are_not_looked_for():
-    assert query_terms('rooks -crows -"old crows" from:ada since:2026-01-01 #birds') == {"rook", "bird"}
+    assert query_terms('rooks -crows -"old crows" from:ada since:2026-01-01 #birds') == {
+        "rook",
+        "bird",
+    }
 
 
 @given(st.text(max_size=60), st.text(max_size=20))

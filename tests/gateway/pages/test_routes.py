@@ -1,4 +1,6 @@
-"""The pages as bytes: hostile text stays text, money is counted once, and one part's failure is not the others'."""
+"""The pages as bytes: hostile text stays text, money is counted once, and one part's failure is not
+the others'.
+"""
 
 import dataclasses
 import re
@@ -23,7 +25,8 @@ def ask(parts, served):
         app = create_app(dataclasses.replace(parts, **changes), SystemClock())
         with served(app) as address, httpx2.Client(base_url=address) as client:
             made = [
-                client.request(*request) if isinstance(request, tuple) else client.get(request) for request in requests
+                client.request(*request) if isinstance(request, tuple) else client.get(request)
+                for request in requests
             ]
         return made[0] if len(made) == 1 else made
 
@@ -60,7 +63,9 @@ def test_a_search_shows_the_answer_its_source_the_posts_and_one_labelled_ad(page
 
 def test_what_people_and_advertisers_wrote_is_never_markup(ask, parts):
     hit = parts.search("x", "best").hits[0]
-    hostile = SimpleNamespace(**(vars(hit) | {"text": HOSTILE, "author": HOSTILE, "language": '"><script>'}))
+    hostile = SimpleNamespace(
+        **(vars(hit) | {"text": HOSTILE, "author": HOSTILE, "language": '"><script>'})
+    )
     sentence = SimpleNamespace(text=HOSTILE, citations=(1,))
     response = ask(
         ("GET", f"/?q={HOSTILE.replace('&', '%26').replace('#', '%23')} tea"),
@@ -112,7 +117,9 @@ def test_an_ad_that_never_was_leads_nowhere_and_costs_nothing(page, home):
     assert report(home)["totals"]["spend_micros"] == 0
 
 
-@pytest.mark.parametrize("landing", ["javascript:alert(1)", "data:text/html,x", "//evil.example", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "landing", ["javascript:alert(1)", "data:text/html,x", "//evil.example", "file:///etc/passwd"]
+)
 def test_a_click_never_leads_to_what_is_no_web_page(ask, landing):
     ads = SimpleNamespace(view=lambda _: None, click=lambda _: (None, landing))
     response = ask("/ads/x/click", ads=ads)
@@ -141,7 +148,10 @@ def fail(error):
 
 
 def test_a_query_that_makes_no_sense_is_explained_in_its_place(ask):
-    response = ask("/?q=since:never", search=fail(UsageError("'never' is no date", mend="Write since:2026-01-31")))
+    response = ask(
+        "/?q=since:never",
+        search=fail(UsageError("'never' is no date", mend="Write since:2026-01-31")),
+    )
     assert response.status_code == 400
     assert "is no date. Write since:2026-01-31" in response.text
     assert "Promoted" not in response.text
@@ -155,14 +165,20 @@ def test_a_broken_search_gives_a_sentence_and_no_traceback(ask):
 
 
 def test_broken_ads_and_a_broken_answer_leave_the_posts_standing(ask):
-    response = ask("/?q=tea", ads=SimpleNamespace(serve=fail(RuntimeError("x"))), answer=fail(RuntimeError("x")))
+    response = ask(
+        "/?q=tea",
+        ads=SimpleNamespace(serve=fail(RuntimeError("x"))),
+        answer=fail(RuntimeError("x")),
+    )
     assert response.status_code == 200
     assert "is fine" in response.text
     assert "Promoted" not in response.text
 
 
 def test_a_crash_is_a_page_for_people_and_json_for_programs(ask):
-    for_people, for_programs = ask("/ads/report", "/ads/report.json", report=fail(RuntimeError("secret detail")))
+    for_people, for_programs = ask(
+        "/ads/report", "/ads/report.json", report=fail(RuntimeError("secret detail"))
+    )
     assert (for_people.status_code, for_programs.status_code) == (500, 500)
     assert "secret detail" not in for_people.text + for_programs.text
     assert for_programs.json()["error"]
@@ -186,4 +202,7 @@ def test_a_search_for_nothing_much_is_the_first_page(page):
 
 
 def test_a_home_without_campaigns_says_how_to_get_some(ask):
-    assert "rookery ads campaigns" in ask("/ads/report", report=lambda: {"campaigns": [], "totals": {}}).text
+    assert (
+        "rookery ads campaigns"
+        in ask("/ads/report", report=lambda: {"campaigns": [], "totals": {}}).text
+    )

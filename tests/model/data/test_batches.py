@@ -17,7 +17,12 @@ from rookery.model.shape import ModelShape
 
 CONTEXT = 16
 CONFIG = TrainConfig(
-    0.0, ModelShape(5000, 8, 1, 1, 1, 8, 8, CONTEXT), steps=9, batch_tokens=64, micro_batch_tokens=32, seed=3
+    0.0,
+    ModelShape(5000, 8, 1, 1, 1, 8, 8, CONTEXT),
+    steps=9,
+    batch_tokens=64,
+    micro_batch_tokens=32,
+    seed=3,
 )
 END = 0
 lengths_of_documents = st.lists(st.integers(1, 50), max_size=60)
@@ -31,7 +36,9 @@ def shards_of(lengths: list[int]) -> Shards:
         following += length
     flat = np.array([token for text in texts for token in text], dtype=np.uint16)
     none = np.zeros(0, dtype=np.uint64)
-    return Shards(flat, np.cumsum([0, *lengths]), none, none, np.zeros(len(lengths) + 1), 5000, END, 0)
+    return Shards(
+        flat, np.cumsum([0, *lengths]), none, none, np.zeros(len(lengths) + 1), 5000, END, 0
+    )
 
 
 def nothing_masked(shards: Shards):
@@ -49,7 +56,12 @@ def test_a_document_follows_an_end_token_and_is_predicted_to_its_own_end():
 def test_the_rest_of_a_long_document_follows_its_own_last_token():
     shards = shards_of([20])
     parts = next(batches(shards, CONFIG, nothing_masked(shards))).rows
-    learned = {int(t): int(i) for p in parts for i, t in zip(p.inputs.flat, p.targets.flat, strict=True) if t > 0}
+    learned = {
+        int(t): int(i)
+        for p in parts
+        for i, t in zip(p.inputs.flat, p.targets.flat, strict=True)
+        if t > 0
+    }
     assert learned == {1: END, **{n: n - 1 for n in range(2, 20)}}
 
 
@@ -62,7 +74,10 @@ def test_a_run_begun_later_sees_the_same_batches(first_step):
     later = list(islice(batches(shards, CONFIG, nothing_masked(shards), begin), 9 - first_step))
     for ours, theirs in zip(whole[first_step:], later, strict=True):
         for a, b in zip(ours.rows, theirs.rows, strict=True):
-            assert all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("inputs", "targets", "documents"))
+            assert all(
+                np.array_equal(getattr(a, n), getattr(b, n))
+                for n in ("inputs", "targets", "documents")
+            )
 
 
 def test_a_forgotten_document_is_in_no_later_batch_and_all_others_stay_in_place():
@@ -84,7 +99,9 @@ def test_a_forgotten_document_is_in_no_later_batch_and_all_others_stay_in_place(
 def test_a_token_out_of_range_is_refused_before_a_network_sees_it():
     shards = shards_of([6] * 12)
     shards.tokens[40] = shards.vocabulary
-    with pytest.raises(DataError, match=r"a token of the shards is out of range: 5000, .* 5000\. Remove"):
+    with pytest.raises(
+        DataError, match=r"a token of the shards is out of range: 5000, .* 5000\. Remove"
+    ):
         list(islice(batches(shards, CONFIG, nothing_masked(shards)), 9))
 
 
@@ -96,7 +113,12 @@ def test_without_documents_there_are_no_batches():
 def places_of(step) -> list[tuple[int, int]]:
     """What a step shows and asks for, in no order: a token before, and the one to learn."""
     pairs = ((rows.inputs, rows.targets) for rows in step.rows)
-    return [(int(i), int(t)) for ins, ts in pairs for i, t in zip(ins.flat, ts.flat, strict=True) if t != IGNORED]
+    return [
+        (int(i), int(t))
+        for ins, ts in pairs
+        for i, t in zip(ins.flat, ts.flat, strict=True)
+        if t != IGNORED
+    ]
 
 
 shares = st.integers(1, 5)
@@ -106,16 +128,24 @@ shares = st.integers(1, 5)
 def test_all_shares_together_see_what_one_learner_sees(lengths, count, pieces):
     shards = shards_of(lengths)
     alone = next(batches(shards, CONFIG, nothing_masked(shards)))
-    parts = [next(batches(shards, CONFIG, nothing_masked(shards), share=Share(n, count, pieces))) for n in range(count)]
+    parts = [
+        next(batches(shards, CONFIG, nothing_masked(shards), share=Share(n, count, pieces)))
+        for n in range(count)
+    ]
     assert sorted(place for part in parts for place in places_of(part)) == sorted(places_of(alone))
-    assert {part.learned_tokens for part in parts} == {alone.learned_tokens} == {len(places_of(alone))}
+    assert (
+        {part.learned_tokens for part in parts} == {alone.learned_tokens} == {len(places_of(alone))}
+    )
 
 
 @given(lengths_of_documents.filter(any), shares)
 def test_every_share_has_as_many_micro_batches_of_one_kind(lengths, count):
     """Else some learners would wait for ever for others."""
     shards = shards_of(lengths)
-    parts = [next(batches(shards, CONFIG, nothing_masked(shards), share=Share(n, count))) for n in range(count)]
+    parts = [
+        next(batches(shards, CONFIG, nothing_masked(shards), share=Share(n, count)))
+        for n in range(count)
+    ]
     assert len({tuple(rows.inputs.shape[1] for rows in part.rows) for part in parts}) == 1
 
 
@@ -123,7 +153,9 @@ def test_every_share_has_as_many_micro_batches_of_one_kind(lengths, count):
 def test_a_pipelines_micro_batches_are_of_one_size(lengths, count, pieces):
     shards = shards_of(lengths)
     for number in range(count):
-        step = next(batches(shards, CONFIG, nothing_masked(shards), share=Share(number, count, pieces)))
+        step = next(
+            batches(shards, CONFIG, nothing_masked(shards), share=Share(number, count, pieces))
+        )
         assert len(step.rows) == pieces
         assert len({rows.inputs.shape for rows in step.rows}) == 1
 

@@ -21,7 +21,9 @@ events = st.one_of(
     st.builds(Event, st.just("edit_post"), a_post, value=st.sampled_from("01")),
     st.builds(Event, st.just("state_post"), a_post, st.just("withheld"), on_or_off),
     st.builds(Event, st.just("state_author"), an_author, st.just("suspended"), on_or_off),
-    st.builds(Event, st.just("consent_author"), an_author, st.sampled_from(["training", "ads"]), yes_or_no),
+    st.builds(
+        Event, st.just("consent_author"), an_author, st.sampled_from(["training", "ads"]), yes_or_no
+    ),
 )
 
 
@@ -32,8 +34,12 @@ def shards(tmp_path_factory):
 
 
 @given(st.lists(st.lists(events, max_size=4), max_size=5), st.lists(events, max_size=4))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
-def test_after_any_events_the_same_is_left_out_as_the_whole_log_says(tmp_path_factory, shards, bursts, before):
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
+def test_after_any_events_the_same_is_left_out_as_the_whole_log_says(
+    tmp_path_factory, shards, bursts, before
+):
     home, clock = create_home(tmp_path_factory.mktemp("log") / "home"), FixedClock()
     with live_log(home) as log:
         log.record([timed(event, clock.now()) for event in before], clock)

@@ -17,7 +17,9 @@ def shards_of(lengths) -> Shards:
     return Shards(none, np.cumsum([0, *lengths]), none, none, none, 5000, 0, 0)
 
 
-def documents_of(shards: Shards, steps: int, begin: Position = BEGINNING, units_a_step: int = 4) -> list[list[int]]:
+def documents_of(
+    shards: Shards, steps: int, begin: Position = BEGINNING, units_a_step: int = 4
+) -> list[list[int]]:
     going = Order(shards, 3, CONTEXT, units_a_step, begin)
     return [going.take().document_S.tolist() for _ in range(steps)]
 
@@ -34,7 +36,9 @@ def test_places_of_a_shuffle_do_not_depend_on_what_else_is_asked():
 
 @pytest.mark.parametrize("count", [5, 16, 100])
 def test_over_many_seeds_each_number_stands_everywhere_and_beside_every_other(count):
-    """χ² of 2,000 shuffles, with as many degrees of freedom as cells: its mean, within six deviations."""
+    """χ² of 2,000 shuffles, with as many degrees of freedom as cells: its mean, within six
+    deviations.
+    """
     shuffles = np.stack([shuffled(np.arange(count), count, (seed, 7)) for seed in range(2000)])
     first_places = np.bincount(shuffles[:, 0], minlength=count)
     steps = np.bincount((shuffles[:, 1] - shuffles[:, 0]) % count, minlength=count)[1:]

@@ -31,15 +31,21 @@ def rows_of(units: Units) -> list[tuple[bool, list[tuple[int, int, int]]]]:
 @given(lengths_of_documents)
 def test_every_token_has_exactly_one_place(lengths):
     spans = [span for _, row in rows_of(packed(lengths)) for span in row]
-    places = sorted((number, place) for number, begin, tokens in spans for place in range(begin, begin + tokens))
-    assert places == [(number, place) for number, length in enumerate(lengths) for place in range(length)]
+    places = sorted(
+        (number, place) for number, begin, tokens in spans for place in range(begin, begin + tokens)
+    )
+    assert places == [
+        (number, place) for number, length in enumerate(lengths) for place in range(length)
+    ]
 
 
 @given(lengths_of_documents)
 def test_no_row_is_overfull_and_only_long_documents_are_cut(lengths):
     for is_half, row in rows_of(packed(lengths)):
         assert sum(tokens for _, _, tokens in row) <= CONTEXT // (2 if is_half else 1)
-        assert all(tokens == lengths[number] for number, _, tokens in row if lengths[number] <= CONTEXT)
+        assert all(
+            tokens == lengths[number] for number, _, tokens in row if lengths[number] <= CONTEXT
+        )
 
 
 def test_posts_of_common_lengths_fill_nearly_all_places():

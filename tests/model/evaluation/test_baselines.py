@@ -1,4 +1,6 @@
-"""The baselines are honest codes: probabilities sum to one, each text stands alone, and learning shortens it."""
+"""The baselines are honest codes: probabilities sum to one, each text stands alone, and learning
+shortens it.
+"""
 
 import lzma
 
@@ -7,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rookery.model.evaluation.baselines import BOUNDARY, CODE_POINTS, _symbols, train_ngram, xz_bits_per_byte, zstd_bits
+from rookery.model.evaluation.baselines import (
+    BOUNDARY,
+    CODE_POINTS,
+    _symbols,
+    train_ngram,
+    xz_bits_per_byte,
+    zstd_bits,
+)
 
 TRAINING = [
     "the rooks came back to the elms",
@@ -42,7 +51,9 @@ def test_what_the_next_character_costs_is_a_code_over_all_code_points(text):
     symbols, age = _symbols([text], MODEL.alphabet)
     end = MODEL.probabilities(symbols, age)[-1]
     assert symbols[-1] == BOUNDARY
-    assert share[0] * (CODE_POINTS - len(known)) + share[1:].sum() + end == pytest.approx(1.0, abs=1e-5)
+    assert share[0] * (CODE_POINTS - len(known)) + share[1:].sum() + end == pytest.approx(
+        1.0, abs=1e-5
+    )
 
 
 @fewer

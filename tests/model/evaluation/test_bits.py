@@ -9,7 +9,12 @@ from rookery.model.checkpoint import load_network
 from rookery.model.evaluation.bits import text_bits
 from rookery.model.tokenizer import load_tokenizer
 
-LONG_ONES = ["the rooks came back", "грачи вернулись домой", "hello elms, hello rooks", "a long one " * 30]
+LONG_ONES = [
+    "the rooks came back",
+    "грачи вернулись домой",
+    "hello elms, hello rooks",
+    "a long one " * 30,
+]
 
 
 def test_bits_are_those_of_the_plain_product_of_probabilities(checkpoint):
@@ -43,11 +48,15 @@ def test_control_tokens_are_known_and_not_counted(make_checkpoint):
     network, tokenizer = load_network(made), load_tokenizer(made)
     (tokens,) = tokenizer.encode(["the rooks"])
     given = [tokenizer.end_of_document, *map(tokenizer.special.__getitem__, CONTROLS)]
-    log_p = network.logits(network(torch.tensor([[*given, *tokens]]))).log_softmax(-1)[0, len(given) - 1 :]
+    log_p = network.logits(network(torch.tensor([[*given, *tokens]]))).log_softmax(-1)[
+        0, len(given) - 1 :
+    ]
     expected = -sum(float(log_p[i, t]) for i, t in enumerate(tokens)) / math.log(2)
     controls = [[*CONTROLS, "<|engagement:3|>"], []]
     plain = text_bits(network, tokenizer, ["the rooks"])
-    assert text_bits(network, tokenizer, ["the rooks"] * 2, controls=controls) == pytest.approx([expected, *plain])
+    assert text_bits(network, tokenizer, ["the rooks"] * 2, controls=controls) == pytest.approx(
+        [expected, *plain]
+    )
 
 
 def test_a_text_after_control_tokens_is_counted_to_its_last_token(make_checkpoint):

@@ -1,4 +1,6 @@
-"""Intervals hold the truth about as often as they say, follow authors, and compare systems on the same draws."""
+"""Intervals hold the truth about as often as they say, follow authors, and compare systems on the
+same draws.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""What is judged on: no text that was learned from, and each marked by month, acquaintance and novelty."""
+"""What is judged on: no text that was learned from, and each marked by month, acquaintance and
+novelty.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -44,14 +46,18 @@ def make_corpus(home):
                 write_documents(workspace.path / f"{split}.parquet", [table])
             return {LAKE_VERSION: 0}
 
-        return run_stage(home, Stage("corpus", 1, {}, {"texts": repr((training, validation))}), make, Context())
+        return run_stage(
+            home, Stage("corpus", 1, {}, {"texts": repr((training, validation))}), make, Context()
+        )
 
     return make_corpus
 
 
 @pytest.fixture
 def look(home, make_corpus):
-    """What is judged on, of some held-out documents; learned: the training documents of each phase's corpus."""
+    """What is judged on, of some held-out documents; learned: the training documents of each
+    phase's corpus.
+    """
 
     def look(*documents, most=100, learned=None):
         corpus = make_corpus(TRAINING, documents)
@@ -105,7 +111,10 @@ def test_a_bound_takes_the_first_and_what_was_learned_from_is_counted_in_bytes(l
     assert held.training_bytes == sum(len(row["text"]) for row in TRAINING)
 
 
-LEARNED = [document("a crow is not a rook", "dot", days_after=-200), document("elms", "eve", days_after=-190)]
+LEARNED = [
+    document("a crow is not a rook", "dot", days_after=-200),
+    document("elms", "eve", days_after=-190),
+]
 
 
 def test_what_any_phase_learned_from_is_not_judged_on_and_what_none_did_is(look):
@@ -118,7 +127,10 @@ def test_what_any_phase_learned_from_is_not_judged_on_and_what_none_did_is(look)
 
 def test_a_document_with_a_post_that_was_learned_from_is_not_judged_on(look):
     """A thread that has grown since says more than it did, and what it said is known by heart."""
-    grown = document("elms\n\nand beeches", "eve") | {"post_ids": ["elms 0", "beeches 0"], "author_ids": ["eve", "gus"]}
+    grown = document("elms\n\nand beeches", "eve") | {
+        "post_ids": ["elms 0", "beeches 0"],
+        "author_ids": ["eve", "gus"],
+    }
     held = look(grown, document("rooks"), learned=[LEARNED])
     assert held.texts == ["rooks"]
     assert held.left_out["text_in_training"] == 1
@@ -126,7 +138,11 @@ def test_a_document_with_a_post_that_was_learned_from_is_not_judged_on(look):
 
 def test_months_authors_and_bytes_are_of_what_was_learned_from(look):
     earlier, later = LEARNED[:1], [*LEARNED, document("jackdaws", "fay", days_after=-180)]
-    judged = (document("one", "ann", days_after=-170), document("two", "dot"), document("three", "fay"))
+    judged = (
+        document("one", "ann", days_after=-170),
+        document("two", "dot"),
+        document("three", "fay"),
+    )
     held = look(*judged, learned=[earlier, later])
     assert held.trained_until == CUT - timedelta(days=180)
     assert held.months.tolist() == [1, 7, 7]
@@ -135,11 +151,15 @@ def test_months_authors_and_bytes_are_of_what_was_learned_from(look):
 
 
 def test_what_is_older_than_the_last_that_was_learned_is_of_no_month_after_it(look):
-    held = look(document("one", days_after=-191), document("two", days_after=-300), learned=[LEARNED])
+    held = look(
+        document("one", days_after=-191), document("two", days_after=-300), learned=[LEARNED]
+    )
     assert held.months.tolist() == [0, 0]
 
 
 def test_control_tokens_come_with_the_text(look):
     controls = ["<|language:en|>", "<|time:2026|>"]
-    held = look(document("one"), document("a rook is not a crow"), document("two") | {"controls": controls})
+    held = look(
+        document("one"), document("a rook is not a crow"), document("two") | {"controls": controls}
+    )
     assert held.controls == [[], controls]

@@ -19,8 +19,12 @@ from rookery.model import train as training
 from rookery.model.degrees import Degrees
 from rookery.model.training import run as running
 
-SHAPE = replace(tiny_run.SHAPE, layers=4, heads=4, kv_heads=2, head_size=8, tied=False)  # as --scale has them
-CONFIG = replace(tiny_run.CONFIG, shape=SHAPE, steps=8, batch_tokens=512, micro_batch_tokens=64, decay_steps=4)
+SHAPE = replace(
+    tiny_run.SHAPE, layers=4, heads=4, kv_heads=2, head_size=8, tied=False
+)  # as --scale has them
+CONFIG = replace(
+    tiny_run.CONFIG, shape=SHAPE, steps=8, batch_tokens=512, micro_batch_tokens=64, decay_steps=4
+)
 
 
 @pytest.fixture(scope="session")
@@ -44,19 +48,25 @@ def in_float32() -> Iterator[None]:
 
 
 class Attempt:
-    """One home with one run in it, which may be trained by different numbers of processes after another."""
+    """One home with one run in it, which may be trained by different numbers of processes after
+    another.
+    """
 
     def __init__(self, folder, config):
         self.home, self.config, self.earlier = create_home(folder), config, None
         self.began_at: int | None = None
         """The first step of those that were trained last."""
         self.tokenizer = tiny_run.make_tokenizer(self.home)
-        self.shards = tiny_run.make_shards(self.home, self.tokenizer, vocabulary=config.shape.vocabulary)
+        self.shards = tiny_run.make_shards(
+            self.home, self.tokenizer, vocabulary=config.shape.vocabulary
+        )
 
     def alone(self, stop: int | None = None) -> Artifact | None:
         made = None
         with in_float32(), followed(stop) as steps, suppress(Stopped):
-            made = training.train(self.home, self.shards, self.tokenizer, self.config, Context(), None, self.earlier)
+            made = training.train(
+                self.home, self.shards, self.tokenizer, self.config, Context(), None, self.earlier
+            )
         self.began_at = steps[0]
         return made
 
@@ -75,7 +85,9 @@ class Attempt:
         """A later phase in the same home, on more documents."""
         later = copy(self)
         later.config = replace(self.config, warmup_steps=0, seed=1)
-        later.shards = tiny_run.make_shards(self.home, self.tokenizer, 300, self.config.shape.vocabulary)
+        later.shards = tiny_run.make_shards(
+            self.home, self.tokenizer, 300, self.config.shape.vocabulary
+        )
         later.earlier = earlier
         return later
 
@@ -85,7 +97,9 @@ def attempt(tmp_path):
     return partial(_attempt, tmp_path)
 
 
-def _attempt(folder, name: str = "home", shape: Mapping[str, Any] | None = None, **changes) -> Attempt:
+def _attempt(
+    folder, name: str = "home", shape: Mapping[str, Any] | None = None, **changes
+) -> Attempt:
     return Attempt(folder / name, replace(CONFIG, shape=replace(SHAPE, **(shape or {})), **changes))
 
 

@@ -1,4 +1,6 @@
-"""However a run is spread over processes, it learns what one process learns: real processes on gloo, in float32."""
+"""However a run is spread over processes, it learns what one process learns: real processes on
+gloo, in float32.
+"""
 
 import pytest
 from crew import compiles_where_one_cannot, kept_by_each
@@ -51,7 +53,10 @@ COMPILED = [
     {"pipeline": 2, "groups_per_stage": 2},
     {"shard": 2, "recompute": 0.5},
 ]
-SHAPES = {"tensor4": {"kv_heads": 4}, "pipeline4-groups_per_stage2": {"layers": 8}}  # where the usual one is too small
+SHAPES = {
+    "tensor4": {"kv_heads": 4},
+    "pipeline4-groups_per_stage2": {"layers": 8},
+}  # where the usual one is too small
 
 
 def named(degrees: dict) -> str:
@@ -60,7 +65,9 @@ def named(degrees: dict) -> str:
 
 def held_out_losses(made) -> list[float]:
     """Those while it trained."""
-    return [note["held_out_loss"] for note in read_notes(made.path / "notes") if "held_out_loss" in note]
+    return [
+        note["held_out_loss"] for note in read_notes(made.path / "notes") if "held_out_loss" in note
+    ]
 
 
 def assert_same_run(made, expected) -> None:
@@ -101,18 +108,24 @@ def test_where_one_process_cannot_compile_none_does(two, attempt, victim):
     assert set(said) == {"the layers cannot be compiled here: there is no compiler"}
 
 
-@pytest.mark.parametrize("degrees", [{"tensor": 2}, {"pipeline": 2}, {"pipeline": 2, "groups_per_stage": 2}], ids=named)
+@pytest.mark.parametrize(
+    "degrees", [{"tensor": 2}, {"pipeline": 2}, {"pipeline": 2, "groups_per_stage": 2}], ids=named
+)
 def test_an_output_matrix_that_is_the_embedding_is_spread_too(two, attempt, reference, degrees):
     assert_same_run(attempt(shape={"tied": True}).by(two, **degrees), reference(tied=True))
 
 
 @pytest.mark.slow
 def test_an_output_matrix_that_is_the_embedding_is_spread_by_four_too(four, attempt, reference):
-    assert_same_run(attempt(shape={"tied": True}).by(four, tensor=2, pipeline=2), reference(tied=True))
+    assert_same_run(
+        attempt(shape={"tied": True}).by(four, tensor=2, pipeline=2), reference(tied=True)
+    )
 
 
 def test_tensor_parallel_spreads_what_is_kept_for_the_backward_pass(two, attempt):
-    """Between the matrices each process has its share of the tokens; without, it keeps 56% of one process's bytes."""
+    """Between the matrices each process has its share of the tokens; without, it keeps 56% of one
+    process's bytes.
+    """
     config = attempt().config
     whole = max(two.run(kept_by_each, Degrees(replicate=2), config))
     assert max(two.run(kept_by_each, Degrees(tensor=2), config)) < 0.52 * whole
@@ -120,15 +133,21 @@ def test_tensor_parallel_spreads_what_is_kept_for_the_backward_pass(two, attempt
 
 @pytest.mark.slow
 def test_steps_that_do_not_divide_evenly_are_learned_all_the_same(four, attempt):
-    """Seven rows a step for three shares of unequal size, of which the last has none of some kinds."""
-    alone, spread = (attempt(name, batch_tokens=7 * 32, steps=5, decay_steps=0) for name in ("alone", "spread"))
+    """Seven rows a step for three shares of unequal size, of which the last has none of some
+    kinds.
+    """
+    alone, spread = (
+        attempt(name, batch_tokens=7 * 32, steps=5, decay_steps=0) for name in ("alone", "spread")
+    )
     assert_same_run(spread.by(four, shard=4), alone.alone())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("degrees", [{"shard": 2, "tensor": 2}, {"shard": 4}], ids=named)
 def test_sizes_that_do_not_divide_evenly_are_cut_all_the_same(four, attempt, degrees):
-    """33 of 66 rows for each of two, cut again into 17 and 16; norms of two numbers for four processes."""
+    """33 of 66 rows for each of two, cut again into 17 and 16; norms of two numbers for four
+    processes.
+    """
     uneven = {"vocabulary": 66, "hidden": 66, "head_size": 2}
     alone, spread = (attempt(name, shape=uneven) for name in ("alone", "spread"))
     assert_same_run(spread.by(four, **degrees), alone.alone())

@@ -23,4 +23,6 @@ def test_no_owner_has_more_than_a_fair_part_and_one_matrix(costs, count):
 
 @given(costs, st.integers(1, 8))
 def test_all_processes_come_to_the_same_division(costs, count):
-    assert divided(dict(sorted(costs.items())), count) == divided(dict(sorted(costs.items(), reverse=True)), count)
+    assert divided(dict(sorted(costs.items())), count) == divided(
+        dict(sorted(costs.items(), reverse=True)), count
+    )

@@ -1,4 +1,6 @@
-"""Processes of one attempt meet each other, and none of an attempt before: threads on a real store."""
+"""Processes of one attempt meet each other, and none of an attempt before: threads on a real
+store.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -21,10 +23,14 @@ def client(store):
 
 
 def attempt(store, number: int, ranks=range(COUNT)) -> list:
-    """Each in a thread, the first last, so that the others meet what the attempt before has left."""
+    """Each in a thread, the first last, so that the others meet what the attempt before has
+    left.
+    """
     with ThreadPoolExecutor(COUNT) as threads:
         order = sorted(ranks, reverse=True)
-        met = {r: threads.submit(meet, client(store), r, COUNT, f"name {number} of {r}") for r in order}
+        met = {
+            r: threads.submit(meet, client(store), r, COUNT, f"name {number} of {r}") for r in order
+        }
         return [met[rank].result() for rank in ranks]
 
 

@@ -1,4 +1,6 @@
-"""A later phase starts from the same state however the earlier one was spread, and however it is spread itself."""
+"""A later phase starts from the same state however the earlier one was spread, and however it is
+spread itself.
+"""
 
 import pytest
 from safetensors.torch import load_file
@@ -11,13 +13,19 @@ LAYOUTS = [{"shard": 2}, {"tensor": 2}, {"pipeline": 2}, {"replicate": 2}]
 
 
 def assert_goes_on_alike(crew, alone, spread, degrees) -> None:
-    """The optimizer that a crew keeps is that of one process, and from what the crew wrote both learn the same."""
+    """The optimizer that a crew keeps is that of one process, and from what the crew wrote both
+    learn the same.
+    """
     earlier = spread.by(crew, **degrees)
     ours, theirs = (load_file(made.file(OPTIMIZER)) for made in (earlier, alone.alone()))
     assert ours.keys() == theirs.keys()
     assert ours["steps"] == theirs["steps"] == alone.config.steps
     # rounding makes some 4e-6 of a tensor's length
-    assert all((ours[name] - theirs[name]).norm() <= 1e-4 * theirs[name].norm() for name in ours if name != "steps")
+    assert all(
+        (ours[name] - theirs[name]).norm() <= 1e-4 * theirs[name].norm()
+        for name in ours
+        if name != "steps"
+    )
     assert_same_run(spread.grown(earlier).by(crew, **degrees), alone.grown(earlier).alone())
 
 
@@ -29,7 +37,11 @@ def test_two_processes_go_on_as_one_does(two, attempt, degrees):
 
 @pytest.mark.slow
 def test_sizes_that_do_not_divide_evenly_go_on_too(four, attempt):
-    uneven = {"vocabulary": 66, "hidden": 66, "head_size": 6}  # keys of two numbers, normed, magnify rounding
+    uneven = {
+        "vocabulary": 66,
+        "hidden": 66,
+        "head_size": 6,
+    }  # keys of two numbers, normed, magnify rounding
     assert_goes_on_alike(four, attempt("alone", shape=uneven), attempt("spread", shape=uneven), {})
 
 

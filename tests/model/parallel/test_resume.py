@@ -1,4 +1,6 @@
-"""A run goes on where it stopped, whoever saved it: the same batches, on any number of processes."""
+"""A run goes on where it stopped, whoever saved it: the same batches, on any number of
+processes.
+"""
 
 import math
 
@@ -25,7 +27,9 @@ def test_two_processes_go_on_bit_for_bit(two, attempt):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("degrees", [{"tensor": 2}, {"pipeline": 2, "groups_per_stage": 2}, {"context": 2}], ids=str)
+@pytest.mark.parametrize(
+    "degrees", [{"tensor": 2}, {"pipeline": 2, "groups_per_stage": 2}, {"context": 2}], ids=str
+)
 def test_other_layouts_go_on_bit_for_bit_too(two, attempt, degrees):
     undisturbed = attempt("undisturbed").by(two, **degrees)
     stopped = attempt("stopped")
@@ -55,9 +59,13 @@ def count(degrees: dict[str, int]) -> int:
 
 
 @pytest.mark.parametrize(
-    ("saved_by", "goes_on"), [with_marks(*change) for change in CHANGES], ids=lambda degrees: named(degrees) or "alone"
+    ("saved_by", "goes_on"),
+    [with_marks(*change) for change in CHANGES],
+    ids=lambda degrees: named(degrees) or "alone",
 )
-def test_what_some_saved_any_other_number_goes_on_with(two, four, attempt, reference, saved_by, goes_on):
+def test_what_some_saved_any_other_number_goes_on_with(
+    two, four, attempt, reference, saved_by, goes_on
+):
     crews, run = {1: None, 2: two, 4: four}, attempt()
     first, second = crews[count(saved_by)], crews[count(goes_on)]
     assert run.by(first, stop=STOP, **saved_by) is None
@@ -65,12 +73,18 @@ def test_what_some_saved_any_other_number_goes_on_with(two, four, attempt, refer
     assert run.began_at == SAVED
 
 
-def test_what_is_forgotten_before_a_run_goes_on_is_left_out_by_whoever_goes_on(two, attempt, reference):
+def test_what_is_forgotten_before_a_run_goes_on_is_left_out_by_whoever_goes_on(
+    two, attempt, reference
+):
     alone, spread = attempt("alone"), attempt("spread")
     for run, crew in ((alone, None), (spread, two)):
         assert run.by(crew, stop=STOP) is None
         forget(run.home, [], ["author3"], Context())
-    found, expected, undisturbed = losses(spread.alone()), losses(alone.alone()), losses(reference())
+    found, expected, undisturbed = (
+        losses(spread.alone()),
+        losses(alone.alone()),
+        losses(reference()),
+    )
     assert found == pytest.approx(expected, abs=2e-5)
     assert found[:SAVED] == pytest.approx(undisturbed[:SAVED], abs=2e-5)
     assert found[SAVED:] != pytest.approx(undisturbed[SAVED:], abs=1e-3)

@@ -1,4 +1,6 @@
-"""Compiled layers: only where they pay, and never where the compiler is missing or makes wrong code."""
+"""Compiled layers: only where they pay, and never where the compiler is missing or makes wrong
+code.
+"""
 
 import os
 import subprocess
@@ -48,9 +50,13 @@ def test_a_run_of_minutes_is_compiled_on_each_of_some_gpus(gpus):
     assert pays(config_for_scale(gpus * 40), processes)
 
 
-@pytest.mark.parametrize("wrong", [lambda y: y * 1.5, lambda y: y * torch.nan, lambda y: y + y.detach()])
+@pytest.mark.parametrize(
+    "wrong", [lambda y: y * 1.5, lambda y: y * torch.nan, lambda y: y + y.detach()]
+)
 def test_code_that_reckons_wrong_is_found(monkeypatch, wrong):
-    compile_wrong = lambda layer, options: layer.register_forward_hook(lambda layer, inputs, y: wrong(y))  # noqa: E731
+    compile_wrong = lambda layer, options: layer.register_forward_hook(  # noqa: E731
+        lambda layer, inputs, y: wrong(y)
+    )
     monkeypatch.setattr(Layer, "compile", compile_wrong)
     assert "does not reckon" in fault(SHAPE, torch.float32, CPU)
 
@@ -72,9 +78,13 @@ def test_code_of_a_compiler_that_is_here_reckons_right(precision):
 @needs_compiler
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 def test_what_a_step_learns_does_not_depend_on_the_rows_of_earlier_steps(two_threads):
-    """As it would if torch made code for the first rows it meets, and other code for all later ones."""
+    """As it would if torch made code for the first rows it meets, and other code for all later
+    ones.
+    """
     config = replace(config_for_scale(0.17), compiled=True)
-    first_of_few, first_of_many = (gradients(config, sizes) for sizes in ([(28, 128)], [(32, 128), (28, 128)]))
+    first_of_few, first_of_many = (
+        gradients(config, sizes) for sizes in ([(28, 128)], [(32, 128), (28, 128)])
+    )
     assert all(torch.equal(weight, first_of_many[name]) for name, weight in first_of_few.items())
 
 
@@ -82,8 +92,12 @@ def test_what_a_step_learns_does_not_depend_on_the_rows_of_earlier_steps(two_thr
 @needs_compiler
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 def test_compiled_layers_keep_as_much_as_a_plan_for_a_fleet_reckons():
-    """Rows longer than those that attend by plain products on a CPU, as on a GPU no attention matrix is kept."""
-    two, four = (ModelShape(512, 256, layers, 4, 2, 64, 704, context_tokens=1024) for layers in (2, 4))
+    """Rows longer than those that attend by plain products on a CPU, as on a GPU no attention
+    matrix is kept.
+    """
+    two, four = (
+        ModelShape(512, 256, layers, 4, 2, 64, 704, context_tokens=1024) for layers in (2, 4)
+    )
     kept, reckoned = (of(four) - of(two) for of in (bytes_of_two_rows, activation_bytes))
     assert 0.9 * reckoned < kept < 1.1 * reckoned
 
@@ -97,7 +111,9 @@ def bytes_of_two_rows(shape: ModelShape) -> int:
 
 
 def activation_bytes(shape: ModelShape) -> float:
-    """What the plan says of the same: one GPU, one micro-batch of two rows, no layer computed again."""
+    """What the plan says of the same: one GPU, one micro-batch of two rows, no layer computed
+    again.
+    """
     alone = Layout(1, 1, 1, 1, micro_batch=2, micro_batches=1, sharded=False, recompute=0.0)
     return memory_of(shape, alone).activations
 
@@ -129,7 +145,9 @@ def gradients(config: TrainConfig, sizes: list[tuple[int, int]]) -> dict[str, to
 @pytest.mark.slow
 def test_without_a_compiler_a_long_run_says_so_and_runs_uncompiled(tmp_path: Path):
     environment = {**os.environ, "CXX": "/bin/false", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", BEGIN], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN], env=environment, capture_output=True, text=True, check=True
+    )
     first, second = done.stdout.splitlines()
     assert "are compiled" in first
     assert second.startswith("They run uncompiled")

@@ -1,4 +1,6 @@
-"""Products in eight bits: near the true ones, gradients too, and nothing of the network's names or weights changes."""
+"""Products in eight bits: near the true ones, gradients too, and nothing of the network's names or
+weights changes.
+"""
 
 import pytest
 import torch
@@ -8,15 +10,28 @@ from rookery.model.network import Network, summed_loss
 from rookery.model.shape import ModelShape
 from rookery.model.training.float8 import Float8Linear, use_float8
 
-SHAPE = ModelShape(vocabulary=64, width=32, layers=2, heads=2, kv_heads=1, head_size=16, hidden=64, context_tokens=16)
+SHAPE = ModelShape(
+    vocabulary=64,
+    width=32,
+    layers=2,
+    heads=2,
+    kv_heads=1,
+    head_size=16,
+    hidden=64,
+    context_tokens=16,
+)
 
 
 def relative_error(found, true):
-    return float((found.detach().float() - true.detach().float()).norm() / true.detach().float().norm())
+    return float(
+        (found.detach().float() - true.detach().float()).norm() / true.detach().float().norm()
+    )
 
 
 def test_products_and_both_gradients_come_within_the_format_s_precision():
-    """e4m3 has 3 bits after the point and e5m2 two: a sixteenth and an eighth at most for one factor, less in a sum."""
+    """e4m3 has 3 bits after the point and e5m2 two: a sixteenth and an eighth at most for one
+    factor, less in a sum.
+    """
     generator = torch.Generator().manual_seed(0)
     plain = torch.nn.Linear(64, 48, bias=False)
     eight = Float8Linear(64, 48, bias=False)
@@ -60,7 +75,16 @@ def test_a_network_keeps_its_names_and_weights_and_learns():
 
 
 def test_matrices_of_odd_sizes_stay_as_they_are():
-    odd = ModelShape(vocabulary=64, width=24, layers=1, heads=2, kv_heads=1, head_size=12, hidden=64, context_tokens=16)
+    odd = ModelShape(
+        vocabulary=64,
+        width=24,
+        layers=1,
+        heads=2,
+        kv_heads=1,
+        head_size=12,
+        hidden=64,
+        context_tokens=16,
+    )
     network = Network(odd)
     use_float8(network)
     assert not any(isinstance(part, Float8Linear) for part in network.modules())

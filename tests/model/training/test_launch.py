@@ -1,4 +1,6 @@
-"""Starting processes by torchrun's machinery: what becomes of a run when one is killed, or cannot go on."""
+"""Starting processes by torchrun's machinery: what becomes of a run when one is killed, or cannot
+go on.
+"""
 
 import json
 import os
@@ -119,7 +121,9 @@ def test_a_process_that_is_killed_is_no_end_and_the_weights_are_the_same(environ
     states = [run["state"] for run in read_runs(disturbed) if run["kind"] == "checkpoint"]
     assert states[-1] == "finished"
     assert gone_on_after(undisturbed) == []
-    assert min(gone_on_after(disturbed)) >= 2 * LONGER.checkpoint_steps  # the one after may still be in writing
+    assert (
+        min(gone_on_after(disturbed)) >= 2 * LONGER.checkpoint_steps
+    )  # the one after may still be in writing
     assert len(states) > 1
 
 
@@ -143,7 +147,9 @@ def test_one_killed_while_all_read_a_state_is_no_end(environment, tmp_path):
 
 def _kill_the_second(home: Path) -> None:
     """When some steps are done."""
-    while not any(path.read_bytes().count(b"\n") > LONGER.checkpoint_steps * 3 for path in _metrics(home)):
+    while not any(
+        path.read_bytes().count(b"\n") > LONGER.checkpoint_steps * 3 for path in _metrics(home)
+    ):
         time.sleep(0.01)
     os.kill(int((home / "pids").read_text().split()[1]), signal.SIGKILL)
 
@@ -152,20 +158,28 @@ def _metrics(home: Path) -> list[Path]:
     return list(home.glob("artifacts/checkpoint/*/notes/metrics.jsonl"))
 
 
-def test_a_run_that_is_killed_again_and_again_is_given_up_with_one_clear_line(environment, script, tmp_path):
-    with pytest.raises(RookeryError, match=r"ended with exit code 7, after 1 restarts.*newest saved state"):
+def test_a_run_that_is_killed_again_and_again_is_given_up_with_one_clear_line(
+    environment, script, tmp_path
+):
+    with pytest.raises(
+        RookeryError, match=r"ended with exit code 7, after 1 restarts.*newest saved state"
+    ):
         launch([str(script), str(tmp_path / "ranks"), "7"], 2, 1, environment)
     assert len((tmp_path / "ranks").read_text().split()) >= 3
 
 
-def test_an_error_that_would_come_again_ends_the_run_at_once_with_its_line(environment, script, tmp_path):
+def test_an_error_that_would_come_again_ends_the_run_at_once_with_its_line(
+    environment, script, tmp_path
+):
     with pytest.raises(RookeryError, match=r"^the corpus is gone \(here\)\. Build it$") as refused:
         launch([str(script), str(tmp_path / "ranks"), "refused"], 2, 3, environment)
     assert refused.value.exit_code == DataError.exit_code
     assert sorted((tmp_path / "ranks").read_text().split()) == ["0", "1"]
 
 
-@pytest.mark.parametrize(("how", "line"), [("refused", "the corpus is gone"), ("full", "the disk cannot be written")])
+@pytest.mark.parametrize(
+    ("how", "line"), [("refused", "the corpus is gone"), ("full", "the disk cannot be written")]
+)
 def test_what_one_has_told_is_said_though_the_other_ends_of_it_and_no_restart_is_left(
     environment, script, tmp_path, how, line
 ):
@@ -176,7 +190,11 @@ def test_what_one_has_told_is_said_though_the_other_ends_of_it_and_no_restart_is
 
 def test_the_first_processs_word_counts_before_that_of_others(tmp_path):
     outcome = tmp_path / "outcome.json"
-    for what, is_first in (("one fell over", False), ("the disk is full", True), ("two fell over", False)):
+    for what, is_first in (
+        ("one fell over", False),
+        ("the disk is full", True),
+        ("two fell over", False),
+    ):
         tell_outcome(outcome, DataError(what), is_first)
     assert json.loads(outcome.read_text())["what"] == "the disk is full"
 
@@ -185,7 +203,8 @@ def test_no_process_is_left_over_when_the_launcher_is_killed(environment, tmp_pa
     home = create_home(tmp_path / "home").path
     code = (
         f"import os; os.environ['{started.LAUNCHER}'] = str(os.getpid());"
-        f"from rookery.model.training.launch import launch; launch({[tiny_run.__file__, str(home)]!r}, 2, 3, 'unused')"
+        f"from rookery.model.training.launch import launch; "
+        f"launch({[tiny_run.__file__, str(home)]!r}, 2, 3, 'unused')"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as launcher:
         while not _metrics(home):
@@ -197,9 +216,13 @@ def test_no_process_is_left_over_when_the_launcher_is_killed(environment, tmp_pa
     assert open_artifact(next(home.glob("artifacts/checkpoint/*/manifest.json")).parent)
 
 
-def test_a_process_whose_launcher_was_killed_while_it_started_ends_before_it_works(environment, script, tmp_path):
+def test_a_process_whose_launcher_was_killed_while_it_started_ends_before_it_works(
+    environment, script, tmp_path
+):
     gone = {started.LAUNCHER: "1", "RANK": "0", "WORLD_SIZE": "2"}
-    done = subprocess.run([sys.executable, script, tmp_path / "ranks", "7"], env=os.environ | gone, timeout=60)
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "ranks", "7"], env=os.environ | gone, timeout=60
+    )
     assert done.returncode == 1
 
 

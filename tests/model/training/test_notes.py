@@ -1,10 +1,20 @@
-"""What is noted and shown of a run; on a full disk nothing is written that need not be, so a run that goes on does."""
+"""What is noted and shown of a run; on a full disk nothing is written that need not be, so a run
+that goes on does.
+"""
 
 import pytest
 from disk import full_disk
 from tiny_run import CONFIG
 
-from rookery.model.training.notes import BEGUN, METRICS, keep_before, note_begun, of_step, read_notes, shown
+from rookery.model.training.notes import (
+    BEGUN,
+    METRICS,
+    keep_before,
+    note_begun,
+    of_step,
+    read_notes,
+    shown,
+)
 
 FACTS = {"config": {"steps": 12}, "inputs": {"shards": "a" * 64}}
 
@@ -38,7 +48,8 @@ def test_what_was_noted_beyond_a_state_is_forgotten(tmp_path):
     assert (tmp_path / METRICS).read_text() == lines(0, 1, 2)
 
 
-# of `tiny_run.SHAPE`: 20,480 matrix parameters, and two layers of two heads of 16 that look at 32 tokens
+# of `tiny_run.SHAPE`: 20,480 matrix parameters, and two layers of two heads of 16 that look at 32
+# tokens
 FLOPS_PER_TOKEN = 3 * (2 * 20_480 + 4 * 2 * 2 * 16 * 32)
 
 
@@ -53,7 +64,18 @@ def test_of_a_step_its_loss_and_speed_and_the_share_of_the_machine_are_noted(los
     }
 
 
-@pytest.mark.parametrize(("loss", "said"), [(2.5, "loss 2.500"), (None, "nothing left to learn from")])
+@pytest.mark.parametrize(
+    ("loss", "said"), [(2.5, "loss 2.500"), (None, "nothing left to learn from")]
+)
 def test_what_is_shown_of_a_step(loss, said):
-    note = {"step": 3, "loss": loss, "tokens_per_second": 51_234, "seconds_per_step": 7.5, "utilisation": 0.25}
-    assert shown(note, CONFIG) == f"{said}, 51,234 tokens/s (25% of the matrix-product peak), 1.0 min left"
+    note = {
+        "step": 3,
+        "loss": loss,
+        "tokens_per_second": 51_234,
+        "seconds_per_step": 7.5,
+        "utilisation": 0.25,
+    }
+    assert (
+        shown(note, CONFIG)
+        == f"{said}, 51,234 tokens/s (25% of the matrix-product peak), 1.0 min left"
+    )

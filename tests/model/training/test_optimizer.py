@@ -20,7 +20,16 @@ from rookery.model.training.optimizer import (
     orthogonal,
 )
 
-SHAPE = ModelShape(vocabulary=64, width=32, layers=1, heads=2, kv_heads=1, head_size=16, hidden=96, context_tokens=32)
+SHAPE = ModelShape(
+    vocabulary=64,
+    width=32,
+    layers=1,
+    heads=2,
+    kv_heads=1,
+    head_size=16,
+    hidden=96,
+    context_tokens=32,
+)
 CONFIG = TrainConfig(0.0, SHAPE, steps=10, batch_tokens=64)
 
 
@@ -45,14 +54,23 @@ def test_an_update_points_where_the_gradient_does():
     matrix = torch.randn(32, 96, generator=torch.Generator().manual_seed(0))
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
     nearest = u @ v
-    assert torch.nn.functional.cosine_similarity(orthogonal(matrix[None]).flatten(), nearest.flatten(), dim=0) > 0.97
+    assert (
+        torch.nn.functional.cosine_similarity(
+            orthogonal(matrix[None]).flatten(), nearest.flatten(), dim=0
+        )
+        > 0.97
+    )
 
 
 @pytest.mark.parametrize("size", [(64, 64), (64, 256), (256, 64)])
 @pytest.mark.parametrize("decades", [1, 3])
-def test_the_iteration_in_bfloat16_comes_to_what_its_polynomial_makes_of_the_singular_values(size, decades):
+def test_the_iteration_in_bfloat16_comes_to_what_its_polynomial_makes_of_the_singular_values(
+    size, decades
+):
     generator = torch.Generator().manual_seed(0)
-    u, _, v = torch.linalg.svd(torch.randn(size, generator=generator, dtype=torch.float64), full_matrices=False)
+    u, _, v = torch.linalg.svd(
+        torch.randn(size, generator=generator, dtype=torch.float64), full_matrices=False
+    )
     singular = torch.logspace(0, -decades, min(size), dtype=torch.float64)
     exact = singular / singular.norm()
     a, b, c = NEWTON_SCHULZ
@@ -63,7 +81,9 @@ def test_the_iteration_in_bfloat16_comes_to_what_its_polynomial_makes_of_the_sin
     assert (made - expected).norm() < 0.12 * expected.norm()
 
 
-def test_matrices_of_one_size_go_through_the_iteration_together_and_each_keeps_its_name(monkeypatch):
+def test_matrices_of_one_size_go_through_the_iteration_together_and_each_keeps_its_name(
+    monkeypatch,
+):
     monkeypatch.setattr("rookery.model.training.optimizer.TOGETHER", 2 * 32 * 96)
     generator = torch.Generator().manual_seed(0)
     sizes = [(32, 96), (96, 32), (32, 96), (16, 16), (32, 96), (96, 32)]
@@ -81,9 +101,15 @@ def test_weights_move_as_under_pytorchs_own_optimizers():
     others = [weight for name, weight in named.items() if not is_matrix(name, weight)]
     reference = [
         torch.optim.Muon(
-            matrices, CONFIG.matrix_learning_rate, CONFIG.weight_decay, CONFIG.momentum, adjust_lr_fn="original"
+            matrices,
+            CONFIG.matrix_learning_rate,
+            CONFIG.weight_decay,
+            CONFIG.momentum,
+            adjust_lr_fn="original",
         ),
-        torch.optim.AdamW(others, CONFIG.vector_learning_rate, ADAM_BETAS, ADAM_EPSILON, weight_decay=0.0),
+        torch.optim.AdamW(
+            others, CONFIG.vector_learning_rate, ADAM_BETAS, ADAM_EPSILON, weight_decay=0.0
+        ),
     ]
     optimizer = Optimizer(dict(ours.named_parameters()), CONFIG)
     for seed in range(5):
@@ -100,7 +126,10 @@ def test_weights_move_as_under_pytorchs_own_optimizers():
 
 def test_small_updates_are_not_lost_to_bfloat16():
     rounded, exact = network(dtype=torch.bfloat16), network()
-    optimizers = Optimizer(dict(rounded.named_parameters()), CONFIG), Optimizer(dict(exact.named_parameters()), CONFIG)
+    optimizers = (
+        Optimizer(dict(rounded.named_parameters()), CONFIG),
+        Optimizer(dict(exact.named_parameters()), CONFIG),
+    )
     for _ in range(20):
         for each, optimizer in zip((rounded, exact), optimizers, strict=True):
             for weight in each.parameters():
@@ -127,15 +156,23 @@ def test_a_restored_optimizer_goes_on_exactly():
 
 @pytest.mark.parametrize("offload", [True, False])
 def test_an_offloaded_state_lies_in_memory_and_meets_its_weights_on_the_device(offload):
-    """By shape, on a device that is not there: PyTorch's fake tensors refuse to reckon across two."""
-    device = torch.device("lazy", 0)  # of those without a driver here, one that fake tensors can be copied to
+    """By shape, on a device that is not there: PyTorch's fake tensors refuse to reckon across
+    two.
+    """
+    device = torch.device(
+        "lazy", 0
+    )  # of those without a driver here, one that fake tensors can be copied to
     with FakeTensorMode(), device:
         weights = dict(Network(SHAPE).named_parameters())
-    optimizer = Optimizer(weights, CONFIG, Processes(degrees=Degrees(shard=1, offload=offload), device=device))
+    optimizer = Optimizer(
+        weights, CONFIG, Processes(degrees=Degrees(shard=1, offload=offload), device=device)
+    )
     for weight in weights.values():
         weight.grad = torch.empty_like(weight)
     optimizer.step(1.0)
     state = {name: tensor for name, tensor in optimizer.state().items() if name != "steps"}
-    assert {tensor.device for tensor in state.values()} == {torch.device("cpu") if offload else device}
+    assert {tensor.device for tensor in state.values()} == {
+        torch.device("cpu") if offload else device
+    }
     assert {weight.device for weight in weights.values()} == {device}
     assert all(weight.grad is None for weight in weights.values())

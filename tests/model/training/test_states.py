@@ -62,7 +62,9 @@ def test_the_newest_two_are_kept(states, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
 
 
-def test_saving_goes_on_beside_training_and_what_is_not_yet_whole_does_not_count(states, tmp_path, monkeypatch):
+def test_saving_goes_on_beside_training_and_what_is_not_yet_whole_does_not_count(
+    states, tmp_path, monkeypatch
+):
     may_write, plain = threading.Event(), dcp.FileSystemWriter.write_data
 
     def write_data(*given):
@@ -80,7 +82,9 @@ def test_saving_goes_on_beside_training_and_what_is_not_yet_whole_does_not_count
 
 @pytest.mark.parametrize("name", ["__0_0.distcp", ".metadata", "whole-00000-of-00001.json"])
 @pytest.mark.parametrize("harm", ["changed", "cut", "missing", "unreadable"])
-def test_a_damaged_state_is_passed_over_aloud_for_the_one_before(states, tmp_path, said, name, harm):
+def test_a_damaged_state_is_passed_over_aloud_for_the_one_before(
+    states, tmp_path, said, name, harm
+):
     saved(states, 1, 2)
     file = tmp_path / "step-00000002" / name
     whole = file.read_bytes()
@@ -130,7 +134,9 @@ def test_a_state_that_cannot_be_read_is_not_said_to_be_anothers(states, tmp_path
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(dcp.FileSystemReader, "read_data", read_data)
-    with pytest.raises(StorageError, match=r"a saved state cannot be read: OSError.*Input/output error"):
+    with pytest.raises(
+        StorageError, match=r"a saved state cannot be read: OSError.*Input/output error"
+    ):
         states.restore(state(0))
 
 
@@ -164,5 +170,8 @@ def test_a_last_state_that_is_damaged_ends_the_run_with_what_is_wrong(states, tm
     saved(states, 5)
     file = tmp_path / "step-00000005" / "__0_0.distcp"
     file.write_bytes(file.read_bytes()[:-9])
-    with pytest.raises(StorageError, match=r"cannot be used, for its file __0_0.distcp is damaged.*the state before"):
+    with pytest.raises(
+        StorageError,
+        match=r"cannot be used, for its file __0_0.distcp is damaged.*the state before",
+    ):
         whole_state(tmp_path, 5)

@@ -5,7 +5,9 @@ import pytest
 from rookery.model.training.thresholds import thresholds_passed, warnings
 
 
-@pytest.mark.parametrize(("flops", "passed"), [(1e23, 0), (1.01e23, 1), (9e24, 1), (2e25, 2), (3e26, 3)])
+@pytest.mark.parametrize(
+    ("flops", "passed"), [(1e23, 0), (1.01e23, 1), (9e24, 1), (2e25, 2), (3e26, 3)]
+)
 def test_a_threshold_is_passed_by_more_than_it_and_not_by_just_as_much(flops, passed):
     assert len(thresholds_passed(flops)) == passed
 

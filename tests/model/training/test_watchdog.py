@@ -1,4 +1,6 @@
-"""The watchdog, on real processes that stand still; they train nothing, so that each takes a second or two."""
+"""The watchdog, on real processes that stand still; they train nothing, so that each takes a second
+or two.
+"""
 
 import json
 import os
@@ -107,7 +109,9 @@ def test_however_a_trainer_stands_still_it_is_named_and_killed(start, tmp_path, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["stopped", "at work"])
-def test_of_two_that_stand_still_the_one_that_the_other_waits_for_is_named_and_both_are_killed(start, tmp_path, how):
+def test_of_two_that_stand_still_the_one_that_the_other_waits_for_is_named_and_both_are_killed(
+    start, tmp_path, how
+):
     waiting, other = start("waiting", 0, 2), start(how, 1, 2)
     said = [trainer.communicate(timeout=60)[1] for trainer in (waiting, other)]
     assert [waiting.returncode, other.returncode] == [-signal.SIGKILL] * 2
@@ -139,7 +143,9 @@ def test_a_trainer_that_goes_on_is_left_alone_and_its_watchdog_ends_with_it(star
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
 def test_a_watchdog_ends_when_its_trainer_is_killed(start, tmp_path, kill):
     trainer = start("waiting")
-    (watchdog,) = wait_for(lambda: Path(f"/proc/{trainer.pid}/task/{trainer.pid}/children").read_text().split())
+    (watchdog,) = wait_for(
+        lambda: Path(f"/proc/{trainer.pid}/task/{trainer.pid}/children").read_text().split()
+    )
     wait_for(lambda: Path(f"{stall(tmp_path)}.0.begun").exists())
     trainer.send_signal(kill)
     trainer.communicate(timeout=60)  # until nobody holds its standard error
@@ -163,7 +169,10 @@ def wait_for(found):
 
 
 def test_a_watchdog_loads_nothing_heavy():
-    code = "import sys, rookery.model.training.watchdog; sys.exit(bool({'torch', 'numpy', 'pyarrow'} & sys.modules.keys()))"
+    code = (
+        "import sys, rookery.model.training.watchdog; sys.exit(bool({'torch', 'numpy', "
+        "'pyarrow'} & sys.modules.keys()))"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -216,7 +225,9 @@ def test_the_first_step_may_take_longer(clock):
 
 
 def test_reading_a_state_is_no_step(clock):
-    """Else the many steps that it leaps would make each look quick, and the first one be killed for its compiler."""
+    """Else the many steps that it leaps would make each look quick, and the first one be killed for
+    its compiler.
+    """
     patience = Patience(WatchConfig(steps=20, seconds=5.0), BEFORE, 0.0)
     assert not looked(patience, clock, FIRST_STEP * 5.0 - 1, BEFORE)
     assert not looked(patience, clock, FIRST_STEP * 5.0 - 1, 500)
@@ -245,7 +256,11 @@ def last_seen(rank: int, step: int = 5, doing: str = "learning", state: str = WA
         ([last_seen(0), last_seen(1, 5, "reading"), last_seen(2)], [1], "behind"),
         ([last_seen(0), last_seen(1), last_seen(2, state="waiting for a disk")], [2], "at work"),
         ([last_seen(0), last_seen(1), last_seen(2)], [0, 1, 2], "alike"),
-        ([last_seen(0, state=STOPPED), last_seen(1, state=STOPPED), last_seen(2, state=STOPPED)], [0, 1, 2], "alike"),
+        (
+            [last_seen(0, state=STOPPED), last_seen(1, state=STOPPED), last_seen(2, state=STOPPED)],
+            [0, 1, 2],
+            "alike",
+        ),
     ],
 )
 def test_whose_fault_it_is(seen, named, why):
@@ -254,7 +269,13 @@ def test_whose_fault_it_is(seen, named, why):
 
 @pytest.mark.parametrize(
     ("shares", "named"),
-    [([1.0], []), ([0.9, 1.0], []), ([0.3, 1.0], [1]), ([1.0, 0.4, 0.45, 0.42], [0]), ([0.0, 0.0], [])],
+    [
+        ([1.0], []),
+        ([0.9, 1.0], []),
+        ([0.3, 1.0], [1]),
+        ([1.0, 0.4, 0.45, 0.42], [0]),
+        ([0.0, 0.0], []),
+    ],
 )
 def test_slow_is_who_is_at_work_while_most_wait(shares, named):
     assert slow(shares) == named

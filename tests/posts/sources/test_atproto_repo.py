@@ -1,4 +1,6 @@
-"""A repository's export: its posts in order and its owner's word, and nothing of a file that is not whole."""
+"""A repository's export: its posts in order and its owner's word, and nothing of a file that is not
+whole.
+"""
 
 import gzip
 import hashlib
@@ -17,8 +19,16 @@ from rookery.posts.sources.files import SetAside
 from tests.posts.repository_writer import DID, Link, Repository, car, cbor
 
 REV_TIME = datetime(2025, 10, 9, 8, 53, 20, tzinfo=UTC)
-REV = "".join("234567abcdefghijklmnopqrstuvwxyz"[1_760_000_000_000_000 << 10 >> 5 * n & 31] for n in range(12, -1, -1))
-POST = {"$type": "app.bsky.feed.post", "text": "a rook", "langs": ["en"], "createdAt": "2024-10-07T12:00:00.000Z"}
+REV = "".join(
+    "234567abcdefghijklmnopqrstuvwxyz"[1_760_000_000_000_000 << 10 >> 5 * n & 31]
+    for n in range(12, -1, -1)
+)
+POST = {
+    "$type": "app.bsky.feed.post",
+    "text": "a rook",
+    "langs": ["en"],
+    "createdAt": "2024-10-07T12:00:00.000Z",
+}
 NO_LOGIN = {"labels": {"values": [{"val": "!no-unauthenticated"}]}}
 
 
@@ -29,7 +39,10 @@ def an_export(records, **change) -> bytes:
 
 
 def posts(n, **change):
-    return {f"app.bsky.feed.post/r{number:05}": POST | {"text": f"rook {number}"} | change for number in range(n)}
+    return {
+        f"app.bsky.feed.post/r{number:05}": POST | {"text": f"rook {number}"} | change
+        for number in range(n)
+    }
 
 
 @pytest.fixture
@@ -47,13 +60,18 @@ def reading(tmp_path):
 @pytest.mark.parametrize("n", [0, 1, 2, 500])
 def test_all_posts_of_a_tree_are_read_in_the_order_of_their_keys(reading, n):
     found, aside = reading(an_export(posts(n)))
-    assert [post["id"] for post in found] == [f"at://{DID}/app.bsky.feed.post/r{number:05}" for number in range(n)]
+    assert [post["id"] for post in found] == [
+        f"at://{DID}/app.bsky.feed.post/r{number:05}" for number in range(n)
+    ]
     assert [post["text"] for post in found] == [f"rook {number}" for number in range(n)]
     assert aside == []
 
 
 def test_a_record_becomes_the_same_post_as_in_the_stream(reading):
-    reply = {"root": {"uri": "at://did:plc:bo/app.bsky.feed.post/1"}, "parent": {"uri": "at://x/app.bsky.feed.post/2"}}
+    reply = {
+        "root": {"uri": "at://did:plc:bo/app.bsky.feed.post/1"},
+        "parent": {"uri": "at://x/app.bsky.feed.post/2"},
+    }
     image = {
         "$type": "app.bsky.embed.images",
         "images": [{"alt": "a bird", "image": {"ref": Link(b"\x01\x55\x12\x20" + b"0" * 32)}}],
@@ -71,7 +89,9 @@ def test_a_clock_of_the_future_gives_way_to_the_commits(reading):
     assert post["created"] == REV_TIME
 
 
-def test_other_records_are_set_aside_by_address_and_the_owners_word_is_noted(reading, tmp_path, standing_of):
+def test_other_records_are_set_aside_by_address_and_the_owners_word_is_noted(
+    reading, tmp_path, standing_of
+):
     records = posts(1) | {
         "app.bsky.feed.like/a": {"subject": {}},
         "app.bsky.feed.repost/a": {"subject": {}},
@@ -85,20 +105,31 @@ def test_other_records_are_set_aside_by_address_and_the_owners_word_is_noted(rea
         ("no_text", "empty"), ("other_collection", "a"), ("repost", "a"),
     ]  # fmt: skip
     standing = standing_of(read(tmp_path / "repo.car"))
-    assert (standing.authors, standing.consent["training"]) == ({DID: "signed_in_only"}, {DID: False})
+    assert (standing.authors, standing.consent["training"]) == (
+        {DID: "signed_in_only"},
+        {DID: False},
+    )
 
 
 @pytest.mark.parametrize(
     ("declared", "said"),
-    [("2025-01-01T00:00:00Z", False), ("2025-03-01T00:00:00Z", True), ("2999-01-01T00:00:00Z", True)],
+    [
+        ("2025-01-01T00:00:00Z", False),
+        ("2025-03-01T00:00:00Z", True),
+        ("2999-01-01T00:00:00Z", True),
+    ],
 )
 def test_an_old_word_does_not_pass_for_a_new_one(tmp_path, home, standing_of, declared, said):
     with live_log(home) as log:
-        no = Event("consent_author", DID, "training", "no", datetime(2025, 2, 1, tzinfo=UTC), "by hand")
+        no = Event(
+            "consent_author", DID, "training", "no", datetime(2025, 2, 1, tzinfo=UTC), "by hand"
+        )
         log.record([no], FixedClock())
     path = tmp_path / "repo.car"
     stance = {"allow": True, "updatedAt": declared}
-    path.write_bytes(an_export({"community.lexicon.preference.ai/self": {"preferences": {"training": stance}}}))
+    path.write_bytes(
+        an_export({"community.lexicon.preference.ai/self": {"preferences": {"training": stance}}})
+    )
     assert standing_of(read(path)).consent["training"] == {DID: said}
 
 
@@ -123,16 +154,25 @@ def without_the_last(root, blocks):
 def in_a_circle(root, blocks):
     other = Repository()
     leaf = other.tree({})
-    node = other.add({"l": leaf, "e": [{"p": 0, "k": b"app.bsky.feed.post/1", "v": leaf, "t": leaf}]})
-    return other.add({"did": DID, "version": 3, "data": node, "rev": REV, "prev": None}), other.blocks
+    node = other.add(
+        {"l": leaf, "e": [{"p": 0, "k": b"app.bsky.feed.post/1", "v": leaf, "t": leaf}]}
+    )
+    return other.add(
+        {"did": DID, "version": 3, "data": node, "rev": REV, "prev": None}
+    ), other.blocks
 
 
 def out_of_order(root, blocks):
     other = Repository()
     record = other.add(POST)
-    entries = [{"p": 0, "k": key, "v": record, "t": None} for key in (b"app.bsky.feed.post/2", b"app.bsky.feed.post/1")]
+    entries = [
+        {"p": 0, "k": key, "v": record, "t": None}
+        for key in (b"app.bsky.feed.post/2", b"app.bsky.feed.post/1")
+    ]
     data = other.add({"l": None, "e": entries})
-    return other.add({"did": DID, "version": 3, "data": data, "rev": REV, "prev": None}), other.blocks
+    return other.add(
+        {"did": DID, "version": 3, "data": data, "rev": REV, "prev": None}
+    ), other.blocks
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""What no honest post has is set aside with its reason, whatever the source; all else is left alone."""
+"""What no honest post has is set aside with its reason, whatever the source; all else is left
+alone.
+"""
 
 from datetime import UTC, datetime, timedelta
 

@@ -26,7 +26,14 @@ POST = {
     "user_deleted": False,
 }
 FIRST = POST | {"id": 83, "post_number": 1, "reply_to_post_number": None}
-TOPIC = {"id": 57, "title": "On bread", "archetype": "regular", "visible": True, "category_id": 13, "deleted_at": None}
+TOPIC = {
+    "id": 57,
+    "title": "On bread",
+    "archetype": "regular",
+    "visible": True,
+    "category_id": 13,
+    "deleted_at": None,
+}
 
 
 def topic(*posts, **change):
@@ -93,7 +100,10 @@ def test_only_a_regular_post_whose_topic_is_told_to_be_open_is_public(of_topic, 
 
 @pytest.mark.parametrize(
     "of_topic",
-    [{"archetype": "private_message"}, *({"details": {f"allowed_{who}": [{"id": 1}]}} for who in ("users", "groups"))],
+    [
+        {"archetype": "private_message"},
+        *({"details": {f"allowed_{who}": [{"id": 1}]}} for who in ("users", "groups")),
+    ],
 )
 def test_of_a_message_between_persons_nothing_but_its_id_is_kept(posts_of, of_topic):
     posts, (aside,) = posts_of(topic(POST | {"category_id": 13}, **of_topic))
@@ -102,7 +112,9 @@ def test_of_a_message_between_persons_nothing_but_its_id_is_kept(posts_of, of_to
 
 def test_the_latest_posts_name_their_category_and_private_ones_are_messages(posts_of):
     in_category = POST | {"category_id": 1}
-    (listed, bare), _ = posts_of({"latest_posts": [in_category, POST | {"id": 85, "category_id": None}]})
+    (listed, bare), _ = posts_of(
+        {"latest_posts": [in_category, POST | {"id": 85, "category_id": None}]}
+    )
     assert (listed["visibility"], bare["visibility"]) == ("public", "unknown")
     private, (aside,) = posts_of({"private_posts": [in_category]})
     assert (private, aside.reason) == ([], "direct_message")
@@ -110,7 +122,11 @@ def test_the_latest_posts_name_their_category_and_private_ones_are_messages(post
 
 def test_a_post_alone_tells_nothing_of_its_topic(posts_of):
     (post,), _ = posts_of(POST | {"raw": "Bread & **butter**"})
-    assert (post["visibility"], post["conversation"], post["reply_to"]) == ("unknown", "topic/57", None)
+    assert (post["visibility"], post["conversation"], post["reply_to"]) == (
+        "unknown",
+        "topic/57",
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,7 +168,9 @@ def test_what_a_post_quotes_is_named_and_not_repeated(posts_of):
 
 def test_markdown_is_read_where_there_is_no_page(posts_of):
     raw = '[quote="bo, post:1, topic:57"]\ntheirs\n[/quote]\n\nmine & yours'
-    (post,), _ = posts_of(topic({name: POST[name] for name in POST if name != "cooked"} | {"raw": raw}))
+    (post,), _ = posts_of(
+        topic({name: POST[name] for name in POST if name != "cooked"} | {"raw": raw})
+    )
     assert post["text"] == "mine & yours"
 
 
@@ -172,14 +190,23 @@ def test_odd_values_do_not_stop_the_reading(tmp_path_factory, odd, name):
     assert batch.num_rows + sum(isinstance(item, SetAside) for item in beside) == 1
 
 
-@pytest.mark.parametrize("first", [topic(), topic(POST), {"latest_posts": []}, {"private_posts": [POST]}, POST, [POST]])
+@pytest.mark.parametrize(
+    "first", [topic(), topic(POST), {"latest_posts": []}, {"private_posts": [POST]}, POST, [POST]]
+)
 def test_its_files_are_known(first):
     assert is_mine(first)
 
 
 @pytest.mark.parametrize(
     "first",
-    [None, [], {}, {"post_stream": {"stream": [1]}}, {"topic_list": {"topics": []}}, {"user_actions": [POST]}],
+    [
+        None,
+        [],
+        {},
+        {"post_stream": {"stream": [1]}},
+        {"topic_list": {"topics": []}},
+        {"user_actions": [POST]},
+    ],
 )
 def test_other_files_are_not(first):
     assert not is_mine(first)
@@ -218,6 +245,8 @@ def test_what_was_taken_away_is_noted_for_earlier_copies(tmp_path, standing_of, 
 def test_a_changed_post_says_when(tmp_path):
     path = tmp_path / "topic.json"
     for version, edited in ((2, datetime(2030, 1, 1, tzinfo=UTC)), (1, None)):
-        path.write_text(json.dumps(topic(POST | {"version": version, "updated_at": "2030-01-01T00:00:00Z"})))
+        path.write_text(
+            json.dumps(topic(POST | {"version": version, "updated_at": "2030-01-01T00:00:00Z"}))
+        )
         ((batch, _),) = read(path)
         assert batch["edited"].to_pylist() == [edited]

@@ -1,4 +1,6 @@
-"""Files: compression is looked through to the last byte, and the first JSON value is found however it is laid out."""
+"""Files: compression is looked through to the last byte, and the first JSON value is found however
+it is laid out.
+"""
 
 import gzip
 import json
@@ -59,7 +61,9 @@ FIRST = {
 
 
 @pytest.mark.parametrize("name", FIRST)
-@pytest.mark.parametrize(("suffix", "pack"), [("", bytes), (".gz", gzip.compress), (".zst", zstandard.compress)])
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [("", bytes), (".gz", gzip.compress), (".zst", zstandard.compress)]
+)
 def test_the_first_value_is_found(tmp_path, name, suffix, pack):
     text, first = FIRST[name]
     path = tmp_path / (name + suffix)
@@ -78,10 +82,15 @@ def test_what_is_read_comes_in_batches_in_its_order(monkeypatch, a_post):
     monkeypatch.setattr(files, "BATCH_POSTS", 2)
     found = [a_post(), SetAside("line 2", "no_text", {}), a_post()]
     batches = list(in_batches(found))
-    assert [(batch["id"].to_pylist(), len(aside)) for batch, aside in batches] == [(["1"], 1), (["2"], 0)]
+    assert [(batch["id"].to_pylist(), len(aside)) for batch, aside in batches] == [
+        (["1"], 1),
+        (["2"], 0),
+    ]
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, lambda data: SKIPPABLE + zstandard.compress(data)])
+@pytest.mark.parametrize(
+    "pack", [gzip.compress, zstandard.compress, lambda data: SKIPPABLE + zstandard.compress(data)]
+)
 def test_a_packed_file_is_looked_through_under_any_name(tmp_path, pack):
     path = tmp_path / "posts.jsonl"
     path.write_bytes(pack(b'{"a": 1}\n'))

@@ -9,8 +9,17 @@ import pytest
 from rookery.posts import lake
 from rookery.posts.sources.formats import SOURCES
 
-REDDIT = {"id": "a", "author": "ada", "body": "words", "created_utc": 1420070400, "link_id": "t3_b", "subreddit": "x"}
-X_API = {"data": {"id": "1", "text": "words", "author_id": "7", "created_at": "2023-02-18T12:33:11Z"}}
+REDDIT = {
+    "id": "a",
+    "author": "ada",
+    "body": "words",
+    "created_utc": 1420070400,
+    "link_id": "t3_b",
+    "subreddit": "x",
+}
+X_API = {
+    "data": {"id": "1", "text": "words", "author_id": "7", "created_at": "2023-02-18T12:33:11Z"}
+}
 EVENT = {
     "did": "did:plc:a", "time_us": 1_760_000_000_000_000, "kind": "commit",
     "commit": {"rev": "3m1", "operation": "create", "collection": "app.bsky.feed.post", "rkey": "r",
@@ -22,7 +31,11 @@ STATUS = {
 }  # fmt: skip
 FORUM = {
     "archetype": "regular",
-    "post_stream": {"posts": [{"id": 5, "username": "ada", "created_at": "2023-02-18", "cooked": "<p>words</p>"}]},
+    "post_stream": {
+        "posts": [
+            {"id": 5, "username": "ada", "created_at": "2023-02-18", "cooked": "<p>words</p>"}
+        ]
+    },
 }
 TABLE = {"id": "1", "text": "words", "author": "ada", "created": "2023-02-18"}
 COLUMNS = "id=id,text=body,author=author,created=created_utc"
@@ -93,7 +106,13 @@ def test_at_most_one_source_takes_a_file_for_its_own(first):
 
 @pytest.mark.parametrize("name", ["export.tar.gz", "export.zip"])
 def test_a_mastodon_export_is_found_by_what_is_in_it(rookery, tmp_path, name):
-    note = {"type": "Note", "id": "u", "published": "2023-02-18", "content": "<p>words</p>", "attributedTo": "a"}
+    note = {
+        "type": "Note",
+        "id": "u",
+        "published": "2023-02-18",
+        "content": "<p>words</p>",
+        "attributedTo": "a",
+    }
     create = {"type": "Create", "actor": "a", "to": ["b/followers"], "object": note}
     (tmp_path / "outbox.json").write_text(json.dumps({"orderedItems": [create]}))
     path = tmp_path / name
@@ -116,7 +135,9 @@ def test_a_mastodon_export_is_found_by_what_is_in_it(rookery, tmp_path, name):
         ("a.tar.gz", "words", "damaged or cut short"),
     ],
 )
-def test_a_file_of_no_source_is_one_clear_line_and_nothing_is_taken(rookery, home, tmp_path, name, text, said):
+def test_a_file_of_no_source_is_one_clear_line_and_nothing_is_taken(
+    rookery, home, tmp_path, name, text, said
+):
     (tmp_path / name).write_text(text)
     ran = rookery("posts", "ingest", tmp_path / name)
     assert (ran.code, len(ran.said)) == (2, 1)
@@ -134,7 +155,9 @@ def test_a_real_outbox_keeps_its_private_posts_from_every_use(rookery, shared_da
 
 def test_real_events_and_real_answers_of_a_forum_are_one_ingest(rookery, shared_data):
     files = ["atproto/jetstream_events.jsonl", "discourse/topic.json", "discourse/post.json"]
-    report = rookery("posts", "ingest", *(shared_data / "formats" / name for name in files), "--json").json()
+    report = rookery(
+        "posts", "ingest", *(shared_data / "formats" / name for name in files), "--json"
+    ).json()
     assert (report["format"], report["added"]) == ("discourse, jetstream", 4)
     assert rookery("posts", "stats", "--json").json()["dropped"] == {"visibility_unknown": 1}
 
@@ -142,7 +165,9 @@ def test_real_events_and_real_answers_of_a_forum_are_one_ingest(rookery, shared_
 def test_posts_whose_account_may_be_protected_are_not_guessed_to_be_public(rookery, tmp_path):
     path = tmp_path / "old.jsonl"
     user = {"screen_name": "ada", "protected": True}
-    path.write_text(json.dumps({"id_str": "1", "text": "words", "created_at": "2013-02-04", "user": user}))
+    path.write_text(
+        json.dumps({"id_str": "1", "text": "words", "created_at": "2013-02-04", "user": user})
+    )
     done = rookery("posts", "ingest", path)
     assert done.code == 2
     assert "each with an account inside that may be protected" in done.said[0]

@@ -1,4 +1,6 @@
-"""Jetstream and tap: what a stream takes back further on is not taken, and no clock of the future is believed."""
+"""Jetstream and tap: what a stream takes back further on is not taken, and no clock of the future
+is believed.
+"""
 
 import json
 import random
@@ -29,8 +31,21 @@ def uri(rkey="r1", did=ADA, collection="app.bsky.feed.post"):
     return f"at://{did}/{collection}/{rkey}"
 
 
-def event(record=RECORD, operation="create", did=ADA, rkey="r1", rev="3m1", collection="app.bsky.feed.post"):
-    commit = {"rev": rev, "operation": operation, "collection": collection, "rkey": rkey, "cid": "x"}
+def event(
+    record=RECORD,
+    operation="create",
+    did=ADA,
+    rkey="r1",
+    rev="3m1",
+    collection="app.bsky.feed.post",
+):
+    commit = {
+        "rev": rev,
+        "operation": operation,
+        "collection": collection,
+        "rkey": rkey,
+        "cid": "x",
+    }
     commit |= {} if record is None else {"record": record}
     return {"did": did, "time_us": NOON_MICROS, "kind": "commit", "commit": commit}
 
@@ -49,8 +64,19 @@ def profile(record, did=ADA):
 
 
 def tap(record=RECORD, action="create", rev="3kb3fge5lm32x", rkey="r1"):
-    inner = {"live": True, "did": ADA, "rev": rev, "collection": "app.bsky.feed.post", "rkey": rkey, "action": action}
-    return {"id": 1, "type": "record", "record": inner | ({} if record is None else {"record": record})}
+    inner = {
+        "live": True,
+        "did": ADA,
+        "rev": rev,
+        "collection": "app.bsky.feed.post",
+        "rkey": rkey,
+        "action": action,
+    }
+    return {
+        "id": 1,
+        "type": "record",
+        "record": inner | ({} if record is None else {"record": record}),
+    }
 
 
 @pytest.fixture
@@ -79,7 +105,9 @@ def standing_after(tmp_path, standing_of):
 
 def refused(post):
     return {
-        name.removeprefix("consent_") for name, said in post.items() if name.startswith("consent_") and said is False
+        name.removeprefix("consent_")
+        for name, said in post.items()
+        if name.startswith("consent_") and said is False
     }
 
 
@@ -104,7 +132,9 @@ def test_replies_quotes_and_descriptions_are_named(posts_of):
     quote = {"record": {"uri": uri("q", BO), "cid": "x"}}
     media = {"images": [{"alt": "one"}, {"alt": ""}, {"alt": "two"}]}
     reply = {"root": {"uri": uri("root", BO)}, "parent": {"uri": uri("parent", BO)}}
-    (post,), _ = posts_of(event(RECORD | {"reply": reply, "embed": {"record": quote, "media": media}}))
+    (post,), _ = posts_of(
+        event(RECORD | {"reply": reply, "embed": {"record": quote, "media": media}})
+    )
     assert (post["reply_to"], post["conversation"]) == (uri("parent", BO), uri("root", BO))
     assert (post["quote_of"], post["alt_text"]) == (uri("q", BO), "one\ntwo")
 
@@ -130,7 +160,10 @@ def test_what_is_embedded_is_told_by_its_kind(posts_of, embed, quote, alt):
     [
         (event(collection="app.bsky.feed.repost"), "repost"),
         (event(collection="app.bsky.feed.like"), "other_collection"),
-        ({"did": ADA, "time_us": NOON_MICROS, "kind": "identity", "identity": {"did": ADA}}, "identity_event"),
+        (
+            {"did": ADA, "time_us": NOON_MICROS, "kind": "identity", "identity": {"did": ADA}},
+            "identity_event",
+        ),
         (account(False, "desynchronized"), "account_event"),
         (event(operation="resync"), "unknown_event"),
         (event(RECORD | {"text": " "}), "no_text"),
@@ -152,31 +185,48 @@ def test_a_post_that_is_deleted_further_on_is_not_taken_nor_its_words_kept(posts
 
 
 def test_a_post_made_again_after_its_deletion_is_taken(posts_of):
-    (post,), _ = posts_of(event(rev="3m1"), deletion(rev="3m2"), event(RECORD | {"text": "again"}, rev="3m3"))
+    (post,), _ = posts_of(
+        event(rev="3m1"), deletion(rev="3m2"), event(RECORD | {"text": "again"}, rev="3m3")
+    )
     assert post["text"] == "again"
 
 
 def test_of_a_post_the_newest_version_is_taken(posts_of):
-    (post,), (aside,) = posts_of(event(rev="3m1"), event(RECORD | {"text": "better"}, "update", rev="3m2"))
+    (post,), (aside,) = posts_of(
+        event(rev="3m1"), event(RECORD | {"text": "better"}, "update", rev="3m2")
+    )
     assert (post["text"], aside.reason) == ("better", "edited_since")
 
 
 @given(st.integers(0, 2**32))
 def test_reordered_and_repeated_lines_give_the_same_posts(tmp_path_factory, seed):
-    lines = [event(rev="3m1"), deletion(rev="3m2"), event(rkey="r2", rev="3m3"), event(did=BO), profile(NO_LOGIN, BO)]
+    lines = [
+        event(rev="3m1"),
+        deletion(rev="3m2"),
+        event(rkey="r2", rev="3m3"),
+        event(did=BO),
+        profile(NO_LOGIN, BO),
+    ]
     lines += [event(RECORD | {"text": "new"}, "update", rkey="r2", rev="3m4")]
     shuffled = lines * 2
     random.Random(seed).shuffle(shuffled)
     path = tmp_path_factory.mktemp("events") / "events.jsonl"
     path.write_text("\n".join(map(json.dumps, shuffled)))
     posts = [row for batch, _ in read(path) for row in batch.to_pylist()]
-    assert {(post["id"], post["text"]) for post in posts} == {(uri("r2"), "new"), (uri(did=BO), "a rook")}
+    assert {(post["id"], post["text"]) for post in posts} == {
+        (uri("r2"), "new"),
+        (uri(did=BO), "a rook"),
+    }
 
 
 def test_posts_of_an_account_that_the_stream_leaves_deleted_are_not_taken(posts_of, standing_after):
     lines = event(), event(did=BO), account(False, "deleted")
     posts, (aside,) = posts_of(*lines)
-    assert ([post["author"] for post in posts], aside.reason, aside.row) == ([BO], "account_deleted", {"id": uri()})
+    assert ([post["author"] for post in posts], aside.reason, aside.row) == (
+        [BO],
+        "account_deleted",
+        {"id": uri()},
+    )
     assert standing_after(*lines).authors == {ADA: "deleted"}
     assert len(posts_of(*lines, account(True))[0]) == 2
 
@@ -191,7 +241,9 @@ def test_posts_of_an_account_that_the_stream_leaves_deleted_are_not_taken(posts_
         ([(True, None), (False, None)], "deactivated"),
     ],
 )
-def test_an_inactive_accounts_posts_are_kept_and_hidden_while_it_is_so(posts_of, standing_after, states, reason):
+def test_an_inactive_accounts_posts_are_kept_and_hidden_while_it_is_so(
+    posts_of, standing_after, states, reason
+):
     said = [account(*state) | {"time_us": NOON_MICROS + n} for n, state in enumerate(states)]
     posts, _ = posts_of(event(), *said)
     assert [post["author"] for post in posts] == [ADA]
@@ -255,12 +307,18 @@ def test_a_declaration_of_intents_is_heeded(standing_after, intents, said):
         ({"entity": "did:web:theirs.example"}, False),
     ],
 )
-def test_preferences_on_ai_are_heeded_where_they_are_about_posts_and_everyone(standing_after, scope, is_heeded):
+def test_preferences_on_ai_are_heeded_where_they_are_about_posts_and_everyone(
+    standing_after, scope, is_heeded
+):
     preferences = {"training": {"allow": False}, "inference": {"allow": True}, "syntheticContent": {"allow": False},
                    "embedding": {"allow": True}}  # fmt: skip
     record = {"scope": scope, "preferences": preferences}
     consent = standing_after(declared(record, "community.lexicon.preference.ai")).consent
-    said = {"training": {ADA: False}, "answers": {ADA: False}, "search": {ADA: True}} if is_heeded else {}
+    said = (
+        {"training": {ADA: False}, "answers": {ADA: False}, "search": {ADA: True}}
+        if is_heeded
+        else {}
+    )
     assert {use: authors for use, authors in consent.items() if authors} == said
 
 
@@ -289,7 +347,9 @@ def test_a_wrong_clock_gives_way_to_the_networks(posts_of, said, created):
 
 def test_where_the_network_gives_no_time_its_revision_does(posts_of):
     places = range(12, -1, -1)
-    revision = "".join("234567abcdefghijklmnopqrstuvwxyz"[NOON_MICROS << 10 >> 5 * place & 31] for place in places)
+    revision = "".join(
+        "234567abcdefghijklmnopqrstuvwxyz"[NOON_MICROS << 10 >> 5 * place & 31] for place in places
+    )
     (post,), _ = posts_of(tap(RECORD | {"createdAt": "2031-01-01T00:00:00Z"}, rev=revision))
     assert post["created"] == NOON
 
@@ -316,7 +376,9 @@ def test_its_files_are_known(first):
     assert is_mine(first)
 
 
-@pytest.mark.parametrize("first", [None, [], {}, {"did": ADA}, {"id": 1, "type": "post", "post": {}}, RECORD])
+@pytest.mark.parametrize(
+    "first", [None, [], {}, {"did": ADA}, {"id": 1, "type": "post", "post": {}}, RECORD]
+)
 def test_other_files_are_not(first):
     assert not is_mine(first)
 
@@ -324,7 +386,11 @@ def test_other_files_are_not(first):
 def test_the_hand_written_events_are_read(shared_data):
     ((batch, beside),) = read(shared_data / "formats" / "atproto" / "jetstream_events.jsonl")
     (post,) = batch.to_pylist()
-    assert (post["author"][-1], post["language"], post["reply_to"] == post["conversation"]) == ("b", "ru", True)
+    assert (post["author"][-1], post["language"], post["reply_to"] == post["conversation"]) == (
+        "b",
+        "ru",
+        True,
+    )
     assert sorted(item.reason for item in beside if isinstance(item, SetAside)) == [
         "deleted_later", "identity_event", "no_text", "other_collection",
     ]  # fmt: skip
@@ -336,7 +402,9 @@ def test_the_hand_written_events_are_read(shared_data):
 
 
 def test_the_valid_identifiers_of_the_protocols_own_lists_make_ids(shared_data, posts_of):
-    names = (shared_data / "formats" / "atproto" / "interop_syntax" / "recordkey_syntax_valid.txt").read_text()
+    names = (
+        shared_data / "formats" / "atproto" / "interop_syntax" / "recordkey_syntax_valid.txt"
+    ).read_text()
     keys = [name for name in names.splitlines() if name and not name.startswith("#")]
     posts, _ = posts_of(*(event(rkey=key) for key in keys))
     assert [post["id"] for post in posts] == [uri(key) for key in keys]

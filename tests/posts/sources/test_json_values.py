@@ -32,13 +32,19 @@ def values(tmp_path):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("suffix", "pack"), [("", bytes), (".gz", gzip.compress), (".zst", zstandard.compress)])
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [("", bytes), (".gz", gzip.compress), (".zst", zstandard.compress)]
+)
 def test_every_shape_gives_the_same_objects(values, shape, suffix, pack):
     assert [item.value for item in values(shape + suffix, pack(SHAPES[shape].encode()))] == OBJECTS
 
 
 def test_each_object_says_where_it_stands(values):
-    assert [v.where for v in values("a.jsonl", "{}\n[{}, {}]\n")] == ["line 1", "line 2, item 1", "line 2, item 2"]
+    assert [v.where for v in values("a.jsonl", "{}\n[{}, {}]\n")] == [
+        "line 1",
+        "line 2, item 1",
+        "line 2, item 2",
+    ]
     assert [v.at("post 4") for v in values("a.json", "{}")] == ["post 4"]
     assert Value("line 2", {}).at("post 4") == "line 2, post 4"
 
@@ -46,7 +52,9 @@ def test_each_object_says_where_it_stands(values):
 def test_what_is_no_object_is_set_aside_and_the_rest_read(values):
     found = values("a.jsonl", b'{"n": 1}\nnot json\n[2]\n3\n\xff\n{"n": 4}\n')
     assert [v.value["n"] for v in found if isinstance(v, Value)] == [1, 4]
-    assert [v.reason for v in found if isinstance(v, SetAside)] == ["not_a_json_object"] * 3 + ["not_utf8"]
+    assert [v.reason for v in found if isinstance(v, SetAside)] == ["not_a_json_object"] * 3 + [
+        "not_utf8"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +79,8 @@ def test_a_document_too_long_to_be_held_is_refused(values, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("a", "a"), (5, "5"), (True, ""), (None, ""), ({}, ""), (1.5, ""), ("\ud83d", "\ufffd")]
+    ("value", "text"),
+    [("a", "a"), (5, "5"), (True, ""), (None, ""), ({}, ""), (1.5, ""), ("\ud83d", "\ufffd")],
 )
 def test_only_texts_and_numbers_are_words(value, text):
     assert words(value) == text

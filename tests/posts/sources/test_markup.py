@@ -43,7 +43,10 @@ def test_text_reads_as_on_the_page(html, text):
         ('<a href="https://www.a.example/b">a.example/b</a>', "a.example/b"),
         ('<a href="https://a.example/b/c">a.example/b…</a>', "https://a.example/b/c"),
         ('<a href="https://a.example/@bo" class="u-url mention">@<span>bo</span></a>', "@bo"),
-        ('<a href="https://a.example/tags/rook" class="mention hashtag">#<span>rook</span></a>', "#rook"),
+        (
+            '<a href="https://a.example/tags/rook" class="mention hashtag">#<span>rook</span></a>',
+            "#rook",
+        ),
         ('<a href="/u/bo">bo</a>', "bo"),
         ('<a href="javascript:alert(1)">words</a>', "words"),
         ('<a href="https://a.example"></a>', ""),
@@ -64,7 +67,10 @@ def test_pictures_give_their_descriptions():
 
 
 def test_what_others_wrote_is_left_out_with_all_that_is_in_it():
-    html = '<aside class="quote x" data-post="3"><aside>in</aside><img alt="y"> theirs</aside><p>mine</p>'
+    html = (
+        '<aside class="quote x" data-post="3"><aside>in</aside><img alt="y"> '
+        "theirs</aside><p>mine</p>"
+    )
     plain = to_plain_text(html, frozenset({"quote"}))
     assert (plain.text, plain.pictures) == ("mine", ())
     assert [part["data-post"] for part in plain.left_out] == ["3"]
@@ -80,8 +86,12 @@ def test_words_without_markup_stay(words):
     assert text_of(words).split() == words.split()
 
 
-@pytest.mark.parametrize("piece", ["<a ", "<!--", "<![", '<a href="', "<", "</a ", "<a>x", "&", '<a "'])
+@pytest.mark.parametrize(
+    "piece", ["<a ", "<!--", "<![", '<a href="', "<", "</a ", "<a>x", "&", '<a "']
+)
 def test_hostile_markup_takes_time_in_proportion(piece):
     began = time.perf_counter()
     text_of(piece * 20_000)
-    assert time.perf_counter() - began < 5  # unguarded, Python's parser takes 30 s for the first of these
+    assert (
+        time.perf_counter() - began < 5
+    )  # unguarded, Python's parser takes 30 s for the first of these

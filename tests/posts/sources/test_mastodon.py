@@ -50,7 +50,13 @@ ACTOR = {"id": HOME, "type": "Person", "indexable": True, "discoverable": True}
 
 
 def create(note=NOTE, **change):
-    return {"type": "Create", "actor": HOME, "to": note.get("to"), "cc": note.get("cc"), "object": note} | change
+    return {
+        "type": "Create",
+        "actor": HOME,
+        "to": note.get("to"),
+        "cc": note.get("cc"),
+        "object": note,
+    } | change
 
 
 def outbox(*activities):
@@ -88,7 +94,17 @@ def test_a_status_of_the_api_becomes_the_same_post_as_in_the_outbox(posts_of):
     (of_outbox,), _ = posts_of(outbox(create()))
     (of_api,), aside = posts_of([STATUS], "statuses.json")
     assert aside == []
-    for field in ("id", "author", "text", "created", "language", "alt_text", "visibility", "likes", "source"):
+    for field in (
+        "id",
+        "author",
+        "text",
+        "created",
+        "language",
+        "alt_text",
+        "visibility",
+        "likes",
+        "source",
+    ):
         assert of_api[field] == of_outbox[field], field
 
 
@@ -130,8 +146,14 @@ def test_no_post_is_wider_than_its_activity_or_the_activity_than_its_post(activi
 @pytest.mark.parametrize(
     ("activity", "reason"),
     [
-        ({"type": "Announce", "actor": HOME, "to": [PUBLIC], "object": f"{FRIEND}/statuses/9"}, "repost"),
-        ({"type": "Delete", "actor": HOME, "object": "https://elsewhere.example/statuses/9"}, "not_the_owners"),
+        (
+            {"type": "Announce", "actor": HOME, "to": [PUBLIC], "object": f"{FRIEND}/statuses/9"},
+            "repost",
+        ),
+        (
+            {"type": "Delete", "actor": HOME, "object": "https://elsewhere.example/statuses/9"},
+            "not_the_owners",
+        ),
         ({"type": "Undo", "actor": HOME, "object": {"type": "Announce"}}, "not_a_deletion"),
         ({"type": "Like", "actor": HOME, "object": f"{FRIEND}/statuses/9"}, "not_a_post"),
         (create(object=f"{HOME}/statuses/9"), "not_a_post"),
@@ -174,7 +196,9 @@ def test_what_an_account_refuses_is_refused_for_its_posts(posts_of, said, refuse
     account = {name: STATUS["account"][name] for name in ("id", "acct", "url")}
     (post,), _ = posts_of([STATUS | {"account": account | said}])
     assert {
-        name: value for name, value in post.items() if name.startswith("consent_") and value is not None
+        name: value
+        for name, value in post.items()
+        if name.startswith("consent_") and value is not None
     } == expected
 
 
@@ -238,16 +262,22 @@ def test_a_boost_is_set_aside(posts_of):
         ({"in_reply_to_id": "9"}, "9"),
     ],
 )  # fmt: skip
-def test_a_reply_names_what_it_answers_by_address_where_that_can_be_told(posts_of, change, reply_to):
+def test_a_reply_names_what_it_answers_by_address_where_that_can_be_told(
+    posts_of, change, reply_to
+):
     (post,), _ = posts_of([STATUS | change])
     assert post["reply_to"] == reply_to
 
 
 def test_a_quote_is_named_and_its_fallback_text_left_out(posts_of):
     fallback = '<p class="quote-inline">RE: <a href="https://x.example/1">x</a></p><p>mine</p>'
-    (post,), _ = posts_of(outbox(create(NOTE | {"quote": "https://x.example/1", "content": fallback})))
+    (post,), _ = posts_of(
+        outbox(create(NOTE | {"quote": "https://x.example/1", "content": fallback}))
+    )
     assert (post["quote_of"], post["text"]) == ("https://x.example/1", "mine")
-    (post,), _ = posts_of([STATUS | {"quote": {"state": "accepted", "quoted_status": STATUS | {"uri": "u"}}}])
+    (post,), _ = posts_of(
+        [STATUS | {"quote": {"state": "accepted", "quoted_status": STATUS | {"uri": "u"}}}]
+    )
     assert post["quote_of"] == "u"
 
 
@@ -275,7 +305,15 @@ def test_its_files_are_known(first):
 
 @pytest.mark.parametrize(
     "first",
-    [None, 5, [], {}, {"items": []}, {"type": "OrderedCollection", "first": "x"}, {"content": "x", "author": "y"}],
+    [
+        None,
+        5,
+        [],
+        {},
+        {"items": []},
+        {"type": "OrderedCollection", "first": "x"},
+        {"content": "x", "author": "y"},
+    ],
 )
 def test_other_files_are_not(first):
     assert not is_mine(first)
@@ -288,12 +326,20 @@ def test_the_private_posts_of_a_real_outbox_stay_private(shared_data):
     assert Counter(item.reason for item in aside) == {"repost": 10, "direct_message": 4}
     assert all(item.row.keys() == {"id"} for item in aside)
     posts = batch.to_pylist()
-    assert not any("must not put" in post["text"] for post in posts if post["visibility"] in ("public", "unlisted"))
+    assert not any(
+        "must not put" in post["text"]
+        for post in posts
+        if post["visibility"] in ("public", "unlisted")
+    )
     assert not any("</" in post["text"] for post in posts)
 
 
 def test_deletions_of_an_outbox_are_forgotten_and_an_account_may_come_back(tmp_path, standing_of):
-    deletion = {"type": "Delete", "actor": HOME, "object": {"id": f"{HOME}/statuses/9", "type": "Tombstone"}}
+    deletion = {
+        "type": "Delete",
+        "actor": HOME,
+        "object": {"id": f"{HOME}/statuses/9", "type": "Tombstone"},
+    }
     account = {"type": "Delete", "actor": HOME, "object": HOME, "published": "2024-01-01T00:00:00Z"}
     undo = {"type": "Undo", "actor": HOME, "object": account, "published": "2024-01-02T00:00:00Z"}
     tombstone = {"type": "Tombstone", "id": f"{HOME}/statuses/8"}
@@ -310,7 +356,11 @@ def test_an_accounts_no_holds_for_its_author_and_silence_does_not_lift_it(tmp_pa
     path = tmp_path / "statuses.json"
     path.write_text(json.dumps([STATUS | {"account": STATUS["account"] | {"noindex": True}}]))
     assert standing_of(read(path)).consent["training"] == {HOME: False}
-    later = STATUS | {"id": "11", "uri": f"{HOME}/statuses/11", "created_at": "2024-02-18T12:33:11Z"}
+    later = STATUS | {
+        "id": "11",
+        "uri": f"{HOME}/statuses/11",
+        "created_at": "2024-02-18T12:33:11Z",
+    }
     path.write_text(json.dumps([later]))
     assert standing_of(read(path)).consent["training"] == {HOME: False}
 

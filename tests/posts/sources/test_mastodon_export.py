@@ -1,4 +1,6 @@
-"""The archive of an export: two files of it are read, and an archive that nobody honest wrote is refused."""
+"""The archive of an export: two files of it are read, and an archive that nobody honest wrote is
+refused.
+"""
 
 import io
 import json
@@ -50,7 +52,9 @@ def a_zip(path, files=FILES):
 
 
 def an_archive(tmp_path, kind, files=FILES):
-    return a_tar(tmp_path / "e.tar.gz", files) if kind == "tar" else a_zip(tmp_path / "e.zip", files)
+    return (
+        a_tar(tmp_path / "e.tar.gz", files) if kind == "tar" else a_zip(tmp_path / "e.zip", files)
+    )
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip"])
@@ -61,14 +65,21 @@ def test_the_posts_and_the_actors_refusal_come_out_of_an_archive(tmp_path, kind,
     ((batch, beside),) = mastodon.read(path)
     (post,) = batch.to_pylist()
     assert (post["text"], post["visibility"], post["consent_search"]) == ("Bread", "public", False)
-    assert {(item.kind, item.cause) for item in beside} == {("consent_author", "search"), ("consent_author", "answers")}
+    assert {(item.kind, item.cause) for item in beside} == {
+        ("consent_author", "search"),
+        ("consent_author", "answers"),
+    }
 
 
 def test_posts_of_another_than_the_actor_are_set_aside(tmp_path):
     other = {"id": "https://home.example/users/bo"}
     path = a_tar(tmp_path / "e.tgz", FILES | {"actor.json": json.dumps(other).encode()})
     ((batch, (aside,)),) = mastodon.read(path)
-    assert (batch.num_rows, aside.reason, aside.where) == (0, "not_the_owners", "outbox.json, activity 1")
+    assert (batch.num_rows, aside.reason, aside.where) == (
+        0,
+        "not_the_owners",
+        "outbox.json, activity 1",
+    )
 
 
 def test_an_archive_without_an_actor_says_nothing_of_consent(tmp_path):
@@ -86,7 +97,9 @@ def test_hostile_paths_are_refused(tmp_path, kind, name):
         read_export(path)
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE]
+)
 def test_links_and_devices_are_refused(tmp_path, kind):
     link = tarfile.TarInfo()
     link.type, link.linkname = kind, "/etc/passwd"

@@ -89,7 +89,9 @@ def test_what_a_comment_answers_is_named_in_full(tmp_path, parent, reply_to):
     assert post["reply_to"] == reply_to
 
 
-@pytest.mark.parametrize("record", [COMMENT | {"name": "t1_cnas8zv"}, COMMENT | {"id": "t1_cnas8zv"}])
+@pytest.mark.parametrize(
+    "record", [COMMENT | {"name": "t1_cnas8zv"}, COMMENT | {"id": "t1_cnas8zv"}]
+)
 def test_a_full_name_is_not_made_longer(tmp_path, record):
     (post,), _ = posts_of(tmp_path, record)
     assert post["id"] == "t1_cnas8zv"
@@ -155,7 +157,9 @@ def test_what_was_restored_is_taken(tmp_path):
     assert (len(posts), aside) == (1, [])
 
 
-@pytest.mark.parametrize("field", ["_meta", "name", "subreddit_type", "score", "parent_id", "link_id"])
+@pytest.mark.parametrize(
+    "field", ["_meta", "name", "subreddit_type", "score", "parent_id", "link_id"]
+)
 @pytest.mark.parametrize("odd", [None, 0, "x", [], {}])
 def test_odd_values_do_not_stop_the_reading(tmp_path, field, odd):
     posts, aside = posts_of(tmp_path, COMMENT | {field: odd})
@@ -166,14 +170,22 @@ def test_comments_and_submissions_are_told_from_other_records():
     assert is_mine(COMMENT)
     assert is_mine(SUBMISSION)
     assert is_mine([COMMENT])
-    for other in (None, [], {}, {"body": "words", "author": "bo"}, {"subreddit": "x", "title": "a table's row"}):
+    for other in (
+        None,
+        [],
+        {},
+        {"body": "words", "author": "bo"},
+        {"subreddit": "x", "title": "a table's row"},
+    ):
         assert not is_mine(other)
 
 
 def test_a_dump_is_known_without_a_suffix_and_taken_through_the_command_line(rookery, tmp_path):
     parameters = zstandard.ZstdCompressionParameters(window_log=31, write_content_size=False)
     packing = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
-    lines = "\n".join(map(json.dumps, [COMMENT, SUBMISSION, COMMENT | {"id": "x", "body": "[removed]"}])).encode()
+    lines = "\n".join(
+        map(json.dumps, [COMMENT, SUBMISSION, COMMENT | {"id": "x", "body": "[removed]"}])
+    ).encode()
     path = tmp_path / "RC_2015-01.zst"
     path.write_bytes(packing.compress(lines) + packing.flush())
     report = rookery("posts", "ingest", path, "--json").json()
@@ -195,7 +207,9 @@ def test_the_real_sample_is_taken(rookery, shared_data):
 )  # fmt: skip
 def test_what_was_taken_away_is_noted_for_earlier_copies(tmp_path, standing_of, change, reason):
     posts_of(tmp_path, COMMENT | change)
-    assert standing_of(read(tmp_path / "x.ndjson")).posts == ({"t1_cnas8zv": reason} if reason else {})
+    assert standing_of(read(tmp_path / "x.ndjson")).posts == (
+        {"t1_cnas8zv": reason} if reason else {}
+    )
 
 
 @pytest.mark.parametrize(

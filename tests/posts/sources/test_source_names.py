@@ -10,8 +10,19 @@ from rookery.posts.live import live_log
 
 def topic(title: str) -> dict:
     def post(number: int, **fields) -> dict:
-        made = {"created_at": "2025-01-01T00:00:00.000Z", "cooked": f"<p>{title} {number}</p>", "post_type": 1}
-        return {"id": number, "username": "ada", "post_number": number, "topic_id": 5, **made, **fields}
+        made = {
+            "created_at": "2025-01-01T00:00:00.000Z",
+            "cooked": f"<p>{title} {number}</p>",
+            "post_type": 1,
+        }
+        return {
+            "id": number,
+            "username": "ada",
+            "post_number": number,
+            "topic_id": 5,
+            **made,
+            **fields,
+        }
 
     posts = [post(1), post(2, reply_to_post_number=1), post(3, user_deleted=True)]
     return {"id": 5, "title": title, "archetype": "regular", "post_stream": {"posts": posts}}

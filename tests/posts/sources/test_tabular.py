@@ -27,7 +27,9 @@ from rookery.posts.sources.tabular import (
 def posts_of(path, mapping=None):
     batches = list(read_posts(path, resolve_mapping(path, mapping)))
     assert all(batch.schema == POST_SCHEMA for batch, _ in batches)
-    return [row for batch, _ in batches for row in batch.to_pylist()], [a for _, aside in batches for a in aside]
+    return [row for batch, _ in batches for row in batch.to_pylist()], [
+        a for _, aside in batches for a in aside
+    ]
 
 
 def csv_file(tmp_path, text, name="posts.csv", encoding="utf-8"):
@@ -84,7 +86,12 @@ def test_languages_become_codes(name, code):
 
 def test_of_a_list_of_languages_the_first_counts():
     for kind in (pa.list_(pa.string()), pa.large_list(pa.string())):
-        assert language_codes(pa.array([["en", "de"], [], None, ["fr"]], kind)).to_pylist() == ["en", None, None, "fr"]
+        assert language_codes(pa.array([["en", "de"], [], None, ["fr"]], kind)).to_pylist() == [
+            "en",
+            None,
+            None,
+            "fr",
+        ]
 
 
 @given(st.lists(st.sampled_from("a\ud83d\ude00\ud800é"), max_size=6).map("".join))
@@ -97,7 +104,9 @@ def test_well_formed_text_can_be_written_and_whole_characters_stay(text):
 @pytest.mark.parametrize("name", ["posts.csv", "posts.csv.gz", "posts.csv.zst", "POSTS.CSV"])
 def test_a_csv_is_read_compressed_or_not(tmp_path, name):
     text = HEADER + '1,"two\nlines, ""quoted""",bo,2020-01-01 05:30\n'
-    data = {"gz": gzip.compress, "zst": zstandard.compress}.get(name.rsplit(".", 1)[1], bytes)(text.encode())
+    data = {"gz": gzip.compress, "zst": zstandard.compress}.get(name.rsplit(".", 1)[1], bytes)(
+        text.encode()
+    )
     (tmp_path / name).write_bytes(data)
     (row,), aside = posts_of(tmp_path / name)
     assert (row["text"], row["created"], row["visibility"], row["source"]) == (
@@ -112,12 +121,18 @@ def test_malformed_rows_are_set_aside_and_the_good_ones_taken(tmp_path):
     rows = good[:21] + bad + good[21:]
     posts, aside = posts_of(csv_file(tmp_path, HEADER + rows))
     assert [post["id"] for post in posts] == ["1", "6"]
-    assert sorted(item.reason for item in aside) == ["bad_time", "no_author", "no_text", "wrong_number_of_columns"]
+    assert sorted(item.reason for item in aside) == [
+        "bad_time",
+        "no_author",
+        "no_text",
+        "wrong_number_of_columns",
+    ]
 
 
 def test_malformed_lines_of_jsonl_are_set_aside_with_their_line(tmp_path):
     lines = [
-        b'{"id": 1, "text": "good", "author": "bo", "created": 1577856600, "lang": ["de", "en"], "likes": 3}',
+        b'{"id": 1, "text": "good", "author": "bo", "created": 1577856600, "lang": ["de", "en"], '
+        b'"likes": 3}',
         b"not json",
         b"",
         b"[1, 2]",
@@ -155,7 +170,8 @@ def test_rights_columns_are_read_even_when_they_are_not_mapped(tmp_path):
     rights = ("Public,", "friends,no", ",yes", "direct,maybe")
     rows = "".join(f"{n},a,bo,2020-01-01,{right}\n" for n, right in enumerate(rights))
     posts, _ = posts_of(
-        csv_file(tmp_path, header + rows), {"text": "body", "author": "author", "created": "created", "id": "id"}
+        csv_file(tmp_path, header + rows),
+        {"text": "body", "author": "author", "created": "created", "id": "id"},
     )
     assert [p["visibility"] for p in posts] == ["public", "unknown", "unknown", "direct"]
     assert [p["consent_training"] for p in posts] == [None, False, True, False]
@@ -186,7 +202,11 @@ def test_parquet_of_other_types_is_read(tmp_path):
 
 
 def test_parquet_with_bytes_that_are_no_text_is_refused(tmp_path):
-    columns = {"text": pa.array([b"caf\xe9"], pa.binary()).view(pa.string()), "author": ["bo"], "created": [FIVE]}
+    columns = {
+        "text": pa.array([b"caf\xe9"], pa.binary()).view(pa.string()),
+        "author": ["bo"],
+        "created": [FIVE],
+    }
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
     with pytest.raises(DataError, match="UTF8"):
         posts_of(tmp_path / "x.parquet")
@@ -224,7 +244,9 @@ def test_the_last_rows_of_a_csv_file_are_set_aside_even_if_no_good_one_follows(t
     assert [item.reason for item in aside] == ["wrong_number_of_columns"] * 2
 
 
-@pytest.mark.parametrize(("name", "mark"), [("posts.csv", ";"), ("posts.csv", "\t"), ("posts.tsv", "\t")])
+@pytest.mark.parametrize(
+    ("name", "mark"), [("posts.csv", ";"), ("posts.csv", "\t"), ("posts.tsv", "\t")]
+)
 def test_columns_may_stand_between_semicolons_or_tabs(tmp_path, name, mark):
     path = tmp_path / name
     rows = [["text", "author", "created"], ['"rooks, elms; all"', "ada", "2026-01-01 10:00:00 UTC"]]
@@ -237,7 +259,12 @@ def test_columns_may_stand_between_semicolons_or_tabs(tmp_path, name, mark):
 @pytest.mark.parametrize("column", ["text", "likes"])
 def test_a_column_of_records_is_named_in_the_refusal(tmp_path, column):
     path = tmp_path / "posts.parquet"
-    columns = {"text": ["rooks"], "author": ["ada"], "created": ["2026-01-01"], "langs": [["en", "de"]]}
+    columns = {
+        "text": ["rooks"],
+        "author": ["ada"],
+        "created": ["2026-01-01"],
+        "langs": [["en", "de"]],
+    }
     pq.write_table(pa.table(columns | {column: [{"a": 1}]}), path)
     with pytest.raises(DataError, match=f"'{column}' holds struct"):
         list(read_posts(path, resolve_mapping(path, None)))

@@ -1,4 +1,6 @@
-"""X API v2: what a collector was shown is public only where the file says so, and each tweet is taken once."""
+"""X API v2: what a collector was shown is public only where the file says so, and each tweet is
+taken once.
+"""
 
 import gzip
 import json
@@ -23,16 +25,27 @@ TWEET = {
     "referenced_tweets": [{"type": "replied_to", "id": "9"}, {"type": "quoted", "id": "5"}],
     "attachments": {"media_keys": ["3_1", "3_2"]},
 }
-MEDIA = [{"media_key": "3_1", "alt_text": "a loaf"}, {"media_key": "3_2"}, {"media_key": "3_9", "alt_text": "other"}]
+MEDIA = [
+    {"media_key": "3_1", "alt_text": "a loaf"},
+    {"media_key": "3_2"},
+    {"media_key": "3_9", "alt_text": "other"},
+]
 REPOST = {"text": "RT @bo: words", "referenced_tweets": [{"type": "retweeted", "id": "5"}]}
 
 
 def a_page(*tweets, users=(AUTHOR,), media=MEDIA, **includes):
-    return {"data": list(tweets), "includes": {"users": list(users), "media": list(media)} | includes}
+    return {
+        "data": list(tweets),
+        "includes": {"users": list(users), "media": list(media)} | includes,
+    }
 
 
 def flattened(**changes):
-    return TWEET | {"author": AUTHOR, "attachments": {"media_keys": ["3_1"], "media": MEDIA[:1]}} | changes
+    return (
+        TWEET
+        | {"author": AUTHOR, "attachments": {"media_keys": ["3_1"], "media": MEDIA[:1]}}
+        | changes
+    )
 
 
 def posts_of(tmp_path, *lines, name="x.jsonl", pack=bytes):
@@ -45,7 +58,9 @@ def posts_of(tmp_path, *lines, name="x.jsonl", pack=bytes):
     ]
 
 
-@pytest.mark.parametrize("line", [a_page(TWEET), {"data": TWEET, **{"includes": a_page()["includes"]}}, flattened()])
+@pytest.mark.parametrize(
+    "line", [a_page(TWEET), {"data": TWEET, **{"includes": a_page()["includes"]}}, flattened()]
+)
 def test_a_tweet_becomes_a_post_from_a_page_a_stream_and_flattened(tmp_path, line):
     (post,), aside = posts_of(tmp_path, line)
     assert aside == []
@@ -66,7 +81,9 @@ def test_a_tweet_becomes_a_post_from_a_page_a_stream_and_flattened(tmp_path, lin
         (AUTHOR | {"id": "8"}, "unknown"),
     ],
 )
-def test_a_tweet_is_public_only_if_its_author_is_said_not_to_be_protected(tmp_path, author, visibility):
+def test_a_tweet_is_public_only_if_its_author_is_said_not_to_be_protected(
+    tmp_path, author, visibility
+):
     (post,), _ = posts_of(tmp_path, a_page(TWEET, users=[author]))
     assert post["visibility"] == visibility
     if author["id"] == "7":
@@ -87,7 +104,10 @@ def test_a_tweet_marked_for_followers_is_for_followers(tmp_path):
 def test_what_is_withheld_anywhere_is_kept_and_hidden_while_it_is(tmp_path, standing_of):
     withheld = {"copyright": False, "country_codes": ["DE"]}
     other = TWEET | {"id": "11", "author_id": "8"}
-    lines = [a_page(TWEET | {"withheld": withheld}), a_page(other, users=[AUTHOR | {"id": "8", "withheld": withheld}])]
+    lines = [
+        a_page(TWEET | {"withheld": withheld}),
+        a_page(other, users=[AUTHOR | {"id": "8", "withheld": withheld}]),
+    ]
     posts, aside = posts_of(tmp_path, *lines)
     assert ([post["id"] for post in posts], aside) == (["10", "11"], [])
     standing = standing_of(read(tmp_path / "x.jsonl"))
@@ -132,7 +152,9 @@ def test_a_retweet_is_set_aside_and_what_it_repeats_is_taken(tmp_path):
     original = TWEET | {"id": "5", "text": "words", "author_id": "8"}
     bo = AUTHOR | {"id": "8"}
     page = a_page(TWEET | REPOST, users=[AUTHOR, bo], tweets=[original])
-    flat = flattened(**REPOST) | {"referenced_tweets": [{"type": "retweeted"} | original | {"author": bo}]}
+    flat = flattened(**REPOST) | {
+        "referenced_tweets": [{"type": "retweeted"} | original | {"author": bo}]
+    }
     for line in (page, flat):
         (post,), (aside,) = posts_of(tmp_path, line)
         assert (post["id"], post["author"], post["visibility"]) == ("5", "8", "public")
@@ -140,7 +162,9 @@ def test_a_retweet_is_set_aside_and_what_it_repeats_is_taken(tmp_path):
 
 
 def test_a_retweet_is_known_by_its_words_too(tmp_path):
-    posts, (aside,) = posts_of(tmp_path, {"data": {"id": "1", "text": "RT @bo: words", "author_id": "7"}})
+    posts, (aside,) = posts_of(
+        tmp_path, {"data": {"id": "1", "text": "RT @bo: words", "author_id": "7"}}
+    )
     assert (posts, aside.reason) == ([], "repost")
 
 
@@ -175,7 +199,9 @@ def test_a_version_that_was_edited_since_is_set_aside_even_if_the_newer_one_is_n
 
 
 def test_an_edit_history_quoted_in_a_text_is_no_edit_history(tmp_path):
-    (post,), _ = posts_of(tmp_path, a_page(TWEET | {"text": '"edit_history_tweet_ids": ["10", "11"]'}))
+    (post,), _ = posts_of(
+        tmp_path, a_page(TWEET | {"text": '"edit_history_tweet_ids": ["10", "11"]'})
+    )
     assert post["id"] == "10"
 
 
@@ -197,9 +223,16 @@ def test_what_the_api_gives_beside_tweets_is_set_aside_by_its_name(tmp_path, rea
     assert is_mine(NO_POSTS[reason])
 
 
-@pytest.mark.parametrize(("action", "reason"), [("delete", "deletion_event"), ("undelete", "compliance_event")])
+@pytest.mark.parametrize(
+    ("action", "reason"), [("delete", "deletion_event"), ("undelete", "compliance_event")]
+)
 def test_a_compliance_job_is_set_aside(tmp_path, action, reason):
-    line = {"id": "1", "action": action, "created_at": "2013-06-04T16:25:04+00:00", "reason": "protected"}
+    line = {
+        "id": "1",
+        "action": action,
+        "created_at": "2013-06-04T16:25:04+00:00",
+        "reason": "protected",
+    }
     _, (aside,) = posts_of(tmp_path, "", line, "")
     assert is_mine(line)
     assert (aside.reason, aside.where) == (reason, "line 2")
@@ -255,7 +288,9 @@ def test_other_formats_are_not_claimed(other):
     assert not is_mine(other)
 
 
-@pytest.mark.parametrize("document", [a_page(TWEET, TWEET | {"id": "11"}), [flattened(), flattened(id="11")]])
+@pytest.mark.parametrize(
+    "document", [a_page(TWEET, TWEET | {"id": "11"}), [flattened(), flattened(id="11")]]
+)
 def test_one_document_laid_out_for_the_eye_is_read_too(tmp_path, document):
     posts, aside = posts_of(tmp_path, json.dumps(document, indent=2), name="x.json")
     assert is_mine(document)
@@ -287,7 +322,9 @@ REAL = {
 
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_are_found_and_taken_through_the_command_line(rookery, shared_data, name):
-    report = rookery("posts", "ingest", shared_data / "formats" / "x_api_v2" / name, "--json").json()
+    report = rookery(
+        "posts", "ingest", shared_data / "formats" / "x_api_v2" / name, "--json"
+    ).json()
     assert (report["format"], report["added"], report["set_aside"]) == ("x_api", *REAL[name])
     if report["added"]:
         counts = rookery("posts", "stats", "--json").json()

@@ -29,7 +29,9 @@ def js(name, items, part=0):
 
 
 def an_archive(tmp_path, tweets=(TWEET,), folder="data/", **files):
-    """An archive of some tweets; further files by name (`note_tweet` is note-tweet.js), as items or as raw text."""
+    """An archive of some tweets; further files by name (`note_tweet` is note-tweet.js), as items or
+    as raw text.
+    """
     path = tmp_path / "archive.zip"
     wrapped = tweets if isinstance(tweets, str) else [{"tweet": tweet} for tweet in tweets]
     content = {"account": ACCOUNT, "tweets": wrapped} | files
@@ -65,16 +67,23 @@ def test_the_sample_of_a_published_archive_is_read(shared_data):
 
 
 def test_parts_are_read_in_their_order(tmp_path):
-    tweets = {f"tweets-part{n}": js("tweets", [{"tweet": TWEET | {"id_str": str(n)}}], n) for n in (1, 2, 10)}
+    tweets = {
+        f"tweets-part{n}": js("tweets", [{"tweet": TWEET | {"id_str": str(n)}}], n)
+        for n in (1, 2, 10)
+    }
     assert [p["id"] for p in posts_of(an_archive(tmp_path, **tweets))[0]] == ["10", "1", "2", "10"]
 
 
 def test_private_files_are_never_opened(tmp_path, monkeypatch):
-    private = dict.fromkeys(["direct_messages", "ip_audit", "phone_number", "deleted_tweets", "like"], "not even JSON")
+    private = dict.fromkeys(
+        ["direct_messages", "ip_audit", "phone_number", "deleted_tweets", "like"], "not even JSON"
+    )
     path = an_archive(tmp_path, **private)
     opened = []
     really_read = zipfile.ZipFile.read
-    monkeypatch.setattr(zipfile.ZipFile, "read", lambda z, m, *a: opened.append(m.filename) or really_read(z, m, *a))
+    monkeypatch.setattr(
+        zipfile.ZipFile, "read", lambda z, m, *a: opened.append(m.filename) or really_read(z, m, *a)
+    )
     assert len(posts_of(path)[0]) == 1
     assert sorted(opened) == ["data/account.js", "data/tweets.js"]
 
@@ -89,12 +98,20 @@ def test_nothing_of_the_account_but_its_name_reaches_a_post(tmp_path):
     [
         ([], "public"),
         ([("2024-01-01T00:00:00.000Z", "Protect")], "followers"),
-        ([("2024-02-01T00:00:00.000Z", "Unprotect"), ("2024-01-01T00:00:00.000Z", "Protect")], "public"),
-        ([("2024-01-01T00:00:00.000Z", "Unprotect"), ("2024-02-01T00:00:00.000Z", "Protect")], "followers"),
+        (
+            [("2024-02-01T00:00:00.000Z", "Unprotect"), ("2024-01-01T00:00:00.000Z", "Protect")],
+            "public",
+        ),
+        (
+            [("2024-01-01T00:00:00.000Z", "Unprotect"), ("2024-02-01T00:00:00.000Z", "Protect")],
+            "followers",
+        ),
     ],
 )
 def test_tweets_of_a_protected_account_are_for_followers(tmp_path, changes, visibility):
-    history = [{"protectedHistory": {"protectedAt": at, "action": action}} for at, action in changes]
+    history = [
+        {"protectedHistory": {"protectedAt": at, "action": action}} for at, action in changes
+    ]
     (post,), _ = posts_of(an_archive(tmp_path, protected_history=history))
     assert post["visibility"] == visibility
 
@@ -111,7 +128,9 @@ BY_TIME = {"noteTweetId": "5", "createdAt": "2023-02-18T12:33:11.000Z", "core": 
 
 @pytest.mark.parametrize("note", [BY_ID, BY_TIME])
 def test_a_long_text_takes_the_place_of_its_beginning(tmp_path, note):
-    tweet = TWEET | {"full_text": "Bread &amp; butter, and so on and so on and so on and so… https://t.co/x"}
+    tweet = TWEET | {
+        "full_text": "Bread &amp; butter, and so on and so on and so on and so… https://t.co/x"
+    }
     (post,), aside = posts_of(an_archive(tmp_path, [tweet], note_tweet=[{"noteTweet": note}]))
     assert (post["text"], aside) == (LONG, [])
 
@@ -168,7 +187,9 @@ def test_a_file_that_is_not_what_x_writes_is_one_clear_line(tmp_path, files, sai
     assert str(path) in error.value.line()
 
 
-@pytest.mark.parametrize("name", ["../data/tweets.js", "/data/tweets.js", "data\\tweets.js", "data/../../x.js"])
+@pytest.mark.parametrize(
+    "name", ["../data/tweets.js", "/data/tweets.js", "data\\tweets.js", "data/../../x.js"]
+)
 def test_an_archive_with_hostile_paths_is_refused(tmp_path, name):
     path = an_archive(tmp_path)
     with zipfile.ZipFile(path, "a") as archive:
@@ -196,7 +217,9 @@ def test_a_zip_that_lies_about_its_sizes_is_refused(tmp_path):
     path = an_archive(tmp_path, [TWEET] * 1000)
     with zipfile.ZipFile(path) as archive:
         size = archive.getinfo("data/tweets.js").file_size
-    data = path.read_bytes().replace(size.to_bytes(4, "little"), (size - 1000).to_bytes(4, "little"))
+    data = path.read_bytes().replace(
+        size.to_bytes(4, "little"), (size - 1000).to_bytes(4, "little")
+    )
     path.write_bytes(data)
     with pytest.raises(DataError):
         posts_of(path)
@@ -218,14 +241,24 @@ def test_a_zip_of_something_else_is_refused(tmp_path):
         posts_of(tmp_path / "x.zip")
 
 
-def test_deleted_tweets_are_forgotten_by_their_headers_and_their_words_stay_shut(tmp_path, standing_of):
-    header = {"tweet": {"tweet_id": "8", "user_id": "1", "deleted_at": "Sat Feb 18 12:33:11 +0000 2023"}}
-    path = an_archive(tmp_path, deleted_tweet_headers=js("deleted_tweet_headers", [header]), deleted_tweets="private")
+def test_deleted_tweets_are_forgotten_by_their_headers_and_their_words_stay_shut(
+    tmp_path, standing_of
+):
+    header = {
+        "tweet": {"tweet_id": "8", "user_id": "1", "deleted_at": "Sat Feb 18 12:33:11 +0000 2023"}
+    }
+    path = an_archive(
+        tmp_path,
+        deleted_tweet_headers=js("deleted_tweet_headers", [header]),
+        deleted_tweets="private",
+    )
     assert [post["id"] for post in posts_of(path)[0]] == ["10"]
     assert standing_of(read(path)).posts == {"8": "forgotten"}
 
 
-@pytest.mark.parametrize("wrap", [lambda h: {"initial": h}, lambda h: {"edit": {"editControlInitial": h}}])
+@pytest.mark.parametrize(
+    "wrap", [lambda h: {"initial": h}, lambda h: {"edit": {"editControlInitial": h}}]
+)
 def test_of_an_edited_tweet_the_newest_version_is_taken(tmp_path, standing_of, wrap):
     info = {"edit_info": wrap({"editTweetIds": ["9", "10"]})}
     path = an_archive(tmp_path, tweets=[TWEET | info, TWEET | info | {"id_str": "9"}])
@@ -235,12 +268,20 @@ def test_of_an_edited_tweet_the_newest_version_is_taken(tmp_path, standing_of, w
 
 
 def test_all_parts_of_a_long_archive_are_read_in_order(tmp_path):
-    parts = {f"tweets_part{n}": js("tweets", [{"tweet": TWEET | {"id_str": f"{100 + n}"}}], n) for n in range(1, 12)}
+    parts = {
+        f"tweets_part{n}": js("tweets", [{"tweet": TWEET | {"id_str": f"{100 + n}"}}], n)
+        for n in range(1, 12)
+    }
     posts, _ = posts_of(an_archive(tmp_path, **parts))
     assert [post["id"] for post in posts] == ["10", *(f"{100 + n}" for n in range(1, 12))]
 
 
 def test_a_place_is_kept(tmp_path):
-    named, pointed = {"place": {"full_name": "Ghent"}}, {"coordinates": {"coordinates": ["3.7", "51"]}}
-    posts, _ = posts_of(an_archive(tmp_path, tweets=[TWEET | named, TWEET | {"id_str": "11"} | pointed]))
+    named, pointed = (
+        {"place": {"full_name": "Ghent"}},
+        {"coordinates": {"coordinates": ["3.7", "51"]}},
+    )
+    posts, _ = posts_of(
+        an_archive(tmp_path, tweets=[TWEET | named, TWEET | {"id_str": "11"} | pointed])
+    )
     assert [post["place"] for post in posts] == ["Ghent", "3.7, 51"]

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.search.engine.analysis import analyse, exact_tokens, ranking_terms, same_words_digest, stem, without_links
+from rookery.search.engine.analysis import (
+    analyse,
+    exact_tokens,
+    ranking_terms,
+    same_words_digest,
+    stem,
+    without_links,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +66,10 @@ def test_any_text_has_tokens_without_spaces_and_as_many_stems(text):
 
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=0x17F)))
 def test_tokens_are_the_same_in_upper_and_lower_case(text):
-    same = [c for c in text if c.upper().lower() == c.lower() and len(c.upper()) == 1 and c not in "'’#@ſ"]
+    same = [
+        c
+        for c in text
+        if c.upper().lower() == c.lower() and len(c.upper()) == 1 and c not in "'’#@ſ"
+    ]
     text = "".join(same)
     assert list(exact_tokens(text.upper())) == list(exact_tokens(text.lower()))

@@ -4,7 +4,13 @@ from math import log2
 
 import pytest
 
-from rookery.search.ranking.metrics import average_precision, ndcg, precision, recall, reciprocal_rank
+from rookery.search.ranking.metrics import (
+    average_precision,
+    ndcg,
+    precision,
+    recall,
+    reciprocal_rank,
+)
 
 GRADES = {"a": 2, "b": 1, "c": 1, "no": 0}
 

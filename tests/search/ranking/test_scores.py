@@ -3,20 +3,38 @@
 import numpy as np
 import pytest
 
-from rookery.search.ranking.scores import K1, B, Statistics, blend, bm25, even, feedback_share, joined, shared_terms
+from rookery.search.ranking.scores import (
+    K1,
+    B,
+    Statistics,
+    blend,
+    bm25,
+    even,
+    feedback_share,
+    joined,
+    shared_terms,
+)
 
-STATISTICS = Statistics(posts=100, average_terms=10.0, posts_with={"tram": 5, "late": 50, "bus": 5, "ferry": 1})
+STATISTICS = Statistics(
+    posts=100, average_terms=10.0, posts_with={"tram": 5, "late": 50, "bus": 5, "ferry": 1}
+)
 
 
 def test_bm25_is_the_formula():
     document = ["tram", "tram", "late", "x"]
     length = K1 * (1 - B + B * 4 / 10)
-    expected = STATISTICS.idf("tram") * 2 * (K1 + 1) / (2 + length) + STATISTICS.idf("late") * (K1 + 1) / (1 + length)
+    expected = STATISTICS.idf("tram") * 2 * (K1 + 1) / (2 + length) + STATISTICS.idf("late") * (
+        K1 + 1
+    ) / (1 + length)
     assert bm25({"tram": 1.0, "late": 1.0}, [document], STATISTICS)[0] == pytest.approx(expected)
 
 
 def test_rarer_words_more_of_them_and_shorter_posts_count_more():
-    scores = bm25(even(["tram", "late"]), [["tram"], ["late"], ["tram", "late"], ["tram", *"abcdefgh"]], STATISTICS)
+    scores = bm25(
+        even(["tram", "late"]),
+        [["tram"], ["late"], ["tram", "late"], ["tram", *"abcdefgh"]],
+        STATISTICS,
+    )
     assert scores[2] > scores[0] > scores[1]
     assert scores[0] > scores[3] > 0
 

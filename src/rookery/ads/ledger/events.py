@@ -1,12 +1,12 @@
 """The ledger: offer, view, click, charge. Each event counts once, and no charge passes a budget.
 
-Every function is one transaction, or works inside one. An event names its offer by the token, which was
-made for one auction and is known to nobody else. An event that cannot count gets a `Drop` with its
-reason, and the reason is written down; sent again, in any order and however often, events leave
+Every function is one transaction, or works inside one. An event names its offer by the token, which
+was made for one auction and is known to nobody else. An event that cannot count gets a `Drop` with
+its reason, and the reason is written down; sent again, in any order and however often, events leave
 the same ledger, because each row has its auction's number as its key.
 
-A click is charged in the transaction that counts it. If the budget does not hold the price any more the
-click counts, is free of charge, and is reported as given away.
+A click is charged in the transaction that counts it. If the budget does not hold the price any more
+the click counts, is free of charge, and is reported as given away.
 """
 
 import hashlib
@@ -36,7 +36,9 @@ from rookery.core.verdict import KEEP, Drop, Verdict
 
 @dataclass(frozen=True)
 class Terms:
-    """What is offered to whom: the price of a click, and what was predicted from which features (their buckets)."""
+    """What is offered to whom: the price of a click, and what was predicted from which features
+    (their buckets).
+    """
 
     token: str
     campaign: str
@@ -48,9 +50,13 @@ class Terms:
 
 
 def pseudonym(connection: Connection, viewer: str, now_seconds: float) -> str:
-    """A viewer's name in the ledger: keyed, and another one each day, so that no profile can be put together."""
+    """A viewer's name in the ledger: keyed, and another one each day, so that no profile can be put
+    together.
+    """
     key = get_state(connection, store.VIEWER_KEY)
-    return hashlib.blake2b(f"{day_of(now_seconds)} {viewer}".encode(), key=key, digest_size=12).hexdigest()
+    return hashlib.blake2b(
+        f"{day_of(now_seconds)} {viewer}".encode(), key=key, digest_size=12
+    ).hexdigest()
 
 
 def day_of(now_seconds: float) -> str:
@@ -58,7 +64,9 @@ def day_of(now_seconds: float) -> str:
     return datetime.fromtimestamp(now_seconds, UTC).date().isoformat()
 
 
-def add_offer(connection: Connection, terms: Terms, now_seconds: int, lifetime_seconds: int) -> None:
+def add_offer(
+    connection: Connection, terms: Terms, now_seconds: int, lifetime_seconds: int
+) -> None:
     """Write an offer down, before it is shown to anybody."""
     times = {"at": now_seconds, "expires": now_seconds + lifetime_seconds}
     connection.execute(_ADD_OFFER, asdict(terms) | {"features": json.dumps(terms.features)} | times)
@@ -70,13 +78,19 @@ def add_view(engine: Engine, token: str, now_seconds: int) -> Verdict:
     def count(connection: Connection, found: Row) -> Verdict:
         if now_seconds >= found.expires:
             return Drop("expired")
-        return KEEP if insert_once(connection, view, auction=found.auction, at=now_seconds) else Drop("duplicate")
+        return (
+            KEEP
+            if insert_once(connection, view, auction=found.auction, at=now_seconds)
+            else Drop("duplicate")
+        )
 
     return _take(engine, "view", token, now_seconds, count)[0]
 
 
 def add_click(engine: Engine, token: str, now_seconds: int) -> tuple[Verdict, str | None]:
-    """Count a click and charge it. Also returns where it leads: whoever clicked arrives, counted or not."""
+    """Count a click and charge it. Also returns where it leads: whoever clicked arrives, counted or
+    not.
+    """
 
     def count(connection: Connection, found: Row) -> Verdict:
         if not connection.execute(_VIEW_OF, {"auction": found.auction}).first():
@@ -91,7 +105,11 @@ def add_click(engine: Engine, token: str, now_seconds: int) -> tuple[Verdict, st
 
 
 def _take(
-    engine: Engine, kind: str, token: str, now_seconds: int, count: Callable[[Connection, Row], Verdict]
+    engine: Engine,
+    kind: str,
+    token: str,
+    now_seconds: int,
+    count: Callable[[Connection, Row], Verdict],
 ) -> tuple[Verdict, str | None]:
     """Find the offer of an event, count the event, write down a refusal: one transaction."""
     with store.writing(engine) as connection:
@@ -114,17 +132,30 @@ def _charge(connection: Connection, found: Row, now_seconds: int) -> Verdict:
             both.rollback()
             return Drop("over_daily_budget")
     connection.execute(
-        charge.insert().values(auction=found.auction, campaign=found.campaign, day=day, micros=price, at=now_seconds)
+        charge.insert().values(
+            auction=found.auction, campaign=found.campaign, day=day, micros=price, at=now_seconds
+        )
     )
     return KEEP
 
 
 def _open_day(connection: Connection, campaign_id: str, day: str) -> None:
-    """Make the row that holds a campaign's spend on a day; without a daily budget, the whole budget bounds it."""
-    definition = connection.execute(select(campaign.c.definition).where(campaign.c.id == campaign_id)).scalar_one()
+    """Make the row that holds a campaign's spend on a day; without a daily budget, the whole budget
+    bounds it.
+    """
+    definition = connection.execute(
+        select(campaign.c.definition).where(campaign.c.id == campaign_id)
+    ).scalar_one()
     terms = json.loads(definition)
     budget = terms["daily_budget_micros"] or terms["budget_micros"]
-    insert_once(connection, campaign_day, campaign=campaign_id, day=day, budget_micros=budget, spent_micros=0)
+    insert_once(
+        connection,
+        campaign_day,
+        campaign=campaign_id,
+        day=day,
+        budget_micros=budget,
+        spent_micros=0,
+    )
 
 
 def _spend(connection: Connection, table, which, micros: int) -> bool:
@@ -134,9 +165,13 @@ def _spend(connection: Connection, table, which, micros: int) -> bool:
 
 
 def _refuse(connection: Connection, kind: str, reason: str, token: str, now_seconds: int) -> None:
-    if not insert_once(connection, refusal, kind=kind, reason=reason, token=token, times=1, at=now_seconds):
+    if not insert_once(
+        connection, refusal, kind=kind, reason=reason, token=token, times=1, at=now_seconds
+    ):
         same = and_(refusal.c.kind == kind, refusal.c.reason == reason, refusal.c.token == token)
-        connection.execute(update(refusal).where(same).values(times=refusal.c.times + 1, at=now_seconds))
+        connection.execute(
+            update(refusal).where(same).values(times=refusal.c.times + 1, at=now_seconds)
+        )
 
 
 def standings(connection: Connection, viewer: str, now_seconds: int) -> dict[str, Standing]:
@@ -147,7 +182,8 @@ def standings(connection: Connection, viewer: str, now_seconds: int) -> dict[str
     values = {"day": day_of(now_seconds), "viewer": viewer, "now": now_seconds}
     views = {row[0]: row[1] for row in connection.execute(_VIEWS_OF_VIEWER, values)}
     return {
-        row.id: Standing(row.spent, row.today or 0, views.get(row.id, 0)) for row in connection.execute(_SPENT, values)
+        row.id: Standing(row.spent, row.today or 0, views.get(row.id, 0))
+        for row in connection.execute(_SPENT, values)
     }
 
 
@@ -157,11 +193,16 @@ _OFFER_OF = select(offer).where(offer.c.token == bindparam("token"))
 _VIEW_OF = select(view.c.auction).where(view.c.auction == bindparam("auction"))
 _OF_DAY = and_(campaign_day.c.campaign == campaign.c.id, campaign_day.c.day == bindparam("day"))
 _SPENT = select(
-    campaign.c.id, campaign.c.spent_micros.label("spent"), campaign_day.c.spent_micros.label("today")
+    campaign.c.id,
+    campaign.c.spent_micros.label("spent"),
+    campaign_day.c.spent_micros.label("today"),
 ).select_from(campaign.outerjoin(campaign_day, _OF_DAY))
 _VIEWS_OF_VIEWER = (
     select(offer.c.campaign, func.count())
     .select_from(offer.outerjoin(view))
-    .where(offer.c.viewer == bindparam("viewer"), or_(view.c.at.is_not(None), offer.c.expires > bindparam("now")))
+    .where(
+        offer.c.viewer == bindparam("viewer"),
+        or_(view.c.at.is_not(None), offer.c.expires > bindparam("now")),
+    )
     .group_by(offer.c.campaign)
 )

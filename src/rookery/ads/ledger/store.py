@@ -1,13 +1,14 @@
-"""The store: campaigns and the ledger's tables, on SQLite in the home, or on PostgreSQL with the same schema.
+"""The store: campaigns and the ledger's tables, on SQLite in the home, or on PostgreSQL with the
+same schema.
 
     campaign ──► campaign_day          what was spent, and the budgets that it cannot pass (CHECK)
        └──► offer ──► view ──► click ──► charge      one row each at most, each standing on the one before
     refusal                            events that were not counted, and why
     state                              currency, the key of viewers' pseudonyms, the click predictor
 
-Every row of the chain has its auction's number as key and as foreign key, so that the database itself
-refuses a second view or click, a click without view, and a charge without click. What is written there
-is in `events.py`. Times are whole seconds since 1970, money is integer micros.
+Every row of the chain has its auction's number as key and as foreign key, so that the database
+itself refuses a second view or click, a click without view, and a charge without click. What is
+written there is in `events.py`. Times are whole seconds since 1970, money is integer micros.
 """
 
 import contextlib
@@ -51,7 +52,9 @@ from rookery.core.home import Home
 FORMAT = b"1"
 VIEWER_KEY, CURRENCY, CAMPAIGNS_VERSION = "viewer_key", "currency", "campaigns_version"
 
-_Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in an INTEGER PRIMARY KEY
+_Number = BigInteger().with_variant(
+    Integer, "sqlite"
+)  # SQLite numbers rows only in an INTEGER PRIMARY KEY
 metadata = MetaData()
 
 campaign = Table(
@@ -61,7 +64,9 @@ campaign = Table(
     Column("definition", Text, nullable=False),
     Column("budget_micros", BigInteger, nullable=False),
     Column("spent_micros", BigInteger, nullable=False),
-    CheckConstraint("0 <= spent_micros AND spent_micros <= budget_micros", name="campaign_within_budget"),
+    CheckConstraint(
+        "0 <= spent_micros AND spent_micros <= budget_micros", name="campaign_within_budget"
+    ),
 )
 campaign_day = Table(
     "campaign_day",
@@ -70,7 +75,9 @@ campaign_day = Table(
     Column("day", String(10), primary_key=True),
     Column("budget_micros", BigInteger, nullable=False),
     Column("spent_micros", BigInteger, nullable=False),
-    CheckConstraint("0 <= spent_micros AND spent_micros <= budget_micros", name="day_within_budget"),
+    CheckConstraint(
+        "0 <= spent_micros AND spent_micros <= budget_micros", name="day_within_budget"
+    ),
 )
 offer = Table(
     "offer",
@@ -159,7 +166,8 @@ def sqlite_url(path: Path) -> URL:
 
 
 def open_store(url: URL | str, synchronous: str = "FULL") -> Engine:
-    """Open a store, with its tables made. `synchronous` is SQLite's: FULL survives a power cut, OFF only a kill.
+    """Open a store, with its tables made. `synchronous` is SQLite's: FULL survives a power cut, OFF
+    only a kill.
 
     Raises `DataError` if the database is none, or was made in another format.
     """
@@ -182,7 +190,9 @@ def open_store(url: URL | str, synchronous: str = "FULL") -> Engine:
 
 
 def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
-    """Transactions that begin as what they are (SQLAlchemy's recipe for SQLite), with foreign keys checked."""
+    """Transactions that begin as what they are (SQLAlchemy's recipe for SQLite), with foreign keys
+    checked.
+    """
 
     @event.listens_for(engine, "connect")
     def on_connect(connection, _record) -> None:
@@ -220,14 +230,21 @@ def _storage_errors(engine: Engine) -> Iterator[None]:
         raise
     except DatabaseError as error:
         said = str(error.orig).lower()
-        if "is full" in said or "disk i/o" in said or "readonly" in said or "unable to open" in said:
+        if (
+            "is full" in said
+            or "disk i/o" in said
+            or "readonly" in said
+            or "unable to open" in said
+        ):
             mend = "See to the disk's space and the file's permissions"
             raise StorageError(
                 f"the ads database cannot be written: {said}", where=engine.url.database, mend=mend
             ) from None
         if "not a database" in said or "malformed" in said:
             mend = "Restore it from a backup; the ledger is not made again"
-            raise DataError(f"the ads database cannot be read: {said}", where=engine.url.database, mend=mend) from None
+            raise DataError(
+                f"the ads database cannot be read: {said}", where=engine.url.database, mend=mend
+            ) from None
         raise
 
 
@@ -263,7 +280,9 @@ def save_into(engine: Engine, found: Campaigns) -> None:
         insert_once(connection, state, name=CURRENCY, value=found.currency.encode())
         currency = get_state(connection, CURRENCY).decode()
         if currency != found.currency:
-            raise UsageError(f"this home keeps its books in {currency}, the file is in {found.currency}")
+            raise UsageError(
+                f"this home keeps its books in {currency}, the file is in {found.currency}"
+            )
         for one in found.campaigns:
             _save(connection, one)
         version = digest_value([campaigns_version(connection).hex(), to_plain(found)])
@@ -273,13 +292,21 @@ def save_into(engine: Engine, found: Campaigns) -> None:
 def _save(connection: Connection, one: Campaign) -> None:
     definition = canonical_json(to_plain(one))
     if insert_once(
-        connection, campaign, id=one.id, definition=definition, budget_micros=one.budget_micros, spent_micros=0
+        connection,
+        campaign,
+        id=one.id,
+        definition=definition,
+        budget_micros=one.budget_micros,
+        spent_micros=0,
     ):
         return
-    spent = connection.execute(select(campaign.c.spent_micros).where(campaign.c.id == one.id)).scalar_one()
+    spent = connection.execute(
+        select(campaign.c.spent_micros).where(campaign.c.id == one.id)
+    ).scalar_one()
     if spent > one.budget_micros:
         raise UsageError(
-            f"campaign {one.id}: budget {as_currency(one.budget_micros)} is below what is spent, {as_currency(spent)}",
+            f"campaign {one.id}: budget {as_currency(one.budget_micros)} is below what is spent, "
+            f"{as_currency(spent)}",
             mend="Give at least that, or paused = true to stop the campaign",
         )
     changed = {"definition": definition, "budget_micros": one.budget_micros}
@@ -288,7 +315,9 @@ def _save(connection: Connection, one: Campaign) -> None:
     days = update(campaign_day).where(campaign_day.c.campaign == one.id)
     connection.execute(days.where(campaign_day.c.spent_micros <= daily).values(budget_micros=daily))
     connection.execute(
-        days.where(campaign_day.c.spent_micros > daily).values(budget_micros=campaign_day.c.spent_micros)
+        days.where(campaign_day.c.spent_micros > daily).values(
+            budget_micros=campaign_day.c.spent_micros
+        )
     )
 
 

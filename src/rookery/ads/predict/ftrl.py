@@ -1,9 +1,9 @@
 """Click prediction: how likely a view becomes a click, learnt online from the views that were.
 
 Logistic regression over hashed features, trained by FTRL-Proximal with a rate for each coordinate
-(McMahan et al. 2013, algorithm 1). It is a `ClickPredictor` (core/protocols.py). A feature is a short
-text such as `ad:harbour-tea`; it lives on as a bucket number only, and the ledger keeps those numbers,
-not the words of a query. What is learnt when, is in `learning.py`.
+(McMahan et al. 2013, algorithm 1). It is a `ClickPredictor` (core/protocols.py). A feature is a
+short text such as `ad:harbour-tea`; it lives on as a bucket number only, and the ledger keeps those
+numbers, not the words of a query. What is learnt when, is in `learning.py`.
 """
 
 import zlib
@@ -20,11 +20,22 @@ _RECORD = np.dtype([("bucket", "<u4"), ("z", "<f8"), ("n", "<f8")])
 
 def buckets_of(features: Iterable[str]) -> np.ndarray:
     """The distinct buckets of some features, sorted; int64 of shape (at most len(features),)."""
-    return np.array(sorted({zlib.crc32(feature.encode()) >> (32 - BITS) for feature in features}), dtype=np.int64)
+    return np.array(
+        sorted({zlib.crc32(feature.encode()) >> (32 - BITS) for feature in features}),
+        dtype=np.int64,
+    )
 
 
-def features_of(campaign: str, words: Sequence[str], keywords: Sequence[str], language: str | None, similarity: float):
-    """What is known of showing a campaign beside a text: the ad, and the ad with each thing around it."""
+def features_of(
+    campaign: str,
+    words: Sequence[str],
+    keywords: Sequence[str],
+    language: str | None,
+    similarity: float,
+):
+    """What is known of showing a campaign beside a text: the ad, and the ad with each thing around
+    it.
+    """
     level = f"similar:{max(-2, min(6, round(similarity)))}"
     around = [level, f"language:{language}", *(f"keyword:{word}" for word in keywords)]
     around += [f"word:{word}" for word in dict.fromkeys(words[:MOST_WORDS])]
@@ -35,15 +46,21 @@ MOST_WORDS = 12
 
 
 class FtrlPredictor:
-    """The model: `z` and `n` of algorithm 1, float64 of shape (2**BITS,). Begins at `PRIOR_CTR` for everything."""
+    """The model: `z` and `n` of algorithm 1, float64 of shape (2**BITS,). Begins at `PRIOR_CTR` for
+    everything.
+    """
 
     def __init__(self) -> None:
         self._z = np.zeros(1 << BITS)
         self._n = np.zeros(1 << BITS)
 
     def predict(self, features: Sequence[Sequence[str]]) -> np.ndarray:
-        """The probability of a click for each list of features, float64 of shape (len(features),)."""
-        return np.array([self.predict_buckets(buckets_of(names)) for names in features], dtype=np.float64)
+        """The probability of a click for each list of features, float64 of shape
+        (len(features),).
+        """
+        return np.array(
+            [self.predict_buckets(buckets_of(names)) for names in features], dtype=np.float64
+        )
 
     def learn(self, features: Sequence[str], clicked: bool) -> None:
         """Take in one view and whether it was clicked."""

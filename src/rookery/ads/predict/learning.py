@@ -1,8 +1,9 @@
 """Learning from the ledger: views whose outcome is known teach the click predictor.
 
-A view's outcome is known when its offer has expired: until then a click may still come. Views are learnt
-then, clicked or not, each once and in one order, so that the predictor follows from the ledger
-alone and lies beside it in the same database. Processes that learn at the same time wait for each other.
+A view's outcome is known when its offer has expired: until then a click may still come. Views are
+learnt then, clicked or not, each once and in one order, so that the predictor follows from the
+ledger alone and lies beside it in the same database. Processes that learn at the same time wait for
+each other.
 """
 
 import json
@@ -24,7 +25,9 @@ def learn_from_ledger(engine: Engine, now_seconds: int) -> FtrlPredictor:
         until = int(get_state(connection, _UNTIL) or b"0")
         rows = _outcomes(connection, until, now_seconds)
         for features, clicked in rows:
-            predictor.learn_buckets(np.array(json.loads(features), dtype=np.int64), clicked is not None)
+            predictor.learn_buckets(
+                np.array(json.loads(features), dtype=np.int64), clicked is not None
+            )
         if rows:
             set_state(connection, _PREDICTOR, predictor.to_bytes())
             set_state(connection, _UNTIL, str(now_seconds).encode())

@@ -1,13 +1,16 @@
-"""The auction: one place beside a page, sold to the bid that is worth most, at the price needed to win.
+"""The auction: one place beside a page, sold to the bid that is worth most, at the price needed to
+win.
 
-A weighted second-price auction, a pure function over integers. Bids are ranked by bid × weight, where
-the weight says how much a view of this ad is worth for each unit bid: pCTR^squash × relevance. The
-winner pays, for a click, the least bid with which it would still have won, and at least the reserve.
-As the weight does not depend on the bid, bidding one's true value is best (Vickrey; Edelman, Ostrovsky
-and Schwarz 2007). The reserve is per click and not weighted: simulations (Thompson and Leyton-Brown
-2013) find clearly more revenue so than with reserves that depend on quality.
+A weighted second-price auction, a pure function over integers. Bids are ranked by bid × weight,
+where the weight says how much a view of this ad is worth for each unit bid: pCTR^squash ×
+relevance. The winner pays, for a click, the least bid with which it would still have won, and at
+least the reserve. As the weight does not depend on the bid, bidding one's true value is best
+(Vickrey; Edelman, Ostrovsky and Schwarz 2007). The reserve is per click and not weighted:
+simulations (Thompson and Leyton-Brown 2013) find clearly more revenue so than with reserves that
+depend on quality.
 
-Who may take part is decided before (`eligibility.py`); what of a bid is put forward, in `pacing.py`.
+Who may take part is decided before (`eligibility.py`); what of a bid is put forward, in
+`pacing.py`.
 """
 
 from collections.abc import Sequence
@@ -32,7 +35,9 @@ class Bid:
 
 @dataclass(frozen=True)
 class Sale:
-    """Who won, what a click will cost, and the score that had to be beaten (0: only the reserve)."""
+    """Who won, what a click will cost, and the score that had to be beaten (0: only the
+    reserve).
+    """
 
     winner: Bid
     price_micros: int
@@ -40,7 +45,9 @@ class Sale:
 
 
 def weight_of(pctr: float, relevance: float, squash: float) -> int:
-    """pCTR^squash × relevance in billionths, at least one. `squash` below 1 trusts the prediction less."""
+    """pCTR^squash × relevance in billionths, at least one. `squash` below 1 trusts the prediction
+    less.
+    """
     return max(1, round(pctr**squash * relevance * WEIGHT_ONE))
 
 

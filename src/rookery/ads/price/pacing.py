@@ -1,8 +1,8 @@
 """Pacing: putting forward less than the whole bid, so that a budget lasts through its period.
 
-Multiplicative dual descent (Balseiro, Lu and Mirrokni 2020): a campaign's budget has a shadow price μ,
-and it bids bid / (1 + μ). After each auction μ ← μ · exp(step · (spent now − due now)). Written out,
-the updates are one sum, so μ follows from what was spent and what was due so far,
+Multiplicative dual descent (Balseiro, Lu and Mirrokni 2020): a campaign's budget has a shadow price
+μ, and it bids bid / (1 + μ). After each auction μ ← μ · exp(step · (spent now − due now)). Written
+out, the updates are one sum, so μ follows from what was spent and what was due so far,
 
     μ = FIRST_PRESSURE · exp(GAIN · (spent − due) / budget)
 
@@ -15,9 +15,10 @@ from rookery.ads.select.eligibility import Standing
 from rookery.ads.terms.campaigns import Campaign
 
 FIRST_PRESSURE = 1.0
-# Step 1/√T for an expected T = 10,000 auctions in a period is a gain of T · 1/√T = 100. On a real bid log
-# it reaches 99.7 to 96.2 % of the best that was possible in hindsight, for budgets from half to a
-# sixteenth of all that could be bought, and spends all of them (tests/ads/price/test_pacing.py).
+# Step 1/√T for an expected T = 10,000 auctions in a period is a gain of T · 1/√T = 100. On a real
+# bid log it reaches 99.7 to 96.2 % of the best that was possible in hindsight, for budgets from
+# half to a sixteenth of all that could be bought, and spends all of them
+# (tests/ads/price/test_pacing.py).
 GAIN = 100.0
 DAY = 86_400  # seconds, UTC
 _FARTHEST = 30.0  # exp(±30) is as good as never and always
@@ -41,9 +42,11 @@ def due(budget_micros: int, start_seconds: float, end_seconds: float, now_second
 
 
 def bid_now(campaign: Campaign, standing: Standing, now_seconds: float) -> int:
-    """What a campaign puts forward now: paced over the day by its daily budget, or else over its whole schedule.
+    """What a campaign puts forward now: paced over the day by its daily budget, or else over its
+    whole schedule.
 
-    Without a daily budget and without start and end there is nothing to pace, and it is the whole bid.
+    Without a daily budget and without start and end there is nothing to pace, and it is the whole
+    bid.
     """
     if campaign.daily_budget_micros is not None:
         start, spent, budget = (
@@ -57,4 +60,6 @@ def bid_now(campaign: Campaign, standing: Standing, now_seconds: float) -> int:
         spent, budget = standing.spent_micros, campaign.budget_micros
     else:
         return campaign.bid_micros
-    return paced_bid(campaign.bid_micros, pressure(spent, due(budget, start, end, now_seconds), budget))
+    return paced_bid(
+        campaign.bid_micros, pressure(spent, due(budget, start, end, now_seconds), budget)
+    )

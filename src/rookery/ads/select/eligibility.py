@@ -1,9 +1,9 @@
 """Eligibility: may this campaign take part in this auction? One small rule for each way to say no.
 
 The rules of `TEXT_RULES` look at the campaign and the page and need no database; those of
-`STANDING_RULES` look at what was spent and shown so far. A campaign gets the verdict of the first rule
-that drops it; every campaign's verdict is in the auction's outcome. Adding a rule: write it, name it
-in one of the two tuples.
+`STANDING_RULES` look at what was spent and shown so far. A campaign gets the verdict of the first
+rule that drops it; every campaign's verdict is in the auction's outcome. Adding a rule: write it,
+name it in one of the two tuples.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,9 @@ from rookery.core.verdict import KEEP, Drop, Verdict
 
 @dataclass(frozen=True)
 class Page:
-    """Where the ad would stand: the words of the text, the reader's language (None: unknown), the time."""
+    """Where the ad would stand: the words of the text, the reader's language (None: unknown), the
+    time.
+    """
 
     words: tuple[str, ...]
     language: str | None
@@ -25,7 +27,9 @@ class Page:
 
 @dataclass(frozen=True)
 class Standing:
-    """What happened to a campaign so far: money in micros, and its views by this reader on this day."""
+    """What happened to a campaign so far: money in micros, and its views by this reader on this
+    day.
+    """
 
     spent_micros: int
     spent_today_micros: int
@@ -61,7 +65,9 @@ def not_relevant(campaign: Campaign, page: Page, relevance: Relevance) -> Verdic
 
 
 def budget_spent(campaign: Campaign, standing: Standing) -> Verdict:
-    """Spent means: not even a click at the full bid could be paid. The ledger has the last word (`events.py`)."""
+    """Spent means: not even a click at the full bid could be paid. The ledger has the last word
+    (`events.py`).
+    """
     left = campaign.budget_micros - standing.spent_micros
     return Drop("budget_spent") if left < campaign.bid_micros else KEEP
 
@@ -78,7 +84,13 @@ def frequency_capped(campaign: Campaign, standing: Standing) -> Verdict:
     return Drop("frequency_capped") if cap is not None and standing.views_by_viewer >= cap else KEEP
 
 
-TEXT_RULES: tuple[TextRule, ...] = (paused, outside_schedule, wrong_language, excluded_word, not_relevant)
+TEXT_RULES: tuple[TextRule, ...] = (
+    paused,
+    outside_schedule,
+    wrong_language,
+    excluded_word,
+    not_relevant,
+)
 STANDING_RULES: tuple[StandingRule, ...] = (budget_spent, daily_budget_spent, frequency_capped)
 
 

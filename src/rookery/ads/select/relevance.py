@@ -1,10 +1,10 @@
 """Relevance: whether an ad belongs beside a text, by its keywords and by the meaning of both.
 
-A keyword or phrase matches where its words stand in the text in this order. Where none does, the ad may
-still fit by meaning: the text's vector is nearer to the ad's than the keywords of *other* campaigns
-are, by `SIMILAR_ENOUGH` standard deviations. This scale needs no tuning: it is the same for every
-embedder, a trained one or the untrained twin. With fewer than `LEAST_BACKGROUND` foreign keywords there
-is no such scale, and only keywords count.
+A keyword or phrase matches where its words stand in the text in this order. Where none does, the ad
+may still fit by meaning: the text's vector is nearer to the ad's than the keywords of *other*
+campaigns are, by `SIMILAR_ENOUGH` standard deviations. This scale needs no tuning: it is the same
+for every embedder, a trained one or the untrained twin. With fewer than `LEAST_BACKGROUND` foreign
+keywords there is no such scale, and only keywords count.
 """
 
 import re
@@ -27,7 +27,9 @@ _WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 
 @dataclass(frozen=True)
 class Relevance:
-    """How an ad fits a text: the keywords found there, and the similarity in standard deviations."""
+    """How an ad fits a text: the keywords found there, and the similarity in standard
+    deviations.
+    """
 
     keywords: tuple[str, ...]
     similarity: float
@@ -38,7 +40,9 @@ class Relevance:
 
     @property
     def quality(self) -> float:
-        """The auction's factor for it, from 0.5 (fits by meaning, barely) to 1 (a keyword, or very similar)."""
+        """The auction's factor for it, from 0.5 (fits by meaning, barely) to 1 (a keyword, or very
+        similar).
+        """
         return 1.0 if self.keywords else max(0.5, min(1.0, self.similarity / (2 * SIMILAR_ENOUGH)))
 
 
@@ -46,9 +50,9 @@ class Relevance:
 class AdVectors:
     """Campaigns with what comparing a text to them needs; row i belongs to campaign i.
 
-    phrases: each campaign's keywords, as they stand in a text. vectors: float32 (campaigns, dimensions).
-    usual, spread: mean and standard deviation of the similarity of other campaigns' keywords to each
-    ad, float64 (campaigns,); spread is infinite where there are too few.
+    phrases: each campaign's keywords, as they stand in a text. vectors: float32 (campaigns,
+    dimensions). usual, spread: mean and standard deviation of the similarity of other campaigns'
+    keywords to each ad, float64 (campaigns,); spread is infinite where there are too few.
     """
 
     campaigns: tuple[Campaign, ...]
@@ -62,7 +66,9 @@ class AdVectors:
         similarity = (self.vectors @ vector - self.usual) / self.spread
         text = _spaced(words)
         return [
-            Relevance(tuple(term for term, phrase in phrases.items() if phrase in text), float(value))
+            Relevance(
+                tuple(term for term, phrase in phrases.items() if phrase in text), float(value)
+            )
             for phrases, value in zip(self.phrases, similarity, strict=True)
         ]
 
@@ -93,5 +99,7 @@ def prepare(campaigns: Sequence[Campaign], embedder: Embedder) -> AdVectors:
         foreign = similarity[row, [k not in campaign.keywords for k in keywords]].astype(np.float64)
         if len(foreign) >= LEAST_BACKGROUND and foreign.std() > 0:
             usual[row], spread[row] = foreign.mean(), foreign.std()
-    phrases = tuple({keyword: _spaced(words_of(keyword)) for keyword in c.keywords} for c in campaigns)
+    phrases = tuple(
+        {keyword: _spaced(words_of(keyword)) for keyword in c.keywords} for c in campaigns
+    )
     return AdVectors(tuple(campaigns), phrases, vectors, usual, spread)

@@ -1,4 +1,5 @@
-"""Campaigns: what an advertiser asks for, read from a TOML file and checked before anything is stored.
+"""Campaigns: what an advertiser asks for, read from a TOML file and checked before anything is
+stored.
 
     currency = "EUR"                       # one for all campaigns of a home
 
@@ -20,7 +21,8 @@
     views_per_viewer_per_day = 3
     paused = false
 
-Where a campaign may be shown is decided in `eligibility.py` and `relevance.py`, what it pays in `auction.py`.
+Where a campaign may be shown is decided in `eligibility.py` and `relevance.py`, what it pays in
+`auction.py`.
 """
 
 import difflib
@@ -68,7 +70,9 @@ class Campaigns:
 
 
 def load_campaigns(path: Path) -> Campaigns:
-    """Read a campaign file; raises `DataError` naming file, campaign, field and what is allowed there."""
+    """Read a campaign file; raises `DataError` naming file, campaign, field and what is allowed
+    there.
+    """
     plain = _read_toml(path)
     try:
         _refuse_unknown(plain, ("currency", "campaign"), "setting")
@@ -86,9 +90,13 @@ def load_campaigns(path: Path) -> Campaigns:
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
-            return tomllib.load(file, parse_float=Decimal)  # money keeps the digits that stand in the file
+            return tomllib.load(
+                file, parse_float=Decimal
+            )  # money keeps the digits that stand in the file
     except OSError as error:
-        raise UsageError(f"the campaign file cannot be read: {error.strerror}", where=path) from None
+        raise UsageError(
+            f"the campaign file cannot be read: {error.strerror}", where=path
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"not valid TOML: {error}", where=path) from None
 
@@ -100,11 +108,17 @@ def _campaign(table: Any, place: int) -> Campaign:
     name = table.get("id", f"number {place}")
     try:
         _refuse_unknown(table, _FIELDS, "field")
-        found = {field: _converted(table, field, read) for field, (_, read) in _FIELDS.items() if field in table}
+        found = {
+            field: _converted(table, field, read)
+            for field, (_, read) in _FIELDS.items()
+            if field in table
+        }
         for field, (required, _) in _FIELDS.items():
             if required and field not in table:
                 raise ValueError(f"{field} is missing")
-        campaign = Campaign(**{_STORED_AS.get(field, field): value for field, value in found.items()})
+        campaign = Campaign(
+            **{_STORED_AS.get(field, field): value for field, value in found.items()}
+        )
         _refuse_contradictions(campaign)
     except ValueError as error:
         raise ValueError(f"campaign {name}: {error}") from None
@@ -114,7 +128,9 @@ def _campaign(table: Any, place: int) -> Campaign:
 def _refuse_contradictions(campaign: Campaign) -> None:
     daily, total = campaign.daily_budget_micros, campaign.budget_micros
     if campaign.bid_micros > min(total, daily or total):
-        raise ValueError(f"bid {as_currency(campaign.bid_micros)} is above the budget, so no click could be paid")
+        raise ValueError(
+            f"bid {as_currency(campaign.bid_micros)} is above the budget, so no click could be paid"
+        )
     if daily and daily > total:
         raise ValueError(f"daily_budget {as_currency(daily)} is above budget {as_currency(total)}")
     start, end = campaign.start_seconds, campaign.end_seconds
@@ -126,7 +142,9 @@ def _refuse_twins(campaigns: tuple[Campaign, ...]) -> None:
     seen: set[str] = set()
     for campaign in campaigns:
         if campaign.id in seen:
-            raise ValueError(f"campaign {campaign.id}: id stands twice; each campaign needs its own")
+            raise ValueError(
+                f"campaign {campaign.id}: id stands twice; each campaign needs its own"
+            )
         seen.add(campaign.id)
 
 
@@ -160,7 +178,11 @@ def _matching(pattern: str, says: str) -> Callable[[Any], str]:
 
 def _line(longest: int) -> Callable[[Any], str]:
     def read(value: Any) -> str:
-        if not isinstance(value, str) or not 0 < len(value.strip()) <= longest or not value.strip().isprintable():
+        if (
+            not isinstance(value, str)
+            or not 0 < len(value.strip()) <= longest
+            or not value.strip().isprintable()
+        ):
             raise ValueError(f"must be one line of 1 to {longest} characters")
         return value.strip()
 
@@ -178,7 +200,12 @@ def _list_of(read_one: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]
 
 def _url(value: Any) -> str:
     says = "must be a web address that begins with https:// or http://"
-    if not isinstance(value, str) or not value.isprintable() or re.search(r"[\s\\]", value) or len(value) > 2000:
+    if (
+        not isinstance(value, str)
+        or not value.isprintable()
+        or re.search(r"[\s\\]", value)
+        or len(value) > 2000
+    ):
         raise ValueError(says)
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -198,7 +225,9 @@ def _seconds(value: Any) -> int:
     elif isinstance(value, date):
         moment = datetime.combine(value, time(), UTC)
     else:
-        raise ValueError("must be a date or time without quotes, such as 2026-01-31 or 2026-01-31T08:00:00Z")
+        raise ValueError(
+            "must be a date or time without quotes, such as 2026-01-31 or 2026-01-31T08:00:00Z"
+        )
     return int(moment.timestamp())
 
 
@@ -226,7 +255,10 @@ _language = _matching(r"[a-z]{2,3}", 'must be language codes in small letters, s
 
 # field of the file: (required, how it is read)
 _FIELDS: dict[str, tuple[bool, Callable[[Any], Any]]] = {
-    "id": (True, _matching(r"[a-z0-9][a-z0-9-]{0,63}", "must be up to 64 small letters, digits and hyphens")),
+    "id": (
+        True,
+        _matching(r"[a-z0-9][a-z0-9-]{0,63}", "must be up to 64 small letters, digits and hyphens"),
+    ),
     "advertiser": (True, _line(80)),
     "title": (True, _line(80)),
     "body": (True, _line(200)),

@@ -1,6 +1,8 @@
-"""What failures leave of the time: how often a fleet is interrupted, how often to checkpoint, and the useful share.
+"""What failures leave of the time: how often a fleet is interrupted, how often to checkpoint, and
+the useful share.
 
-Rates are those of Llama 3 405B (arXiv:2407.21783, table 5): 466 interruptions in 54 days on 16,384 GPUs.
+Rates are those of Llama 3 405B (arXiv:2407.21783, table 5): 466 interruptions in 54 days on 16,384
+GPUs.
 """
 
 import math
@@ -19,7 +21,9 @@ RESTART_SECONDS = 300
 
 @dataclass(frozen=True)
 class Goodput:
-    """Seconds between interruptions, to write a checkpoint and between checkpoints; and the useful share of time."""
+    """Seconds between interruptions, to write a checkpoint and between checkpoints; and the useful
+    share of time.
+    """
 
     between_interruptions_seconds: float
     checkpoint_seconds: float
@@ -28,12 +32,15 @@ class Goodput:
 
 
 def goodput_of(parameters: float, gpus: int) -> Goodput:
-    """Checkpoints at Young's interval, √(2 · write · between interruptions) (Young 1974, first order of Daly 2006).
+    """Checkpoints at Young's interval, √(2 · write · between interruptions) (Young 1974, first
+    order of Daly 2006).
 
     Lost: the writing, half an interval of work at each interruption, and the restart.
     """
     between = GPU_SECONDS_PER_INTERRUPTION / gpus
-    bandwidth = min(STORE_WRITE_BYTES_PER_SECOND, NODE_WRITE_BYTES_PER_SECOND * math.ceil(gpus / GPUS_PER_NODE))
+    bandwidth = min(
+        STORE_WRITE_BYTES_PER_SECOND, NODE_WRITE_BYTES_PER_SECOND * math.ceil(gpus / GPUS_PER_NODE)
+    )
     write = CHECKPOINT_BYTES_PER_PARAMETER * parameters / bandwidth
     interval = math.sqrt(2 * write * between)
     lost = write / interval + (interval / 2 + RESTART_SECONDS) / between

@@ -1,10 +1,11 @@
-"""The hardware catalogue: what one accelerator can do, what it is joined by, and what it is taken to cost.
+"""The hardware catalogue: what one accelerator can do, what it is joined by, and what it is taken
+to cost.
 
-Peaks and links are the makers' data sheets (dense bf16, SXM boards in servers of eight); memory is what the driver
-reports, so 85.5e9 bytes for the 80 GB of an H100.
-`sustained` is measured, not promised: the share of the peak that wide matrix products reach in a whole
-training step when nothing waits for a network, set so that the plan meets the published runs named
-beside it. Prices are assumptions of November 2026, not offers. What a cluster of them does is in `layout.py`.
+Peaks and links are the makers' data sheets (dense bf16, SXM boards in servers of eight); memory is
+what the driver reports, so 85.5e9 bytes for the 80 GB of an H100. `sustained` is measured, not
+promised: the share of the peak that wide matrix products reach in a whole training step when
+nothing waits for a network, set so that the plan meets the published runs named beside it. Prices
+are assumptions of November 2026, not offers. What a cluster of them does is in `layout.py`.
 """
 
 from dataclasses import dataclass
@@ -32,12 +33,24 @@ class Gpu:
 CATALOGUE: tuple[Gpu, ...] = (
     Gpu("a100", 312e12, 85.9e9, 300e9, 25e9, 400, 1.80, 0.74, "MPT on A100-80GB, 45-64% MFU"),
     Gpu(
-        "h100", 989.4e12, 85.5e9, 450e9, 50e9, 700, 3.00, 0.57, "Megatron-LM, MPT and Llama 3 405B on H100, 38-49% MFU"
+        "h100",
+        989.4e12,
+        85.5e9,
+        450e9,
+        50e9,
+        700,
+        3.00,
+        0.57,
+        "Megatron-LM, MPT and Llama 3 405B on H100, 38-49% MFU",
     ),
-    Gpu("h200", 989.4e12, 150.7e9, 450e9, 50e9, 700, 3.80, 0.57, "taken from h100: the same compute"),
+    Gpu(
+        "h200", 989.4e12, 150.7e9, 450e9, 50e9, 700, 3.80, 0.57, "taken from h100: the same compute"
+    ),
     Gpu("b200", 2250e12, 192e9, 900e9, 50e9, 1000, 6.00, 0.50, "assumed: few published bf16 runs"),
 )
-"""Smallest first. The h100 price is that of nanochat's README (about 24 dollars an hour for eight)."""
+"""Smallest first. The h100 price is that of nanochat's README (about 24 dollars an hour for
+eight).
+"""
 
 
 def find_gpu(name: str) -> Gpu:

@@ -1,10 +1,12 @@
-"""How a model is laid out on GPUs: what each layout needs of memory and time, and which is the quickest that fits.
+"""How a model is laid out on GPUs: what each layout needs of memory and time, and which is the
+quickest that fits.
 
-Pure arithmetic, seconds and bytes. `memory_of` and `time_of` say what one layout costs, part by part;
-`best_layout` tries them all. The catalogue of GPUs is in `gpus.py`; days and money are in `plan.py`.
+Pure arithmetic, seconds and bytes. `memory_of` and `time_of` say what one layout costs, part by
+part; `best_layout` tries them all. The catalogue of GPUs is in `gpus.py`; days and money are in
+`plan.py`.
 
-Letters as in the field: t tensor, p pipeline and d data degree; m micro-batches a step; v layer groups a
-stage (interleaved 1F1B).
+Letters as in the field: t tensor, p pipeline and d data degree; m micro-batches a step; v layer
+groups a stage (interleaved 1F1B).
 """
 
 import itertools
@@ -27,10 +29,14 @@ MEMORY_SHARE = 0.92
 """Of a GPU's memory that a plan may fill; the rest is for the framework and fragmentation."""
 
 WEIGHT_BYTES, GRADIENT_BYTES, OPTIMIZER_BYTES = 2, 4, 12
-"""Of one parameter in mixed precision; the optimizer is Adam, with the weights in float32 and two moments."""
+"""Of one parameter in mixed precision; the optimizer is Adam, with the weights in float32 and two
+moments.
+"""
 
 LINK_SHARE = 0.7
-"""Of a link's bandwidth that collectives reach; about what NCCL's own tests show for large messages."""
+"""Of a link's bandwidth that collectives reach; about what NCCL's own tests show for large
+messages.
+"""
 
 HALF_SPEED_WIDTH = 512
 """The width of model at which matrix products reach half of the sustained share of the peak."""
@@ -40,9 +46,9 @@ HALF_SPEED_WIDTH = 512
 class Layout:
     """Degrees of parallelism as training takes them, and how a step's batch is cut.
 
-    micro_batch: sequences that go through the model together; micro_batches: how many of those a step has.
-    Weights and gradients lie spread over `degrees.shard` (FSDP). The optimizer's state is planned as spread
-    over all of the data degree, over replicas too (ZeRO stage 1).
+    micro_batch: sequences that go through the model together; micro_batches: how many of those a
+    step has. Weights and gradients lie spread over `degrees.shard` (FSDP). The optimizer's state is
+    planned as spread over all of the data degree, over replicas too (ZeRO stage 1).
     """
 
     degrees: Degrees
@@ -109,8 +115,8 @@ class StepTime:
 def memory_of(shape: ModelShape, layout: Layout) -> Memory:
     """Mixed precision with Adam; its state is always spread over d.
 
-    Activations: `layer_activation_bytes`, divided by t too (sequence parallel); the first stage holds the
-    micro-batches in flight.
+    Activations: `layer_activation_bytes`, divided by t too (sequence parallel); the first stage
+    holds the micro-batches in flight.
     """
     held = parameters(shape) / (layout.degrees.tensor * layout.degrees.pipeline)
     spread = layout.degrees.data if layout.sharded else 1
@@ -118,13 +124,23 @@ def memory_of(shape: ModelShape, layout: Layout) -> Memory:
     tokens = layout.micro_batch * shape.context_tokens
     in_flight = min(layout.degrees.pipeline, layout.micro_batches)
     if layout.degrees.groups_per_stage > 1:
-        in_flight *= 1 + (layout.degrees.pipeline - 1) / (layout.degrees.pipeline * layout.degrees.groups_per_stage)
+        in_flight *= 1 + (layout.degrees.pipeline - 1) / (
+            layout.degrees.pipeline * layout.degrees.groups_per_stage
+        )
     whole = layer_activation_bytes(shape)
-    layer_bytes = layout.degrees.recompute * 2 * shape.width + (1 - layout.degrees.recompute) * whole
+    layer_bytes = (
+        layout.degrees.recompute * 2 * shape.width + (1 - layout.degrees.recompute) * whole
+    )
     working = whole if layout.degrees.recompute else 0
     logits = 6 * shape.vocabulary
-    activations = tokens * (in_flight * stage_layers * layer_bytes + working + logits) / layout.degrees.tensor
-    gathered = 2 * WEIGHT_BYTES * layer_matrix_parameters(shape) / layout.degrees.tensor if layout.sharded else 0
+    activations = (
+        tokens * (in_flight * stage_layers * layer_bytes + working + logits) / layout.degrees.tensor
+    )
+    gathered = (
+        2 * WEIGHT_BYTES * layer_matrix_parameters(shape) / layout.degrees.tensor
+        if layout.sharded
+        else 0
+    )
     weights, gradients = WEIGHT_BYTES * held / spread + gathered, GRADIENT_BYTES * held / spread
     return Memory(weights, gradients, OPTIMIZER_BYTES * held / layout.degrees.data, activations)
 
@@ -137,7 +153,9 @@ def time_of(shape: ModelShape, layout: Layout, gpu: Gpu) -> StepTime:
     tensor_wait = m * _tensor_seconds(shape, layout, gpu) * uneven
     bubble = (compute + tensor_wait) * (stages - 1) / (layout.degrees.groups_per_stage * m)
     pipeline_wait = m * _pipeline_seconds(shape, layout, gpu)
-    return StepTime(compute, tensor_wait, bubble, pipeline_wait, _data_wait_seconds(shape, layout, gpu, compute))
+    return StepTime(
+        compute, tensor_wait, bubble, pipeline_wait, _data_wait_seconds(shape, layout, gpu, compute)
+    )
 
 
 def _micro_batch_seconds(shape: ModelShape, layout: Layout, gpu: Gpu) -> float:
@@ -154,13 +172,16 @@ def _micro_batch_seconds(shape: ModelShape, layout: Layout, gpu: Gpu) -> float:
 def executed_flops_per_token(shape: ModelShape, recompute: float) -> float:
     """Forward and backward, and the forward again of the share of layers that is recomputed.
 
-    Attention counts in full, not halved for causality: a causal kernel skips half of it, at about half the speed.
+    Attention counts in full, not halved for causality: a causal kernel skips half of it, at about
+    half the speed.
     """
     return forward_flops_per_token(shape) * (3 + recompute)
 
 
 def _tensor_seconds(shape: ModelShape, layout: Layout, gpu: Gpu) -> float:
-    """Per micro-batch: four all-reduces a layer (two forward, two backward) of the residual stream in bf16."""
+    """Per micro-batch: four all-reduces a layer (two forward, two backward) of the residual stream
+    in bf16.
+    """
     tokens = layout.micro_batch * shape.context_tokens
     bytes_moved = 2 * (layout.degrees.tensor - 1) / layout.degrees.tensor * tokens * shape.width * 2
     passes = 4 + 2 * layout.degrees.recompute
@@ -169,40 +190,54 @@ def _tensor_seconds(shape: ModelShape, layout: Layout, gpu: Gpu) -> float:
 
 
 def _pipeline_seconds(shape: ModelShape, layout: Layout, gpu: Gpu) -> float:
-    """Per micro-batch: the residual stream to the next stage and its gradient back, for each layer group."""
+    """Per micro-batch: the residual stream to the next stage and its gradient back, for each layer
+    group.
+    """
     if layout.degrees.pipeline == 1:
         return 0.0
     stream = layout.micro_batch * shape.context_tokens * shape.width * 2 / layout.degrees.tensor
-    return 2 * layout.degrees.groups_per_stage * stream / (gpu.network_bytes_per_second * LINK_SHARE)
+    return (
+        2 * layout.degrees.groups_per_stage * stream / (gpu.network_bytes_per_second * LINK_SHARE)
+    )
 
 
 def _data_wait_seconds(shape: ModelShape, layout: Layout, gpu: Gpu, compute: float) -> float:
     """Gradients reduced (4 bytes) and weights gathered (2 bytes), less what overlaps.
 
-    Sharded, this happens in every micro-batch (weights twice) and may hide behind all of the compute;
-    otherwise once a step, and it may hide behind one micro-batch. At most 0.8 of that time hides it.
+    Sharded, this happens in every micro-batch (weights twice) and may hide behind all of the
+    compute; otherwise once a step, and it may hide behind one micro-batch. At most 0.8 of that time
+    hides it.
     """
     held = parameters(shape) / (layout.degrees.tensor * layout.degrees.pipeline)
     bytes_moved = held * (8 * layout.micro_batches if layout.sharded else 6)
     seconds = (
-        bytes_moved * (layout.degrees.data - 1) / layout.degrees.data / (_data_bandwidth(layout, gpu) * LINK_SHARE)
+        bytes_moved
+        * (layout.degrees.data - 1)
+        / layout.degrees.data
+        / (_data_bandwidth(layout, gpu) * LINK_SHARE)
     )
     behind = compute if layout.sharded else compute / layout.micro_batches
     return max(0.0, seconds - 0.8 * behind)
 
 
 def _data_bandwidth(layout: Layout, gpu: Gpu) -> float:
-    """Bytes per second of a data-parallel group on one GPU: the link within a node, else a share of the node's network.
+    """Bytes per second of a data-parallel group on one GPU: the link within a node, else a share of
+    the node's network.
 
-    The t members of a tensor group each run their own data-parallel group, so a group has 8/t of the node's ports.
+    The t members of a tensor group each run their own data-parallel group, so a group has 8/t of
+    the node's ports.
     """
     if layout.gpus <= GPUS_PER_NODE:
         return gpu.link_bytes_per_second
-    return min(gpu.link_bytes_per_second, gpu.network_bytes_per_second * GPUS_PER_NODE / layout.degrees.tensor)
+    return min(
+        gpu.link_bytes_per_second,
+        gpu.network_bytes_per_second * GPUS_PER_NODE / layout.degrees.tensor,
+    )
 
 
 def best_layout(shape: ModelShape, sequences: int, gpus: int, gpu: Gpu) -> Layout | None:
-    """The layout with the shortest step that fits the memory, on at most so many GPUs; None if none fits.
+    """The layout with the shortest step that fits the memory, on at most so many GPUs; None if none
+    fits.
 
     Candidates of n GPUs are candidates of n + 1 too, so more GPUs are never slower on paper.
     """
@@ -214,13 +249,18 @@ def best_layout(shape: ModelShape, sequences: int, gpus: int, gpu: Gpu) -> Layou
             time = time_of(shape, layout, gpu)
             if time.compute > best_seconds:
                 break  # the next have more micro-batches, so they compute no shorter
-            if time.total < best_seconds and memory_of(shape, layout).total <= MEMORY_SHARE * gpu.memory_bytes:
+            if (
+                time.total < best_seconds
+                and memory_of(shape, layout).total <= MEMORY_SHARE * gpu.memory_bytes
+            ):
                 best, best_seconds = layout, time.total
     return best
 
 
 def _degrees(shape: ModelShape, gpus: int) -> Iterator[Layout]:
-    """Every combination of degrees within so many GPUs, with one replica and one micro-batch yet."""
+    """Every combination of degrees within so many GPUs, with one replica and one micro-batch
+    yet.
+    """
     for tensor in (1, 2, 4, 8):
         for pipeline in (1, 2, 4, 8, 16, 32, 64):
             if tensor * pipeline > gpus or pipeline > shape.layers or shape.heads % tensor:

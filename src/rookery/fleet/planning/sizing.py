@@ -1,6 +1,8 @@
-"""How large a model, of which shape, and how many tokens a step: the choices that follow from the data alone.
+"""How large a model, of which shape, and how many tokens a step: the choices that follow from the
+data alone.
 
-Not here: how it is laid out on GPUs (`layout.py`). The arithmetic of a shape is in `model/shape.py`.
+Not here: how it is laid out on GPUs (`layout.py`). The arithmetic of a shape is in
+`model/shape.py`.
 """
 
 import math
@@ -19,10 +21,11 @@ WIDTH_PER_LAYER = 128
 
 
 def shape_for_parameters(wanted: int) -> ModelShape:
-    """The shape of about so many parameters: width 128 a layer, SwiGLU of 3.5 widths, 8 key-value heads, tied.
+    """The shape of about so many parameters: width 128 a layer, SwiGLU of 3.5 widths, 8 key-value
+    heads, tied.
 
-    Such a layer has about 12.5 width² weights, so the number of layers follows from a cube root; the
-    width then solves `12.5 layers width² + (2·8·128 layers + vocabulary) width = wanted`.
+    Such a layer has about 12.5 width² weights, so the number of layers follows from a cube root;
+    the width then solves `12.5 layers width² + (2·8·128 layers + vocabulary) width = wanted`.
     """
     layers = max(2, round((wanted / (12.5 * WIDTH_PER_LAYER**2)) ** (1 / 3)))
     square, linear = 12.5 * layers, 2 * KV_HEADS * HEAD_SIZE * layers + VOCABULARY
@@ -30,15 +33,18 @@ def shape_for_parameters(wanted: int) -> ModelShape:
     width = HEAD_SIZE * max(1, round(exact / HEAD_SIZE))
     kv_heads = min(KV_HEADS, width // HEAD_SIZE)
     heads = kv_heads * max(1, round(width / HEAD_SIZE / kv_heads))
-    return ModelShape(VOCABULARY, width, layers, heads, kv_heads, HEAD_SIZE, round(3.5 * width), CONTEXT_TOKENS)
+    return ModelShape(
+        VOCABULARY, width, layers, heads, kv_heads, HEAD_SIZE, round(3.5 * width), CONTEXT_TOKENS
+    )
 
 
 def sequences_per_step(tokens: float) -> int:
-    """The global batch in whole contexts: 16.8M tokens at 15.6T (Llama 3 405B), growing as tokens^0.383.
+    """The global batch in whole contexts: 16.8M tokens at 15.6T (Llama 3 405B), growing as
+    tokens^0.383.
 
-    The exponent is that of arXiv:2505.13738, which nanochat uses too. Carried down to the 1.2B tokens of
-    nanochat's smallest runs the rule gives 0.45M tokens a step, where nanochat found 0.5M. A larger batch
-    would keep more GPUs busy, but would learn less from each token.
+    The exponent is that of arXiv:2505.13738, which nanochat uses too. Carried down to the 1.2B
+    tokens of nanochat's smallest runs the rule gives 0.45M tokens a step, where nanochat found
+    0.5M. A larger batch would keep more GPUs busy, but would learn less from each token.
     """
     batch_tokens = 16.8e6 * (tokens / 15.6e12) ** 0.383
     return max(1, round(batch_tokens / CONTEXT_TOKENS))

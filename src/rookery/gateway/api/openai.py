@@ -1,8 +1,10 @@
-"""The API that OpenAI's clients speak: `/v1/models`, `/v1/completions`, `/v1/chat/completions`, streamed or not.
+"""The API that OpenAI's clients speak: `/v1/models`, `/v1/completions`, `/v1/chat/completions`,
+streamed or not.
 
-What the client sends and expects was captured from it. What would change the meaning of a request and is not done
-here (tools, log probabilities, several choices) is refused with 400, never ignored. The model is one of plain
-posts: a chat is read to it as a thread, one message after the other. The texts come from a `Generator`.
+What the client sends and expects was captured from it. What would change the meaning of a request
+and is not done here (tools, log probabilities, several choices) is refused with 400, never ignored.
+The model is one of plain posts: a chat is read to it as a thread, one message after the other. The
+texts come from a `Generator`.
 """
 
 import json
@@ -26,7 +28,9 @@ MAX_TOKENS = 256
 
 
 class ApiError(Exception):
-    """An answer in the envelope `{"error": {"message", "type", "param", "code"}}` with an HTTP status."""
+    """An answer in the envelope `{"error": {"message", "type", "param", "code"}}` with an HTTP
+    status.
+    """
 
     def __init__(
         self,
@@ -86,7 +90,11 @@ class Message(BaseModel):
     content: StrictStr | list[TextPart]
 
     def text(self) -> str:
-        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+        return (
+            self.content
+            if isinstance(self.content, str)
+            else "".join(part.text for part in self.content)
+        )
 
 
 class ChatRequest(_Asked):
@@ -110,12 +118,16 @@ _NOT_DONE: dict[str, tuple[Any, ...]] = {
     "modalities": (None, ["text"]),
     "audio": (None,),
 }
-"""Parameters that would change the meaning of a request, with the values at which they would not."""
+"""Parameters that would change the meaning of a request, with the values at which they would
+not.
+"""
 
 
 @dataclass(frozen=True)
 class _Format:
-    """How one kind of endpoint writes its choices: whole, as the first chunk, as a chunk of text, as the last."""
+    """How one kind of endpoint writes its choices: whole, as the first chunk, as a chunk of text,
+    as the last.
+    """
 
     id_prefix: str
     whole_object: str
@@ -139,7 +151,10 @@ _CHAT = _Format(
     "chatcmpl-",
     "chat.completion",
     "chat.completion.chunk",
-    whole=lambda text: {"message": {"role": "assistant", "content": text, "refusal": None}, "logprobs": None},
+    whole=lambda text: {
+        "message": {"role": "assistant", "content": text, "refusal": None},
+        "logprobs": None,
+    },
     opening={"delta": {"role": "assistant", "content": ""}, "logprobs": None},
     piece=lambda text: {"delta": {"content": text}, "logprobs": None},
     closing={"delta": {}, "logprobs": None},
@@ -149,7 +164,12 @@ _CHAT = _Format(
 def openai_routes(generator: Generator, clock: Clock, new_id: Callable[[], str]) -> APIRouter:
     """The routes that serve one generator."""
     routes = APIRouter(prefix="/v1", tags=["OpenAI API"])
-    card = {"id": generator.name, "object": "model", "created": _unix_seconds(clock), "owned_by": "rookery"}
+    card = {
+        "id": generator.name,
+        "object": "model",
+        "created": _unix_seconds(clock),
+        "owned_by": "rookery",
+    }
 
     @routes.get("/models")
     def models() -> dict[str, Any]:
@@ -167,24 +187,36 @@ def openai_routes(generator: Generator, clock: Clock, new_id: Callable[[], str])
         """Continue a text."""
         prompts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
         if len(prompts) != 1:
-            raise ApiError(400, "prompt must be one string; send one request for each", param="prompt")
+            raise ApiError(
+                400, "prompt must be one string; send one request for each", param="prompt"
+            )
         return respond(asked, prompts[0], asked.max_tokens, LEGACY_MAX_TOKENS, _TEXT)
 
     @routes.post("/chat/completions", response_model=None)
     def chat(asked: ChatRequest) -> JSONResponse | StreamingResponse:
         """Continue a conversation."""
         thread = "".join(f"{message.text()}\n" for message in asked.messages)
-        return respond(asked, thread, asked.max_completion_tokens or asked.max_tokens, MAX_TOKENS, _CHAT)
+        return respond(
+            asked, thread, asked.max_completion_tokens or asked.max_tokens, MAX_TOKENS, _CHAT
+        )
 
     def respond(asked: _Asked, prompt: str, wanted: int | None, usual: int, form: _Format):
         _check_model(asked.model, generator)
         _check_done(asked)
         prompt_tokens = generator.count_tokens(prompt)
         options = _options(asked, _room(generator, prompt_tokens, wanted, usual))
-        head = {"id": form.id_prefix + new_id(), "created": _unix_seconds(clock), "model": generator.name}
+        head = {
+            "id": form.id_prefix + new_id(),
+            "created": _unix_seconds(clock),
+            "model": generator.name,
+        }
         if asked.stream:
-            events = _stream(generator, prompt, options, prompt_tokens, head, form, asked.wants_usage())
-            return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-cache"})
+            events = _stream(
+                generator, prompt, options, prompt_tokens, head, form, asked.wants_usage()
+            )
+            return StreamingResponse(
+                events, media_type="text/event-stream", headers={"cache-control": "no-cache"}
+            )
         return JSONResponse(_whole(generator, prompt, options, prompt_tokens, head, form))
 
     return routes
@@ -193,7 +225,10 @@ def openai_routes(generator: Generator, clock: Clock, new_id: Callable[[], str])
 def _check_model(name: str, generator: Generator) -> None:
     if name != generator.name:
         raise ApiError(
-            404, f"there is no model {name!r} here; {generator.name!r} serves", param="model", code="model_not_found"
+            404,
+            f"there is no model {name!r} here; {generator.name!r} serves",
+            param="model",
+            code="model_not_found",
         )
 
 
@@ -203,7 +238,9 @@ def _check_done(asked: _Asked) -> None:
     for name, harmless in _NOT_DONE.items():
         value = (asked.model_extra or {}).get(name)
         if value not in harmless:
-            raise ApiError(400, f"{name} is not supported here", param=name, code="unsupported_parameter")
+            raise ApiError(
+                400, f"{name} is not supported here", param=name, code="unsupported_parameter"
+            )
     if len(asked.stops()) > 4 or "" in asked.stops():
         raise ApiError(400, "stop takes up to 4 strings, none of them empty", param="stop")
 
@@ -213,9 +250,15 @@ def _room(generator: Generator, prompt_tokens: int, wanted: int | None, usual: i
     left = generator.context_tokens - prompt_tokens
     if (wanted or 1) > left:
         what = (
-            f"{prompt_tokens} tokens of prompt and {wanted or 1} to write are more than the {generator.context_tokens}"
+            f"{prompt_tokens} tokens of prompt and {wanted or 1} to write are more than the "
+            f"{generator.context_tokens}"
         )
-        raise ApiError(400, f"{what} of this model's context", param="max_tokens", code="context_length_exceeded")
+        raise ApiError(
+            400,
+            f"{what} of this model's context",
+            param="max_tokens",
+            code="context_length_exceeded",
+        )
     return wanted or min(usual, left)
 
 
@@ -230,9 +273,15 @@ def _options(asked: _Asked, max_tokens: int) -> GenerationOptions:
     )
 
 
-def _whole(generator, prompt, options, prompt_tokens: int, head: dict, form: _Format) -> dict[str, Any]:
+def _whole(
+    generator, prompt, options, prompt_tokens: int, head: dict, form: _Format
+) -> dict[str, Any]:
     pieces = list(generator.generate(prompt, options))
-    choice = {"index": 0, **form.whole("".join(p.text for p in pieces)), "finish_reason": _why_ended(pieces)}
+    choice = {
+        "index": 0,
+        **form.whole("".join(p.text for p in pieces)),
+        "finish_reason": _why_ended(pieces),
+    }
     usage = _usage(prompt_tokens, sum(p.tokens for p in pieces))
     return head | {"object": form.whole_object, "choices": [choice], "usage": usage}
 
@@ -240,12 +289,16 @@ def _whole(generator, prompt, options, prompt_tokens: int, head: dict, form: _Fo
 def _stream(
     generator, prompt, options, prompt_tokens: int, head: dict, form: _Format, include_usage: bool
 ) -> Iterator[str]:
-    """Server-sent events: the role, the pieces, why it ended, the usage if wanted, `[DONE]`; or an error in between."""
+    """Server-sent events: the role, the pieces, why it ended, the usage if wanted, `[DONE]`; or an
+    error in between.
+    """
     head = head | {"object": form.chunk_object}
     no_usage = {"usage": None} if include_usage else {}
 
     def chunk(content: dict[str, Any], finish_reason: str | None = None) -> str:
-        return _event(head | {"choices": [{"index": 0, **content, "finish_reason": finish_reason}]} | no_usage)
+        return _event(
+            head | {"choices": [{"index": 0, **content, "finish_reason": finish_reason}]} | no_usage
+        )
 
     written, ended = 0, "stop"
     if form.opening is not None:
@@ -258,7 +311,11 @@ def _stream(
                 yield chunk(form.piece(piece.text))
     except Exception as error:
         log.exception("generation failed in the middle of a stream")
-        what = error.line() if isinstance(error, RookeryError) else "generation failed; the log says why"
+        what = (
+            error.line()
+            if isinstance(error, RookeryError)
+            else "generation failed; the log says why"
+        )
         yield _event(ApiError(500, what, kind="server_error").body)
         return
     yield chunk(form.closing, ended)
@@ -276,7 +333,11 @@ def _why_ended(pieces) -> str:
 
 
 def _usage(prompt_tokens: int, written: int) -> dict[str, int]:
-    return {"prompt_tokens": prompt_tokens, "completion_tokens": written, "total_tokens": prompt_tokens + written}
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": written,
+        "total_tokens": prompt_tokens + written,
+    }
 
 
 def _unix_seconds(clock: Clock) -> int:

@@ -1,4 +1,5 @@
-"""Which words of a post answer to a query, for the eye: the same words that the search engine takes for alike.
+"""Which words of a post answer to a query, for the eye: the same words that the search engine takes
+for alike.
 
 Pure: text in, pieces out; the template escapes each piece.
 """
@@ -18,7 +19,9 @@ def query_terms(query: str) -> frozenset[str]:
     >>> sorted(query_terms('late trams OR "night bus" -ferry from:ada lang:en'))
     ['bus', 'late', 'night', 'tram']
     """
-    return frozenset(ranking_terms(" ".join(term for term in _TERM.findall(query) if _is_wanted(term))))
+    return frozenset(
+        ranking_terms(" ".join(term for term in _TERM.findall(query) if _is_wanted(term)))
+    )
 
 
 def _is_wanted(term: str) -> bool:

@@ -1,7 +1,9 @@
-"""The pages: search with an answer and one promoted post, the ads report, and what happens to a view and a click.
+"""The pages: search with an answer and one promoted post, the ads report, and what happens to a
+view and a click.
 
-Each part of the search page may fail by itself; then its place says so and the others stand. The page works
-without JavaScript: the script only tells when the promoted post was really on the screen.
+Each part of the search page may fail by itself; then its place says so and the others stand. The
+page works without JavaScript: the script only tells when the promoted post was really on the
+screen.
 """
 
 import base64
@@ -29,7 +31,9 @@ VIEWER = "rookery_viewer"
 LONGEST_QUERY = 500
 MODES = ("best", "latest")
 _VIEWER_NAME = re.compile(r"[0-9a-f]{16,64}")
-_PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")  # one transparent point
+_PIXEL = base64.b64decode(
+    "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+)  # one transparent point
 
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -60,13 +64,19 @@ def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
         """The search box, and below it what was found."""
         query, mode = " ".join(q.split())[:LONGEST_QUERY], mode if mode in MODES else "best"
         if not query:
-            return render("search.html", query="", mode=mode, model=parts.generator.name, title="Rookery")
+            return render(
+                "search.html", query="", mode=mode, model=parts.generator.name, title="Rookery"
+            )
         viewer = request.cookies.get(VIEWER, "")
         known = _VIEWER_NAME.fullmatch(viewer) is not None
         viewer = viewer if known else new_id()
         found, problem, status = _found(parts, query, mode)
         answer = None if problem else _or_none("the answer", lambda: parts.answer(query))
-        ad = None if problem else _or_none("the ad", lambda: _offer(parts, query, _language(request), viewer))
+        ad = (
+            None
+            if problem
+            else _or_none("the ad", lambda: _offer(parts, query, _language(request), viewer))
+        )
         page = render(
             "search.html",
             status,
@@ -81,7 +91,9 @@ def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
             terms=query_terms(query),
         )
         if ad is not None and not known:
-            page.set_cookie(VIEWER, viewer, httponly=True, samesite="lax", secure=request.url.scheme == "https")
+            page.set_cookie(
+                VIEWER, viewer, httponly=True, samesite="lax", secure=request.url.scheme == "https"
+            )
         page.headers["cache-control"] = "no-store"
         return page
 
@@ -89,7 +101,9 @@ def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
     def view(token: str) -> JSONResponse:
         """The promoted post was on the screen."""
         verdict = parts.ads.view(token)
-        return JSONResponse({"counted": not isinstance(verdict, Drop), "reason": getattr(verdict, "reason", None)})
+        return JSONResponse(
+            {"counted": not isinstance(verdict, Drop), "reason": getattr(verdict, "reason", None)}
+        )
 
     @routes.get("/ads/{token}/view.gif")
     def view_without_script(token: str) -> Response:
@@ -112,7 +126,9 @@ def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
     def ads_report() -> HTMLResponse:
         """Offers, views, clicks and spend of every campaign."""
         report = parts.report()
-        columns = [name for row in report["campaigns"][:1] for name in row if not name.endswith("_micros")]
+        columns = [
+            name for row in report["campaigns"][:1] for name in row if not name.endswith("_micros")
+        ]
         return render("report.html", title="Ads report · Rookery", report=report, columns=columns)
 
     @routes.get("/ads/report.json")

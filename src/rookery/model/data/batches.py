@@ -1,12 +1,14 @@
 """Batches: which tokens a training step sees.
 
-A step takes the next units of one order (`order.py`). A document begins after an end-of-document token, which stands
-for its beginning; short documents lie several to a row and are told apart by a number; one longer than a row goes on
-in another.
+A step takes the next units of one order (`order.py`). A document begins after an end-of-document
+token, which stands for its beginning; short documents lie several to a row and are told apart by a
+number; one longer than a row goes on in another.
 
-Several learners share a step: each takes some of its units, and the step is the same however many they are.
+Several learners share a step: each takes some of its units, and the step is the same however many
+they are.
 
-A forgotten document keeps its places, emptied: nothing of it is read or learned, and all others stay.
+A forgotten document keeps its places, emptied: nothing of it is read or learned, and all others
+stay.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,7 +41,8 @@ class Rows:
 class Share:
     """What one of several learners takes of each step: every `of`-th unit, from `number` on.
 
-    pieces: cut into so many equal micro-batches of whole rows, as a pipeline needs them; None: as they come.
+    pieces: cut into so many equal micro-batches of whole rows, as a pipeline needs them; None: as
+    they come.
     """
 
     number: int = 0
@@ -49,7 +52,8 @@ class Share:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of one share: its micro-batches, as many in each share, and how many targets count in all shares.
+    """One step of one share: its micro-batches, as many in each share, and how many targets count
+    in all shares.
 
     following: where the next step begins.
     """
@@ -66,7 +70,8 @@ def batches(
     begin: Position = BEGINNING,
     share: Share = Share(),
 ) -> Iterator[Step]:
-    """The steps of a share from a position on, without end. All shares of a step together do not depend on `of`.
+    """The steps of a share from a position on, without end. All shares of a step together do not
+    depend on `of`.
 
     masked: asked at each step which of its documents (int64) to leave out; bool of the same shape.
     """
@@ -77,12 +82,21 @@ def batches(
         documents = np.unique(units.document_S)
         hidden = documents[masked(documents)]
         learned = int(units.tokens_S[~np.isin(units.document_S, hidden)].sum())
-        cut = _cut_evenly(units, share, config) if share.pieces else _cut_by_length(units, share, config)
-        rows = tuple(fill(shards, piece, rows, context // halves, halves == 2, hidden) for piece, rows, halves in cut)
+        cut = (
+            _cut_evenly(units, share, config)
+            if share.pieces
+            else _cut_by_length(units, share, config)
+        )
+        rows = tuple(
+            fill(shards, piece, rows, context // halves, halves == 2, hidden)
+            for piece, rows, halves in cut
+        )
         yield Step(rows, learned, order.position)
 
 
-def _cut_by_length(units: Units, share: Share, config: TrainConfig) -> Iterator[tuple[Units, int, int]]:
+def _cut_by_length(
+    units: Units, share: Share, config: TrainConfig
+) -> Iterator[tuple[Units, int, int]]:
     """Whole rows and half rows apart, each in as many micro-batches as the largest share needs.
 
     Of each: its units, its number of rows, which is at least one, and how many of them a unit is.
@@ -97,7 +111,9 @@ def _cut_by_length(units: Units, share: Share, config: TrainConfig) -> Iterator[
             yield units[chosen], max(1, halves * len(chosen)), halves
 
 
-def _cut_evenly(units: Units, share: Share, config: TrainConfig) -> Iterator[tuple[Units, int, int]]:
+def _cut_evenly(
+    units: Units, share: Share, config: TrainConfig
+) -> Iterator[tuple[Units, int, int]]:
     """Whole rows only, the halves of one behind each other; filled up with empty rows."""
     own = units[share.number :: share.of]
     each = rows_a_piece(config, share.of, share.pieces)
@@ -105,8 +121,11 @@ def _cut_evenly(units: Units, share: Share, config: TrainConfig) -> Iterator[tup
         yield own[piece * each : (piece + 1) * each], each, 1
 
 
-def fill(shards: Shards, units: Units, rows: int, row_tokens: int, in_halves: bool, hidden: np.ndarray) -> Rows:
-    """Lay the tokens of some units out in so many rows; empty places and hidden documents hold the end token.
+def fill(
+    shards: Shards, units: Units, rows: int, row_tokens: int, in_halves: bool, hidden: np.ndarray
+) -> Rows:
+    """Lay the tokens of some units out in so many rows; empty places and hidden documents hold the
+    end token.
 
     in_halves: a unit is two rows. Raises `DataError` for a token that the vocabulary does not have.
     """
@@ -119,7 +138,9 @@ def fill(shards: Shards, units: Units, rows: int, row_tokens: int, in_halves: bo
     inputs = np.full(rows * row_tokens, shards.end_of_document, dtype=np.int64)
     targets = np.full(rows * row_tokens, IGNORED, dtype=np.int64)
     documents = np.full(rows * row_tokens, EMPTY, dtype=np.int64)
-    documents[ranges(place_S, units.tokens_S)] = np.repeat(np.arange(len(row_S)) - first_S, units.tokens_S)
+    documents[ranges(place_S, units.tokens_S)] = np.repeat(
+        np.arange(len(row_S)) - first_S, units.tokens_S
+    )
     shown = ~np.isin(units.document_S, hidden)
     tokens, begin = units.tokens_S[shown], units.begin_S[shown]
     places = ranges(place_S[shown], tokens)
@@ -129,7 +150,8 @@ def fill(shards: Shards, units: Units, rows: int, row_tokens: int, in_halves: bo
     inputs[places[follows]] = shards.tokens[source[follows] - 1]
     if (largest := targets.max()) >= shards.vocabulary:
         raise DataError(
-            f"a token of the shards is out of range: {largest}, where the vocabulary has {shards.vocabulary}",
+            f"a token of the shards is out of range: {largest}, where the vocabulary has "
+            f"{shards.vocabulary}",
             mend="Remove the artifact of the shards and run the command again",
         )
     return Rows(*(values.reshape(rows, row_tokens) for values in (inputs, targets, documents)))

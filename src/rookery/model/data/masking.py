@@ -1,8 +1,9 @@
 """Which documents may no longer be learned: the live log says so, at each step anew.
 
-Of the log only what is new is read, and only the documents of a step are looked at: while a platform deletes by the
-second, a step costs no more than its own posts. Not here: what the log is (`posts.live`), and which documents an
-earlier phase learned from, by which a later one is not judged (`phases.py`).
+Of the log only what is new is read, and only the documents of a step are looked at: while a
+platform deletes by the second, a step costs no more than its own posts. Not here: what the log is
+(`posts.live`), and which documents an earlier phase learned from, by which a later one is not
+judged (`phases.py`).
 """
 
 import numpy as np
@@ -14,7 +15,9 @@ from rookery.posts.live import LiveLog
 
 
 class Masked:
-    """Asks a log which documents of some shards are left out, beside those that always are (bool, documents)."""
+    """Asks a log which documents of some shards are left out, beside those that always are (bool,
+    documents).
+    """
 
     def __init__(self, shards: Shards, log: LiveLog, always: np.ndarray | None = None):
         self._shards, self._log = shards, log
@@ -33,7 +36,9 @@ class Masked:
     def _barred_now(self) -> Barred:
         subjects, watermark = self._log.subjects_since(self._watermark)
         if subjects:
-            new = self._shards.barred(self._log.standing_among([(subject, subject) for subject in subjects]))
+            new = self._shards.barred(
+                self._log.standing_among([(subject, subject) for subject in subjects])
+            )
             told = np.unique(hash_ids(subjects))
             posts, authors = (exchanged(a, told, b) for a, b in zip(self._barred, new, strict=True))
             self._barred, self._watermark = Barred(posts, authors), watermark

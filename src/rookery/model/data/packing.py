@@ -1,11 +1,13 @@
 """Packing: documents into rows of tokens, so that few places stay empty.
 
-Attention over a row costs the square of its length, and most posts are short. So a *unit* of `context_tokens` places is
-either one whole row or two half rows, whichever its documents need. A *span* is a document, or as much of a long
-one as fits into a row; a row holds several, one behind the other.
+Attention over a row costs the square of its length, and most posts are short. So a *unit* of
+`context_tokens` places is either one whole row or two half rows, whichever its documents need. A
+*span* is a document, or as much of a long one as fits into a row; a row holds several, one behind
+the other.
 
-Every process of a run packs the documents of all, so all is done on arrays: a document costs less than a microsecond.
-Not here: which documents are packed together (`order.py`), and their tokens (`batches.py`).
+Every process of a run packs the documents of all, so all is done on arrays: a document costs less
+than a microsecond. Not here: which documents are packed together (`order.py`), and their tokens
+(`batches.py`).
 
 Letters in names: U units, S spans.
 """
@@ -21,10 +23,11 @@ from rookery.core.arrays import ranges
 
 @dataclass(frozen=True)
 class Units:
-    """Units, one after another, and their spans in the order in which they lie in them; int64 unless said otherwise.
+    """Units, one after another, and their spans in the order in which they lie in them; int64
+    unless said otherwise.
 
-    is_halved: bool, whether a unit is two half rows; spans: how many it has.
-    document, begin, tokens: of each span, the tokens [begin, begin + tokens) of a document; in_second: bool, whether
+    is_halved: bool, whether a unit is two half rows; spans: how many it has. document, begin,
+    tokens: of each span, the tokens [begin, begin + tokens) of a document; in_second: bool, whether
     it lies in the second of two half rows.
     """
 
@@ -43,16 +46,21 @@ class Units:
         units = np.arange(len(self))[chosen]
         spans = ranges((np.cumsum(self.spans_U) - self.spans_U)[units], self.spans_U[units])
         of_spans = (self.document_S, self.begin_S, self.tokens_S, self.in_second_S)
-        return Units(self.is_halved_U[units], self.spans_U[units], *(values[spans] for values in of_spans))
+        return Units(
+            self.is_halved_U[units], self.spans_U[units], *(values[spans] for values in of_spans)
+        )
 
 
 def joined(parts: Sequence[Units]) -> Units:
     """All units of several, at least one, behind each other."""
-    return Units(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Units)))
+    return Units(
+        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Units))
+    )
 
 
 def pack(documents: np.ndarray, lengths: np.ndarray, context_tokens: int) -> Units:
-    """Documents, given by number and length in tokens (both int64), in units; every token has exactly one place.
+    """Documents, given by number and length in tokens (both int64), in units; every token has
+    exactly one place.
 
     What needs more than half a row opens whole rows; the short ones fill those up, then half rows.
     """
@@ -78,13 +86,15 @@ def pack(documents: np.ndarray, lengths: np.ndarray, context_tokens: int) -> Uni
 
 
 def best_fit(tokens: np.ndarray, rooms: np.ndarray, new_room: int | None = None) -> np.ndarray:
-    """The row of each span: the one that it fills best; longest first, so at most 11/9 of the fewest rows are opened.
+    """The row of each span: the one that it fills best; longest first, so at most 11/9 of the
+    fewest rows are opened.
 
-    tokens: of each span, falling; rooms: of the rows there are; new_room: of rows that are opened where a span fits
-    into none, numbered on. Without it such a span has the row -1.
+    tokens: of each span, falling; rooms: of the rows there are; new_room: of rows that are opened
+    where a span fits into none, numbered on. Without it such a span has the row -1.
 
-    All spans of one length are placed together, into as many rows of one room as there are: what one by one would do,
-    since the row that a span was put into has the least room for the next as long as that fits.
+    All spans of one length are placed together, into as many rows of one room as there are: what
+    one by one would do, since the row that a span was put into has the least room for the next as
+    long as that fits.
     """
     row_of = np.full(len(tokens), -1)
     free, opened = _Free(rooms), len(rooms)
@@ -97,7 +107,10 @@ def best_fit(tokens: np.ndarray, rooms: np.ndarray, new_room: int | None = None)
             if found is not None:
                 rows, room = found
             elif new_room is not None:
-                rows, room = np.arange(opened, opened + math.ceil((end - start) / (new_room // size))), new_room
+                rows, room = (
+                    np.arange(opened, opened + math.ceil((end - start) / (new_room // size))),
+                    new_room,
+                )
                 opened += len(rows)
             else:
                 break
@@ -131,7 +144,9 @@ class _Free:
             self._bits |= 1 << room
 
     def take_tightest(self, size: int) -> tuple[np.ndarray, int] | None:
-        """All rows with the least room in which so many tokens fit, and that room; None if there are none."""
+        """All rows with the least room in which so many tokens fit, and that room; None if there
+        are none.
+        """
         fitting = self._bits >> size
         if not fitting:
             return None

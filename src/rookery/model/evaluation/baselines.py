@@ -1,12 +1,15 @@
-"""Baselines that a language model has to beat on the same bytes: zstd with a dictionary, character n-grams, and xz.
+"""Baselines that a language model has to beat on the same bytes: zstd with a dictionary, character
+n-grams, and xz.
 
-The first two learn from the model's training texts and say how many bits each text costs, taken alone. How
-all are set side by side is in `evaluate.py`; why the n-grams are our own is in docs/decisions/0004.
+The first two learn from the model's training texts and say how many bits each text costs, taken
+alone. How all are set side by side is in `evaluate.py`; why the n-grams are our own is in
+docs/decisions/0004.
 
-The n-gram model is interpolated modified Kneser-Ney (Chen and Goodman 1998, TR-10-98, section 3) over
-characters, with eight characters of context. A character seen less than twice in training is an escape and
-then one of all other code points, each as likely. It gives some probability to the end of the text at every
-place, as the language model does; the end itself is not part of a text's cost.
+The n-gram model is interpolated modified Kneser-Ney (Chen and Goodman 1998, TR-10-98, section 3)
+over characters, with eight characters of context. A character seen less than twice in training is
+an escape and then one of all other code points, each as likely. It gives some probability to the
+end of the text at every place, as the language model does; the end itself is not part of a text's
+cost.
 """
 
 import lzma
@@ -27,16 +30,20 @@ BOUNDARY, ESCAPE, FIRST_CHARACTER = 0, 1, 2  # symbols; the boundary begins and 
 
 
 def zstd_bits(training: Sequence[str], texts: Sequence[str]) -> np.ndarray:
-    """Bits (float64, one a text) of each text compressed alone, with a dictionary trained on the training texts.
+    """Bits (float64, one a text) of each text compressed alone, with a dictionary trained on the
+    training texts.
 
-    Frames without magic number, size, checksum and dictionary id, which a store of posts would not keep.
+    Frames without magic number, size, checksum and dictionary id, which a store of posts would not
+    keep.
     """
     samples = [t.encode() for t in training]
     try:
         size = min(DICTIONARY_BYTES, max(1024, sum(map(len, samples)) // 10))
         dictionary = zstandard.train_dictionary(size, samples, k=512, d=8, threads=1)
     except zstandard.ZstdError:  # too few samples to choose from: take them as they are
-        dictionary = zstandard.ZstdCompressionDict(b"\n".join(samples), dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+        dictionary = zstandard.ZstdCompressionDict(
+            b"\n".join(samples), dict_type=zstandard.DICT_TYPE_RAWCONTENT
+        )
     parameters = zstandard.ZstdCompressionParameters.from_level(
         ZSTD_LEVEL,
         dict_size=DICTIONARY_BYTES,
@@ -63,9 +70,10 @@ def xz_bits_per_byte(texts: Sequence[str]) -> float:
 class Level:
     """What is known after contexts of one length.
 
-    A gram is a context and the symbol after it; its number is its place in `keys`, and it is a context of
-    the next level under that number. keys: int64, context number × symbols + symbol. share: what each
-    gram keeps of its context's probability. rest: what each context leaves to the next shorter one.
+    A gram is a context and the symbol after it; its number is its place in `keys`, and it is a
+    context of the next level under that number. keys: int64, context number × symbols + symbol.
+    share: what each gram keeps of its context's probability. rest: what each context leaves to the
+    next shorter one.
     """
 
     keys: np.ndarray
@@ -96,10 +104,16 @@ class NgramModel:
         cost = -np.log2(self.probabilities(symbols, age))
         cost[symbols == ESCAPE] += np.log2(CODE_POINTS - len(self.alphabet))
         cost[symbols == BOUNDARY] = 0.0
-        return np.add.reduceat(cost, np.flatnonzero(symbols == BOUNDARY)[:-1]) if len(texts) else np.zeros(0)
+        return (
+            np.add.reduceat(cost, np.flatnonzero(symbols == BOUNDARY)[:-1])
+            if len(texts)
+            else np.zeros(0)
+        )
 
     def probabilities(self, symbols: np.ndarray, age: np.ndarray) -> np.ndarray:
-        """The probability of each symbol of a stream after those before it, `age` of which belong to its text."""
+        """The probability of each symbol of a stream after those before it, `age` of which belong
+        to its text.
+        """
         p = np.full(len(symbols), 1.0 / self.kinds)
         contexts = np.zeros(len(symbols), np.int64)
         for length, level in enumerate(self.levels):
@@ -114,7 +128,8 @@ class NgramModel:
 def train_ngram(texts: Sequence[str], order: int = ORDER) -> NgramModel:
     """An n-gram model of some texts with contexts of up to `order` characters.
 
-    For 20 MB of mixed English and Russian: 21 s of one core and 2.3 GB; for 40 MB twice the time and 3.4 GB.
+    For 20 MB of mixed English and Russian: 21 s of one core and 2.3 GB; for 40 MB twice the time
+    and 3.4 GB.
     """
     counts = np.bincount(_code_points("".join(texts)), minlength=1)
     alphabet = np.flatnonzero(counts >= 2).astype(np.uint32)
@@ -136,8 +151,10 @@ def train_ngram(texts: Sequence[str], order: int = ORDER) -> NgramModel:
 
 @dataclass(frozen=True)
 class _Grams:
-    """The grams of one length. number: the gram that ends at each place of the stream, -1 where none does.
-    place: for each gram one place where it ends. begins: whether it begins at a text's boundary."""
+    """The grams of one length. number: the gram that ends at each place of the stream, -1 where
+    none does. place: for each gram one place where it ends. begins: whether it begins at a text's
+    boundary.
+    """
 
     keys: np.ndarray
     counts: np.ndarray
@@ -146,8 +163,12 @@ class _Grams:
     begins: np.ndarray
 
 
-def _count(symbols: np.ndarray, age: np.ndarray, shorter: _Grams | None, length: int, kinds: int) -> _Grams:
-    """Number and count the grams with a context of some length; `shorter` are those that are the contexts."""
+def _count(
+    symbols: np.ndarray, age: np.ndarray, shorter: _Grams | None, length: int, kinds: int
+) -> _Grams:
+    """Number and count the grams with a context of some length; `shorter` are those that are the
+    contexts.
+    """
     places = np.flatnonzero(age >= length).astype(np.int32)
     keys = symbols[places].astype(np.int64)
     if shorter is not None:
@@ -163,7 +184,9 @@ def _count(symbols: np.ndarray, age: np.ndarray, shorter: _Grams | None, length:
 
 
 def _left_neighbours(grams: _Grams, longer: _Grams) -> np.ndarray:
-    """Kneser-Ney's count: after how many different symbols each gram stood; where it begins a text, how often."""
+    """Kneser-Ney's count: after how many different symbols each gram stood; where it begins a text,
+    how often.
+    """
     different = np.bincount(grams.number[longer.place], minlength=len(grams.keys))
     return np.where(grams.begins, grams.counts, different)
 
@@ -175,7 +198,9 @@ def _level(grams: _Grams, counts: np.ndarray, context_count: int, kinds: int) ->
     total = np.bincount(context, counts, context_count)
     left = np.bincount(context, discount, context_count)
     rest = np.divide(left, total, out=np.ones(context_count), where=total > 0)
-    kept = np.divide(counts - discount, total[context], out=np.zeros(len(counts)), where=total[context] > 0)
+    kept = np.divide(
+        counts - discount, total[context], out=np.zeros(len(counts)), where=total[context] > 0
+    )
     return Level(grams.keys, kept.astype(np.float32), rest.astype(np.float32))
 
 
@@ -190,8 +215,9 @@ def _discounts(counts: np.ndarray) -> np.ndarray:
 
 
 def _symbols(texts: Sequence[str], alphabet: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Texts as one stream of symbols, a boundary before, between and after; and how many symbols of its own
-    text, the boundary that begins it included, stand before each (127 for more)."""
+    """Texts as one stream of symbols, a boundary before, between and after; and how many symbols of
+    its own text, the boundary that begins it included, stand before each (127 for more).
+    """
     lengths = np.array([len(t) for t in texts], np.int64)
     boundaries = np.concatenate([[0], np.cumsum(lengths + 1)])
     stream = np.full(boundaries[-1] + 1, BOUNDARY, np.int32)

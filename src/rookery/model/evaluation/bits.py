@@ -1,8 +1,9 @@
 """What a network needs, in bits, to say each of some texts: the measure that evaluation is made of.
 
-Each text is judged alone, its own tokens only: what it would cost to say that it ends is not counted, nor what it
-would cost to say the control tokens (corpus/control.py) that it begins with in training. Works on
-the device and in the precision that the network has. What is made of the bits is in `evaluate.py`.
+Each text is judged alone, its own tokens only: what it would cost to say that it ends is not
+counted, nor what it would cost to say the control tokens (corpus/control.py) that it begins with in
+training. Works on the device and in the precision that the network has. What is made of the bits is
+in `evaluate.py`.
 """
 
 import math
@@ -27,11 +28,14 @@ def text_bits(
 ) -> np.ndarray:
     """Bits (float64, one a text) that the network needs for each text's own tokens.
 
-    The first token is predicted from the end-of-document token, and the text's control tokens after it. A text longer
-    than the context is read in windows that each begin halfway through the one before, and every token is counted once.
-    controls: of each text, by name; one that the tokenizer has no token for is not said.
+    The first token is predicted from the end-of-document token, and the text's control tokens after
+    it. A text longer than the context is read in windows that each begin halfway through the one
+    before, and every token is counted once. controls: of each text, by name; one that the tokenizer
+    has no token for is not said.
     """
-    before = [_before(tokenizer, names) for names in ([()] * len(texts) if controls is None else controls)]
+    before = [
+        _before(tokenizer, names) for names in ([()] * len(texts) if controls is None else controls)
+    ]
     windows = list(_windows(before, tokenizer.encode(texts), network.shape.context_tokens))
     bits = np.zeros(len(texts))
     with (progress or SilentProgress()).task("evaluation", len(windows), "texts") as task:
@@ -44,7 +48,9 @@ def text_bits(
 
 @dataclass(frozen=True)
 class _Window:
-    """A stretch of tokens, the one before it included; the first `known` targets are no text or counted elsewhere."""
+    """A stretch of tokens, the one before it included; the first `known` targets are no text or
+    counted elsewhere.
+    """
 
     text: int
     tokens: list[int]
@@ -53,7 +59,10 @@ class _Window:
 
 def _before(tokenizer: Tokenizer, controls: Sequence[str]) -> list[int]:
     """What a text's first token is predicted from."""
-    return [tokenizer.end_of_document, *(tokenizer.special[name] for name in controls if name in tokenizer.special)]
+    return [
+        tokenizer.end_of_document,
+        *(tokenizer.special[name] for name in controls if name in tokenizer.special),
+    ]
 
 
 def _windows(
@@ -87,8 +96,12 @@ def _losses(network: Network, batch: Sequence[_Window]) -> np.ndarray:
     targets = torch.full((len(batch), longest - 1), IGNORED)
     for row, window in enumerate(batch):
         tokens[row, : len(window.tokens)] = torch.tensor(window.tokens)
-        targets[row, window.known : len(window.tokens) - 1] = tokens[row, window.known + 1 : len(window.tokens)]
+        targets[row, window.known : len(window.tokens) - 1] = tokens[
+            row, window.known + 1 : len(window.tokens)
+        ]
     device = network.head_VD.device
     logits = network.logits(network(tokens[:, :-1].to(device))).float()
-    nats = F.cross_entropy(logits.flatten(0, 1), targets.flatten().to(device), ignore_index=IGNORED, reduction="none")
+    nats = F.cross_entropy(
+        logits.flatten(0, 1), targets.flatten().to(device), ignore_index=IGNORED, reduction="none"
+    )
     return nats.view_as(targets).double().sum(dim=1).cpu().numpy()

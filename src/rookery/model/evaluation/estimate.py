@@ -1,9 +1,9 @@
 """Bits per byte of groups of texts, and how sure they are.
 
-The interval is a bootstrap (Efron 1979): the authors are drawn anew a thousand times, with all of their texts,
-since the texts of one author are alike; the 2.5th and the 97.5th percentile of what results are shown. Systems
-are compared on the same draws. It says how much another sample of authors would change the figure, not how much
-another training run would.
+The interval is a bootstrap (Efron 1979): the authors are drawn anew a thousand times, with all of
+their texts, since the texts of one author are alike; the 2.5th and the 97.5th percentile of what
+results are shown. Systems are compared on the same draws. It says how much another sample of
+authors would change the figure, not how much another training run would.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,9 @@ MODEL = "model"
 
 @dataclass(frozen=True)
 class Judged:
-    """Texts and what they cost. sizes (bytes), authors (any number for each) and each system's bits: one a text."""
+    """Texts and what they cost. sizes (bytes), authors (any number for each) and each system's
+    bits: one a text.
+    """
 
     sizes: np.ndarray
     authors: np.ndarray
@@ -35,8 +37,9 @@ class Judged:
 def figures(judged: Judged) -> dict[str, Any]:
     """`{"bytes", "documents", "authors", "bits_per_byte", "interval_95", "model_less"}`.
 
-    interval_95: [low, high] for each system. model_less: for each other system [difference, low, high], below
-    zero where the model needs fewer bits. Both are empty where fewer than ten authors wrote.
+    interval_95: [low, high] for each system. model_less: for each other system [difference, low,
+    high], below zero where the model needs fewer bits. Both are empty where fewer than ten authors
+    wrote.
     """
     size, authors = int(judged.sizes.sum()), len(np.unique(judged.authors))
     per_byte = {name: float(cost.sum()) / size for name, cost in judged.bits.items()}
@@ -66,9 +69,15 @@ def draws(judged: Judged, seed: int = 0) -> dict[str, np.ndarray]:
     """Bits per byte of each system on each of the draws of authors, float64 (DRAWS,)."""
     kinds, of_text = np.unique(judged.authors, return_inverse=True)
     count, random = len(kinds), np.random.default_rng(seed)
-    sums = np.stack([np.bincount(of_text, cost, count) for cost in (judged.sizes, *judged.bits.values())])
+    sums = np.stack(
+        [np.bincount(of_text, cost, count) for cost in (judged.sizes, *judged.bits.values())]
+    )
     drawn = np.stack(
-        [sums @ np.bincount(random.integers(count, size=count), minlength=count) for _ in range(DRAWS)], axis=1
+        [
+            sums @ np.bincount(random.integers(count, size=count), minlength=count)
+            for _ in range(DRAWS)
+        ],
+        axis=1,
     )
     return {name: cost / drawn[0] for name, cost in zip(judged.bits, drawn[1:], strict=True)}
 

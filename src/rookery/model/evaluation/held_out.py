@@ -1,9 +1,11 @@
-"""The held-out documents of a corpus as an evaluation needs them: which may be judged on, and how far from training.
+"""The held-out documents of a corpus as an evaluation needs them: which may be judged on, and how
+far from training.
 
-What training holds is what the model learned from, which may be other corpora than the one that is judged on. A text
-that stands there, or holds a post of it, is left out: a model that knows it by heart is no better for it. One
-that says the same but for links and marks, or shares a run of eight words with a training text (a quotation, a
-headline, a form filled in), is kept and marked. What the model makes of all this is in `evaluate.py`.
+What training holds is what the model learned from, which may be other corpora than the one that is
+judged on. A text that stands there, or holds a post of it, is left out: a model that knows it by
+heart is no better for it. One that says the same but for links and marks, or shares a run of eight
+words with a training text (a quotation, a headline, a form filled in), is kept and marked. What the
+model makes of all this is in `evaluate.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,10 +37,11 @@ REPEATED, NEW = "repeated", "new"
 class HeldOut:
     """Texts to judge on; all arrays have one value a text.
 
-    controls: the control tokens that each begins with. authors: a number for the first author of each. months: 1 for
-    the first thirty days after the last training document, 0 for what is older than it. acquaintance: `SEEN` where
-    something of any of its authors is learned from. novelty: `REPEATED` where it is not new (see this module's
-    opening). left_out: how many documents are not judged on, by reason. training_bytes: of every training text once.
+    controls: the control tokens that each begins with. authors: a number for the first author of
+    each. months: 1 for the first thirty days after the last training document, 0 for what is older
+    than it. acquaintance: `SEEN` where something of any of its authors is learned from. novelty:
+    `REPEATED` where it is not new (see this module's opening). left_out: how many documents are not
+    judged on, by reason. training_bytes: of every training text once.
     """
 
     texts: list[str]
@@ -56,16 +59,20 @@ class HeldOut:
 def held_out(
     corpus: Artifact, learned: Sequence[Artifact], standing: Standing, most: int, progress: Progress
 ) -> HeldOut:
-    """Of the first `most` held-out documents that may still be trained on, those of which nothing is in training.
+    """Of the first `most` held-out documents that may still be trained on, those of which nothing
+    is in training.
 
-    learned: the corpora whose training documents the model learned from. Raises `DataError` if there is none.
+    learned: the corpora whose training documents the model learned from. Raises `DataError` if
+    there is none.
     """
     judged, forgotten = _allowed(corpus, standing, most)
     training = _Training(judged)
     if judged.num_rows:
         total = sum(count_documents(one, "train") for one in learned)
         with progress.task("what training holds", total, "documents") as task:
-            for batch in chain.from_iterable(read_documents(one, "train", TRAINING_COLUMNS) for one in learned):
+            for batch in chain.from_iterable(
+                read_documents(one, "train", TRAINING_COLUMNS) for one in learned
+            ):
                 training.see(batch)
                 task.advance(batch.num_rows)
     kept = np.flatnonzero(~training.holds())
@@ -92,7 +99,9 @@ def held_out(
 
 
 def _allowed(corpus: Artifact, standing: Standing, most: int) -> tuple[pa.Table, int]:
-    """The first held-out documents all of whose posts may still be trained on, and how many before them may not."""
+    """The first held-out documents all of whose posts may still be trained on, and how many before
+    them may not.
+    """
     version, forgotten = corpus.manifest.metrics[LAKE_VERSION], 0
     batches, left = [], most
     for batch in read_documents(corpus, "validation", JUDGED_COLUMNS):
@@ -114,7 +123,9 @@ def _may(standing: Standing, row: dict, version: int) -> bool:
 
 
 class _Training:
-    """What the training documents have in common with those that are judged on; they pass by in batches."""
+    """What the training documents have in common with those that are judged on; they pass by in
+    batches.
+    """
 
     def __init__(self, judged: pa.Table):
         self._texts = pa.chunked_array(judged["text"].chunks, pa.string())
@@ -143,7 +154,9 @@ class _Training:
         return self._authors.any_seen()
 
     def repeats(self) -> np.ndarray:
-        """bool (documents,): whether each says what training says, or a run of eight of its words."""
+        """bool (documents,): whether each says what training says, or a run of eight of its
+        words.
+        """
         return np.logical_or(*self._overlap.seen())
 
     def bytes(self) -> int:
@@ -161,7 +174,9 @@ class _Lists:
         self._seen = np.zeros(len(self._ids), dtype=bool)
 
     def see(self, passing: pa.ListArray) -> None:
-        self._seen |= pc.is_in(self._ids, value_set=pc.unique(passing.flatten())).to_numpy(zero_copy_only=False)
+        self._seen |= pc.is_in(self._ids, value_set=pc.unique(passing.flatten())).to_numpy(
+            zero_copy_only=False
+        )
 
     def any_seen(self) -> np.ndarray:
         """bool (documents,): whether any id of each passed by."""

@@ -7,13 +7,16 @@ from rookery.model.shape import ModelShape
 
 
 class Cache:
-    """Keys and values (float32) of the tokens that went before, for generation; every row has the same length.
+    """Keys and values (float32) of the tokens that went before, for generation; every row has the
+    same length.
 
     There is room for one context.
     """
 
     def __init__(self, shape: ModelShape, rows: int):
-        self.values = torch.zeros(shape.layers, 2, rows, shape.kv_heads, shape.context_tokens, shape.head_size)
+        self.values = torch.zeros(
+            shape.layers, 2, rows, shape.kv_heads, shape.context_tokens, shape.head_size
+        )
         self.length = 0
 
     def extend(self, layer: int, keys_BKTS: Tensor, values_BKTS: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,9 @@ def ends(tokenizer: Tokenizer) -> list[int]:
 
 
 def writable(tokenizer: Tokenizer) -> np.ndarray:
-    """The tokens that may be generated: those of text, and the ends. Never an unused one or another's turn."""
+    """The tokens that may be generated: those of text, and the ends. Never an unused one or
+    another's turn.
+    """
     return np.array(sorted([*tokenizer.textual, *ends(tokenizer)]))
 
 
@@ -28,7 +30,9 @@ def sampler(options: GenerationOptions) -> Callable[[np.ndarray], int]:
 
 
 def probabilities(logits: np.ndarray, options: GenerationOptions) -> np.ndarray:
-    """What the options make of logits (V,): tempered, then cut to the top k, then to the fewest that hold top p."""
+    """What the options make of logits (V,): tempered, then cut to the top k, then to the fewest
+    that hold top p.
+    """
     order = np.argsort(-logits, kind="stable")
     if options.top_k > 0:
         order = order[: options.top_k]
@@ -40,8 +44,11 @@ def probabilities(logits: np.ndarray, options: GenerationOptions) -> np.ndarray:
     return result
 
 
-def pieces(tokens: Iterable[int], tokenizer: Tokenizer, max_tokens: int, stop: Sequence[str] = ()) -> Iterator[Piece]:
-    """Tokens as pieces of text, up to an end token, a stop string or `max_tokens`; the last piece says why.
+def pieces(
+    tokens: Iterable[int], tokenizer: Tokenizer, max_tokens: int, stop: Sequence[str] = ()
+) -> Iterator[Piece]:
+    """Tokens as pieces of text, up to an end token, a stop string or `max_tokens`; the last piece
+    says why.
 
     A piece ends with a whole character and never with what may become a stop string; an unfinished
     character at the very end is left out. The pieces' token counts add up to the tokens taken.

@@ -1,4 +1,6 @@
-"""An evaluation as a page: one HTML file without anything from outside, with the curve of how the model ages."""
+"""An evaluation as a page: one HTML file without anything from outside, with the curve of how the
+model ages.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,15 @@ SHOWN_LANGUAGES = 14
 
 def page(result: dict[str, Any]) -> str:
     """What `evaluate.py` found, as HTML."""
-    return render("evaluation.html.jinja", result=result, groups=groups(result), curve=curve(result["months"]))
+    return render(
+        "evaluation.html.jinja", result=result, groups=groups(result), curve=curve(result["months"])
+    )
 
 
 def render(template: str, **facts: Any) -> str:
-    """One of this package's pages; all that is shown is escaped, and what is not given is an error."""
+    """One of this package's pages; all that is shown is escaped, and what is not given is an
+    error.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -44,17 +50,28 @@ def _month(name: str) -> str:
 
 
 def curve(months: dict[str, Any]) -> dict[str, Any]:
-    """Bits per byte over months: points of each line, the model's band of 95%, and the ends of the axes."""
+    """Bits per byte over months: points of each line, the model's band of 95%, and the ends of the
+    axes.
+    """
     values = [v for found in months.values() for v in _heights(found)]
     low, high = min(values) - 0.05, max(values) + 0.05
     x = {name: CURVE_WIDTH * (place + 0.5) / len(months) for place, name in enumerate(months)}
     y = lambda bits: CURVE_HEIGHT * (high - bits) / (high - low)  # noqa: E731
     lines = {
-        system: [(round(x[name], 1), round(y(found["bits_per_byte"][system]), 1)) for name, found in months.items()]
+        system: [
+            (round(x[name], 1), round(y(found["bits_per_byte"][system]), 1))
+            for name, found in months.items()
+        ]
         for system in SHOWN
     }
-    sure = [(x[name], *map(y, found["interval_95"]["model"])) for name, found in months.items() if found["interval_95"]]
-    band = [(round(a, 1), round(b, 1)) for a, b, _ in sure] + [(round(a, 1), round(c, 1)) for a, _, c in sure[::-1]]
+    sure = [
+        (x[name], *map(y, found["interval_95"]["model"]))
+        for name, found in months.items()
+        if found["interval_95"]
+    ]
+    band = [(round(a, 1), round(b, 1)) for a, b, _ in sure] + [
+        (round(a, 1), round(c, 1)) for a, _, c in sure[::-1]
+    ]
     return {
         "width": CURVE_WIDTH,
         "height": CURVE_HEIGHT,
@@ -67,4 +84,7 @@ def curve(months: dict[str, Any]) -> dict[str, Any]:
 
 
 def _heights(found: dict[str, Any]) -> list[float]:
-    return [*(found["bits_per_byte"][system] for system in SHOWN), *found["interval_95"].get("model", ())]
+    return [
+        *(found["bits_per_byte"][system] for system in SHOWN),
+        *found["interval_95"].get("model", ()),
+    ]

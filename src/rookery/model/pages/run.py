@@ -1,4 +1,6 @@
-"""A training run as a page: its curves over the steps of all phases, what it wrote, and how it was judged."""
+"""A training run as a page: its curves over the steps of all phases, what it wrote, and how it was
+judged.
+"""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +19,9 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines and dots laid out on `WIDTH` × `HEIGHT`, and the ticks of both axes as (place, words)."""
+    """Lines and dots laid out on `WIDTH` × `HEIGHT`, and the ticks of both axes as (place,
+    words).
+    """
 
     title: str
     note: str
@@ -32,15 +36,23 @@ def page(facts: dict[str, Any]) -> str:
     evaluation = facts["evaluation"]
     months = curve(evaluation["months"]) if evaluation else None
     sizes = {"width": WIDTH, "height": HEIGHT}
-    return render("report.html.jinja", facts=facts, charts=charts(facts["runs"]), curve=months, **sizes)
+    return render(
+        "report.html.jinja", facts=facts, charts=charts(facts["runs"]), curve=months, **sizes
+    )
 
 
 def charts(runs: Sequence[dict[str, Any]]) -> list[Chart]:
-    """Loss, learning rate, speed and utilisation over the steps of all phases; one without points is left out."""
+    """Loss, learning rate, speed and utilisation over the steps of all phases; one without points
+    is left out.
+    """
     measured = [(run["first_step"] + run["steps"], run["validation_loss"]) for run in runs]
     dots = [(step, loss, f"held out: {loss:.3f}") for step, loss in measured if loss is not None]
     dots += [
-        (run["first_step"] + note["step"] + 1, note["held_out_loss"], f"a few held out: {note['held_out_loss']:.3f}")
+        (
+            run["first_step"] + note["step"] + 1,
+            note["held_out_loss"],
+            f"a few held out: {note['held_out_loss']:.3f}",
+        )
         for run in runs
         for note in run["curve"]
         if note.get("held_out_loss") is not None
@@ -48,23 +60,34 @@ def charts(runs: Sequence[dict[str, Any]]) -> list[Chart]:
     told = {
         "loss": (
             "Loss",
-            "Nats a token: a line for training, dots for held-out posts, a few on the way and more at the end.",
+            "Nats a token: a line for training, dots for held-out posts, a few on the way and "
+            "more at the end.",
         ),
         "learning_rate": ("Learning rate", "Of the layers' matrices."),
         "tokens_per_second": ("Tokens a second", "The mean since the run last began or went on."),
-        "utilisation": ("Utilisation", "Share of the rate at which this machine multiplies large matrices."),
+        "utilisation": (
+            "Utilisation",
+            "Share of the rate at which this machine multiplies large matrices.",
+        ),
     }
-    drawn = ((words, _lines(runs, name), dots if name == "loss" else []) for name, words in told.items())
+    drawn = (
+        (words, _lines(runs, name), dots if name == "loss" else []) for name, words in told.items()
+    )
     return [chart(*words, lines, seen) for words, lines, seen in drawn if lines]
 
 
-def chart(title: str, note: str, lines: Sequence[Points], dots: Sequence[tuple[float, float, str]] = ()) -> Chart:
+def chart(
+    title: str, note: str, lines: Sequence[Points], dots: Sequence[tuple[float, float, str]] = ()
+) -> Chart:
     """Lay lines and dots, in their own units, out on the picture."""
     every = [point for line in lines for point in line] + [(x, y) for x, y, _ in dots]
     x_ticks, y_ticks = (ticks([point[axis] for point in every]) for axis in (0, 1))
     low, high = min(y_ticks), max(y_ticks)
     last = max(*(x for x, _ in every), 1)
-    x, y = (lambda step: round(WIDTH * step / last, 1)), (lambda v: round(HEIGHT * (high - v) / (high - low), 1))
+    x, y = (
+        (lambda step: round(WIDTH * step / last, 1)),
+        (lambda v: round(HEIGHT * (high - v) / (high - low), 1)),
+    )
     return Chart(
         title,
         note,
@@ -89,7 +112,11 @@ def _lines(runs: Sequence[dict[str, Any]], name: str) -> list[Points]:
     """A line for each phase."""
     lines = []
     for run in runs:
-        points = [(run["first_step"] + n["step"], n[name]) for n in run["curve"] if n.get(name) is not None]
+        points = [
+            (run["first_step"] + n["step"], n[name])
+            for n in run["curve"]
+            if n.get(name) is not None
+        ]
         lines += [_thinned(points)] if points else []
     return lines
 

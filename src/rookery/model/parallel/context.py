@@ -1,9 +1,10 @@
-"""Context parallel: each process holds a piece of every row, and sees the keys and values of those before it.
+"""Context parallel: each process holds a piece of every row, and sees the keys and values of those
+before it.
 
-Keys and values are gathered whole, as in Llama 3 (arXiv:2407.21783, section 3.3.2): it works with the
-masks of packed documents, which PyTorch's ring attention refuses. Its cost is a gather of two
-tensors of key-value heads a layer, small with grouped queries. Pieces are plain cuts, so the last process attends to
-most: fine for rows of posts, to be cut in a zigzag for very long ones.
+Keys and values are gathered whole, as in Llama 3 (arXiv:2407.21783, section 3.3.2): it works with
+the masks of packed documents, which PyTorch's ring attention refuses. Its cost is a gather of two
+tensors of key-value heads a layer, small with grouped queries. Pieces are plain cuts, so the last
+process attends to most: fine for rows of posts, to be cut in a zigzag for very long ones.
 """
 
 from dataclasses import dataclass
@@ -19,10 +20,12 @@ from rookery.model.parallel.processes import Processes
 
 @dataclass
 class Earlier:
-    """Stands where a cache stands in generation: the tokens that went before lie in other processes.
+    """Stands where a cache stands in generation: the tokens that went before lie in other
+    processes.
 
-    end: how many tokens of a row there are up to this process's last. length: how many come before the network's next
-    call, as in `Cache`; the network raises it after each, so that a layer that is computed again must go by `end`.
+    end: how many tokens of a row there are up to this process's last. length: how many come before
+    the network's next call, as in `Cache`; the network raises it after each, so that a layer that
+    is computed again must go by `end`.
     """
 
     group: torch.distributed.ProcessGroup
@@ -32,12 +35,16 @@ class Earlier:
     def extend(self, layer: int, keys_BKTS: Tensor, values_BKTS: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of all tokens up to this process's last."""
         both = torch.stack([keys_BKTS, values_BKTS])
-        gathered = all_gather_single_autograd(both.contiguous(), gather_dim=3, group=self.group)[..., : self.end, :]
+        gathered = all_gather_single_autograd(both.contiguous(), gather_dim=3, group=self.group)[
+            ..., : self.end, :
+        ]
         return gathered[0], gathered[1]
 
 
 def share_rows(part: Network, processes: Processes) -> None:
-    """Let a network take pieces of rows: its tokens are this process's, its documents those of the whole rows."""
+    """Let a network take pieces of rows: its tokens are this process's, its documents those of the
+    whole rows.
+    """
     group, piece = processes.context_mesh.get_group(), processes.context_part
 
     def with_earlier(_: Network, inputs: tuple, named: dict) -> tuple[tuple, dict]:
@@ -50,8 +57,13 @@ def share_rows(part: Network, processes: Processes) -> None:
 
 
 def own_tensors(rows: Rows, processes: Processes) -> tuple[Tensor, Tensor, Tensor]:
-    """On this process's device: its piece of inputs and targets, and the documents of the whole rows (B, T)."""
-    whole = (torch.from_numpy(a).to(processes.device) for a in (rows.inputs, rows.targets, rows.documents))
+    """On this process's device: its piece of inputs and targets, and the documents of the whole
+    rows (B, T).
+    """
+    whole = (
+        torch.from_numpy(a).to(processes.device)
+        for a in (rows.inputs, rows.targets, rows.documents)
+    )
     inputs, targets, documents = whole
     count, number = processes.degrees.context, processes.context_part
     return inputs.chunk(count, dim=1)[number], targets.chunk(count, dim=1)[number], documents

@@ -1,10 +1,11 @@
-"""Whole matrices from pieces: Muon's iteration needs all of a matrix, of which each process holds a part.
+"""Whole matrices from pieces: Muon's iteration needs all of a matrix, of which each process holds a
+part.
 
-Each matrix has one owner among the processes that share a copy of the weights. The pieces go to the owners in one
-exchange, each owner does its matrices, and the pieces of the results come back in another. So the work is divided, not
-repeated, and what a process sends is twice its own pieces, once a step (in bfloat16 4 bytes a weight that it holds): a
-small part of what gathering the weights sends in one micro-batch. Copies (`replicate`) each do all of it, so they
-need not talk.
+Each matrix has one owner among the processes that share a copy of the weights. The pieces go to the
+owners in one exchange, each owner does its matrices, and the pieces of the results come back in
+another. So the work is divided, not repeated, and what a process sends is twice its own pieces,
+once a step (in bfloat16 4 bytes a weight that it holds): a small part of what gathering the weights
+sends in one micro-batch. Copies (`replicate`) each do all of it, so they need not talk.
 """
 
 import math
@@ -59,7 +60,9 @@ class Owners:
         names = [name for names in self._owned for name in names]
         parts = received.split([self._elements(self._rank, [name]) for name in names])
         held = self._pieces[self._rank]
-        return {name: part.view(extent(held[name])) for name, part in zip(names, parts, strict=True)}
+        return {
+            name: part.view(extent(held[name])) for name, part in zip(names, parts, strict=True)
+        }
 
     def _exchange(self, sent: Tensor, send: list[int], receive: list[int]) -> Tensor:
         received = sent.new_empty(sum(receive))
@@ -95,7 +98,8 @@ Pairs = Iterable[tuple[str, Tensor]]
 def all_made(
     matrices: Mapping[str, Tensor], processes: Processes, make: Callable[[Pairs], Pairs]
 ) -> Callable[[Pairs], Pairs]:
-    """How something is made of all whole matrices: from names with this process's pieces to names with pieces of that.
+    """How something is made of all whole matrices: from names with this process's pieces to names
+    with pieces of that.
 
     Where a process holds whole matrices, as they come.
     """

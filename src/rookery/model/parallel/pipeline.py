@@ -1,8 +1,9 @@
 """Pipeline: layers one after another in several processes, micro-batches flowing through them.
 
-PyTorch's own schedules: 1F1B (arXiv:2006.09503), or interleaved 1F1B (arXiv:2104.04473) where a process holds several
-groups of layers. Every micro-batch of a step is of one size (`batches.Share.pieces`). Tied embeddings lie at both ends,
-and their gradients are summed once a step (`placement.Shared`).
+PyTorch's own schedules: 1F1B (arXiv:2006.09503), or interleaved 1F1B (arXiv:2104.04473) where a
+process holds several groups of layers. Every micro-batch of a step is of one size
+(`batches.Share.pieces`). Tied embeddings lie at both ends, and their gradients are summed once a
+step (`placement.Shared`).
 """
 
 from collections.abc import Callable
@@ -47,16 +48,22 @@ class Pipeline:
 
         interleaved = len(stages) > 1
         kind = ScheduleInterleaved1F1B if interleaved else Schedule1F1B
-        self._schedule = kind(stages if interleaved else stages[0], pieces, loss_fn=mean_loss, scale_grads=False)
+        self._schedule = kind(
+            stages if interleaved else stages[0], pieces, loss_fn=mean_loss, scale_grads=False
+        )
 
     def learn(self, step: Step) -> float:
-        """Forward and backward of a step; the mean loss where this process has the last stage, else 0."""
+        """Forward and backward of a step; the mean loss where this process has the last stage, else
+        0.
+        """
         self._learned_tokens = step.learned_tokens
         return self._passed(self._schedule.step, step)
 
     @torch.no_grad()
     def loss(self, step: Step) -> float:
-        """The summed loss of a step where this process has the last stage, else 0; nothing is learned."""
+        """The summed loss of a step where this process has the last stage, else 0; nothing is
+        learned.
+        """
         self._learned_tokens = 1
         return self._passed(self._schedule.eval, step)
 
@@ -74,7 +81,9 @@ class Pipeline:
         return sum(loss.item() for loss in losses)
 
 
-def _stage(part: Network, number: int, size: tuple[int, int], processes: Processes) -> "PipelineStage":
+def _stage(
+    part: Network, number: int, size: tuple[int, int], processes: Processes
+) -> "PipelineStage":
     from torch.distributed.pipelining import PipelineStage
 
     dtype, stages = next(part.parameters()).dtype, processes.degrees.stages

@@ -1,11 +1,13 @@
 """Placing: a network spread over the processes' mesh.
 
-Tensor parallel first (columns of what reads the stream, rows of what writes it; embedding and output matrix by the
-vocabulary), then each layer and the rest fully sharded over the data dimensions (FSDP2; HSDP where there are replicas).
-A degree of 1 applies nothing. The network is made without memory, so that each process holds its part only, and is
-filled with the very weights that one process begins with.
+Tensor parallel first (columns of what reads the stream, rows of what writes it; embedding and
+output matrix by the vocabulary), then each layer and the rest fully sharded over the data
+dimensions (FSDP2; HSDP where there are replicas). A degree of 1 applies nothing. The network is
+made without memory, so that each process holds its part only, and is filled with the very weights
+that one process begins with.
 
-Not here: the schedule of a pipeline (`pipeline.py`) and the loss over a spread vocabulary (`vocabulary.py`).
+Not here: the schedule of a pipeline (`pipeline.py`) and the loss over a spread vocabulary
+(`vocabulary.py`).
 """
 
 from collections.abc import Iterator
@@ -47,7 +49,8 @@ class Shared:
 class Placed:
     """This process's part of a network.
 
-    parts: one network, or in a pipeline one for each of its groups of layers, the other layers being absent.
+    parts: one network, or in a pipeline one for each of its groups of layers, the other layers
+    being absent.
     """
 
     parts: tuple[Network, ...]
@@ -62,7 +65,9 @@ class Placed:
             part.to(dtype)
 
     def sum_over_copies(self, now: bool) -> None:
-        """Whether the next backward pass sums gradients over the replicas: once a step is enough."""
+        """Whether the next backward pass sums gradients over the replicas: once a step is
+        enough.
+        """
         for part in self.parts:
             if isinstance(part, FSDPModule):
                 part.set_requires_all_reduce(now)
@@ -83,20 +88,26 @@ class Placed:
                 dist.all_reduce(local(weight.grad), group=shared.group)
 
     def gradient_length(self) -> float:
-        """The length of all gradients held here, as one vector; no finite number if any of theirs is none."""
+        """The length of all gradients held here, as one vector; no finite number if any of theirs
+        is none.
+        """
         held = [local(weight.grad) for weight in self.weights().values() if weight.grad is not None]
         return nn.utils.get_total_norm(held).item()
 
 
 class Absent(nn.Module):
-    """What another process holds, in its place; as a layer or the last norm it passes the stream on as it is."""
+    """What another process holds, in its place; as a layer or the last norm it passes the stream on
+    as it is.
+    """
 
     def forward(self, x_BTD: Tensor, *_: object) -> Tensor:
         return x_BTD
 
 
 def place(shape: ModelShape, seed: int, processes: Processes) -> Placed:
-    """This process's part of a network in float32 on its device, with the weights that the seed gives."""
+    """This process's part of a network in float32 on its device, with the weights that the seed
+    gives.
+    """
     with torch.device("meta"):
         parts = tuple(_part(shape, stage, processes) for stage in stages_of(processes))
     for part in parts:
@@ -110,11 +121,16 @@ def place(shape: ModelShape, seed: int, processes: Processes) -> Placed:
 def stages_of(processes: Processes) -> list[int]:
     """The numbers of the groups of layers that this process holds, in their order."""
     degrees = processes.degrees
-    return [group * degrees.pipeline + processes.part("pipeline") for group in range(degrees.groups_per_stage)]
+    return [
+        group * degrees.pipeline + processes.part("pipeline")
+        for group in range(degrees.groups_per_stage)
+    ]
 
 
 def _part(shape: ModelShape, stage: int, processes: Processes) -> Network:
-    """The network without what other stages hold. Where head and embedding are tied, the last has both too."""
+    """The network without what other stages hold. Where head and embedding are tied, the last has
+    both too.
+    """
     network, last = Network(shape), processes.degrees.stages - 1
     held = layers_of_stages(shape, last + 1)[stage]
     for number in range(shape.layers):
@@ -134,10 +150,14 @@ def _held_layers(part: Network) -> list[nn.Module]:
 
 
 def _recompute(part: Network, share: float) -> None:
-    """Let the backward pass compute layers again (arXiv:1604.06174) instead of keeping what is inside them."""
+    """Let the backward pass compute layers again (arXiv:1604.06174) instead of keeping what is
+    inside them.
+    """
     for number in recomputed_layers(part.shape.layers, share):
         if not isinstance(layer := part.model.layers[number], Absent):
-            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)
+            layer.forward = partial(
+                checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False
+            )
 
 
 def _spread(part: Network, processes: Processes) -> None:
@@ -151,29 +171,39 @@ def _spread(part: Network, processes: Processes) -> None:
 
 
 def _split_matrices(part: Network, mesh: DeviceMesh) -> None:
-    """Megatron's cut (arXiv:1909.08053), between which each process has its share of a row's tokens (arXiv:2205.05198).
+    """Megatron's cut (arXiv:1909.08053), between which each process has its share of a row's tokens
+    (arXiv:2205.05198).
 
-    A gather before and a scattered sum after attention and SwiGLU: as much is sent as in two sums of the whole stream,
-    and norms and the stream itself take a share of the time and memory.
+    A gather before and a scattered sum after attention and SwiGLU: as much is sent as in two sums
+    of the whole stream, and norms and the stream itself take a share of the time and memory.
     """
-    columns, rows, share = ColwiseParallel, partial(RowwiseParallel, output_layouts=Shard(1)), Shard(1)
+    columns, rows, share = (
+        ColwiseParallel,
+        partial(RowwiseParallel, output_layouts=Shard(1)),
+        Shard(1),
+    )
     plan = {f"self_attn.{name}_proj": columns() for name in "qkv"} | {"self_attn.o_proj": rows()}
     plan |= {"mlp.gate_proj": columns(), "mlp.up_proj": columns(), "mlp.down_proj": rows()}
     others = (None,) * 4  # of attention's inputs: rotation, sight, cache and number of the layer
-    plan["self_attn"] = PrepareModuleInput(input_layouts=(share, *others), desired_input_layouts=(Replicate(), *others))
+    plan["self_attn"] = PrepareModuleInput(
+        input_layouts=(share, *others), desired_input_layouts=(Replicate(), *others)
+    )
     plan["mlp"] = PrepareModuleInput(input_layouts=(share,), desired_input_layouts=(Replicate(),))
     for layer in _held_layers(part):
         parallelize_module(layer, mesh, plan)
     if not isinstance(part.model.embed_tokens, Absent):
         parallelize_module(part.model.embed_tokens, mesh, rows(input_layouts=Replicate()))
-        # what is still on its way when it enters a compiled layer would get no gradient; a copy is there
+        # what is still on its way when it enters a compiled layer would get no gradient; a copy is
+        # there
         part.model.embed_tokens.register_forward_hook(lambda module, tokens, x_BTD: x_BTD.clone())
     if not part.shape.tied and not isinstance(part.lm_head, Absent):
         parallelize_module(part.lm_head, mesh, columns())
 
 
 def _shard(part: Network, mesh: DeviceMesh) -> None:
-    """Each layer a unit, and all that is outside of layers another; gradients are summed in float32, not averaged."""
+    """Each layer a unit, and all that is outside of layers another; gradients are summed in
+    float32, not averaged.
+    """
     policy = MixedPrecisionPolicy(reduce_dtype=torch.float32)
     for module in (*_held_layers(part), part):
         fully_shard(module, mesh=mesh, mp_policy=policy)
@@ -185,7 +215,9 @@ def _shard(part: Network, mesh: DeviceMesh) -> None:
 
 @torch.no_grad()
 def _fill(parts: tuple[Network, ...], seed: int) -> None:
-    """Of each weight the rows are drawn that lie here: the same weights on any number of processes."""
+    """Of each weight the rows are drawn that lie here: the same weights on any number of
+    processes.
+    """
     for part in parts:
         for name, weight in part.named_parameters():
             rows, *others = piece(weight)
@@ -193,10 +225,14 @@ def _fill(parts: tuple[Network, ...], seed: int) -> None:
 
 
 def _shared(parts: tuple[Network, ...], processes: Processes) -> Iterator[Shared]:
-    """Norms, whose tokens or heads tensor parallel spreads, and the tied embedding at both ends of a pipeline."""
+    """Norms, whose tokens or heads tensor parallel spreads, and the tied embedding at both ends of
+    a pipeline.
+    """
     degrees = processes.degrees
     if degrees.tensor > 1:
-        norms = (norm.weight for part in parts for norm in part.modules() if isinstance(norm, RMSNorm))
+        norms = (
+            norm.weight for part in parts for norm in part.modules() if isinstance(norm, RMSNorm)
+        )
         yield Shared(tuple(norms), processes.group("tensor"))
     if degrees.pipeline > 1 and parts[0].shape.tied:
         ends = _ends_group(processes)
@@ -206,7 +242,9 @@ def _shared(parts: tuple[Network, ...], processes: Processes) -> Iterator[Shared
 
 
 def _ends_group(processes: Processes) -> dist.ProcessGroup | None:
-    """The first and the last process of this one's pipeline; every process takes part in making all such groups."""
+    """The first and the last process of this one's pipeline; every process takes part in making all
+    such groups.
+    """
     ranks = processes.mesh.mesh.flatten(1)
     pairs = [[int(first), int(last)] for first, last in zip(ranks[0], ranks[-1], strict=True)]
     group, _ = dist.new_subgroups_by_enumeration(pairs)
@@ -222,5 +260,7 @@ def piece(tensor: Tensor) -> tuple[slice, ...]:
     """Where what this process holds lies in the whole."""
     if not isinstance(tensor, DTensor):
         return tuple(slice(0, size) for size in tensor.shape)
-    sizes, offsets = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
+    sizes, offsets = compute_local_shape_and_global_offset(
+        tensor.shape, tensor.device_mesh, tensor.placements
+    )
     return tuple(slice(offset, offset + size) for offset, size in zip(offsets, sizes, strict=True))

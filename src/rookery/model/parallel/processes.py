@@ -1,9 +1,9 @@
 """The processes of a run: who am I, who are the others, and what do we agree on?
 
-One process has no mesh and starts nothing: every call here then returns what it was given. Many share
-one device mesh with the dimensions pipeline × replicate × spread × tensor, where `spread` is
-shard × context: the processes over which one copy's weights lie. Neighbours in `tensor` are neighbours in rank,
-so that what talks most lies in one machine.
+One process has no mesh and starts nothing: every call here then returns what it was given. Many
+share one device mesh with the dimensions pipeline × replicate × spread × tensor, where `spread` is
+shard × context: the processes over which one copy's weights lie. Neighbours in `tensor` are
+neighbours in rank, so that what talks most lies in one machine.
 
 Not here: what is laid onto the mesh (`placement.py`), and how processes are started (`launch.py`).
 """
@@ -30,10 +30,14 @@ from rookery.model.degrees import Degrees, fitted
 from rookery.model.parallel.meeting import meet
 
 PATIENCE = timedelta(days=7)
-"""How long others wait while the first makes something; one that dies is noticed at once all the same."""
+"""How long others wait while the first makes something; one that dies is noticed at once all the
+same.
+"""
 LETTING_GO_SECONDS = 0.2
-"""gloo's threads let go of tensors a moment after the last exchange, and need the interpreter's lock for it: one that
-asks while the interpreter ends aborts the process, and its launcher would start all of a finished run again."""
+"""gloo's threads let go of tensors a moment after the last exchange, and need the interpreter's
+lock for it: one that asks while the interpreter ends aborts the process, and its launcher would
+start all of a finished run again.
+"""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,10 @@ class Processes:
     @property
     def data_part(self) -> int:
         """Which share of a step's documents this process learns from."""
-        return self.part("replicate") * self.degrees.shard + self.part("spread") // self.degrees.context
+        return (
+            self.part("replicate") * self.degrees.shard
+            + self.part("spread") // self.degrees.context
+        )
 
     @property
     def counts_its_loss(self) -> bool:
@@ -144,8 +151,11 @@ class Processes:
         self.tell(made.path)
         return made
 
-    def make_together(self, run: Callable[[Callable], Artifact], together: Callable, others: Callable) -> Artifact:
-        """An artifact that all make: the first holds its stage, and calls the others when there is work.
+    def make_together(
+        self, run: Callable[[Callable], Artifact], together: Callable, others: Callable
+    ) -> Artifact:
+        """An artifact that all make: the first holds its stage, and calls the others when there is
+        work.
 
         run(make): the first process's stage; it calls `make` unless the artifact is finished.
         together(...): what `make` does; others(): the same in every other process.
@@ -175,7 +185,8 @@ class Processes:
     def _told_of(self) -> Artifact:
         try:
             path = self.tell(None)
-        except RuntimeError:  # killed, or it has told why not by itself: this one tells nothing, so all may start again
+        # killed, or it has told why not by itself: this one tells nothing, so all may start again
+        except RuntimeError:
             sys.exit("The first process of the run has ended, and so this one does.")
         if path is None:
             raise RookeryError("the first process of the run could not go on")
@@ -189,16 +200,20 @@ def alone() -> Processes:
 
 @contextmanager
 def joined(place: Place, degrees: Degrees) -> Iterator[Processes]:
-    """Join the processes that the launcher started; they find each other by its environment variables.
+    """Join the processes that the launcher started; they find each other by its environment
+    variables.
 
-    Raises `UsageError` unless the degrees multiply to their number, and each has a GPU where there are any.
+    Raises `UsageError` unless the degrees multiply to their number, and each has a GPU where there
+    are any.
     """
     degrees = fitted(degrees, place.count)
     cuda = torch.cuda.is_available()
     if cuda and place.local_rank >= torch.cuda.device_count():
         raise UsageError(
-            f"{place.local_rank + 1} processes or more were started on a machine with {torch.cuda.device_count()} GPUs",
-            mend="Start as many as there are GPUs, each of which sees them all; CUDA_VISIBLE_DEVICES= hides them",
+            f"{place.local_rank + 1} processes or more were started on a machine with "
+            f"{torch.cuda.device_count()} GPUs",
+            mend="Start as many as there are GPUs, each of which sees them all; "
+            "CUDA_VISIBLE_DEVICES= hides them",
         )
     device = torch.device("cuda", place.local_rank) if cuda else torch.device("cpu")
     if place.count == 1:
@@ -206,16 +221,30 @@ def joined(place: Place, degrees: Degrees) -> Iterator[Processes]:
         return
     if cuda:
         torch.cuda.set_device(device)
-    backend, of_launcher = "cpu:gloo,cuda:nccl" if cuda else "gloo", rendezvous("env://", place.rank, place.count)
+    backend, of_launcher = (
+        "cpu:gloo,cuda:nccl" if cuda else "gloo",
+        rendezvous("env://", place.rank, place.count),
+    )
     store = meet(next(of_launcher)[0], place.rank, place.count, secrets.token_hex(8))
     dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.count)
     has_ended_well = False
     try:
-        sizes = (degrees.pipeline, degrees.replicate, degrees.shard * degrees.context, degrees.tensor)
-        mesh = init_device_mesh(device.type, sizes, mesh_dim_names=("pipeline", "replicate", "spread", "tensor"))
-        yield Processes(place, degrees, device, mesh, dist.new_group(backend="gloo", timeout=PATIENCE))
+        sizes = (
+            degrees.pipeline,
+            degrees.replicate,
+            degrees.shard * degrees.context,
+            degrees.tensor,
+        )
+        mesh = init_device_mesh(
+            device.type, sizes, mesh_dim_names=("pipeline", "replicate", "spread", "tensor")
+        )
+        yield Processes(
+            place, degrees, device, mesh, dist.new_group(backend="gloo", timeout=PATIENCE)
+        )
         has_ended_well = True
     finally:
-        if has_ended_well or not cuda:  # NCCL would wait for the others, who wait for this one, and nobody heard why
+        if (
+            has_ended_well or not cuda
+        ):  # NCCL would wait for the others, who wait for this one, and nobody heard why
             dist.destroy_process_group()
             time.sleep(LETTING_GO_SECONDS)

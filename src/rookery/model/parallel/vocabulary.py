@@ -1,7 +1,8 @@
 """The loss where the vocabulary is spread: each process has the logits of its own part of it only.
 
-Each process has the hidden states of its share of the tokens (`placement.py`), so all are gathered, and their gradients
-summed and scattered. Three numbers a target cross the group as well: maximum, sum, the target's logit.
+Each process has the hidden states of its share of the tokens (`placement.py`), so all are gathered,
+and their gradients summed and scattered. Three numbers a target cross the group as well: maximum,
+sum, the target's logit.
 """
 
 from functools import partial
@@ -40,8 +41,11 @@ def _spread_chunk_loss(
     return loss, grad_logits.to(hidden.dtype)
 
 
-def own_loss(network: Network, hidden_BTD: Tensor, targets_BT: Tensor, processes: Processes) -> Tensor:
-    """The summed loss in nats (float32) of this process's rows, over a spread vocabulary or a whole one.
+def own_loss(
+    network: Network, hidden_BTD: Tensor, targets_BT: Tensor, processes: Processes
+) -> Tensor:
+    """The summed loss in nats (float32) of this process's rows, over a spread vocabulary or a whole
+    one.
 
     Beside tensor parallel it is the sum of the whole group, the same in each of its processes.
     """
@@ -49,4 +53,6 @@ def own_loss(network: Network, hidden_BTD: Tensor, targets_BT: Tensor, processes
         return summed_loss(network, hidden_BTD, targets_BT)
     group = processes.group("tensor")
     hidden_BTD = all_gather_single_autograd(hidden_BTD, gather_dim=1, group=group)
-    return chunked_loss(hidden_BTD, network.head_VD.to_local(), targets_BT, partial(_spread_chunk_loss, group))
+    return chunked_loss(
+        hidden_BTD, network.head_VD.to_local(), targets_BT, partial(_spread_chunk_loss, group)
+    )

@@ -1,10 +1,11 @@
 """Matrix products in eight bits, for the layers' matrices on GPUs that multiply them natively.
 
-Each tensor is scaled as a whole so that its largest value is the largest of the format, anew at each
-product (dynamic, tensorwise scaling): e4m3 for activations and weights, e5m2 for gradients, as in
-arXiv:2209.05433. The forward product may add up in fewer bits than float32 has, where a GPU is quicker so; gradients
-add up in float32 (torchao's choice, too). Weights stay what they are; only the products change, so a checkpoint does
-not know of it. Without torch.compile the scaling costs more than the products gain.
+Each tensor is scaled as a whole so that its largest value is the largest of the format, anew at
+each product (dynamic, tensorwise scaling): e4m3 for activations and weights, e5m2 for gradients, as
+in arXiv:2209.05433. The forward product may add up in fewer bits than float32 has, where a GPU is
+quicker so; gradients add up in float32 (torchao's choice, too). Weights stay what they are; only
+the products change, so a checkpoint does not know of it. Without torch.compile the scaling costs
+more than the products gain.
 """
 
 import torch
@@ -24,14 +25,20 @@ class _Product(torch.autograd.Function):
         weight, weight_scale = _scaled(weight_OI, torch.float8_e4m3fn)
         ctx.save_for_backward(x, x_scale, weight, weight_scale)
         ctx.dtype = x_NI.dtype
-        return torch._scaled_mm(x, weight.t(), x_scale, weight_scale, out_dtype=x_NI.dtype, use_fast_accum=True)
+        return torch._scaled_mm(
+            x, weight.t(), x_scale, weight_scale, out_dtype=x_NI.dtype, use_fast_accum=True
+        )
 
     @staticmethod
     def backward(ctx, grad_NO: Tensor) -> tuple[Tensor, Tensor]:
         x, x_scale, weight, weight_scale = ctx.saved_tensors
         grad, grad_scale = _scaled(grad_NO, torch.float8_e5m2)
-        along_x = torch._scaled_mm(grad, _by_columns(weight), grad_scale, weight_scale, out_dtype=ctx.dtype)
-        along_weight = torch._scaled_mm(grad.t().contiguous(), _by_columns(x), grad_scale, x_scale, out_dtype=ctx.dtype)
+        along_x = torch._scaled_mm(
+            grad, _by_columns(weight), grad_scale, weight_scale, out_dtype=ctx.dtype
+        )
+        along_weight = torch._scaled_mm(
+            grad.t().contiguous(), _by_columns(x), grad_scale, x_scale, out_dtype=ctx.dtype
+        )
         return along_x, along_weight
 
 
@@ -43,11 +50,15 @@ class Float8Linear(nn.Linear):
 
 
 def use_float8(network: Network) -> None:
-    """Let the matrices inside the layers multiply in eight bits; those of odd sizes stay as they are."""
+    """Let the matrices inside the layers multiply in eight bits; those of odd sizes stay as they
+    are.
+    """
     for layer in network.model.layers:
         for part in (layer.self_attn, layer.mlp):
             for name, linear in list(part.named_children()):
-                if isinstance(linear, nn.Linear) and not any(size % MULTIPLE for size in linear.weight.shape):
+                if isinstance(linear, nn.Linear) and not any(
+                    size % MULTIPLE for size in linear.weight.shape
+                ):
                     setattr(part, name, _eight_bit(linear))
 
 
@@ -59,7 +70,9 @@ def _eight_bit(linear: nn.Linear) -> Float8Linear:
 
 
 def _scaled(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The tensor in eight bits, by rows in memory, and what it must be multiplied with to be itself again."""
+    """The tensor in eight bits, by rows in memory, and what it must be multiplied with to be itself
+    again.
+    """
     scale = torch.finfo(dtype).max / x.abs().amax().float().clamp(min=1e-12)
     return (x.float() * scale).to(dtype).contiguous(), scale.reciprocal()
 

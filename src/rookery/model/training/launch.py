@@ -1,11 +1,11 @@
 """Starting a run in many processes on this machine, by torchrun's own machinery.
 
-The processes are copies of one command. If one is killed, all are started again and go on from the newest saved
-state; after so many restarts the run is given up. An error that another attempt would only meet again is told to
-the launcher in a file, the *outcome*, and ends the run at once.
+The processes are copies of one command. If one is killed, all are started again and go on from the
+newest saved state; after so many restarts the run is given up. An error that another attempt would
+only meet again is told to the launcher in a file, the *outcome*, and ends the run at once.
 
-On several machines an outer launcher (torchrun, Slurm, Ray) starts the same command instead: docs/training.md.
-Not here: what the processes do once they run (`parallel/`).
+On several machines an outer launcher (torchrun, Slurm, Ray) starts the same command instead:
+docs/training.md. Not here: what the processes do once they run (`parallel/`).
 """
 
 import ctypes
@@ -51,7 +51,8 @@ def launch(command: Sequence[str], processes: int, restarts: int, outcome: Path)
             raise _told(outcome) from None
         rank, failure = error.get_first_failure()
         raise RookeryError(
-            f"process {rank} of the run ended with exit code {failure.exitcode}, after {restarts} restarts",
+            f"process {rank} of the run ended with exit code {failure.exitcode}, after "
+            f"{restarts} restarts",
             mend="The same command goes on from the newest saved state",
         ) from None
     except SignalException as stopped:
@@ -62,7 +63,12 @@ def launch(command: Sequence[str], processes: int, restarts: int, outcome: Path)
 
 def tell_outcome(outcome: Path, error: RookeryError, is_first: bool) -> None:
     """Note why the run cannot go on; the first process's word counts before that of others."""
-    told = {"what": error.what, "where": error.where, "mend": error.mend, "exit_code": error.exit_code}
+    told = {
+        "what": error.what,
+        "where": error.where,
+        "mend": error.mend,
+        "exit_code": error.exit_code,
+    }
     own = outcome.with_name(f"{outcome.name}.{os.getpid()}")
     own.write_text(json.dumps(told))
     if is_first:
@@ -74,7 +80,9 @@ def tell_outcome(outcome: Path, error: RookeryError, is_first: bool) -> None:
 
 
 def end_with_launcher(launcher: int) -> None:
-    """Let this process be killed when its launcher, given by its id, is, so that none is left over (Linux)."""
+    """Let this process be killed when its launcher, given by its id, is, so that none is left over
+    (Linux).
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != launcher:  # it was killed before this process could ask for that

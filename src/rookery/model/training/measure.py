@@ -1,8 +1,9 @@
 """Measuring this machine: which scale does it train in so many minutes?
 
-A few real steps of training are timed at the shape that the answer would have, by all processes of the run
-together; the answer and its shape are found together. Run once, before a run is named: the scale is what gets
-recorded, never the minutes. Not here: predicting machines that are not at hand (`fleet`).
+A few real steps of training are timed at the shape that the answer would have, by all processes of
+the run together; the answer and its shape are found together. Run once, before a run is named: the
+scale is what gets recorded, never the minutes. Not here: predicting machines that are not at hand
+(`fleet`).
 """
 
 import math
@@ -36,9 +37,10 @@ def scale_for_minutes(
 ) -> float:
     """The scale, to two significant digits, whose training takes about so many minutes here.
 
-    planned: the run of a scale. Called in every process of the run alike, each of which gets the same answer. Takes
-    some seconds, and up to a minute where layers are compiled. Raises `UsageError` unless the minutes are positive and
-    finite, or if the run cannot be spread over the processes.
+    planned: the run of a scale. Called in every process of the run alike, each of which gets the
+    same answer. Takes some seconds, and up to a minute where layers are compiled. Raises
+    `UsageError` unless the minutes are positive and finite, or if the run cannot be spread over the
+    processes.
     """
     if not (math.isfinite(minutes) and minutes > 0):
         raise UsageError(f"--minutes must be a positive number, not {minutes}")
@@ -55,18 +57,23 @@ def scale_for_minutes(
     return nearest_scale(minutes * 60, FIRST_GUESS * minutes * processes.count, predicted_seconds)
 
 
-def nearest_scale(wanted_seconds: float, first: float, predicted_seconds: Callable[[float], float]) -> float:
-    """The scale, to two digits, of those tried from `first` on whose predicted time comes nearest to the wanted.
+def nearest_scale(
+    wanted_seconds: float, first: float, predicted_seconds: Callable[[float], float]
+) -> float:
+    """The scale, to two digits, of those tried from `first` on whose predicted time comes nearest
+    to the wanted.
 
-    The time leaps where the shape changes, so a step by proportion may land on the other side, again
-    and again: then the middle of the closest two sides is tried.
+    The time leaps where the shape changes, so a step by proportion may land on the other side,
+    again and again: then the middle of the closest two sides is tried.
     """
     tried: dict[float, float] = {}
     scale = two_digits(first)
     while scale not in tried and len(tried) < ROUNDS:
         tried[scale] = predicted_seconds(scale)
         below = max((s for s, seconds in tried.items() if seconds <= wanted_seconds), default=0.0)
-        above = min((s for s, seconds in tried.items() if seconds > wanted_seconds), default=math.inf)
+        above = min(
+            (s for s, seconds in tried.items() if seconds > wanted_seconds), default=math.inf
+        )
         scale = two_digits(scale * wanted_seconds / tried[scale])
         if scale in tried and 0 < below < above < math.inf:
             scale = two_digits(math.sqrt(below * above))
@@ -78,8 +85,12 @@ def two_digits(scale: float) -> float:
     return float(f"{scale:.2g}")
 
 
-def seconds_per_step(config: TrainConfig, clock: Clock, processes: Processes | None = None) -> float:
-    """Seconds of one training step, timed on made-up documents; what the first process read on its clock, to all."""
+def seconds_per_step(
+    config: TrainConfig, clock: Clock, processes: Processes | None = None
+) -> float:
+    """Seconds of one training step, timed on made-up documents; what the first process read on its
+    clock, to all.
+    """
     processes = processes or alone()
     check_fits(processes.degrees, config)
     run = Run.begin(config, processes)
@@ -103,7 +114,9 @@ def made_up_steps(run: Run) -> Iterator[Step]:
 
 def made_up_documents(config: TrainConfig) -> Shards:
     """Such as the steps are made of."""
-    tokens = np.random.default_rng(0).integers(config.shape.vocabulary, size=DOCUMENTS * DOCUMENT_TOKENS)
+    tokens = np.random.default_rng(0).integers(
+        config.shape.vocabulary, size=DOCUMENTS * DOCUMENT_TOKENS
+    )
     offsets = np.arange(DOCUMENTS + 1) * DOCUMENT_TOKENS
     none = np.zeros(0, dtype=np.uint64)
     return Shards(tokens, offsets, none, none, offsets[:1], config.shape.vocabulary, 0, 0)

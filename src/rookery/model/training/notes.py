@@ -3,8 +3,8 @@
     run.json        what the run is: its config, inputs and phases
     metrics.jsonl   a line a step: its loss, how fast the steps are, and after some the loss of a few held-out posts
 
-The first process writes, and a run that goes on forgets what was noted beyond the state that it goes on from. What
-people see of them: `report.py`.
+The first process writes, and a run that goes on forgets what was noted beyond the state that it
+goes on from. What people see of them: `report.py`.
 """
 
 import json
@@ -21,14 +21,20 @@ METRICS, BEGUN = "metrics.jsonl", "run.json"
 
 
 def note_begun(folder: Path, facts: dict[str, Any]) -> None:
-    """What the run is. Where that stands already nothing is written: a full disk keeps no run from going on."""
+    """What the run is. Where that stands already nothing is written: a full disk keeps no run from
+    going on.
+    """
     path, text = folder / BEGUN, json.dumps(facts).encode()
     if not path.exists() or path.read_bytes() != text:
         write_atomically(path, text)
 
 
 def of_step(
-    step: int, loss: float | None, seconds_per_step: float, config: TrainConfig, flops_per_second: float
+    step: int,
+    loss: float | None,
+    seconds_per_step: float,
+    config: TrainConfig,
+    flops_per_second: float,
 ) -> dict[str, Any]:
     """What is noted of a step; `flops_per_second` is what the devices multiply at best."""
     tokens_per_second = config.batch_tokens / max(seconds_per_step, 1e-9)
@@ -37,14 +43,19 @@ def of_step(
         "loss": loss,
         "tokens_per_second": round(tokens_per_second),
         "seconds_per_step": round(seconds_per_step, 4),
-        "utilisation": round(tokens_per_second * training_flops_per_token(config.shape) / flops_per_second, 4),
+        "utilisation": round(
+            tokens_per_second * training_flops_per_token(config.shape) / flops_per_second, 4
+        ),
     }
 
 
 def shown(note: dict[str, Any], config: TrainConfig) -> str:
     """What stands beside the progress bar."""
     said = "nothing left to learn from" if note["loss"] is None else f"loss {note['loss']:.3f}"
-    speed = f"{note['tokens_per_second']:,} tokens/s ({note['utilisation']:.0%} of the matrix-product peak)"
+    speed = (
+        f"{note['tokens_per_second']:,} tokens/s ({note['utilisation']:.0%} of the "
+        f"matrix-product peak)"
+    )
     minutes_left = note["seconds_per_step"] * (config.steps - note["step"] - 1) / 60
     return f"{said}, {speed}, {minutes_left:.1f} min left"
 
@@ -76,6 +87,10 @@ def read_notes(folder: Path) -> list[dict[str, Any]]:
 def keep_before(step: int, folder: Path) -> None:
     """Forget what was noted of a step and all later ones."""
     path = folder / METRICS
-    kept = "".join(json.dumps(note) + "\n" for note in read_notes(folder) if note["step"] < step).encode()
-    if (path.read_bytes() if path.exists() else b"") != kept:  # on a full disk nothing is written that need not be
+    kept = "".join(
+        json.dumps(note) + "\n" for note in read_notes(folder) if note["step"] < step
+    ).encode()
+    if (
+        path.read_bytes() if path.exists() else b""
+    ) != kept:  # on a full disk nothing is written that need not be
         write_atomically(path, kept)

@@ -1,9 +1,11 @@
-"""The optimizer: Muon for the layers' matrices, AdamW for embedding, output matrix and norms, in one class.
+"""The optimizer: Muon for the layers' matrices, AdamW for embedding, output matrix and norms, in
+one class.
 
 It owns the weights in float32 (the masters); the network works on a copy that may be bfloat16, and
-gets a new one after each step. All is done on what this process holds of each weight; only Muon's iteration needs
-matrices whole, and is told how it gets them (`parallel/matrices.py`). Its state lies where the weights do, or offloaded
-in the machine's memory, from where it comes to the device weight by weight.
+gets a new one after each step. All is done on what this process holds of each weight; only Muon's
+iteration needs matrices whole, and is told how it gets them (`parallel/matrices.py`). Its state
+lies where the weights do, or offloaded in the machine's memory, from where it comes to the device
+weight by weight.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,14 +24,22 @@ ADAM_EPSILON = 1e-10
 MASTER = "master."  # begins the names of the weights in the state
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # from Muon's author, kellerjordan.github.io/posts/muon
 NEWTON_SCHULZ_STEPS = (1, 1, 1, 1, 1)  # each on the matrices themselves
-WIDE, WIDE_STEPS = 1.5, (3, 2)  # from so many columns a row on, fewer operations: 4 C/R + 14 for 10 C/R + 5, times R³
+WIDE, WIDE_STEPS = (
+    1.5,
+    (3, 2),
+)  # from so many columns a row on, fewer operations: 4 C/R + 14 for 10 C/R + 5, times R³
 TOGETHER = 1 << 22  # so many numbers of matrices of one size go through the iteration at once
 
 
 class Optimizer:
     """Updates weights, given by name, from their gradients."""
 
-    def __init__(self, weights: Mapping[str, nn.Parameter], config: TrainConfig, processes: Processes = Processes()):
+    def __init__(
+        self,
+        weights: Mapping[str, nn.Parameter],
+        config: TrainConfig,
+        processes: Processes = Processes(),
+    ):
         self._config, self._weights = config, weights
         matrices = {name: weight for name, weight in weights.items() if is_matrix(name, weight)}
         self._directions = all_made(matrices, processes, each_orthogonal)
@@ -39,7 +49,9 @@ class Optimizer:
         where = {"device": "cpu", "pin_memory": on_gpu} if processes.degrees.offload else {}
         for name, weight in weights.items():
             for kind in (MASTER, "first.") if name in matrices else (MASTER, "first.", "second."):
-                self._state[kind + name] = torch.zeros_like(weight, dtype=torch.float32, requires_grad=False, **where)
+                self._state[kind + name] = torch.zeros_like(
+                    weight, dtype=torch.float32, requires_grad=False, **where
+                )
             self._local(MASTER, name).copy_(local(weight.detach()))
 
     @torch.no_grad()
@@ -63,7 +75,9 @@ class Optimizer:
         return {name: self._state[MASTER + name] for name in self._weights}
 
     def state(self) -> dict[str, Tensor]:
-        """All that a later optimizer needs to go on exactly; after writing into it, `give_weights`."""
+        """All that a later optimizer needs to go on exactly; after writing into it,
+        `give_weights`.
+        """
         return dict(self._state)
 
     @torch.no_grad()
@@ -101,7 +115,9 @@ class Optimizer:
             master.mul_(1 - rate * self._config.weight_decay).add_(direction, alpha=-rate * tall)
 
     def _adamw(self, name: str, factor: float) -> None:
-        """Adam with bias correction (arXiv:1412.6980); embedding, output matrix and norms are not decayed."""
+        """Adam with bias correction (arXiv:1412.6980); embedding, output matrix and norms are not
+        decayed.
+        """
         (beta1, beta2), steps = ADAM_BETAS, int(self._state["steps"])
         gradient = local(self._weights[name].grad).float()
         rate = factor * self._config.vector_learning_rate / (1 - beta1**steps)
@@ -119,17 +135,23 @@ def is_matrix(name: str, weight: Tensor) -> bool:
 
 
 def orthogonal(matrices_NRC: Tensor) -> Tensor:
-    """Roughly the nearest matrices with orthogonal rows or columns: singular values come to about 0.7 to 1.2.
+    """Roughly the nearest matrices with orthogonal rows or columns: singular values come to about
+    0.7 to 1.2.
 
-    N matrices of R rows and C columns in and out, all in the precision of the former.
-    Newton-Schulz iteration x ← f·x with f = a + b·s + c·s² and s = xxᵀ, five times. It takes s to f·s·f, so for wide
-    matrices the steps are done on s, the smaller, and x is multiplied by the product of all f
-    (dao-lab.ai/blog/2026/gram-newton-schulz). After three of them s is made anew from x: in bfloat16 it drifts.
+    N matrices of R rows and C columns in and out, all in the precision of the former. Newton-Schulz
+    iteration x ← f·x with f = a + b·s + c·s² and s = xxᵀ, five times. It takes s to f·s·f, so for
+    wide matrices the steps are done on s, the smaller, and x is multiplied by the product of all f
+    (dao-lab.ai/blog/2026/gram-newton-schulz). After three of them s is made anew from x: in
+    bfloat16 it drifts.
     """
     rows, columns = matrices_NRC.shape[1:]
     tall = rows > columns
-    length_N11 = torch.linalg.vector_norm(matrices_NRC, dim=(1, 2), keepdim=True, dtype=torch.float32)
-    x = (matrices_NRC.mT.contiguous() if tall else matrices_NRC) / (length_N11 + 1e-7).to(matrices_NRC.dtype)
+    length_N11 = torch.linalg.vector_norm(
+        matrices_NRC, dim=(1, 2), keepdim=True, dtype=torch.float32
+    )
+    x = (matrices_NRC.mT.contiguous() if tall else matrices_NRC) / (length_N11 + 1e-7).to(
+        matrices_NRC.dtype
+    )
     is_wide = max(rows, columns) > WIDE * min(rows, columns)
     for steps in WIDE_STEPS if is_wide else NEWTON_SCHULZ_STEPS:
         square = x @ x.mT
@@ -151,7 +173,9 @@ def _factor(square_NRR: Tensor) -> Tensor:
 
 
 def each_orthogonal(matrices: Pairs) -> Iterator[tuple[str, Tensor]]:
-    """`orthogonal` of each, those of one size together up to `TOGETHER` numbers: small ones keep no device busy."""
+    """`orthogonal` of each, those of one size together up to `TOGETHER` numbers: small ones keep no
+    device busy.
+    """
     waiting: dict[torch.Size, list[tuple[str, Tensor]]] = {}
 
     def made(size: torch.Size) -> Iterator[tuple[str, Tensor]]:

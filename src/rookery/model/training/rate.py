@@ -1,7 +1,7 @@
 """How fast this device multiplies: what the speed of training is held against.
 
-Utilisation is the arithmetic that training needs a second (`shape.py`) over this measured rate of large
-products, and not over the number on a data sheet.
+Utilisation is the arithmetic that training needs a second (`shape.py`) over this measured rate of
+large products, and not over the number on a data sheet.
 """
 
 import torch
@@ -10,13 +10,18 @@ from rookery.core.context import Clock, SystemClock
 
 SIZES = {"cpu": 2048, "cuda": 8192}
 TRIES = 3
-PRODUCTS = {"cpu": 1, "cuda": 200}  # at once: a GPU lowers its clock only after some tenths of a second
+PRODUCTS = {
+    "cpu": 1,
+    "cuda": 200,
+}  # at once: a GPU lowers its clock only after some tenths of a second
 
 
 def matrix_flops_per_second(
     device: torch.device, dtype: torch.dtype, clock: Clock = SystemClock(), size: int | None = None
 ) -> float:
-    """Floating-point operations a second of a square product, the best of a few tries after a first one."""
+    """Floating-point operations a second of a square product, the best of a few tries after a first
+    one.
+    """
     size = size or SIZES[device.type]
     a = torch.randn(size, size, device=device).to(dtype)
     seconds = [_seconds_of_product(a, PRODUCTS[device.type], clock) for _ in range(TRIES + 1)][1:]

@@ -1,6 +1,8 @@
-"""A network in training: its weights as they are spread, its optimizer, and what one step does to both.
+"""A network in training: its weights as they are spread, its optimizer, and what one step does to
+both.
 
-Not here: which tokens a step sees (`batches.py`), and what becomes of a run over its steps (`train.py`).
+Not here: which tokens a step sees (`batches.py`), and what becomes of a run over its steps
+(`train.py`).
 """
 
 import ctypes
@@ -38,7 +40,9 @@ class Run:
     optimizer: Optimizer
     pipeline: Pipeline | None
     position: Tensor
-    """Where the next step begins in the order of documents (`order.Position`), int64; kept with the state."""
+    """Where the next step begins in the order of documents (`order.Position`), int64; kept with the
+    state.
+    """
 
     @classmethod
     def begin(
@@ -53,7 +57,9 @@ class Run:
         if processes.device.type == "cpu":
             keep_freed_memory()
         else:
-            config = suited_to_gpu(config, torch.cuda.get_device_properties(processes.device).total_memory)
+            config = suited_to_gpu(
+                config, torch.cuda.get_device_properties(processes.device).total_memory
+            )
         placed = place(config.shape, config.seed, processes)
         optimizer = Optimizer(placed.weights(), config, processes)
         precision = precision or best_precision(processes.device)
@@ -64,13 +70,16 @@ class Run:
         return cls(config, processes, placed, optimizer, pipeline, torch.tensor(BEGINNING))
 
     def state(self) -> dict[str, Tensor]:
-        """All that a later process needs to go on exactly; after writing into it, `optimizer.give_weights`."""
+        """All that a later process needs to go on exactly; after writing into it,
+        `optimizer.give_weights`.
+        """
         return self.optimizer.state() | {POSITION: self.position}
 
     def learn(self, step: Step, factor: float) -> float | None:
         """One step; returns the mean loss in nats a token, or None if all of it is masked.
 
-        If the loss or a gradient is no finite number: `RookeryError` in every process, and nothing has moved.
+        If the loss or a gradient is no finite number: `RookeryError` in every process, and nothing
+        has moved.
         """
         if not step.learned_tokens:
             return None
@@ -85,13 +94,18 @@ class Run:
         return total
 
     def held_out_loss(self, steps: Iterable[Step]) -> float | None:
-        """The mean loss in nats a token of all processes' shares of some steps; None if nothing counts.
+        """The mean loss in nats a token of all processes' shares of some steps; None if nothing
+        counts.
 
         Nothing is learned.
         """
         own, tokens = 0.0, 0
         for step in steps:
-            own += self.pipeline.loss(step) if self.pipeline else sum(self.loss(rows).item() for rows in step.rows)
+            own += (
+                self.pipeline.loss(step)
+                if self.pipeline
+                else sum(self.loss(rows).item() for rows in step.rows)
+            )
             tokens += step.learned_tokens
         total = self.processes.sum(own if self.processes.counts_its_loss else 0.0)
         return total / tokens if tokens else None
@@ -109,21 +123,31 @@ class Run:
             loss = self.loss(rows) / step.learned_tokens
             losses.append(loss.detach())
             loss.backward()
-        return sum(loss.item() for loss in losses)  # asked for last: whoever asks waits for the device
+        return sum(
+            loss.item() for loss in losses
+        )  # asked for last: whoever asks waits for the device
 
 
-def _compiles(config: TrainConfig, processes: Processes, precision: torch.dtype, say: Callable[[str], None]) -> bool:
-    """Whether layers are compiled: those of a run that asks for it, else where it pays and code can be made.
+def _compiles(
+    config: TrainConfig, processes: Processes, precision: torch.dtype, say: Callable[[str], None]
+) -> bool:
+    """Whether layers are compiled: those of a run that asks for it, else where it pays and code can
+    be made.
 
-    The same in all processes. Says what takes its time, and why the layers stay as they are. `UsageError` if a run asks
-    for what cannot be had.
+    The same in all processes. Says what takes its time, and why the layers stay as they are.
+    `UsageError` if a run asks for what cannot be had.
     """
     if not (compiler.pays(config, processes) if config.compiled is None else config.compiled):
         return False
-    say("The layers are compiled before the first step, which takes up to a minute and a half the first time.")
+    say(
+        "The layers are compiled before the first step, which takes up to a minute and a half "
+        "the first time."
+    )
     why_not = processes.first_found(compiler.fault(config.shape, precision, processes.device))
     if why_not and config.compiled:
-        raise UsageError(f"the layers cannot be compiled here: {why_not}", mend="Leave out --set compiled=true")
+        raise UsageError(
+            f"the layers cannot be compiled here: {why_not}", mend="Leave out --set compiled=true"
+        )
     if why_not:
         say(f"They run uncompiled, which can take half as long again: {why_not}")
     return not why_not
@@ -131,15 +155,20 @@ def _compiles(config: TrainConfig, processes: Processes, precision: torch.dtype,
 
 def best_precision(device: torch.device) -> torch.dtype:
     """bfloat16 where the device multiplies it natively, else float32."""
-    native = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    native = (
+        device.type == "cuda"
+        or torch.cpu._is_avx512_bf16_supported()
+        or torch.cpu._is_amx_tile_supported()
+    )
     return torch.bfloat16 if native else torch.float32
 
 
 def keep_freed_memory() -> None:
     """Let this process keep the memory it frees, where glibc is the C library.
 
-    Each step takes and frees the same tensors. Given back to the kernel, their pages are cleared and mapped anew each
-    time: 190,000 page faults a step at 30M parameters, 7% of its processor time (LOG.md).
+    Each step takes and frees the same tensors. Given back to the kernel, their pages are cleared
+    and mapped anew each time: 190,000 page faults a step at 30M parameters, 7% of its processor
+    time (LOG.md).
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         mallopt(M_MMAP_MAX, 0)

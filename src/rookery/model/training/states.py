@@ -1,9 +1,10 @@
 """Saved states: what a run in training needs to go on, written while it trains.
 
-Each lies in a folder `step-00000100/` of the stage's scratch folder, in the format of PyTorch's distributed
-checkpoints: every process writes what it holds, and any number of processes can read it. A process that has written its
-files adds `whole-00000-of-00002.json` with their digests. A state counts when all those notes are there and true;
-a damaged one is passed over, aloud, for the one before it.
+Each lies in a folder `step-00000100/` of the stage's scratch folder, in the format of PyTorch's
+distributed checkpoints: every process writes what it holds, and any number of processes can read
+it. A process that has written its files adds `whole-00000-of-00002.json` with their digests. A
+state counts when all those notes are there and true; a damaged one is passed over, aloud, for the
+one before it.
 
 Not here: what a finished model is on disk (`checkpoint.py`).
 """
@@ -35,10 +36,17 @@ KEPT_STATES = 2  # the newest, and the one before it in case the newest is damag
 
 
 class States:
-    """The saved states of one run. Saving goes on beside training; `poll` looks whether it is done."""
+    """The saved states of one run. Saving goes on beside training; `poll` looks whether it is
+    done.
+    """
 
     def __init__(self, folder: Path, processes: Processes, clock: Clock, progress: Progress):
-        self._folder, self._processes, self._clock, self._progress = folder, processes, clock, progress
+        self._folder, self._processes, self._clock, self._progress = (
+            folder,
+            processes,
+            clock,
+            progress,
+        )
         self._writer = ThreadPoolExecutor(max_workers=1)
         self._writing: Future | None = None
         self._saving = folder  # where to
@@ -48,7 +56,9 @@ class States:
         self.blocked_seconds = 0.0
 
     def save(self, step: int, state: Mapping[str, Tensor]) -> float:
-        """Begin to save the state after `step` steps. Returns for how many seconds training was held up."""
+        """Begin to save the state after `step` steps. Returns for how many seconds training was
+        held up.
+        """
         began = self._clock.monotonic_seconds()
         self.wait()
         if step == self._newest:  # a pause where the state was saved anyway: nothing is put at risk
@@ -58,7 +68,8 @@ class States:
         self._processes.wait_for_all()
         _expect_one_process()
         stager = DefaultStager(A_PLAIN_COPY)
-        # what is copied lies in the machine's memory: torch's default would go through a GPU's queue once more
+        # what is copied lies in the machine's memory: torch's default would go through a GPU's
+        # queue once more
         writer = dcp.FileSystemWriter(folder, per_thread_copy_ahead=0)
         written = dcp.async_save(
             dict(state),
@@ -78,13 +89,17 @@ class States:
             self.wait()
 
     def wait(self) -> None:
-        """Until nothing is being written. A save that failed is said, and the run goes on with the one before."""
+        """Until nothing is being written. A save that failed is said, and the run goes on with the
+        one before.
+        """
         if not self._writing:
             return
         try:
             self._writing.result()
         except (OSError, CheckpointException) as error:
-            self._say(f"The state could not be saved, so the one before it is kept: {_reason(error)}.")
+            self._say(
+                f"The state could not be saved, so the one before it is kept: {_reason(error)}."
+            )
             self._remove(self._saving)
         else:
             self._newest = _step(self._saving)
@@ -97,7 +112,8 @@ class States:
         self._writer.shutdown()
 
     def restore(self, state: Mapping[str, Tensor]) -> int:
-        """Read the newest whole state into the given tensors; returns its step, or 0 if there is none.
+        """Read the newest whole state into the given tensors; returns its step, or 0 if there is
+        none.
 
         Raises `DataError` if it is one of another network, `StorageError` if it cannot be read.
         """
@@ -116,8 +132,15 @@ class States:
     def _read(self, folder: Path, state: Mapping[str, Tensor]) -> None:
         _expect_one_process()
         try:
-            dcp.load(dict(state), checkpoint_id=folder, process_group=self._group, no_dist=self._group is None)
-        except CheckpointException as error:  # another process that ends raises something else: no fault of the state
+            dcp.load(
+                dict(state),
+                checkpoint_id=folder,
+                process_group=self._group,
+                no_dist=self._group is None,
+            )
+        except (
+            CheckpointException
+        ) as error:  # another process that ends raises something else: no fault of the state
             causes = [cause for cause, _ in error.failures.values()]
             if any(isinstance(cause, OSError) for cause in causes):
                 what = f"a saved state cannot be read: {_reason(error)}"
@@ -125,10 +148,14 @@ class States:
             if not all(isinstance(cause, (KeyError, RuntimeError, ValueError)) for cause in causes):
                 raise
             what = f"a saved state belongs to another network: {_reason(error)}"
-            raise DataError(what, where=folder, mend="Remove that folder and run the command again") from None
+            raise DataError(
+                what, where=folder, mend="Remove that folder and run the command again"
+            ) from None
 
     def _finish(self, written: Future, stager: DefaultStager, folder: Path, step: int) -> None:
-        """After this process's files are written: the note that vouches for them. Fails where any process's does."""
+        """After this process's files are written: the note that vouches for them. Fails where any
+        process's does.
+        """
         with closing(stager):
             written.result()
         problem: OSError | None = None
@@ -144,7 +171,10 @@ class States:
 
     def _vouch(self, folder: Path, step: int) -> None:
         place = self._processes.place
-        files = [*folder.glob(f"__{place.rank}_*"), *(folder.glob(".metadata") if self._processes.is_first else ())]
+        files = [
+            *folder.glob(f"__{place.rank}_*"),
+            *(folder.glob(".metadata") if self._processes.is_first else ()),
+        ]
         note = {"step": step, "files": {file.name: digest_file(file) for file in sorted(files)}}
         write_atomically(_note(folder, place.rank, place.count), json.dumps(note).encode())
 
@@ -172,26 +202,38 @@ def whole_state(scratch: Path, step: int) -> Stored:
     folder = _folder(scratch, step)
     if not _notes(folder):
         raise StorageError(
-            "the last state could not be saved", where=folder, mend="Free some space and run the command again"
+            "the last state could not be saved",
+            where=folder,
+            mend="Free some space and run the command again",
         )
     if damage := _damage(folder, Processes()):
         what = f"the last state cannot be used, {damage}"
-        raise StorageError(what, where=folder, mend="Run the command again: it goes on from the state before")
+        raise StorageError(
+            what, where=folder, mend="Run the command again: it goes on from the state before"
+        )
     entries = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
 
     def read(names: Sequence[str]) -> dict[str, Tensor]:
-        state = {name: torch.empty(entries[name].size, dtype=entries[name].properties.dtype) for name in names}
+        state = {
+            name: torch.empty(entries[name].size, dtype=entries[name].properties.dtype)
+            for name in names
+        }
         _expect_one_process()
         dcp.load(dict(state), checkpoint_id=folder, no_dist=True)
         return state
 
-    bytes_of = {name: entry.size.numel() * entry.properties.dtype.itemsize for name, entry in entries.items()}
+    bytes_of = {
+        name: entry.size.numel() * entry.properties.dtype.itemsize
+        for name, entry in entries.items()
+    }
     return Stored(bytes_of, read)
 
 
 def _expect_one_process() -> None:
     """PyTorch warns at each save that it takes the run for one process, though it was told so."""
-    warnings.filterwarnings("ignore", "torch.distributed is disabled, unavailable or uninitialized", UserWarning)
+    warnings.filterwarnings(
+        "ignore", "torch.distributed is disabled, unavailable or uninitialized", UserWarning
+    )
 
 
 def _folder(scratch: Path, step: int) -> Path:
@@ -223,7 +265,11 @@ def _damage(folder: Path, processes: Processes) -> str | None:
     if notes is None:
         return "for it is not whole"
     try:
-        files = {name: digest for note in notes for name, digest in json.loads(note.read_text())["files"].items()}
+        files = {
+            name: digest
+            for note in notes
+            for name, digest in json.loads(note.read_text())["files"].items()
+        }
     except (OSError, ValueError, KeyError):
         return "for one of its notes cannot be read"
     for name in sorted(files)[processes.place.rank :: processes.count]:

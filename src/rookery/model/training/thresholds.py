@@ -1,7 +1,7 @@
 """At which amount of training compute a law begins to look at a model.
 
-One table of published numbers, told before a run begins and before a cluster is rented. It is no legal
-advice: each law adds conditions of its own, and counts later tuning of the same model too.
+One table of published numbers, told before a run begins and before a cluster is rented. It is no
+legal advice: each law adds conditions of its own, and counts later tuning of the same model too.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Threshold:
-    """An amount of compute in floating-point operations, and what the law says of more than that."""
+    """An amount of compute in floating-point operations, and what the law says of more than
+    that.
+    """
 
     flops: float
     law: str
@@ -18,17 +20,20 @@ class Threshold:
 THRESHOLDS = (
     Threshold(
         1e23,
-        "EU: a general-purpose model if it generates language (Commission guidelines of July 2025 on the AI Act): "
+        "EU: a general-purpose model if it generates language (Commission guidelines of July "
+        "2025 on the AI Act): "
         "technical documentation, a copyright policy and a public summary of the training data",
     ),
     Threshold(
         1e25,
-        "EU: presumed to carry systemic risk (AI Act, article 51(2)): notify the Commission within two weeks "
+        "EU: presumed to carry systemic risk (AI Act, article 51(2)): notify the Commission "
+        "within two weeks "
         "(article 52(1)), evaluate and mitigate",
     ),
     Threshold(
         1e26,
-        "California: a frontier model (SB 53, 2025): publish a framework and a transparency report, report incidents",
+        "California: a frontier model (SB 53, 2025): publish a framework and a transparency "
+        "report, report incidents",
     ),
 )
 
@@ -40,4 +45,6 @@ def thresholds_passed(flops: float) -> tuple[Threshold, ...]:
 
 def warnings(flops: float) -> list[str]:
     """One line for each threshold that is passed."""
-    return [f"{flops:.1e} FLOP is more than {t.flops:.0e}. {t.law}" for t in thresholds_passed(flops)]
+    return [
+        f"{flops:.1e} FLOP is more than {t.flops:.0e}. {t.law}" for t in thresholds_passed(flops)
+    ]

@@ -1,17 +1,20 @@
-"""A watchdog beside each training process: it sees that steps no longer end, says who stands still, and ends the run.
+"""A watchdog beside each training process: it sees that steps no longer end, says who stands still,
+and ends the run.
 
-It is a process of its own, so that it looks on while the trainer is stopped or hangs in C. The trainer tells it what
-it does through a few bytes of shared memory (`Beats`); the watchdog looks ten times a second. When no step
-has ended for too long (`Patience`), every watchdog of the run writes what its process did last into one folder of the
-run's notes, the first says whose fault it is (`culprits`), and only then does each kill its own trainer: a trainer
-that loses another fails, and takes its watchdog with it. Starting again is the launcher's work (`launch.py`,
-torchrun): killed processes are all it has to see.
+It is a process of its own, so that it looks on while the trainer is stopped or hangs in C. The
+trainer tells it what it does through a few bytes of shared memory (`Beats`); the watchdog looks ten
+times a second. When no step has ended for too long (`Patience`), every watchdog of the run writes
+what its process did last into one folder of the run's notes, the first says whose fault it is
+(`culprits`), and only then does each kill its own trainer: a trainer that loses another fails, and
+takes its watchdog with it. Starting again is the launcher's work (`launch.py`, torchrun): killed
+processes are all it has to see.
 
-A process that is only slow is not killed but named (`slow`): it is always at work while the others wait for it.
+A process that is only slow is not killed but named (`slow`): it is always at work while the others
+wait for it.
 
-Free of torch, for its start costs each trainer's machine as much as it imports. Linux only; elsewhere nobody watches.
-Watched is a run from the state that it goes on from to its last judging: not how processes find each other, nor what
-is made of the finished weights.
+Free of torch, for its start costs each trainer's machine as much as it imports. Linux only;
+elsewhere nobody watches. Watched is a run from the state that it goes on from to its last judging:
+not how processes find each other, nor what is made of the finished weights.
 """
 
 import faulthandler
@@ -37,22 +40,34 @@ from rookery.core.context import Clock, SystemClock
 from rookery.model.config import WatchConfig
 
 LOOK_SECONDS = 0.1
-LONGEST_LOOK_SECONDS = 1.0  # a longer gap is one of the watchdog itself: a machine that slept, a clock that jumped
+LONGEST_LOOK_SECONDS = (
+    1.0  # a longer gap is one of the watchdog itself: a machine that slept, a clock that jumped
+)
 LOOKS_A_QUESTION = 10  # so often it looks whether another watchdog of the run has found it stalled
 BEFORE = -1  # the step of a run that has not read its state yet
 FIRST_STEP = 10  # so many times as long may that and the first step take: compilers, cold disks
 PACES = 101  # the median is over so many looks at which steps had ended
-GATHER_SECONDS = 10.0  # how long each waits for what the others write, and then for who speaks for all
+GATHER_SECONDS = (
+    10.0  # how long each waits for what the others write, and then for who speaks for all
+)
 STACK_SECONDS = 1.0
 ENOUGH_LOOKS = 50  # before anything is said of a process's share of time
 SLOW = 2.0  # at work so many times as much of the time as most others
 STOPPED, WAITING = "stopped", "waiting"
-STATES = {"R": "running", "S": WAITING, "D": "waiting for a disk", "T": STOPPED, "t": "held by a debugger"}
+STATES = {
+    "R": "running",
+    "S": WAITING,
+    "D": "waiting for a disk",
+    "T": STOPPED,
+    "t": "held by a debugger",
+}
 CULPRITS = "culprits.json"
 
 
 class Doing(IntEnum):
-    """What a trainer does before its first step, within a step and after the last, in the order in which it does it."""
+    """What a trainer does before its first step, within a step and after the last, in the order in
+    which it does it.
+    """
 
     RESTORING = 0
     READING = 1
@@ -63,7 +78,9 @@ class Doing(IntEnum):
 
 
 class _Cell(IntEnum):
-    """What lies where in the shared memory, eight bytes each: the trainer's, then the watchdog's."""
+    """What lies where in the shared memory, eight bytes each: the trainer's, then the
+    watchdog's.
+    """
 
     STEP = 0
     DOING = 1
@@ -91,8 +108,12 @@ class Beats:
         self._cells[_Cell.BUSY] += state != WAITING
 
     def share_at_work(self) -> float | None:
-        """The share of looks since `begin_anew` that found the trainer at work; None where they were too few."""
-        busy, looks = (self._cells[cell] - self._cells_then[cell] for cell in (_Cell.BUSY, _Cell.LOOKS))
+        """The share of looks since `begin_anew` that found the trainer at work; None where they
+        were too few.
+        """
+        busy, looks = (
+            self._cells[cell] - self._cells_then[cell] for cell in (_Cell.BUSY, _Cell.LOOKS)
+        )
         return busy / looks if looks >= ENOUGH_LOOKS else None
 
     def begin_anew(self) -> None:
@@ -149,8 +170,9 @@ class LastSeen:
 def culprits(seen: Sequence[LastSeen], processes: int) -> tuple[list[int], str]:
     """Whose fault a stall is, by rank, and how one knows.
 
-    All stand still, for they wait for each other; so: who is stopped; else who gave no sign (its machine is gone); else
-    who is furthest behind; else who is at work while others wait. Where these are all, none can be told from another.
+    All stand still, for they wait for each other; so: who is stopped; else who gave no sign (its
+    machine is gone); else who is furthest behind; else who is at work while others wait. Where
+    these are all, none can be told from another.
     """
     if processes == 1:
         return [0], "alone"
@@ -159,7 +181,12 @@ def culprits(seen: Sequence[LastSeen], processes: int) -> tuple[list[int], str]:
     places = {one.rank: (one.step, Doing[one.doing.upper()]) for one in seen}
     behind = [rank for rank, place in places.items() if place == min(places.values())]
     at_work = [one.rank for one in seen if one.state != WAITING]
-    for ranks, why in ((stopped, "stopped"), (silent, "without a sign"), (behind, "behind"), (at_work, "at work")):
+    for ranks, why in (
+        (stopped, "stopped"),
+        (silent, "without a sign"),
+        (behind, "behind"),
+        (at_work, "at work"),
+    ):
         if 0 < len(ranks) < processes:
             return ranks, why
     return [one.rank for one in seen], "alike"
@@ -167,12 +194,16 @@ def culprits(seen: Sequence[LastSeen], processes: int) -> tuple[list[int], str]:
 
 def slow(shares: Sequence[float]) -> list[int]:
     """Who is slow, by rank, from each process's share of time at work: the others wait for it."""
-    return [rank for rank, share in enumerate(shares) if share > SLOW * statistics.median_low(shares)]
+    return [
+        rank for rank, share in enumerate(shares) if share > SLOW * statistics.median_low(shares)
+    ]
 
 
 @dataclass(frozen=True)
 class Duty:
-    """Which process a watchdog watches, and where it writes if it must. Memory and stack are open files' numbers."""
+    """Which process a watchdog watches, and where it writes if it must. Memory and stack are open
+    files' numbers.
+    """
 
     pid: int
     rank: int
@@ -188,7 +219,8 @@ class Duty:
 def watched(config: WatchConfig | None, folder: Path, rank: int, processes: int) -> Iterator[Beats]:
     """Have this process watched while it trains; it says to what is yielded what it does.
 
-    folder: one for all processes of the run, not there yet; where what each did last is written in a stall.
+    folder: one for all processes of the run, not there yet; where what each did last is written in
+    a stall.
     """
     if config is None or sys.platform != "linux":
         yield Beats()
@@ -199,8 +231,11 @@ def watched(config: WatchConfig | None, folder: Path, rank: int, processes: int)
     beats = Beats(cells)
     beats(BEFORE, Doing.RESTORING)
     faulthandler.register(signal.SIGUSR1, stack)
-    duty = Duty(os.getpid(), rank, processes, str(folder), config.steps, config.seconds, memory, stack)
-    # in a session of its own: what a terminal or a launcher sends to the trainer's group is not meant for it
+    duty = Duty(
+        os.getpid(), rank, processes, str(folder), config.steps, config.seconds, memory, stack
+    )
+    # in a session of its own: what a terminal or a launcher sends to the trainer's group is not
+    # meant for it
     watchdog = subprocess.Popen(
         [sys.executable, "-m", __name__, json.dumps(asdict(duty))],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(memory, stack), start_new_session=True,
@@ -218,7 +253,9 @@ def watched(config: WatchConfig | None, folder: Path, rank: int, processes: int)
 def watch(duty: Duty, clock: Clock) -> None:
     """Look on until the trainer ends, or the run stands still."""
     beats = Beats(memoryview(mmap.mmap(duty.memory, mmap.PAGESIZE)).cast("q"))
-    patience = Patience(WatchConfig(duty.steps, duty.seconds), beats.last()[0], clock.monotonic_seconds())
+    patience = Patience(
+        WatchConfig(duty.steps, duty.seconds), beats.last()[0], clock.monotonic_seconds()
+    )
     for look in count():
         if os.getppid() != duty.pid:
             return
@@ -231,11 +268,20 @@ def watch(duty: Duty, clock: Clock) -> None:
 
 
 def _end_run(duty: Duty, beats: Beats, patience: Patience, clock: Clock) -> None:
-    """Write what the trainer did last, let the first watchdog speak for all, and then kill the trainer."""
+    """Write what the trainer did last, let the first watchdog speak for all, and then kill the
+    trainer.
+    """
     step, doing = beats.last()
     state, stood_seconds = _state(duty.pid), round(patience.stood_seconds, 1)
     own = LastSeen(
-        duty.rank, socket.gethostname(), duty.pid, step, doing.name.lower(), stood_seconds, state, _stack(duty)
+        duty.rank,
+        socket.gethostname(),
+        duty.pid,
+        step,
+        doing.name.lower(),
+        stood_seconds,
+        state,
+        _stack(duty),
     )
     folder = Path(duty.folder)
     with suppress(OSError):  # a full disk must not keep a stalled run
@@ -267,10 +313,11 @@ def _say(seen: Sequence[LastSeen], processes: int, folder: Path) -> None:
     ranks, why = culprits(seen, processes)
     named = ", ".join(one.line() for one in seen if one.rank in ranks) or f"processes {ranks}"
     line = (
-        f"rookery: no step ends any more, by the fault of {named}. All are ended here and go on from the newest saved "
+        f"rookery: no step ends any more, by the fault of {named}. All are ended here and go on "
+        f"from the newest saved "
         f"state when they are started again; what each did last is in {folder}"
     )
-    print(line, file=sys.stderr, flush=True)  # noqa: T201, this program's one word to a person
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
     with suppress(OSError):
         _write(folder / CULPRITS, {"ranks": ranks, "why": why, "said": line})
 

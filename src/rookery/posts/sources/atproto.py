@@ -1,18 +1,21 @@
-"""AT-proto records: what a post, a profile and a declaration of preferences say, wherever they were found.
+"""AT-proto records: what a post, a profile and a declaration of preferences say, wherever they were
+found.
 
-A repository export (`atproto_repo.py`) and a stream (`jetstream.py`) hold the same records; how they
-hold them is for those modules. An id is a record's `at://` address, an author the account's DID.
+A repository export (`atproto_repo.py`) and a stream (`jetstream.py`) hold the same records; how
+they hold them is for those modules. An id is a record's `at://` address, an author the account's
+DID.
 
-Rights. Records are public by the protocol. The label `!no-unauthenticated` (or `!hide`) of a post is a no
-to every use, since none of them asks who looks; of a profile it is a state of the account,
-`signed_in_only`. User intents (`org.user-intents.declaration`, bluesky-social/proposals 0008) and AI
-preferences (`community.lexicon.preference.ai`) are tri-state: allow is a yes and deny a no to the uses
-in `USES_OF`, a no before a yes where two of them speak of one use, and what is left out says nothing.
-A preference for a single consumer, or for another collection than posts, is not ours to read.
-Threadgates and postgates say who may answer and quote, and nothing of uses.
+Rights. Records are public by the protocol. The label `!no-unauthenticated` (or `!hide`) of a post
+is a no to every use, since none of them asks who looks; of a profile it is a state of the account,
+`signed_in_only`. User intents (`org.user-intents.declaration`, bluesky-social/proposals 0008) and
+AI preferences (`community.lexicon.preference.ai`) are tri-state: allow is a yes and deny a no to
+the uses in `USES_OF`, a no before a yes where two of them speak of one use, and what is left out
+says nothing. A preference for a single consumer, or for another collection than posts, is not ours
+to read. Threadgates and postgates say who may answer and quote, and nothing of uses.
 
-Clocks. `createdAt` is what the author's device said. It is believed if it lies after 2000 and not after
-the moment when the network saw the record; if it does not, that moment is taken. An old time is no
+Clocks. `createdAt` is what the author's device said. It is believed if it lies after 2000 and not
+after the moment when the network saw the record; if it does not, that moment is taken. An old time
+is no
 error: people import what they wrote elsewhere.
 """
 
@@ -49,22 +52,35 @@ _TID_DIGITS = "234567abcdefghijklmnopqrstuvwxyz"
 
 
 def post_of(
-    did: str, rkey: str, record: Mapping[str, Any], seen: datetime | None, source: str, edited: datetime | None = None
+    did: str,
+    rkey: str,
+    record: Mapping[str, Any],
+    seen: datetime | None,
+    source: str,
+    edited: datetime | None = None,
 ) -> Post | str:
-    """A record of the collection `POST` as a post, or the reason why it is none that may be taken."""
+    """A record of the collection `POST` as a post, or the reason why it is none that may be
+    taken.
+    """
     uri = f"at://{did}/{POST}/{rkey}"
     text = words(record.get("text"))
     created = _created(parse_time(words(record.get("createdAt"))), seen)
     missing = (("no_id", rkey), ("no_text", text.strip()), ("bad_time", created))
     if reason := next((reason for reason, there in missing if not there), None):
         return reason
-    reply, embed, languages = mapping(record.get("reply")), mapping(record.get("embed")), record.get("langs")
+    reply, embed, languages = (
+        mapping(record.get("reply")),
+        mapping(record.get("embed")),
+        record.get("langs"),
+    )
     return Post(
         id=uri,
         author=did,
         text=text,
         created=created,
-        language=language_code(words(languages[0])) if isinstance(languages, list) and languages else None,
+        language=language_code(words(languages[0]))
+        if isinstance(languages, list) and languages
+        else None,
         reply_to=words(mapping(reply.get("parent")).get("uri")) or None,
         quote_of=_quoted(embed),
         conversation=words(mapping(reply.get("root")).get("uri")) or uri,
@@ -72,17 +88,25 @@ def post_of(
         visibility="public",
         source=source,
         edited=edited,
-        **(dict.fromkeys(CONSENT_FIELD.values(), False) if labels_of(record) & REFUSING_LABELS else {}),
+        **(
+            dict.fromkeys(CONSENT_FIELD.values(), False)
+            if labels_of(record) & REFUSING_LABELS
+            else {}
+        ),
     )
 
 
 def author_events(
     did: str, collection: str, record: Mapping[str, Any] | None, happened: datetime | None
 ) -> list[Event]:
-    """What a record says of its author as a whole; none for other collections. `record`: None if it was deleted."""
+    """What a record says of its author as a whole; none for other collections. `record`: None if it
+    was deleted.
+    """
     if collection == PROFILE:
         is_closed = record is not None and bool(labels_of(record) & REFUSING_LABELS)
-        return [Event("state_author", did, "signed_in_only", "on" if is_closed else "off", happened)]
+        return [
+            Event("state_author", did, "signed_in_only", "on" if is_closed else "off", happened)
+        ]
     if collection not in (*INTENTS, PREFERENCES):
         return []
     said = dict.fromkeys(_uses_in(collection), "") if record is None else _said(collection, record)
@@ -90,17 +114,27 @@ def author_events(
 
 
 def said_at(record: Mapping[str, Any], seen: datetime | None) -> datetime | None:
-    """When a preference was declared, by its own word, if that is not after it was seen; else when it was seen.
+    """When a preference was declared, by its own word, if that is not after it was seen; else when
+    it was seen.
 
     For records found in a repository: an old word must not pass for a new one.
     """
-    stances = [record, *map(mapping, record.values()), *map(mapping, mapping(record.get("preferences")).values())]
-    told = max(filter(None, (parse_time(words(stance.get("updatedAt"))) for stance in stances)), default=None)
+    stances = [
+        record,
+        *map(mapping, record.values()),
+        *map(mapping, mapping(record.get("preferences")).values()),
+    ]
+    told = max(
+        filter(None, (parse_time(words(stance.get("updatedAt"))) for stance in stances)),
+        default=None,
+    )
     return min(filter(None, (told, seen)), default=None)
 
 
 def time_of_tid(tid: str) -> datetime | None:
-    """The time in a timestamp identifier: 53 bits of microseconds, 10 bits of clock, 13 digits of base 32."""
+    """The time in a timestamp identifier: 53 bits of microseconds, 10 bits of clock, 13 digits of
+    base 32.
+    """
     if len(tid) != 13 or set(tid) - set(_TID_DIGITS):
         return None
     number = 0
@@ -118,7 +152,9 @@ def since_1970(microseconds: Any) -> datetime | None:
 
 def labels_of(record: Mapping[str, Any]) -> set[str]:
     """The labels that an author put on a record themselves."""
-    return {words(label.get("val")) for label in mappings(mapping(record.get("labels")).get("values"))}
+    return {
+        words(label.get("val")) for label in mappings(mapping(record.get("labels")).get("values"))
+    }
 
 
 def _uses_in(collection: str) -> set[Use]:

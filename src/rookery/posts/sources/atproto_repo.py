@@ -1,15 +1,15 @@
 """AT-proto repository export: the CAR file of one account, as `com.atproto.sync.getRepo` gives it.
 
-A CAR (version 1) is a list of blocks, each named by its hash; the first root is the commit, which names the
-account and the root of a Merkle search tree, whose keys are `collection/rkey` (atproto.com/specs/repository).
-Posts come in the order of the tree. What the records say is read by `atproto.py`; the profile and
-declared preferences become the author's word in the live log, as of when they say they were declared, or
-of the commit's revision. Records of
-other collections are set aside by their addresses alone.
+A CAR (version 1) is a list of blocks, each named by its hash; the first root is the commit, which
+names the account and the root of a Merkle search tree, whose keys are `collection/rkey`
+(atproto.com/specs/repository). Posts come in the order of the tree. What the records say is read by
+`atproto.py`; the profile and declared preferences become the author's word in the live log, as of
+when they say they were declared, or of the commit's revision. Records of other collections are set
+aside by their addresses alone.
 
-Every block's hash is checked, so that a file that is read is whole and unchanged since its commit; who
-signed the commit is not checked, for that takes the account's public key. Refused: a file cut short, a
-block that is missing, altered, too long or named twice in the tree, keys out of order.
+Every block's hash is checked, so that a file that is read is whole and unchanged since its commit;
+who signed the commit is not checked, for that takes the account's public key. Refused: a file cut
+short, a block that is missing, altered, too long or named twice in the tree, keys out of order.
 """
 
 import hashlib
@@ -33,7 +33,8 @@ LARGEST_BLOCK_BYTES = 1 << 21
 LARGEST_REPOSITORY_BYTES = 1 << 30
 """A repository is held in memory; most are below a hundred megabytes."""
 
-_SHA256_CBOR = b"\x01\x71\x12\x20"  # CID version 1, DAG-CBOR, SHA-256 of 32 bytes: the one kind of the protocol
+# CID version 1, DAG-CBOR, SHA-256 of 32 bytes: the one kind of the protocol
+_SHA256_CBOR = b"\x01\x71\x12\x20"
 _SHA256_RAW = b"\x01\x55\x12\x20"  # a blob, which some writers put beside the records
 _CID_BYTES = len(_SHA256_CBOR) + 32
 _HEAD_BYTES = 128
@@ -52,14 +53,18 @@ def is_mine(path: Path) -> bool:
 
 
 def read(path: Path) -> Read:
-    """The posts of an export in batches of `POST_SCHEMA`, with what stood beside them; raises `DataError` on damage."""
+    """The posts of an export in batches of `POST_SCHEMA`, with what stood beside them; raises
+    `DataError` on damage.
+    """
     with clear_errors(path), opened(path) as file, _clear_decoding(path):
         root, blocks = read_car(file)
         yield from in_batches(_records(root, blocks))
 
 
 def read_car(file: IO[bytes]) -> tuple[bytes, Blocks]:
-    """The first root and the blocks of a CAR by their CIDs; raises `ValueError` for whatever is not sound."""
+    """The first root and the blocks of a CAR by their CIDs; raises `ValueError` for whatever is not
+    sound.
+    """
     header = _decode(_section(file) or b"")
     roots = header.get("roots") if isinstance(header, dict) and header.get("version") == 1 else None
     if not isinstance(roots, list) or not roots or not isinstance(roots[0], bytes):
@@ -69,7 +74,9 @@ def read_car(file: IO[bytes]) -> tuple[bytes, Blocks]:
     while (section := _section(file)) is not None:
         cid, block = section[:_CID_BYTES], section[_CID_BYTES:]
         if not cid.startswith((_SHA256_CBOR, _SHA256_RAW)):
-            raise ValueError(f"block {len(blocks) + 1} has a name of another kind than the protocol's")
+            raise ValueError(
+                f"block {len(blocks) + 1} has a name of another kind than the protocol's"
+            )
         if hashlib.sha256(block).digest() != cid[len(_SHA256_CBOR) :]:
             raise ValueError(f"block {len(blocks) + 1} is not what its hash says")
         blocks[cid] = block
@@ -80,7 +87,9 @@ def read_car(file: IO[bytes]) -> tuple[bytes, Blocks]:
 
 
 def _section(file: IO[bytes]) -> bytes | None:
-    """The next part of a CAR: its length as a LEB128 number, then so many bytes. None at the end."""
+    """The next part of a CAR: its length as a LEB128 number, then so many bytes. None at the
+    end.
+    """
     length, shift = 0, 0
     while True:
         byte = file.read(1)
@@ -103,7 +112,9 @@ def _section(file: IO[bytes]) -> bytes | None:
 
 
 def walk(data: bytes, blocks: Blocks) -> Iterator[tuple[str, bytes]]:
-    """The keys of a Merkle search tree and the CIDs of their records, in order; raises `ValueError`."""
+    """The keys of a Merkle search tree and the CIDs of their records, in order; raises
+    `ValueError`.
+    """
     seen: set[bytes] = set()
     last = b""
     waiting: list[tuple[bytes, bytes | None]] = [(data, None)]  # a node; or a record, with its key
@@ -150,7 +161,9 @@ def _records(root: bytes, blocks: Blocks) -> Iterator[Post | SetAside | Event]:
         elif collection == atproto.POST:
             found = atproto.post_of(did, rkey, record, happened, SOURCE)
             yield SetAside(key, found, {"id": uri}) if isinstance(found, str) else found
-        elif events := atproto.author_events(did, collection, record, atproto.said_at(record, happened)):
+        elif events := atproto.author_events(
+            did, collection, record, atproto.said_at(record, happened)
+        ):
             yield from events
         else:
             reason = "repost" if collection == "app.bsky.feed.repost" else "other_collection"
@@ -173,5 +186,9 @@ def _clear_decoding(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        what = str(error) if type(error) is ValueError else f"a block is not what it has to be ({type(error).__name__})"
+        what = (
+            str(error)
+            if type(error) is ValueError
+            else f"a block is not what it has to be ({type(error).__name__})"
+        )
         raise DataError(f"the repository cannot be read: {what}", where=path, mend=_MEND) from None

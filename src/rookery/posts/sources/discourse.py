@@ -1,16 +1,19 @@
-"""Discourse: the JSON that a forum answers with, of a topic, of its posts, of the latest posts, of one post.
+"""Discourse: the JSON that a forum answers with, of a topic, of its posts, of the latest posts, of
+one post.
 
-Rights. A post is public where the answer shows that anybody may read its topic: a regular topic of the
-forum, or a post listed with its category (messages have none). Messages between persons are set aside by
-their id alone; whispers among the staff and hidden posts are `direct`; a category that not everybody may
-read makes `followers`, an unlisted topic `unlisted`. A post alone (`/posts/11.json`) tells nothing of its
-topic and is `unknown`. What its author or the staff took away is set aside without its words; so are the
-forum's own notices. The live log notes the same, for the lake may hold the words: what its author deleted
-is forgotten, what the staff deleted or hid is taken down, since it may come back.
+Rights. A post is public where the answer shows that anybody may read its topic: a regular topic of
+the forum, or a post listed with its category (messages have none). Messages between persons are set
+aside by their id alone; whispers among the staff and hidden posts are `direct`; a category that not
+everybody may read makes `followers`, an unlisted topic `unlisted`. A post alone (`/posts/11.json`)
+tells nothing of its topic and is `unknown`. What its author or the staff took away is set aside
+without its words; so are the forum's own notices. The live log notes the same, for the lake may
+hold the words: what its author deleted is forgotten, what the staff deleted or hid is taken down,
+since it may come back.
 
-The text is the page's (`cooked`) in plain words, without what it quotes of others; where there is none,
-the Markdown (`raw`). A topic's title is part of its first post. Ids are the forum's numbers, which are
-unique within one forum; a conversation is `topic/57`, since topics and posts are counted apart.
+The text is the page's (`cooked`) in plain words, without what it quotes of others; where there is
+none, the Markdown (`raw`). A topic's title is part of its first post. Ids are the forum's numbers,
+which are unique within one forum; a conversation is `topic/57`, since topics and posts are counted
+apart.
 """
 
 import re
@@ -44,7 +47,9 @@ _QUOTE = re.compile(r"\[quote\b[^\]]*\].*?\[/quote\]", re.DOTALL | re.IGNORECASE
 
 @dataclass(frozen=True)
 class _Answer:
-    """The posts of one answer, what it tells of their topic, and the id of each post by topic and number."""
+    """The posts of one answer, what it tells of their topic, and the id of each post by topic and
+    number.
+    """
 
     posts: list[Any]
     topic: Mapping[str, Any] = field(default_factory=dict)
@@ -52,7 +57,10 @@ class _Answer:
 
     def ids(self) -> dict[tuple[str, str], str]:
         posts = mappings(self.posts)
-        return {(_topic_id(post, self.topic), words(post.get("post_number"))): words(post.get("id")) for post in posts}
+        return {
+            (_topic_id(post, self.topic), words(post.get("post_number"))): words(post.get("id"))
+            for post in posts
+        }
 
 
 def is_mine(first: object) -> bool:
@@ -63,7 +71,9 @@ def is_mine(first: object) -> bool:
 
 
 def read(path: Path) -> Read:
-    """The posts of a file in batches of `POST_SCHEMA`, with what stood beside them; raises `DataError` on damage."""
+    """The posts of a file in batches of `POST_SCHEMA`, with what stood beside them; raises
+    `DataError` on damage.
+    """
     with clear_errors(path):
         yield from in_batches(found for value in read_values(path) for found in _posts(value))
 
@@ -89,7 +99,10 @@ def _answer(value: Mapping[str, Any]) -> _Answer | None:
     for name in _LISTS:
         if isinstance(value.get(name), list):
             return _Answer(value[name], is_private=name == "private_posts")
-    is_post = {"topic_id", "post_number", "username"} <= value.keys() and {"cooked", "raw"} & value.keys()
+    is_post = {"topic_id", "post_number", "username"} <= value.keys() and {
+        "cooked",
+        "raw",
+    } & value.keys()
     return _Answer([value]) if is_post else None
 
 
@@ -117,7 +130,13 @@ def _taken_away(post: Mapping[str, Any]) -> Iterator[Event]:
     if post_id and post.get("user_deleted"):
         yield Event("forget_post", post_id, happened=happened, note="deleted by its author")
     elif post_id and (post.get("deleted_at") or post.get("hidden")):
-        yield Event("state_post", post_id, "taken_down", "on", happened or parse_time(words(post.get("updated_at"))))
+        yield Event(
+            "state_post",
+            post_id,
+            "taken_down",
+            "on",
+            happened or parse_time(words(post.get("updated_at"))),
+        )
 
 
 def _post(post: dict[str, Any], answer: _Answer, ids: Mapping[tuple[str, str], str]) -> Post | str:
@@ -133,7 +152,12 @@ def _post(post: dict[str, Any], answer: _Answer, ids: Mapping[tuple[str, str], s
     text = "\n\n".join(filter(None, (_title(post, topic), plain.text)))
     author = words(post.get("username")) or words(post.get("user_id"))
     created = parse_time(words(post.get("created_at")))
-    missing = (("no_id", words(post.get("id"))), ("no_author", author), ("no_text", text), ("bad_time", created))
+    missing = (
+        ("no_id", words(post.get("id"))),
+        ("no_author", author),
+        ("no_text", text),
+        ("bad_time", created),
+    )
     if reason := next((reason for reason, there in missing if not there), None):
         return reason
     return Post(
@@ -162,8 +186,14 @@ def _is_message(topic: Mapping[str, Any]) -> bool:
 
 
 def _edited(post: Mapping[str, Any], created: datetime) -> datetime | None:
-    """When a post was changed; `updated_at` alone tells little, since the forum touches it for other reasons too."""
-    edited = parse_time(words(post.get("updated_at"))) if (as_count(post.get("version")) or 1) > 1 else None
+    """When a post was changed; `updated_at` alone tells little, since the forum touches it for
+    other reasons too.
+    """
+    edited = (
+        parse_time(words(post.get("updated_at")))
+        if (as_count(post.get("version")) or 1) > 1
+        else None
+    )
     return edited if edited and edited > created else None
 
 
@@ -184,7 +214,9 @@ def _title(post: Mapping[str, Any], topic: Mapping[str, Any]) -> str:
 
 def _quoted(plain: Plain, topic_id: str, ids: Mapping[tuple[str, str], str]) -> str | None:
     """The first post that is quoted and stands in the same answer."""
-    quotes = ((part.get("data-topic") or topic_id, part.get("data-post", "")) for part in plain.left_out)
+    quotes = (
+        (part.get("data-topic") or topic_id, part.get("data-post", "")) for part in plain.left_out
+    )
     return next((ids[quote] for quote in quotes if quote in ids), None)
 
 

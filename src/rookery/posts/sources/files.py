@@ -1,8 +1,9 @@
-"""How a source's file is read, whatever its format: opened, looked through its compression, taken as JSON.
+"""How a source's file is read, whatever its format: opened, looked through its compression, taken
+as JSON.
 
-Damage of the file (cut short, another encoding, a broken frame) is a `DataError` and nothing is taken;
-damage of one line sets that line aside. What a line means is for the format's own module to say; which
-format it is, for `formats.py`.
+Damage of the file (cut short, another encoding, a broken frame) is a `DataError` and nothing is
+taken; damage of one line sets that line aside. What a line means is for the format's own module to
+say; which format it is, for `formats.py`.
 """
 
 import codecs
@@ -31,11 +32,16 @@ LARGEST_DOCUMENT_BYTES = 1 << 29
 LARGEST_LINE_BYTES = 1 << 27
 """A longer line of a JSON lines file is set aside without its words."""
 LARGEST_WINDOW_BYTES = 1 << 31
-"""Dumps of whole sites are written with `zstd --long=31`, and can only be read with a window of that size."""
+"""Dumps of whole sites are written with `zstd --long=31`, and can only be read with a window of
+that size.
+"""
 
 _LINES_LOOKED_AT = 100
 _ZSTD_STEP_BYTES = 4096  # a frame can grow some 30,000-fold, so that a step stays below 128 MiB
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"  # RFC 1952 and 8878; a skippable frame may come first
+_GZIP, _ZSTD = (
+    b"\x1f\x8b",
+    b"\x28\xb5\x2f\xfd",
+)  # RFC 1952 and 8878; a skippable frame may come first
 _ZSTD_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 _TO_UTF8 = "Convert it to UTF-8, for example with iconv"
 
@@ -50,12 +56,17 @@ class SetAside:
 
 
 def first_json(path: Path) -> Any:
-    """The first JSON object or list of a file, a line or the whole document; None where there is none.
+    """The first JSON object or list of a file, a line or the whole document; None where there is
+    none.
 
     Raises `DataError` if the file cannot be read.
     """
     with clear_errors(path), opened(path) as file:
-        lines = (line for line in iter(lambda: file.readline(LARGEST_DOCUMENT_BYTES), b"") if line.strip())
+        lines = (
+            line
+            for line in iter(lambda: file.readline(LARGEST_DOCUMENT_BYTES), b"")
+            if line.strip()
+        )
         first = next(lines, b"")
         if isinstance(value := parse_json(first), dict | list):
             return value
@@ -66,7 +77,9 @@ def first_json(path: Path) -> Any:
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """Each line of a file that is not blank, where it stands and its value: an object, or a `SetAside`."""
+    """Each line of a file that is not blank, where it stands and its value: an object, or a
+    `SetAside`.
+    """
     with clear_errors(path), opened(path) as file:
         for number, line in enumerate(_lines(file), 1):
             if not line.strip():
@@ -81,7 +94,9 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    """The lines of a file; of one that is too long the beginning, one byte longer than a line may be."""
+    """The lines of a file; of one that is too long the beginning, one byte longer than a line may
+    be.
+    """
     while line := file.readline(LARGEST_LINE_BYTES + 1):
         yield line
         while len(line) > LARGEST_LINE_BYTES and not line.endswith(b"\n"):
@@ -97,7 +112,9 @@ def parse_json(text: bytes) -> Any:
 
 
 Read = Iterator[tuple[pa.RecordBatch, list[SetAside | Event]]]
-"""Posts in batches of `POST_SCHEMA`, each with what stood beside them: rows not taken, and events for the live log."""
+"""Posts in batches of `POST_SCHEMA`, each with what stood beside them: rows not taken, and events
+for the live log.
+"""
 
 
 def in_batches(found: Iterable[Post | SetAside | Event]) -> Read:
@@ -114,7 +131,9 @@ def in_batches(found: Iterable[Post | SetAside | Event]) -> Read:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """A file's bytes, gzip and zstd looked through; raises `DataError` for UTF-16, which would pass for no JSON."""
+    """A file's bytes, gzip and zstd looked through; raises `DataError` for UTF-16, which would pass
+    for no JSON.
+    """
     match _compression(path):
         case ".gz":
             with gzip.open(path) as file:
@@ -135,11 +154,19 @@ def _compression(path: Path) -> str:
         head = file.read(4)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError("not UTF-8 but UTF-16", where=path, mend=_TO_UTF8)
-    return ".gz" if head.startswith(_GZIP) else ".zst" if head == _ZSTD or _ZSTD_SKIPPABLE.fullmatch(head) else ""
+    return (
+        ".gz"
+        if head.startswith(_GZIP)
+        else ".zst"
+        if head == _ZSTD or _ZSTD_SKIPPABLE.fullmatch(head)
+        else ""
+    )
 
 
 class _Unzstd(io.RawIOBase):
-    """The bytes of zstd frames, one after the other; unlike zstandard's own reader it notices a missing end."""
+    """The bytes of zstd frames, one after the other; unlike zstandard's own reader it notices a
+    missing end.
+    """
 
     def __init__(self, file: IO[bytes]):
         self._file = file
@@ -158,14 +185,18 @@ class _Unzstd(io.RawIOBase):
         return n
 
     def _step(self) -> bool:
-        """Unpack a little more; False at the end. Raises `ZstdError` if that is no end of a frame."""
+        """Unpack a little more; False at the end. Raises `ZstdError` if that is no end of a
+        frame.
+        """
         self._packed = self._packed or self._file.read(_ZSTD_STEP_BYTES)
         if not self._packed:
             if self._frame is not None:
                 raise zstandard.ZstdError("its last frame has no end")
             return False
         if self._frame is None:
-            self._frame = zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW_BYTES).decompressobj()
+            self._frame = zstandard.ZstdDecompressor(
+                max_window_size=LARGEST_WINDOW_BYTES
+            ).decompressobj()
         self._ready = memoryview(self._frame.decompress(self._packed))
         self._packed = self._frame.unused_data
         if self._frame.eof:
@@ -183,19 +214,29 @@ def clear_errors(path: Path) -> Iterator[None]:
             raise DataError("the file is empty", where=path, mend="Export or download it again")
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise DataError(f"the compressed file is damaged or cut short: {error}", where=path) from None
+        raise DataError(
+            f"the compressed file is damaged or cut short: {error}", where=path
+        ) from None
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8: {error.reason}", where=path, mend=_TO_UTF8) from None
     except pa.ArrowException as error:
         what = str(error).splitlines()[0]
-        raise DataError(f"cannot be read: {what}", where=path, mend=_TO_UTF8 if "UTF8" in what else None) from None
+        raise DataError(
+            f"cannot be read: {what}", where=path, mend=_TO_UTF8 if "UTF8" in what else None
+        ) from None
     except OSError as error:  # the Parquet reader's, of a broken page, have no number
         raise DataError(f"cannot be read: {error.strerror or error}", where=path) from None
 
 
 def well_formed(text: str) -> str:
-    """Text that UTF-8 can hold: halves of characters, which JSON escapes can spell, become U+FFFD."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    """Text that UTF-8 can hold: halves of characters, which JSON escapes can spell, become
+    U+FFFD.
+    """
+    return (
+        text
+        if text.isascii()
+        else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
 
 
 def as_text(value: Any) -> str:

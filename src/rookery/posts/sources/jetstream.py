@@ -1,16 +1,17 @@
 """Jetstream and tap: the public events of an AT-proto network (Bluesky), one JSON object a line.
 
-Only creations and updates of `app.bsky.feed.post` are posts. What happened to posts and accounts goes to
-the live log: a deletion forgets its post, an account that is deleted, deactivated, suspended or taken
-down is in that state until it is active again, and profiles and declarations of preferences speak for
-their author (`atproto.py` says how). All else is set aside by what it is: reposts, records of other
-collections, changes of names.
+Only creations and updates of `app.bsky.feed.post` are posts. What happened to posts and accounts
+goes to the live log: a deletion forgets its post, an account that is deleted, deactivated,
+suspended or taken down is in that state until it is active again, and profiles and declarations of
+preferences speak for their author (`atproto.py` says how). All else is set aside by what it is:
+reposts, records of other collections, changes of names.
 
-`outcome` is what one event says alone. A file tells more, for what takes a post back comes later in it:
-so it is gone through twice, and the first time gathers deletions, updates (of a post the newest version
-is taken, and none if it was deleted since) and the accounts that it leaves deleted. What came first is
-told by the revision, which rises within each account, so that repeated and reordered lines change
-nothing. A post made anew under its old address after a deletion is taken where one file shows both.
+`outcome` is what one event says alone. A file tells more, for what takes a post back comes later in
+it: so it is gone through twice, and the first time gathers deletions, updates (of a post the newest
+version is taken, and none if it was deleted since) and the accounts that it leaves deleted. What
+came first is told by the revision, which rises within each account, so that repeated and reordered
+lines change nothing. A post made anew under its old address after a deletion is taken where one
+file shows both.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,12 +38,15 @@ STATES = {
     "suspended": "suspended",
     "takendown": "taken_down",
 }
-"""An inactive account's status (com.atproto.sync.getRepoStatus), as the live log names it; none told is its owner's."""
+"""An inactive account's status (com.atproto.sync.getRepoStatus), as the live log names it; none
+told is its owner's.
+"""
 
 
 @dataclass(frozen=True)
 class StreamEvent:
-    """What Jetstream and tap both tell: of a record (`action` create, update or delete), or of an account.
+    """What Jetstream and tap both tell: of a record (`action` create, update or delete), or of an
+    account.
 
     `seen`: when the network saw it; `happened`: the revision's own time, if that is not later.
     """
@@ -68,7 +72,9 @@ class StreamEvent:
 
 @dataclass
 class _Later:
-    """What a whole file says: the last deletions and updates of posts, accounts left deleted, posts made anew."""
+    """What a whole file says: the last deletions and updates of posts, accounts left deleted, posts
+    made anew.
+    """
 
     deleted: dict[str, str] = field(default_factory=dict)
     updated: dict[str, str] = field(default_factory=dict)
@@ -77,14 +83,18 @@ class _Later:
 
 
 def is_mine(first: object) -> bool:
-    """Whether a file's first value is an event of Jetstream or of tap (or a list that begins with one)."""
+    """Whether a file's first value is an event of Jetstream or of tap (or a list that begins with
+    one).
+    """
     if isinstance(first, list):
         return bool(first) and is_mine(first[0])
     return isinstance(first, dict) and event_of(first) is not None
 
 
 def read(path: Path) -> Read:
-    """The posts of a file in batches of `POST_SCHEMA`, with what stood beside them; raises `DataError` on damage."""
+    """The posts of a file in batches of `POST_SCHEMA`, with what stood beside them; raises
+    `DataError` on damage.
+    """
     with clear_errors(path):
         yield from in_batches(_read(path))
 
@@ -98,7 +108,9 @@ def event_of(value: Mapping[str, Any]) -> StreamEvent | None:
 
 
 def outcome(event: StreamEvent) -> list[Post | Event] | str:
-    """What an event says, taken alone: a post, or events of the live log; or the reason why it says nothing for us."""
+    """What an event says, taken alone: a post, or events of the live log; or the reason why it says
+    nothing for us.
+    """
     if not event.collection:
         return _of_account(event) or f"{event.action or 'unknown'}_event"
     if event.collection == POST:
@@ -110,7 +122,9 @@ def outcome(event: StreamEvent) -> list[Post | Event] | str:
 
 
 def _of_account(event: StreamEvent) -> list[Event]:
-    """The states that an account is in and, as it has one at a time, those that it is no longer in."""
+    """The states that an account is in and, as it has one at a time, those that it is no longer
+    in.
+    """
     if event.is_active is None or (not event.is_active and event.status not in STATES):
         return []
     now = None if event.is_active else STATES[event.status]
@@ -123,7 +137,11 @@ def _of_account(event: StreamEvent) -> list[Event]:
 def _of_post(event: StreamEvent) -> list[Post | Event] | str:
     match event.action:
         case "delete":
-            return [Event("forget_post", event.uri, happened=event.happened, note="deleted by its author")]
+            return [
+                Event(
+                    "forget_post", event.uri, happened=event.happened, note="deleted by its author"
+                )
+            ]
         case "create" | "update":
             edited = event.happened if event.action == "update" else None
             found = atproto.post_of(event.did, event.rkey, event.record, event.seen, SOURCE, edited)
@@ -138,7 +156,9 @@ def _jetstream(value: Mapping[str, Any]) -> StreamEvent:
     account = mapping(value.get("account"))
     active = account.get("active")
     is_active = active if isinstance(active, bool) else None
-    return StreamEvent(did, words(value.get("kind")), "", "", "", {}, seen, is_active, words(account.get("status")))
+    return StreamEvent(
+        did, words(value.get("kind")), "", "", "", {}, seen, is_active, words(account.get("status"))
+    )
 
 
 def _tap(inner: Mapping[str, Any], kind: str) -> StreamEvent:
@@ -146,10 +166,14 @@ def _tap(inner: Mapping[str, Any], kind: str) -> StreamEvent:
         return _event_of_record(words(inner["did"]), inner, words(inner.get("action")), None)
     active = inner.get("isActive", inner.get("is_active"))
     is_active = active if isinstance(active, bool) else None
-    return StreamEvent(words(inner["did"]), "account", "", "", "", {}, None, is_active, words(inner.get("status")))
+    return StreamEvent(
+        words(inner["did"]), "account", "", "", "", {}, None, is_active, words(inner.get("status"))
+    )
 
 
-def _event_of_record(did: str, commit: Mapping[str, Any], action: str, seen: datetime | None) -> StreamEvent:
+def _event_of_record(
+    did: str, commit: Mapping[str, Any], action: str, seen: datetime | None
+) -> StreamEvent:
     collection, rkey = words(commit.get("collection")) or "unnamed", words(commit.get("rkey"))
     revision = words(commit.get("rev"))
     seen = seen or atproto.time_of_tid(revision)

@@ -1,8 +1,8 @@
 """The objects of a JSON file, whether it is one document, a list, pages of lists, or JSON lines.
 
-This is for the sources whose files come in all these shapes; it knows no format. Lines are read one at a
-time; a document is held whole, and so has a bound. A line that is no JSON object is set aside and the
-next one read; a document that is not JSON from beginning to end is a `DataError`.
+This is for the sources whose files come in all these shapes; it knows no format. Lines are read one
+at a time; a document is held whole, and so has a bound. A line that is no JSON object is set aside
+and the next one read; a document that is not JSON from beginning to end is a `DataError`.
 """
 
 import json
@@ -13,7 +13,14 @@ from typing import Any
 
 from rookery.core.errors import DataError
 from rookery.posts.sources import files
-from rookery.posts.sources.files import SetAside, clear_errors, json_lines, opened, parse_json, well_formed
+from rookery.posts.sources.files import (
+    SetAside,
+    clear_errors,
+    json_lines,
+    opened,
+    parse_json,
+    well_formed,
+)
 from rookery.posts.sources.tabular import kind_of
 
 _DAMAGED = "It is damaged or cut short: export or download it again"
@@ -32,11 +39,15 @@ class Value:
 
 
 def read_values(path: Path) -> Iterator[Value | SetAside]:
-    """The objects of a file, lists taken apart, and whatever stands there that is none; raises `DataError`."""
+    """The objects of a file, lists taken apart, and whatever stands there that is none; raises
+    `DataError`.
+    """
     with clear_errors(path):
         if not _has_lines(path):
             with opened(path) as file:
-                yield from _apart(parse_document(file.read(files.LARGEST_DOCUMENT_BYTES + 1), path), "")
+                yield from _apart(
+                    parse_document(file.read(files.LARGEST_DOCUMENT_BYTES + 1), path), ""
+                )
             return
         for where, line in json_lines(path):
             value = parse_json(line.row.encode()) if isinstance(line, SetAside) else line
@@ -44,12 +55,20 @@ def read_values(path: Path) -> Iterator[Value | SetAside]:
 
 
 def _has_lines(path: Path) -> bool:
-    """Whether a file is JSON lines: by its name, or since its first line is a value and not the last one."""
+    """Whether a file is JSON lines: by its name, or since its first line is a value and not the
+    last one.
+    """
     if kind_of(path) == "jsonl":
         return True
     with opened(path) as file:
-        lines = (line for line in iter(lambda: file.readline(files.LARGEST_DOCUMENT_BYTES), b"") if line.strip())
-        return isinstance(parse_json(next(lines, b"")), dict | list) and next(lines, None) is not None
+        lines = (
+            line
+            for line in iter(lambda: file.readline(files.LARGEST_DOCUMENT_BYTES), b"")
+            if line.strip()
+        )
+        return (
+            isinstance(parse_json(next(lines, b"")), dict | list) and next(lines, None) is not None
+        )
 
 
 def _apart(value: Any, where: str) -> Iterator[Value | SetAside]:
@@ -59,24 +78,35 @@ def _apart(value: Any, where: str) -> Iterator[Value | SetAside]:
         return
     for number, item in enumerate(value if isinstance(value, list) else [value], 1):
         place = f"{where}, item {number}" if where else f"item {number}"
-        yield Value(place, item) if isinstance(item, dict) else SetAside(place, "not_a_json_object", item)
+        yield (
+            Value(place, item)
+            if isinstance(item, dict)
+            else SetAside(place, "not_a_json_object", item)
+        )
 
 
 def parse_document(data: bytes, where: object) -> Any:
     """The JSON of a whole file; raises `DataError`."""
     if len(data) > files.LARGEST_DOCUMENT_BYTES:
-        most = f"At most {files.LARGEST_DOCUMENT_BYTES >> 20} MiB are read as one value; give JSON lines"
+        most = (
+            f"At most {files.LARGEST_DOCUMENT_BYTES >> 20} MiB are read as one value; give "
+            f"JSON lines"
+        )
         raise DataError("the JSON is too long", where=where, mend=most)
     try:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8: {error.reason}", where=where, mend="Convert it to UTF-8") from None
+        raise DataError(
+            f"not UTF-8: {error.reason}", where=where, mend="Convert it to UTF-8"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"not JSON: {error}", where=where, mend=_DAMAGED) from None
 
 
 def words(value: Any) -> str:
-    """A text or a number as well-formed text; empty for anything else, which `as_text` would spell out."""
+    """A text or a number as well-formed text; empty for anything else, which `as_text` would spell
+    out.
+    """
     if isinstance(value, str):
         return well_formed(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""

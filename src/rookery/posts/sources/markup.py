@@ -1,9 +1,9 @@
 """HTML of posts as plain text, as a person would read it aloud from the page.
 
 Paragraphs and line breaks stay, links keep their address, mentions and hashtags their name, small
-pictures (emoji) their word. Other pictures give their description, which belongs into `alt_text`. What
-others wrote (a quoted post, the preview of a page) is left out where the caller names its class: words
-belong to the one who wrote them, and go when that post goes.
+pictures (emoji) their word. Other pictures give their description, which belongs into `alt_text`.
+What others wrote (a quoted post, the preview of a page) is left out where the caller names its
+class: words belong to the one who wrote them, and go when that post goes.
 """
 
 import re
@@ -12,14 +12,55 @@ from html.parser import HTMLParser
 
 Attributes = dict[str, str]
 
-_PARAGRAPHS = {"p", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "table", "ul", "ol", "hr", "aside"}
-_LINES = {"div", "section", "article", "details", "summary", "tr", "dt", "dd", "figure", "figcaption"}
-_NEVER_CLOSED = {"img", "br", "hr", "input", "wbr", "source", "link", "meta", "area", "col", "embed", "track", "base"}
+_PARAGRAPHS = {
+    "p",
+    "blockquote",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "pre",
+    "table",
+    "ul",
+    "ol",
+    "hr",
+    "aside",
+}
+_LINES = {
+    "div",
+    "section",
+    "article",
+    "details",
+    "summary",
+    "tr",
+    "dt",
+    "dd",
+    "figure",
+    "figcaption",
+}
+_NEVER_CLOSED = {
+    "img",
+    "br",
+    "hr",
+    "input",
+    "wbr",
+    "source",
+    "link",
+    "meta",
+    "area",
+    "col",
+    "embed",
+    "track",
+    "base",
+}
 _UNSEEN = {"script", "style", "svg", "template", "head"}
 _DECLARATION = re.compile(r"<[!?][^>]{0,5000}>")
 _NO_TAG = re.compile(r"""<(?!/?[a-zA-Z](?:[^<>"']|"[^"]{0,5000}"|'[^']{0,5000}')*+>)""")
-"""A `<` that begins no whole tag is a character. Left in, it makes the parser of Python's library fail or take a time
-quadratic in the text (found with 60 KB of `<a `: 30 seconds)."""
+"""A `<` that begins no whole tag is a character. Left in, it makes the parser of Python's library
+fail or take a time quadratic in the text (found with 60 KB of `<a `: 30 seconds).
+"""
 _POINT = "\n- "
 _SCHEME = re.compile(r"^https?://(www\.)?")
 _SPACE = re.compile(r"[ \t\n\r\f]+")
@@ -27,7 +68,9 @@ _SPACE = re.compile(r"[ \t\n\r\f]+")
 
 @dataclass(frozen=True)
 class Plain:
-    """A text, the descriptions of its pictures, and the attributes of each element that was left out."""
+    """A text, the descriptions of its pictures, and the attributes of each element that was left
+    out.
+    """
 
     text: str
     pictures: tuple[str, ...] = ()
@@ -35,7 +78,8 @@ class Plain:
 
 
 def to_plain_text(html: str, leave_out: frozenset[str] = frozenset()) -> Plain:
-    """HTML as plain text, without the elements of the classes in `leave_out`; broken HTML is read as far as it goes.
+    """HTML as plain text, without the elements of the classes in `leave_out`; broken HTML is read
+    as far as it goes.
 
     >>> to_plain_text('<p>See <a href="https://example.com/a">this</a></p><p>and<br>rest</p>').text
     'See this (https://example.com/a)\\n\\nand\\nrest'
@@ -47,7 +91,9 @@ def to_plain_text(html: str, leave_out: frozenset[str] = frozenset()) -> Plain:
 
 
 class _Reader(HTMLParser):
-    """Gathers the parts of the text; between `pre` tags white space stays, elsewhere it is one space."""
+    """Gathers the parts of the text; between `pre` tags white space stays, elsewhere it is one
+    space.
+    """
 
     def __init__(self, leave_out: frozenset[str]):
         super().__init__(convert_charrefs=True)
@@ -55,8 +101,12 @@ class _Reader(HTMLParser):
         self.left_out: list[Attributes] = []
         self._leave_out = leave_out
         self._parts: list[str] = []
-        self._link: tuple[int, str] | None = None  # where its label begins among the parts, and its address
-        self._leaving: str | None = None  # the tag that is left out, and how deep we are in such tags
+        self._link: tuple[int, str] | None = (
+            None  # where its label begins among the parts, and its address
+        )
+        self._leaving: str | None = (
+            None  # the tag that is left out, and how deep we are in such tags
+        )
         self._depth = 0
         self._verbatim = 0
 
@@ -120,8 +170,12 @@ class _Reader(HTMLParser):
                 self._verbatim += tag == "pre"
 
     def _break(self, tag: str) -> None:
-        """Where a block starts or ends: paragraphs with an empty line between, others on lines of their own."""
-        if self._parts and self._parts[-1] != _POINT:  # a list's point begins on the line of its dash
+        """Where a block starts or ends: paragraphs with an empty line between, others on lines of
+        their own.
+        """
+        if (
+            self._parts and self._parts[-1] != _POINT
+        ):  # a list's point begins on the line of its dash
             if tag in _PARAGRAPHS or not self._parts[-1].endswith("\n"):
                 self._parts.append("\n\n" if tag in _PARAGRAPHS else "\n")
 
@@ -143,7 +197,9 @@ class _Reader(HTMLParser):
 
 
 def _link(label: str, address: str) -> str:
-    """A link's words with its address, unless they say it already or name a person, a tag or a place here."""
+    """A link's words with its address, unless they say it already or name a person, a tag or a
+    place here.
+    """
     shown = label.strip()
     if not shown or shown[0] in "@#" or not address.lower().startswith(("http://", "https://")):
         return label

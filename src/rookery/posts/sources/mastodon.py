@@ -1,20 +1,23 @@
-"""Mastodon: a person's export (its `outbox.json`, loose or in the archive), and statuses as its REST API gives them.
+"""Mastodon: a person's export (its `outbox.json`, loose or in the archive), and statuses as its
+REST API gives them.
 
-Rights come first. An outbox holds followers-only posts and direct messages beside public ones, so each
-post's audience is read from `to` and `cc`, of the activity and of the post in it, and the narrower of
-the two holds; where neither speaks the visibility is unknown. A status says its `visibility` itself.
-Direct messages are nobody else's business and boosts somebody else's words: both are set aside by their id alone.
+Rights come first. An outbox holds followers-only posts and direct messages beside public ones, so
+each post's audience is read from `to` and `cc`, of the activity and of the post in it, and the
+narrower of the two holds; where neither speaks the visibility is unknown. A status says its
+`visibility` itself. Direct messages are nobody else's business and boosts somebody else's words:
+both are set aside by their id alone.
 
-What the author says of their account goes with each post, as far as it is a no: not `indexable` means no
-search and no answers (FEP-5feb: silence of an account is a no, too), `discoverable: false` no ads,
-`noindex` no search, answers and training, and `#noindex`, `#nobot` or `#noai` in the biography no use at
-all. The live log notes the same of the author, so that it holds for their earlier posts too, until
-`rookery posts consent` says otherwise: an account that says nothing lifts no refusal. An outbox
-says nothing of the account; `actor.json` does, in the archive or beside the outbox. Posts of another than
-that actor are set aside. Ids and authors are the addresses that ActivityPub gives them.
+What the author says of their account goes with each post, as far as it is a no: not `indexable`
+means no search and no answers (FEP-5feb: silence of an account is a no, too), `discoverable: false`
+no ads, `noindex` no search, answers and training, and `#noindex`, `#nobot` or `#noai` in the
+biography no use at all. The live log notes the same of the author, so that it holds for their
+earlier posts too, until `rookery posts consent` says otherwise: an account that says nothing lifts
+no refusal. An outbox says nothing of the account; `actor.json` does, in the archive or beside the
+outbox. Posts of another than that actor are set aside. Ids and authors are the addresses that
+ActivityPub gives them.
 
-A Delete (of a post or of the account), a Tombstone and an Undo go to the live log. A post that was edited
-says when.
+A Delete (of a post or of the account), a Tombstone and an Undo go to the live log. A post that was
+edited says when.
 """
 
 import re
@@ -29,7 +32,14 @@ from rookery.posts.live import Event
 from rookery.posts.post import CONSENT_FIELD, USES, VISIBILITIES, Post, Visibility
 from rookery.posts.sources import mastodon_export
 from rookery.posts.sources.files import Read, SetAside, as_count, clear_errors, in_batches
-from rookery.posts.sources.json_values import Value, mapping, mappings, parse_document, read_values, words
+from rookery.posts.sources.json_values import (
+    Value,
+    mapping,
+    mappings,
+    parse_document,
+    read_values,
+    words,
+)
 from rookery.posts.sources.markup import to_plain_text
 from rookery.posts.sources.tabular import language_code, parse_time
 
@@ -53,20 +63,28 @@ _OWN_STATUS = re.compile(r"(https?://[^/]+/(?:users|ap/users)/[^/]+)/statuses/[0
 
 
 def is_mine(first: object) -> bool:
-    """Whether a file's first value is an outbox, an activity, or a status (or a list that begins with one)."""
+    """Whether a file's first value is an outbox, an activity, or a status (or a list that begins
+    with one).
+    """
     if isinstance(first, list):
         return bool(first) and is_mine(first[0])
-    return isinstance(first, dict) and (_is_outbox(first) or _is_activity(first) or _is_status(first))
+    return isinstance(first, dict) and (
+        _is_outbox(first) or _is_activity(first) or _is_status(first)
+    )
 
 
 def read(path: Path) -> Read:
-    """The posts of a file in batches of `POST_SCHEMA`, with what stood beside them; raises `DataError` on damage."""
+    """The posts of a file in batches of `POST_SCHEMA`, with what stood beside them; raises
+    `DataError` on damage.
+    """
     with clear_errors(path):
         yield from in_batches(_exported(path) if mastodon_export.is_export(path) else _posts(path))
 
 
 def outcome(status: Mapping[str, Any]) -> list[Post | Event] | str:
-    """A status, with what its account says of uses; or the reason why it is none that may be taken."""
+    """A status, with what its account says of uses; or the reason why it is none that may be
+    taken.
+    """
     post = _from_status(dict(status))
     if isinstance(post, str):
         return post
@@ -75,7 +93,9 @@ def outcome(status: Mapping[str, Any]) -> list[Post | Event] | str:
 
 
 def consents(account: Mapping[str, Any]) -> dict[str, bool]:
-    """The uses to which an account says no, as fields of its posts. `account`: an actor, or an account of the API."""
+    """The uses to which an account says no, as fields of its posts. `account`: an actor, or an
+    account of the API.
+    """
     refused: set[str] = set()
     if account.get("indexable") is not True:
         refused |= {"search", "answers"}
@@ -95,9 +115,11 @@ def visibility_of(activity: Mapping[str, Any], post: Mapping[str, Any]) -> Visib
 
 
 def taken_back(activity: Mapping[str, Any]) -> list[Event] | str:
-    """What a Delete, a Tombstone or an Undo says of a post or an actor, or the reason why it says nothing for us.
+    """What a Delete, a Tombstone or an Undo says of a post or an actor, or the reason why it says
+    nothing for us.
 
-    A deletion counts where its object lies on the host of the actor. An account's may be undone, a post's not.
+    A deletion counts where its object lies on the host of the actor. An account's may be undone, a
+    post's not.
     """
     kind, thing, actor = activity.get("type"), activity.get("object"), _id(activity.get("actor"))
     happened = parse_time(words(activity.get("published")) or words(activity.get("deleted")))
@@ -147,13 +169,17 @@ def _posts(path: Path) -> Iterator[Post | SetAside | Event]:
 
 
 class _Said:
-    """What accounts say of uses, each as of its latest post in the file: the account was read no earlier than that."""
+    """What accounts say of uses, each as of its latest post in the file: the account was read no
+    earlier than that.
+    """
 
     def __init__(self):
         self._latest: dict[str, tuple[datetime, dict[str, bool]]] = {}
 
     def noting(self, found: Iterable[Post | SetAside | Event], account: Mapping[str, Any]):
-        """The same again, the account's word noted for the authors of its posts; of an empty account none."""
+        """The same again, the account's word noted for the authors of its posts; of an empty
+        account none.
+        """
         for item in found:
             yield item
             if account and isinstance(item, Post):
@@ -162,7 +188,9 @@ class _Said:
                     self._latest[item.author] = written, consents(account)
 
     def events(self) -> Iterator[Event]:
-        """The noes alone: that an account does not say no is no word that could lift one said elsewhere."""
+        """The noes alone: that an account does not say no is no word that could lift one said
+        elsewhere.
+        """
         for author, (written, refused) in self._latest.items():
             for use in USES:
                 if CONSENT_FIELD[use] in refused:
@@ -176,10 +204,14 @@ def _actor_beside(path: Path) -> Mapping[str, Any]:
 
 
 def _actor(data: bytes, where: object) -> dict[str, Any]:
-    """The account; raises `DataError` if there is none, for then nobody can say whose the posts are."""
+    """The account; raises `DataError` if there is none, for then nobody can say whose the posts
+    are.
+    """
     actor = mapping(parse_document(data, where))
     if not words(actor.get("id")):
-        raise DataError("the file names no account", where=where, mend="Take the export's own actor.json")
+        raise DataError(
+            "the file names no account", where=where, mend="Take the export's own actor.json"
+        )
     return actor
 
 
@@ -192,14 +224,18 @@ def _activities(value: Value, actor: Mapping[str, Any]) -> Iterator[Post | SetAs
             found = taken_back(item) if is_owners else "not_the_owners"
             yield from [SetAside(where, found, item)] if isinstance(found, str) else found
         else:
-            yield _taken(where, _from_activity(item, actor) if isinstance(item, dict) else "not_a_post", item)
+            yield _taken(
+                where, _from_activity(item, actor) if isinstance(item, dict) else "not_a_post", item
+            )
 
 
 def _taken(where: str, found: Post | str, item: Any) -> Post | SetAside:
     if isinstance(found, Post):
         return found
     return SetAside(
-        where, found, {"id": _id(item) or _id(item.get("object"))} if found in _NOT_THEIRS_TO_GIVE else item
+        where,
+        found,
+        {"id": _id(item) or _id(item.get("object"))} if found in _NOT_THEIRS_TO_GIVE else item,
     )
 
 
@@ -214,13 +250,20 @@ def _from_activity(activity: dict[str, Any], actor: Mapping[str, Any]) -> Post |
             post = activity
     if post.get("type") not in _POSTS:
         return "not_a_post"
-    by = {_id(thing.get(key)) for thing, key in ((activity, "actor"), (post, "attributedTo"), (actor, "id"))} - {""}
+    by = {
+        _id(thing.get(key))
+        for thing, key in ((activity, "actor"), (post, "attributedTo"), (actor, "id"))
+    } - {""}
     if len(by) > 1:
         return "not_the_owners"
-    return _from_note(post, next(iter(by), ""), visibility_of(activity, post), consents(actor) if actor else {})
+    return _from_note(
+        post, next(iter(by), ""), visibility_of(activity, post), consents(actor) if actor else {}
+    )
 
 
-def _from_note(note: dict[str, Any], author: str, visibility: Visibility, consent: dict[str, bool]) -> Post | str:
+def _from_note(
+    note: dict[str, Any], author: str, visibility: Visibility, consent: dict[str, bool]
+) -> Post | str:
     """A post of ActivityPub; its `updated` says that it is not the first version."""
     plain = to_plain_text(words(note.get("content")), _QUOTED)
     warning = to_plain_text(words(note.get("summary"))).text
@@ -286,7 +329,9 @@ def _from_status(status: dict[str, Any]) -> Post | str:
 
 
 def _later(text: str, created: datetime) -> datetime | None:
-    """The time of an edit; None where none is told, or one that is no later than the post itself."""
+    """The time of an edit; None where none is told, or one that is no later than the post
+    itself.
+    """
     edited = parse_time(text)
     return edited if edited and edited > created else None
 
@@ -294,14 +339,17 @@ def _later(text: str, created: datetime) -> datetime | None:
 def _status_visibility(status: Mapping[str, Any]) -> Visibility:
     visibility = _VISIBILITY.get(words(status.get("visibility")), "unknown")
     is_local = status.get("local_only") is True and visibility in ("public", "unlisted")
-    return "followers" if is_local else visibility  # some servers keep a post among their own members
+    return (
+        "followers" if is_local else visibility
+    )  # some servers keep a post among their own members
 
 
 def _answered(status: Mapping[str, Any], author_address: str) -> str | None:
-    """The address of the status that is answered; if it cannot be told, its id on the server that was asked.
+    """The address of the status that is answered; if it cannot be told, its id on the server that
+    was asked.
 
-    The API names it by that id alone. An address follows from it where the author answers themselves, or a
-    person of their own server (an `acct` without a host), whom the mentions name.
+    The API names it by that id alone. An address follows from it where the author answers
+    themselves, or a person of their own server (an `acct` without a host), whom the mentions name.
     """
     answered = words(status.get("in_reply_to_id"))
     to = words(status.get("in_reply_to_account_id"))
@@ -315,7 +363,9 @@ def _answered(status: Mapping[str, Any], author_address: str) -> str | None:
     return answered or None
 
 
-def _reason_against(post_id: str, author: str, text: str, created: object, visibility: Visibility) -> str | None:
+def _reason_against(
+    post_id: str, author: str, text: str, created: object, visibility: Visibility
+) -> str | None:
     """Why a post may not be taken: it is a message to persons, or lacks what every post has."""
     if visibility == "direct":
         return "direct_message"
@@ -337,7 +387,9 @@ def _addresses(value: Any) -> set[str]:
 
 
 def _id(value: Any) -> str:
-    """What ActivityPub refers to: an address, an object with one, or a list that begins with either."""
+    """What ActivityPub refers to: an address, an object with one, or a list that begins with
+    either.
+    """
     if isinstance(value, list):
         return _id(value[0]) if value and not isinstance(value[0], list) else ""
     return words(value.get("id")) if isinstance(value, dict) else words(value)
@@ -351,23 +403,35 @@ def _language(note: Mapping[str, Any]) -> str | None:
 
 
 def _descriptions(media: Any, key: str) -> str | None:
-    return "\n".join(filter(None, (words(item.get(key)).strip() for item in mappings(media)))) or None
+    return (
+        "\n".join(filter(None, (words(item.get(key)).strip() for item in mappings(media)))) or None
+    )
 
 
 def _is_outbox(value: Mapping[str, Any]) -> bool:
     kind = words(value.get("type")).removesuffix("Page")
-    return items(value) is not None and (kind in ("OrderedCollection", "Collection") or "orderedItems" in value)
+    return items(value) is not None and (
+        kind in ("OrderedCollection", "Collection") or "orderedItems" in value
+    )
 
 
 def items(value: Mapping[str, Any]) -> list[Any] | None:
     """What a collection holds, if it holds it itself."""
-    return next((value[key] for key in ("orderedItems", "items") if isinstance(value.get(key), list)), None)
+    return next(
+        (value[key] for key in ("orderedItems", "items") if isinstance(value.get(key), list)), None
+    )
 
 
 def _is_activity(value: Mapping[str, Any]) -> bool:
-    is_activity = value.get("type") in ("Create", "Update", "Announce", "Delete", "Undo") and "actor" in value
+    is_activity = (
+        value.get("type") in ("Create", "Update", "Announce", "Delete", "Undo") and "actor" in value
+    )
     return is_activity or (value.get("type") in _POSTS and "attributedTo" in value)
 
 
 def _is_status(value: Mapping[str, Any]) -> bool:
-    return isinstance(value.get("account"), dict) and "content" in value and ("visibility" in value or "uri" in value)
+    return (
+        isinstance(value.get("account"), dict)
+        and "content" in value
+        and ("visibility" in value or "uri" in value)
+    )

@@ -1,8 +1,9 @@
-"""The archive of a Mastodon export: `outbox.json` and `actor.json` out of a tar.gz or a zip, and nothing else of it.
+"""The archive of a Mastodon export: `outbox.json` and `actor.json` out of a tar.gz or a zip, and
+nothing else of it.
 
-Likes, bookmarks and media lie beside them and stay shut; nothing is ever unpacked to disk. An archive
-that no server would write is refused: names that lead outside, links, the same file twice, and sizes that
-no honest file unpacks to.
+Likes, bookmarks and media lie beside them and stay shut; nothing is ever unpacked to disk. An
+archive that no server would write is refused: names that lead outside, links, the same file twice,
+and sizes that no honest file unpacks to.
 """
 
 import gzip
@@ -21,7 +22,9 @@ LARGEST_FILE_BYTES = 1 << 29
 """A file inside that says to be larger is refused unread; so is a header of a tar."""
 
 LARGEST_RATIO = 100
-"""A tar may unpack to so many times its size, and `LARGEST_FILE_BYTES`: text packs 10 to 20 fold, media not at all."""
+"""A tar may unpack to so many times its size, and `LARGEST_FILE_BYTES`: text packs 10 to 20 fold,
+media not at all.
+"""
 
 _WANTED = ("outbox.json", "actor.json")
 _MEND = "Ask the server for the export again, or download it again"
@@ -49,7 +52,9 @@ def is_export(path: Path) -> bool:
 
 
 def read_export(path: Path) -> Export:
-    """The outbox and, if there is one, the actor; raises `DataError` for whatever is no sound and honest archive."""
+    """The outbox and, if there is one, the actor; raises `DataError` for whatever is no sound and
+    honest archive.
+    """
     with _clear_errors(path):
         files = dict(_from_zip(path) if path.suffix.lower() == ".zip" else _from_tar(path))
     if "outbox.json" not in files:
@@ -62,7 +67,9 @@ def read_export(path: Path) -> Export:
 
 
 class _Guarded(gzip.GzipFile):
-    """Gzip that reads no more at once than a file may hold: a tar's header can ask for any amount."""
+    """Gzip that reads no more at once than a file may hold: a tar's header can ask for any
+    amount.
+    """
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= LARGEST_FILE_BYTES:
@@ -89,7 +96,9 @@ def _from_tar(path: Path) -> Iterator[tuple[str, bytes]]:
 def _check_size(unpacked_bytes: int, allowed_bytes: int, path: Path) -> None:
     if unpacked_bytes > allowed_bytes:
         raise DataError(
-            "the archive would unpack to far more than its size", where=path, mend="Ask Mastodon for a new one"
+            "the archive would unpack to far more than its size",
+            where=path,
+            mend="Ask Mastodon for a new one",
         )
 
 
@@ -104,14 +113,20 @@ def _from_zip(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _wanted(filename: str, size: int, seen: set[str], path: Path) -> str | None:
-    """The name of a file that is to be read; raises `DataError` for a name or size that is not an honest one's."""
+    """The name of a file that is to be read; raises `DataError` for a name or size that is not an
+    honest one's.
+    """
     place = PurePosixPath(filename)
     if place.is_absolute() or ".." in place.parts or "\\" in filename:
         raise DataError(f"a file in the archive would lie outside it: {filename!r}", where=path)
-    if place.name not in _WANTED or len(place.parts) > 2:  # at the top, or in the one folder that holds all
+    if (
+        place.name not in _WANTED or len(place.parts) > 2
+    ):  # at the top, or in the one folder that holds all
         return None
     if place.name in seen:
-        raise DataError(f"the archive holds {place.name} twice", where=path, mend="Give one export at a time")
+        raise DataError(
+            f"the archive holds {place.name} twice", where=path, mend="Give one export at a time"
+        )
     if size > LARGEST_FILE_BYTES:
         mend = f"At most {LARGEST_FILE_BYTES >> 20} MiB are read"
         raise DataError(f"{place.name} says it is {size:,} bytes long", where=path, mend=mend)
@@ -123,5 +138,14 @@ def _wanted(filename: str, size: int, seen: set[str], path: Path) -> str | None:
 def _clear_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"the archive is damaged or cut short: {error}", where=path, mend=_MEND) from None
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        raise DataError(
+            f"the archive is damaged or cut short: {error}", where=path, mend=_MEND
+        ) from None

@@ -1,17 +1,20 @@
-"""Reddit: comments and submissions as the Pushshift and Arctic Shift dumps have them, one JSON object a line.
+"""Reddit: comments and submissions as the Pushshift and Arctic Shift dumps have them, one JSON
+object a line.
 
-An id is Reddit's full name, `t1_…` of a comment and `t3_…` of a submission, since that is how replies
-name what they answer; the conversation is the submission. A submission's text is its title and its body.
+An id is Reddit's full name, `t1_…` of a comment and `t3_…` of a submission, since that is how
+replies name what they answer; the conversation is the submission. A submission's text is its title
+and its body.
 
-Rights. The dumps are gathered through Reddit's public interface by readers who belong to no subreddit,
-and hold nothing of private or quarantined ones (Arctic Shift, file_content_explanations.md). So a record
-that does not name its subreddit's type (none of before 2018 does) is public. Where it does, only what
-anybody can open is public: a type that is private or for paying members is `followers`, an unheard-of one
-`unknown`, and a quarantined subreddit, which Reddit keeps out of searches, `unlisted`. What the author
-or a moderator took away is not taken, also where a dump still has its words; nor is what an account that
-is gone has left, for its author could not ask to be forgotten. The live log notes the same, for the lake
-may hold the words from an earlier dump: deleted is forgotten, removed or left behind is a state. A record
-that Reddit tells robots not to index says no to every use.
+Rights. The dumps are gathered through Reddit's public interface by readers who belong to no
+subreddit, and hold nothing of private or quarantined ones (Arctic Shift,
+file_content_explanations.md). So a record that does not name its subreddit's type (none of before
+2018 does) is public. Where it does, only what anybody can open is public: a type that is private or
+for paying members is `followers`, an unheard-of one `unknown`, and a quarantined subreddit, which
+Reddit keeps out of searches, `unlisted`. What the author or a moderator took away is not taken,
+also where a dump still has its words; nor is what an account that is gone has left, for its author
+could not ask to be forgotten. The live log notes the same, for the lake may hold the words from an
+earlier dump: deleted is forgotten, removed or left behind is a state. A record that Reddit tells
+robots not to index says no to every use.
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,14 +46,22 @@ _BY_AUTHOR = ("deleted", "author")
 
 
 def is_mine(first: Any) -> bool:
-    """Whether a file that begins with this JSON value is a dump of Reddit's comments or submissions."""
+    """Whether a file that begins with this JSON value is a dump of Reddit's comments or
+    submissions.
+    """
     if isinstance(first, list) and first:
         first = first[0]
-    return isinstance(first, dict) and "subreddit" in first and (_is_comment(first) or _is_submission(first))
+    return (
+        isinstance(first, dict)
+        and "subreddit" in first
+        and (_is_comment(first) or _is_submission(first))
+    )
 
 
 def read(path: Path) -> Read:
-    """The posts of a dump in batches of `POST_SCHEMA`, with what stood beside them; raises `DataError` on damage."""
+    """The posts of a dump in batches of `POST_SCHEMA`, with what stood beside them; raises
+    `DataError` on damage.
+    """
     yield from in_batches(found for value in read_values(path) for found in _found(value))
 
 
@@ -59,14 +70,22 @@ def _found(given: Value | SetAside) -> Iterator[Post | SetAside | Event]:
         yield given
         return
     found = _post(given.value)
-    yield found if isinstance(found, Post) else SetAside(given.where or "the document", found, given.value)
+    yield (
+        found
+        if isinstance(found, Post)
+        else SetAside(given.where or "the document", found, given.value)
+    )
     if found in _CAUSES:
         yield from _gone(given.value, found)
 
 
 def _gone(record: Mapping[str, Any], reason: str) -> Iterator[Event]:
-    """What the live log notes of a post that is no longer there, as of the time when the dump was made."""
-    post_id = _full_name("t1" if _is_comment(record) else "t3", record.get("name") or record.get("id"))
+    """What the live log notes of a post that is no longer there, as of the time when the dump was
+    made.
+    """
+    post_id = _full_name(
+        "t1" if _is_comment(record) else "t3", record.get("name") or record.get("id")
+    )
     happened = parse_time(as_text(record.get("retrieved_on") or record.get("retrieved_utc")))
     if post_id and reason == "deleted":
         yield Event("forget_post", post_id, happened=happened, note="deleted by its author")
@@ -79,7 +98,9 @@ def _is_comment(record: Mapping[str, Any]) -> bool:
 
 
 def _is_submission(record: Mapping[str, Any]) -> bool:
-    return "title" in record and bool({"selftext", "is_self", "num_comments", "domain"} & record.keys())
+    return "title" in record and bool(
+        {"selftext", "is_self", "num_comments", "domain"} & record.keys()
+    )
 
 
 def _post(record: Mapping[str, Any]) -> Post | str:
@@ -114,7 +135,11 @@ def _post(record: Mapping[str, Any]) -> Post | str:
         visibility=_visibility(record),
         source="reddit",
         edited=_edited(record.get("edited"), created),
-        **(dict.fromkeys(CONSENT_FIELD.values(), False) if record.get("is_robot_indexable") is False else {}),
+        **(
+            dict.fromkeys(CONSENT_FIELD.values(), False)
+            if record.get("is_robot_indexable") is False
+            else {}
+        ),
     )
 
 
@@ -136,7 +161,11 @@ def _taken_away(record: Mapping[str, Any]) -> str | None:
             return gone
     meta = mapping(record.get("_meta"))
     is_back = meta.get("was_initially_deleted") and not meta.get("was_deleted_later")
-    by = record.get("removed_by_category") or record.get("removal_reason") or (not is_back and meta.get("removal_type"))
+    by = (
+        record.get("removed_by_category")
+        or record.get("removal_reason")
+        or (not is_back and meta.get("removal_type"))
+    )
     if by or meta.get("was_deleted_later"):
         return "deleted" if not by or by in _BY_AUTHOR else "removed"
     return None
@@ -149,7 +178,8 @@ def _full_name(kind: str, given: Any) -> str | None:
 
 
 def _parent(record: Mapping[str, Any], link: str | None) -> str | None:
-    """What a comment answers. Pushshift of 2022 and 2023 gives a comment's number, and null for the submission.
+    """What a comment answers. Pushshift of 2022 and 2023 gives a comment's number, and null for the
+    submission.
 
     The number is the id in base 10 (github.com/voussoir/timesearch/issues/19).
     """

@@ -1,9 +1,10 @@
-"""Tables of posts: CSV, JSON lines and Parquet (also compressed), with a mapping from our fields to their columns.
+"""Tables of posts: CSV, JSON lines and Parquet (also compressed), with a mapping from our fields to
+their columns.
 
-A mapped file is a platform's own export, so the operator who maps it vouches for it: where there is no
-`visibility` column its posts are public. Columns that bear the name of a right (`visibility`,
-`consent_training` …) are always read, mapped or not. What one row lacks sets that row aside; what the
-whole file lacks (a column, an encoding, its end) raises `DataError` and nothing is taken.
+A mapped file is a platform's own export, so the operator who maps it vouches for it: where there is
+no `visibility` column its posts are public. Columns that bear the name of a right (`visibility`,
+`consent_training` …) are always read, mapped or not. What one row lacks sets that row aside; what
+the whole file lacks (a column, an encoding, its end) raises `DataError` and nothing is taken.
 """
 
 import codecs
@@ -26,7 +27,14 @@ import pyarrow.parquet
 from rookery.core.digest import digest_bytes
 from rookery.core.errors import DataError, UsageError
 from rookery.posts.post import CONSENT_FIELD, POST_SCHEMA, VISIBILITIES
-from rookery.posts.sources.files import SetAside, clear_errors, json_lines, opened, parse_json, well_formed
+from rookery.posts.sources.files import (
+    SetAside,
+    clear_errors,
+    json_lines,
+    opened,
+    parse_json,
+    well_formed,
+)
 
 BATCH_ROWS = 65_536
 LARGEST_ROW_BYTES = 1 << 24
@@ -59,7 +67,12 @@ LANGUAGE_CODES = {
     "turkish": "tr", "ukrainian": "uk", "urdu": "ur", "uzbek": "uz", "vietnamese": "vi",
     "in": "id", "iw": "he", "ji": "yi",
 }  # fmt: skip
-_TIME_FORMATS = ("%a %b %d %H:%M:%S %z %Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d %b %Y %H:%M:%S %z")
+_TIME_FORMATS = (
+    "%a %b %d %H:%M:%S %z %Y",
+    "%m/%d/%Y %H:%M",
+    "%m/%d/%Y %H:%M:%S",
+    "%d %b %Y %H:%M:%S %z",
+)
 
 
 _SINCE_1970 = re.compile(r"([0-9]{9,17})(?:\.[0-9]*)?")
@@ -67,7 +80,9 @@ _SINCE_1970 = re.compile(r"([0-9]{9,17})(?:\.[0-9]*)?")
 
 @dataclass(frozen=True)
 class RawBatch:
-    """Some rows as the file has them (the mapped columns), where each stands, and rows that could not even be read."""
+    """Some rows as the file has them (the mapped columns), where each stands, and rows that could
+    not even be read.
+    """
 
     rows: pa.RecordBatch
     places: Sequence[int]
@@ -76,7 +91,9 @@ class RawBatch:
 
 
 def kind_of(path: Path) -> str | None:
-    """`csv`, `jsonl` or `parquet` by the file's name, `.gz` and `.zst` looked through; None for anything else."""
+    """`csv`, `jsonl` or `parquet` by the file's name, `.gz` and `.zst` looked through; None for
+    anything else.
+    """
     names = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".zst")]
     kinds = {
         ".csv": "csv",
@@ -96,17 +113,26 @@ def columns_of(path: Path) -> list[str]:
             case "parquet":
                 return pa.parquet.read_schema(path).names
             case "csv":
-                # not by Arrow, whose reader is ahead in a thread that may outlive an error and abort the process
+                # not by Arrow, whose reader is ahead in a thread that may outlive an error and
+                # abort the process
                 with opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as lines:
                     return next(csv.reader(lines, delimiter=_delimiter(path)), [])
             case "jsonl":
                 with opened(path) as file:
                     objects = (row for line in file if isinstance(row := parse_json(line), dict))
-                    names = [name for row in itertools.islice(objects, ROWS_LOOKED_AT) for name in row]
+                    names = [
+                        name for row in itertools.islice(objects, ROWS_LOOKED_AT) for name in row
+                    ]
                 if not names:
-                    raise DataError("no line of the file is a JSON object", where=path, mend="Write one object a line")
+                    raise DataError(
+                        "no line of the file is a JSON object",
+                        where=path,
+                        mend="Write one object a line",
+                    )
                 return list(dict.fromkeys(names))
-    raise UsageError("not a table that can be read", where=path, mend="Give .csv, .jsonl, .ndjson or .parquet")
+    raise UsageError(
+        "not a table that can be read", where=path, mend="Give .csv, .jsonl, .ndjson or .parquet"
+    )
 
 
 def resolve_mapping(path: Path, mapping: Mapping[str, str] | None) -> dict[str, str]:
@@ -118,24 +144,38 @@ def resolve_mapping(path: Path, mapping: Mapping[str, str] | None) -> dict[str, 
     known = set(POST_SCHEMA.names) - {"source"}
     if mapping is None:
         mapping = {
-            f: next(c for c in names if c in columns) for f, names in GUESSES.items() if set(names) & set(columns)
+            f: next(c for c in names if c in columns)
+            for f, names in GUESSES.items()
+            if set(names) & set(columns)
         }
     for field, column in mapping.items():
         if field not in known:
-            raise UsageError(f"--map: there is no field {field!r}", mend=f"Known: {', '.join(sorted(known))}")
+            raise UsageError(
+                f"--map: there is no field {field!r}", mend=f"Known: {', '.join(sorted(known))}"
+            )
         if column not in columns:
-            raise DataError(f"there is no column {column!r}", where=path, mend=f"It has: {', '.join(columns)}")
+            raise DataError(
+                f"there is no column {column!r}", where=path, mend=f"It has: {', '.join(columns)}"
+            )
     missing = [field for field in REQUIRED if field not in mapping]
     if missing:
-        hint = f"Say --map {','.join(f'{field}=…' for field in missing)}; it has: {', '.join(columns)}"
-        raise UsageError(f"which column is {' and which is '.join(missing)}?", where=path, mend=hint)
+        hint = (
+            f"Say --map {','.join(f'{field}=…' for field in missing)}; it has: {', '.join(columns)}"
+        )
+        raise UsageError(
+            f"which column is {' and which is '.join(missing)}?", where=path, mend=hint
+        )
     return {name: name for name in RIGHTS if name in columns} | dict(mapping)
 
 
-def read_posts(path: Path, mapping: Mapping[str, str]) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
-    """The posts of a file in batches of `POST_SCHEMA`, with the rows that are no posts; `mapping` is a resolved one.
+def read_posts(
+    path: Path, mapping: Mapping[str, str]
+) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
+    """The posts of a file in batches of `POST_SCHEMA`, with the rows that are no posts; `mapping`
+    is a resolved one.
 
-    Raises `DataError` if the file cannot be read to its end, or a column holds what no text can be made of.
+    Raises `DataError` if the file cannot be read to its end, or a column holds what no text can be
+    made of.
     """
     with clear_errors(path):
         if kind_of(path) == "parquet":
@@ -152,7 +192,9 @@ def _refuse_nested(path: Path, mapping: Mapping[str, str]) -> None:
         is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
         if pa.types.is_nested(kind) and not (field == "language" and is_list):
             mend = "Map another column, or write what is meant to a plain one"
-            raise DataError(f"the column {column!r} holds {kind}, which is no {field}", where=path, mend=mend)
+            raise DataError(
+                f"the column {column!r} holds {kind}, which is no {field}", where=path, mend=mend
+            )
 
 
 def read_raw(path: Path, columns: list[str]) -> Iterator[RawBatch]:
@@ -172,15 +214,23 @@ def read_raw(path: Path, columns: list[str]) -> Iterator[RawBatch]:
 
 
 def read_column(path: Path, column: str) -> list[str]:
-    """One column of a table as texts, missing values left out; raises `DataError` if there is no such column."""
+    """One column of a table as texts, missing values left out; raises `DataError` if there is no
+    such column.
+    """
     if column not in (columns := columns_of(path)):
-        raise DataError(f"there is no column {column!r}", where=path, mend=f"It has: {', '.join(columns)}")
+        raise DataError(
+            f"there is no column {column!r}", where=path, mend=f"It has: {', '.join(columns)}"
+        )
     batches = [raw.rows[column].cast(pa.string()).drop_null() for raw in read_raw(path, [column])]
     return [text for batch in batches for text in batch.to_pylist()]
 
 
-def to_posts(raw: RawBatch, mapping: Mapping[str, str], source: str) -> tuple[pa.RecordBatch, list[SetAside]]:
-    """The rows that are posts, as a batch of `POST_SCHEMA`, and those that are not, each with its reason."""
+def to_posts(
+    raw: RawBatch, mapping: Mapping[str, str], source: str
+) -> tuple[pa.RecordBatch, list[SetAside]]:
+    """The rows that are posts, as a batch of `POST_SCHEMA`, and those that are not, each with its
+    reason.
+    """
     rows = raw.rows
     column = {field: rows[name] for field, name in mapping.items()}
     made = {
@@ -189,7 +239,11 @@ def to_posts(raw: RawBatch, mapping: Mapping[str, str], source: str) -> tuple[pa
         "created": parse_times(column["created"]),
         "visibility": _visibility(column.get("visibility"), rows.num_rows),
         "source": pa.repeat(source, rows.num_rows),
-        **{name: _counts(column[name]) for name in ("likes", "reposts", "replies") if name in column},
+        **{
+            name: _counts(column[name])
+            for name in ("likes", "reposts", "replies")
+            if name in column
+        },
         **{name: _consents(column[name]) for name in CONSENT_FIELD.values() if name in column},
     }
     if "edited" in column:
@@ -197,7 +251,10 @@ def to_posts(raw: RawBatch, mapping: Mapping[str, str], source: str) -> tuple[pa
     if "language" in column:
         made["language"] = language_codes(column["language"])
     made["id"] = column["id"].cast(pa.string()) if "id" in column else _made_up_ids(made)
-    arrays = [_as_field(field, made.get(field.name, column.get(field.name)), rows.num_rows) for field in POST_SCHEMA]
+    arrays = [
+        _as_field(field, made.get(field.name, column.get(field.name)), rows.num_rows)
+        for field in POST_SCHEMA
+    ]
     reasons = _reasons(made)
     good = pc.is_null(reasons)
     aside = list(raw.unread)
@@ -212,7 +269,9 @@ def to_posts(raw: RawBatch, mapping: Mapping[str, str], source: str) -> tuple[pa
 
 
 def parse_time(text: str) -> datetime | None:
-    """A time as people write it: ISO 8601, seconds to microseconds since 1970, Twitter's form, month/day/year."""
+    """A time as people write it: ISO 8601, seconds to microseconds since 1970, Twitter's form,
+    month/day/year.
+    """
     text = text.strip().removesuffix(" UTC")  # as PostgreSQL and BigQuery export it
     try:
         if since_1970 := _SINCE_1970.fullmatch(text):
@@ -240,9 +299,13 @@ def parse_times(column: pa.Array) -> pa.Array:
 
 
 def language_codes(column: pa.Array) -> pa.Array:
-    """Languages as lower-case codes; of a list of languages the first; unknown and undetermined become null."""
+    """Languages as lower-case codes; of a list of languages the first; unknown and undetermined
+    become null.
+    """
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        column = pa.array([names[0] if names else None for names in column.to_pylist()], pa.string())
+        column = pa.array(
+            [names[0] if names else None for names in column.to_pylist()], pa.string()
+        )
     encoded = column.cast(pa.string()).dictionary_encode()
     codes = [name and language_code(name) for name in encoded.dictionary.to_pylist()]
     return pa.array(codes, pa.string()).take(encoded.indices)
@@ -251,7 +314,8 @@ def language_codes(column: pa.Array) -> pa.Array:
 def language_code(name: str) -> str | None:
     """`English`, `en-GB` and `EN` become `en`; None where no language is named.
 
-    ISO 639 leaves `qaa` to `qtz` to private use: X writes `qme` for only media, `qht` for only hashtags.
+    ISO 639 leaves `qaa` to `qtz` to private use: X writes `qme` for only media, `qht` for only
+    hashtags.
     """
     name = name.strip().lower()
     code = LANGUAGE_CODES.get(name) or name.replace("_", "-").split("-")[0]
@@ -267,7 +331,9 @@ def _strptime(text: str, form: str) -> datetime | None:
 
 
 def _visibility(column: pa.Array | None, n: int) -> pa.Array:
-    """Mapped visibilities in our words; what is not one of them is unknown. Without a column: public."""
+    """Mapped visibilities in our words; what is not one of them is unknown. Without a column:
+    public.
+    """
     if column is None:
         return pa.repeat("public", n)
     words = pc.utf8_lower(column.cast(pa.string()))
@@ -283,7 +349,9 @@ def _counts(column: pa.Array) -> pa.Array:
 
 
 def _consents(column: pa.Array) -> pa.Array:
-    """An author's word: yes, no, or null for nothing said. A word that cannot be understood is a no."""
+    """An author's word: yes, no, or null for nothing said. A word that cannot be understood is a
+    no.
+    """
     words = pc.utf8_lower(pc.utf8_trim_whitespace(column.cast(pa.string())))
     said = pc.if_else(pc.equal(words, ""), None, words)
     return pc.if_else(pc.is_null(said), None, pc.is_in(said, pa.array(["true", "yes", "1"])))
@@ -291,7 +359,10 @@ def _consents(column: pa.Array) -> pa.Array:
 
 def _made_up_ids(made: Mapping[str, pa.Array]) -> pa.Array:
     """Stable ids for a file without them: the digest of author, time and text."""
-    rows = zip(*(made[name].cast(pa.string()).to_pylist() for name in ("author", "created", "text")), strict=True)
+    rows = zip(
+        *(made[name].cast(pa.string()).to_pylist() for name in ("author", "created", "text")),
+        strict=True,
+    )
     return pa.array([digest_bytes("\0".join(map(str, row)).encode()) for row in rows], pa.string())
 
 
@@ -324,7 +395,9 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[RawBatch]:
             read_options=pa.csv.ReadOptions(block_size=LARGEST_ROW_BYTES, use_threads=False),
             parse_options=_parse_options(_delimiter(path), set_aside),
             convert_options=pa.csv.ConvertOptions(
-                include_columns=columns, column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False
+                include_columns=columns,
+                column_types=dict.fromkeys(columns, pa.string()),
+                strings_can_be_null=False,
             ),
         )
         first_row = 1
@@ -340,8 +413,8 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[RawBatch]:
 class _Utf8(io.RawIOBase):
     """A file's bytes, as long as they are UTF-8; raises `UnicodeDecodeError`.
 
-    Arrow checks the columns that it keeps, but not the rows that it gives to our handler, and cannot tell of an
-    error in there.
+    Arrow checks the columns that it keeps, but not the rows that it gives to our handler, and
+    cannot tell of an error in there.
     """
 
     def __init__(self, file: IO[bytes]):
@@ -359,11 +432,15 @@ class _Utf8(io.RawIOBase):
 
 
 def _parse_options(delimiter: str, invalid_row_handler: Callable) -> pa.csv.ParseOptions:
-    return pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=invalid_row_handler)
+    return pa.csv.ParseOptions(
+        delimiter=delimiter, newlines_in_values=True, invalid_row_handler=invalid_row_handler
+    )
 
 
 def _delimiter(path: Path) -> str:
-    """What stands between the columns: the one of comma, semicolon and tab that the first line has most of."""
+    """What stands between the columns: the one of comma, semicolon and tab that the first line has
+    most of.
+    """
     with opened(path) as file:
         first = next(iter(file.readline(LARGEST_ROW_BYTES).splitlines()), b"")
     return max(",;\t", key=lambda mark: first.count(mark.encode()))
@@ -387,11 +464,17 @@ def _read_jsonl(path: Path, columns: list[str]) -> Iterator[RawBatch]:
 
 def _strings(rows: list[dict[str, Any]], columns: list[str]) -> pa.RecordBatch:
     values = [[_text(row.get(column)) for row in rows] for column in columns]
-    return pa.RecordBatch.from_arrays([pa.array(column, pa.string()) for column in values], names=columns)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(column, pa.string()) for column in values], names=columns
+    )
 
 
 def _text(value: Any) -> str | None:
     """A JSON value as text; of a list (of languages) the first."""
     if isinstance(value, list) and value:
         value = value[0]
-    return value if value is None else well_formed(value if isinstance(value, str) else json.dumps(value))
+    return (
+        value
+        if value is None
+        else well_formed(value if isinstance(value, str) else json.dumps(value))
+    )

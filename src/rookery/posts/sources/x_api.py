@@ -1,20 +1,24 @@
-"""X API v2: JSON lines as twarc and other collectors write them, each a page, a streamed tweet or a flattened one.
+"""X API v2: JSON lines as twarc and other collectors write them, each a page, a streamed tweet or a
+flattened one.
 
-A page is `{"data": [tweets], "includes": {users, media, tweets}}`, a stream's line has one tweet as its
-`data`; flattened, a tweet stands alone with its `author` and the tweets that it refers to inside it.
-The tweets referred to are taken as posts too: a retweet is set aside, and what it repeats is kept.
+A page is `{"data": [tweets], "includes": {users, media, tweets}}`, a stream's line has one tweet as
+its `data`; flattened, a tweet stands alone with its `author` and the tweets that it refers to
+inside it. The tweets referred to are taken as posts too: a retweet is set aside, and what it
+repeats is kept.
 
-Rights. The API shows a collector also the protected accounts that he follows, so a tweet is public only
-where the file holds its author and says `"protected": false`; protected means `followers` and is noted as
-the author's state, which holds for their earlier posts too; an author whom the file does not describe
-means `unknown`. What is withheld in any country is taken and noted as withheld, which hides it everywhere
-while that lasts (there is no serving by country here): until a compliance event or `rookery posts state`
-ends it. States are as of the time when the page was retrieved, where it tells that.
+Rights. The API shows a collector also the protected accounts that he follows, so a tweet is public
+only where the file holds its author and says `"protected": false`; protected means `followers` and
+is noted as the author's state, which holds for their earlier posts too; an author whom the file
+does not describe means `unknown`. What is withheld in any country is taken and noted as withheld,
+which hides it everywhere while that lasts (there is no serving by country here): until a compliance
+event or `rookery posts state` ends it. States are as of the time when the page was retrieved, where
+it tells that.
 
-Edits. Each version has an id of its own, which is what replies, quotes and deletions name, so it keeps
-it. As soon as any edit history in the file names a newer one, whether or not the newer one is there, a
-version is set aside and noted as replaced: its author has replaced those words. Events of compliance go to
-the live log; users, lists and counts are no posts, and are set aside by those names.
+Edits. Each version has an id of its own, which is what replies, quotes and deletions name, so it
+keeps it. As soon as any edit history in the file names a newer one, whether or not the newer one is
+there, a version is set aside and noted as replaced: its author has replaced those words. Events of
+compliance go to the live log; users, lists and counts are no posts, and are set aside by those
+names.
 """
 
 import html
@@ -26,7 +30,15 @@ from typing import Any
 
 from rookery.posts.live import Event
 from rookery.posts.post import Post, Visibility
-from rookery.posts.sources.files import Read, SetAside, as_count, as_text, clear_errors, in_batches, opened
+from rookery.posts.sources.files import (
+    Read,
+    SetAside,
+    as_count,
+    as_text,
+    clear_errors,
+    in_batches,
+    opened,
+)
 from rookery.posts.sources.json_values import Value, mapping, mappings, read_values
 from rookery.posts.sources.tabular import language_code, parse_time
 from rookery.posts.sources.x_compliance import StateKind, of_stream, replaced, withheld
@@ -43,20 +55,30 @@ _HISTORY = re.compile(rb'"edit_history_tweet_ids"\s*:\s*\[([^\]]*,[^\]]*)\]')
 
 
 def is_mine(first: Any) -> bool:
-    """Whether a file that begins with this JSON value is of the X API v2, tweets or anything else of it."""
+    """Whether a file that begins with this JSON value is of the X API v2, tweets or anything else
+    of it.
+    """
     if isinstance(first, list) and first:
         first = first[0]
     if not isinstance(first, dict):
         return False
     if first.keys() <= PAGE_KEYS:
         items = _items(first)
-        return _kind(items[0]) is not None if items else bool({"errors", "meta", "__twarc"} & first.keys())
-    is_tweet = _kind(first) == "tweet" and isinstance(first.get("public_metrics", first.get("author")), dict)
+        return (
+            _kind(items[0]) is not None
+            if items
+            else bool({"errors", "meta", "__twarc"} & first.keys())
+        )
+    is_tweet = _kind(first) == "tweet" and isinstance(
+        first.get("public_metrics", first.get("author")), dict
+    )
     return is_tweet or "__twarc" in first or _kind(first) in ("deletion_event", "compliance_event")
 
 
 def read(path: Path) -> Read:
-    """The posts of a file in batches of `POST_SCHEMA`, with what stood beside them; raises `DataError` on damage."""
+    """The posts of a file in batches of `POST_SCHEMA`, with what stood beside them; raises
+    `DataError` on damage.
+    """
     older = _replaced(path)
     found = (found for value in read_values(path) for found in _found(value, older.keys()))
     yield from in_batches(itertools.chain(older.values(), found))
@@ -74,13 +96,17 @@ def _replaced(path: Path) -> dict[str, Event]:
             seen = seen[-LONGEST_HISTORY_BYTES:] + more
             for history in _HISTORY.finditer(seen):
                 for event in replaced(re.findall(r"\d+", history[1].decode(errors="replace"))):
-                    is_newer = event.subject not in older or int(older[event.subject].value) < int(event.value)
+                    is_newer = event.subject not in older or int(older[event.subject].value) < int(
+                        event.value
+                    )
                     older[event.subject] = event if is_newer else older[event.subject]
     return older
 
 
 def _found(given: Value | SetAside, replaced: Collection[str]) -> Iterator[Post | SetAside | Event]:
-    """What a page, a streamed or a flattened tweet holds: its own tweets, then those that they refer to."""
+    """What a page, a streamed or a flattened tweet holds: its own tweets, then those that they
+    refer to.
+    """
     if isinstance(given, SetAside):
         yield given
         return
@@ -90,10 +116,14 @@ def _found(given: Value | SetAside, replaced: Collection[str]) -> Iterator[Post 
         yield SetAside(where, "api_error" if "errors" in page else "not_a_post", page)
     included = _Included(page)
     referred = [(f"{where}, referred to", tweet) for tweet in included.tweets(items)]
-    own = [(f"{where}, item {n}" if len(items) > 1 else where, item) for n, item in enumerate(items, 1)]
+    own = [
+        (f"{where}, item {n}" if len(items) > 1 else where, item) for n, item in enumerate(items, 1)
+    ]
     for place, item in own + referred:
         kind = _kind(item)
-        if kind in ("deletion_event", "compliance_event") and isinstance(events := of_stream(item), list):
+        if kind in ("deletion_event", "compliance_event") and isinstance(
+            events := of_stream(item), list
+        ):
             yield from events
             continue
         found = _post(item, included, replaced) if kind == "tweet" else kind or "not_a_post"
@@ -132,29 +162,44 @@ class _Included:
 
     def __init__(self, page: Mapping[str, Any]):
         self._tweets = _dicts(page, "includes", "tweets")
-        users = [item for item in _items(page) if _kind(item) == "user_profile"] + _dicts(page, "includes", "users")
+        users = [item for item in _items(page) if _kind(item) == "user_profile"] + _dicts(
+            page, "includes", "users"
+        )
         self._users = {as_text(user.get("id")): user for user in users}
-        self._places = {as_text(item.get("id")): item for item in _dicts(page, "includes", "places")}
+        self._places = {
+            as_text(item.get("id")): item for item in _dicts(page, "includes", "places")
+        }
         self._retrieved = parse_time(as_text(mapping(page.get("__twarc")).get("retrieved_at")))
         self._met: dict[str, Mapping[str, Any]] = {}
-        self._media = {as_text(item.get("media_key")): item for item in _dicts(page, "includes", "media")}
+        self._media = {
+            as_text(item.get("media_key")): item for item in _dicts(page, "includes", "media")
+        }
 
     def tweets(self, items: list[Any]) -> list[Mapping]:
         """The tweets referred to that are not among the items themselves."""
         own = {as_text(item.get("id")) for item in items if isinstance(item, dict)}
-        inside = [tweet for item in items for tweet in _dicts(item, "referenced_tweets") if "text" in tweet]
+        inside = [
+            tweet
+            for item in items
+            for tweet in _dicts(item, "referenced_tweets")
+            if "text" in tweet
+        ]
         return [tweet for tweet in self._tweets + inside if as_text(tweet.get("id")) not in own]
 
     def author(self, tweet: Mapping[str, Any]) -> Mapping[str, Any]:
         """The author as an object; if nothing tells of him, with the id alone."""
         author_id = as_text(tweet.get("author_id"))
         author = tweet.get("author")
-        author = author if isinstance(author, dict) else self._users.get(author_id, {"id": author_id})
+        author = (
+            author if isinstance(author, dict) else self._users.get(author_id, {"id": author_id})
+        )
         self._met[as_text(author.get("id")) or author_id] = author
         return author
 
     def states(self) -> Iterator[Event]:
-        """That accounts are protected or withheld: those of the tweets, and the others that the page describes."""
+        """That accounts are protected or withheld: those of the tweets, and the others that the
+        page describes.
+        """
         for user_id, user in (self._users | self._met).items():
             if user_id and user.get("protected") is True:
                 yield Event("state_author", user_id, "protected", "on", self._retrieved)
@@ -171,7 +216,9 @@ class _Included:
         return withheld(kind, as_text(thing["id"]), countries or None, self._retrieved)
 
     def place(self, tweet: Mapping[str, Any]) -> str | None:
-        """The name of the place that a tweet is tagged with; else its coordinates, as GeoJSON has them."""
+        """The name of the place that a tweet is tagged with; else its coordinates, as GeoJSON has
+        them.
+        """
         geo = mapping(tweet.get("geo"))
         place = self._places.get(as_text(geo.get("place_id")), geo)
         if name := as_text(place.get("full_name") or place.get("name")):
@@ -181,7 +228,9 @@ class _Included:
 
     def alt_text(self, tweet: Mapping[str, Any]) -> str | None:
         keys = map(as_text, _list(tweet, "attachments", "media_keys"))
-        media = [self._media[key] for key in keys if key in self._media] + _dicts(tweet, "attachments", "media")
+        media = [self._media[key] for key in keys if key in self._media] + _dicts(
+            tweet, "attachments", "media"
+        )
         texts = dict.fromkeys(as_text(item.get("alt_text")) for item in media)
         return "\n".join(filter(None, texts)) or None
 
@@ -191,9 +240,14 @@ def _post(tweet: Mapping[str, Any], included: _Included, replaced: frozenset[str
     tweet_id, author = as_text(tweet["id"]), included.author(tweet)
     author_id = as_text(tweet.get("author_id") or author.get("id"))
     note = tweet.get("note_tweet")
-    text = html.unescape(as_text(note.get("text") if isinstance(note, dict) else None) or as_text(tweet["text"]))
+    text = html.unescape(
+        as_text(note.get("text") if isinstance(note, dict) else None) or as_text(tweet["text"])
+    )
     created = parse_time(as_text(tweet.get("created_at")))
-    refers = {as_text(ref.get("type")): as_text(ref.get("id")) for ref in _dicts(tweet, "referenced_tweets")}
+    refers = {
+        as_text(ref.get("type")): as_text(ref.get("id"))
+        for ref in _dicts(tweet, "referenced_tweets")
+    }
     metrics = tweet.get("public_metrics") if isinstance(tweet.get("public_metrics"), dict) else {}
     reasons = [
         ("repost", "retweeted" in refers or text.startswith("RT @")),
@@ -233,7 +287,9 @@ def _first_version(tweet: Mapping[str, Any]) -> str | None:
 
 def _visibility(tweet: Mapping[str, Any], author: Mapping[str, Any]) -> Visibility:
     scopes = tweet.get("scopes")
-    if author.get("protected") is True or (isinstance(scopes, dict) and scopes.get("followers") is True):
+    if author.get("protected") is True or (
+        isinstance(scopes, dict) and scopes.get("followers") is True
+    ):
         return "followers"
     return "public" if author.get("protected") is False else "unknown"
 

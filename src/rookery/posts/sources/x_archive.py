@@ -1,16 +1,16 @@
 """The X archive: the zip that X gives a person of their own account, read as that person's posts.
 
-Only what the person published is opened: the tweets, the long texts beside them, of the account file the
-name alone, and of deleted tweets the headers, whose ids are forgotten. Direct messages, addresses,
-telephone numbers, the words of deleted tweets and all the rest stay shut. Nothing is ever unpacked to
-disk. The files are not JSON: each is `window.YTD.NAME.partN = [ … ]`.
+Only what the person published is opened: the tweets, the long texts beside them, of the account
+file the name alone, and of deleted tweets the headers, whose ids are forgotten. Direct messages,
+addresses, telephone numbers, the words of deleted tweets and all the rest stay shut. Nothing is
+ever unpacked to disk. The files are not JSON: each is `window.YTD.NAME.partN = [ … ]`.
 
 A version that was edited since is set aside, and the live log notes which one replaced it.
 
 Visibility: an account is public or protected, and the archive tells only of changes of the last six
-months (`protected-history.js`). If the last change was to protect, or a tweet is marked for followers,
-it is `followers`. Where nothing speaks of protection the tweets are public: the archive reaches only its
-owner, who hands it in and so vouches for it, as for a mapped table.
+months (`protected-history.js`). If the last change was to protect, or a tweet is marked for
+followers, it is `followers`. Where nothing speaks of protection the tweets are public: the archive
+reaches only its owner, who hands it in and so vouches for it, as for a mapped table.
 """
 
 import html
@@ -33,7 +33,9 @@ from rookery.posts.sources.tabular import language_code, parse_time
 from rookery.posts.sources.x_compliance import replaced
 
 LARGEST_FILE_BYTES = 1 << 29
-"""A file inside that says to be larger is refused unread; X itself cuts long lists of tweets into parts."""
+"""A file inside that says to be larger is refused unread; X itself cuts long lists of tweets into
+parts.
+"""
 
 _TWEETS = re.compile(r"tweets?(-part\d+)?\.js")
 _NOTES = re.compile(r"note-tweet(-part\d+)?\.js")
@@ -46,16 +48,20 @@ _MEND = "Ask X for the archive again, or download it again"
 def read(path: Path) -> Read:
     """The posts of an archive in batches of `POST_SCHEMA`, with what stood beside them.
 
-    Reposts are set aside (somebody else wrote them), and so are tweets that lack an id, a text or a time.
-    Raises `DataError` for whatever is no sound archive.
+    Reposts are set aside (somebody else wrote them), and so are tweets that lack an id, a text or a
+    time. Raises `DataError` for whatever is no sound archive.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             yield from in_batches(_read(archive, path))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"the zip is damaged or cut short: {error}", where=path, mend=_MEND) from None
+        raise DataError(
+            f"the zip is damaged or cut short: {error}", where=path, mend=_MEND
+        ) from None
     except UnicodeDecodeError as error:
-        raise DataError(f"a file of the archive is not UTF-8: {error.reason}", where=path, mend=_MEND) from None
+        raise DataError(
+            f"a file of the archive is not UTF-8: {error.reason}", where=path, mend=_MEND
+        ) from None
 
 
 def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[Post | SetAside | Event]:
@@ -75,16 +81,27 @@ def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[Post | SetAside | Ev
     author = as_text(account.get("username") or account.get("accountId"))
     if not author:
         raise DataError("account.js names no account", where=path, mend=_MEND)
-    changes = sorted((as_text(c.get("protectedAt")), as_text(c.get("action"))) for c in items("protected-history.js"))
+    changes = sorted(
+        (as_text(c.get("protectedAt")), as_text(c.get("action")))
+        for c in items("protected-history.js")
+    )
     protected = bool(changes) and changes[-1][1] == "Protect"
-    notes = _Notes(item for name in sorted(filter(_NOTES.fullmatch, members), key=_part) for item in items(name))
+    notes = _Notes(
+        item
+        for name in sorted(filter(_NOTES.fullmatch, members), key=_part)
+        for item in items(name)
+    )
 
     for name in tweets:
         for number, item in enumerate(items(name), 1):
             history = _history(item)
             yield from replaced(history)
             found = _post(item, author, protected, notes, history)
-            yield found if isinstance(found, Post) else SetAside(f"{name}, tweet {number}", found, item)
+            yield (
+                found
+                if isinstance(found, Post)
+                else SetAside(f"{name}, tweet {number}", found, item)
+            )
     for header in items("deleted-tweet-headers.js"):
         if tweet_id := words(header.get("tweet_id")):
             yield Event("forget_post", tweet_id, note="deleted by its author")
@@ -93,18 +110,24 @@ def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[Post | SetAside | Ev
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
-    """The archive's files in `data/` by name; raises `DataError` if any name or size is not that of an honest one."""
+    """The archive's files in `data/` by name; raises `DataError` if any name or size is not that of
+    an honest one.
+    """
     found: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
         place = PurePosixPath(info.filename)
         if place.is_absolute() or ".." in place.parts or "\\" in info.filename:
-            raise DataError(f"a file in the zip would lie outside it: {info.filename!r}", where=path)
+            raise DataError(
+                f"a file in the zip would lie outside it: {info.filename!r}", where=path
+            )
         if stat.S_ISLNK(info.external_attr >> 16):
             raise DataError(f"not a plain file: {info.filename!r}", where=path, mend=_MEND)
         if place.parent.name != "data" or place.suffix != ".js":
             continue
         if place.name in found:
-            raise DataError(f"the zip holds {place.name} twice", where=path, mend="Give one archive at a time")
+            raise DataError(
+                f"the zip holds {place.name} twice", where=path, mend="Give one archive at a time"
+            )
         if info.flag_bits & _ENCRYPTED:
             mend = "Unpack it with its password, and zip it again without"
             raise DataError(f"{place.name} is encrypted", where=path, mend=mend)
@@ -113,30 +136,44 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
 
 
 def _items(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Iterator[dict]:
-    """The objects of one file's list, decoded one after the other, so that only its text is held in memory."""
+    """The objects of one file's list, decoded one after the other, so that only its text is held in
+    memory.
+    """
     where = f"{path}: {member.filename}"
     if member.file_size > LARGEST_FILE_BYTES:
         mend = f"At most {LARGEST_FILE_BYTES >> 20} MiB are read"
-        raise DataError(f"the file says it is {member.file_size:,} bytes long", where=where, mend=mend)
+        raise DataError(
+            f"the file says it is {member.file_size:,} bytes long", where=where, mend=mend
+        )
     text = archive.read(member).decode("utf-8-sig")
     start = _PREFIX.match(text)
     if start is None:
-        raise DataError("the file does not begin as X writes it: window.YTD.NAME.partN = [", where=where, mend=_MEND)
+        raise DataError(
+            "the file does not begin as X writes it: window.YTD.NAME.partN = [",
+            where=where,
+            mend=_MEND,
+        )
     decode = json.JSONDecoder().raw_decode
     place = _BETWEEN.match(text, start.end()).end()
     while not text.startswith("]", place):
         try:
             item, place = decode(text, place)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"the file is not JSON after its prefix: {error}", where=where, mend=_MEND) from None
+            raise DataError(
+                f"the file is not JSON after its prefix: {error}", where=where, mend=_MEND
+            ) from None
         if not isinstance(item, dict):
-            raise DataError("the file's list holds something other than objects", where=where, mend=_MEND)
+            raise DataError(
+                "the file's list holds something other than objects", where=where, mend=_MEND
+            )
         yield _inner(item)
         place = _BETWEEN.match(text, place).end()
 
 
 class _Notes:
-    """The long texts, found by their tweet's id or, where the archive gives none, by their second and beginning."""
+    """The long texts, found by their tweet's id or, where the archive gives none, by their second
+    and beginning.
+    """
 
     def __init__(self, items: Iterator[dict]):
         self._left: dict[Any, list[Mapping]] = {}
@@ -165,11 +202,19 @@ def _long_text(note: Mapping) -> str:
 
 
 def _history(tweet: Mapping[str, Any]) -> list[str]:
-    """The ids of all versions of a tweet that are known with it; empty where it was never edited."""
+    """The ids of all versions of a tweet that are known with it; empty where it was never
+    edited.
+    """
     info = mapping(tweet.get("edit_info"))
-    initial = mapping(info.get("initial")) or mapping(mapping(info.get("edit")).get("editControlInitial"))
+    initial = mapping(info.get("initial")) or mapping(
+        mapping(info.get("edit")).get("editControlInitial")
+    )
     ids = initial.get("editTweetIds")
-    return sorted({words(item) for item in ids} - {""}, key=_number) if isinstance(ids, list) and len(ids) > 1 else []
+    return (
+        sorted({words(item) for item in ids} - {""}, key=_number)
+        if isinstance(ids, list) and len(ids) > 1
+        else []
+    )
 
 
 def _number(tweet_id: str) -> tuple[int, str]:
@@ -177,7 +222,9 @@ def _number(tweet_id: str) -> tuple[int, str]:
     return len(tweet_id), tweet_id
 
 
-def _post(tweet: Mapping[str, Any], author: str, protected: bool, notes: _Notes, history: list[str]) -> Post | str:
+def _post(
+    tweet: Mapping[str, Any], author: str, protected: bool, notes: _Notes, history: list[str]
+) -> Post | str:
     """A tweet as a post, or the reason why it is none."""
     tweet_id = as_text(tweet.get("id_str") or tweet.get("id"))
     text = html.unescape(as_text(tweet.get("full_text") or tweet.get("text")))

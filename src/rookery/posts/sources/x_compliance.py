@@ -1,7 +1,7 @@
 """X's compliance events, one at a time, as events of the live log. Files of them: `compliance.py`.
 
-Sources: docs.x.com, "Compliance streams" (an object with one key, the kind) and "Batch compliance" (id,
-action, reason). An empty list of countries ends a withholding.
+Sources: docs.x.com, "Compliance streams" (an object with one key, the kind) and "Batch compliance"
+(id, action, reason). An empty list of countries ends a withholding.
 """
 
 import re
@@ -38,10 +38,15 @@ BATCH_KEYS = {"id", "action", "reason"}
 
 
 def of_stream(item: Mapping[str, Any]) -> list[Event] | str:
-    """What one event of a compliance stream asks for, or the reason why it asks for nothing that is understood."""
+    """What one event of a compliance stream asks for, or the reason why it asks for nothing that is
+    understood.
+    """
     kind, said = next(iter(item.items()), ("", None))
     said = mapping(said)
-    post, user = words(mapping(said.get("tweet")).get("id")), words(mapping(said.get("user")).get("id"))
+    post, user = (
+        words(mapping(said.get("tweet")).get("id")),
+        words(mapping(said.get("user")).get("id")),
+    )
     happened = parse_time(words(said.get("event_at")))
     if len(item) != 1 or not (post or user):
         return "not_understood"
@@ -55,14 +60,20 @@ def of_stream(item: Mapping[str, Any]) -> list[Event] | str:
         kind, subject = ("state_post", post) if post else ("state_author", user)
         return [withheld(kind, subject, said.get("withheld_in_countries"), happened)]
     if kind == "tweet_edit" and post:
-        return replaced(mapping(said["tweet"]).get("edit_tweet_ids"), happened) or "no_other_version"
+        return (
+            replaced(mapping(said["tweet"]).get("edit_tweet_ids"), happened) or "no_other_version"
+        )
     if kind == "scrub_geo" and user:
-        return [Event("scrub_place", user, value=words(said.get("up_to_tweet_id")), happened=happened)]
+        return [
+            Event("scrub_place", user, value=words(said.get("up_to_tweet_id")), happened=happened)
+        ]
     return "profile_change" if kind == "user_profile_modification" else "not_understood"
 
 
 def of_batch(item: Mapping[str, Any], is_post: bool) -> list[Event] | str:
-    """What one line of batch compliance asks for, or the reason why it asks for nothing that is understood."""
+    """What one line of batch compliance asks for, or the reason why it asks for nothing that is
+    understood.
+    """
     subject, reason = words(item.get("id")), words(item.get("reason"))
     happened = parse_time(words(item.get("redacted_at")))
     if not subject or item.get("action") != "delete":
@@ -75,18 +86,34 @@ def of_batch(item: Mapping[str, Any], is_post: bool) -> list[Event] | str:
         return [Event("scrub_place", subject, THE_POST if is_post else "", happened=happened)]
     if reason not in BATCH_CAUSES:
         return "not_understood"
-    return [Event("state_post" if is_post else "state_author", subject, BATCH_CAUSES[reason], "on", happened)]
+    return [
+        Event(
+            "state_post" if is_post else "state_author",
+            subject,
+            BATCH_CAUSES[reason],
+            "on",
+            happened,
+        )
+    ]
 
 
 def replaced(history: Any, happened: datetime | None = None) -> list[Event]:
-    """Each version of an edit history but the newest is replaced by that; ids of X rise with time."""
+    """Each version of an edit history but the newest is replaced by that; ids of X rise with
+    time.
+    """
     named = map(words, history if isinstance(history, list) else ())
     ids = sorted({tweet_id for tweet_id in named if re.fullmatch("[0-9]{1,20}", tweet_id)}, key=int)
-    return [Event("replace_post", tweet_id, value=ids[-1], happened=happened) for tweet_id in ids[:-1]]
+    return [
+        Event("replace_post", tweet_id, value=ids[-1], happened=happened) for tweet_id in ids[:-1]
+    ]
 
 
 def withheld(kind: StateKind, subject: str, countries: Any, happened: datetime | None) -> Event:
     """A post or an author that is withheld in some countries, or in none any more."""
-    names = [words(country) for country in countries] if isinstance(countries, list) else [words(countries)]
+    names = (
+        [words(country) for country in countries]
+        if isinstance(countries, list)
+        else [words(countries)]
+    )
     value = "off" if countries == [] else "on"
     return Event(kind, subject, "withheld", value, happened, " ".join(filter(None, names)))

@@ -1,8 +1,9 @@
-"""Arrivals: what a live stream brought and the lake has not taken over yet, with the place up to which it was read.
+"""Arrivals: what a live stream brought and the lake has not taken over yet, with the place up to
+which it was read.
 
-Both lie in the live log's file, so that one transaction holds the posts of some moments, what happened
-to others (`live.py`) and the stream's cursor: after a kill the stream is read on from there, and nothing
-is lost or taken twice. A post leaves here when the lake has it.
+Both lie in the live log's file, so that one transaction holds the posts of some moments, what
+happened to others (`live.py`) and the stream's cursor: after a kill the stream is read on from
+there, and nothing is lost or taken twice. A post leaves here when the lake has it.
 """
 
 import json
@@ -29,12 +30,16 @@ CREATE TABLE IF NOT EXISTS gap (
 """
 
 _FIELDS = tuple(field.name for field in fields(Post))
-_ENCODE = json.JSONEncoder(ensure_ascii=False, check_circular=False, default=datetime.isoformat).encode
+_ENCODE = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, default=datetime.isoformat
+).encode
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A time of which a stream may not have told everything; times are ISO 8601, UTC, `since` empty if unknown."""
+    """A time of which a stream may not have told everything; times are ISO 8601, UTC, `since` empty
+    if unknown.
+    """
 
     stream: str
     since: str
@@ -46,7 +51,8 @@ class Gap:
 class Moment:
     """What one message of a stream comes to.
 
-    aliases: the stream's own short ids of posts, and the posts' ids. gone: short ids of posts that were deleted.
+    aliases: the stream's own short ids of posts, and the posts' ids. gone: short ids of posts that
+    were deleted.
     """
 
     posts: tuple[Post, ...] = ()
@@ -68,7 +74,8 @@ class Arrivals:
             log.execute(statement)
 
     def store(self, stream: str, moments: Iterable[Moment], clock: Clock) -> int:
-        """Keep what some messages brought, and the cursor after the last of them, in one durable transaction.
+        """Keep what some messages brought, and the cursor after the last of them, in one durable
+        transaction.
 
         Returns how many deletions named a post that did not come from this stream.
         """
@@ -80,13 +87,21 @@ class Arrivals:
             aliases = ([stream, *alias] for moment in moments for alias in moment.aliases)
             self._log.execute_many("INSERT OR REPLACE INTO alias VALUES (?, ?, ?)", aliases)
             for gap in (moment.gap for moment in moments if moment.gap):
-                self._log.execute("INSERT OR IGNORE INTO gap VALUES (?, ?, ?, ?)", list(asdict(gap).values()))
+                self._log.execute(
+                    "INSERT OR IGNORE INTO gap VALUES (?, ?, ?, ?)", list(asdict(gap).values())
+                )
             self._log.add((event for moment in moments for event in moment.events), clock)
-            gone = [(local, self._post_of(stream, local)) for moment in moments for local in moment.gone]
-            forgotten = (Event("forget_post", post, note="deleted by its author") for _, post in gone if post)
+            gone = [
+                (local, self._post_of(stream, local)) for moment in moments for local in moment.gone
+            ]
+            forgotten = (
+                Event("forget_post", post, note="deleted by its author") for _, post in gone if post
+            )
             self._log.add(forgotten, clock)
             if positions:
-                self._log.execute("INSERT OR REPLACE INTO cursor VALUES (?, ?)", [stream, positions[-1]])
+                self._log.execute(
+                    "INSERT OR REPLACE INTO cursor VALUES (?, ?)", [stream, positions[-1]]
+                )
         return sum(post is None for _, post in gone)
 
     def position(self, stream: str) -> str | None:
@@ -95,12 +110,17 @@ class Arrivals:
         return row and row[0]
 
     def _post_of(self, stream: str, local: str) -> str | None:
-        row = self._log.execute("SELECT id FROM alias WHERE stream = ? AND local = ?", [stream, local]).fetchone()
+        row = self._log.execute(
+            "SELECT id FROM alias WHERE stream = ? AND local = ?", [stream, local]
+        ).fetchone()
         return row and row[0]
 
     def gaps(self) -> list[Gap]:
         """All gaps so far, in the order of their ends."""
-        return [Gap(*row) for row in self._log.execute("SELECT stream, since, until, why FROM gap ORDER BY until")]
+        return [
+            Gap(*row)
+            for row in self._log.execute("SELECT stream, since, until, why FROM gap ORDER BY until")
+        ]
 
     def waiting(self) -> int:
         """How many posts the lake has not taken over."""
@@ -116,7 +136,8 @@ class Arrivals:
         self._log.execute("DELETE FROM arrived WHERE seq <= ?", [up_to])
 
     def erase(self, posts: frozenset[str], authors: frozenset[str], wished: Scrubs) -> int:
-        """Remove what waits of some posts and authors, and their aliases, and places that have to go.
+        """Remove what waits of some posts and authors, and their aliases, and places that have to
+        go.
 
         Returns how many rows changed. Inside a transaction.
         """
@@ -127,7 +148,9 @@ class Arrivals:
             if post.id in posts or post.author in authors:
                 self._log.execute("DELETE FROM arrived WHERE seq = ?", [seq])
             elif left.place != post.place:
-                self._log.execute("UPDATE arrived SET post = ? WHERE seq = ?", [_written(left), seq])
+                self._log.execute(
+                    "UPDATE arrived SET post = ? WHERE seq = ?", [_written(left), seq]
+                )
             else:
                 continue
             changed += 1
@@ -138,10 +161,11 @@ class Arrivals:
 
 
 def hand_over(home: Home, context: Context, most: int = 50_000) -> ingest.IngestReport | None:
-    """Bring what waits (at most so many posts) into the lake in one transaction; None if nothing waits.
+    """Bring what waits (at most so many posts) into the lake in one transaction; None if nothing
+    waits.
 
-    A kill between the lake's commit and the removal here brings the same posts again, which the lake
-    then holds already. Raises `Busy` while another process writes to the lake.
+    A kill between the lake's commit and the removal here brings the same posts again, which the
+    lake then holds already. Raises `Busy` while another process writes to the lake.
     """
     with live_log(home) as log:
         arrivals = Arrivals(log)
@@ -157,7 +181,9 @@ def hand_over(home: Home, context: Context, most: int = 50_000) -> ingest.Ingest
 
 
 def _newest_versions(posts: Sequence[Post]) -> list[Post]:
-    """Each post once, as its latest version has it: a stream repeats, and may bring an edit before what it edits."""
+    """Each post once, as its latest version has it: a stream repeats, and may bring an edit before
+    what it edits.
+    """
     newest: dict[str, Post] = {}
     for post in posts:
         known = newest.get(post.id)
@@ -167,7 +193,9 @@ def _newest_versions(posts: Sequence[Post]) -> list[Post]:
 
 
 def _written(post: Post) -> str:
-    """A post as JSON, what it lacks left out. Not by `asdict`, whose copies took a third of a follower's time."""
+    """A post as JSON, what it lacks left out. Not by `asdict`, whose copies took a third of a
+    follower's time.
+    """
     return _ENCODE({name: value for name in _FIELDS if (value := getattr(post, name)) is not None})
 
 

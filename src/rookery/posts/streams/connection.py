@@ -1,13 +1,15 @@
-"""The live streams that can be followed: Jetstream over WebSocket, Mastodon over server-sent events.
+"""The live streams that can be followed: Jetstream over WebSocket, Mastodon over server-sent
+events.
 
 A stream is opened at a position and yields `Moment`s until the connection ends. Its position is the
-time (µs) of an event at Jetstream, and the server's own id of a status at Mastodon. What a message means
-is for the source's own module (`jetstream.py`, `mastodon.py`); reconnecting and keeping are `follow.py`'s.
+time (µs) of an event at Jetstream, and the server's own id of a status at Mastodon. What a message
+means is for the source's own module (`jetstream.py`, `mastodon.py`); reconnecting and keeping are
+`follow.py`'s.
 
-Jetstream keeps some days of events: it is asked for a little more than was missed, and if it does not
-repeat the last event that was seen, there may be a gap. Mastodon keeps nothing: the statuses of a gap
-are fetched from the timeline, but what was edited or deleted meanwhile nobody tells, so the gap is
-reported all the same. Neither's compression is asked for.
+Jetstream keeps some days of events: it is asked for a little more than was missed, and if it does
+not repeat the last event that was seen, there may be a gap. Mastodon keeps nothing: the statuses of
+a gap are fetched from the timeline, but what was edited or deleted meanwhile nobody tells, so the
+gap is reported all the same. Neither's compression is asked for.
 """
 
 import json
@@ -25,7 +27,9 @@ SILENCE_SECONDS = 60  # both kinds of servers give a sign of life every half a m
 
 
 class Disconnected(Exception):
-    """The connection ended or could not be made; it is worth trying again, at the earliest after so many seconds."""
+    """The connection ended or could not be made; it is worth trying again, at the earliest after so
+    many seconds.
+    """
 
     def __init__(self, why: str, after_seconds: float = 0.0):
         super().__init__(why)
@@ -39,11 +43,15 @@ class Stream(Protocol):
     name: str
 
     def moments(self, position: str | None) -> Iterator[Moment]:
-        """Messages from a position on; raises `Disconnected` at the end, `UsageError` where trying again is no use."""
+        """Messages from a position on; raises `Disconnected` at the end, `UsageError` where trying
+        again is no use.
+        """
 
 
 def posts_and_events(found: list[Post | Event]) -> tuple[tuple[Post, ...], tuple[Event, ...]]:
-    return tuple(f for f in found if isinstance(f, Post)), tuple(f for f in found if isinstance(f, Event))
+    return tuple(f for f in found if isinstance(f, Post)), tuple(
+        f for f in found if isinstance(f, Event)
+    )
 
 
 def parse_object(message: str | bytes) -> dict[str, Any] | None:
@@ -58,7 +66,9 @@ def refuse_status(where: str, status: int, headers: Mapping[str, str]) -> None:
     """Too much asked, or a server in trouble: later. Anything else a person has to mend."""
     if status in (408, 425, 429) or status >= 500:
         after = headers.get("Retry-After", "0")
-        raise Disconnected(f"the server answered {status}", float(after) if after.isdigit() else 0.0)
+        raise Disconnected(
+            f"the server answered {status}", float(after) if after.isdigit() else 0.0
+        )
     mend = "Give --token-file" if status in (401, 403) else "See that the address is right"
     raise UsageError(f"the server answered {status}", where=where, mend=mend)
 

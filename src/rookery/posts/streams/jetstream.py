@@ -36,7 +36,9 @@ class Jetstream:
     clock: Clock
 
     def address(self, position: str | None) -> str:
-        """The address to connect to, with the collections that say something to us unless others are named."""
+        """The address to connect to, with the collections that say something to us unless others
+        are named.
+        """
         parts = urlsplit(self.name)
         asked = [(key, value) for key, value in parse_qsl(parts.query) if key != "cursor"]
         if not any(key == "wantedCollections" for key, _ in asked):
@@ -55,28 +57,39 @@ class Jetstream:
             except InvalidStatus as error:
                 if last is None or error.response.status_code != 400:
                     raise
-                yield from self._read(self.address(None), last)  # it does not have our place any more
+                yield from self._read(
+                    self.address(None), last
+                )  # it does not have our place any more
         except InvalidStatus as error:
             refuse_status(self.name, error.response.status_code, error.response.headers)
         except InvalidURI as error:
             raise UsageError("no stream's address", where=self.name, mend=str(error)) from None
         except ConnectionClosed as error:
-            if error.sent is not None and error.sent.code == TOO_BIG:  # passed over, or it would come for ever
+            if (
+                error.sent is not None and error.sent.code == TOO_BIG
+            ):  # passed over, or it would come for ever
                 now = self.clock.now()
                 gap = Gap(self.name, "", now.isoformat(), "a message was too large to be read")
-                yield Moment(gap=gap, set_aside="too_large", position=str(int(now.timestamp() * 1_000_000)))
+                yield Moment(
+                    gap=gap, set_aside="too_large", position=str(int(now.timestamp() * 1_000_000))
+                )
             raise Disconnected("the server closed the connection") from None
         except (OSError, WebSocketException) as error:
             raise Disconnected(reason_of(error)) from None
 
     def _read(self, address: str, last: int | None) -> Iterator[Moment]:
-        """One connection; the first event whose time can be told shows whether there is a gap since the last one."""
+        """One connection; the first event whose time can be told shows whether there is a gap since
+        the last one.
+        """
         with connect(address, max_size=LARGEST_FRAME_BYTES, compression=None) as socket:
             while True:
                 moment = self.moment(socket.recv(timeout=SILENCE_SECONDS))
                 if last is not None and moment.position is not None:
                     came = int(moment.position)
-                    moment, last = replace(moment, gap=_gap(self.name, last, came) if came > last else None), None
+                    moment, last = (
+                        replace(moment, gap=_gap(self.name, last, came) if came > last else None),
+                        None,
+                    )
                 yield moment
 
     def moment(self, message: str | bytes) -> Moment:
@@ -89,7 +102,9 @@ class Jetstream:
         event = jetstream.event_of(value)
         if event is None:
             return Moment(set_aside="not_an_event")
-        time = event.seen if event.seen and event.seen <= self.clock.now() + CLOCK_TOLERANCE else None
+        time = (
+            event.seen if event.seen and event.seen <= self.clock.now() + CLOCK_TOLERANCE else None
+        )
         position = str(value["time_us"]) if time else None  # a wrong clock moves no cursor
         found = jetstream.outcome(event)
         if isinstance(found, str):

@@ -39,8 +39,12 @@ class Mastodon:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         try:
             with (
-                httpx.Client(headers=headers, timeout=httpx.Timeout(SILENCE_SECONDS, connect=10)) as client,
-                httpx_sse.connect_sse(client, "GET", urlunsplit((*parts[:2], path, parts.query, ""))) as source,
+                httpx.Client(
+                    headers=headers, timeout=httpx.Timeout(SILENCE_SECONDS, connect=10)
+                ) as client,
+                httpx_sse.connect_sse(
+                    client, "GET", urlunsplit((*parts[:2], path, parts.query, ""))
+                ) as source,
             ):
                 _look(self.name, source.response)
                 if position is not None:
@@ -54,7 +58,9 @@ class Mastodon:
             raise UsageError("no stream's address", where=self.name, mend=str(error)) from None
 
     def _missed(self, client: httpx.Client, position: str) -> Iterator[Moment]:
-        """The statuses since a position, oldest first, and the gap for what cannot be told of that time."""
+        """The statuses since a position, oldest first, and the gap for what cannot be told of that
+        time.
+        """
         parts = urlsplit(self.name)
         until, since, last = self.clock.now().isoformat(), "", position
         while True:

@@ -16,4 +16,6 @@ def open_stream(url: str, clock: Clock, token: str | None = None) -> Stream:
         return Jetstream(url, clock)
     if parts.netloc and parts.scheme in ("http", "https"):
         return Mastodon(url, clock, token)
-    raise UsageError("no stream's address", where=url, mend="Give wss://… (Jetstream) or https://… (Mastodon)")
+    raise UsageError(
+        "no stream's address", where=url, mend="Give wss://… (Jetstream) or https://… (Mastodon)"
+    )

@@ -19,7 +19,9 @@ import tantivy
 from rookery.core.digest import digest_bytes
 from rookery.core.scripts import UNSPACED
 
-_RUN = UNSPACED + "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"  # and Hangul, where endings are glued to words
+_RUN = (
+    UNSPACED + "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"
+)  # and Hangul, where endings are glued to words
 _EMOJI = "\u2600-\u27bf\U0001f000-\U0001faff"
 # Vowel signs of the scripts of India are no `\w`, and yet inside words.
 _INDIC_SIGN = (
@@ -34,16 +36,23 @@ _TAG = re.compile(r"(?<![\w#&/])[#＃]([\w" + _INDIC_SIGN + r"]+)")
 _MENTION = re.compile(r"(?<![\w@/])[@＠]([\w](?:[\w.-]*\w)?)")
 _POSSESSIVE = re.compile(r"['’]s\b")
 _APOSTROPHE = re.compile(r"(?<=\w)['’](?=\w)")
-_MARKS = re.compile("[\u0300-\u036f\u0640\u064b-\u0652]")  # what NFKC could not join, and Arabic vowel signs
-_PIECE = re.compile(rf"(?P<run>[{_RUN}]+)|(?P<word>(?:[^\W{_RUN}]|[{_INDIC_SIGN}])+)|(?P<emoji>[{_EMOJI}])")
+_MARKS = re.compile(
+    "[\u0300-\u036f\u0640\u064b-\u0652]"
+)  # what NFKC could not join, and Arabic vowel signs
+_PIECE = re.compile(
+    rf"(?P<run>[{_RUN}]+)|(?P<word>(?:[^\W{_RUN}]|[{_INDIC_SIGN}])+)|(?P<emoji>[{_EMOJI}])"
+)
 _NO_WORD = re.compile(r"[\W_]+")
 _HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 STOP_WORDS = frozenset(
-    "a an and are as at be but by for if in into is it no not of on or such that the their then there these they "
+    "a an and are as at be but by for if in into is it no not of on or such that the their then "
+    "there these they "
     "this to was will with".split()
 )
-"""The English words that ranking leaves out of a query (Lucene's list), unless there are no others."""
+"""The English words that ranking leaves out of a query (Lucene's list), unless there are no
+others.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,8 @@ def analyse(text: str) -> Analysis:
 
 
 def exact_tokens(text: str) -> Iterator[str]:
-    """The words of a text in their order; a run of a script without spaces gives its character pairs.
+    """The words of a text in their order; a run of a script without spaces gives its character
+    pairs.
 
     >>> list(exact_tokens("Don't miss #RookDay at https://www.rooks.org/x パリへ"))
     ['dont', 'miss', 'rookday', 'rook', 'day', 'at', 'rooks', 'org', 'パリ', 'リへ']
@@ -86,14 +96,18 @@ def stem(tokens: Sequence[str]) -> tuple[str, ...]:
 
 
 def ranking_terms(text: str) -> tuple[str, ...]:
-    """The terms of a query that ranking counts, each once: stop words left out, unless there are no others."""
+    """The terms of a query that ranking counts, each once: stop words left out, unless there are no
+    others.
+    """
     exact = list(exact_tokens(text))
     weighty = [token for token in exact if token not in STOP_WORDS]
     return tuple(dict.fromkeys(stem(weighty or exact)))
 
 
 def fold(text: str) -> str:
-    """One spelling for letters that people type alike: case, width, and the marks on Latin letters."""
+    """One spelling for letters that people type alike: case, width, and the marks on Latin
+    letters.
+    """
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFKC", text).lower()
@@ -101,7 +115,9 @@ def fold(text: str) -> str:
 
 
 def same_words_digest(text: str) -> str:
-    """Equal for texts that differ only in links, mentions, case and punctuation: copies of one post."""
+    """Equal for texts that differ only in links, mentions, case and punctuation: copies of one
+    post.
+    """
     bare = _NO_WORD.sub(" ", fold(_MENTION.sub(" ", _LINK.sub(" ", text)))).strip()
     return digest_bytes((bare or text).encode())[:16]
 
@@ -125,7 +141,9 @@ def _stemmer() -> tantivy.TextAnalyzer:
 
 @functools.lru_cache(maxsize=4096)
 def _unmarked(character: str) -> str:
-    """A Latin letter without its mark (é as e); kana and Cyrillic keep theirs, where it makes another letter."""
+    """A Latin letter without its mark (é as e); kana and Cyrillic keep theirs, where it makes
+    another letter.
+    """
     base = unicodedata.normalize("NFD", character)[0]
     return base if base.isascii() else character
 

@@ -18,7 +18,19 @@ from tantivy import FieldType, Occur
 from rookery.core.protocols import Embedder
 from rookery.search.engine.analysis import STOP_WORDS, exact_tokens, is_run, stem
 from rookery.search.engine.segment import Segment
-from rookery.search.query import And, Field, MinLikes, Node, Not, Or, Phrase, Query, Since, Until, Word
+from rookery.search.query import (
+    And,
+    Field,
+    MinLikes,
+    Node,
+    Not,
+    Or,
+    Phrase,
+    Query,
+    Since,
+    Until,
+    Word,
+)
 from rookery.search.ranking import scores as rank
 
 _STOP_TERMS = frozenset(stem(sorted(STOP_WORDS)))
@@ -36,7 +48,8 @@ class Candidate:
     parts: Mapping[str, float]
 
 
-# What a tree means --------------------------------------------------------------------------------------
+# What a tree means
+# --------------------------------------------------------------------------------------
 
 
 def compiled(node: Node, schema: tantivy.Schema) -> tantivy.Query:
@@ -51,12 +64,16 @@ def compiled(node: Node, schema: tantivy.Schema) -> tantivy.Query:
         case Since(moment):
             return _range(schema, "created", FieldType.Integer, low=_second_at_or_after(moment))
         case Until(moment):
-            return _range(schema, "created", FieldType.Integer, high=_second_at_or_after(moment) - 1)
+            return _range(
+                schema, "created", FieldType.Integer, high=_second_at_or_after(moment) - 1
+            )
         case MinLikes(likes):
             return _range(schema, "likes", FieldType.Unsigned, low=likes)
         case Not(part):
             everything = (Occur.Must, tantivy.Query.all_query())
-            return tantivy.Query.boolean_query([everything, (Occur.MustNot, compiled(part, schema))])
+            return tantivy.Query.boolean_query(
+                [everything, (Occur.MustNot, compiled(part, schema))]
+            )
         case Or(parts):
             return tantivy.Query.boolean_query([(Occur.Should, compiled(p, schema)) for p in parts])
         case And(parts):
@@ -88,7 +105,11 @@ def _phrase(tokens: Sequence[str], schema: tantivy.Schema) -> tantivy.Query:
 
 
 def _range(
-    schema: tantivy.Schema, name: str, kind: FieldType, low: int | None = None, high: int | None = None
+    schema: tantivy.Schema,
+    name: str,
+    kind: FieldType,
+    low: int | None = None,
+    high: int | None = None,
 ) -> tantivy.Query:
     return tantivy.Query.range_query(schema, name, kind, low, high)
 
@@ -99,7 +120,8 @@ def _second_at_or_after(moment: datetime) -> int:
     return seconds + (moment.microsecond > 0)
 
 
-# Candidates ---------------------------------------------------------------------------------------------
+# Candidates
+# ---------------------------------------------------------------------------------------------
 
 
 def by_all_words(segment: Segment, embedder: Embedder, query: Query, depth: int) -> list[Candidate]:
@@ -109,8 +131,11 @@ def by_all_words(segment: Segment, embedder: Embedder, query: Query, depth: int)
     return _ranked(segment, query.terms, found, embedder.embed([query.text]))
 
 
-def by_some_words(segment: Segment, embedder: Embedder | None, query: Query, depth: int) -> list[Candidate]:
-    """The best `depth` posts for words that need not all be there, or that are alike in meaning, best first.
+def by_some_words(
+    segment: Segment, embedder: Embedder | None, query: Query, depth: int
+) -> list[Candidate]:
+    """The best `depth` posts for words that need not all be there, or that are alike in meaning,
+    best first.
 
     Without an embedder this is BM25 alone, with no feedback either.
     """
@@ -119,7 +144,9 @@ def by_some_words(segment: Segment, embedder: Embedder | None, query: Query, dep
     if embedder is None:
         return _ranked(segment, query.terms, found, None)
     vector = embedder.embed([query.text])
-    found += _proposed(segment, _with_feedback(segment, query.terms, found), bound, depth, some_word=True)
+    found += _proposed(
+        segment, _with_feedback(segment, query.terms, found), bound, depth, some_word=True
+    )
     found += [n for n, _ in neighbours(segment, vector, bound)]
     return _ranked(segment, query.terms, list(dict.fromkeys(found)), vector)[:depth]
 
@@ -133,7 +160,9 @@ def newest(segment: Segment, match: tantivy.Query, depth: int) -> list[int]:
 def neighbours(
     segment: Segment, vector: np.ndarray, bound: tantivy.Query | None, count: int = _NEIGHBOURS
 ) -> list[tuple[int, float]]:
-    """(ordinal, cosine) of the posts nearest to a vector (1, dimensions) among those that match, nearest first."""
+    """(ordinal, cosine) of the posts nearest to a vector (1, dimensions) among those that match,
+    nearest first.
+    """
     if segment.vectors is None or not vector.any():
         return []
     if bound is None:
@@ -144,7 +173,11 @@ def neighbours(
     wide = min(segment.facts.posts, count * segment.facts.posts // matching + count)
     found = _nearest(segment, vector, wide)
     among = tantivy.Query.term_set_query(segment.text.schema, "ordinal", [n for n, _ in found])
-    kept = set(newest(segment, tantivy.Query.boolean_query([(Occur.Must, bound), (Occur.Must, among)]), wide))
+    kept = set(
+        newest(
+            segment, tantivy.Query.boolean_query([(Occur.Must, bound), (Occur.Must, among)]), wide
+        )
+    )
     return [(n, cosine) for n, cosine in found if n in kept][:count]
 
 
@@ -161,11 +194,18 @@ def _proposed(
     depth: int,
     some_word: bool = False,
 ) -> list[int]:
-    """The text engine's own best for weighted terms, among the posts that match (and have some term)."""
+    """The text engine's own best for weighted terms, among the posts that match (and have some
+    term).
+    """
     schema = segment.text.schema
     weights = terms if isinstance(terms, Mapping) else dict.fromkeys(terms, 1.0)
     wishes = [
-        (Occur.Should, tantivy.Query.boost_query(tantivy.Query.term_query(schema, "terms", term, "freq"), weight))
+        (
+            Occur.Should,
+            tantivy.Query.boost_query(
+                tantivy.Query.term_query(schema, "terms", term, "freq"), weight
+            ),
+        )
         for term, weight in weights.items()
     ]
     asked = [(Occur.Must if some_word else Occur.Should, tantivy.Query.boolean_query(wishes))]
@@ -178,7 +218,9 @@ def _proposed(
 def _nearest(
     segment: Segment, vector: np.ndarray, count: int, among: Sequence[int] | None = None
 ) -> list[tuple[int, float]]:
-    """(ordinal, cosine) of the nearest vectors; among some ordinals the comparison is with all of them."""
+    """(ordinal, cosine) of the nearest vectors; among some ordinals the comparison is with all of
+    them.
+    """
     is_lists = isinstance(segment.vectors, faiss.IndexIVF)
     options = {}
     if among is not None:
@@ -186,11 +228,16 @@ def _nearest(
     if is_lists:
         options["nprobe"] = _PROBES if among is None else segment.vectors.nlist
     kind = faiss.SearchParametersIVF if is_lists else faiss.SearchParameters
-    cosines, ordinals = segment.vectors.search(vector, min(count, segment.facts.posts), params=kind(**options))
-    return [(n, c) for n, c in zip(ordinals[0].tolist(), cosines[0].tolist(), strict=True) if n >= 0]
+    cosines, ordinals = segment.vectors.search(
+        vector, min(count, segment.facts.posts), params=kind(**options)
+    )
+    return [
+        (n, c) for n, c in zip(ordinals[0].tolist(), cosines[0].tolist(), strict=True) if n >= 0
+    ]
 
 
-# Scores -------------------------------------------------------------------------------------------------
+# Scores
+# -------------------------------------------------------------------------------------------------
 
 
 def _ranked(
@@ -202,7 +249,9 @@ def _ranked(
     documents = segment.terms_of(ordinals)
     parts = {"bm25": _bm25(segment, rank.even(terms), documents)}
     if vector is not None:
-        parts["feedback"] = _bm25(segment, _shared_terms(segment, documents, parts["bm25"]), documents)
+        parts["feedback"] = _bm25(
+            segment, _shared_terms(segment, documents, parts["bm25"]), documents
+        )
         parts["vector"] = _cosines(segment, vector, ordinals)
     scores = rank.blend(parts, rank.feedback_share(len(terms)))
     candidates = [
@@ -212,14 +261,18 @@ def _ranked(
     return sorted(candidates, key=lambda c: (-c.score, -c.ordinal))
 
 
-def _with_feedback(segment: Segment, terms: Sequence[str], ordinals: Sequence[int]) -> dict[str, float]:
+def _with_feedback(
+    segment: Segment, terms: Sequence[str], ordinals: Sequence[int]
+) -> dict[str, float]:
     """A query's own terms joined by those that its best posts share, weighted."""
     documents = segment.terms_of(ordinals)
     extra = _shared_terms(segment, documents, _bm25(segment, rank.even(terms), documents))
     return rank.joined(rank.even(terms), extra, rank.feedback_share(len(terms)))
 
 
-def _shared_terms(segment: Segment, documents: Sequence[Sequence[str]], scores: np.ndarray) -> dict[str, float]:
+def _shared_terms(
+    segment: Segment, documents: Sequence[Sequence[str]], scores: np.ndarray
+) -> dict[str, float]:
     order = np.argsort(-scores, kind="stable")[: rank.FEEDBACK_POSTS]
     best = [n for n in order.tolist() if scores[n] > 0]
     chosen = [documents[n] for n in best]
@@ -227,14 +280,18 @@ def _shared_terms(segment: Segment, documents: Sequence[Sequence[str]], scores: 
     return rank.shared_terms(chosen, scores[best], statistics_of(segment, telling))
 
 
-def _bm25(segment: Segment, weights: Mapping[str, float], documents: Sequence[Sequence[str]]) -> np.ndarray:
+def _bm25(
+    segment: Segment, weights: Mapping[str, float], documents: Sequence[Sequence[str]]
+) -> np.ndarray:
     return rank.bm25(weights, documents, statistics_of(segment, weights))
 
 
 def statistics_of(segment: Segment, terms: Iterable[str]) -> rank.Statistics:
     """What ranking needs to know of the segment about some terms."""
     posts_with = {term: segment.searcher.doc_freq("terms", term) for term in sorted(terms)}
-    return rank.Statistics(segment.facts.posts, segment.facts.terms / max(1, segment.facts.posts), posts_with)
+    return rank.Statistics(
+        segment.facts.posts, segment.facts.terms / max(1, segment.facts.posts), posts_with
+    )
 
 
 def _cosines(segment: Segment, vector: np.ndarray, ordinals: Sequence[int]) -> np.ndarray:

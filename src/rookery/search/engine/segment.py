@@ -48,7 +48,9 @@ ROW_SCHEMA = pa.schema(
 _BATCH_ROWS = 8_192
 _WRITER_BYTES = 200_000_000
 _EMBED_ROWS = 1_024
-_EXACT_VECTORS = 50_000  # up to here every vector is compared; beyond, those in the nearest of about √n lists
+_EXACT_VECTORS = (
+    50_000  # up to here every vector is compared; beyond, those in the nearest of about √n lists
+)
 _TRAINING_VECTORS = 8_192  # at least; faiss asks for 40 a list
 
 
@@ -76,7 +78,10 @@ class Segment:
 
     def take(self, ordinals: Sequence[int], columns: Sequence[str] = ROW_SCHEMA.names) -> pa.Table:
         """The rows of some ordinals in the order given."""
-        parts = [self.rows[n // _BATCH_ROWS].select(list(columns)).slice(n % _BATCH_ROWS, 1) for n in ordinals]
+        parts = [
+            self.rows[n // _BATCH_ROWS].select(list(columns)).slice(n % _BATCH_ROWS, 1)
+            for n in ordinals
+        ]
         schema = pa.schema([ROW_SCHEMA.field(name) for name in columns])
         return pa.Table.from_batches(parts, schema=schema).combine_chunks()
 
@@ -87,7 +92,9 @@ class Segment:
 
 
 def text_schema() -> tantivy.Schema:
-    """The fields of the text index; analysis is done before (`analysis.py`), so that tantivy only splits at spaces."""
+    """The fields of the text index; analysis is done before (`analysis.py`), so that tantivy only
+    splits at spaces.
+    """
     builder = tantivy.SchemaBuilder()
     builder.add_unsigned_field("ordinal", indexed=True, fast=True)
     builder.add_text_field("id", tokenizer_name="raw", index_option="basic")
@@ -101,9 +108,15 @@ def text_schema() -> tantivy.Schema:
 
 
 def write_segment(
-    folder: Path, batches: Iterable[pa.RecordBatch], total: int, embedder: Embedder, context: Context
+    folder: Path,
+    batches: Iterable[pa.RecordBatch],
+    total: int,
+    embedder: Embedder,
+    context: Context,
 ) -> Facts:
-    """Lay out posts (batches with at least `POST_COLUMNS`) in a new folder; one that is there is replaced."""
+    """Lay out posts (batches with at least `POST_COLUMNS`) in a new folder; one that is there is
+    replaced.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     (folder / TEXT).mkdir(parents=True)
     try:
@@ -114,7 +127,9 @@ def write_segment(
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if "No space left" in str(error):  # tantivy and faiss have no other word for it
-            raise StorageError("the disk is full", where=folder.parent, mend="Free some space") from None
+            raise StorageError(
+                "the disk is full", where=folder.parent, mend="Free some space"
+            ) from None
         raise
     return facts
 
@@ -132,7 +147,9 @@ def open_segment(folder: Path) -> Segment:
         _check_counts(segment)
     except (OSError, ValueError, RuntimeError, pa.ArrowInvalid, DataError) as error:
         what = error.what if isinstance(error, DataError) else str(error).splitlines()[0]
-        raise DataError(f"the search index is damaged: {what}", where=folder, mend=REBUILD) from None
+        raise DataError(
+            f"the search index is damaged: {what}", where=folder, mend=REBUILD
+        ) from None
     return segment
 
 
@@ -150,19 +167,29 @@ def _open_rows(folder: Path) -> tuple[pa.RecordBatch, ...]:
     return tuple(reader.get_batch(n) for n in range(reader.num_record_batches))
 
 
-def _write_text(folder: Path, batches: Iterable[pa.RecordBatch], total: int, context: Context) -> tuple[int, int]:
-    """Write rows and text index in one pass; returns how many posts and how many terms there are."""
-    writer = tantivy.Index(text_schema(), path=str(folder / TEXT)).writer(_WRITER_BYTES, num_threads=1)
+def _write_text(
+    folder: Path, batches: Iterable[pa.RecordBatch], total: int, context: Context
+) -> tuple[int, int]:
+    """Write rows and text index in one pass; returns how many posts and how many terms there
+    are.
+    """
+    writer = tantivy.Index(text_schema(), path=str(folder / TEXT)).writer(
+        _WRITER_BYTES, num_threads=1
+    )
     posts = terms = 0
     with (
         pa.ipc.new_file(str(folder / ROWS), ROW_SCHEMA) as rows,
         context.progress.task("Words", total, "posts") as task,
     ):
         for batch in _evenly(batches):
-            columns = batch.drop_columns(["created"]).to_pydict() | {"created": _seconds(batch["created"])}
+            columns = batch.drop_columns(["created"]).to_pydict() | {
+                "created": _seconds(batch["created"])
+            }
             analyses = [analyse(text) for text in columns["text"]]
             for n, analysis in enumerate(analyses):
-                writer.add_document(_document(posts + n, {k: v[n] for k, v in columns.items()}, analysis))
+                writer.add_document(
+                    _document(posts + n, {k: v[n] for k, v in columns.items()}, analysis)
+                )
             rows.write_batch(_with_terms(batch, analyses))
             posts += batch.num_rows
             terms += sum(len(a.terms) for a in analyses)
@@ -178,11 +205,15 @@ def _seconds(created: pa.Array) -> list[int]:
 
 
 def _evenly(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of exactly `_BATCH_ROWS`, the last one smaller: so an ordinal names its place."""
+    """The same rows in batches of exactly `_BATCH_ROWS`, the last one smaller: so an ordinal names
+    its place.
+    """
     schema = pa.schema([ROW_SCHEMA.field(name) for name in POST_COLUMNS])
     pending: list[pa.RecordBatch] = []
     for batch in batches:
-        pending.append(pa.RecordBatch.from_arrays([batch[name] for name in POST_COLUMNS], schema=schema))
+        pending.append(
+            pa.RecordBatch.from_arrays([batch[name] for name in POST_COLUMNS], schema=schema)
+        )
         if sum(b.num_rows for b in pending) < _BATCH_ROWS:
             continue
         *full, rest = _cut(pa.Table.from_batches(pending))
@@ -197,8 +228,14 @@ def _cut(table: pa.Table) -> list[pa.RecordBatch]:
     """Batches of exactly `_BATCH_ROWS`, and one last of the rest (it may be empty)."""
     whole = table.num_rows // _BATCH_ROWS * _BATCH_ROWS
     starts = range(0, whole + 1, _BATCH_ROWS)
-    pieces = [table.slice(start, min(_BATCH_ROWS, table.num_rows - start)).combine_chunks() for start in starts]
-    return [p.to_batches()[0] if p.num_rows else pa.RecordBatch.from_pylist([], schema=p.schema) for p in pieces]
+    pieces = [
+        table.slice(start, min(_BATCH_ROWS, table.num_rows - start)).combine_chunks()
+        for start in starts
+    ]
+    return [
+        p.to_batches()[0] if p.num_rows else pa.RecordBatch.from_pylist([], schema=p.schema)
+        for p in pieces
+    ]
 
 
 def _document(ordinal: int, row: dict[str, Any], analysis: Analysis) -> tantivy.Document:
@@ -252,13 +289,20 @@ def _write_vectors(folder: Path, posts: int, embedder: Embedder, context: Contex
 
 
 def _trained_vectors(rows: Sequence[pa.RecordBatch], posts: int, embedder: Embedder) -> faiss.Index:
-    """An empty index whose scale and lists were learned from a sample; the same for the same posts in any order."""
+    """An empty index whose scale and lists were learned from a sample; the same for the same posts
+    in any order.
+    """
     lists = 1 << round(np.log2(posts**0.5))
     name = "SQ8" if posts <= _EXACT_VECTORS else f"IVF{lists},SQ8"
     index = faiss.index_factory(embedder.dimensions, name, faiss.METRIC_INNER_PRODUCT)
     size = min(posts, max(_TRAINING_VECTORS, 40 * lists if "IVF" in name else 0))
     hashes = np.concatenate([hash_ids(batch["id"].to_pylist()) for batch in rows])
-    texts = [rows[n // _BATCH_ROWS]["text"][n % _BATCH_ROWS].as_py() for n in np.argsort(hashes)[:size].tolist()]
-    parts = [embedder.embed(texts[start : start + _EMBED_ROWS]) for start in range(0, size, _EMBED_ROWS)]
+    texts = [
+        rows[n // _BATCH_ROWS]["text"][n % _BATCH_ROWS].as_py()
+        for n in np.argsort(hashes)[:size].tolist()
+    ]
+    parts = [
+        embedder.embed(texts[start : start + _EMBED_ROWS]) for start in range(0, size, _EMBED_ROWS)
+    ]
     index.train(np.ascontiguousarray(np.concatenate(parts), dtype=np.float32))
     return index

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 
 
 def ndcg(run: Sequence[str], judged: Mapping[str, int], at: int = 10) -> float:
-    """Normalised discounted cumulative gain, gain = grade (Järvelin and Kekäläinen 2002; trec_eval's ndcg_cut)."""
+    """Normalised discounted cumulative gain, gain = grade (Järvelin and Kekäläinen 2002;
+    trec_eval's ndcg_cut).
+    """
     ideal = _discounted(sorted((g for g in judged.values() if g > 0), reverse=True)[:at])
     return _discounted([max(0, judged.get(i, 0)) for i in run[:at]]) / ideal if ideal else 0.0
 

@@ -18,19 +18,25 @@ K1, B = 0.4, 0.2
 
 @dataclass(frozen=True)
 class Statistics:
-    """What BM25 needs of the whole collection: how many posts, their average length in terms, posts a term is in."""
+    """What BM25 needs of the whole collection: how many posts, their average length in terms, posts
+    a term is in.
+    """
 
     posts: int
     average_terms: float
     posts_with: Mapping[str, int]
 
     def idf(self, term: str) -> float:
-        """ln(1 + (N - n + ½) / (n + ½)): Robertson and Zaragoza 2009, kept positive as Lucene does."""
+        """ln(1 + (N - n + ½) / (n + ½)): Robertson and Zaragoza 2009, kept positive as Lucene
+        does.
+        """
         n = self.posts_with.get(term, 0)
         return math.log(1 + (self.posts - n + 0.5) / (n + 0.5))
 
 
-def bm25(weights: Mapping[str, float], documents: Sequence[Sequence[str]], statistics: Statistics) -> np.ndarray:
+def bm25(
+    weights: Mapping[str, float], documents: Sequence[Sequence[str]], statistics: Statistics
+) -> np.ndarray:
     """The BM25 score of each document (its terms) for weighted query terms, float64."""
     gains = {term: weight * statistics.idf(term) for term, weight in weights.items()}
     scores = np.zeros(len(documents))
@@ -45,21 +51,30 @@ def bm25(weights: Mapping[str, float], documents: Sequence[Sequence[str]], stati
 
 
 def even(terms: Sequence[str]) -> dict[str, float]:
-    """Terms that weigh alike; the weights sum to 1, so that scores of long and short queries compare."""
+    """Terms that weigh alike; the weights sum to 1, so that scores of long and short queries
+    compare.
+    """
     return {term: 1 / len(terms) for term in terms}
 
 
 FEEDBACK_POSTS, FEEDBACK_TERMS, FEEDBACK_SHARE, SHORT_QUERY_TERMS = 20, 20, 0.2, 4
 
 
-def shared_terms(best: Sequence[Sequence[str]], scores: np.ndarray, statistics: Statistics) -> dict[str, float]:
-    """The terms that the best posts of a query share, weighted by how much they tell; the weights sum to 1.
+def shared_terms(
+    best: Sequence[Sequence[str]], scores: np.ndarray, statistics: Statistics
+) -> dict[str, float]:
+    """The terms that the best posts of a query share, weighted by how much they tell; the weights
+    sum to 1.
 
-    Relevance feedback (after RM3, Abdul-Jaleel et al. 2004): people use other words for an event than
-    the one who asks. Copies of a post count once. Terms that `statistics` does not know are left out.
+    Relevance feedback (after RM3, Abdul-Jaleel et al. 2004): people use other words for an event
+    than the one who asks. Copies of a post count once. Terms that `statistics` does not know are
+    left out.
     """
     shared: Counter[str] = Counter()
-    distinct = {frozenset(terms): (terms, score) for terms, score in reversed(list(zip(best, scores, strict=True)))}
+    distinct = {
+        frozenset(terms): (terms, score)
+        for terms, score in reversed(list(zip(best, scores, strict=True)))
+    }
     for terms, score in distinct.values():
         for term in terms:
             if term in statistics.posts_with:
@@ -70,11 +85,15 @@ def shared_terms(best: Sequence[Sequence[str]], scores: np.ndarray, statistics: 
 
 
 def feedback_share(query_terms: int) -> float:
-    """How much feedback counts beside a query of so many terms: a long one says itself what it is about."""
+    """How much feedback counts beside a query of so many terms: a long one says itself what it is
+    about.
+    """
     return FEEDBACK_SHARE * min(1.0, SHORT_QUERY_TERMS / query_terms)
 
 
-def joined(words: Mapping[str, float], extra: Mapping[str, float], share: float) -> dict[str, float]:
+def joined(
+    words: Mapping[str, float], extra: Mapping[str, float], share: float
+) -> dict[str, float]:
     """A query's own terms and those of feedback, as one query."""
     weights = {term: (1 - share) * weight for term, weight in words.items()}
     for term, weight in extra.items():
