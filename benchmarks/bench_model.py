@@ -33,7 +33,7 @@ from rookery.corpus.document import read_documents
 from rookery.model.checkpoint import load_network, load_shape
 from rookery.model.evaluation.baselines import train_ngram, zstd_bits
 from rookery.model.evaluation.bits import text_bits
-from rookery.model.evaluation.estimate import MODEL, Judged, figures
+from rookery.model.evaluation.estimate import MODEL, ScoredTexts, summarize
 from rookery.model.tokenizer import load_tokenizer, prefix, training_texts
 from rookery.model.training.measure import scale_for_minutes
 from rookery.model.training.notes import METRICS
@@ -133,7 +133,7 @@ def judge(checkpoint: Artifact, judged: Sequence[tuple[str, str]]) -> dict[str, 
     bits = text_bits(load_network(checkpoint, best_precision(device)).to(device), tokenizer, texts)
     sizes = np.array([len(text.encode()) for text in texts])
     tokens = sum(map(len, tokenizer.encode(texts))) + len(texts)
-    return figures(Judged(sizes, np.array(authors), {MODEL: bits})) | {
+    return summarize(ScoredTexts(sizes, np.array(authors), {MODEL: bits})) | {
         "bytes_per_token": sizes.sum() / tokens
     }
 

@@ -46,7 +46,7 @@ from rookery.model.config import (
 )
 from rookery.model.data.batches import batches
 from rookery.model.evaluation.bits import text_bits
-from rookery.model.evaluation.estimate import MODEL, Judged, figures
+from rookery.model.evaluation.estimate import MODEL, ScoredTexts, summarize
 from rookery.model.network import Network
 from rookery.model.tokenizer import load_tokenizer, train_tokenizer
 from rookery.model.training.run import Run, best_precision
@@ -222,8 +222,8 @@ def body(config: TrainConfig, judged: list[tuple[str, str]], costs: dict[Key, np
     rows = []
     for (story, start, phase), bits in costs.items():
         other = costs.get((story, PLATEAU, phase)) if start == LAST else None
-        found = figures(
-            Judged(sizes, authors, {MODEL: bits} | ({} if other is None else {PLATEAU: other}))
+        found = summarize(
+            ScoredTexts(sizes, authors, {MODEL: bits} | ({} if other is None else {PLATEAU: other}))
         )
         more = (
             ""

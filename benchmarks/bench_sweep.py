@@ -30,7 +30,7 @@ from rookery.core.home import Home
 from rookery.model.checkpoint import load_network
 from rookery.model.config import TrainConfig, config_for_scale, horizon_tokens
 from rookery.model.evaluation.bits import text_bits
-from rookery.model.evaluation.estimate import MODEL, Judged, figures
+from rookery.model.evaluation.estimate import MODEL, ScoredTexts, summarize
 from rookery.model.tokenizer import load_tokenizer
 from rookery.model.training.run import best_precision
 
@@ -146,7 +146,7 @@ def body(
     authors = np.array([author for _, author in judged])
     rows = []
     for name, bits in costs.items():
-        found = figures(Judged(sizes, authors, {MODEL: bits, DEFAULTS: costs[DEFAULTS]}))
+        found = summarize(ScoredTexts(sizes, authors, {MODEL: bits, DEFAULTS: costs[DEFAULTS]}))
         more = (
             ""
             if name == DEFAULTS

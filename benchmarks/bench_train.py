@@ -32,7 +32,7 @@ from rookery.core.config import to_plain
 from rookery.core.context import Context, SystemClock
 from rookery.model.config import TrainConfig
 from rookery.model.data.batches import Rows, Step
-from rookery.model.parallel.processes import alone
+from rookery.model.parallel.processes import single_process
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
 from rookery.model.training.rate import matrix_flops_per_second
 from rookery.model.training.run import Run
@@ -105,7 +105,9 @@ def our_steps(shape: ModelShape, compiled: bool, steps: int) -> dict[str, Any]:
         moments.append(time.monotonic())
     with (
         tempfile.TemporaryDirectory() as folder,
-        closing(States(Path(folder), alone(), SystemClock(), Context().progress)) as states,
+        closing(
+            States(Path(folder), single_process(), SystemClock(), Context().progress)
+        ) as states,
     ):
         states.save(1, run.optimizer.state())  # the first makes threads and buffers
         states.wait()

@@ -85,7 +85,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Restrictions:
     """How far a training has come that does not run: steps noted, in which file, and where it said
     it went on.
     """
@@ -246,7 +246,7 @@ def killed_and_ended(
     """
     case, said = target.case, home.with_name("said")
     said.write_bytes(b"")
-    process, at = None, Standing()
+    process, at = None, Restrictions()
     with open(said, "ab") as errors:
         for after, seconds in delays:
             before = stamps(home, case.begun)
@@ -260,7 +260,7 @@ def killed_and_ended(
                 continue
             toll.hits[after] += 1
             case.whole(home)
-            at = gone_on(at, standing(home, said), toll)
+            at = gone_on(at, restrictions(home, said), toll)
             process = process if process.poll() is None else None
             if target.done(home):
                 return
@@ -268,7 +268,7 @@ def killed_and_ended(
         assert process.wait(timeout=600) == 0, (
             f"the run after it failed: {said.read_text()[-1000:]}"
         )
-    gone_on(at, standing(home, said), toll)
+    gone_on(at, restrictions(home, said), toll)
     assert not at_work(home), "a process lives on after the end"
 
 
@@ -301,19 +301,19 @@ def at_work(home: Path) -> set[int]:
     return found
 
 
-def standing(home: Path, said: Path) -> Standing:
+def restrictions(home: Path, said: Path) -> Restrictions:
     (file,) = list(home.glob(METRICS)) or [None]
     went_on = tuple(
         int(step) for step in re.findall(r"Going on after step (\d+)\.", said.read_text())
     )
     return (
-        Standing(len(losses(file)), file.stat().st_ino, went_on)
+        Restrictions(len(losses(file)), file.stat().st_ino, went_on)
         if file
-        else Standing(went_on=went_on)
+        else Restrictions(went_on=went_on)
     )
 
 
-def gone_on(before: Standing, now: Standing, toll: Toll) -> Standing:
+def gone_on(before: Restrictions, now: Restrictions, toll: Toll) -> Restrictions:
     """Note how many steps were done again, if the run went on in between and had noted any
     before.
     """

@@ -24,7 +24,6 @@ from record import table, write_result
 from rookery.model.config import TrainConfig
 from rookery.model.data.batches import Rows, Step
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
-from rookery.model.training.float8 import use_float8
 from rookery.model.training.rate import matrix_flops_per_second
 from rookery.model.training.run import Run
 
@@ -41,7 +40,7 @@ TOY = {"toy": (2, 64, 4)}
 TOY_CONTEXT_TOKENS = (
     64  # a CPU takes a second for the fp8 products of two such rows, and sixteen for full ones
 )
-PRECISIONS = ("bf16", "fp8")
+PRECISIONS = ("bf16",)
 
 
 def main() -> None:
@@ -169,8 +168,6 @@ def training_step(
     )
     # without the look at whether it is right, which would take minutes for all sizes
     run.placed.compile()
-    if precision == "fp8":
-        use_float8(run.placed.parts[0])
     context = shape.context_tokens
     rows = micro_tokens // context
     tokens = np.random.default_rng(0).integers(shape.vocabulary, size=(rows, context + 1))

@@ -28,7 +28,7 @@ from rookery.posts.ingest import ingest
 from rookery.posts.lake import find_lake, unnamed
 from rookery.posts.live import live_log
 from rookery.posts.post import to_table
-from rookery.search.index import build_index, in_force
+from rookery.search.index import build_index, current_index
 from rookery.town.posts import TownConfig, town_posts
 
 FORGOTTEN_POSTS = 300
@@ -89,7 +89,7 @@ def cases(folder: Path, posts: int) -> list[Case]:
 
     def all_or_none_forgotten(home: Path) -> None:
         with live_log(Home(home)) as log:
-            assert len(log.standing().forgotten_posts) in (0, len(ids)), (
+            assert len(log.restrictions().forgotten_posts) in (0, len(ids)), (
                 "a part of the posts is forgotten"
             )
 
@@ -150,17 +150,17 @@ def outcome(home: Path) -> dict[str, object]:
     every artifact.
     """
     opened = Home(home)
-    lake, index = find_lake(opened), in_force(opened)
+    lake, index = find_lake(opened), current_index(opened)
     with live_log(opened) as log:
-        standing = log.standing()
+        restrictions = log.restrictions()
     return {
         "posts": lake.count(),
         "lake": digest_of(pa.Table.from_batches(lake.batches())),
         "set aside": sorted(
             (path.name, path.read_text()) for path in opened.set_aside.glob("*.jsonl")
         ),
-        "forgotten": len(standing.posts) + len(standing.authors),
-        "log": standing.digest,
+        "forgotten": len(restrictions.posts) + len(restrictions.authors),
+        "log": restrictions.digest,
         "index": sorted(name for rows in index[1].rows for name in rows["id"].to_pylist())
         if index
         else None,

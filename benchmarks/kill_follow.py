@@ -21,7 +21,7 @@ from rookery.core.digest import digest_value
 from rookery.core.home import Home, create_home
 from rookery.posts.lake import find_lake
 from rookery.posts.live import KINDS, live_log
-from rookery.posts.streams.arrivals import Arrivals
+from rookery.posts.streams.inbox import Inbox
 
 SERVER = Path(__file__).parents[1] / "tests" / "posts" / "stream_server.py"
 POSTS = 300
@@ -112,8 +112,8 @@ def outcome(home: Path) -> dict[str, object]:
             for k in kinds
             for e, _ in log.of_kind(k)
         ]
-        arrivals = Arrivals(log)
-        gaps, waiting = len(arrivals.gaps()), arrivals.waiting()
+        inbox = Inbox(log)
+        gaps, waiting = len(inbox.gaps()), inbox.waiting()
     return {
         "posts": lake.count(),
         "lake": digest_of(pa.Table.from_batches(lake.batches())),

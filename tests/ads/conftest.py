@@ -3,7 +3,7 @@
 import pytest
 
 from rookery.ads.ledger import events as ledger
-from rookery.ads.ledger.events import Terms, store
+from rookery.ads.ledger.events import OfferTerms, store
 from rookery.ads.terms.campaigns import Campaign, Campaigns
 
 NOW = 1_767_268_800  # 2026-01-01 12:00 UTC
@@ -56,7 +56,7 @@ def offered(engine):
             "url": "https://example.com/tea",
         }
         with store.writing(engine) as connection:
-            terms = Terms(
+            terms = OfferTerms(
                 token=token, campaign=campaign, price_micros=price_micros, **(usual | terms)
             )
             ledger.add_offer(connection, terms, at, LIFETIME_SECONDS)

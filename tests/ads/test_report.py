@@ -2,7 +2,7 @@ from sqlalchemy import update
 
 from rookery.ads.ledger.events import add_click, add_view
 from rookery.ads.ledger.store import campaign, charge, reading, writing
-from rookery.ads.report import disagreements, report, report_of
+from rookery.ads.report import inconsistencies, report, report_of
 from tests.ads.conftest import NOW
 
 
@@ -43,10 +43,10 @@ def test_a_counter_or_charge_that_was_tampered_with_is_found(engine, take, a_cam
     with writing(engine) as connection:
         connection.execute(update(campaign).values(spent_micros=5))
     with writing(engine) as connection:
-        assert disagreements(connection) == ["tea in all: spent 5, charged 100000"]
+        assert inconsistencies(connection) == ["tea in all: spent 5, charged 100000"]
         connection.execute(update(charge).values(micros=5))
     with reading(engine) as connection:
-        assert disagreements(connection) == [
+        assert inconsistencies(connection) == [
             "tea 2026-01-01: spent 100000, charged 5",
             "auction 1: charged not as offered",
         ]

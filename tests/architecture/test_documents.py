@@ -14,8 +14,8 @@ import typer.main
 from click.testing import CliRunner
 
 from rookery.cli.main import app
-from rookery.model.degrees import check_fits, fitted
-from rookery.workflows.train import configured, planned
+from rookery.model.degrees import check_fits, resolve_degrees
+from rookery.workflows.train import apply_settings, base_config
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -63,10 +63,10 @@ def test_every_run_that_the_page_on_training_proposes_can_be_spread_so():
     for words in spread:
         given = dict(itertools.pairwise(words))
         settings = [value for option, value in itertools.pairwise(words) if option == "--set"]
-        config, degrees, _ = configured(planned(float(given["--scale"])), settings)
+        config, degrees, _ = apply_settings(base_config(float(given["--scale"])), settings)
         nodes = int(given.get("--nnodes", 1)) * int(given.get("--nproc-per-node", 1))
         counts.append(int(given.get("--processes", nodes)))
-        check_fits(fitted(degrees, counts[-1]), config)
+        check_fits(resolve_degrees(degrees, counts[-1]), config)
     assert {1, 8, 128} <= set(counts)
 
 

@@ -16,12 +16,12 @@ from rookery.core.artifact import find_artifacts
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.corpus.build import build
-from rookery.model.config import of_steps
+from rookery.model.config import with_steps
 from rookery.model.phases import config_of, find_checkpoint, phases
 from rookery.posts.forget import forget
 from rookery.workflows.erase import MAKE_ANEW, erase
 from rookery.workflows.trace import trace_post
-from rookery.workflows.train import configured, planned, train_model
+from rookery.workflows.train import apply_settings, base_config, train_model
 
 WORDS = ("rooks", "trams", "bread", "rowing", "stars", "gardens", "films", "choirs")
 SCALE, SETTINGS = 0.0001, ["steps=4", "decay_steps=2"]
@@ -79,10 +79,10 @@ def test_there_is_nothing_to_go_on_from_at_first(home, grow):
 
 def test_without_a_scale_a_phase_takes_as_much_as_the_one_before(home, grow):
     grow("today")
-    assert planned(None, trained(home)).scale_petaflop == SCALE
-    assert planned(0.5, trained(home)).scale_petaflop == 0.5
+    assert base_config(None, trained(home)).scale_petaflop == SCALE
+    assert base_config(0.5, trained(home)).scale_petaflop == 0.5
     with pytest.raises(UsageError, match="positive number of petaFLOP"):
-        planned(0)
+        base_config(0)
 
 
 def test_another_shape_is_refused(home, grow):
@@ -133,8 +133,8 @@ def test_a_post_that_came_later_is_traced_to_the_later_phase_alone(home, grow):
 def test_a_phase_keeps_the_settings_that_its_run_had(home, grow):
     grow("today")
     first = trained(home, settings=[*SETTINGS, "matrix_learning_rate=0.01"])
-    config, *_ = configured(planned(SCALE, first), ["steps=3"])
-    assert config == of_steps(replace(config_of(first), warmup_steps=0, seed=1), 3)
+    config, *_ = apply_settings(base_config(SCALE, first), ["steps=3"])
+    assert config == with_steps(replace(config_of(first), warmup_steps=0, seed=1), 3)
 
 
 def command(home, *options: str) -> subprocess.CompletedProcess:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from rookery.cli.demo import own_name
+from rookery.cli.demo import program_name
 
 ROOKERY = [sys.executable, "-m", "rookery.cli.main"]
 
@@ -100,8 +100,8 @@ def test_a_demo_ends_with_a_command_that_can_be_typed(tmp_path, monkeypatch):
     program = tmp_path / "rookery"
     program.touch(0o755)
     monkeypatch.setattr(sys, "argv", [str(program), "demo"])
-    assert own_name() == str(program)
+    assert program_name() == str(program)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert own_name() == "rookery"
+    assert program_name() == "rookery"
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "main.py"), "demo"])
-    assert own_name() == "rookery"
+    assert program_name() == "rookery"

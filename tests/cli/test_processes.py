@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from rookery.cli.processes import SCALES, scale_kept, told_place
+from rookery.cli.processes import SCALES, rank_from_environment, scale_kept
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.corpus.build import build
 from rookery.model.config import WatchConfig
 from rookery.model.degrees import Degrees
 from rookery.model.parallel.processes import Processes
-from rookery.workflows.train import configured, planned
+from rookery.workflows.train import apply_settings, base_config
 
 WORDS = ("rooks", "trams", "bread", "rowing", "stars", "gardens", "films", "choirs")
 OF_A_LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
@@ -28,13 +28,13 @@ def no_launcher(monkeypatch):
 
 
 def test_without_a_launcher_nothing_is_told():
-    assert told_place(None) is None
+    assert rank_from_environment(None) is None
 
 
 def test_a_launcher_tells_the_place(monkeypatch):
     for name, value in zip(OF_A_LAUNCHER, ("5", "8", "1"), strict=True):
         monkeypatch.setenv(name, value)
-    place = told_place(None)
+    place = rank_from_environment(None)
     assert (place.rank, place.count, place.local_rank) == (5, 8, 1)
 
 
@@ -44,7 +44,7 @@ def test_another_number_than_the_launchers_is_refused(monkeypatch):
     with pytest.raises(
         UsageError, match=r"--processes 2 was asked for, and the launcher started 8"
     ):
-        told_place(2)
+        rank_from_environment(2)
 
 
 def test_a_place_that_is_no_number_is_refused(monkeypatch):
@@ -53,7 +53,7 @@ def test_a_place_that_is_no_number_is_refused(monkeypatch):
     with pytest.raises(
         UsageError, match="must be whole ones, not RANK 'first', WORLD_SIZE '8', LOCAL_RANK None"
     ):
-        told_place(None)
+        rank_from_environment(None)
 
 
 def test_a_scale_once_measured_is_kept_for_whoever_asks_the_same(home):
@@ -70,10 +70,10 @@ def test_a_scale_once_measured_is_kept_for_whoever_asks_the_same(home):
 
 def test_degrees_and_patience_are_set_apart_from_the_run():
     settings = ["parallel.tensor=2", "steps=5", "watch.seconds=7", "parallel.pipeline=3"]
-    config, degrees, watch = configured(planned(0.001), settings)
+    config, degrees, watch = apply_settings(base_config(0.001), settings)
     assert watch == WatchConfig(seconds=7.0)
     assert degrees == Degrees(tensor=2, pipeline=3)
-    assert config == configured(planned(0.001), ["steps=5"])[0]
+    assert config == apply_settings(base_config(0.001), ["steps=5"])[0]
 
 
 @pytest.fixture

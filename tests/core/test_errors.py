@@ -6,7 +6,7 @@ from rookery.core import errors
 
 
 def test_an_error_is_one_line_with_what_where_and_mend():
-    error = errors.DataError("the file\nis empty", where="a.csv", mend="Give\tanother")
+    error = errors.DataError("the file\nis empty", where="a.csv", hint="Give\tanother")
     assert error.line() == str(error) == "the file is empty (a.csv). Give another"
     assert errors.RookeryError("only what").line() == "only what"
 
@@ -17,8 +17,6 @@ def test_an_error_is_one_line_with_what_where_and_mend():
         ("UsageError", 2),
         ("DataError", 2),
         ("StorageError", 2),
-        ("RefusedError", 2),
-        ("UnavailableError", 1),
     ],
 )
 def test_wrong_use_and_bad_input_end_with_two(name, code):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from rookery.core.context import Context, FixedClock
-from rookery.core.errors import DataError, Paused
+from rookery.core.errors import DataError, PausedError
 from rookery.core.pause import pause, paused, refuse_if_paused, resume
 from rookery.core.runs import read_runs
 from rookery.core.stage import Stage, run_stage
@@ -18,7 +18,8 @@ STAGE = Stage("thing", 1, {}, {})
 def test_a_paused_home_refuses_new_runs_and_says_since_when_and_why(home):
     pause(home, "a deletion is under way", CLOCK)
     with pytest.raises(
-        Paused, match=r"paused since 2026-01-01 00:00 UTC: a deletion is under way .*fleet resume"
+        PausedError,
+        match=r"paused since 2026-01-01 00:00 UTC: a deletion is under way .*fleet resume",
     ):
         run_stage(home, STAGE, lambda workspace: pytest.fail("begun"), Context(CLOCK))
     assert read_runs(home) == []
@@ -37,7 +38,7 @@ def test_a_run_that_is_stopped_is_paused_in_the_register_and_goes_on(home):
         pause(home, "", CLOCK)
         refuse_if_paused(home)
 
-    with pytest.raises(Paused):
+    with pytest.raises(PausedError):
         run_stage(home, STAGE, stops, Context(CLOCK))
     assert resume(home)
     run_stage(home, STAGE, lambda workspace: {}, Context(CLOCK))

@@ -7,9 +7,9 @@ import pytest
 from rookery.core.context import Context
 from rookery.core.home import Cluster
 from rookery.corpus import prepare as preparing
-from rookery.corpus.prepare import Way, prepare
+from rookery.corpus.prepare import Preparation, prepare
 from rookery.posts.lake import append, open_lake
-from rookery.posts.live import Standing
+from rookery.posts.live import Restrictions
 from rookery.posts.post import to_table
 
 
@@ -19,7 +19,11 @@ def prepared(home, tmp_path):
 
     def run(name: str):
         return prepare(
-            open_lake(home), Way(Standing(), "public"), tmp_path / name, Cluster(), Context()
+            open_lake(home),
+            Preparation(Restrictions(), "public"),
+            tmp_path / name,
+            Cluster(),
+            Context(),
         )
 
     return run

@@ -12,7 +12,7 @@ from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.core.lineage import trace
 from rookery.corpus.shards import open_shards, write_shards
-from rookery.posts.live import Standing
+from rookery.posts.live import Restrictions
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def test_an_empty_split_opens_as_no_documents(home, corpus_of, a_document):
         write_shards(home, corpus_of([a_document("a")]), Bytes(), Context()), "validation"
     )
     assert shards.documents == 0
-    assert shards.masked(Standing({"a": "forgotten"})).tolist() == []
+    assert shards.masked(Restrictions({"a": "forgotten"})).tolist() == []
 
 
 @given(st.sets(st.sampled_from("abcdefg")), st.sets(st.sampled_from(["ada", "bo", "cy"])))
@@ -73,8 +73,10 @@ def test_a_document_is_masked_exactly_when_one_of_its_posts_or_authors_is_forgot
     ]
     shards = open_shards(write_shards(home, corpus_of(documents), Bytes(), Context()), "train")
     expected = [bool(posts & set(d.post_ids) or authors & set(d.author_ids)) for d in documents]
-    standing = Standing(dict.fromkeys(posts, "forgotten"), dict.fromkeys(authors, "suspended"))
-    assert shards.masked(standing).tolist() == expected
+    restrictions = Restrictions(
+        dict.fromkeys(posts, "forgotten"), dict.fromkeys(authors, "suspended")
+    )
+    assert shards.masked(restrictions).tolist() == expected
 
 
 def test_another_tokenizer_gives_another_artifact_and_the_same_one_the_same(
@@ -93,21 +95,21 @@ def test_shards_are_named_among_what_holds_a_post(home, corpus_of, a_document):
 
 
 @pytest.mark.parametrize(
-    ("standing", "masked"),
+    ("restrictions", "masked"),
     [
-        (Standing(edited={"a": 1}), True),
-        (Standing(edited={"a": 0}), False),
-        (Standing(consent={"training": {"ada": False}}), True),
-        (Standing(consent={"training": {"ada": True}, "ads": {"ada": False}}), False),
+        (Restrictions(edited={"a": 1}), True),
+        (Restrictions(edited={"a": 0}), False),
+        (Restrictions(consent={"training": {"ada": False}}), True),
+        (Restrictions(consent={"training": {"ada": True}, "ads": {"ada": False}}), False),
     ],
 )
 def test_a_document_is_masked_when_a_post_was_edited_since_or_its_author_refuses_training(
-    home, corpus_of, a_document, standing, masked
+    home, corpus_of, a_document, restrictions, masked
 ):
     """The corpus was made of version 0 of the lake: an edit that came with version 0 is in it."""
     corpus = corpus_of([a_document("a", authors=["ada"])])
     assert open_shards(write_shards(home, corpus, Bytes(), Context()), "train").masked(
-        standing
+        restrictions
     ).tolist() == [masked]
 
 

@@ -43,12 +43,12 @@ from rookery.model.shape import ModelShape
 from rookery.model.tokenizer import Tokenizer, train_bpe
 from rookery.posts import consent as word
 from rookery.posts.forget import forget
-from rookery.posts.ingest import take_in
+from rookery.posts.ingest import ingest_batches
 from rookery.posts.live import live_log
 from rookery.posts.post import Post
 from rookery.posts.sources.files import in_batches
 from rookery.search.ask import answer
-from rookery.search.index import build_index, in_force, open_index
+from rookery.search.index import build_index, current_index, open_index
 from rookery.search.search import search
 from rookery.workflows.erase import erase
 from tests.workflows.full_home import walk
@@ -152,7 +152,7 @@ class Forgetting(RuleBasedStateMachine):
     def take(self, posts: list[Post], crash_after: int | None) -> None:
         key = f"ingest-{self.number:06d}"
         self.attempt(
-            lambda: take_in(self.home, "test", key, lambda: in_batches(posts), self.context),
+            lambda: ingest_batches(self.home, "test", key, lambda: in_batches(posts), self.context),
             crash_after,
         )
 
@@ -287,11 +287,11 @@ class Forgetting(RuleBasedStateMachine):
     def no_batch_holds_a_refused_word(self):
         refused = self.refused("training")
         with live_log(self.home) as log:
-            standing = log.standing()
+            restrictions = log.restrictions()
         for artifact in find_artifacts(self.home.artifacts, "shards"):
             for split in ("train", "validation"):
                 shards = open_shards(artifact, split)
-                masked = shards.masked(standing)
+                masked = shards.masked(restrictions)
                 steps = batches(shards, LOADER, lambda documents, masked=masked: masked[documents])
                 rows = next(steps).rows if shards.documents else ()
                 said = "".join(
@@ -299,7 +299,7 @@ class Forgetting(RuleBasedStateMachine):
                 )
                 assert not [one for one in refused if one in said]
 
-    @precondition(lambda self: in_force(self.home) is not None)
+    @precondition(lambda self: current_index(self.home) is not None)
     @invariant()
     def no_search_finds_a_refused_word(self):
         index = open_index(self.home, HashedEmbedder(), self.clock)

@@ -20,7 +20,7 @@ from tiny_run import LONGER, gone_on_after, losses
 from rookery.cli.processes import LAUNCHER, OUTCOME
 from rookery.core.artifact import Artifact
 from rookery.core.context import SystemClock
-from rookery.core.errors import DataError, Paused, RookeryError
+from rookery.core.errors import DataError, PausedError, RookeryError
 from rookery.core.home import Home, create_home, open_home
 from rookery.core.pause import pause, resume
 from rookery.core.runs import read_runs
@@ -36,21 +36,21 @@ STOPPED_OUTSIDE_OF_STEPS = """
 import os, signal, sys
 from pathlib import Path
 from tiny_run import train_longer
-from rookery.cli.processes import outcome_told, told_place
+from rookery.cli.processes import reporting_outcome, rank_from_environment
 from rookery.core.home import open_home
 from rookery.model import train
 from rookery.model.config import WatchConfig
 from rookery.model.training.states import States
 home, where, once = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 owner, name = {"restoring": (States, "restore"), "judging": (train, "_validating")}[where]
-plain, place = getattr(owner, name), told_place(None)
+plain, place = getattr(owner, name), rank_from_environment(None)
 def stops(*arguments):
     if place.rank == 1 and not once.exists():
         once.touch()
         os.kill(os.getpid(), signal.SIGSTOP)
     return plain(*arguments)
 setattr(owner, name, stops)
-with outcome_told(place):
+with reporting_outcome(place):
     train_longer(open_home(home), place, WatchConfig(seconds=float(sys.argv[4])))
 """
 
@@ -201,7 +201,7 @@ def test_a_pause_stops_both_at_one_step_and_they_go_on_to_the_same_weights(
 ):
     with pytest.raises(RookeryError, match="an outage") as stopped:
         trained_by_two(home, outcome, lambda home: pause(home, "an outage", SystemClock()))
-    assert stopped.value.exit_code == Paused.exit_code
+    assert stopped.value.exit_code == PausedError.exit_code
     newest = max(state.name for state in home.path.glob("artifacts/checkpoint/*/scratch/step-*"))
     resume(home)
     outcome.unlink()

@@ -102,4 +102,4 @@ def test_everything_at_once_ends_as_one_after_the_other(home, parts, start):
     assert held
     assert not set(gone) & {post for posts in held for post in posts}
     with live_log(home) as log:
-        assert log.standing().forgotten_posts == set(gone)
+        assert log.restrictions().forgotten_posts == set(gone)

@@ -15,7 +15,7 @@ from rookery.model.config import (
     TrainConfig,
     config_for_scale,
     learning_rate_factor,
-    suited_to_gpu,
+    with_gpu_micro_batches,
 )
 from rookery.model.shape import layer_activation_bytes, matrix_parameters, training_flops_per_token
 
@@ -47,7 +47,7 @@ def test_the_schedule_rises_holds_and_falls_to_almost_nothing(scale):
 @given(st.floats(1e-3, 1e9), st.sampled_from([16, 80, 141, 10_000]))
 def test_micro_batches_of_a_gpu_are_a_power_of_two_that_fits_its_memory(scale, gigabytes):
     config = config_for_scale(scale)
-    tokens = suited_to_gpu(config, gigabytes * 10**9).micro_batch_tokens
+    tokens = with_gpu_micro_batches(config, gigabytes * 10**9).micro_batch_tokens
     kept = lambda tokens: tokens * config.shape.layers * layer_activation_bytes(config.shape)  # noqa: E731
     assert tokens.bit_count() == 1
     assert config.shape.context_tokens <= tokens <= LARGEST_MICRO_BATCH_TOKENS
@@ -57,7 +57,7 @@ def test_micro_batches_of_a_gpu_are_a_power_of_two_that_fits_its_memory(scale, g
 
 def test_micro_batches_that_a_run_asks_for_stand_on_a_gpu_too():
     asked = with_settings(config_for_scale(0.03), ["micro_batch_tokens=512"])
-    assert suited_to_gpu(asked, 80 * 10**9) == asked
+    assert with_gpu_micro_batches(asked, 80 * 10**9) == asked
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, math.nan, math.inf])

@@ -12,11 +12,11 @@ from rookery.model.config import config_for_scale
 from rookery.model.degrees import (
     Degrees,
     check_fits,
-    fitted,
-    layers_of_stages,
     micro_batches,
     recomputed_layers,
+    resolve_degrees,
     rows_a_piece,
+    stage_layers,
 )
 
 small = st.integers(1, 4)
@@ -25,7 +25,7 @@ small = st.integers(1, 4)
 @given(small, small, small, small, small)
 def test_what_is_left_is_sharded(replicate, shard, context, tensor, pipeline):
     asked = Degrees(replicate, None, context, tensor, pipeline)
-    assert fitted(asked, replicate * shard * context * tensor * pipeline) == replace(
+    assert resolve_degrees(asked, replicate * shard * context * tensor * pipeline) == replace(
         asked, shard=shard
     )
 
@@ -39,12 +39,12 @@ def test_degrees_that_do_not_multiply_to_the_processes_are_refused(degrees):
     with pytest.raises(
         UsageError, match=r"do not multiply to 3 processes. Change --processes, or the degrees"
     ):
-        fitted(degrees, 3)
+        resolve_degrees(degrees, 3)
 
 
 def test_a_degree_below_one_is_refused_by_name():
     with pytest.raises(UsageError, match=r"parallel\.tensor must be at least 1, not 0"):
-        fitted(Degrees(tensor=0), 2)
+        resolve_degrees(Degrees(tensor=0), 2)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
@@ -52,7 +52,7 @@ def test_a_share_of_layers_that_is_none_is_refused_by_name(share):
     with pytest.raises(
         UsageError, match=r"parallel\.recompute is a share of the layers, from 0 to 1"
     ):
-        fitted(Degrees(recompute=share), 1)
+        resolve_degrees(Degrees(recompute=share), 1)
 
 
 @given(st.integers(1, 60), st.integers(0, 20))
@@ -106,7 +106,7 @@ def test_tokens_of_a_row_that_context_and_tensor_together_cannot_share_are_refus
 @given(st.integers(1, 60), st.integers(1, 60))
 def test_every_layer_is_in_exactly_one_stage_and_stages_are_even(layers, stages):
     stages = min(stages, layers)
-    ranges = layers_of_stages(replace(SHAPE, layers=layers), stages)
+    ranges = stage_layers(replace(SHAPE, layers=layers), stages)
     assert [number for held in ranges for number in held] == list(range(layers))
     assert max(map(len, ranges)) - min(map(len, ranges)) <= 1
 

@@ -97,7 +97,7 @@ def test_the_groups_are_those_of_time_of_acquaintance_and_of_novelty(home, check
 
 
 def bytes_of(groups):
-    return {name: figures["bytes"] for name, figures in groups.items()}
+    return {name: summarize["bytes"] for name, summarize in groups.items()}
 
 
 def test_evaluating_again_gives_the_same_artifact(home, checkpoint, corpus):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rookery.core.context import Context
-from rookery.core.errors import Busy, StorageError, UsageError
+from rookery.core.errors import BusyError, StorageError, UsageError
 from rookery.core.protocols import GenerationOptions
 from rookery.model import tensors
 from rookery.model.checkpoint import load_network
@@ -154,7 +154,7 @@ def test_of_two_exports_to_one_place_the_second_is_refused_and_disturbs_nothing(
     (others / "model.safetensors").write_bytes(b"half of it")
     held = os.open(others, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
-    with pytest.raises(Busy, match="another process is writing this export"):
+    with pytest.raises(BusyError, match="another process is writing this export"):
         export(checkpoint, tmp_path / "mine")
     os.close(held)
     assert (others / "model.safetensors").read_bytes() == b"half of it"

@@ -18,12 +18,12 @@ from rookery.model.network import (
     LOSS_CHUNK_TOKENS,
     SPANS_MULTIPLE,
     Network,
+    apply_rotary,
     chunk_loss,
     chunked_loss,
+    cu_seqlens,
+    document_positions,
     initial_rows,
-    positions_of,
-    rotate,
-    spans_of,
     summed_loss,
 )
 from rookery.model.shape import ModelShape, parameters
@@ -107,8 +107,10 @@ def test_documents_of_one_row_do_not_see_each_other(network):
 def test_a_packed_document_is_read_as_if_alone(network):
     documents = torch.tensor([[4] * 10 + [5] * 22])
     tokens = some_tokens(1, 32)
-    alone = network(tokens[:, 10:])
-    torch.testing.assert_close(network(tokens, documents)[:, 10:], alone, atol=1e-5, rtol=1e-5)
+    single_process = network(tokens[:, 10:])
+    torch.testing.assert_close(
+        network(tokens, documents)[:, 10:], single_process, atol=1e-5, rtol=1e-5
+    )
 
 
 def test_no_token_sees_a_later_one(network):
@@ -120,7 +122,7 @@ def test_no_token_sees_a_later_one(network):
 
 def test_positions_begin_anew_in_every_document():
     documents = torch.tensor([[3, 3, 3, 1, 1, 3]])
-    assert positions_of(documents, documents).tolist() == [[0, 1, 2, 0, 1, 0]]
+    assert document_positions(documents, documents).tolist() == [[0, 1, 2, 0, 1, 0]]
 
 
 @pytest.mark.parametrize("pieces", [[32], [7, 25], [5, 1, 1, 20, 5], [1] * 32])
@@ -204,7 +206,7 @@ def test_names_and_arithmetic_are_those_of_qwen3(tied):
 
 def test_the_places_of_documents_cover_all_rows_and_no_document_goes_over_a_row():
     documents = torch.tensor([[0, 0, 1, 1, 1], [1, 2, 2, -1, -1]])
-    spans = spans_of(documents)
+    spans = cu_seqlens(documents)
     assert spans.starts[:6].tolist() == [0, 2, 5, 6, 8, 10]
     assert (spans.starts[6:] == 10).all()
     assert len(spans.starts) == SPANS_MULTIPLE
@@ -234,7 +236,7 @@ def test_what_the_compiler_makes_of_transposed_bfloat16_is_what_it_is_without():
     )
 
     def turned(x):
-        return rotate(x.transpose(2, 3), (cos, sin)).float()
+        return apply_rotary(x.transpose(2, 3), (cos, sin)).float()
 
     torch.testing.assert_close(
         torch.compile(turned, options=OPTIONS)(x), turned(x), atol=0.1, rtol=0.02

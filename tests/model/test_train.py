@@ -37,7 +37,7 @@ from tiny_run import (
 
 from rookery.core.artifact import Artifact
 from rookery.core.context import Context, FixedClock, SystemClock
-from rookery.core.errors import DataError, Paused, RookeryError, StorageError
+from rookery.core.errors import DataError, PausedError, RookeryError, StorageError
 from rookery.core.home import create_home, open_home
 from rookery.core.pause import pause, resume
 from rookery.core.runs import read_runs
@@ -45,13 +45,13 @@ from rookery.corpus.shards import open_shards
 from rookery.model.checkpoint import load_network
 from rookery.model.config import WatchConfig
 from rookery.model.data.batches import batches
-from rookery.model.data.masking import Masked
+from rookery.model.data.masking import DocumentMask
 from rookery.model.degrees import Degrees
-from rookery.model.parallel.placement import Placed
+from rookery.model.parallel.placement import PlacedNetwork
 from rookery.model.parallel.processes import Processes
 from rookery.model.shape import parameters
 from rookery.model.train import train
-from rookery.model.training.measure import made_up_steps
+from rookery.model.training.measure import synthetic_steps
 from rookery.model.training.notes import read_notes
 from rookery.model.training.run import Run
 from rookery.model.training.states import States
@@ -169,10 +169,10 @@ def test_a_paused_run_stops_at_its_next_step_and_goes_on_to_the_same_weights(
     home, shards, tokenizer, undisturbed, said, step
 ):
     at_step = ActingProgress(step, lambda: pause(home, "an outage", FixedClock()))
-    with pytest.raises(Paused, match="an outage"):
+    with pytest.raises(PausedError, match="an outage"):
         train(home, shards, tokenizer, CONFIG, Context(progress=at_step))
     assert [attempt["state"] for attempt in read_runs(home)][-1] == "paused"
-    with pytest.raises(Paused):
+    with pytest.raises(PausedError):
         train(home, shards, tokenizer, CONFIG, Context())
     resume(home)
     states = home.artifacts / "checkpoint" / undisturbed.key / "scratch"
@@ -197,7 +197,7 @@ def test_the_register_holds_the_compute_of_a_run(home, undisturbed):
 )  # the compiler looks at it in passing
 def test_compiled_layers_and_loss_learn_what_plain_ones_do():
     plain, compiled = (Run.begin(replace(CONFIG, compiled=compiled)) for compiled in (False, True))
-    step = next(made_up_steps(plain))
+    step = next(synthetic_steps(plain))
     for _ in range(3):
         assert compiled.learn(step, 1.0) == pytest.approx(plain.learn(step, 1.0), abs=0.05)
 
@@ -301,7 +301,7 @@ def test_what_a_checkpoint_says_of_itself_is_true(undisturbed):
 def test_a_post_forgotten_while_training_is_left_out_from_then_on(home, shards):
     training = open_shards(shards, "train")
     with live_log(home) as log:
-        masked = Masked(training, log).all
+        masked = DocumentMask(training, log).all
         assert not masked().any()
         forget(home, ["train7"], ["author3"], Context())
         assert set(np.flatnonzero(masked())) == {7, *range(3, 200, 10)}
@@ -354,7 +354,7 @@ def test_a_gradient_that_is_no_number_ends_the_run_before_it_is_published(
     home, shards, tokenizer, undisturbed, monkeypatch
 ):
     """Even in the last step, after which no loss would tell of it."""
-    plain, calls = Placed.finish_gradients, []
+    plain, calls = PlacedNetwork.finish_gradients, []
 
     def finish_gradients(self):
         plain(self)
@@ -362,7 +362,7 @@ def test_a_gradient_that_is_no_number_ends_the_run_before_it_is_published(
         if len(calls) == CONFIG.steps:
             next(iter(self.weights().values())).grad[0, 0] = torch.nan
 
-    monkeypatch.setattr(Placed, "finish_gradients", finish_gradients)
+    monkeypatch.setattr(PlacedNetwork, "finish_gradients", finish_gradients)
     with pytest.raises(
         RookeryError, match=rf"a gradient is no longer a finite number \(step {CONFIG.steps - 1}\)"
     ):
@@ -418,7 +418,7 @@ def test_a_pause_leaves_the_state_that_was_just_saved_as_it_is(
         States, "_finish", lambda *given, plain=States._finish: saves.append(given) or plain(*given)
     )
     for progress in (after_four, when_it_goes_on):
-        with pytest.raises(Paused):
+        with pytest.raises(PausedError):
             train(home, shards, tokenizer, CONFIG, Context(progress=progress))
         resume(home)
     assert [step for *_, step in saves] == [4]
@@ -485,7 +485,7 @@ def test_layers_that_are_computed_again_learn_the_same_and_keep_less(compiled):
         Run.begin(config, Processes(degrees=Degrees(shard=1, recompute=share)))
         for share in (0.0, 0.5, 1.0)
     )
-    step = next(made_up_steps(plain))
+    step = next(synthetic_steps(plain))
     if not compiled:
         kept = [kept_bytes(run, step.rows[0]) for run in (plain, half, all_again)]
         assert kept[0] > 1.5 * kept[1] > 2 * kept[2]

@@ -10,7 +10,7 @@ import pytest
 
 from rookery.cli.main import main
 from rookery.core.context import FixedClock
-from rookery.posts.live import Event, Standing, live_log
+from rookery.posts.live import Event, Restrictions, live_log
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ def start_rookery(home):
 def standing_of(home):
     """What the live log says after the events that a source's reading yields."""
 
-    def standing_of(read) -> Standing:
+    def standing_of(read) -> Restrictions:
         with live_log(home) as log:
             log.record(
                 (item for _, beside in read for item in beside if isinstance(item, Event)),
                 FixedClock(),
             )
-            return log.standing()
+            return log.restrictions()
 
     return standing_of

@@ -32,7 +32,7 @@ def honour(home, tmp_path):
         )
         report = compliance.apply(home, [path], ids_of, Context())
         with live_log(home) as log:
-            return report, log.standing()
+            return report, log.restrictions()
 
     return honour
 
@@ -46,9 +46,9 @@ def test_all_kinds_of_xs_stream_are_understood(home, shared_data):
     assert (report.new, report.set_aside) == (13, {})
     assert compliance.apply(home, [path], None, Context()).new == 0
     with live_log(home) as log:
-        standing = log.standing()
-    assert standing.posts == {"601430178305220608": "forgotten"}
-    assert standing.authors == {"3198576760": "withheld"}
+        restrictions = log.restrictions()
+    assert restrictions.posts == {"601430178305220608": "forgotten"}
+    assert restrictions.authors == {"3198576760": "withheld"}
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,10 @@ def test_states_of_users_end_in_whatever_order_they_come(honour, kind, undo, cau
 
 
 def test_a_withholding_ends_when_no_country_is_left(honour):
-    _, standing = honour({"data": {"withheld": POST | {"withheld_in_countries": ["FR"]} | at(1)}})
-    assert standing.posts == {"70": "withheld"}
+    _, restrictions = honour(
+        {"data": {"withheld": POST | {"withheld_in_countries": ["FR"]} | at(1)}}
+    )
+    assert restrictions.posts == {"70": "withheld"}
     assert (
         honour({"data": {"withheld": POST | {"withheld_in_countries": []} | at(2)}})[1].posts == {}
     )
@@ -74,10 +76,10 @@ def test_a_deletion_is_for_good_and_an_edit_replaces(honour):
     edit = {
         "data": {"tweet_edit": {"tweet": {"id": "9", "edit_tweet_ids": ["8", "9", "10"]}} | at(1)}
     }
-    _, standing = honour(
+    _, restrictions = honour(
         {"data": {"delete": POST | at(1)}}, {"data": {"undrop": POST | at(2)}}, edit
     )
-    assert standing.posts == {"70": "forgotten", "8": "superseded", "9": "superseded"}
+    assert restrictions.posts == {"70": "forgotten", "8": "superseded", "9": "superseded"}
 
 
 BATCH = {"id": "7", "action": "delete", "created_at": "2019-09-06T17:25:54.667Z"}
@@ -101,7 +103,7 @@ def test_batch_compliance_must_be_told_what_its_ids_are(honour, home):
 
 
 def test_activities_and_events_of_streams_are_honoured_in_one_file(honour):
-    _, standing = honour(
+    _, restrictions = honour(
         {"type": "Delete", "actor": ACTOR, "object": f"{ACTOR}/statuses/1"},
         {"type": "OrderedCollection", "orderedItems": [{"type": "Tombstone", "id": f"{ACTOR}/statuses/2"}]},
         {"did": "did:plc:a", "time_us": 1, "kind": "account", "account": {"active": False, "status": "deleted"}},
@@ -109,7 +111,7 @@ def test_activities_and_events_of_streams_are_honoured_in_one_file(honour):
          "commit": {"rev": "3", "operation": "delete", "collection": "app.bsky.feed.post", "rkey": "r"}},
     )  # fmt: skip
     posts = {f"{ACTOR}/statuses/1", f"{ACTOR}/statuses/2", "at://did:plc:b/app.bsky.feed.post/r"}
-    assert (standing.forgotten_posts, standing.authors) == (posts, {"did:plc:a": "deleted"})
+    assert (restrictions.forgotten_posts, restrictions.authors) == (posts, {"did:plc:a": "deleted"})
 
 
 def test_somebody_elses_deletion_and_an_undo_of_a_posts_are_not_honoured(honour):
@@ -119,9 +121,9 @@ def test_somebody_elses_deletion_and_an_undo_of_a_posts_are_not_honoured(honour)
         "actor": ACTOR,
         "object": {"type": "Delete", "object": f"{ACTOR}/statuses/1"},
     }
-    report, standing = honour(theirs, undo, {"data": {"delete": POST | at(1)}})
+    report, restrictions = honour(theirs, undo, {"data": {"delete": POST | at(1)}})
     assert report.set_aside == {"not_the_owners": 1, "cannot_be_undone": 1}
-    assert standing.posts == {"70": "forgotten"}
+    assert restrictions.posts == {"70": "forgotten"}
 
 
 def test_what_is_not_understood_is_kept_with_its_line_and_reason(honour):

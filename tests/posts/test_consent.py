@@ -7,35 +7,35 @@ import pytest
 from rookery.posts.live import live_log
 
 
-def standing(home):
+def restrictions(home):
     with live_log(home) as log:
-        return log.standing()
+        return log.restrictions()
 
 
 def test_an_authors_word_on_a_use_is_noted_and_taken_back(rookery, home):
     assert rookery(
         "posts", "consent", "--author", "ada", "--training", "no", "--search", "yes", "--json"
     ).json() == {"new": 2}
-    consent = standing(home).consent
+    consent = restrictions(home).consent
     assert (consent["training"], consent["search"], consent["ads"]) == (
         {"ada": False},
         {"ada": True},
         {},
     )
     rookery("posts", "consent", "--author", "ada", "--training", "undefined")
-    assert standing(home).consent["training"] == {}
+    assert restrictions(home).consent["training"] == {}
     rookery("posts", "consent", "--author", "ada", "--training", "no")
-    assert standing(home).consent["training"] == {"ada": False}
+    assert restrictions(home).consent["training"] == {"ada": False}
 
 
 def test_a_state_hides_until_it_ends(rookery, home):
     assert rookery("posts", "state", "suspended", "on", "--author", "ada", "--post", "7").code == 0
-    assert (standing(home).authors, standing(home).posts) == (
+    assert (restrictions(home).authors, restrictions(home).posts) == (
         {"ada": "suspended"},
         {"7": "suspended"},
     )
     rookery("posts", "state", "suspended", "off", "--author", "ada")
-    assert (standing(home).authors, standing(home).posts) == ({}, {"7": "suspended"})
+    assert (restrictions(home).authors, restrictions(home).posts) == ({}, {"7": "suspended"})
 
 
 def test_words_of_many_authors_are_noted_from_a_file_and_the_latest_by_their_own_time_holds(
@@ -47,7 +47,7 @@ def test_words_of_many_authors_are_noted_from_a_file_and_the_latest_by_their_own
         "ada,training,yes,2025-03-01T00:00:00Z\nada,training,no,2025-02-01T00:00:00Z\nbob,search,No,\n"
     )
     assert rookery("posts", "consent", "--file", path, "--json").json() == {"new": 3}
-    consent = standing(home).consent
+    consent = restrictions(home).consent
     assert (consent["training"], consent["search"]) == ({"ada": True}, {"bob": False})
     lines = tmp_path / "words.jsonl"
     lines.write_text(
@@ -55,7 +55,7 @@ def test_words_of_many_authors_are_noted_from_a_file_and_the_latest_by_their_own
         '"2025-04-01T00:00:00Z"}\n'
     )
     rookery("posts", "consent", "--file", lines)
-    assert standing(home).consent["training"] == {}
+    assert restrictions(home).consent["training"] == {}
     assert rookery("posts", "consent", "--file", lines, "--json").json() == {"new": 0}
 
 
@@ -66,7 +66,7 @@ def test_states_are_noted_from_a_file(rookery, home, tmp_path):
         '"withheld", "value": "on"}\n'
     )
     assert rookery("posts", "state", "--file", path).code == 0
-    assert (standing(home).authors, standing(home).posts) == (
+    assert (restrictions(home).authors, restrictions(home).posts) == (
         {"ada": "suspended"},
         {"7": "withheld"},
     )
@@ -103,7 +103,7 @@ def test_a_bad_row_of_a_file_is_named_and_nothing_of_the_file_is_noted(
     ran = rookery("posts", verb, "--file", path)
     assert (ran.code, len(ran.said)) == (2, 1)
     assert "words.jsonl, line 2" in ran.said[0]
-    assert standing(home).watermark == 0
+    assert restrictions(home).watermark == 0
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_file_that_is_no_table_of_words_is_one_clear_line(rookery, home, tmp_p
     path.write_bytes(content.encode("latin-1"))
     ran = rookery("posts", "consent", "--file", path)
     assert (ran.code, len(ran.said)) == (2, 1)
-    assert standing(home).watermark == 0
+    assert restrictions(home).watermark == 0
 
 
 @pytest.mark.parametrize(

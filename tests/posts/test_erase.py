@@ -10,8 +10,8 @@ from rookery.posts.erase import (
     erase_arrivals,
     erase_lake,
     erase_set_aside,
-    find_due,
     note_what_came_due,
+    plan_erasure,
 )
 from rookery.posts.forget import forget
 from rookery.posts.lake import open_lake
@@ -50,12 +50,12 @@ def test_a_row_set_aside_is_emptied_wherever_it_names_what_is_forgotten(home, ro
     path = home.set_aside / "a.jsonl"
     path.write_text("".join(f"{line}\n" for line in lines))
     forget(home, ["4711"], ["gone"], Context())
-    assert [one.count for one in erase_set_aside(home, find_due(home))] == [1]
+    assert [one.count for one in erase_set_aside(home, plan_erasure(home))] == [1]
     assert path.read_text().splitlines() == [
         '{"where": "erased", "reason": "no_time", "row": null}',
         lines[1],
     ]
-    assert erase_set_aside(home, find_due(home)) == []
+    assert erase_set_aside(home, plan_erasure(home)) == []
 
 
 def test_versions_of_a_forgotten_post_are_forgotten_whichever_of_them_was_named(home, a_post, put):
@@ -68,7 +68,7 @@ def test_versions_of_a_forgotten_post_are_forgotten_whichever_of_them_was_named(
     for named in ("1", "2"):
         forget(home, [named], [], Context())
         note_what_came_due(home, Context())
-        erase_lake(home, find_due(home))
+        erase_lake(home, plan_erasure(home))
         assert all_ids(home) == ["9"]
 
 
@@ -91,15 +91,15 @@ def test_an_account_that_came_back_in_between_waits_anew(home, a_post, put):
     )
     assert note_what_came_due(home, Context(FixedClock(start + timedelta(days=29)))) == 0
     note_what_came_due(home, Context(FixedClock(start + timedelta(days=31))))
-    assert find_due(home).standing.forgotten_authors == {"ben"}
+    assert plan_erasure(home).restrictions.forgotten_authors == {"ben"}
     note_what_came_due(home, Context(FixedClock(start + timedelta(days=51))))
-    assert find_due(home).standing.forgotten_authors == {"ada", "ben"}
+    assert plan_erasure(home).restrictions.forgotten_authors == {"ada", "ben"}
 
 
 def test_a_month_and_a_lake_of_which_nothing_is_left_are_empty(home, a_post, put):
     put(a_post(id="1"), a_post(id="2"))
     forget(home, [], ["ada"], Context())
-    assert [(one.count, one.unit) for one in erase_lake(home, find_due(home))] == [
+    assert [(one.count, one.unit) for one in erase_lake(home, plan_erasure(home))] == [
         (2, "posts"),
         (1, "earlier files"),
     ]
@@ -112,18 +112,18 @@ def test_a_month_and_a_lake_of_which_nothing_is_left_are_empty(home, a_post, put
 def test_a_place_goes_and_its_post_stays(home, a_post, put):
     put(a_post(id="5", place="Elm Street"), a_post(id="60", place="Elm Street"))
     note(home, Event("scrub_place", "ada", value="5"))
-    assert (1, "places") in [(one.count, one.unit) for one in erase_lake(home, find_due(home))]
+    assert (1, "places") in [(one.count, one.unit) for one in erase_lake(home, plan_erasure(home))]
     rows = {
         row["id"]: row["place"] for batch in open_lake(home).batches() for row in batch.to_pylist()
     }
     assert rows == {"5": None, "60": "Elm Street"}
-    assert erase_lake(home, find_due(home)) == []
+    assert erase_lake(home, plan_erasure(home)) == []
 
 
 def test_a_single_place_that_somebody_wants_gone_goes(home, a_post, put):
     put(a_post(id="5", place="Elm Street"), a_post(id="6", place="Elm Street"))
     note(home, Event("scrub_place", "6", THE_POST))
-    erase_lake(home, find_due(home))
+    erase_lake(home, plan_erasure(home))
     rows = {
         row["id"]: row["place"] for batch in open_lake(home).batches() for row in batch.to_pylist()
     }
@@ -132,4 +132,4 @@ def test_a_single_place_that_somebody_wants_gone_goes(home, a_post, put):
 
 def test_a_home_that_never_followed_a_stream_has_no_arrivals_to_erase(home):
     forget(home, ["1"], [], Context())
-    assert erase_arrivals(home, find_due(home)) == []
+    assert erase_arrivals(home, plan_erasure(home)) == []

@@ -21,8 +21,8 @@ from rookery.core.locks import exclusive
 from rookery.posts.follow import Limits, follow
 from rookery.posts.lake import find_lake, open_lake
 from rookery.posts.live import live_log
-from rookery.posts.streams.arrivals import Arrivals, hand_over
 from rookery.posts.streams.connection import MOST_BYTES, Disconnected
+from rookery.posts.streams.inbox import Inbox, flush_to_lake
 from rookery.posts.streams.open import open_stream
 
 T0 = 1_760_000_000_000_000
@@ -154,7 +154,7 @@ def test_events_that_the_server_no_longer_has_are_a_gap_that_is_told(
     assert set(texts(home)) == {uri(n) for n in [0, 1, 2, 10, 11, 12, 13]}
     assert len(report.gaps) == 1
     with live_log(home) as log:
-        assert Arrivals(log).gaps() == report.gaps
+        assert Inbox(log).gaps() == report.gaps
 
 
 def test_a_deletion_holds_at_once_and_in_any_order(home, tmp_path):
@@ -168,7 +168,7 @@ def test_a_deletion_holds_at_once_and_in_any_order(home, tmp_path):
     with serving(tmp_path, kind="jetstream", events=events, shuffle=5) as url:
         followed(home, url, posts=3)
     with live_log(home) as log:
-        assert set(log.standing().forgotten_posts) == {uri(1), uri(3)}
+        assert set(log.restrictions().forgotten_posts) == {uri(1), uri(3)}
 
 
 def test_an_account_that_is_suspended_and_comes_back_is_shown_again(home, tmp_path):
@@ -183,7 +183,7 @@ def test_an_account_that_is_suspended_and_comes_back_is_shown_again(home, tmp_pa
         with serving(tmp_path, kind="jetstream", events=events) as url:
             followed(home, url, seconds=1.5)
         with live_log(home) as log:
-            assert dict(log.standing().authors) == hidden
+            assert dict(log.restrictions().authors) == hidden
 
 
 def test_noise_is_counted_and_nothing_is_lost_for_it(home, tmp_path):
@@ -204,7 +204,7 @@ def test_noise_is_counted_and_nothing_is_lost_for_it(home, tmp_path):
     assert report.set_aside["too_large"] == 1
     assert report.set_aside["not_a_json_object"] == 3
     with live_log(home) as log:
-        assert int(Arrivals(log).position(report.stream)) == event(3)["time_us"]
+        assert int(Inbox(log).position(report.stream)) == event(3)["time_us"]
 
 
 def test_a_busy_server_is_asked_again_and_a_wrong_address_is_not(home, tmp_path):
@@ -277,7 +277,7 @@ def test_a_lake_of_another_release_is_one_clear_line_and_keeps_what_came(home, t
     assert ran.code == 2
     assert "another release" in ran.said[-1]
     with live_log(home) as log:
-        assert Arrivals(log).waiting() == 1
+        assert Inbox(log).waiting() == 1
 
 
 @pytest.mark.parametrize("status", [400, 404])
@@ -305,8 +305,8 @@ def test_while_another_process_writes_to_the_lake_posts_wait_in_the_log(home, tm
         with exclusive(home.path / "lake.lock", "the lake"):
             report = followed(home, url, posts=50, lake_posts=10)
         assert (report.waiting, texts(home)) == (50, {})
-    assert hand_over(home, Context()).added == 50
-    assert hand_over(home, Context()) is None
+    assert flush_to_lake(home, Context()).added == 50
+    assert flush_to_lake(home, Context()) is None
     assert len(texts(home)) == 50
 
 
@@ -364,7 +364,7 @@ def test_a_mastodon_server_tells_new_edited_and_deleted_statuses(home, tmp_path,
     assert {f"https://m.example/users/ada/statuses/{n}" for n in (1, 3, 4, 5, 6)} <= set(found)
     assert found["https://m.example/users/ada/statuses/3"] == "edited 3"
     with live_log(home) as log:
-        assert set(log.standing().forgotten_posts) == {"https://m.example/users/ada/statuses/2"}
+        assert set(log.restrictions().forgotten_posts) == {"https://m.example/users/ada/statuses/2"}
     assert report.to_dict()["set_aside"] == {
         "deletion_of_an_unknown_post": 1,
         "notification_event": 1,

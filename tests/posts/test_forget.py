@@ -11,7 +11,7 @@ def test_a_forgotten_post_and_author_are_gone_from_every_use_at_once(rookery, ho
     report = rookery("posts", "forget", "1", "9", "--author", "bo", "--json").json()
     assert (report["posts"], report["authors"], report["hidden_in_lake"]) == (2, 1, 3)
     with live_log(home) as log:
-        forgotten = log.standing()
+        forgotten = log.restrictions()
     for use in USES:
         left = [kept(batch, use, "public", forgotten) for batch in open_lake(home).batches()]
         assert [i for batch in left for i in batch["id"].to_pylist()] == ["4"]

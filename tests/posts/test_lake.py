@@ -11,11 +11,11 @@ import pytest
 from deltalake import write_deltalake
 
 from rookery.core.digest import digest_file
-from rookery.core.errors import Busy, UsageError
+from rookery.core.errors import BusyError, UsageError
 from rookery.core.home import create_home
 from rookery.posts import lake
 from rookery.posts.lake import (
-    Settled,
+    Replacements,
     append,
     find_ingest,
     find_lake,
@@ -45,7 +45,7 @@ def test_a_reader_whose_files_are_erased_is_told_so_in_one_line(home, a_post, pu
     for path in found.paths():
         path.unlink()
     for read in (lambda: found.count(pc.field("id") == "1"), lambda: list(found.batches(["id"]))):
-        with pytest.raises(Busy, match="being erased"):
+        with pytest.raises(BusyError, match="being erased"):
             read()
 
 
@@ -104,7 +104,7 @@ def test_rows_are_replaced_in_one_version_and_other_months_are_left_alone(home, 
         home,
         [to_batch([a_post(id="4")])],
         "b",
-        lambda: Settled(pa.array(["1", "2"]), [to_batch([come])]),
+        lambda: Replacements(pa.array(["1", "2"]), [to_batch([come])]),
     )
     assert {p.id: p.text for p in all_posts(home)} == {
         "1": "instead",
@@ -118,7 +118,7 @@ def test_rows_are_replaced_in_one_version_and_other_months_are_left_alone(home, 
 def test_readers_of_the_version_before_go_on_until_it_is_said_that_they_must_not(home, a_post, put):
     put(a_post(id="1"))
     before = open_lake(home)
-    write(home, [], "b", lambda: Settled(pa.array(["1"])))
+    write(home, [], "b", lambda: Replacements(pa.array(["1"])))
     put(a_post(id="2"), key="c")
     assert [batch["id"].to_pylist() for batch in before.batches(["id"])] == [["1"]]
     assert len(remove_replaced(home, 0)) == 1
@@ -127,7 +127,7 @@ def test_readers_of_the_version_before_go_on_until_it_is_said_that_they_must_not
 
 def test_earlier_files_go_also_where_another_month_has_one_of_the_same_name(home, a_post, put):
     put(a_post(id="1"), a_post(id="2", created=datetime(2026, 5, 1, tzinfo=UTC)))
-    write(home, [], "b", lambda: Settled(pa.array(["1"])), at_once=True)
+    write(home, [], "b", lambda: Replacements(pa.array(["1"])), at_once=True)
     assert sorted(home.lake.rglob("*.parquet")) == open_lake(home).paths()
 
 
@@ -141,7 +141,7 @@ def test_a_replacement_killed_before_its_commit_leaves_the_version_before_whole(
         "from rookery.core.home import open_home\n"
         "from rookery.posts import lake\n"
         "lake._commit = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "gone = lake.Settled(pa.array(['1', '2']))\n"
+        "gone = lake.Replacements(pa.array(['1', '2']))\n"
         "lake.write(open_home(pathlib.Path(sys.argv[1])), [], 'b', lambda: gone)\n"
     )
     killed = subprocess.run([sys.executable, "-c", script, home.path], check=False)
@@ -149,7 +149,7 @@ def test_a_replacement_killed_before_its_commit_leaves_the_version_before_whole(
     assert open_lake(home).name == name
     assert len(all_posts(home)) == 20
     assert len(list(home.lake.rglob("*.parquet"))) == 2
-    write(home, [], "b", lambda: Settled(pa.array(["1", "2"])), at_once=True)
+    write(home, [], "b", lambda: Replacements(pa.array(["1", "2"])), at_once=True)
     assert len(all_posts(home)) == 18
     assert sorted(home.lake.rglob("*.parquet")) == open_lake(home).paths()
 

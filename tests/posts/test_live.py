@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rookery.core.context import FixedClock
 from rookery.core.errors import StorageError
 from rookery.core.home import create_home
-from rookery.posts.live import CAUSES, Event, Standing, live_log
+from rookery.posts.live import CAUSES, Event, Restrictions, live_log
 
 names = st.lists(st.sampled_from("abcdef"), max_size=6)
 moments = st.integers(0, 5).map(lambda day: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day))
@@ -44,8 +44,8 @@ events = st.lists(
 )
 
 
-def say(standing: Standing):
-    return (standing.posts, standing.authors, standing.consent, standing.edited)
+def say(restrictions: Restrictions):
+    return (restrictions.posts, restrictions.authors, restrictions.consent, restrictions.edited)
 
 
 @settings(max_examples=30, deadline=None)
@@ -53,7 +53,7 @@ def say(standing: Standing):
 def test_standing_among_some_posts_says_of_them_what_the_whole_says(tmp_path_factory, told, asked):
     with live_log(create_home(tmp_path_factory.mktemp("home"))) as log:
         log.record(told, FixedClock())
-        whole, some = log.standing(), log.standing_among([(name, name) for name in asked])
+        whole, some = log.restrictions(), log.restrictions_among([(name, name) for name in asked])
         assert whole.watermark == log.watermark() >= some.watermark
         for name in asked:
             assert some.posts.get(name) == whole.posts.get(name)
@@ -75,7 +75,7 @@ def test_events_told_again_and_in_another_order_leave_the_same_standing(
     for order in (told, again):
         with live_log(create_home(tmp_path_factory.mktemp("home"))) as log:
             log.record(order, FixedClock())
-            standings.append(log.standing())
+            standings.append(log.restrictions())
     assert say(standings[0]) == say(standings[1])
     assert standings[0].digest == standings[1].digest
 
@@ -84,25 +84,25 @@ def test_forgetting_twice_is_noted_once(home):
     with live_log(home) as log:
         assert log.append("forget_post", ["1", "2", "1"], FixedClock(), "asked") == 2
         assert log.append("forget_post", ["2", "3"], FixedClock(), "asked") == 1
-        assert len(log.standing().forgotten_posts) == 3
+        assert len(log.restrictions().forgotten_posts) == 3
 
 
 def test_a_state_comes_and_goes_and_a_forgotten_author_does_not_come_back(home):
     day = datetime(2026, 1, 1, tzinfo=UTC)
     with live_log(home) as log:
         log.record([Event("state_author", "ada", "suspended", "on", day)], FixedClock())
-        assert log.standing().authors == {"ada": "suspended"}
+        assert log.restrictions().authors == {"ada": "suspended"}
         log.record(
             [Event("state_author", "ada", "suspended", "off", day + timedelta(hours=1))],
             FixedClock(),
         )
-        assert log.standing().authors == {}
+        assert log.restrictions().authors == {}
         log.append("forget_author", ["ada"], FixedClock(), "asked")
         log.record(
             [Event("state_author", "ada", "suspended", "off", day + timedelta(hours=2))],
             FixedClock(),
         )
-        assert log.standing().authors == {"ada": "forgotten"}
+        assert log.restrictions().authors == {"ada": "forgotten"}
 
 
 def test_one_state_going_leaves_another_that_holds(home):
@@ -111,18 +111,18 @@ def test_one_state_going_leaves_another_that_holds(home):
         log.record(
             [Event("state_author", "ada", cause, value) for cause, value in told], FixedClock()
         )
-        assert log.standing().authors == {"ada": "protected"}
+        assert log.restrictions().authors == {"ada": "protected"}
 
 
 def test_an_author_who_takes_a_word_back_has_said_nothing(home):
     day = datetime(2026, 1, 1, tzinfo=UTC)
     with live_log(home) as log:
         log.record([Event("consent_author", "ada", "ads", "no", day)], FixedClock())
-        assert log.standing().consent["ads"] == {"ada": False}
+        assert log.restrictions().consent["ads"] == {"ada": False}
         log.record(
             [Event("consent_author", "ada", "ads", "", day + timedelta(days=1))], FixedClock()
         )
-        assert log.standing().consent["ads"] == {}
+        assert log.restrictions().consent["ads"] == {}
 
 
 def test_a_transaction_that_fails_leaves_nothing(home):
@@ -137,15 +137,15 @@ def test_the_digest_depends_on_what_holds_and_not_on_when(home, tmp_path):
     with live_log(home) as one, live_log(create_home(tmp_path / "other")) as two:
         one.append("forget_post", ["1", "2"], FixedClock(), "asked")
         two.append("forget_post", ["2"], FixedClock(), "asked")
-        assert one.standing().digest != two.standing().digest
+        assert one.restrictions().digest != two.restrictions().digest
         two.append("forget_post", ["1"], FixedClock(), "law")
-        assert one.standing().digest == two.standing().digest
+        assert one.restrictions().digest == two.restrictions().digest
 
 
 def test_more_posts_than_one_statement_takes_can_be_asked_for(home):
     with live_log(home) as log:
         log.append("forget_post", ["40000"], FixedClock(), "asked")
-        assert log.standing_among([(str(n), "bo") for n in range(70_000)]).posts == {
+        assert log.restrictions_among([(str(n), "bo") for n in range(70_000)]).posts == {
             "40000": "forgotten"
         }
 
@@ -177,11 +177,14 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_what_was_forgotten_survives_a_kill_and_is_seen_by_a_log_that_was_open(home):
     with live_log(home) as log:
-        assert log.standing_among([("1", "ada")]).posts == {}
+        assert log.restrictions_among([("1", "ada")]).posts == {}
         died = subprocess.run([sys.executable, "-c", FORGET_AND_DIE, str(home.path)], check=False)
         assert died.returncode == -signal.SIGKILL
-        standing = log.standing_among([("1", "ada"), ("2", "bo"), ("3", "ada")])
-        assert (standing.posts, standing.authors) == ({"1": "forgotten"}, {"bo": "forgotten"})
+        restrictions = log.restrictions_among([("1", "ada"), ("2", "bo"), ("3", "ada")])
+        assert (restrictions.posts, restrictions.authors) == (
+            {"1": "forgotten"},
+            {"bo": "forgotten"},
+        )
 
 
 def test_a_broken_log_is_one_clear_line(home):

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.posts.live import CAUSES, Standing
+from rookery.posts.live import CAUSES, Restrictions
 from rookery.posts.post import CONSENT_FIELD, USES, VISIBILITIES, Post, to_table
 from rookery.posts.rights import gate, kept
 
-NOTHING = Standing()
+NOTHING = Restrictions()
 POLICIES = ("public", "opt-in")
 consents = st.sampled_from([True, False, None])
 
@@ -30,8 +30,8 @@ def some_posts(draw):
     )
 
 
-def reason(post, use="training", policy="public", standing=NOTHING):
-    return gate(to_table([post]), use, policy, standing)[0].as_py()
+def reason(post, use="training", policy="public", restrictions=NOTHING):
+    return gate(to_table([post]), use, policy, restrictions)[0].as_py()
 
 
 @given(some_posts(), st.sampled_from(USES), st.sampled_from(POLICIES))
@@ -66,26 +66,30 @@ def test_gate_asks_for_each_use_apart(a_post):
 
 
 @pytest.mark.parametrize(
-    "standing", [Standing({"1": "forgotten"}), Standing(authors={"ada": "forgotten"})]
+    "restrictions", [Restrictions({"1": "forgotten"}), Restrictions(authors={"ada": "forgotten"})]
 )
-def test_gate_drops_a_forgotten_post_and_a_forgotten_author(a_post, standing):
+def test_gate_drops_a_forgotten_post_and_a_forgotten_author(a_post, restrictions):
     post = a_post(id="1", author="ada")
-    assert reason(post, standing=standing) == "forgotten"
-    assert kept(to_table([post]), "search", "public", standing).num_rows == 0
+    assert reason(post, restrictions=restrictions) == "forgotten"
+    assert kept(to_table([post]), "search", "public", restrictions).num_rows == 0
 
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("cause", CAUSES)
 def test_gate_drops_what_is_hidden_for_now_and_says_why(a_post, use, cause):
     assert (
-        reason(a_post(id="1", consent_training=True), use, standing=Standing({"1": cause})) == cause
+        reason(a_post(id="1", consent_training=True), use, restrictions=Restrictions({"1": cause}))
+        == cause
     )
-    assert reason(a_post(author="ada"), use, standing=Standing(authors={"ada": cause})) == cause
+    assert (
+        reason(a_post(author="ada"), use, restrictions=Restrictions(authors={"ada": cause}))
+        == cause
+    )
 
 
 def test_a_forgotten_author_is_the_reason_before_what_is_said_of_a_post(a_post):
-    standing = Standing({"1": "withheld"}, {"ada": "forgotten"})
-    assert reason(a_post(id="1", author="ada"), standing=standing) == "forgotten"
+    restrictions = Restrictions({"1": "withheld"}, {"ada": "forgotten"})
+    assert reason(a_post(id="1", author="ada"), restrictions=restrictions) == "forgotten"
 
 
 @given(consents, consents, st.sampled_from(POLICIES))
@@ -96,7 +100,7 @@ def test_a_no_of_the_author_or_on_the_post_holds_and_a_yes_of_either_opts_in(
     post = Post(
         "1", "a", "t", datetime(2026, 1, 1, tzinfo=UTC), visibility="public", consent_ads=on_post
     )
-    allowed = reason(post, "ads", policy, Standing(consent={"ads": said})) is None
+    allowed = reason(post, "ads", policy, Restrictions(consent={"ads": said})) is None
     assert allowed == (
         False not in (on_post, by_author) and (policy == "public" or True in (on_post, by_author))
     )

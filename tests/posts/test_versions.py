@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rookery.core.context import Context, FixedClock
 from rookery.core.home import create_home
 from rookery.posts import ingest
-from rookery.posts.ingest import take_in
+from rookery.posts.ingest import ingest_batches
 from rookery.posts.lake import open_lake
 from rookery.posts.live import Event, live_log
 from rookery.posts.post import Post, to_batch
@@ -38,7 +38,7 @@ def version(id, number, **fields):
 
 
 def take(home, *posts, key="key"):
-    return take_in(home, "test", key, lambda: iter([(to_batch(posts), [])]), CONTEXT)
+    return ingest_batches(home, "test", key, lambda: iter([(to_batch(posts), [])]), CONTEXT)
 
 
 def texts(home):
@@ -47,9 +47,9 @@ def texts(home):
     return {row["id"]: row["text"] for row in rows}
 
 
-def standing(home):
+def restrictions(home):
     with live_log(home) as log:
-        return log.standing()
+        return log.restrictions()
 
 
 def test_a_later_version_takes_the_place_of_the_earlier_and_older_corpora_are_told(home):
@@ -57,9 +57,9 @@ def test_a_later_version_takes_the_place_of_the_earlier_and_older_corpora_are_to
     report = take(home, version("1", 2), version("3", 0), key="b")
     assert (report.added, report.edited, report.lake_version) == (1, 1, 1)
     assert texts(home) == {"1": "1 as of 2", "2": "2 as of 0", "3": "3 as of 0"}
-    assert standing(home).edited == {"1": 1}
-    assert standing(home).bars("training", "1", "ada", 0)
-    assert not standing(home).bars("training", "1", "ada", 1)
+    assert restrictions(home).edited == {"1": 1}
+    assert restrictions(home).forbids("training", "1", "ada", 0)
+    assert not restrictions(home).forbids("training", "1", "ada", 1)
 
 
 def test_an_older_version_that_comes_later_is_counted_and_changes_nothing(home):
@@ -67,7 +67,7 @@ def test_an_older_version_that_comes_later_is_counted_and_changes_nothing(home):
     report = take(home, version("1", 1), version("1", 2), key="b")
     assert (report.already_there, report.set_aside) == (1, {"superseded": 1})
     assert texts(home) == {"1": "1 as of 2"}
-    assert standing(home).edited == {}
+    assert restrictions(home).edited == {}
 
 
 def test_other_words_without_a_later_time_are_set_aside(home):
@@ -86,9 +86,9 @@ def test_an_edit_may_move_a_post_to_another_month(home):
 def test_of_versions_with_ids_of_their_own_the_newest_holds_in_any_order(home):
     take(home, version("12", 2, version_of="10"), key="a")
     take(home, version("10", 0), version("11", 1, version_of="10"), version("20", 0), key="b")
-    assert standing(home).posts == {"10": "superseded", "11": "superseded"}
+    assert restrictions(home).posts == {"10": "superseded", "11": "superseded"}
     take(home, version("13", 3, version_of="10"), key="c")
-    assert set(standing(home).posts) == {"10", "11", "12"}
+    assert set(restrictions(home).posts) == {"10", "11", "12"}
 
 
 def test_what_is_forgotten_is_not_taken_again_and_leaves_no_text(home):
@@ -128,7 +128,7 @@ def test_the_newest_version_holds_and_no_row_is_uncounted(tmp_path_factory, inge
         patch.setattr(ingest, "PIECE_POSTS", piece)
         for number, told in enumerate(ingests):
             reads = lambda told=told: ((to_batch([version(*one)]), []) for one in told)  # noqa: E731
-            report = take_in(home, "test", f"k{number}", reads, CONTEXT)
+            report = ingest_batches(home, "test", f"k{number}", reads, CONTEXT)
             taken = (
                 report.added + report.edited + report.already_there + sum(report.set_aside.values())
             )

@@ -26,10 +26,10 @@ from rookery.model import network
 from rookery.model import train as training
 from rookery.model.config import TrainConfig
 from rookery.model.degrees import Degrees
-from rookery.model.parallel.processes import Place, joined
+from rookery.model.parallel.processes import ProcessRank, joined
 from rookery.model.training import run as running
 from rookery.model.training import states
-from rookery.model.training.measure import made_up_steps
+from rookery.model.training.measure import synthetic_steps
 
 PATIENCE_SECONDS = 600
 
@@ -90,7 +90,7 @@ def _serve(rank: int, count: int, end) -> None:
         job, port, arguments = end.recv()
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
         try:
-            end.send(("done", job(Place(rank, count, rank), *arguments)))
+            end.send(("done", job(ProcessRank(rank, count, rank), *arguments)))
         except Exception:
             end.send(("failed", traceback.format_exc()))
 
@@ -120,7 +120,7 @@ def followed(stop: int | None) -> Iterator[list[int]]:
 
 
 def trained(
-    place: Place,
+    place: ProcessRank,
     degrees: Degrees,
     home: Path,
     shards: Path,
@@ -142,15 +142,15 @@ def trained(
             return None, steps[0]
 
 
-def kept_by_each(place: Place, degrees: Degrees, config: TrainConfig) -> int:
+def kept_by_each(place: ProcessRank, degrees: Degrees, config: TrainConfig) -> int:
     """How many bytes a micro-batch keeps in each process for its backward pass, weights aside."""
     with joined(place, degrees) as processes:
         run = running.Run.begin(config, processes)
-        return kept_bytes(run, next(made_up_steps(run)).rows[0])
+        return kept_bytes(run, next(synthetic_steps(run)).rows[0])
 
 
 def compiles_where_one_cannot(
-    place: Place, degrees: Degrees, config: TrainConfig, victim: int
+    place: ProcessRank, degrees: Degrees, config: TrainConfig, victim: int
 ) -> str:
     """What a run that asks for compiled layers is refused with here, where one process finds that
     it cannot.
@@ -168,7 +168,7 @@ def compiles_where_one_cannot(
 
 
 def saved_where_a_note_fails(
-    place: Place, degrees: Degrees, folder: Path, victim: int
+    place: ProcessRank, degrees: Degrees, folder: Path, victim: int
 ) -> tuple[list[str], int]:
     """Save two states, the note of the second failing in one process: what is said here, and which
     is gone on with.

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from rookery.cli.processes import outcome_told, told_place
+from rookery.cli.processes import rank_from_environment, reporting_outcome
 from rookery.core.artifact import Artifact
 from rookery.core.context import Context, SilentProgress
 from rookery.core.digest import digest_file, hash_ids
@@ -29,7 +29,7 @@ from rookery.model.config import TrainConfig, WatchConfig
 from rookery.model.data.batches import Rows
 from rookery.model.degrees import Degrees
 from rookery.model.parallel.placement import local
-from rookery.model.parallel.processes import Place, joined
+from rookery.model.parallel.processes import ProcessRank, joined
 from rookery.model.shape import ModelShape
 from rookery.model.train import train
 from rookery.model.training.run import Run
@@ -133,11 +133,11 @@ class _Noted(SilentProgress):
             file.write(f"{line}\n")
 
 
-def train_longer(home: Home, place: Place, watch: WatchConfig | None = None) -> None:
+def train_longer(home: Home, place: ProcessRank, watch: WatchConfig | None = None) -> None:
     """`LONGER`, in this process or all that the launcher started."""
     with joined(place, Degrees()) as processes:
-        tokenizer = processes.first_makes(lambda: make_tokenizer(home))
-        shards = processes.first_makes(lambda: make_shards(home, tokenizer))
+        tokenizer = processes.main_process_first(lambda: make_tokenizer(home))
+        shards = processes.main_process_first(lambda: make_shards(home, tokenizer))
         train(
             home, shards, tokenizer, LONGER, Context(progress=_Noted(home)), processes, watch=watch
         )
@@ -145,9 +145,9 @@ def train_longer(home: Home, place: Place, watch: WatchConfig | None = None) -> 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    folder, found = Path(sys.argv[1]), told_place(None)
+    folder, found = Path(sys.argv[1]), rank_from_environment(None)
     with open(folder / "pids", "a") as pids:
         pids.write(f"{os.getpid()}\n")
-    with outcome_told(found):
+    with reporting_outcome(found):
         watch = WatchConfig(seconds=float(sys.argv[2])) if sys.argv[2:] else None
-        train_longer(open_home(folder), found or Place(), watch)
+        train_longer(open_home(folder), found or ProcessRank(), watch)

@@ -17,7 +17,7 @@ from rookery.core.home import create_home
 from rookery.core.protocols import HashedEmbedder
 from rookery.core.stage import Stage, run_stage
 from rookery.corpus.document import DOCUMENT_SCHEMA, SPLITS, write_documents
-from rookery.town.advertising import DATABASE, DayConfig, a_question, live_day
+from rookery.town.advertising import DATABASE, DayConfig, a_question, simulate_day
 from rookery.town.posts import TOPICS
 
 SHORT = DayConfig(town=True, searches=150)
@@ -42,7 +42,7 @@ def _corpus(home, texts):
 
 
 def _live(home, config=SHORT, texts=("some text",)):
-    return live_day(home, _corpus(home, list(texts)), HashedEmbedder(), Context(), config)
+    return simulate_day(home, _corpus(home, list(texts)), HashedEmbedder(), Context(), config)
 
 
 def test_a_day_goes_through_the_real_ledger_and_becomes_the_home_s(home):

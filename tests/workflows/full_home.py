@@ -21,11 +21,11 @@ from rookery.core.protocols import HashedEmbedder
 from rookery.corpus.build import build
 from rookery.corpus.shards import write_shards
 from rookery.model.tokenizer import load_tokenizer, train_tokenizer
-from rookery.posts.ingest import take_in
+from rookery.posts.ingest import ingest_batches
 from rookery.posts.live import Event, live_log
 from rookery.posts.post import Post
 from rookery.posts.sources.files import in_batches
-from rookery.posts.streams.arrivals import Arrivals, Moment
+from rookery.posts.streams.inbox import Inbox, StreamMessage
 from rookery.search.index import build_index
 from rookery.town.posts import TownConfig, town_posts
 
@@ -88,7 +88,7 @@ in again.
 
 def in_lake(home: Home, *posts: Post | object) -> None:
     key = f"test-{len(list(home.lake.glob('_delta_log/*')))}"
-    take_in(home, "test", key, lambda: in_batches(posts), Context())
+    ingest_batches(home, "test", key, lambda: in_batches(posts), Context())
 
 
 def public(post: Post, **changed) -> Post:
@@ -156,21 +156,23 @@ def _put_aside(home: Home) -> None:
 def _follow(home: Home) -> None:
     """One post waits for the lake, and one that waited has left its words on a free page."""
     with live_log(home) as log:
-        arrivals = Arrivals(log)
+        inbox = Inbox(log)
         log.execute(
             "PRAGMA secure_delete = OFF"
         )  # some builds of SQLite wipe free pages by themselves
         before = public(
             Post("gone-before", "kim", "thrumbleword has been here for a moment " * 200, DAY)
         )
-        arrivals.store("stream", [Moment((before,))], Context().clock)
-        arrivals.taken(1)
+        inbox.store("stream", [StreamMessage((before,))], Context().clock)
+        inbox.taken(1)
         waiting = public(Post("gone-waiting", "kim", "clappernudge waits here for the lake", DAY))
         placed = public(
             Post("waits-1", "dee", "This was written on the way", DAY, place="Quonterstreet 8")
         )
-        arrivals.store(
-            "stream", [Moment((waiting, placed), aliases=(("7", "gone-waiting"),))], Context().clock
+        inbox.store(
+            "stream",
+            [StreamMessage((waiting, placed), aliases=(("7", "gone-waiting"),))],
+            Context().clock,
         )
 
 

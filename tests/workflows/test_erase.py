@@ -15,9 +15,9 @@ import pytest
 
 from rookery.core.artifact import find_artifacts
 from rookery.core.context import Context, SilentProgress
-from rookery.core.errors import Busy, DataError
+from rookery.core.errors import BusyError, DataError
 from rookery.core.home import Home, Rights, Settings, open_home
-from rookery.core.locks import erasing_of_posts, exclusive, making_of_posts
+from rookery.core.locks import erasing_posts, exclusive, reading_posts
 from rookery.core.protocols import HashedEmbedder
 from rookery.corpus import report
 from rookery.corpus.build import build
@@ -94,7 +94,7 @@ def state(home: Home) -> dict[str, object]:
     aside = {path.name: path.read_text() for path in home.set_aside.iterdir()}
     with live_log(home) as log:
         waiting = log.execute("SELECT post FROM arrived").fetchall()
-        standing = log.standing()
+        restrictions = log.restrictions()
     files = {
         f"{a.kind} {a.key}": [a.digest, a.manifest.files, a.manifest.erased.get("documents")]
         for a in artifacts
@@ -104,7 +104,7 @@ def state(home: Home) -> dict[str, object]:
         "rows": rows,
         "aside": aside,
         "waiting": waiting,
-        "standing": standing.digest,
+        "standing": restrictions.digest,
     }
 
 
@@ -261,7 +261,7 @@ def test_shards_of_an_erased_corpus_have_nothing_to_learn_where_a_document_went(
     ]
     assert any(empty)
     with live_log(home) as log:
-        assert made.masked(log.standing())[empty].all()
+        assert made.masked(log.restrictions())[empty].all()
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
@@ -312,17 +312,17 @@ def raise_killed(*_):
 def test_it_is_refused_while_something_is_made_of_posts_and_the_other_way(full, tmp_path):
     home = copied(full, tmp_path)
     before = walk(home, b"quazzlebrick")
-    with making_of_posts(home), pytest.raises(Busy, match="what is made of posts"):
+    with reading_posts(home), pytest.raises(BusyError, match="what is made of posts"):
         erase(home, Context())
-    with exclusive(home.path / "lake.lock", "the lake"), pytest.raises(Busy, match="the lake"):
+    with exclusive(home.path / "lake.lock", "the lake"), pytest.raises(BusyError, match="the lake"):
         erase(home, Context())
     assert walk(home, b"quazzlebrick") == before
-    with erasing_of_posts(home):
+    with erasing_posts(home):
         for make in (
             lambda: build(home, Context()),
             lambda: build_index(home, HashedEmbedder(), Context()),
         ):
-            with pytest.raises(Busy, match="the erasure of posts"):
+            with pytest.raises(BusyError, match="the erasure of posts"):
                 make()
 
 

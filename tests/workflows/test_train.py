@@ -7,7 +7,7 @@ from rookery.core.errors import DataError, UsageError
 from rookery.corpus.build import build
 from rookery.model.checkpoint import load_shape
 from rookery.model.config import config_for_scale, learning_rate_factor
-from rookery.workflows.train import configured, train_model
+from rookery.workflows.train import apply_settings, train_model
 
 WORDS = ("rooks", "trams", "bread", "rowing", "stars", "gardens", "films", "choirs")
 
@@ -41,11 +41,13 @@ def test_training_says_what_was_set_apart_from_the_scale(home_with_a_corpus, sai
 
 
 def test_fewer_steps_still_reach_the_whole_learning_rate():
-    config = configured(config_for_scale(0.03), ["steps=100"])[0]
+    config = apply_settings(config_for_scale(0.03), ["steps=100"])[0]
     factors = [learning_rate_factor(config, step) for step in range(config.steps)]
     assert (max(factors), factors.count(1.0), factors[-1]) == (1.0, 40, pytest.approx(1 / 51))
     assert config.checkpoint_steps == 5
-    own = configured(config_for_scale(0.03), ["warmup_steps=3", "steps=100", "decay_steps=7"])[0]
+    own = apply_settings(config_for_scale(0.03), ["warmup_steps=3", "steps=100", "decay_steps=7"])[
+        0
+    ]
     assert (own.warmup_steps, own.decay_steps) == (3, 7)
 
 
@@ -68,7 +70,7 @@ def test_fewer_steps_still_reach_the_whole_learning_rate():
 )
 def test_a_setting_that_cannot_be_is_refused_by_the_name_that_was_typed(setting, line):
     with pytest.raises((UsageError, DataError), match=line):
-        configured(config_for_scale(0.03), [setting])
+        apply_settings(config_for_scale(0.03), [setting])
 
 
 def test_a_setting_that_does_not_exist_is_refused_with_the_nearest(home_with_a_corpus):

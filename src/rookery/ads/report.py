@@ -81,11 +81,11 @@ def _totals(connection: Connection, line: dict[str, Any]) -> dict[str, Any]:
             f"{kind} {reason}": int(times)
             for kind, reason, times in sorted(connection.execute(refused).all())
         },
-        "ledger_agrees": not disagreements(connection),
+        "ledger_agrees": not inconsistencies(connection),
     }
 
 
-def disagreements(connection: Connection) -> list[str]:
+def inconsistencies(connection: Connection) -> list[str]:
     """Where the books contradict themselves: a counter that is not the sum of its charges, a price
     not as offered.
     """

@@ -26,12 +26,12 @@ from rookery.ads.ledger.store import (
     sqlite_url,
     writing,
 )
-from rookery.ads.predict.ftrl import FtrlPredictor, buckets_of, features_of
+from rookery.ads.predict.ftrl import FtrlPredictor, ad_features, hash_features
 from rookery.ads.predict.learning import learn_from_ledger
-from rookery.ads.price.auction import Bid, sell, weight_of
-from rookery.ads.price.pacing import bid_now
-from rookery.ads.select.eligibility import Page, Standing, fits_page, may_spend
-from rookery.ads.select.relevance import AdVectors, Relevance, prepare, words_of
+from rookery.ads.price.auction import Bid, hold_auction, quality_weight
+from rookery.ads.price.pacing import current_bid
+from rookery.ads.select.eligibility import CampaignState, Page, fits_page, may_spend
+from rookery.ads.select.relevance import CampaignVectors, Relevance, prepare, words_of
 from rookery.ads.terms.campaigns import Campaign
 from rookery.core.context import Clock
 from rookery.core.home import Home
@@ -57,7 +57,7 @@ class AdRequest:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Decision:
     """What became of one campaign. `score` is its rank in the auction, 0 if it did not take
     part.
     """
@@ -92,7 +92,7 @@ class Outcome:
     """The offer, if there is one, and the verdict on every campaign."""
 
     offer: Offer | None
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Decision, ...]
 
     @property
     def why(self) -> str:
@@ -101,7 +101,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Contender:
+class _Bidder:
     """A campaign whose bid the auction hears."""
 
     campaign: Campaign
@@ -126,7 +126,7 @@ class AdServer:
         self._embedder, self._clock, self._new_token = embedder, clock, new_token
         self._lock = threading.Lock()
         self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
-        self._ads: tuple[bytes, AdVectors] | None = None
+        self._ads: tuple[bytes, CampaignVectors] | None = None
         self._learnt: tuple[int, FtrlPredictor] | None = None
 
     def close(self) -> None:
@@ -138,17 +138,17 @@ class AdServer:
         predictor = self._current_predictor(page.now_seconds)
         relevances = ads.compare(page.words, self._vector(request.text)) if ads.campaigns else []
         met = list(zip(ads.campaigns, relevances, strict=True))
-        fates = {
-            c.id: Candidate(c.id, fits_page(c, page, r), r.similarity, r.keywords) for c, r in met
+        decisions = {
+            c.id: Decision(c.id, fits_page(c, page, r), r.similarity, r.keywords) for c, r in met
         }
-        fitting = [(c, r) for c, r in met if fates[c.id].verdict == KEEP]
+        fitting = [(c, r) for c, r in met if decisions[c.id].verdict == KEEP]
         if not fitting:
-            return Outcome(None, tuple(fates.values()))
+            return Outcome(None, tuple(decisions.values()))
         with writing(
             self._engine
         ) as connection:  # one at a time: two requests cannot both pass a cap
-            offer = self._auction(connection, request, page, fitting, predictor, fates)
-        return Outcome(offer, tuple(fates.values()))
+            offer = self._auction(connection, request, page, fitting, predictor, decisions)
+        return Outcome(offer, tuple(decisions.values()))
 
     def view(self, token: str) -> Verdict:
         """Count that an offer was seen; a `Drop` says why it does not count."""
@@ -167,22 +167,22 @@ class AdServer:
         page: Page,
         fitting: list[tuple[Campaign, Relevance]],
         predictor: FtrlPredictor,
-        fates: dict[str, Candidate],
+        decisions: dict[str, Decision],
     ) -> Offer | None:
         """Hear the campaigns that fit the page and may spend, sell the place, and note each one's
         fate.
         """
         viewer = ledger.pseudonym(connection, request.viewer, page.now_seconds)
-        standings = ledger.standings(connection, viewer, page.now_seconds)
-        token, contenders = self._new_token(), []
+        campaign_states = ledger.campaign_states(connection, viewer, page.now_seconds)
+        token, bidders = self._new_token(), []
         for campaign, relevance in fitting:
-            verdict, bid_micros = _bid(campaign, standings[campaign.id], page.now_seconds)
-            fates[campaign.id] = replace(fates[campaign.id], verdict=verdict, bid_micros=bid_micros)
+            verdict, bid_micros = _bid(campaign, campaign_states[campaign.id], page.now_seconds)
+            decisions[campaign.id] = replace(
+                decisions[campaign.id], verdict=verdict, bid_micros=bid_micros
+            )
             if verdict == KEEP:
-                contenders.append(
-                    _contender(campaign, relevance, page, bid_micros, predictor, token)
-                )
-        return _sell(connection, contenders, fates, page, viewer, token)
+                bidders.append(_bidder(campaign, relevance, page, bid_micros, predictor, token))
+        return _sell(connection, bidders, decisions, page, viewer, token)
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp())
@@ -191,7 +191,7 @@ class AdServer:
         language = request.language.lower().partition("-")[0] if request.language else None
         return Page(tuple(words_of(request.text)), language, self._now())
 
-    def _current_ads(self) -> AdVectors:
+    def _current_ads(self) -> CampaignVectors:
         """The campaigns as they are now; embedded again only when they have changed."""
         with self._lock, reading(self._engine) as connection:
             version = campaigns_version(connection)
@@ -216,12 +216,12 @@ class AdServer:
             return self._vectors[text]
 
 
-def _bid(campaign: Campaign, standing: Standing, now_seconds: int) -> tuple[Verdict, int]:
+def _bid(campaign: Campaign, state: CampaignState, now_seconds: int) -> tuple[Verdict, int]:
     """Whether a campaign may bid in view of what it spent and showed, and how much."""
-    verdict = may_spend(campaign, standing)
+    verdict = may_spend(campaign, state)
     if verdict != KEEP:
         return verdict, 0
-    bid_micros = bid_now(campaign, standing, now_seconds)
+    bid_micros = current_bid(campaign, state, now_seconds)
     if bid_micros < RESERVE_MICROS:
         return Drop(
             "below_reserve" if campaign.bid_micros < RESERVE_MICROS else "paced_out"
@@ -229,43 +229,47 @@ def _bid(campaign: Campaign, standing: Standing, now_seconds: int) -> tuple[Verd
     return KEEP, bid_micros
 
 
-def _contender(
+def _bidder(
     campaign: Campaign,
     relevance: Relevance,
     page: Page,
     bid_micros: int,
     predictor: FtrlPredictor,
     token: str,
-) -> _Contender:
-    features = features_of(
+) -> _Bidder:
+    features = ad_features(
         campaign.id, page.words, relevance.keywords, page.language, relevance.similarity
     )
-    buckets = buckets_of(features)
+    buckets = hash_features(features)
     pctr = predictor.predict_buckets(buckets)
-    weight = weight_of(pctr, relevance.quality, SQUASH)
+    weight = quality_weight(pctr, relevance.quality, SQUASH)
     tie = zlib.crc32(f"{token} {campaign.id}".encode())  # equals take turns
-    return _Contender(campaign, relevance, Bid(campaign.id, bid_micros, weight, tie), pctr, buckets)
+    return _Bidder(campaign, relevance, Bid(campaign.id, bid_micros, weight, tie), pctr, buckets)
 
 
 def _sell(
     connection: Connection,
-    contenders: list[_Contender],
-    fates: dict[str, Candidate],
+    bidders: list[_Bidder],
+    decisions: dict[str, Decision],
     page: Page,
     viewer: str,
     token: str,
 ) -> Offer | None:
-    """Hold the auction, note in `fates` what became of each, and write the offer down."""
-    sale = sell([contender.bid for contender in contenders], RESERVE_MICROS)
+    """Hold the auction, note in `decisions` what became of each, and write the offer down."""
+    sale = hold_auction([contender.bid for contender in bidders], RESERVE_MICROS)
     if sale is None:
         return None
-    for one in contenders:
+    for one in bidders:
         verdict = KEEP if sale.winner == one.bid else Drop("outbid")
         name = one.campaign.id
-        fates[name] = replace(fates[name], verdict=verdict, pctr=one.pctr, score=one.bid.score)
-    won = next(one for one in contenders if one.bid == sale.winner)
+        decisions[name] = replace(
+            decisions[name], verdict=verdict, pctr=one.pctr, score=one.bid.score
+        )
+    won = next(one for one in bidders if one.bid == sale.winner)
     ad, price = won.campaign, sale.price_micros
-    terms = ledger.Terms(token, ad.id, viewer, price, won.pctr, tuple(won.buckets.tolist()), ad.url)
+    terms = ledger.OfferTerms(
+        token, ad.id, viewer, price, won.pctr, tuple(won.buckets.tolist()), ad.url
+    )
     ledger.add_offer(connection, terms, page.now_seconds, OFFER_LIFETIME_SECONDS)
     why = explain(ad, won.relevance, page.language)
     return Offer(token, ad.id, ad.advertiser, ad.title, ad.body, ad.url, why, price)

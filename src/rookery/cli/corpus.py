@@ -17,9 +17,9 @@ mixture.language:en=0.5, mixture.year:2016=2, mixture.source:reddit=0 (below 1 a
 
 @app.command(epilog=SETTINGS)
 def build(
-    settings: SetOption = [],
+    settings: SetOption = [],  # noqa: B006
     home: HomeOption = DEFAULT_HOME,
-    as_json: JsonOption = False,  # noqa: B006
+    as_json: JsonOption = False,
 ) -> None:
     """Make a corpus of the newest version of the lake."""
     from rookery.cli.show import context

@@ -65,7 +65,7 @@ def demo(
 
     if minutes is not None and scale is not None:
         raise UsageError(
-            "--scale and --minutes are two ways to say the same", mend="Give one of them"
+            "--scale and --minutes are two ways to say the same", hint="Give one of them"
         )
     if scale is None and minutes is None:
         minutes = DEFAULT_MINUTES
@@ -109,7 +109,7 @@ def _kept_choices(home: "Home", asked: Choices) -> Choices:
             raise UsageError(
                 "this home holds a demo on other posts",
                 where=home.path,
-                mend="Give another --home, or remove this one",
+                hint="Give another --home, or remove this one",
             )
         if not others and asked.scale is None and kept.minutes == asked.minutes:
             return kept
@@ -158,13 +158,13 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
     from rookery.workflows.train import train_model
 
     loop = _Loop(context)
-    loop.run("posts", lambda: _take_posts(home, choices, context), _said_of_ingest)
-    corpus = loop.run("corpus", lambda: build(home, context), _said_of_corpus)
+    loop.run("posts", lambda: _take_posts(home, choices, context), _describe_ingest)
+    corpus = loop.run("corpus", lambda: build(home, context), _describe_corpus)
     choices = loop.run(
         "scale", lambda: _with_scale(home, choices), lambda c: f"{c.scale:g} petaFLOP"
     )
     checkpoint = loop.run(
-        "model", lambda: train_model(home, choices.scale, context), _said_of_model
+        "model", lambda: train_model(home, choices.scale, context), _describe_model
     )
     evaluation = loop.run(
         "evaluation",
@@ -193,7 +193,7 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
     simulation = loop.run(
         "ads",
         lambda: ads_demo.run(home, corpus, embedder, context, choices.posts is None),
-        _said_of_ads,
+        _describe_ads,
     )
     sample = _sample(load_generator(checkpoint))
     return {
@@ -239,25 +239,25 @@ def _sample(generator) -> str:
     return "".join(p.text for p in generator.generate("", GenerationOptions(max_tokens=40, seed=1)))
 
 
-def _said_of_ingest(report) -> str:
+def _describe_ingest(report) -> str:
     aside = sum(report.set_aside.values())
     return (
         f"{report.added:,} posts added, {report.already_there:,} already there, {aside:,} set aside"
     )
 
 
-def _said_of_corpus(corpus) -> str:
+def _describe_corpus(corpus) -> str:
     metrics = corpus.manifest.metrics
     train, validation = metrics["documents_train"], metrics["documents_validation"]
     return f"{train:,} documents to learn from, {validation:,} later ones held out"
 
 
-def _said_of_model(checkpoint) -> str:
+def _describe_model(checkpoint) -> str:
     metrics = checkpoint.manifest.metrics
     return f"{metrics['parameters']:,} parameters, {metrics['tokens']:,} tokens seen"
 
 
-def _said_of_ads(result: dict[str, Any]) -> str:
+def _describe_ads(result: dict[str, Any]) -> str:
     return (
         f"{result['views']:,} views, {result['clicks']:,} clicks; "
         f"AUC {result['auc_model']:.3f} where the truth reaches {result['auc_truth']:.3f}"
@@ -279,11 +279,11 @@ def _show(result: dict[str, Any], home: "Home") -> None:
     print(f"\nAsked: {result['question']}")
     for sentence in result["answer"]:
         print(f"  {sentence['text']} {''.join(f'[{n}]' for n in sentence['citations'])}")
-    runs = shlex.join([own_name(), "runs", "--home", str(home.path)])
+    runs = shlex.join([program_name(), "runs", "--home", str(home.path)])
     print(f"\nEverything lies in {home.path}; `{runs}` lists how it was made.")
 
 
-def own_name() -> str:
+def program_name() -> str:
     """What a person types to call this program again: its name where the PATH finds this very one,
     else its path.
     """

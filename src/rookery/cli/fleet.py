@@ -82,9 +82,9 @@ def pause(
     from rookery.core import pause as home_pause
 
     opened_home, clock = opened(home), context().clock
-    standing = home_pause.pause(opened_home, reason, clock)
+    current = home_pause.pause(opened_home, reason, clock)
     print(
-        f"Paused since {standing.since:%Y-%m-%d %H:%M} UTC. `rookery fleet resume` lets runs "
+        f"Paused since {current.since:%Y-%m-%d %H:%M} UTC. `rookery fleet resume` lets runs "
         f"begin again."
     )
     still = _running_after(opened_home, wait_seconds, clock)

@@ -20,7 +20,7 @@ def init(
     from rookery.core.home import SETTINGS, Policy, create_home
 
     if policy not in get_args(Policy):
-        raise UsageError(f"there is no policy {policy!r}", mend="Take public or opt-in")
+        raise UsageError(f"there is no policy {policy!r}", hint="Take public or opt-in")
     made = create_home(home, policy)
     print(
         f"Home {made.path} with policy {made.settings.rights.policy!r}; settings are in {SETTINGS}."

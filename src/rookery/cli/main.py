@@ -45,8 +45,8 @@ def main() -> None:
         if not error.format_message():
             sys.exit(2)
         context = getattr(error, "ctx", None)
-        mend = f"See {context.command_path if context else 'rookery'} --help"
-        _end(UsageError(error.format_message().rstrip("."), mend=mend))
+        hint = f"See {context.command_path if context else 'rookery'} --help"
+        _end(UsageError(error.format_message().rstrip("."), hint=hint))
     except OSError as error:
         if error.errno == errno.EPIPE:
             sys.exit(0)  # the reader of our output has gone

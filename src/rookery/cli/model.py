@@ -37,11 +37,11 @@ def tokenizer(
     """Train the tokenizer on the newest corpus."""
     from rookery.cli.show import context, show_facts, show_json
     from rookery.model.tokenizer import train_tokenizer
-    from rookery.workflows.train import planned
+    from rookery.workflows.train import base_config
 
     opened_home = opened(home)
     corpus = opened_home.need("corpus", "rookery corpus build")
-    size = planned(scale).shape.vocabulary
+    size = base_config(scale).shape.vocabulary
     made = train_tokenizer(opened_home, corpus, context(), size)
     facts = {"key": made.key, **made.manifest.metrics}
     show_json(facts) if as_json else show_facts(facts, "Tokenizer")
@@ -79,27 +79,27 @@ def train(
 
     if scale is not None and minutes is not None:
         raise UsageError(
-            "--scale and --minutes are two ways to say the same", mend="Give one of them"
+            "--scale and --minutes are two ways to say the same", hint="Give one of them"
         )
     if minutes is not None and any(
         setting.partition("=")[0].strip() == "steps" for setting in settings
     ):
         raise UsageError(
-            "--minutes and --set steps=… are two ways to say the same", mend="Give one of them"
+            "--minutes and --set steps=… are two ways to say the same", hint="Give one of them"
         )
 
-    from rookery.cli.processes import outcome_told, start_processes, told_place
-    from rookery.model.degrees import check_fits, fitted
+    from rookery.cli.processes import rank_from_environment, reporting_outcome, start_processes
+    from rookery.model.degrees import check_fits, resolve_degrees
     from rookery.model.phases import find_checkpoint
-    from rookery.workflows.train import configured, planned
+    from rookery.workflows.train import apply_settings, base_config
 
-    opened_home, place = opened(home), told_place(processes)
+    opened_home, place = opened(home), rank_from_environment(processes)
     count = place.count if place else processes or 1
-    with outcome_told(place):
+    with reporting_outcome(place):
         corpus = opened_home.need("corpus", "rookery corpus build")
         before = None if earlier is None else find_checkpoint(opened_home, earlier, corpus)
-        config, degrees, _ = configured(planned(scale, before), settings)
-        degrees = fitted(degrees, count)
+        config, degrees, _ = apply_settings(base_config(scale, before), settings)
+        degrees = resolve_degrees(degrees, count)
         if minutes is None:  # else the shape is not known yet
             check_fits(degrees, config)
         if count > 1 and place is None:
@@ -119,10 +119,10 @@ def _train(home, scale, asked, before, settings, place, degrees, as_json: bool) 
     from rookery.cli.processes import scale_kept
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.context import Context
-    from rookery.model.parallel.processes import Place, joined
+    from rookery.model.parallel.processes import ProcessRank, joined
     from rookery.workflows.train import train_model
 
-    with joined(place or Place(), degrees) as processes:
+    with joined(place or ProcessRank(), degrees) as processes:
         shown = context() if processes.is_first else Context()
         if (minutes := asked["minutes"]) is not None:
             asked = asked | {"processes": processes.count}
@@ -146,12 +146,12 @@ def _train(home, scale, asked, before, settings, place, degrees, as_json: bool) 
 def _measured_scale(minutes, before, settings, processes) -> float:
     """The scale at which the very run that is asked for takes so many minutes."""
     from rookery.model.training.measure import scale_for_minutes
-    from rookery.workflows.train import configured, planned
+    from rookery.workflows.train import apply_settings, base_config
 
     def run_of(scale):
-        return configured(planned(scale, before), settings)[0]
+        return apply_settings(base_config(scale, before), settings)[0]
 
-    return scale_for_minutes(minutes, planned=run_of, processes=processes)
+    return scale_for_minutes(minutes, config_of=run_of, processes=processes)
 
 
 @app.command()
@@ -202,7 +202,7 @@ def _lines_or_column(path: Path, column: str) -> list[str]:
         text = sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError:
         raise DataError(
-            "standard input is not UTF-8", mend="Convert it, for example with iconv -t utf-8"
+            "standard input is not UTF-8", hint="Convert it, for example with iconv -t utf-8"
         ) from None
     lines = text.replace("\r\n", "\n").split(
         "\n"

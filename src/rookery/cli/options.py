@@ -45,6 +45,6 @@ def read_map(text: str | None) -> dict[str, str] | None:
         if not (field and sign and column):
             raise UsageError(
                 f"--map takes FIELD=COLUMN pairs, not {text!r}",
-                mend="Example: --map text=body,author=user",
+                hint="Example: --map text=body,author=user",
             )
     return {field.strip(): column.strip() for field, _, column in pairs}

@@ -122,7 +122,7 @@ def forget(
 
     if not ids and not author and not file:
         raise UsageError(
-            "nothing to forget", mend="Give ids of posts, --author NAME, or --file FILE"
+            "nothing to forget", hint="Give ids of posts, --author NAME, or --file FILE"
         )
     if file and (ids or author):
         raise UsageError("give either ids and authors, or files")
@@ -209,7 +209,7 @@ def state(
         return
     if cause is None or value is None:
         raise UsageError(
-            "which state?", mend="Say, for example: suspended on --author NAME, or give --file FILE"
+            "which state?", hint="Say, for example: suspended on --author NAME, or give --file FILE"
         )
     _noted(
         lambda at, context: state(at, post or [], author or [], cause, value, context),

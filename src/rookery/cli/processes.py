@@ -19,24 +19,24 @@ from rookery.core.errors import RookeryError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from rookery.core.home import Home
-    from rookery.model.parallel.processes import Place, Processes
+    from rookery.model.parallel.processes import Processes, ProcessRank
 
 OUTCOME, LAUNCHER = "ROOKERY_OUTCOME", "ROOKERY_LAUNCHER"
 SCALES = "scales"  # in the home
 
 
-def told_place(processes: int | None) -> "Place | None":
+def rank_from_environment(processes: int | None) -> "ProcessRank | None":
     """This process's place as its launcher said; None where no launcher said anything.
 
     Raises `UsageError` if it says another number of processes than `--processes`.
     """
-    from rookery.model.parallel.processes import Place
+    from rookery.model.parallel.processes import ProcessRank
 
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return None
     try:
         rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        place = Place(rank, count, int(os.environ.get("LOCAL_RANK", rank)))
+        place = ProcessRank(rank, count, int(os.environ.get("LOCAL_RANK", rank)))
     except ValueError:
         told = ", ".join(
             f"{name} {os.environ.get(name)!r}" for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")
@@ -46,7 +46,7 @@ def told_place(processes: int | None) -> "Place | None":
         what = (
             f"--processes {processes} was asked for, and the launcher started {count} (WORLD_SIZE)"
         )
-        raise UsageError(what, mend="Leave out --processes")
+        raise UsageError(what, hint="Leave out --processes")
     return place
 
 
@@ -74,7 +74,7 @@ def scale_kept(
     """
     kept = home.path / SCALES / f"{digest_value(asked)[:16]}.json"
     known = json.loads(kept.read_text())["scale"] if processes.is_first and kept.exists() else None
-    if (scale := processes.tell(known)) is None:
+    if (scale := processes.broadcast(known)) is None:
         scale = measure()
         if processes.is_first:
             kept.parent.mkdir(exist_ok=True)
@@ -83,14 +83,14 @@ def scale_kept(
 
 
 @contextmanager
-def outcome_told(place: "Place | None") -> Iterator[None]:
+def reporting_outcome(place: "ProcessRank | None") -> Iterator[None]:
     """Under `start_processes`, an error ends the run for good: it is told to the launcher, which
     shows it.
     """
     if OUTCOME not in os.environ or place is None:
         yield
         return
-    from rookery.model.training.launch import end_with_launcher, tell_outcome
+    from rookery.model.training.launch import end_with_launcher, write_outcome
 
     outcome = Path(os.environ[OUTCOME])
     if outcome.exists():
@@ -104,5 +104,5 @@ def outcome_told(place: "Place | None") -> Iterator[None]:
         told = StorageError.of(error) if isinstance(error, OSError) else error
         if told is None:
             raise
-        tell_outcome(outcome, told, place.rank == 0)
+        write_outcome(outcome, told, place.rank == 0)
         sys.exit(0)

@@ -42,7 +42,7 @@ def query(
     from rookery.workflows.models import embedder_of
 
     if mode not in ("best", "latest"):
-        raise UsageError(f"there is no mode {mode!r}", mend="Take best or latest")
+        raise UsageError(f"there is no mode {mode!r}", hint="Take best or latest")
     opened_home = opened(home)
     results = search(
         open_index(opened_home, embedder_of(opened_home)), text, limit=limit, mode=mode

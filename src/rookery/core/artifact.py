@@ -101,17 +101,17 @@ class Artifact:
             raise DataError(
                 "an erasure was cut short here",
                 where=self.path,
-                mend="Run `rookery posts erase` again",
+                hint="Run `rookery posts erase` again",
             )
         known = {entry.path: entry for entry in self.manifest.files}
         for name in known if names is None else names:
             entry, path = known.get(name), self.path / name
             if entry is None:
-                raise DataError("a file is none of the artifact's", where=path, mend=_MEND)
+                raise DataError("a file is none of the artifact's", where=path, hint=_MEND)
             if not path.exists():
-                raise DataError("a file of a finished artifact is missing", where=path, mend=_MEND)
+                raise DataError("a file of a finished artifact is missing", where=path, hint=_MEND)
             if path.stat().st_size != entry.size_bytes or digest_file(path) != entry.digest:
-                raise DataError("a file of a finished artifact has changed", where=path, mend=_MEND)
+                raise DataError("a file of a finished artifact has changed", where=path, hint=_MEND)
 
 
 _MEND = "Restore it from a copy, or remove the artifact's folder and run again what made it"
@@ -191,13 +191,13 @@ def open_artifact(folder: Path) -> Artifact:
         raise DataError("not a finished artifact: it has no manifest.json", where=folder) from None
     except ValueError as error:
         raise DataError(
-            f"manifest.json cannot be read: {error}", where=folder, mend=_MEND
+            f"manifest.json cannot be read: {error}", where=folder, hint=_MEND
         ) from None
     try:
         return Artifact(folder, from_plain(Manifest, plain))
     except DataError as error:
         raise DataError(
-            f"manifest.json is not of this version: {error.what}", where=folder, mend=_MEND
+            f"manifest.json is not of this version: {error.what}", where=folder, hint=_MEND
         ) from None
 
 

@@ -41,7 +41,7 @@ def from_plain(kind: type[C], plain: Any, where: str = "") -> C:
     fields = {f.name: f for f in dataclasses.fields(kind)}
     for key in plain:
         if key not in fields:
-            raise DataError(f"unknown setting {_join(where, key)}", mend=_did_you_mean(key, fields))
+            raise DataError(f"unknown setting {_join(where, key)}", hint=_did_you_mean(key, fields))
     for name, field in fields.items():
         if (
             name not in plain
@@ -63,7 +63,7 @@ def load_toml(kind: type[C], path: Path) -> C:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"not valid TOML: {error}", where=path) from None
     except DataError as error:
-        raise DataError(error.what, where=path, mend=error.mend) from None
+        raise DataError(error.what, where=path, hint=error.hint) from None
 
 
 def with_settings(config: C, settings: Iterable[str], where: str = "") -> C:
@@ -86,7 +86,7 @@ def with_settings(config: C, settings: Iterable[str], where: str = "") -> C:
         if not isinstance(table, dict) or not (leaf in table or isinstance(owner, Mapping)):
             known = table if isinstance(table, dict) else plain
             raise UsageError(
-                f"there is no setting {_join(where, name)!r}", mend=_did_you_mean(leaf, known)
+                f"there is no setting {_join(where, name)!r}", hint=_did_you_mean(leaf, known)
             )
         table[leaf] = _read_value(text)
         config = from_plain(type(config), plain, where)

@@ -2,12 +2,10 @@
 
     RookeryError          1   anything else that we can put into words
     ├── UsageError        2   the person asked for something that cannot be
-    │   ├── Busy          2   another process is at it
-    │   └── Paused        2   an operator stopped all runs of the home
+    │   ├── BusyError     2   another process is at it
+    │   └── PausedError   2   an operator stopped all runs of the home
     ├── DataError         2   a file, row or setting is not what it has to be
-    ├── StorageError      2   the disk is full or cannot be written
-    ├── RefusedError      2   a policy said no
-    └── UnavailableError  1   something outside did not answer
+    └── StorageError      2   the disk is full or cannot be written
 
 Every error says what happened, where, and how to mend it, in one line. An expected "no" is not an
 error: it is a `Drop` (see `verdict.py`). `assert` is only for what cannot happen.
@@ -17,20 +15,20 @@ import errno
 
 
 class RookeryError(Exception):
-    """Something went wrong; `what`, `where` and `mend` make up the one line a person reads."""
+    """Something went wrong; `what`, `where` and `hint` make up the one line a person reads."""
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: object = None, mend: str | None = None):
+    def __init__(self, what: str, *, where: object = None, hint: str | None = None):
         self.what = what
         self.where = None if where is None else str(where)
-        self.mend = mend
+        self.hint = hint
         super().__init__(self.line())
 
     def line(self) -> str:
         """The whole message on one line: what (where). How to mend it."""
         text = self.what if self.where is None else f"{self.what} ({self.where})"
-        text = text if self.mend is None else f"{text}. {self.mend}"
+        text = text if self.hint is None else f"{text}. {self.hint}"
         return " ".join(text.split())
 
 
@@ -40,11 +38,11 @@ class UsageError(RookeryError):
     exit_code = 2
 
 
-class Busy(UsageError):
+class BusyError(UsageError):
     """Another process is at it; the same command works when that one is done."""
 
 
-class Paused(UsageError):
+class PausedError(UsageError):
     """An operator stopped all runs of the home; the same command goes on when it is resumed."""
 
 
@@ -69,15 +67,5 @@ class StorageError(RookeryError):
         return cls(
             "the disk cannot be written",
             where=error.filename or error.strerror,
-            mend="Free some space",
+            hint="Free some space",
         )
-
-
-class RefusedError(RookeryError):
-    """A policy said no."""
-
-    exit_code = 2
-
-
-class UnavailableError(RookeryError):
-    """Something outside this process did not answer."""

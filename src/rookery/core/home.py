@@ -144,7 +144,7 @@ class Home:
         artifact = self.newest(kind)
         if artifact is None:
             raise UsageError(
-                f"there is no finished {kind} yet", where=self.path, mend=f"Run `{command}` first"
+                f"there is no finished {kind} yet", where=self.path, hint=f"Run `{command}` first"
             )
         return artifact
 
@@ -157,7 +157,7 @@ def create_home(path: Path, policy: Policy = "public") -> Home:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise UsageError(
-            "a home is a folder, and this is a file", where=path, mend="Give another --home"
+            "a home is a folder, and this is a file", where=path, hint="Give another --home"
         ) from None
     if not (path / SETTINGS).exists():
         write_atomically(path / SETTINGS, FIRST_SETTINGS.format(policy=policy).encode())
@@ -172,6 +172,6 @@ def open_home(path: Path) -> Home:
         raise UsageError(
             "there is no Rookery home here",
             where=path,
-            mend="Name its folder with --home, or make one with `rookery init`",
+            hint="Name its folder with --home, or make one with `rookery init`",
         )
     return Home(path.absolute(), load_toml(Settings, path / SETTINGS))

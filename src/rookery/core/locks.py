@@ -1,7 +1,7 @@
 """Locks: files that one process holds, or many share, and that a kill releases.
 
 Not here: what they guard. Where one process must be alone it takes `exclusive`; whoever reads texts
-of posts takes `making_of_posts`, and an erasure `erasing_of_posts`.
+of posts takes `reading_posts`, and an erasure `erasing_posts`.
 """
 
 import contextlib
@@ -9,26 +9,26 @@ import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
-from rookery.core.errors import Busy
+from rookery.core.errors import BusyError
 from rookery.core.home import Home
 
 ERASE_LOCK = "erase.lock"
 
 
 def exclusive(lock: Path, what: str) -> contextlib.AbstractContextManager[None]:
-    """Hold a lock file; raises `Busy` at once if another process holds it. A kill releases it."""
+    """Hold a lock file; raises `BusyError` at once if another process holds it. A kill releases it."""
     return _held(lock, fcntl.LOCK_EX, what)
 
 
-def making_of_posts(home: Home) -> contextlib.AbstractContextManager[None]:
+def reading_posts(home: Home) -> contextlib.AbstractContextManager[None]:
     """Held while texts of posts are read into a corpus, shards or an index. Many may, but none
     beside an erasure.
     """
     return _held(home.path / ERASE_LOCK, fcntl.LOCK_SH, "the erasure of posts")
 
 
-def erasing_of_posts(home: Home) -> contextlib.AbstractContextManager[None]:
-    """Held by an erasure; raises `Busy` while anything is made of posts."""
+def erasing_posts(home: Home) -> contextlib.AbstractContextManager[None]:
+    """Held by an erasure; raises `BusyError` while anything is made of posts."""
     return _held(
         home.path / ERASE_LOCK,
         fcntl.LOCK_EX,
@@ -43,10 +43,10 @@ def _held(lock: Path, mode: int, what: str) -> Iterator[None]:
         try:
             fcntl.flock(file, mode | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(
+            raise BusyError(
                 f"another process is working on {what}",
                 where=lock,
-                mend="Wait until it is done, then try again",
+                hint="Wait until it is done, then try again",
             ) from None
         yield
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rookery.core.artifact import write_atomically
 from rookery.core.context import Clock
-from rookery.core.errors import DataError, Paused
+from rookery.core.errors import DataError, PausedError
 from rookery.core.home import Home
 
 _MEND = "Run `rookery fleet resume`, then the same command again: it goes on where it stopped"
@@ -29,11 +29,11 @@ class Pause:
 
 def pause(home: Home, reason: str, clock: Clock) -> Pause:
     """Pause a home; one that is paused already keeps its first reason."""
-    standing = paused(home)
-    if standing is None:
+    current = paused(home)
+    if current is None:
         note = {"since": clock.now().isoformat(), "reason": reason}
         write_atomically(_file(home), json.dumps(note, ensure_ascii=False).encode())
-    return standing or Pause(datetime.fromisoformat(note["since"]), reason)
+    return current or Pause(datetime.fromisoformat(note["since"]), reason)
 
 
 def resume(home: Home) -> bool:
@@ -54,27 +54,27 @@ def paused(home: Home) -> Pause | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"the pause of a home cannot be read: {error}", where=_file(home), mend=_MEND
+            f"the pause of a home cannot be read: {error}", where=_file(home), hint=_MEND
         ) from None
 
 
-def refusal(home: Home) -> Paused | None:
+def refusal(home: Home) -> PausedError | None:
     """What a run is told, since when and why, if the home is paused. Cheap enough for every
     step.
     """
-    standing = paused(home)
-    if standing is None:
+    current = paused(home)
+    if current is None:
         return None
-    why = f": {standing.reason}" if standing.reason else ""
-    return Paused(
-        f"runs are paused since {standing.since:%Y-%m-%d %H:%M} UTC{why}",
+    why = f": {current.reason}" if current.reason else ""
+    return PausedError(
+        f"runs are paused since {current.since:%Y-%m-%d %H:%M} UTC{why}",
         where=home.path,
-        mend=_MEND,
+        hint=_MEND,
     )
 
 
 def refuse_if_paused(home: Home) -> None:
-    """Raises `Paused` if the home is paused."""
+    """Raises `PausedError` if the home is paused."""
     if error := refusal(home):
         raise error
 

@@ -40,7 +40,7 @@ class GenerationOptions:
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextChunk:
     """A piece of generated text; the last one says why it ended (`stop` or `length`)."""
 
     text: str
@@ -58,7 +58,7 @@ class Generator(Protocol):
     def count_tokens(self, text: str) -> int:
         """How many tokens the text is."""
 
-    def generate(self, prompt: str, options: GenerationOptions) -> Iterator[Piece]:
+    def generate(self, prompt: str, options: GenerationOptions) -> Iterator[TextChunk]:
         """The continuation, piece by piece; whole characters only."""
 
 
@@ -113,10 +113,10 @@ class SeededGenerator:
     def count_tokens(self, text: str) -> int:
         return len(text.split())
 
-    def generate(self, prompt: str, options: GenerationOptions) -> Iterator[Piece]:
+    def generate(self, prompt: str, options: GenerationOptions) -> Iterator[TextChunk]:
         words = prompt.split() or ["rookery"]
         seed = self.seed if options.seed is None else options.seed
         random = np.random.default_rng([seed, zlib.crc32(prompt.encode())])
         for n in range(options.max_tokens):
             last = n + 1 == options.max_tokens
-            yield Piece(f" {words[random.integers(len(words))]}", 1, "length" if last else None)
+            yield TextChunk(f" {words[random.integers(len(words))]}", 1, "length" if last else None)

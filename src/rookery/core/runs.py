@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rookery.core.context import Context
-from rookery.core.errors import Paused, RookeryError
+from rookery.core.errors import PausedError, RookeryError
 from rookery.core.home import Home
 from rookery.core.locks import is_held
 
@@ -32,7 +32,7 @@ def recorded(
         reason = (
             error.line() if isinstance(error, RookeryError) else f"{type(error).__name__}: {error}"
         )
-        event = "paused" if isinstance(error, Paused) else "failed"
+        event = "paused" if isinstance(error, PausedError) else "failed"
         with contextlib.suppress(OSError):  # a full disk must not hide why
             record_run(home, context, note | {"event": event, "reason": reason})
         raise

@@ -87,7 +87,7 @@ def run_stage(
 ) -> Artifact:
     """Make the artifact of a stage, or return it if it is finished already.
 
-    Raises `Busy` if another process is making it at this moment, `Paused` if the home is, and
+    Raises `BusyError` if another process is making it at this moment, `PausedError` if the home is, and
     whatever `make` raises.
     """
     folder = stage.folder(home)

@@ -37,13 +37,13 @@ from rookery.core.digest import hash_ids
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
 from rookery.core.lineage import write_held_hashes
-from rookery.core.locks import making_of_posts
+from rookery.core.locks import reading_posts
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.core.verdict import Tally
 from rookery.corpus import card, dedup, minhash, mixture, quality, report, spam, split, threads
 from rookery.corpus.document import LAKE_VERSION, SPLITS, write_documents
-from rookery.corpus.gather import Layout, ahead, gather, shuffled
-from rookery.corpus.prepare import Way, prepare
+from rookery.corpus.gather import SplitLayout, ahead, gather, shuffled
+from rookery.corpus.prepare import Preparation, prepare
 from rookery.corpus.prepared import BAND, Posts
 from rookery.corpus.sieve import Sieve
 from rookery.posts.lake import Lake, open_lake
@@ -89,26 +89,31 @@ def build(home: Home, context: Context, config: CorpusConfig = CorpusConfig()) -
     Raises `UsageError` if there is no lake, `DataError` if fewer than two posts are left or one
     side has no document.
     """
-    with making_of_posts(home):
+    with reading_posts(home):
         lake = open_lake(home)
         with live_log(home) as log:
-            standing = log.standing()
+            restrictions = log.restrictions()
         policy = home.settings.rights.policy
         stage = Stage(
             "corpus",
             VERSION,
             config,
-            {"lake": lake.name, "standing": standing.digest, "policy": policy},
+            {"lake": lake.name, "standing": restrictions.digest, "policy": policy},
         )
-        way = Way(standing, policy, config.placeholders)
+        preparation = Preparation(restrictions, policy, config.placeholders)
         return run_stage(
-            home, stage, lambda workspace: _make(workspace, home, lake, way, config), context
+            home,
+            stage,
+            lambda workspace: _make(workspace, home, lake, preparation, config),
+            context,
         )
 
 
-def _make(workspace: Workspace, home: Home, lake: Lake, way: Way, config: CorpusConfig) -> dict:
+def _make(
+    workspace: Workspace, home: Home, lake: Lake, preparation: Preparation, config: CorpusConfig
+) -> dict:
     context = workspace.context
-    posts = prepare(lake, way, workspace.scratch / "parts", home.settings.corpus, context)
+    posts = prepare(lake, preparation, workspace.scratch / "parts", home.settings.corpus, context)
     workspace.tally.dropped.update(posts.refused["training"])
     sieve, copies = sift(posts, context)
     _need_some(posts, sieve, workspace.tally)
@@ -121,7 +126,7 @@ def _make(workspace: Workspace, home: Home, lake: Lake, way: Way, config: Corpus
     documents = _write(workspace, posts, layouts, config.controls)
     facts = report.describe(posts, sieve, copies, documents, workspace.tally)
     facts["leakage"]["an_author"] = _shared_authors(posts, layouts)
-    facts |= {"settings": to_plain(config), "policy": way.policy, "lake": lake.name}
+    facts |= {"settings": to_plain(config), "policy": preparation.policy, "lake": lake.name}
     report.write(workspace.path, facts)
     card.write(workspace.path, facts)
     held = np.concatenate([posts.numbers("id_hash", sieve.rows), hash_ids(report.shown(facts))])
@@ -176,7 +181,7 @@ def sift(posts: Posts, context: Context) -> tuple[Sieve, dict[str, np.ndarray]]:
     return sieve, {"exact": exact, "near": near}
 
 
-def assemble(posts: Posts, sieve: Sieve, config: CorpusConfig) -> dict[str, Layout]:
+def assemble(posts: Posts, sieve: Sieve, config: CorpusConfig) -> dict[str, SplitLayout]:
     """Where each post that is left goes, for each split; what would be on both sides or outside the
     mixture drops.
     """
@@ -234,14 +239,14 @@ def _copies(posts: Posts, first: np.ndarray, config: CorpusConfig) -> np.ndarray
     )
 
 
-def _shared_authors(posts: Posts, layouts: dict[str, Layout]) -> int:
+def _shared_authors(posts: Posts, layouts: dict[str, SplitLayout]) -> int:
     """How many held-out documents have an author of whom something is learned."""
     train, validation = (posts.numbers("author_hash", layouts[name].rows) for name in SPLITS)
     return split.shared_authors(train, validation, layouts["validation"].starts)
 
 
 def _write(
-    workspace: Workspace, posts: Posts, layouts: dict[str, Layout], controls: bool
+    workspace: Workspace, posts: Posts, layouts: dict[str, SplitLayout], controls: bool
 ) -> report.Documents:
     """Both splits; the held-out one first, so that what is learned from can be compared with it."""
     seen = report.Documents()
@@ -284,10 +289,10 @@ def _need_some(posts: Posts, sieve: Sieve, gate_tally: Tally) -> None:
     )
     said = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(3))
     what = f"{len(sieve.rows)} of {posts.in_lake:,} posts are left to make a corpus of"
-    raise DataError(what, mend=f"Dropped: {said}" if said else "Ingest more posts")
+    raise DataError(what, hint=f"Dropped: {said}" if said else "Ingest more posts")
 
 
-def _need_both(layouts: dict[str, Layout], sieve: Sieve, where: Path) -> None:
+def _need_both(layouts: dict[str, SplitLayout], sieve: Sieve, where: Path) -> None:
     """A document on each side, which threads, a mixture or a split by author may leave without."""
     chosen = (split.THREAD_IN_TRAIN, mixture.MIXTURE, split.HELD_OUT_AUTHOR, split.AFTER_THE_CUT)
     said = ", ".join(
@@ -295,9 +300,9 @@ def _need_both(layouts: dict[str, Layout], sieve: Sieve, where: Path) -> None:
     )
     for name, layout in layouts.items():
         if not layout.documents:
-            mend = "Ingest more posts, or --set another validation_share, split or mixture"
+            hint = "Ingest more posts, or --set another validation_share, split or mixture"
             raise DataError(
-                f"no document is left for {name}; dropped: {said}", where=where, mend=mend
+                f"no document is left for {name}; dropped: {said}", where=where, hint=hint
             )
 
 

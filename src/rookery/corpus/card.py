@@ -26,7 +26,18 @@ SIZES = (
 LARGEST_SIZE = "n>10M"
 
 RULES = {
-    **{reason: rule.__doc__.split("\n")[0] for reason, rule in quality.RULES.items()},
+    quality.TOO_SHORT: "Fewer than 12 bytes of words (after BERTweet, Nguyen et al. 2020, which "
+    "wants ten words; posts are shorter).",
+    quality.BROKEN_ENCODING: "More than one character in twenty is U+FFFD: what was written was lost "
+    "on the way here.",
+    quality.MOSTLY_LINKS: "Less than a fifth of it is left when links and mentions are taken away.",
+    quality.MOSTLY_HASHTAGS: "Less than a fifth of what is no link is left without its hashtags "
+    "(after Gopher's symbol-to-word ratio).",
+    quality.MOSTLY_SYMBOLS: "Less than half of what is no link is words and their spaces (after "
+    "Gopher, Rae et al. 2021, table A1).",
+    quality.REPEATED_CHARACTERS: "One letter or digit stands more than twelve times in a row.",
+    quality.REPEATED_WORDS: "Eight words or more, of which fewer than two in five differ (after "
+    "Gopher's repetition rules, table A1).",
     spam.FASTER_THAN_HUMAN: "The author wrote more than 480 posts that day (after DFRLab's "
     "#BotSpot, 2017).",
     spam.CLOCKWORK: "The author mostly waits the same number of minutes (after Chu et al. 2010).",

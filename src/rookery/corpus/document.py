@@ -111,5 +111,5 @@ def count_documents(corpus: Artifact, split: str) -> int:
 def split_file(corpus: Artifact, split: str) -> Path:
     """The Parquet file of one split."""
     if split not in SPLITS:
-        raise UsageError(f"there is no split {split!r}", mend=f"Known: {', '.join(SPLITS)}")
+        raise UsageError(f"there is no split {split!r}", hint=f"Known: {', '.join(SPLITS)}")
     return corpus.file(f"{split}.parquet")

@@ -35,7 +35,7 @@ from rookery.corpus.document import (
     write_documents,
 )
 from rookery.corpus.shards import Shards, open_shards
-from rookery.posts.erase import Due, Erased
+from rookery.posts.erase import Erased, ErasurePlan
 
 ASKED = "first_asked"
 """In the manifest's note: when the first of the posts that went was asked to be forgotten; "" if
@@ -43,10 +43,10 @@ none was.
 """
 
 
-def erase_corpus(corpus: Artifact, due: Due, context: Context) -> list[Erased]:
+def erase_corpus(corpus: Artifact, plan: ErasurePlan, context: Context) -> list[Erased]:
     """Take out of a corpus what has to go; nothing changes where nothing has."""
-    gone = due.posts(corpus.manifest.metrics[LAKE_VERSION])
-    posts, authors = _in_documents_that_go(corpus, gone, due.authors)
+    gone = plan.posts(corpus.manifest.metrics[LAKE_VERSION])
+    posts, authors = _in_documents_that_go(corpus, gone, plan.authors)
     posts |= set(gone.to_pylist())
     if not _has_work(corpus, hash_ids(posts)):
         return []
@@ -59,20 +59,20 @@ def erase_corpus(corpus: Artifact, due: Due, context: Context) -> list[Erased]:
         note_erased(corpus.path, hash_ids(posts))
         report.write(corpus.path, left)
         for split in SPLITS:
-            documents += _rewrite_documents(split_file(corpus, split), gone, due.authors)
+            documents += _rewrite_documents(split_file(corpus, split), gone, plan.authors)
         return {"documents": sum(_count_erased(split_file(corpus, split)) for split in SPLITS)}
 
-    _rewrite(corpus, due, hash_ids([*posts, *authors]), change, context)
+    _rewrite(corpus, plan, hash_ids([*posts, *authors]), change, context)
     samples = len(report.shown(facts)) - len(report.shown(left))
     return _counted(corpus, documents=documents, samples=samples)
 
 
-def erase_shards(shards: Artifact, due: Due, context: Context) -> list[Erased]:
+def erase_shards(shards: Artifact, plan: ErasurePlan, context: Context) -> list[Erased]:
     """Take out of shards what has to go; nothing changes where nothing has."""
     opened = {split: open_shards(shards, split) for split in SPLITS}
-    masked = {split: of.masked(due.standing) for split, of in opened.items()}
+    masked = {split: of.masked(plan.restrictions) for split, of in opened.items()}
     left = {split: _with_tokens(of, masked[split]) for split, of in opened.items()}
-    gone = due.posts(shards.manifest.metrics[LAKE_VERSION])
+    gone = plan.posts(shards.manifest.metrics[LAKE_VERSION])
     inside = {name: _hashes_of(opened, masked, name) for name in ("post_hashes", "author_hashes")}
     posts = np.union1d(hash_ids(gone.to_pylist()), inside["post_hashes"])
     documents = sum(map(len, left.values()))
@@ -85,7 +85,7 @@ def erase_shards(shards: Artifact, due: Due, context: Context) -> list[Erased]:
             _overwrite(shards.file(f"{split}.tokens"), of, left[split])
         return {"documents": sum(int(of.sum()) for of in masked.values())}
 
-    _rewrite(shards, due, np.concatenate([posts, inside["author_hashes"]]), change, context)
+    _rewrite(shards, plan, np.concatenate([posts, inside["author_hashes"]]), change, context)
     return _counted(shards, documents=documents)
 
 
@@ -93,12 +93,14 @@ def _has_work(artifact: Artifact, posts: np.ndarray) -> bool:
     return is_half_erased(artifact) or bool(np.isin(held_hashes(artifact.path), posts).any())
 
 
-def _rewrite(artifact: Artifact, due: Due, names: np.ndarray, change, context: Context) -> None:
+def _rewrite(
+    artifact: Artifact, plan: ErasurePlan, names: np.ndarray, change, context: Context
+) -> None:
     """Rewrite an artifact; the note keeps the earliest time of all its erasures, cut short or
     not.
     """
     times = (
-        due.first_asked(names),
+        plan.first_asked(names),
         half_erased(artifact).get(ASKED),
         artifact.manifest.erased.get(ASKED),
     )

@@ -1,6 +1,6 @@
 """Documents written in their final order, with little memory: texts move through buckets on disk.
 
-Where every post goes is known from numbers alone (`Layout`). One pass over the prepared parts sends
+Where every post goes is known from numbers alone (`SplitLayout`). One pass over the prepared parts sends
 each text to the bucket of its document; then each bucket, which fits in memory, is put in order and
 becomes a row group of the file.
 """
@@ -29,7 +29,7 @@ _COLUMNS = ("id", "author", "text", "key", "language", "created", "reactions")
 
 
 @dataclass(frozen=True)
-class Layout:
+class SplitLayout:
     """The posts of a split, row after row in the order of the file; document i is
     `rows[starts[i]:starts[i + 1]]`.
 
@@ -46,7 +46,7 @@ class Layout:
 
 def shuffled(
     rows: np.ndarray, starts: np.ndarray, copies: np.ndarray, random: np.random.Generator
-) -> Layout:
+) -> SplitLayout:
     """Documents (one from each start), so many times each, in random order, the posts of each as
     they are.
     """
@@ -54,10 +54,10 @@ def shuffled(
     order = random.permutation(np.repeat(np.arange(len(starts)), copies))
     new_starts = np.concatenate([[0], np.cumsum(sizes[order])])
     within = np.arange(new_starts[-1]) - np.repeat(new_starts[:-1], sizes[order])
-    return Layout(rows[np.repeat(starts[order], sizes[order]) + within], new_starts)
+    return SplitLayout(rows[np.repeat(starts[order], sizes[order]) + within], new_starts)
 
 
-def gather(posts: Posts, layout: Layout, folder: Path, controls: bool) -> Iterator[pa.Table]:
+def gather(posts: Posts, layout: SplitLayout, folder: Path, controls: bool) -> Iterator[pa.Table]:
     """The documents of a layout as tables of `DOCUMENT_SCHEMA` and `key`, in order, a row group
     each.
 
@@ -90,7 +90,7 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
             yield item
 
 
-def _fill(posts: Posts, layout: Layout, edges: np.ndarray, buckets: list[Path]) -> None:
+def _fill(posts: Posts, layout: SplitLayout, edges: np.ndarray, buckets: list[Path]) -> None:
     """Each post of the layout into its bucket, with the place to which it goes."""
     times = np.bincount(layout.rows, minlength=len(posts))
     places, first = (

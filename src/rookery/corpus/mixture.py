@@ -30,7 +30,7 @@ def check(weights: Mapping[str, float]) -> None:
         if kind not in KINDS or not value or (kind == "year" and not re.fullmatch(r"\d{4}", value)):
             raise UsageError(
                 f"mixture knows no {key!r}",
-                mend="A key is language:en, year:2016 or source:reddit; a value a weight",
+                hint="A key is language:en, year:2016 or source:reddit; a value a weight",
             )
         if not 0 <= weight <= MOST_COPIES:
             raise UsageError(

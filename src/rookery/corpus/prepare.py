@@ -31,7 +31,7 @@ from rookery.corpus import control, language, minhash, normalize, privacy, quali
 from rookery.corpus.prepared import BAND, COUNTED, Posts, hash_repeated_ids, open_posts
 from rookery.corpus.spread import spread
 from rookery.posts.lake import Lake
-from rookery.posts.live import Standing
+from rookery.posts.live import Restrictions
 from rookery.posts.post import USES
 from rookery.posts.rights import GATE_COLUMNS, gate
 
@@ -52,31 +52,33 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Way:
+class Preparation:
     """How posts are prepared: by which rights, and whether mentions and links are hidden in the
     text.
 
     What is compared among posts keeps them.
     """
 
-    standing: Standing
+    restrictions: Restrictions
     policy: Policy
     placeholders: bool = False
 
 
-def prepare(lake: Lake, way: Way, folder: Path, cluster: Cluster, context: Context) -> Posts:
+def prepare(
+    lake: Lake, preparation: Preparation, folder: Path, cluster: Cluster, context: Context
+) -> Posts:
     """Prepare every part of the lake in a folder, and open what is there then.
 
     Raises `DataError` if the lake is empty.
     """
     parts = list(_parts(lake))
     if not parts:
-        raise DataError("the lake holds no posts", mend="Run `rookery posts ingest` first")
+        raise DataError("the lake holds no posts", hint="Run `rookery posts ingest` first")
     folder.mkdir(exist_ok=True)
     with context.progress.task(
         "cleaning posts", sum(part.posts for part in parts), "posts"
     ) as task:
-        work = functools.partial(_prepare_part, folder, way)
+        work = functools.partial(_prepare_part, folder, preparation)
         for part, _ in zip(parts, spread(work, parts, cluster), strict=True):
             task.advance(part.posts)
     return open_posts([_path(folder, part) for part in parts])
@@ -101,12 +103,12 @@ def _path(folder: Path, part: Part) -> Path:
     return folder / f"{part.number:06d}.parquet"
 
 
-def _prepare_part(folder: Path, way: Way, part: Part) -> None:
+def _prepare_part(folder: Path, preparation: Preparation, part: Part) -> None:
     path = _path(folder, part)
     if path.exists():
         return
     pa.set_cpu_count(1)  # there is a process for each core already
-    table, counted = _prepared(_read(part), way)
+    table, counted = _prepared(_read(part), preparation)
     table = table.replace_schema_metadata({COUNTED: json.dumps(counted | {"in_lake": part.posts})})
     unfinished = path.with_name(f".{path.name}{TEMPORARY}")
     packed = {
@@ -131,11 +133,11 @@ def _read(part: Part) -> pa.Table:
     return pa.concat_tables(tables).combine_chunks()
 
 
-def _prepared(posts: pa.Table, way: Way) -> tuple[pa.Table, dict[str, Any]]:
+def _prepared(posts: pa.Table, preparation: Preparation) -> tuple[pa.Table, dict[str, Any]]:
     """What passes the gate, with its new columns; refusals by use and reason, and posts with
     personal data by kind.
     """
-    verdicts = {use: gate(posts, use, way.policy, way.standing) for use in USES}
+    verdicts = {use: gate(posts, use, preparation.policy, preparation.restrictions) for use in USES}
     refused = {use: _counted(reasons) for use, reasons in verdicts.items()}
     posts = posts.select(list(COLUMNS)).filter(pc.is_null(verdicts["training"])).combine_chunks()
     column = {name: posts[name].combine_chunks() for name in COLUMNS}
@@ -149,7 +151,7 @@ def _prepared(posts: pa.Table, way: Way) -> tuple[pa.Table, dict[str, Any]]:
     ).dictionary_encode()
     column |= {"source": column["source"].dictionary_encode()}
     column |= _numbers(column, normalize.template(plain, key))
-    if way.placeholders:
+    if preparation.placeholders:
         column["text"] = normalize.placeholders(text)
     for name in ("reply_to", "quote_of", "conversation", "likes", "reposts", "replies"):
         del column[name]

@@ -32,12 +32,12 @@ from rookery.core.digest import hash_ids
 from rookery.core.errors import UsageError
 from rookery.core.home import Home
 from rookery.core.lineage import HELD
-from rookery.core.locks import making_of_posts
+from rookery.core.locks import reading_posts
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.corpus.document import ERASED_ID, LAKE_VERSION, SPLITS, count_documents, split_file
 from rookery.corpus.prepared import hash_repeated_ids
 from rookery.corpus.spread import spread
-from rookery.posts.live import Standing
+from rookery.posts.live import Restrictions
 
 VERSION = 4
 BATCH_TEXTS = 4096
@@ -67,7 +67,7 @@ class ShardConfig:
     end_of_document: int
 
 
-class Barred(NamedTuple):
+class Exclusions(NamedTuple):
     """The hashes of posts and of authors that no batch may hold; uint64, sorted, each once."""
 
     posts: np.ndarray
@@ -91,22 +91,27 @@ class Shards:
     def documents(self) -> int:
         return len(self.offsets) - 1
 
-    def masked(self, standing: Standing) -> np.ndarray:
+    def masked(self, restrictions: Restrictions) -> np.ndarray:
         """bool of shape (documents,): true where any post may no longer be trained on, or was
         edited since.
         """
-        return self.holding(self.barred(standing))
+        return self.holding(self.exclusions(restrictions))
 
-    def barred(self, standing: Standing) -> "Barred":
+    def exclusions(self, restrictions: Restrictions) -> "Exclusions":
         """Which posts and authors of a standing bar a document of these shards from training."""
-        edited = (post for post, version in standing.edited.items() if version > self.lake_version)
-        refusing = (
-            author for author, said in standing.consent.get("training", {}).items() if not said
+        edited = (
+            post for post, version in restrictions.edited.items() if version > self.lake_version
         )
-        posts, authors = [*standing.posts, *edited, ERASED_ID], [*standing.authors, *refusing]
-        return Barred(np.unique(hash_ids(posts)), np.unique(hash_ids(authors)))
+        refusing = (
+            author for author, said in restrictions.consent.get("training", {}).items() if not said
+        )
+        posts, authors = (
+            [*restrictions.posts, *edited, ERASED_ID],
+            [*restrictions.authors, *refusing],
+        )
+        return Exclusions(np.unique(hash_ids(posts)), np.unique(hash_ids(authors)))
 
-    def holding(self, barred: "Barred", documents: np.ndarray | None = None) -> np.ndarray:
+    def holding(self, exclusions: "Exclusions", documents: np.ndarray | None = None) -> np.ndarray:
         """Whether each of some documents, given by number, or of all, holds a post that is barred;
         bool.
         """
@@ -116,8 +121,8 @@ class Shards:
             return np.zeros(0, dtype=bool)
         counts = self.post_offsets[documents + 1] - self.post_offsets[documents]
         places = ranges(self.post_offsets[documents], counts)
-        hit = among(self.post_hashes[places], barred.posts) | among(
-            self.author_hashes[places], barred.authors
+        hit = among(self.post_hashes[places], exclusions.posts) | among(
+            self.author_hashes[places], exclusions.authors
         )
         return np.logical_or.reduceat(hit, np.cumsum(counts) - counts)
 
@@ -140,7 +145,7 @@ def write_shards(home: Home, corpus: Artifact, encoder: Encoder, context: Contex
         workspace.tally.kept = total
         return metrics
 
-    with making_of_posts(home):
+    with reading_posts(home):
         return run_stage(home, stage, make, context)
 
 
@@ -242,7 +247,7 @@ def _said_before(encoder: Encoder, controls: Sequence[str]) -> list[int]:
     if unknown:
         raise UsageError(
             f"the tokenizer has no token {unknown[0]}",
-            mend="Run `rookery model tokenizer` for this corpus",
+            hint="Run `rookery model tokenizer` for this corpus",
         )
     return [encoder.special[name] for name in controls]
 

@@ -62,7 +62,7 @@ def _start(daft, cluster: Cluster) -> int:
         cores = os.cpu_count() or 1
     if started() != cluster.runner:
         raise UsageError(
-            f"this process has begun with Daft's {started()} runner", mend="Start another process"
+            f"this process has begun with Daft's {started()} runner", hint="Start another process"
         )
     return max(1, cores)
 

@@ -112,7 +112,7 @@ def plan(request: PlanRequest) -> Plan:
         each = WEIGHT_BYTES + GRADIENT_BYTES + OPTIMIZER_BYTES
         raise UsageError(
             f"{parameters(shape) / 1e9:,.1f}B parameters do not fit on {request.gpus:,} {gpu.name}",
-            mend=f"Take more GPUs or fewer parameters: {each} bytes each are needed before any "
+            hint=f"Take more GPUs or fewer parameters: {each} bytes each are needed before any "
             f"activation, of "
             f"{gpu.memory_bytes / 1e9:g} GB a GPU",
         )
@@ -132,12 +132,12 @@ def plan(request: PlanRequest) -> Plan:
 def _checked_parameters(request: PlanRequest) -> int:
     if request.gpus < 1:
         raise UsageError(
-            f"a plan needs at least one GPU, not {request.gpus}", mend="Give --gpus 1 or more"
+            f"a plan needs at least one GPU, not {request.gpus}", hint="Give --gpus 1 or more"
         )
     if request.tokens < 1:
         raise UsageError(
             f"a plan needs tokens to train on, not {request.tokens}",
-            mend="Give --tokens such as 15T",
+            hint="Give --tokens such as 15T",
         )
     wanted = request.parameters
     if wanted is None:
@@ -145,7 +145,7 @@ def _checked_parameters(request: PlanRequest) -> int:
     if not SMALLEST_MODEL <= wanted <= LARGEST_MODEL:
         raise UsageError(
             f"a model of {wanted:,} parameters is outside of what is planned here",
-            mend="Give --parameters between 10M and 100T",
+            hint="Give --parameters between 10M and 100T",
         )
     return wanted
 

@@ -35,7 +35,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     where = f"{host}:{port}"
     if not 0 <= port <= 65_535:
         raise UsageError(
-            "a port is a number from 0 to 65535", where=where, mend="Choose another with --port"
+            "a port is a number from 0 to 65535", where=where, hint="Choose another with --port"
         )
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -44,7 +44,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         listener = socket.socket(family, kind, protocol)
     except (socket.gaierror, UnicodeError):
         raise UsageError(
-            "this is no address of this machine", where=where, mend="Take 127.0.0.1"
+            "this is no address of this machine", where=where, hint="Take 127.0.0.1"
         ) from None
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -53,7 +53,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
             listener.listen(128)
         except OSError as error:
             raise UsageError(
-                _why_not(error), where=where, mend="Choose another with --port"
+                _why_not(error), where=where, hint="Choose another with --port"
             ) from None
         yield listener
 

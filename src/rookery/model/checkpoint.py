@@ -49,7 +49,7 @@ def load_shape(checkpoint: Artifact) -> ModelShape:
         return from_plain(ModelShape, json.loads(path.read_text()))
     except (OSError, ValueError, DataError) as error:
         raise DataError(
-            f"the shape of a checkpoint cannot be read: {error}", where=path, mend=_MEND
+            f"the shape of a checkpoint cannot be read: {error}", where=path, hint=_MEND
         ) from None
 
 
@@ -68,7 +68,7 @@ def load_network(checkpoint: Artifact, dtype: torch.dtype = torch.float32) -> Ne
     except (OSError, SafetensorError, RuntimeError) as error:
         where = checkpoint.file(WEIGHTS)
         raise DataError(
-            f"the weights of a checkpoint cannot be used: {error}", where=where, mend=_MEND
+            f"the weights of a checkpoint cannot be used: {error}", where=where, hint=_MEND
         ) from None
     return network.to(dtype).eval().requires_grad_(False)
 

@@ -42,7 +42,7 @@ class TrainConfig:
     """One training run. Learning rates are peaks; the schedule is `learning_rate_factor`.
 
     micro_batch_tokens: how many tokens go through the network at once; a step adds up several.
-    None: 4,096, or what suits a GPU (`suited_to_gpu`).
+    None: 4,096, or what suits a GPU (`with_gpu_micro_batches`).
     matrix_learning_rate: Muon's, for the layers' matrices; vector_learning_rate: AdamW's, for
     embedding, output matrix and norms. checkpoint_steps: after how many steps the state is saved.
     compiled: whether torch.compile makes code of the layers; None: where it pays and works
@@ -109,7 +109,7 @@ class WatchConfig:
             )
 
 
-def suited_to_gpu(config: TrainConfig, memory_bytes: int) -> TrainConfig:
+def with_gpu_micro_batches(config: TrainConfig, memory_bytes: int) -> TrainConfig:
     """With micro-batches for a GPU of so much memory, unless a run says how large they are.
 
     A power of two tokens of which the layers keep at most a third of the memory for the backward
@@ -177,10 +177,10 @@ def _spending_all(config: TrainConfig) -> TrainConfig:
         FEWEST_STEPS,
         round(horizon_tokens(config.scale_petaflop, config.shape) / config.batch_tokens),
     )
-    return of_steps(config, steps)
+    return with_steps(config, steps)
 
 
-def of_steps(config: TrainConfig, steps: int) -> TrainConfig:
+def with_steps(config: TrainConfig, steps: int) -> TrainConfig:
     """The same in so many steps, with what follows from their number: warmup, decay, and when
     states are saved.
     """

@@ -52,7 +52,7 @@ class Degrees:
         return self.pipeline * self.groups_per_stage
 
 
-def fitted(degrees: Degrees, processes: int) -> Degrees:
+def resolve_degrees(degrees: Degrees, processes: int) -> Degrees:
     """The degrees with `shard` filled in; raises `UsageError` unless their product is the number of
     processes.
     """
@@ -71,7 +71,7 @@ def fitted(degrees: Degrees, processes: int) -> Degrees:
         product = " × ".join(f"{name} {getattr(degrees, name) or '?'}" for name in named)
         raise UsageError(
             f"the degrees of parallelism ({product}) do not multiply to {processes} processes",
-            mend="Change --processes, or the degrees with --set parallel.NAME=N",
+            hint="Change --processes, or the degrees with --set parallel.NAME=N",
         )
     return degrees
 
@@ -81,19 +81,19 @@ def check_fits(degrees: Degrees, config: TrainConfig) -> None:
     by.
     """
     shape = config.shape
-    units = units_a_step(config)
+    units = units_per_step(config)
     half_row = math.gcd(shape.context_tokens, max(1, shape.context_tokens // 2))
     if config.batch_tokens % shape.context_tokens:
         raise UsageError(
             f"a step of {config.batch_tokens} tokens is no whole number of rows of "
             f"{shape.context_tokens}",
-            mend=f"Set batch_tokens={units * shape.context_tokens}",
+            hint=f"Set batch_tokens={units * shape.context_tokens}",
         )
     divided = math.gcd(shape.heads, shape.kv_heads, shape.hidden, shape.vocabulary)
     if divided % degrees.tensor:
         raise UsageError(
             f"parallel.tensor must divide {divided}, not be {degrees.tensor}",
-            mend=f"It divides the heads ({shape.heads}), the key-value heads ({shape.kv_heads}), "
+            hint=f"It divides the heads ({shape.heads}), the key-value heads ({shape.kv_heads}), "
             f"the SwiGLU's inner "
             f"size ({shape.hidden}) and the vocabulary ({shape.vocabulary}): a larger --scale "
             f"has more of them",
@@ -101,17 +101,17 @@ def check_fits(degrees: Degrees, config: TrainConfig) -> None:
     if half_row % degrees.context:
         raise UsageError(
             f"parallel.context must divide {half_row}, not be {degrees.context}",
-            mend="It divides a row and half a row of tokens",
+            hint="It divides a row and half a row of tokens",
         )
     if half_row % (together := degrees.context * degrees.tensor):
         raise UsageError(
             f"parallel.context × parallel.tensor must divide {half_row}, not be {together}",
-            mend="Together they divide a row and half a row of tokens",
+            hint="Together they divide a row and half a row of tokens",
         )
     if degrees.stages > shape.layers:
         raise UsageError(
             f"{shape.layers} layers cannot be spread over {degrees.stages} pipeline stages",
-            mend="Lower parallel.pipeline or parallel.groups_per_stage",
+            hint="Lower parallel.pipeline or parallel.groups_per_stage",
         )
     if degrees.groups_per_stage > 1 and degrees.pipeline == 1:
         raise UsageError("parallel.groups_per_stage needs parallel.pipeline of at least 2")
@@ -120,16 +120,16 @@ def check_fits(degrees: Degrees, config: TrainConfig) -> None:
             f"a step of {config.batch_tokens} tokens is {units} rows of {shape.context_tokens}: "
             f"too few for "
             f"{degrees.data} shares",
-            mend="Raise batch_tokens with --set, or lower parallel.replicate and parallel.shard",
+            hint="Raise batch_tokens with --set, or lower parallel.replicate and parallel.shard",
         )
 
 
-def units_a_step(config: TrainConfig) -> int:
+def units_per_step(config: TrainConfig) -> int:
     """How many units of `context_tokens` places a step has."""
     return max(1, config.batch_tokens // config.shape.context_tokens)
 
 
-def units_at_once(config: TrainConfig) -> int:
+def units_per_micro_batch(config: TrainConfig) -> int:
     """How many of them go through the network together."""
     return max(
         1, (config.micro_batch_tokens or CPU_MICRO_BATCH_TOKENS) // config.shape.context_tokens
@@ -143,16 +143,16 @@ def micro_batches(degrees: Degrees, config: TrainConfig) -> int:
     A multiple of the pipeline's degree, which the interleaved schedule asks for.
     """
     rows = rows_a_piece(config, degrees.data, 1)
-    wanted = max(degrees.stages, math.ceil(rows / units_at_once(config)))
+    wanted = max(degrees.stages, math.ceil(rows / units_per_micro_batch(config)))
     return math.ceil(wanted / degrees.pipeline) * degrees.pipeline
 
 
 def rows_a_piece(config: TrainConfig, shares: int, pieces: int) -> int:
     """Rows of the largest share of a step, in each of so many equal pieces."""
-    return math.ceil(math.ceil(units_a_step(config) / shares) / pieces)
+    return math.ceil(math.ceil(units_per_step(config) / shares) / pieces)
 
 
-def layers_of_stages(shape: ModelShape, stages: int) -> list[range]:
+def stage_layers(shape: ModelShape, stages: int) -> list[range]:
     """Which layers each stage holds: as even as can be, the first ones having one more."""
     each, more = divmod(shape.layers, stages)
     ends = [each * (n + 1) + min(n + 1, more) for n in range(stages)]

@@ -40,7 +40,7 @@ def load_embedder(checkpoint: Artifact) -> Embedder:
         table = load_file(path)["table"]
     except (OSError, SafetensorError, KeyError) as error:
         raise DataError(
-            f"the table of embeddings cannot be read: {error}", where=path, mend="Train it anew"
+            f"the table of embeddings cannot be read: {error}", where=path, hint="Train it anew"
         ) from None
     return TableEmbedder(checkpoint.digest, table, load_tokenizer(checkpoint))
 

@@ -32,7 +32,7 @@ from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.model.checkpoint import load_network
 from rookery.model.evaluation.baselines import train_ngram, xz_bits_per_byte, zstd_bits
 from rookery.model.evaluation.bits import text_bits
-from rookery.model.evaluation.estimate import MODEL, Judged, by, figures
+from rookery.model.evaluation.estimate import MODEL, ScoredTexts, by, summarize
 from rookery.model.evaluation.held_out import HeldOut, held_out
 from rookery.model.pages.evaluation import page
 from rookery.model.phases import corpora_of
@@ -74,14 +74,18 @@ def evaluate(
     text or a post. Raises `DataError` if no document is left to judge on.
     """
     with live_log(home) as log:
-        standing = log.standing()
+        restrictions = log.restrictions()
     learned, remarks = _learned(home, checkpoint, corpus)
-    inputs = {"checkpoint": checkpoint.digest, "corpus": corpus.digest, "standing": standing.digest}
+    inputs = {
+        "checkpoint": checkpoint.digest,
+        "corpus": corpus.digest,
+        "standing": restrictions.digest,
+    }
     inputs |= {f"learned corpus {number}": one.digest for number, one in enumerate(learned, 1)}
     stage = Stage("evaluation", STAGE_VERSION, config, inputs)
 
     def make(workspace: Workspace) -> dict[str, Any]:
-        held = held_out(corpus, learned, standing, config.most_documents, context.progress)
+        held = held_out(corpus, learned, restrictions, config.most_documents, context.progress)
         result = _result(checkpoint, learned[-1], held, config, context.progress)
         result["remarks"] = [*remarks, *_of_controls(checkpoint, held.controls)]
         write_atomically(
@@ -111,13 +115,13 @@ def evaluate_texts(
     if not texts:
         raise DataError(
             "there is no text to judge on: every one is empty",
-            mend="Name the texts' column with --column",
+            hint="Name the texts' column with --column",
         )
     learned, remarks = _learned(home, checkpoint, corpus)
     judged, _ = _judged(
         checkpoint, learned[-1], texts, np.arange(len(texts)), EvaluationConfig(), SilentProgress()
     )
-    return _with_xz(figures(judged), texts) | {"remarks": [*remarks, *_of_controls(checkpoint)]}
+    return _with_xz(summarize(judged), texts) | {"remarks": [*remarks, *_of_controls(checkpoint)]}
 
 
 def _learned(
@@ -164,7 +168,7 @@ def _result(
         checkpoint, learned, held.texts, held.authors, config, progress, held.controls
     )
     months = by(judged, held.months)
-    return _with_xz(figures(judged), held.texts) | {
+    return _with_xz(summarize(judged), held.texts) | {
         "left_out": dict(held.left_out),
         "training": {
             "until": held.trained_until.isoformat(),
@@ -187,7 +191,7 @@ def _judged(
     config: EvaluationConfig,
     progress: Progress,
     controls: Sequence[Sequence[str]] | None = None,
-) -> tuple[Judged, int]:
+) -> tuple[ScoredTexts, int]:
     """The bits of each text under the model and under the baselines, and the bytes that these
     learned from.
     """
@@ -201,7 +205,7 @@ def _judged(
         task.advance()
         bits["ngram"] = train_ngram(training).bits(texts)
     sizes = np.array([len(text.encode()) for text in texts])
-    return Judged(sizes, authors, bits), sum(len(text.encode()) for text in training)
+    return ScoredTexts(sizes, authors, bits), sum(len(text.encode()) for text in training)
 
 
 def _with_xz(result: dict[str, Any], texts: Sequence[str]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from rookery.core.artifact import TEMPORARY, Artifact
 from rookery.core.context import Context
-from rookery.core.errors import Busy, StorageError, UsageError
+from rookery.core.errors import BusyError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape, verify_weights
@@ -50,14 +50,14 @@ CHAT_TEMPLATE = (
 def export(checkpoint: Artifact, folder: Path) -> None:
     """Write a checkpoint into a new folder: whole, or not at all.
 
-    Raises `UsageError` if the folder exists already, `Busy` if another process is writing it,
+    Raises `UsageError` if the folder exists already, `BusyError` if another process is writing it,
     `StorageError` if it cannot be written.
     """
     if folder.exists():
         raise UsageError(
             "there is something there already",
             where=folder,
-            mend="Name a folder that does not exist yet",
+            hint="Name a folder that does not exist yet",
         )
     try:
         with _unfinished(folder) as unfinished:
@@ -86,8 +86,8 @@ def _unfinished(folder: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(path, ignore_errors=True)
     except BlockingIOError:
-        raise Busy(
-            "another process is writing this export", where=folder, mend="Wait until it is done"
+        raise BusyError(
+            "another process is writing this export", where=folder, hint="Wait until it is done"
         ) from None
     finally:
         os.close(held)

@@ -14,7 +14,7 @@ import torch
 
 from rookery.core.artifact import Artifact
 from rookery.core.errors import UsageError
-from rookery.core.protocols import GenerationOptions, Generator, Piece
+from rookery.core.protocols import GenerationOptions, Generator, TextChunk
 from rookery.corpus.control import KINDS
 from rookery.model.checkpoint import load_network
 from rookery.model.inference.cache import Cache
@@ -43,12 +43,12 @@ def control_ids(tokenizer: Tokenizer, controls: Sequence[str]) -> tuple[int, ...
     known = {name[2:-2]: token for name, token in tokenizer.special.items() if ":" in name}
     for control in controls:
         if control not in known:
-            mend = (
+            hint = (
                 f"Known: {', '.join(known)}"
                 if known
                 else "Build the corpus with `--set controls=true` and train anew"
             )
-            raise UsageError(f"the model knows no control {control!r}", mend=mend)
+            raise UsageError(f"the model knows no control {control!r}", hint=hint)
     return tuple(
         known[control]
         for control in sorted(controls, key=lambda c: KINDS.index(c.partition(":")[0]))
@@ -74,7 +74,7 @@ class NetworkGenerator:
     def count_tokens(self, text: str) -> int:
         return len(self.tokenizer.encode([text])[0])
 
-    def generate(self, prompt: str, options: GenerationOptions) -> Iterator[Piece]:
+    def generate(self, prompt: str, options: GenerationOptions) -> Iterator[TextChunk]:
         tokens = self._continuation(prompt, sampler(options))
         yield from pieces(tokens, self.tokenizer, options.max_tokens, options.stop)
 

@@ -83,16 +83,16 @@ class Attention(nn.Module):
         self.k_norm = RMSNorm(shape.head_size, shape.norm_epsilon)
 
     def forward(
-        self, x_BTD: Tensor, rotation: tuple, sight: "Sight", cache: Cache | None, layer: int
+        self, x_BTD: Tensor, rotation: tuple, mask: "AttentionMask", cache: Cache | None, layer: int
     ) -> Tensor:
         rows, tokens, _ = x_BTD.shape
         heads = (rows, tokens, -1, self.head_size)
-        q_BHTS = rotate(self.q_norm(self.q_proj(x_BTD).view(heads)).transpose(1, 2), rotation)
-        k_BKTS = rotate(self.k_norm(self.k_proj(x_BTD).view(heads)).transpose(1, 2), rotation)
+        q_BHTS = apply_rotary(self.q_norm(self.q_proj(x_BTD).view(heads)).transpose(1, 2), rotation)
+        k_BKTS = apply_rotary(self.k_norm(self.k_proj(x_BTD).view(heads)).transpose(1, 2), rotation)
         v_BKTS = self.v_proj(x_BTD).view(heads).transpose(1, 2)
         if cache is not None:
             k_BKTS, v_BKTS = cache.extend(layer, k_BKTS, v_BKTS)
-        y_BHTS = attend(q_BHTS, k_BKTS, v_BKTS, sight)
+        y_BHTS = attention(q_BHTS, k_BKTS, v_BKTS, mask)
         return self.o_proj(y_BHTS.transpose(1, 2).reshape(rows, tokens, -1))
 
 
@@ -120,9 +120,9 @@ class Layer(nn.Module):
         self.mlp = MLP(shape)
 
     def forward(
-        self, x_BTD: Tensor, rotation: tuple, sight: "Sight", cache: Cache | None, layer: int
+        self, x_BTD: Tensor, rotation: tuple, mask: "AttentionMask", cache: Cache | None, layer: int
     ) -> Tensor:
-        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotation, sight, cache, layer)
+        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotation, mask, cache, layer)
         return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
 
 
@@ -166,12 +166,14 @@ class Network(nn.Module):
         """
         past = cache.length if cache is not None else 0
         x_BTD = tokens_BT if tokens_BT.is_floating_point() else self.model.embed_tokens(tokens_BT)
-        rotation = rotations(self.shape, positions_of(tokens_BT, documents_BT, past), x_BTD.dtype)
-        sight = sight_of(tokens_BT, documents_BT, past, x_BTD.dtype)
+        rotation = rotary_angles(
+            self.shape, document_positions(tokens_BT, documents_BT, past), x_BTD.dtype
+        )
+        mask = attention_mask(tokens_BT, documents_BT, past, x_BTD.dtype)
         for number, layer in enumerate(self.model.layers):
-            x_BTD = layer(x_BTD, rotation, sight, cache, number)
+            x_BTD = layer(x_BTD, rotation, mask, cache, number)
         if cache is not None:
-            cache.length += length_of(tokens_BT, documents_BT, past)
+            cache.length += row_length(tokens_BT, documents_BT, past)
         return self.model.norm(x_BTD)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -184,29 +186,29 @@ def head_name(shape: ModelShape) -> str:
     return "model.embed_tokens.weight" if shape.tied else "lm_head.weight"
 
 
-def positions_of(tokens_BT: Tensor, documents_BT: Tensor | None, past: int = 0) -> Tensor:
+def document_positions(tokens_BT: Tensor, documents_BT: Tensor | None, past: int = 0) -> Tensor:
     """The place of each token in its document: (B, T), or (1, T) where a row is one document.
 
     documents_BT: (B, past + T).
     """
     places_S = torch.arange(
-        past + length_of(tokens_BT, documents_BT, past), device=tokens_BT.device
+        past + row_length(tokens_BT, documents_BT, past), device=tokens_BT.device
     )
     if documents_BT is None:
         return places_S[None, past:]
-    return (places_S - torch.where(begins_of(documents_BT), places_S, 0).cummax(dim=1).values)[
-        :, past:
-    ]
+    return (
+        places_S - torch.where(document_starts(documents_BT), places_S, 0).cummax(dim=1).values
+    )[:, past:]
 
 
-def length_of(tokens_BT: Tensor, documents_BT: Tensor | None, past: int) -> int:
+def row_length(tokens_BT: Tensor, documents_BT: Tensor | None, past: int) -> int:
     """How many tokens rows have: documents number all, where a stream may be one process's share of
     them.
     """
     return tokens_BT.shape[1] if documents_BT is None else documents_BT.shape[1] - past
 
 
-def begins_of(documents_BT: Tensor) -> Tensor:
+def document_starts(documents_BT: Tensor) -> Tensor:
     """Whether a document begins here; bool (B, T)."""
     begins = torch.ones_like(documents_BT, dtype=torch.bool)
     begins[:, 1:] = documents_BT[:, 1:] != documents_BT[:, :-1]
@@ -214,7 +216,7 @@ def begins_of(documents_BT: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Spans:
+class CuSeqlens:
     """Where the documents lie in rows laid end to end, for the kernel that takes them so.
 
     starts: int32, where each begins, then the number of all places as often as it takes; longest:
@@ -225,27 +227,29 @@ class Spans:
     longest: int
 
 
-Sight = Tensor | Spans | None
+AttentionMask = Tensor | CuSeqlens | None
 """What a token may see: a bias on the scores, the documents' places, or (None) all there is."""
 
 
-def sight_of(
+def attention_mask(
     tokens_BT: Tensor, documents_BT: Tensor | None, past: int, dtype: torch.dtype
-) -> Sight:
+) -> AttentionMask:
     """Documents as places where a GPU's kernel takes them, else as a bias."""
     is_taken = (
         tokens_BT.device.type == "cuda" and dtype in (torch.bfloat16, torch.float16) and not past
     )
     if documents_BT is not None and is_taken:
-        return spans_of(documents_BT)
+        return cu_seqlens(documents_BT)
     return attention_bias(tokens_BT, documents_BT, past, dtype)
 
 
-def spans_of(documents_BT: Tensor) -> Spans:
+def cu_seqlens(documents_BT: Tensor) -> CuSeqlens:
     """The places of all documents of some rows."""
-    starts = begins_of(documents_BT).flatten().nonzero()[:, 0]
+    starts = document_starts(documents_BT).flatten().nonzero()[:, 0]
     ends = SPANS_MULTIPLE - len(starts) % SPANS_MULTIPLE
-    return Spans(F.pad(starts, (0, ends), value=documents_BT.numel()).int(), documents_BT.shape[1])
+    return CuSeqlens(
+        F.pad(starts, (0, ends), value=documents_BT.numel()).int(), documents_BT.shape[1]
+    )
 
 
 def attention_bias(
@@ -256,7 +260,7 @@ def attention_bias(
 
     A token sees itself and what went before it, within its document.
     """
-    tokens = length_of(tokens_BT, documents_BT, past)
+    tokens = row_length(tokens_BT, documents_BT, past)
     if tokens == 1:
         return None
     may = torch.ones(1, 1, tokens, past + tokens, dtype=torch.bool, device=tokens_BT.device).tril(
@@ -283,7 +287,7 @@ class _Scores(torch.autograd.Function):
         return grad @ k, grad.transpose(-2, -1) @ q
 
 
-def attend(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, sight: Sight) -> Tensor:
+def attention(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, mask: AttentionMask) -> Tensor:
     """Softmax attention; query heads H are K groups, each with one key-value head.
 
     On a GPU the documents of a batch go through one kernel, and none pays for what it does not see.
@@ -292,7 +296,7 @@ def attend(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, sight: Sight) -> Tens
     """
     rows, heads, tokens, size = q_BHTS.shape
     groups, seen = k_BKTS.shape[1:3]
-    if isinstance(sight, Spans):
+    if isinstance(mask, CuSeqlens):
         from torch.nn.attention.varlen import (
             varlen_attn,
         )  # brings torch's compiler along, which takes its time
@@ -300,23 +304,25 @@ def attend(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, sight: Sight) -> Tens
         q, k, v = (
             x.transpose(1, 2).reshape(-1, x.shape[1], size) for x in (q_BHTS, k_BKTS, v_BKTS)
         )
-        one, most = sight.starts, sight.longest
+        one, most = mask.starts, mask.longest
         y = varlen_attn(
             q, k, v, one, one, most, most, window_size=(-1, 0), enable_gqa=heads > groups
         )
         return y.view(rows, tokens, heads, size).transpose(1, 2)
     if q_BHTS.device.type != "cpu" or seen > PLAIN_ATTENTION_TOKENS:
         return F.scaled_dot_product_attention(
-            q_BHTS, k_BKTS, v_BKTS, sight, enable_gqa=heads > groups
+            q_BHTS, k_BKTS, v_BKTS, mask, enable_gqa=heads > groups
         )
     q = (q_BHTS * size**-0.5).reshape(rows, groups, -1, size)
     scores = _Scores.apply(q, k_BKTS).view(rows, heads, tokens, seen)
-    if sight is not None:
-        scores = scores + sight
+    if mask is not None:
+        scores = scores + mask
     return (scores.softmax(dim=-1).view(rows, groups, -1, seen) @ v_BKTS).view(q_BHTS.shape)
 
 
-def rotations(shape: ModelShape, positions_BT: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def rotary_angles(
+    shape: ModelShape, positions_BT: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
     """Cosines and sines (B, 1, T, S/2) of the rotary positions (arXiv:2104.09864)."""
     exponents = (
         torch.arange(0, shape.head_size, 2, device=positions_BT.device, dtype=torch.float32)
@@ -326,7 +332,7 @@ def rotations(shape: ModelShape, positions_BT: Tensor, dtype: torch.dtype) -> tu
     return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
-def rotate(x_BHTS: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+def apply_rotary(x_BHTS: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     """Turn each pair (i, i + S/2) by its angle: the half-rotation layout of transformers."""
     cos, sin = rotation
     a, b = x_BHTS.chunk(2, dim=-1)

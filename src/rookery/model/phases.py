@@ -24,7 +24,7 @@ from rookery.core.config import diff, from_plain
 from rookery.core.digest import digest_file
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
-from rookery.corpus.shards import Barred, Shards, open_shards
+from rookery.corpus.shards import Exclusions, Shards, open_shards
 from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape
 from rookery.model.config import TrainConfig
 from rookery.model.parallel.placement import local, piece
@@ -71,7 +71,7 @@ def find_checkpoint(home: Home, name: str, corpus: Artifact | None = None) -> Ar
         which = f"{len(found) or 'no'} checkpoints have a key that begins with {name!r}"
     if len(found) != 1:
         raise UsageError(
-            which, where=home.artifacts, mend="Name one by its key; `rookery runs` lists them"
+            which, where=home.artifacts, hint="Name one by its key; `rookery runs` lists them"
         )
     return found[0]
 
@@ -158,7 +158,7 @@ def learned_before(
             learned[start : start + PIECE_POSTS] for start in range(0, len(learned), PIECE_POSTS)
         )
         found += [piece[among(piece, judged)] for piece in pieces]
-    return held_back.holding(Barred(np.unique(np.concatenate(found)), np.empty(0, np.uint64)))
+    return held_back.holding(Exclusions(np.unique(np.concatenate(found)), np.empty(0, np.uint64)))
 
 
 def check_goes_on(earlier: Artifact, tokenizer: Artifact, config: TrainConfig) -> None:
@@ -169,18 +169,18 @@ def check_goes_on(earlier: Artifact, tokenizer: Artifact, config: TrainConfig) -
         raise DataError(
             f"the checkpoint {earlier.key} keeps no state to go on from",
             where=earlier.path,
-            mend=f"An earlier release made it, or {OPTIMIZER} was removed: train anew, without "
+            hint=f"An earlier release made it, or {OPTIMIZER} was removed: train anew, without "
             f"--from",
         )
     if digest_file(earlier.file(TOKENIZER)) != digest_file(tokenizer.file(TOKENIZER)):
         raise DataError(
             f"the checkpoint {earlier.key} was not trained with the tokenizer {tokenizer.key}",
-            mend="Make shards with the tokenizer that it was trained with",
+            hint="Make shards with the tokenizer that it was trained with",
         )
     if changes := diff(load_shape(earlier), config.shape):
         raise DataError(
             f"the checkpoint {earlier.key} has another shape: {', '.join(changes)}",
-            mend="A phase keeps the shape; train anew, without --from, for another",
+            hint="A phase keeps the shape; train anew, without --from, for another",
         )
 
 
@@ -194,7 +194,7 @@ def tokenizer_of(home: Home, checkpoint: Artifact) -> Artifact:
         raise DataError(
             f"the tokenizer of the checkpoint {checkpoint.key} is gone",
             where=home.artifacts,
-            mend="Train anew",
+            hint="Train anew",
         )
     return tokenizer
 
@@ -217,7 +217,7 @@ def load_last_state(
             checkpoint.verify([path.name for _, path in files])
         except DataError as error:
             changed = error
-    if changed := processes.tell(changed):
+    if changed := processes.broadcast(changed):
         raise changed
     missing = set(state)
     for prefix, path in files:
@@ -233,5 +233,5 @@ def load_last_state(
     if missing:
         what = f"the checkpoint {checkpoint.key} keeps no {min(missing)}"
         raise DataError(
-            what, where=checkpoint.path, mend="Another release made it: train anew, without --from"
+            what, where=checkpoint.path, hint="Another release made it: train anew, without --from"
         )

@@ -48,7 +48,7 @@ def find_run(home: Home, key: str | None = None) -> Path:
         raise UsageError(
             said,
             where=home.artifacts,
-            mend="`rookery model train` begins one, `rookery runs` lists them",
+            hint="`rookery model train` begins one, `rookery runs` lists them",
         )
     return found[0]
 

@@ -119,7 +119,7 @@ def train_tokenizer(home: Home, corpus: Artifact, context: Context, vocabulary: 
             raise DataError(
                 "the corpus has no training documents to make a tokenizer of",
                 where=corpus.path,
-                mend=MORE_IS_NEEDED,
+                hint=MORE_IS_NEEDED,
             )
         with context.progress.task("tokenizer", len(texts), "documents") as task:
             tokenizer = Tokenizer(
@@ -145,9 +145,9 @@ def read_tokenizer(path: Path) -> Tokenizer:
     try:
         return Tokenizer(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError("there is no tokenizer.json", where=path, mend=_MEND) from None
+        raise DataError("there is no tokenizer.json", where=path, hint=_MEND) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"not a tokenizer of Rookery: {error!r}", where=path, mend=_MEND) from None
+        raise DataError(f"not a tokenizer of Rookery: {error!r}", where=path, hint=_MEND) from None
 
 
 def training_texts(corpus: Artifact) -> Iterator[str]:

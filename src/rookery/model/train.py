@@ -23,7 +23,7 @@ from rookery.core.artifact import Artifact, verify_once
 from rookery.core.config import to_plain
 from rookery.core.context import Clock, Context
 from rookery.core.digest import digest_file
-from rookery.core.errors import DataError, Paused, RookeryError
+from rookery.core.errors import DataError, PausedError, RookeryError
 from rookery.core.home import Home
 from rookery.core.pause import refusal
 from rookery.core.stage import Stage, Workspace, run_stage
@@ -32,12 +32,12 @@ from rookery.corpus.shards import Shards, open_shards
 from rookery.model.checkpoint import TOKENIZER, save_network
 from rookery.model.config import TrainConfig, WatchConfig, learning_rate_factor
 from rookery.model.data.batches import Share, Step, batches
-from rookery.model.data.masking import Masked
+from rookery.model.data.masking import DocumentMask
 from rookery.model.data.order import BEGINNING, Position
 from rookery.model.degrees import check_fits, micro_batches
 from rookery.model.embed import save_table
 from rookery.model.network import head_name
-from rookery.model.parallel.processes import Processes, alone
+from rookery.model.parallel.processes import Processes, single_process
 from rookery.model.phases import (
     OPTIMIZER,
     Phase,
@@ -50,19 +50,19 @@ from rookery.model.phases import (
 from rookery.model.shape import ModelShape, parameters, training_flops_per_token
 from rookery.model.tensors import Stored, write_tensors
 from rookery.model.training.notes import (
-    keep_before,
+    metrics_logger,
     note_begun,
-    notebook,
-    of_step,
     read_notes,
     shown,
+    step_metrics,
+    truncate_metrics,
 )
 from rookery.model.training.optimizer import MASTER
 from rookery.model.training.rate import matrix_flops_per_second
 from rookery.model.training.run import POSITION, Run, best_precision
 from rookery.model.training.states import States, whole_state
 from rookery.model.training.thresholds import warnings
-from rookery.model.training.watchdog import Beats, Doing, slow, watched
+from rookery.model.training.watchdog import Activity, Heartbeat, slow_ranks, watched
 from rookery.posts.live import live_log
 
 VERSION = 8
@@ -98,7 +98,7 @@ def train(
     not belong together, the shards are no longer what they were, or there is nothing to learn from,
     `RookeryError` if the loss stops being a number.
     """
-    processes = processes or alone()
+    processes = processes or single_process()
     check_belongs(shards, tokenizer, config)
     check_fits(processes.degrees, config)
     if earlier is not None:
@@ -124,9 +124,9 @@ def train(
                 "the model would learn less by heart."
             )
         with live_log(home) as log:
-            seen = Split(learned, masked := Masked(learned, log))
+            seen = Split(learned, masked := DocumentMask(learned, log))
             known = learned_before(home, earlier, held_back, context.progress.say)
-            unseen = Split(held_back, Masked(held_back, log, known))
+            unseen = Split(held_back, DocumentMask(held_back, log, known))
             held_out, blocked_seconds = _fit(
                 config, processes, workspace, seen, unseen, lambda: refusal(home), earlier, watch
             )
@@ -168,20 +168,20 @@ def check_belongs(shards: Artifact, tokenizer: Artifact, config: TrainConfig) ->
     if shards.manifest.inputs["tokenizer"] != digest_file(tokenizer.file(TOKENIZER)):
         raise DataError(
             f"the shards {shards.key} were not made with the tokenizer {tokenizer.key}",
-            mend="Make shards with this tokenizer, or name the tokenizer that they were made with",
+            hint="Make shards with this tokenizer, or name the tokenizer that they were made with",
         )
     known = shards.manifest.config["vocabulary"]
     if known != config.shape.vocabulary:
         raise DataError(
             f"the shards {shards.key} have a vocabulary of {known}, the model's shape one of "
             f"{config.shape.vocabulary}",
-            mend=f"Set shape.vocabulary={known}",
+            hint=f"Set shape.vocabulary={known}",
         )
     if not shards.manifest.metrics["documents_train"]:
         raise DataError(
             "the corpus holds no training documents",
             where=shards.path,
-            mend=MORE_IS_NEEDED,
+            hint=MORE_IS_NEEDED,
         )
 
 
@@ -192,18 +192,18 @@ class Split:
     """
 
     shards: Shards
-    masked: Masked | None
+    masked: DocumentMask | None
 
     def steps(self, run: Run, begin: Position = BEGINNING) -> Iterator[Step]:
         """This process's share of the steps of a run over these documents, from a position on."""
 
-        def agreed(documents: np.ndarray) -> np.ndarray:
-            return run.processes.agreed(len(documents), lambda: self.masked(documents))
+        def broadcast_mask(documents: np.ndarray) -> np.ndarray:
+            return run.processes.broadcast_mask(len(documents), lambda: self.masked(documents))
 
         degrees = run.processes.degrees
         pieces = micro_batches(degrees, run.config) if run.pipeline else None
         share = Share(run.processes.data_part, degrees.data, pieces)
-        return batches(self.shards, run.config, agreed, begin, share)
+        return batches(self.shards, run.config, broadcast_mask, begin, share)
 
 
 def _fit(
@@ -212,7 +212,7 @@ def _fit(
     workspace: Workspace,
     seen: Split,
     unseen: Split,
-    paused: Callable[[], Paused | None],
+    paused: Callable[[], PausedError | None],
     earlier: Artifact | None,
     watch: WatchConfig | None,
 ) -> tuple[float | None, float]:
@@ -228,17 +228,17 @@ def _fit(
     progress = workspace.context.progress
     judging_steps = max(5, config.steps // JUDGINGS)
     saving = closing(States(workspace.scratch, processes, clock, progress))
-    with saving as states, _watched(watch, run, workspace) as beats:
+    with saving as states, _watched(watch, run, workspace) as heartbeat:
         first_step = _resume(run, states, workspace, earlier)
-        beats(first_step, Doing.READING)
-        beats.begin_anew()
+        heartbeat(first_step, Activity.READING)
+        heartbeat.reset()
         showing = progress.task("training", config.steps, "steps")
-        with showing as task, notebook(workspace.notes, processes.is_first) as note:
+        with showing as task, metrics_logger(workspace.notes, processes.is_first) as note:
             task.advance(first_step)
             order = seen.steps(run, Position(*run.position.tolist()))
-            steps = _steps(run, order, states, first_step, clock, paused, beats)
+            steps = _steps(run, order, states, first_step, clock, paused, heartbeat)
             for step, (loss, seconds) in enumerate(steps, first_step):
-                noted = of_step(step, loss, seconds, config, rate)
+                noted = step_metrics(step, loss, seconds, config, rate)
                 if (step + 1) % judging_steps == 0 and step + 1 < config.steps:
                     if noted["utilisation"] > 1:  # others were at work when it was measured
                         rate = max(rate, _rate(processes, clock))
@@ -246,11 +246,11 @@ def _fit(
                 note(noted)
                 task.advance(1, shown(noted, config))
                 if (step + 1) % config.checkpoint_steps == 0:
-                    _name_the_slow(run, beats, step + 1, progress.say)
-        beats(config.steps, Doing.SAVING)
+                    _name_the_slow(run, heartbeat, step + 1, progress.say)
+        heartbeat(config.steps, Activity.SAVING)
         states.wait()
-        processes.wait_for_all()
-        beats(config.steps, Doing.JUDGING)
+        processes.barrier()
+        heartbeat(config.steps, Activity.JUDGING)
         return run.held_out_loss(_validating(unseen, run)), states.blocked_seconds
 
 
@@ -281,53 +281,53 @@ def _steps(
     states: States,
     first_step: int,
     clock: Clock,
-    paused: Callable[[], Paused | None],
-    beats: Beats,
+    paused: Callable[[], PausedError | None],
+    heartbeat: Heartbeat,
 ) -> Iterator[tuple[float | None, float]]:
     """Each step's loss, and the mean seconds a step until then; states are saved between steps, and
     after the last.
 
-    Raises `Paused` before a step, with the state saved, if the home is paused.
+    Raises `PausedError` before a step, with the state saved, if the home is paused.
     """
     config = run.config
     began = clock.monotonic_seconds()
     for number, step in enumerate(islice(order, config.steps - first_step), first_step):
-        beats(number, Doing.ASKING)
-        if stop := run.processes.tell(paused()):
+        heartbeat(number, Activity.ASKING)
+        if stop := run.processes.broadcast(paused()):
             states.save(number, run.state())
             states.wait()
             raise stop
-        beats(number, Doing.LEARNING)
+        heartbeat(number, Activity.LEARNING)
         loss = _learn(run, step, number)
         run.position.copy_(torch.tensor(step.following))
-        beats(number, Doing.SAVING)
+        heartbeat(number, Activity.SAVING)
         states.poll()
         yield loss, (clock.monotonic_seconds() - began) / (number + 1 - first_step)
         if (number + 1) % config.checkpoint_steps == 0 or number + 1 == config.steps:
             states.save(number + 1, run.state())
-        beats(number + 1, Doing.READING)
+        heartbeat(number + 1, Activity.READING)
 
 
 def _watched(
     watch: WatchConfig | None, run: Run, workspace: Workspace
-) -> AbstractContextManager[Beats]:
+) -> AbstractContextManager[Heartbeat]:
     """This process under its watchdog's eyes; stalls of a run are numbered alike in all of its
     processes.
     """
     place = run.processes.place
-    number = run.processes.tell(len(list(workspace.notes.glob("stall-*"))))
+    number = run.processes.broadcast(len(list(workspace.notes.glob("stall-*"))))
     return watched(watch, workspace.notes / f"stall-{number:04d}", place.rank, place.count)
 
 
-def _name_the_slow(run: Run, beats: Beats, step: int, say: Callable[[str], None]) -> None:
+def _name_the_slow(run: Run, heartbeat: Heartbeat, step: int, say: Callable[[str], None]) -> None:
     """One line for each process that is at work while most wait for it, once its watchdog has
     looked often enough.
     """
-    shares = run.processes.tell_each_other(beats.share_at_work())
+    shares = run.processes.all_gather(heartbeat.busy_share())
     if None in shares:
         return
-    beats.begin_anew()
-    for rank in slow(shares):
+    heartbeat.reset()
+    for rank in slow_ranks(shares):
         say(
             f"Process {rank} is slow: at work {shares[rank]:.0%} of the time before step {step}, "
             f"others wait for it."
@@ -339,7 +339,7 @@ def _learn(run: Run, step: Step, number: int) -> float | None:
         return run.learn(step, learning_rate_factor(run.config, number))
     except RookeryError as error:
         raise RookeryError(
-            error.what, where=f"step {number}", mend="Lower matrix_learning_rate with --set"
+            error.what, where=f"step {number}", hint="Lower matrix_learning_rate with --set"
         ) from None
 
 
@@ -352,7 +352,7 @@ def _resume(run: Run, states: States, workspace: Workspace, earlier: Artifact | 
         load_last_state(earlier, run.optimizer.state(), run.processes)
     run.optimizer.give_weights()
     if run.processes.is_first:
-        keep_before(step, workspace.notes)
+        truncate_metrics(step, workspace.notes)
     return step
 
 

@@ -55,7 +55,7 @@ class ComplianceReport:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ComplianceRequest:
     """What one line of a file asks for: the name of its kind, and the events that follow."""
 
     kind: str
@@ -85,7 +85,7 @@ def apply(
             now = context.clock.now()
             lines = itertools.chain.from_iterable(_of_file(path, ids_of) for path in paths)
             while part := list(itertools.islice(lines, _LINES_AT_ONCE)):
-                asked = [line for line in part if isinstance(line, Asked)]
+                asked = [line for line in part if isinstance(line, ComplianceRequest)]
                 left = [line for line in part if isinstance(line, SetAside)]
                 new += log.add(
                     (timed(event, now) for line in asked for event in line.events), context.clock
@@ -107,7 +107,7 @@ def _digest(path: Path) -> str:
         return digest_file(path)
 
 
-def _of_file(path: Path, ids_of: IdsOf | None) -> Iterator[Asked | SetAside]:
+def _of_file(path: Path, ids_of: IdsOf | None) -> Iterator[ComplianceRequest | SetAside]:
     """What a file asks for, line by line; raises `DataError` at its end if nothing was
     understood.
     """
@@ -121,15 +121,15 @@ def _of_file(path: Path, ids_of: IdsOf | None) -> Iterator[Asked | SetAside]:
         yield line
     if not is_understood:
         why = ", ".join(f"{reason}: {n}" for reason, n in reasons.most_common(3)) or "it is blank"
-        mend = _INGEST if A_POST in reasons else None
+        hint = _INGEST if A_POST in reasons else None
         raise DataError(
             f"nothing in the file is a deletion or another event to honour ({why})",
             where=path,
-            mend=mend,
+            hint=hint,
         )
 
 
-def read(path: Path, ids_of: IdsOf | None = None) -> Iterator[Asked | SetAside]:
+def read(path: Path, ids_of: IdsOf | None = None) -> Iterator[ComplianceRequest | SetAside]:
     """Each line of a file, understood or set aside; raises `UsageError` where `ids_of` has to be
     said.
     """
@@ -157,7 +157,7 @@ def _items(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield f"item {number}", item
 
 
-def _asked(item: Any, ids_of: IdsOf | None, where: str) -> Asked | str:
+def _asked(item: Any, ids_of: IdsOf | None, where: str) -> ComplianceRequest | str:
     """What an item asks for, or the reason why it is not understood."""
     if not isinstance(item, dict):
         return "not_a_json_object"
@@ -166,7 +166,7 @@ def _asked(item: Any, ids_of: IdsOf | None, where: str) -> Asked | str:
             raise UsageError(
                 "are these ids of posts or of authors? The file does not say",
                 where=where,
-                mend=_IDS_OF,
+                hint=_IDS_OF,
             )
         kind, found = f"batch_{words(item['reason'])}", of_batch(item, ids_of == "posts")
     elif event := jetstream.event_of(item):
@@ -182,4 +182,4 @@ def _asked(item: Any, ids_of: IdsOf | None, where: str) -> Asked | str:
         return found
     if any(isinstance(thing, Post) for thing in found):
         return A_POST
-    return Asked(kind, found)
+    return ComplianceRequest(kind, found)

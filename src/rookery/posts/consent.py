@@ -35,12 +35,12 @@ def consent(
     """
     said = {use: word for use, word in words.items() if word is not None}
     if not authors or not said:
-        mend = f"Give --author NAME and, say, --training no; uses: {', '.join(USES)}"
-        raise UsageError("nothing is said", mend=mend)
+        hint = f"Give --author NAME and, say, --training no; uses: {', '.join(USES)}"
+        raise UsageError("nothing is said", hint=hint)
     for use, word in said.items():
         if word not in WORDS:
             raise UsageError(
-                f"--{use}: {word!r} is not a word on consent", mend=f"Say {', '.join(WORDS)}"
+                f"--{use}: {word!r} is not a word on consent", hint=f"Say {', '.join(WORDS)}"
             )
     now = context.clock.now()
     events = [
@@ -63,11 +63,11 @@ def state(
     is new.
     """
     if cause not in CAUSES:
-        raise UsageError(f"there is no state {cause!r}", mend=f"States: {', '.join(CAUSES)}")
+        raise UsageError(f"there is no state {cause!r}", hint=f"States: {', '.join(CAUSES)}")
     if value not in ("on", "off"):
         raise UsageError(f"a state is on or off, not {value!r}")
     if not posts and not authors:
-        raise UsageError("whose state?", mend="Give --post ID or --author NAME")
+        raise UsageError("whose state?", hint="Give --post ID or --author NAME")
     now = context.clock.now()
     events = [Event("state_post", post, cause, value, now, "by hand") for post in posts]
     events += [Event("state_author", author, cause, value, now, "by hand") for author in authors]
@@ -110,7 +110,7 @@ def _events(
         raise DataError(
             "columns are missing",
             where=path,
-            mend=f"It needs {wanted}; it has: {', '.join(columns)}",
+            hint=f"It needs {wanted}; it has: {', '.join(columns)}",
         )
     for raw in tabular.read_raw(
         path, [name for name in (*needed, *either, "happened") if name in columns]
@@ -125,7 +125,7 @@ def _events(
             )
             if isinstance(found, str):
                 raise DataError(
-                    found, where=f"{path}, {raw.place_is} {place}", mend="Nothing was noted"
+                    found, where=f"{path}, {raw.place_is} {place}", hint="Nothing was noted"
                 )
             yield found
 

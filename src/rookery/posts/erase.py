@@ -27,9 +27,9 @@ from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.home import Home
 from rookery.posts import lake, places
-from rookery.posts.live import LiveLog, Standing, live_log
+from rookery.posts.live import LiveLog, Restrictions, live_log
 from rookery.posts.places import Scrubs
-from rookery.posts.streams.arrivals import Arrivals
+from rookery.posts.streams.inbox import Inbox
 
 _WORDS = (re.compile(r"[^\s\"'<>,;(){}\[\]]+"), re.compile(r"\w+"))
 """How a name may stand in a damaged line: between blanks, quotes and brackets, or between other
@@ -38,44 +38,49 @@ signs.
 
 
 @dataclass(frozen=True)
-class Due:
+class ErasurePlan:
     """What has to be erased now.
 
-    standing: only what is for good (`Standing.for_good`). by_authors: the ids in the lake of
+    standing: only what is for good (`Restrictions.permanent`). by_authors: the ids in the lake of
     forgotten authors. asked: for forgotten posts and authors, when it was noted.
     """
 
-    standing: Standing = field(default_factory=Standing)
+    restrictions: Restrictions = field(default_factory=Restrictions)
     by_authors: frozenset[str] = frozenset()
     scrubs: Scrubs = field(default_factory=Scrubs)
     asked: Mapping[str, datetime] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(
-            self.standing.posts or self.standing.authors or self.standing.edited or self.scrubs
+            self.restrictions.posts
+            or self.restrictions.authors
+            or self.restrictions.edited
+            or self.scrubs
         )
 
     def posts(self, lake_version: int) -> pa.Array:
         """The ids whose texts, as they stood in a version of the lake, have to go; sorted."""
-        edited = {post for post, version in self.standing.edited.items() if version > lake_version}
+        edited = {
+            post for post, version in self.restrictions.edited.items() if version > lake_version
+        }
         return pa.array(sorted(self.whole | edited), pa.string())
 
     @cached_property
     def whole(self) -> frozenset[str]:
         """The ids of posts that go whatever they say now."""
-        return frozenset(self.standing.posts) | self.by_authors
+        return frozenset(self.restrictions.posts) | self.by_authors
 
     @cached_property
     def authors(self) -> pa.Array:
         """The authors all of whose posts have to go, sorted."""
-        return pa.array(sorted(self.standing.authors), pa.string())
+        return pa.array(sorted(self.restrictions.authors), pa.string())
 
     @cached_property
     def names(self) -> frozenset[str]:
         """All ids and authors of which something has to go."""
         return self.whole | {
-            *self.standing.authors,
-            *self.standing.edited,
+            *self.restrictions.authors,
+            *self.restrictions.edited,
             *self.scrubs.authors,
             *self.scrubs.posts,
         }
@@ -111,16 +116,16 @@ def note_what_came_due(home: Home, context: Context) -> int:
         before = context.clock.now() - timedelta(days=days)
         reason = f"deleted for more than {days} days"
         new = log.append("forget_author", _deleted_before(log, before), context.clock, reason)
-        versions = _other_versions(home, log.standing().forgotten_posts)
+        versions = _other_versions(home, log.restrictions().forgotten_posts)
         return new + log.append(
             "forget_post", versions, context.clock, "a version of a forgotten post"
         )
 
 
-def find_due(home: Home) -> Due:
+def plan_erasure(home: Home) -> ErasurePlan:
     """What the log asks to erase, whether it is done already or not."""
     with live_log(home) as log:
-        standing = log.standing().for_good
+        restrictions = log.restrictions().permanent
         asked = {
             e.subject: at
             for kind in ("forget_author", "forget_post")
@@ -128,13 +133,13 @@ def find_due(home: Home) -> Due:
         }
         scrubs = places.scrubs(log)
     by_authors: set[str] = set()
-    authors = pa.array(sorted(standing.authors), pa.string())
-    for batch in _lake_batches(home, ["id", "author"]) if standing.authors else ():
+    authors = pa.array(sorted(restrictions.authors), pa.string())
+    for batch in _lake_batches(home, ["id", "author"]) if restrictions.authors else ():
         by_authors.update(batch["id"].filter(pc.is_in(batch["author"], authors)).to_pylist())
-    return Due(standing, frozenset(by_authors), scrubs, asked)
+    return ErasurePlan(restrictions, frozenset(by_authors), scrubs, asked)
 
 
-def erase_lake(home: Home, due: Due) -> list[Erased]:
+def erase_lake(home: Home, plan: ErasurePlan) -> list[Erased]:
     """Write the months anew where something has to go, and remove every earlier file; under the
     lake's lock.
     """
@@ -143,14 +148,16 @@ def erase_lake(home: Home, due: Due) -> list[Erased]:
         return []
     before = found.paths()
     ids = pa.array(
-        sorted(due.whole), pa.string()
+        sorted(plan.whole), pa.string()
     )  # an edit's earlier text is only in files written over
     gone = _column(
         batch["id"].filter(pc.is_in(batch["id"], ids)) for batch in found.batches(["id"])
     )
-    scrubbed = list(_scrubbed(found, due.scrubs, gone))
+    scrubbed = list(_scrubbed(found, plan.scrubs, gone))
     if len(gone) or scrubbed:
-        settled = lake.Settled(_column([gone, *(batch["id"] for batch in scrubbed)]), scrubbed, 0)
+        settled = lake.Replacements(
+            _column([gone, *(batch["id"] for batch in scrubbed)]), scrubbed, 0
+        )
         lake.write(home, [], f"erase-{found.version + 1:08d}", lambda: settled, at_once=True)
     earlier = len(set(before) - set(lake.open_lake(home).paths())) + len(
         lake.remove_replaced(home, 0)
@@ -175,19 +182,19 @@ def _column(parts: Iterable[pa.Array]) -> pa.Array:
     return pa.concat_arrays([pa.array([], pa.string()), *parts])
 
 
-def erase_arrivals(home: Home, due: Due) -> list[Erased]:
+def erase_arrivals(home: Home, plan: ErasurePlan) -> list[Erased]:
     """Take out of the live log's file what streams brought and the lake has not got, also from its
     free pages.
     """
     with live_log(home) as log:
-        arrivals = Arrivals(log)
+        inbox = Inbox(log)
         with log.transaction():
-            count = arrivals.erase(due.whole, frozenset(due.standing.authors), due.scrubs)
+            count = inbox.erase(plan.whole, frozenset(plan.restrictions.authors), plan.scrubs)
         log.compact()
     return [Erased("live log", count, "waiting posts")] if count else []
 
 
-def erase_set_aside(home: Home, due: Due) -> list[Erased]:
+def erase_set_aside(home: Home, plan: ErasurePlan) -> list[Erased]:
     """Empty the rows set aside that name what has to go, their reasons stay; under the lake's
     lock.
     """
@@ -196,7 +203,7 @@ def erase_set_aside(home: Home, due: Due) -> list[Erased]:
         if path.suffix == ".part" or path.name.startswith("."):  # of an ingest that was killed
             path.unlink()
         elif path.suffix == ".jsonl":
-            count += _erase_rows(path, due.names)
+            count += _erase_rows(path, plan.names)
     return [Erased("set aside", count, "rows")] if count else []
 
 

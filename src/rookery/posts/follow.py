@@ -21,12 +21,12 @@ from random import Random
 from rookery.core.config import to_plain
 from rookery.core.context import Context
 from rookery.core.digest import digest_value
-from rookery.core.errors import Busy
+from rookery.core.errors import BusyError
 from rookery.core.home import Home
 from rookery.core.locks import exclusive
 from rookery.posts.live import live_log
-from rookery.posts.streams.arrivals import Arrivals, Gap, Moment, hand_over
 from rookery.posts.streams.connection import Disconnected, Stream
+from rookery.posts.streams.inbox import Gap, Inbox, StreamMessage, flush_to_lake
 
 QUEUE_MOMENTS = 2_000
 BATCH_MOMENTS = 2_000
@@ -87,25 +87,23 @@ def follow(
     """
     lock = home.path / f"follow-{digest_value(stream.name)[:16]}.lock"
     with exclusive(lock, f"the stream {stream.name}"), live_log(home) as log:
-        following = _Following(home, stream, context, limits, Arrivals(log))
+        following = _Following(home, stream, context, limits, Inbox(log))
         with context.progress.task(f"following {stream.name}", None, "messages") as task:
             with contextlib.suppress(KeyboardInterrupt):
                 following.run(task, random or Random(), pause)
-            following.hand_over(whatever=True)
+            following.flush_to_lake(whatever=True)
         return following.reported()
 
 
 class _Following:
     """One following: its counts and its clocks."""
 
-    def __init__(
-        self, home: Home, stream: Stream, context: Context, limits: Limits, arrivals: Arrivals
-    ):
+    def __init__(self, home: Home, stream: Stream, context: Context, limits: Limits, inbox: Inbox):
         self._home, self._stream, self._context, self._limits = home, stream, context, limits
-        self._arrivals = arrivals
+        self._arrivals = inbox
         self._clock = context.clock
         self._began = self._handed_over = self._clock.monotonic_seconds()
-        self._waiting = arrivals.waiting()
+        self._waiting = inbox.waiting()
         self.report = FollowReport(stream.name)
 
     def run(self, task, random: Random, pause: Callable[[float], None]) -> None:
@@ -127,28 +125,28 @@ class _Following:
                 pause(seconds)
                 pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
 
-    def _connection(self) -> Iterator[list[Moment]]:
+    def _connection(self) -> Iterator[list[StreamMessage]]:
         """What one connection brings, in batches, an empty one at least every `BATCH_SECONDS`."""
         reader = _Reader(self._stream, self._arrivals.position(self._stream.name))
         try:
             while True:
                 yield reader.batch()
                 while self._waiting >= WAITING_POSTS and not self._is_over():
-                    self.hand_over()
+                    self.flush_to_lake()
                     time.sleep(BATCH_SECONDS)
         finally:
             reader.stop()
 
-    def _keep(self, moments: list[Moment], task) -> None:
+    def _keep(self, moments: list[StreamMessage], task) -> None:
         if moments:
             unknown = self._arrivals.store(self._stream.name, moments, self._clock)
             self._count(moments, unknown)
             task.advance(len(moments), self._shown(moments))
         is_time = self._clock.monotonic_seconds() - self._handed_over >= self._limits.lake_seconds
         if self._waiting and (is_time or self._waiting >= self._limits.lake_posts):
-            self.hand_over()
+            self.flush_to_lake()
 
-    def _count(self, moments: list[Moment], unknown: int) -> None:
+    def _count(self, moments: list[StreamMessage], unknown: int) -> None:
         report = self.report
         report.messages += len(moments)
         posts = sum(len(moment.posts) for moment in moments)
@@ -160,11 +158,11 @@ class _Following:
         report.set_aside.update({"deletion_of_an_unknown_post": unknown})
         report.gaps += [moment.gap for moment in moments if moment.gap]
 
-    def hand_over(self, whatever: bool = False) -> None:
+    def flush_to_lake(self, whatever: bool = False) -> None:
         """Bring what waits into the lake; if another process writes to it, later."""
         self._handed_over = self._clock.monotonic_seconds()
-        with contextlib.suppress(Busy):
-            while taken := hand_over(self._home, self._context):
+        with contextlib.suppress(BusyError):
+            while taken := flush_to_lake(self._home, self._context):
                 self.report.added += taken.added
                 self.report.edited += taken.edited
                 self.report.already_there += taken.already_there
@@ -188,7 +186,7 @@ class _Following:
             return float("inf")
         return self._limits.seconds - (self._clock.monotonic_seconds() - self._began)
 
-    def _shown(self, moments: list[Moment]) -> str:
+    def _shown(self, moments: list[StreamMessage]) -> str:
         """What stands beside the count: the rate, and how far behind now the stream is read."""
         seconds = max(self._clock.monotonic_seconds() - self._began, 1e-9)
         times = [moment.time for moment in moments if moment.time]
@@ -202,19 +200,19 @@ class _Reader:
     """A thread that reads one connection into a queue which holds it back when it is full."""
 
     def __init__(self, stream: Stream, position: str | None):
-        self._queue: queue.Queue[Moment | Exception] = queue.Queue(QUEUE_MOMENTS)
+        self._queue: queue.Queue[StreamMessage | Exception] = queue.Queue(QUEUE_MOMENTS)
         self._stopped = threading.Event()
         self._ended: Exception | None = None
         self._thread = threading.Thread(target=self._read, args=(stream, position), daemon=True)
         self._thread.start()
 
-    def batch(self) -> list[Moment]:
+    def batch(self) -> list[StreamMessage]:
         """What came within a short time; raises what ended the connection when all before it is
         taken.
         """
         if self._ended is not None:
             raise self._ended
-        moments: list[Moment] = []
+        moments: list[StreamMessage] = []
         deadline = time.monotonic() + BATCH_SECONDS
         while len(moments) < BATCH_MOMENTS:
             try:
@@ -241,7 +239,7 @@ class _Reader:
         except Exception as error:
             self._put(error)
 
-    def _put(self, item: Moment | Exception) -> bool:
+    def _put(self, item: StreamMessage | Exception) -> bool:
         while not self._stopped.is_set():
             with contextlib.suppress(queue.Full):
                 self._queue.put(item, timeout=BATCH_SECONDS)

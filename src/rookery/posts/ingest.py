@@ -33,7 +33,13 @@ from rookery.posts.post import POST_SCHEMA
 from rookery.posts.sources import formats, source_names, tabular
 from rookery.posts.sources.bounds import within_bounds
 from rookery.posts.sources.files import Read, SetAside, clear_errors
-from rookery.posts.versions import ID_TAKEN, STORED_SCHEMA, VERSION_COLUMNS, SortedOut, Versions
+from rookery.posts.versions import (
+    ID_TAKEN,
+    STORED_SCHEMA,
+    VERSION_COLUMNS,
+    VersionOutcome,
+    Versions,
+)
 
 FORMAT_VERSION = 1
 PIECE_POSTS, PIECE_BYTES = 250_000, 1 << 28
@@ -109,10 +115,10 @@ def ingest(
     named = (_with_names(path, read) for path, (_, read) in zip(paths, sources, strict=True))
     if source_name is not None:
         named = (source_names.under(source_name, read) for read in named)
-    return take_in(home, formats, key, lambda: _first(limit, named), context)
+    return ingest_batches(home, formats, key, lambda: _first(limit, named), context)
 
 
-def take_in(
+def ingest_batches(
     home: Home, name: str, key: str, read: Callable[[], Read], context: Context
 ) -> IngestReport:
     """Add what `read` yields in one transaction, unless the lake's history holds this key
@@ -128,7 +134,7 @@ def take_in(
             home.set_aside.mkdir(exist_ok=True)
             try:
                 with live_log(home) as log:
-                    taking = _Taking(home, log, context)
+                    taking = _IngestSession(home, log, context)
                     posts = _told(taking, read, aside_path, counts, context)
                     lake.write(home, posts, key, lambda: taking.settle(counts))
             except BaseException:
@@ -147,7 +153,7 @@ def take_in(
     )
 
 
-class _Taking:
+class _IngestSession:
     """One ingest into the lake as it stands now: which of the posts read are new, and what they
     replace.
 
@@ -167,7 +173,7 @@ class _Taking:
         self._versions = Versions()
         self._groups: set[str] = set()
 
-    def sort_out(self, posts: pa.Table) -> SortedOut:
+    def sort_out(self, posts: pa.Table) -> VersionOutcome:
         """What becomes of a piece of the posts; none of them is forgotten."""
         self._groups.update(posts["version_of"].drop_null().to_pylist())
         return self._versions.sort_out(posts, self._stored(posts["id"].combine_chunks()))
@@ -186,7 +192,7 @@ class _Taking:
             forgotten
         ).to_pylist()
 
-    def settle(self, counts: _Counts) -> lake.Settled:
+    def settle(self, counts: _Counts) -> lake.Replacements:
         """What replaces what; that, and the events beside the posts, are in the log when this
         returns.
         """
@@ -204,7 +210,7 @@ class _Taking:
         self._log.record(events, clock)
         counts.edited = len(edits)
         gone, posts = self._versions.replaced(), self._versions.replacing()
-        return lake.Settled(gone, posts, counts.added + counts.edited)
+        return lake.Replacements(gone, posts, counts.added + counts.edited)
 
     def _stored(self, ids: pa.Array) -> pa.Table:
         """What the lake has under some ids; versions of them under other ids are noted on the
@@ -248,7 +254,11 @@ def _replacements(groups: set[str], paths: Iterable[Path]) -> list[Event]:
 
 
 def _told(
-    taking: _Taking, read: Callable[[], Read], aside_path: Path, counts: _Counts, context: Context
+    taking: _IngestSession,
+    read: Callable[[], Read],
+    aside_path: Path,
+    counts: _Counts,
+    context: Context,
 ) -> Iterator[pa.RecordBatch]:
     """The new posts; what stood beside them is on the disk before the last batch, and so before the
     lake's commit.
@@ -264,7 +274,7 @@ def _told(
             )
         if not counts.read and not counts.events:
             raise DataError(
-                "there is not one row to take", mend="Check that these are the right files"
+                "there is not one row to take", hint="Check that these are the right files"
             )
         if counts.set_aside:
             os.replace(partial, aside_path)
@@ -336,7 +346,7 @@ def _sorted_out(beside: list[SetAside | Event]) -> tuple[list[Event], list[SetAs
 
 
 def _new_posts(
-    taking: _Taking, read: Read, aside_file, counts: _Counts, task
+    taking: _IngestSession, read: Read, aside_file, counts: _Counts, task
 ) -> Iterator[pa.RecordBatch]:
     """The posts that are new; what is not taken is counted, and written down with its reason."""
     for posts, beside in _pieces(read, task):
@@ -383,5 +393,5 @@ def _disk_errors(home: Home) -> Iterator[None]:
             for number in _FULL
         ):
             raise
-        mend = "Nothing was added; free some space and run the same command again"
-        raise StorageError("the disk is full", where=home.path, mend=mend) from None
+        hint = "Nothing was added; free some space and run the same command again"
+        raise StorageError("the disk is full", where=home.path, hint=hint) from None

@@ -30,7 +30,7 @@ from pyarrow.fs import LocalFileSystem
 
 from rookery.core.artifact import sync
 from rookery.core.digest import digest_value
-from rookery.core.errors import Busy, UsageError
+from rookery.core.errors import BusyError, UsageError
 from rookery.core.home import Home
 from rookery.posts.post import POST_SCHEMA
 
@@ -73,7 +73,7 @@ class Lake:
         """The posts (or some of their columns) in batches of at most `BATCH_ROWS`; the order is not
         defined.
 
-        Raises `Busy` if posts are erased meanwhile.
+        Raises `BusyError` if posts are erased meanwhile.
         """
         names = list(columns or POST_SCHEMA.names)
         scanner = self.dataset().scanner(columns=names, batch_size=BATCH_ROWS)
@@ -113,8 +113,8 @@ def _nothing_erased() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise Busy(
-            "posts are being erased from the lake", mend="Run the same command again"
+        raise BusyError(
+            "posts are being erased from the lake", hint="Run the same command again"
         ) from None
 
 
@@ -129,7 +129,7 @@ def find_lake(home: Home) -> Lake | None:
         return None
     if {f.name for f in lake.table.schema().fields} != set(LAKE_SCHEMA.names):
         what = "the lake was made by another release, whose posts had other fields"
-        raise UsageError(what, where=home.lake, mend="Make a new home and ingest the files again")
+        raise UsageError(what, where=home.lake, hint="Make a new home and ingest the files again")
     return lake
 
 
@@ -138,7 +138,7 @@ def open_lake(home: Home) -> Lake:
     lake = find_lake(home)
     if lake is None:
         raise UsageError(
-            "there are no posts yet", where=home.path, mend="Run `rookery posts ingest` first"
+            "there are no posts yet", where=home.path, hint="Run `rookery posts ingest` first"
         )
     return lake
 
@@ -155,7 +155,7 @@ def find_ingest(home: Home, ingest_key: str) -> int | None:
 
 
 @dataclass(frozen=True)
-class Settled:
+class Replacements:
     """What else belongs into a write once its posts have been read.
 
     gone: ids whose rows leave the lake. posts: rows that come in their place.
@@ -169,14 +169,14 @@ class Settled:
 
 def append(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> None:
     """Add batches of `POST_SCHEMA` in one transaction; if the iterable raises, nothing is added."""
-    write(home, batches, ingest_key, Settled)
+    write(home, batches, ingest_key, Replacements)
 
 
 def write(
     home: Home,
     batches: Iterable[pa.RecordBatch],
     ingest_key: str,
-    settle: Callable[[], Settled],
+    settle: Callable[[], Replacements],
     at_once: bool = False,
 ) -> None:
     """Add batches of `POST_SCHEMA`, then replace what `settle` says, all in one transaction or not
@@ -232,7 +232,7 @@ def _write_files(
 
 
 def _replace(
-    home: Home, lake: Lake | None, added: list[AddAction], settled: Settled, name: str
+    home: Home, lake: Lake | None, added: list[AddAction], settled: Replacements, name: str
 ) -> tuple[set[str], list[AddAction]]:
     """Write the months anew that hold rows which go, and the posts that come; returns those months
     and the files.

@@ -2,7 +2,7 @@
 
 Some events are for good: a post or an author is forgotten, a post is replaced by a later version.
 Others are states that come and go (suspended, protected, withheld, ...) or an author's word on a
-use. `Standing` is what all of them together say at one moment. An event is in the log before the
+use. `Restrictions` is what all of them together say at one moment. An event is in the log before the
 call that notes it returns, and every reader asks the log itself, so that it holds from that moment
 in every process.
 
@@ -99,7 +99,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Restrictions:
     """What the log says up to one moment. Ask it for many posts at once; it does not change.
 
     posts, authors: those that are hidden, each with the reason: `forgotten`, `superseded` or a
@@ -138,14 +138,14 @@ class Standing:
         return frozenset(author for author, reason in self.authors.items() if reason == FORGOTTEN)
 
     @property
-    def for_good(self) -> "Standing":
+    def permanent(self) -> "Restrictions":
         """What can never be taken back, and so is erased: what is forgotten or superseded, and
         every earlier text.
         """
         posts = {
             post: reason for post, reason in self.posts.items() if reason in (FORGOTTEN, SUPERSEDED)
         }
-        return Standing(
+        return Restrictions(
             posts, dict.fromkeys(self.forgotten_authors, FORGOTTEN), {}, self.edited, self.watermark
         )
 
@@ -164,7 +164,7 @@ class Standing:
         """Whether a post may be shown to nobody and used for nothing."""
         return post_id in self.posts or author in self.authors
 
-    def bars(self, use: Use, post_id: str, author: str, lake_version: int) -> bool:
+    def forbids(self, use: Use, post_id: str, author: str, lake_version: int) -> bool:
         """Whether a use of a post, as it stood in a version of the lake, must end: hidden, refused,
         or edited since.
         """
@@ -217,7 +217,7 @@ class LiveLog:
         return self._connection.total_changes - before
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
-        """For the tables that other modules keep in this file (`arrivals.py`)."""
+        """For the tables that other modules keep in this file (`inbox.py`)."""
         return self._connection.execute(statement, values)
 
     def compact(self) -> None:
@@ -236,13 +236,13 @@ class LiveLog:
         """The highest sequence number so far; 0 for an empty log."""
         return self._connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
 
-    def standing(self) -> Standing:
+    def restrictions(self) -> Restrictions:
         """What holds now, of all posts and authors."""
         return _standing(
             self._connection.execute(f"SELECT {_COLUMNS} FROM event ORDER BY happened, seq")
         )
 
-    def standing_among(self, posts: Sequence[tuple[str, str]]) -> Standing:
+    def restrictions_among(self, posts: Sequence[tuple[str, str]]) -> Restrictions:
         """What holds now of some posts, given as (id, author); its watermark is no higher than
         their events'.
         """
@@ -297,7 +297,7 @@ def timed(event: Event, now: datetime) -> Event:
     return replace(event, happened=now) if is_lasting and event.happened is None else event
 
 
-def _standing(rows: Iterable[tuple]) -> Standing:
+def _standing(rows: Iterable[tuple]) -> Restrictions:
     """Of states the latest by the source's clock holds, so that events may come in any order."""
     posts: dict[str, str] = {}
     authors: dict[str, str] = {}
@@ -326,7 +326,7 @@ def _standing(rows: Iterable[tuple]) -> Standing:
     said = {
         use: {a: v == "yes" for a, v in authors_.items() if v} for use, authors_ in consent.items()
     }
-    return Standing(posts, authors, said, edited, watermark)
+    return Restrictions(posts, authors, said, edited, watermark)
 
 
 def _row(event: Event, at: str) -> tuple[str, ...]:
@@ -362,5 +362,5 @@ def live_log(home: Home) -> Iterator[LiveLog]:
             log.close()
     except sqlite3.DatabaseError as error:
         raise StorageError(
-            f"the live log cannot be used: {error}", where=home.live, mend=_MEND
+            f"the live log cannot be used: {error}", where=home.live, hint=_MEND
         ) from None

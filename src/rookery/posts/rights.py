@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rookery.core.home import Policy
-from rookery.posts.live import Standing
+from rookery.posts.live import Restrictions
 from rookery.posts.post import CONSENT_FIELD, Use
 
 NOT_PUBLIC = "not_public"
@@ -21,13 +21,13 @@ GATE_COLUMNS = ("id", "author", "visibility", *CONSENT_FIELD.values())
 
 
 def gate(
-    batch: pa.RecordBatch | pa.Table, use: Use, policy: Policy, standing: Standing
+    batch: pa.RecordBatch | pa.Table, use: Use, policy: Policy, restrictions: Restrictions
 ) -> pa.Array:
     """The reason against each post, as strings; null where the post may be used."""
     consent = batch[CONSENT_FIELD[use]]
     says_no = pc.or_(
         pc.fill_null(pc.invert(consent), False),
-        pc.is_in(batch["author"], standing.said(use, False)),
+        pc.is_in(batch["author"], restrictions.said(use, False)),
     )
     rules = [
         (VISIBILITY_UNKNOWN, pc.equal(batch["visibility"], "unknown")),
@@ -36,26 +36,26 @@ def gate(
     ]
     if policy == "opt-in":
         says_yes = pc.or_(
-            pc.fill_null(consent, False), pc.is_in(batch["author"], standing.said(use, True))
+            pc.fill_null(consent, False), pc.is_in(batch["author"], restrictions.said(use, True))
         )
         rules.append((NO_OPT_IN, pc.invert(says_yes)))
     reasons = pa.nulls(batch.num_rows, pa.string())
     for reason, applies in reversed(rules):
         reasons = pc.if_else(applies, reason, reasons)
-    return pc.coalesce(_hidden(batch, standing), reasons)
+    return pc.coalesce(_hidden(batch, restrictions), reasons)
 
 
-def kept(batch, use: Use, policy: Policy, standing: Standing):
+def kept(batch, use: Use, policy: Policy, restrictions: Restrictions):
     """The posts of a batch (or table) that may be used."""
-    return batch.filter(pc.is_null(gate(batch, use, policy, standing)))
+    return batch.filter(pc.is_null(gate(batch, use, policy, restrictions)))
 
 
-def _hidden(batch, standing: Standing):
+def _hidden(batch, restrictions: Restrictions):
     """Why the log hides each post: `forgotten` first, then what is said of the post, then of its
     author.
     """
-    by_id = _reason(batch["id"], *standing.post_reasons)
-    by_author = _reason(batch["author"], *standing.author_reasons)
+    by_id = _reason(batch["id"], *restrictions.post_reasons)
+    by_author = _reason(batch["author"], *restrictions.author_reasons)
     gone = pc.fill_null(pc.equal(by_author, "forgotten"), False)
     return pc.if_else(gone, by_author, pc.coalesce(by_id, by_author))
 

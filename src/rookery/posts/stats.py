@@ -13,7 +13,7 @@ from rookery.posts.lake import open_lake
 from rookery.posts.live import live_log
 from rookery.posts.post import USES
 from rookery.posts.rights import GATE_COLUMNS, gate
-from rookery.posts.streams.arrivals import Arrivals
+from rookery.posts.streams.inbox import Inbox
 
 
 def stats(home: Home) -> dict[str, Any]:
@@ -24,8 +24,8 @@ def stats(home: Home) -> dict[str, Any]:
     """
     lake = open_lake(home)
     with live_log(home) as log:
-        standing = log.standing()
-        gaps = [asdict(gap) for gap in Arrivals(log).gaps()]
+        restrictions = log.restrictions()
+        gaps = [asdict(gap) for gap in Inbox(log).gaps()]
     policy = home.settings.rights.policy
     authors: set[str] = set()
     counts = {name: Counter() for name in ("language", "visibility", "source")}
@@ -39,7 +39,7 @@ def stats(home: Home) -> dict[str, Any]:
                 {v["values"]: v["counts"] for v in batch[name].value_counts().to_pylist()}
             )
         for use in USES:
-            reasons = gate(batch, use, policy, standing).drop_null().value_counts().to_pylist()
+            reasons = gate(batch, use, policy, restrictions).drop_null().value_counts().to_pylist()
             dropped[use].update({v["values"]: v["counts"] for v in reasons})
         span = pc.min_max(batch["created"]).as_py()
         first = span["min"] if first is None else min(first, span["min"])

@@ -27,7 +27,7 @@ _FIRST = np.iinfo(np.int64).min  # the time of a version that was never edited
 
 
 @dataclass(frozen=True)
-class SortedOut:
+class VersionOutcome:
     """What became of a piece of an ingest: row by row of it, and of rows that came earlier.
 
     new: its posts that go into the lake. already_there: how many say nothing new. id_taken: other
@@ -42,7 +42,7 @@ class SortedOut:
 
 
 @dataclass(frozen=True)
-class _Holder:
+class _CurrentVersion:
     """The version that holds for an id so far. row: its place in the piece at hand, or -1."""
 
     edited: int
@@ -51,7 +51,7 @@ class _Holder:
     row: int
 
 
-class _Met:
+class _SeenVersions:
     """The versions that an ingest gave out, by the hashes of their ids; each id once.
 
     They lie in sorted runs, each more than twice as long as the next: a version is sorted in anew
@@ -88,10 +88,10 @@ class Versions:
     earlier one lies.
     """
 
-    _met: _Met = field(default_factory=_Met)
-    _replacing: dict[str, tuple[_Holder, pa.Table]] = field(default_factory=dict)
+    _met: _SeenVersions = field(default_factory=_SeenVersions)
+    _replacing: dict[str, tuple[_CurrentVersion, pa.Table]] = field(default_factory=dict)
 
-    def sort_out(self, posts: pa.Table, stored: pa.Table) -> SortedOut:
+    def sort_out(self, posts: pa.Table, stored: pa.Table) -> VersionOutcome:
         """Take the next piece of an ingest in; `stored`: the lake's rows with its ids, of
         `STORED_SCHEMA`.
         """
@@ -110,7 +110,7 @@ class Versions:
         new = fate == _NEW
         if new.any():
             self._met.add(ids[new], texts[new], edited[new])
-        return SortedOut(
+        return VersionOutcome(
             posts.filter(pa.array(new)),
             int((fate == _KNOWN).sum()),
             posts.filter(pa.array(fate == _TAKEN)),
@@ -146,7 +146,9 @@ class Versions:
         beaten = []
         for row, name in zip(rows.tolist(), names, strict=True):
             holder = holders.get(name)
-            coming = _Holder(int(edited[row]), int(texts[row]), bool(holder and holder.stored), row)
+            coming = _CurrentVersion(
+                int(edited[row]), int(texts[row]), bool(holder and holder.stored), row
+            )
             if holder is None:
                 holders[name] = coming
             elif coming.edited > holder.edited:
@@ -168,7 +170,9 @@ class Versions:
                 fate[row] = _KNOWN if coming.text == holder.text else _TAKEN
         return beaten
 
-    def _holders(self, names: list[str], ids: np.ndarray, stored: pa.Table) -> dict[str, _Holder]:
+    def _holders(
+        self, names: list[str], ids: np.ndarray, stored: pa.Table
+    ) -> dict[str, _CurrentVersion]:
         """What holds so far for some ids: the lake's row, this ingest's, or what replaces one of
         them.
         """
@@ -179,16 +183,16 @@ class Versions:
             _times(wanted).tolist(),
             strict=True,
         )
-        found = {name: _Holder(edited, text, True, -1) for name, text, edited in held}
+        found = {name: _CurrentVersion(edited, text, True, -1) for name, text, edited in held}
         for name, met, text, edited in zip(
             names, *(facts.tolist() for facts in self._met.find(ids)), strict=True
         ):
             if met:
-                found[name] = _Holder(edited, text, False, -1)
+                found[name] = _CurrentVersion(edited, text, False, -1)
         for name in names:
             if name in self._replacing:
                 holder = self._replacing[name][0]
-                found[name] = _Holder(holder.edited, holder.text, holder.stored, -1)
+                found[name] = _CurrentVersion(holder.edited, holder.text, holder.stored, -1)
         return found
 
 

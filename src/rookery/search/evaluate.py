@@ -39,7 +39,7 @@ _BATCH = 8_192
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedCollection:
     """A judged collection: texts by id, queries by id, and the grades of ids for each query."""
 
     texts: dict[str, str]
@@ -58,7 +58,7 @@ def evaluate(
     """
     for system in systems:
         if system not in SYSTEMS:
-            raise UsageError(f"there is no system {system!r}", mend=f"Known: {', '.join(SYSTEMS)}")
+            raise UsageError(f"there is no system {system!r}", hint=f"Known: {', '.join(SYSTEMS)}")
     judged = read_judged(folder, qrels)
     with tempfile.TemporaryDirectory(prefix="rookery-evaluate-") as scratch:
         segment = _segment(Path(scratch) / "segment", judged, embedder, context)
@@ -69,7 +69,7 @@ def evaluate(
         }
 
 
-def read_judged(folder: Path, qrels: str) -> Judged:
+def read_judged(folder: Path, qrels: str) -> JudgedCollection:
     """Read a collection; judgments of queries or texts that are not there are refused."""
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=folder)
@@ -80,7 +80,7 @@ def read_judged(folder: Path, qrels: str) -> Judged:
     grades = _grades(folder / "qrels" / f"{qrels}.tsv", texts, queries)
     if not any(_has_relevant(g) for g in grades.values()):
         raise DataError("no query has a relevant text", where=folder / "qrels" / f"{qrels}.tsv")
-    return Judged(texts, queries, grades)
+    return JudgedCollection(texts, queries, grades)
 
 
 def _rows(folder: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -90,7 +90,7 @@ def _rows(folder: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UsageError(
             f"there is no {name}.jsonl or {name}.jsonl.gz",
             where=folder,
-            mend="BEIR layout is needed",
+            hint="BEIR layout is needed",
         )
     try:
         with (
@@ -120,7 +120,7 @@ def _row(line: str, where: str) -> tuple[str, dict[str, Any]]:
         and isinstance(row.get("_id"), str | int)
     ):
         raise DataError(
-            "a row needs _id and text", where=where, mend="Write it as BEIR writes its own"
+            "a row needs _id and text", where=where, hint="Write it as BEIR writes its own"
         )
     return str(row["_id"]), row
 
@@ -131,7 +131,7 @@ def _grades(
     if not path.exists():
         known = sorted(p.stem for p in path.parent.glob("*.tsv"))
         raise UsageError(
-            "there are no such judgments", where=path, mend=f"Known: {', '.join(known) or 'none'}"
+            "there are no such judgments", where=path, hint=f"Known: {', '.join(known) or 'none'}"
         )
     grades: dict[str, dict[str, int]] = {}
     for number, line in enumerate(
@@ -161,7 +161,9 @@ def _has_relevant(grades: Mapping[str, int]) -> bool:
     return any(grade > 0 for grade in grades.values())
 
 
-def _segment(folder: Path, judged: Judged, embedder: Embedder, context: Context) -> Segment:
+def _segment(
+    folder: Path, judged: JudgedCollection, embedder: Embedder, context: Context
+) -> Segment:
     write_segment(folder, _batches(judged.texts), len(judged.texts), embedder, context)
     return open_segment(folder)
 
@@ -177,7 +179,7 @@ def _batches(texts: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
 
 
 def _measure(
-    segment: Segment, judged: Judged, system: str, embedder: Embedder, context: Context
+    segment: Segment, judged: JudgedCollection, system: str, embedder: Embedder, context: Context
 ) -> dict[str, float]:
     asked = [query for query in judged.grades if _has_relevant(judged.grades[query])]
     rows = []

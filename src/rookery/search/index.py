@@ -24,11 +24,11 @@ from rookery.core.context import Clock, Context, SystemClock
 from rookery.core.digest import digest_value
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
-from rookery.core.locks import exclusive, making_of_posts
+from rookery.core.locks import exclusive, reading_posts
 from rookery.core.protocols import Embedder
 from rookery.core.verdict import Tally
 from rookery.posts.lake import MONTH, Lake, open_lake, version_in
-from rookery.posts.live import Standing, live_log
+from rookery.posts.live import Restrictions, live_log
 from rookery.posts.rights import gate
 from rookery.search.engine.segment import (
     POST_COLUMNS,
@@ -101,7 +101,7 @@ def build_index(home: Home, embedder: Embedder, context: Context) -> IndexReport
     """Index every post that may be searched; raises `UsageError` if there are none or another build
     is running.
     """
-    with making_of_posts(home):
+    with reading_posts(home):
         return _built(home, embedder, context)
 
 
@@ -109,14 +109,16 @@ def _built(home: Home, embedder: Embedder, context: Context) -> IndexReport:
     started_seconds = context.clock.monotonic_seconds()
     lake = open_lake(home)
     with live_log(home) as log:
-        standing = log.standing()
+        restrictions = log.restrictions()
     policy = home.settings.rights.policy
-    watermark = Watermark(SEGMENT_FORMAT, lake.name, standing.watermark, policy, embedder.digest)
+    watermark = Watermark(
+        SEGMENT_FORMAT, lake.name, restrictions.watermark, policy, embedder.digest
+    )
     with exclusive(home.search / BUILD_LOCK, "the search index"):
         current = _usable(home, watermark)
         built = current is None
         if current is None:
-            current = _build(home, lake, standing, watermark, embedder, context)
+            current = _build(home, lake, restrictions, watermark, embedder, context)
         remove_others(home)
     seconds = context.clock.monotonic_seconds() - started_seconds
     return IndexReport(
@@ -140,14 +142,14 @@ def open_index(home: Home, embedder: Embedder, clock: Clock | None = None) -> Se
         raise UsageError(
             "the search index was made with another model",
             where=home.search,
-            mend="Run `rookery search index` again",
+            hint="Run `rookery search index` again",
         )
     return SearchIndex(home, watermark, segment, embedder, clock or SystemClock())
 
 
 def holds(home: Home, post_id: str) -> bool:
     """Whether the index in force holds a post; False if there is no index."""
-    found = in_force(home)
+    found = current_index(home)
     if found is None:
         return False
     _, segment = found
@@ -155,7 +157,7 @@ def holds(home: Home, post_id: str) -> bool:
     return segment.searcher.search(query, 1).count > 0
 
 
-def in_force(home: Home) -> tuple[Watermark, Segment] | None:
+def current_index(home: Home) -> tuple[Watermark, Segment] | None:
     """The index in force as it lies there, for whoever asks what it holds; None if there is
     none.
     """
@@ -163,10 +165,10 @@ def in_force(home: Home) -> tuple[Watermark, Segment] | None:
 
 
 def _build(
-    home: Home, lake: Lake, standing: Standing, watermark: Watermark, embedder, context
+    home: Home, lake: Lake, restrictions: Restrictions, watermark: Watermark, embedder, context
 ) -> Current:
     tally = Tally()
-    batches = _searchable(lake, watermark.policy, standing, tally)
+    batches = _searchable(lake, watermark.policy, restrictions, tally)
     facts = write_segment(home.search / watermark.name, batches, lake.count(), embedder, context)
     current = Current(watermark, facts.posts, dict(tally.dropped.most_common()))
     write_atomically(home.search / CURRENT, json.dumps(asdict(current), indent=1).encode())
@@ -174,7 +176,7 @@ def _build(
 
 
 def _searchable(
-    lake: Lake, policy: str, standing: Standing, tally: Tally
+    lake: Lake, policy: str, restrictions: Restrictions, tally: Tally
 ) -> Iterator[pa.RecordBatch]:
     """The posts that pass the gate, oldest first and with equal times by id, a month in memory at a
     time.
@@ -182,7 +184,7 @@ def _searchable(
     dataset = lake.dataset()
     for month in sorted(p[MONTH] for p in lake.table.partitions()):
         posts = dataset.to_table(columns=list(POST_COLUMNS), filter=pc.field(MONTH) == month)
-        reasons = gate(posts, "search", policy, standing)
+        reasons = gate(posts, "search", policy, restrictions)
         for count in reasons.drop_null().value_counts().to_pylist():
             tally.drop(count["values"], count["counts"])
         kept = posts.filter(pc.is_null(reasons)).sort_by(
@@ -214,7 +216,7 @@ def _open_current(home: Home) -> tuple[Watermark, Segment]:
             if current == before:
                 raise
     raise UsageError(
-        "there is no search index yet", where=home.path, mend="Run `rookery search index` first"
+        "there is no search index yet", where=home.path, hint="Run `rookery search index` first"
     )
 
 
@@ -225,7 +227,7 @@ def _read_current(home: Home) -> Current | None:
     try:
         return from_plain(Current, json.loads(path.read_text()))
     except (ValueError, DataError) as error:
-        raise DataError(f"the search index is damaged: {error}", where=path, mend=REBUILD) from None
+        raise DataError(f"the search index is damaged: {error}", where=path, hint=REBUILD) from None
 
 
 def remove_others(home: Home) -> None:

@@ -24,9 +24,9 @@ def reasons_against(home: Home, rows: pa.Table, use: Use, lake_version: int) -> 
     """
     posts = list(zip(rows["id"].to_pylist(), rows["author"].to_pylist(), strict=True))
     with live_log(home) as log:
-        standing = log.standing_among(posts)
-    reasons = gate(rows, use, home.settings.rights.policy, standing).to_pylist()
-    edited = (standing.edited.get(post, 0) > lake_version for post, _ in posts)
+        restrictions = log.restrictions_among(posts)
+    reasons = gate(rows, use, home.settings.rights.policy, restrictions).to_pylist()
+    edited = (restrictions.edited.get(post, 0) > lake_version for post, _ in posts)
     return [
         reason or (EDITED if is_edited else None)
         for reason, is_edited in zip(reasons, edited, strict=True)
@@ -36,5 +36,5 @@ def reasons_against(home: Home, rows: pa.Table, use: Use, lake_version: int) -> 
 def still_visible(home: Home, posts: Sequence[Any], use: Use, lake_version: int) -> list[bool]:
     """Whether posts (with `id` and `author`) that were shown a moment ago may still be."""
     with live_log(home) as log:
-        standing = log.standing_among([(post.id, post.author) for post in posts])
-    return [not standing.bars(use, post.id, post.author, lake_version) for post in posts]
+        restrictions = log.restrictions_among([(post.id, post.author) for post in posts])
+    return [not restrictions.forbids(use, post.id, post.author, lake_version) for post in posts]

@@ -64,10 +64,10 @@ def run(
     planted probabilities themselves), refused, ledger_agrees, note, and installed: whether it is
     now the home's.
     """
-    return live_day(home, corpus, embedder, context, DayConfig(town))
+    return simulate_day(home, corpus, embedder, context, DayConfig(town))
 
 
-def live_day(
+def simulate_day(
     home: Home, corpus: Artifact, embedder: Embedder, context: Context, config: DayConfig
 ) -> dict[str, Any]:
     """The same for any day."""
@@ -143,7 +143,7 @@ def _live(
             connection, SIMULATION, f"{key} ".encode() + store.campaigns_version(connection)
         )
     with workspace.context.progress.task("living a day of ads", len(day), "searches") as task:
-        truth = simulation.live_a_day(engine, embedder, market, day, config.seed, task)
+        truth = simulation.simulate_visits(engine, embedder, market, day, config.seed, task)
     quality = simulation.quality_of(engine, truth)
     with store.reading(engine) as connection:
         totals = report_of(connection)["totals"]

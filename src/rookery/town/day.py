@@ -69,7 +69,7 @@ def _query(theme: Theme, random: np.random.Generator) -> str:
     return " ".join(random.choice(theme.words, 2, replace=False))
 
 
-def live_a_day(
+def simulate_visits(
     engine: Engine, embedder: Embedder, market: Market, day: Sequence[Visit], seed: int, task: Task
 ) -> dict[str, float]:
     """Let every visit happen on a store that holds the market's campaigns.
@@ -107,9 +107,9 @@ def quality_of(engine: Engine, truth: Mapping[str, float]) -> Quality:
         rows = connection.execute(query.order_by(offer.c.auction)).all()
     last = rows[len(rows) * 3 // 4 :]
     clicked = np.array([row.auction is not None for row in last], dtype=bool)
-    foretold = np.array([row.pctr for row in last])
+    predicted = np.array([row.pctr for row in last])
     return Quality(
-        auc(foretold, clicked),
+        auc(predicted, clicked),
         auc(np.array([truth[row.token] for row in last]), clicked),
         len(last),
     )

@@ -19,7 +19,7 @@ from rookery.core.config import to_plain
 from rookery.core.context import Context
 from rookery.core.digest import digest_value
 from rookery.core.home import Home
-from rookery.posts.ingest import IngestReport, Read, take_in
+from rookery.posts.ingest import IngestReport, Read, ingest_batches
 from rookery.posts.post import Post, to_batch
 from rookery.town.speech import LANGUAGES, Section, pick, read_speech, say, say_some
 from rookery.town.topics import TOPIC_NAMES, TOPICS, Advert, Fact, Topic
@@ -98,7 +98,7 @@ def ingest_town(home: Home, config: TownConfig, context: Context) -> IngestRepor
         for start in range(0, len(posts), BATCH_POSTS):
             yield to_batch(posts[start : start + BATCH_POSTS]), []
 
-    return take_in(home, "town", key, read, context)
+    return ingest_batches(home, "town", key, read, context)
 
 
 def interests(config: TownConfig) -> Mapping[str, Mapping[str, float]]:

@@ -11,7 +11,7 @@ from typing import Any
 from rookery.core.artifact import Artifact, find_artifacts
 from rookery.core.context import Context
 from rookery.core.home import Home
-from rookery.core.locks import erasing_of_posts, exclusive
+from rookery.core.locks import erasing_posts, exclusive
 from rookery.core.stage import remove_unfinished
 from rookery.corpus.erase import ASKED, erase_corpus, erase_shards
 from rookery.posts import erase as posts
@@ -29,28 +29,28 @@ def erase(home: Home, context: Context) -> dict[str, Any]:
     """Erase all that is due: `{"erased": [{"place", "count", "unit"}], "owed": [{"place", "owed",
     "by"}]}`.
 
-    Raises `Busy` while another process writes to the lake or makes something of posts. Killed and
+    Raises `BusyError` while another process writes to the lake or makes something of posts. Killed and
     started again it goes on; where nothing is due it changes nothing.
     """
-    with exclusive(home.path / "lake.lock", "the lake"), erasing_of_posts(home):
+    with exclusive(home.path / "lake.lock", "the lake"), erasing_posts(home):
         posts.note_what_came_due(home, context)
-        due = posts.find_due(home)
-        erased = posts.erase_set_aside(home, due) + posts.erase_arrivals(home, due)
-        erased += _erase_artifacts(home, due, context)
-        erased += posts.erase_lake(home, due)
-    erased += erase_index(home, due, lambda: embedder_of(home), context)
+        plan = posts.plan_erasure(home)
+        erased = posts.erase_set_aside(home, plan) + posts.erase_arrivals(home, plan)
+        erased += _erase_artifacts(home, plan, context)
+        erased += posts.erase_lake(home, plan)
+    erased += erase_index(home, plan, lambda: embedder_of(home), context)
     return {"erased": [vars(one) for one in erased], "owed": list(_owed(home))}
 
 
-def _erase_artifacts(home: Home, due: posts.Due, context: Context) -> list[posts.Erased]:
+def _erase_artifacts(home: Home, plan: posts.ErasurePlan, context: Context) -> list[posts.Erased]:
     erased = []
     for kind, erase_one in (("corpus", erase_corpus), ("shards", erase_shards)):
-        unfinished = remove_unfinished(home, kind) if due else 0
+        unfinished = remove_unfinished(home, kind) if plan else 0
         erased += [posts.Erased(kind, unfinished, "unfinished builds")] if unfinished else []
         artifacts = list(find_artifacts(home.artifacts, kind))
         with context.progress.task(f"looking through each {kind}", len(artifacts), kind) as task:
             for artifact in artifacts:
-                erased += erase_one(artifact, due, context)
+                erased += erase_one(artifact, plan, context)
                 task.advance()
     return erased
 

@@ -44,7 +44,7 @@ def trace_post(home: Home, post_id: str) -> dict[str, Any]:
     fate = _fate(home, post_id, author)
     places = [("lake", "holds", None)] if author is not None else []
     if index.holds(home, post_id):
-        places.append(("search index", "holds", version_in(index.in_force(home)[0].lake)))
+        places.append(("search index", "holds", version_in(index.current_index(home)[0].lake)))
     for found in trace(home, post_id):
         artifact = found.artifact
         places.append(
@@ -85,7 +85,7 @@ def _told(
 def _fate(home: Home, post_id: str, author: str | None) -> _Fate:
     names = [post_id] + ([author] if author is not None else [])
     with live_log(home) as log:
-        standing = log.standing_among([(post_id, author or "")])
+        restrictions = log.restrictions_among([(post_id, author or "")])
         history = log.history(names)
     asking = ("forget_post", post_id), ("forget_author", author)
     asked = [at for event, at in history if (event.kind, event.subject) in asking]
@@ -94,11 +94,11 @@ def _fate(home: Home, post_id: str, author: str | None) -> _Fate:
         for event, _ in history
         if event.kind == "replace_post" and event.subject == post_id
     ]
-    goes = bool(asked) or post_id in standing.for_good.posts
+    goes = bool(asked) or post_id in restrictions.permanent.posts
     return _Fate(
         goes,
         min(asked, default=None),
-        standing.edited.get(post_id, 0),
+        restrictions.edited.get(post_id, 0),
         later[-1] if later else None,
     )
 

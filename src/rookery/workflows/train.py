@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_SCALE = 0.03
 
 
-def planned(scale: float | None, earlier: Artifact | None = None) -> "TrainConfig":
+def base_config(scale: float | None, earlier: Artifact | None = None) -> "TrainConfig":
     """The run of a scale, from nothing or as a later phase; without a scale the default's, or the
     earlier one's.
     """
@@ -30,14 +30,14 @@ def planned(scale: float | None, earlier: Artifact | None = None) -> "TrainConfi
     return config_for_phase(before, before.scale_petaflop if scale is None else scale)
 
 
-def configured(
+def apply_settings(
     config: "TrainConfig", settings: Sequence[str] = ()
 ) -> "tuple[TrainConfig, Degrees, WatchConfig]":
     """A run with the settings asked for, how it is spread over processes, and how it is watched.
 
-    With another number of steps comes what follows from it (`of_steps`), unless that is set too.
+    With another number of steps comes what follows from it (`with_steps`), unless that is set too.
     """
-    from rookery.model.config import WatchConfig, of_steps
+    from rookery.model.config import WatchConfig, with_steps
     from rookery.model.degrees import Degrees
 
     apart = {"parallel": Degrees(), "watch": WatchConfig()}
@@ -51,10 +51,10 @@ def configured(
         name = setting.partition("=")[0]
         owner = next((of for of, other in apart.items() if hasattr(other, name)), None)
         if owner and not hasattr(config, name):
-            raise UsageError(f"there is no setting {name!r}", mend=f"Did you mean {owner}.{name}?")
+            raise UsageError(f"there is no setting {name!r}", hint=f"Did you mean {owner}.{name}?")
     asked = with_settings(config, own)
     if asked.steps != config.steps:
-        asked = with_settings(of_steps(config, asked.steps), own)
+        asked = with_settings(with_steps(config, asked.steps), own)
     return asked, apart["parallel"], apart["watch"]
 
 
@@ -72,29 +72,29 @@ def train_model(
     tokenizer.
     """
     from rookery.corpus.shards import write_shards
-    from rookery.model.parallel.processes import alone
+    from rookery.model.parallel.processes import single_process
     from rookery.model.phases import find_checkpoint, tokenizer_of
     from rookery.model.tokenizer import load_tokenizer, train_tokenizer
     from rookery.model.train import train
 
-    processes = processes or alone()
-    corpus = processes.first_makes(lambda: home.need("corpus", "rookery corpus build"))
+    processes = processes or single_process()
+    corpus = processes.main_process_first(lambda: home.need("corpus", "rookery corpus build"))
     before = (
         None
         if earlier is None
-        else processes.first_makes(lambda: find_checkpoint(home, earlier, corpus))
+        else processes.main_process_first(lambda: find_checkpoint(home, earlier, corpus))
     )
-    plan = planned(scale, before)
-    config, _, watch = configured(plan, settings)
+    plan = base_config(scale, before)
+    config, _, watch = apply_settings(plan, settings)
     for change in diff(plan, config):
         context.progress.say(f"Changed by --set: {change}")
     size = config.shape.vocabulary
-    tokenizer = processes.first_makes(
+    tokenizer = processes.main_process_first(
         lambda: (
             tokenizer_of(home, before) if before else train_tokenizer(home, corpus, context, size)
         )
     )
-    shards = processes.first_makes(
+    shards = processes.main_process_first(
         lambda: write_shards(home, corpus, load_tokenizer(tokenizer), context)
     )
     return train(home, shards, tokenizer, config, context, processes, before, watch)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from rookery.ads.ledger import events as ledger
-from rookery.ads.ledger.events import Terms, add_click, add_view, store
+from rookery.ads.ledger.events import OfferTerms, add_click, add_view, store
 from rookery.ads.ledger.store import click, reading, refusal, view, writing
-from rookery.ads.report import disagreements, report_of
+from rookery.ads.report import inconsistencies, report_of
 from rookery.ads.terms.campaigns import Campaign, Campaigns
 from rookery.core.verdict import KEEP, Drop
 from tests.ads.conftest import LIFETIME_SECONDS, NOW
@@ -23,7 +23,7 @@ DAY = 86_400
 
 def _totals(engine) -> dict:
     with reading(engine) as connection:
-        assert disagreements(connection) == []
+        assert inconsistencies(connection) == []
         return report_of(connection)["totals"]
 
 
@@ -178,7 +178,7 @@ def _hot_campaign(engine, budget: int, prices) -> None:
     store.save_into(engine, Campaigns("EUR", (Campaign(id="hot", budget_micros=budget, **terms),)))
     with writing(engine) as connection:
         for token, price in enumerate(prices):
-            shown = Terms(str(token), "hot", "v", price, 0.1, (), URL)
+            shown = OfferTerms(str(token), "hot", "v", price, 0.1, (), URL)
             ledger.add_offer(connection, shown, NOW, LIFETIME_SECONDS)
 
 

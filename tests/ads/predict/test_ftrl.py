@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.ads.predict.ftrl import BITS, PRIOR_CTR, FtrlPredictor, buckets_of, features_of
+from rookery.ads.predict.ftrl import BITS, PRIOR_CTR, FtrlPredictor, ad_features, hash_features
 
 FEATURES = st.lists(st.text(max_size=8), max_size=6)
 VIEWS = st.lists(st.tuples(FEATURES, st.booleans()), max_size=30)
@@ -63,15 +63,15 @@ def test_it_learns_which_ad_is_clicked_beside_which_words():
     for _ in range(4000):
         ad, word = list(truth)[random.integers(4)]
         predictor.learn(
-            features_of(ad, [word], [], "en", 0.0), bool(random.random() < truth[ad, word])
+            ad_features(ad, [word], [], "en", 0.0), bool(random.random() < truth[ad, word])
         )
     for (ad, word), clicks in truth.items():
-        assert predictor.predict([features_of(ad, [word], [], "en", 0.0)])[0] == pytest.approx(
+        assert predictor.predict([ad_features(ad, [word], [], "en", 0.0)])[0] == pytest.approx(
             clicks, rel=0.2, abs=0.02
         )
 
 
 def test_buckets_do_not_depend_on_the_process_or_the_order():
-    assert buckets_of(["b", "a", "b"]).tolist() == sorted(
+    assert hash_features(["b", "a", "b"]).tolist() == sorted(
         {zlib.crc32(b"a") >> (32 - BITS), zlib.crc32(b"b") >> (32 - BITS)}
     )

@@ -3,7 +3,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.ads.price.auction import WEIGHT_ONE, Bid, sell, weight_of
+from rookery.ads.price.auction import WEIGHT_ONE, Bid, hold_auction, quality_weight
 
 RESERVE = 10_000
 MICROS = st.integers(1, 2_000_000)
@@ -23,7 +23,7 @@ def bids(draw, least: int = 1):
 
 @given(bids(least=0))
 def test_the_price_is_at_least_the_reserve_and_at_most_the_bid(bids):
-    sale = sell(bids, RESERVE)
+    sale = hold_auction(bids, RESERVE)
     if sale is None:
         assert all(bid.bid_micros < RESERVE for bid in bids)
     else:
@@ -33,26 +33,26 @@ def test_the_price_is_at_least_the_reserve_and_at_most_the_bid(bids):
 @given(bids(), st.randoms())
 def test_the_order_of_the_bids_does_not_matter(bids, random):
     shuffled = random.sample(bids, len(bids))
-    assert sell(shuffled, RESERVE) == sell(bids, RESERVE)
+    assert hold_auction(shuffled, RESERVE) == hold_auction(bids, RESERVE)
 
 
 @given(bids(), MICROS)
 def test_a_higher_bid_never_loses_a_won_place_nor_changes_its_price(bids, more):
-    sale = sell(bids, RESERVE)
+    sale = hold_auction(bids, RESERVE)
     if sale:
         raised = replace(sale.winner, bid_micros=sale.winner.bid_micros + more)
-        again = sell([raised if bid == sale.winner else bid for bid in bids], RESERVE)
+        again = hold_auction([raised if bid == sale.winner else bid for bid in bids], RESERVE)
         assert (again.winner, again.price_micros) == (raised, sale.price_micros)
 
 
 @given(bids())
 def test_the_price_is_the_least_bid_that_would_have_won(bids):
-    sale = sell(bids, RESERVE)
+    sale = hold_auction(bids, RESERVE)
     if sale:
 
         def wins_with(micros: int) -> bool:
             lowered = replace(sale.winner, bid_micros=micros)
-            again = sell([lowered if bid == sale.winner else bid for bid in bids], RESERVE)
+            again = hold_auction([lowered if bid == sale.winner else bid for bid in bids], RESERVE)
             return again is not None and again.winner == lowered
 
         assert wins_with(sale.price_micros)
@@ -65,7 +65,7 @@ def test_bidding_the_true_value_is_best(bids, other):
     truthful = bids[0]
 
     def gain(bid_micros: int) -> int:
-        sale = sell([replace(truthful, bid_micros=bid_micros), *bids[1:]], RESERVE)
+        sale = hold_auction([replace(truthful, bid_micros=bid_micros), *bids[1:]], RESERVE)
         won = sale is not None and sale.winner.campaign == truthful.campaign
         return truthful.bid_micros - sale.price_micros if won else 0
 
@@ -73,9 +73,9 @@ def test_bidding_the_true_value_is_best(bids, other):
 
 
 def test_a_lower_bid_with_a_likelier_click_wins_and_pays_by_its_weight():
-    often = Bid("often", 200_000, weight_of(0.10, 1.0, 1.0), tie=2)
-    rarely = Bid("rarely", 500_000, weight_of(0.02, 1.0, 1.0), tie=1)
-    sale = sell([rarely, often], RESERVE)
+    often = Bid("often", 200_000, quality_weight(0.10, 1.0, 1.0), tie=2)
+    rarely = Bid("rarely", 500_000, quality_weight(0.02, 1.0, 1.0), tie=1)
+    sale = hold_auction([rarely, often], RESERVE)
     assert sale.winner == often
     assert (
         sale.price_micros == 100_001
@@ -84,9 +84,9 @@ def test_a_lower_bid_with_a_likelier_click_wins_and_pays_by_its_weight():
 
 def test_equal_scores_go_to_the_smaller_tie():
     one, two = Bid("a", 100_000, 5, tie=2), Bid("b", 100_000, 5, tie=1)
-    assert sell([one, two], RESERVE).winner == two
+    assert hold_auction([one, two], RESERVE).winner == two
 
 
 @given(st.floats(0, 1), st.floats(0.5, 1), st.floats(0, 1))
 def test_a_weight_is_a_positive_number_of_billionths(pctr, relevance, squash):
-    assert 1 <= weight_of(pctr, relevance, squash) <= WEIGHT_ONE
+    assert 1 <= quality_weight(pctr, relevance, squash) <= WEIGHT_ONE

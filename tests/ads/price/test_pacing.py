@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.ads.price.pacing import DAY, bid_now, due, paced_bid, pressure
-from rookery.ads.select.eligibility import Standing
+from rookery.ads.price.pacing import DAY, current_bid, due, paced_bid, shadow_price
+from rookery.ads.select.eligibility import CampaignState
 
 MICROS = st.integers(0, 10**12)
 
@@ -19,7 +19,7 @@ def test_no_more_than_the_bid_is_put_forward(bid_micros, shadow_price):
 
 @given(MICROS, MICROS, MICROS, st.integers(1, 10**12))
 def test_who_spent_more_puts_forward_no_more(spent, more, due_micros, budget):
-    assert pressure(spent + more, due_micros, budget) >= pressure(spent, due_micros, budget)
+    assert shadow_price(spent + more, due_micros, budget) >= shadow_price(spent, due_micros, budget)
 
 
 def test_what_is_due_grows_evenly_and_stays_inside_the_period():
@@ -29,7 +29,8 @@ def test_what_is_due_grows_evenly_and_stays_inside_the_period():
 def test_a_campaign_ahead_of_its_day_holds_back_and_one_behind_bids_nearly_all(a_campaign):
     campaign, noon = a_campaign(daily_budget_micros=10_000_000), 20_000 * DAY + DAY // 2
     ahead, on_time, behind = (
-        bid_now(campaign, Standing(0, spent, 0), noon) for spent in (6_000_000, 5_000_000, 10**6)
+        current_bid(campaign, CampaignState(0, spent, 0), noon)
+        for spent in (6_000_000, 5_000_000, 10**6)
     )
     assert ahead < campaign.bid_micros // 1000
     assert on_time == campaign.bid_micros // 2
@@ -38,8 +39,10 @@ def test_a_campaign_ahead_of_its_day_holds_back_and_one_behind_bids_nearly_all(a
 
 def test_a_schedule_paces_the_whole_budget_and_no_period_paces_nothing(a_campaign):
     scheduled = a_campaign(start_seconds=0, end_seconds=100)
-    assert bid_now(scheduled, Standing(40_000_000, 0, 0), 50) < scheduled.bid_micros // 1000
-    assert bid_now(a_campaign(), Standing(40_000_000, 0, 0), 50) == scheduled.bid_micros
+    assert (
+        current_bid(scheduled, CampaignState(40_000_000, 0, 0), 50) < scheduled.bid_micros // 1000
+    )
+    assert current_bid(a_campaign(), CampaignState(40_000_000, 0, 0), 50) == scheduled.bid_micros
 
 
 def _replay(prices: np.ndarray, values: np.ndarray, budget: float) -> tuple[float, float]:
@@ -49,7 +52,7 @@ def _replay(prices: np.ndarray, values: np.ndarray, budget: float) -> tuple[floa
     worth = 4 * float(np.median(prices / values))
     spent = gained = 0.0
     for place, (price, value) in enumerate(zip(prices.tolist(), values.tolist(), strict=True)):
-        bid = value * worth / (1 + pressure(spent, budget * place / len(prices), budget))
+        bid = value * worth / (1 + shadow_price(spent, budget * place / len(prices), budget))
         if bid >= price and spent + price <= budget:
             spent, gained = spent + price, gained + value
     return spent, gained

@@ -1,6 +1,6 @@
 import pytest
 
-from rookery.ads.select.eligibility import Page, Standing, fits_page, may_spend
+from rookery.ads.select.eligibility import CampaignState, Page, fits_page, may_spend
 from rookery.ads.select.relevance import Relevance
 from rookery.core.verdict import KEEP, Drop
 
@@ -39,19 +39,19 @@ def test_an_ad_without_keyword_or_similarity_is_not_relevant(a_campaign):
 
 
 @pytest.mark.parametrize(
-    ("standing", "reason"),
+    ("state", "reason"),
     [
-        (Standing(49_750_001, 0, 0), "budget_spent"),
-        (Standing(0, 4_750_001, 0), "daily_budget_spent"),
-        (Standing(0, 0, 3), "frequency_capped"),
+        (CampaignState(49_750_001, 0, 0), "budget_spent"),
+        (CampaignState(0, 4_750_001, 0), "daily_budget_spent"),
+        (CampaignState(0, 0, 3), "frequency_capped"),
     ],
 )
-def test_a_campaign_that_has_had_its_share_is_dropped_with_the_reason(a_campaign, standing, reason):
+def test_a_campaign_that_has_had_its_share_is_dropped_with_the_reason(a_campaign, state, reason):
     campaign = a_campaign(daily_budget_micros=5_000_000, views_per_viewer_per_day=3)
-    assert may_spend(campaign, standing) == Drop(reason)
+    assert may_spend(campaign, state) == Drop(reason)
 
 
 def test_a_campaign_that_can_pay_one_more_click_is_kept(a_campaign):
     campaign = a_campaign(daily_budget_micros=5_000_000, views_per_viewer_per_day=3)
-    assert may_spend(campaign, Standing(49_750_000, 4_750_000, 2)) == KEEP
-    assert may_spend(a_campaign(), Standing(0, 49_750_000, 99)) == KEEP
+    assert may_spend(campaign, CampaignState(49_750_000, 4_750_000, 2)) == KEEP
+    assert may_spend(a_campaign(), CampaignState(0, 49_750_000, 99)) == KEEP

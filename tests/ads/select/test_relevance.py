@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rookery.ads.select.relevance import Relevance, found_in, prepare, words_of
+from rookery.ads.select.relevance import Relevance, matching_terms, prepare, words_of
 from rookery.core.protocols import HashedEmbedder
 
 WORDS = "oar boat river sail bread oven flour crust tram rail stop bell star moon comet sky".split()
@@ -25,7 +25,7 @@ WORDS = "oar boat river sail bread oven flour crust tram rail stop bell star moo
     ],
 )
 def test_a_term_is_found_at_whole_words_in_its_order_in_any_script(text, terms, found):
-    assert found_in(words_of(text), terms) == found
+    assert matching_terms(words_of(text), terms) == found
 
 
 def test_a_text_without_keywords_may_fit_by_meaning(a_campaign):

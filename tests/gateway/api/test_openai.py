@@ -5,8 +5,8 @@ import openai
 import pytest
 
 from rookery.core.context import SystemClock
-from rookery.core.errors import UnavailableError
-from rookery.core.protocols import Piece, SeededGenerator
+from rookery.core.errors import RookeryError
+from rookery.core.protocols import SeededGenerator, TextChunk
 from rookery.gateway.app import create_app
 from rookery.gateway.parts import Parts
 
@@ -171,9 +171,9 @@ class Failing(SeededGenerator):
     """Writes two pieces, then fails."""
 
     def generate(self, prompt, options):
-        yield Piece(" one")
-        yield Piece(" two")
-        raise UnavailableError("the model has gone")
+        yield TextChunk(" one")
+        yield TextChunk(" two")
+        raise RookeryError("the model has gone")
 
 
 def test_a_failure_in_a_stream_reaches_the_client_as_an_error(served):

@@ -150,7 +150,7 @@ def fail(error):
 def test_a_query_that_makes_no_sense_is_explained_in_its_place(ask):
     response = ask(
         "/?q=since:never",
-        search=fail(UsageError("'never' is no date", mend="Write since:2026-01-31")),
+        search=fail(UsageError("'never' is no date", hint="Write since:2026-01-31")),
     )
     assert response.status_code == 400
     assert "is no date. Write since:2026-01-31" in response.text

@@ -127,14 +127,18 @@ shares = st.integers(1, 5)
 @given(lengths_of_documents.filter(any), shares, st.sampled_from([None, 1, 3]))
 def test_all_shares_together_see_what_one_learner_sees(lengths, count, pieces):
     shards = shards_of(lengths)
-    alone = next(batches(shards, CONFIG, nothing_masked(shards)))
+    single_process = next(batches(shards, CONFIG, nothing_masked(shards)))
     parts = [
         next(batches(shards, CONFIG, nothing_masked(shards), share=Share(n, count, pieces)))
         for n in range(count)
     ]
-    assert sorted(place for part in parts for place in places_of(part)) == sorted(places_of(alone))
+    assert sorted(place for part in parts for place in places_of(part)) == sorted(
+        places_of(single_process)
+    )
     assert (
-        {part.learned_tokens for part in parts} == {alone.learned_tokens} == {len(places_of(alone))}
+        {part.learned_tokens for part in parts}
+        == {single_process.learned_tokens}
+        == {len(places_of(single_process))}
     )
 
 

@@ -9,7 +9,7 @@ from tiny_run import make_shards, make_tokenizer
 from rookery.core.context import FixedClock
 from rookery.core.home import create_home
 from rookery.corpus.shards import open_shards
-from rookery.model.data.masking import Masked
+from rookery.model.data.masking import DocumentMask
 from rookery.posts.live import Event, live_log, timed
 
 POSTS, AUTHORS = [f"train{n}" for n in range(6)], [f"author{n}" for n in range(3)]
@@ -43,10 +43,10 @@ def test_after_any_events_the_same_is_left_out_as_the_whole_log_says(
     home, clock = create_home(tmp_path_factory.mktemp("log") / "home"), FixedClock()
     with live_log(home) as log:
         log.record([timed(event, clock.now()) for event in before], clock)
-        masked = Masked(shards, log)
+        masked = DocumentMask(shards, log)
         for burst in bursts:
             clock.elapsed_seconds += 1
             log.record([timed(event, clock.now()) for event in burst], clock)
-            whole = shards.masked(log.standing())
+            whole = shards.masked(log.restrictions())
             assert masked.all().tolist() == whole.tolist()
             assert masked(np.array([0, 3, 17])).tolist() == whole[[0, 3, 17]].tolist()

@@ -18,9 +18,9 @@ def shards_of(lengths) -> Shards:
 
 
 def documents_of(
-    shards: Shards, steps: int, begin: Position = BEGINNING, units_a_step: int = 4
+    shards: Shards, steps: int, begin: Position = BEGINNING, units_per_step: int = 4
 ) -> list[list[int]]:
-    going = Order(shards, 3, CONTEXT, units_a_step, begin)
+    going = Order(shards, 3, CONTEXT, units_per_step, begin)
     return [going.take().document_S.tolist() for _ in range(steps)]
 
 
@@ -56,16 +56,16 @@ def test_an_epoch_shows_every_document_once_and_the_next_in_another_order():
 
 
 @given(st.integers(0, 30), st.integers(1, 9))
-def test_from_any_position_the_order_goes_on_as_it_would_have(first_step, units_a_step):
+def test_from_any_position_the_order_goes_on_as_it_would_have(first_step, units_per_step):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(order, "POOL_DOCUMENTS", 10)
         shards = shards_of([3, 9, 17, 5, 2, 8, 30, 4] * 3)
-        going = Order(shards, 3, CONTEXT, units_a_step, BEGINNING)
+        going = Order(shards, 3, CONTEXT, units_per_step, BEGINNING)
         for _ in range(first_step):
             going.take()
         assert going.position.step == first_step
-        whole = documents_of(shards, first_step + 3, units_a_step=units_a_step)
-        assert documents_of(shards, 3, going.position, units_a_step) == whole[first_step:]
+        whole = documents_of(shards, first_step + 3, units_per_step=units_per_step)
+        assert documents_of(shards, 3, going.position, units_per_step) == whole[first_step:]
 
 
 def test_pools_of_an_epoch_together_hold_all_documents(monkeypatch):

@@ -63,7 +63,7 @@ def look(home, make_corpus):
         corpus = make_corpus(TRAINING, documents)
         corpora = [corpus] if learned is None else [make_corpus(training) for training in learned]
         with live_log(home) as log:
-            return held_out(corpus, corpora, log.standing(), most, SilentProgress())
+            return held_out(corpus, corpora, log.restrictions(), most, SilentProgress())
 
     return look
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rookery.model.evaluation.estimate import Judged, by, figures
+from rookery.model.evaluation.estimate import ScoredTexts, by, summarize
 from rookery.model.pages.evaluation import curve, groups, page
 
 
@@ -12,8 +12,8 @@ def result():
     random, count = np.random.default_rng(0), 300
     sizes = random.integers(20, 200, count)
     bits = {name: sizes * random.uniform(1.5, 2.5, count) for name in ("model", "zstd", "ngram")}
-    judged = Judged(sizes, random.integers(40, size=count), bits)
-    whole = figures(judged)
+    judged = ScoredTexts(sizes, random.integers(40, size=count), bits)
+    whole = summarize(judged)
     return whole | {
         "bits_per_byte": whole["bits_per_byte"] | {"xz": 2.8},
         "remarks": ["What is <here> to be said."],

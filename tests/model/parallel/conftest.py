@@ -61,7 +61,7 @@ class Attempt:
             self.home, self.tokenizer, vocabulary=config.shape.vocabulary
         )
 
-    def alone(self, stop: int | None = None) -> Artifact | None:
+    def single_process(self, stop: int | None = None) -> Artifact | None:
         made = None
         with in_float32(), followed(stop) as steps, suppress(Stopped):
             made = training.train(
@@ -73,7 +73,7 @@ class Attempt:
     def by(self, crew: Crew | None, stop: int | None = None, **degrees: int) -> Artifact | None:
         """crew: none is one process, this one."""
         if crew is None:
-            return self.alone(stop)
+            return self.single_process(stop)
         paths = self.home.path, self.shards.path, self.tokenizer.path
         earlier = self.earlier and self.earlier.path
         made = crew.run(trained, Degrees(**degrees), *paths, self.config, stop, earlier)
@@ -111,7 +111,7 @@ def reference(tmp_path_factory):
     def of(**shape: Any) -> Artifact:
         kind = frozenset(shape.items())
         if kind not in made:
-            made[kind] = _attempt(tmp_path_factory.mktemp("alone"), shape=shape).alone()
+            made[kind] = _attempt(tmp_path_factory.mktemp("alone"), shape=shape).single_process()
         return made[kind]
 
     return of

@@ -136,10 +136,10 @@ def test_steps_that_do_not_divide_evenly_are_learned_all_the_same(four, attempt)
     """Seven rows a step for three shares of unequal size, of which the last has none of some
     kinds.
     """
-    alone, spread = (
+    single_process, spread = (
         attempt(name, batch_tokens=7 * 32, steps=5, decay_steps=0) for name in ("alone", "spread")
     )
-    assert_same_run(spread.by(four, shard=4), alone.alone())
+    assert_same_run(spread.by(four, shard=4), single_process.single_process())
 
 
 @pytest.mark.slow
@@ -149,16 +149,16 @@ def test_sizes_that_do_not_divide_evenly_are_cut_all_the_same(four, attempt, deg
     processes.
     """
     uneven = {"vocabulary": 66, "hidden": 66, "head_size": 2}
-    alone, spread = (attempt(name, shape=uneven) for name in ("alone", "spread"))
-    assert_same_run(spread.by(four, **degrees), alone.alone())
+    single_process, spread = (attempt(name, shape=uneven) for name in ("alone", "spread"))
+    assert_same_run(spread.by(four, **degrees), single_process.single_process())
 
 
 def test_the_first_processs_log_masks_for_all(two, attempt, reference):
     """Only the first opens the live log; what it says is left out of every process's share."""
-    alone, spread = attempt("alone"), attempt("spread")
-    for run in (alone, spread):
+    single_process, spread = attempt("alone"), attempt("spread")
+    for run in (single_process, spread):
         forget(run.home, ["train7"], ["author3", "author8"], Context())
-    expected, made = alone.alone(), spread.by(two)
+    expected, made = single_process.single_process(), spread.by(two)
     assert losses(expected) != pytest.approx(losses(reference()), abs=1e-3)
     assert_same_run(made, expected)
 

@@ -12,21 +12,25 @@ from tests.model.parallel.test_resume import SAVED, STOP
 LAYOUTS = [{"shard": 2}, {"tensor": 2}, {"pipeline": 2}, {"replicate": 2}]
 
 
-def assert_goes_on_alike(crew, alone, spread, degrees) -> None:
+def assert_goes_on_alike(crew, single_process, spread, degrees) -> None:
     """The optimizer that a crew keeps is that of one process, and from what the crew wrote both
     learn the same.
     """
     earlier = spread.by(crew, **degrees)
-    ours, theirs = (load_file(made.file(OPTIMIZER)) for made in (earlier, alone.alone()))
+    ours, theirs = (
+        load_file(made.file(OPTIMIZER)) for made in (earlier, single_process.single_process())
+    )
     assert ours.keys() == theirs.keys()
-    assert ours["steps"] == theirs["steps"] == alone.config.steps
+    assert ours["steps"] == theirs["steps"] == single_process.config.steps
     # rounding makes some 4e-6 of a tensor's length
     assert all(
         (ours[name] - theirs[name]).norm() <= 1e-4 * theirs[name].norm()
         for name in ours
         if name != "steps"
     )
-    assert_same_run(spread.grown(earlier).by(crew, **degrees), alone.grown(earlier).alone())
+    assert_same_run(
+        spread.grown(earlier).by(crew, **degrees), single_process.grown(earlier).single_process()
+    )
 
 
 @pytest.mark.slow

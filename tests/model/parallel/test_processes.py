@@ -5,7 +5,7 @@ import torch
 
 from rookery.core.errors import UsageError
 from rookery.model.degrees import Degrees
-from rookery.model.parallel.processes import Place, joined
+from rookery.model.parallel.processes import ProcessRank, joined
 
 
 def test_more_processes_than_gpus_are_refused_before_they_meet(monkeypatch):
@@ -14,5 +14,5 @@ def test_more_processes_than_gpus_are_refused_before_they_meet(monkeypatch):
     with pytest.raises(
         UsageError, match="2 processes or more were started on a machine with 1 GPUs"
     ):
-        with joined(Place(1, 2, 1), Degrees()):
+        with joined(ProcessRank(1, 2, 1), Degrees()):
             pass

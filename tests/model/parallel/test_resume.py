@@ -76,13 +76,13 @@ def test_what_some_saved_any_other_number_goes_on_with(
 def test_what_is_forgotten_before_a_run_goes_on_is_left_out_by_whoever_goes_on(
     two, attempt, reference
 ):
-    alone, spread = attempt("alone"), attempt("spread")
-    for run, crew in ((alone, None), (spread, two)):
+    single_process, spread = attempt("alone"), attempt("spread")
+    for run, crew in ((single_process, None), (spread, two)):
         assert run.by(crew, stop=STOP) is None
         forget(run.home, [], ["author3"], Context())
     found, expected, undisturbed = (
-        losses(spread.alone()),
-        losses(alone.alone()),
+        losses(spread.single_process()),
+        losses(single_process.single_process()),
         losses(reference()),
     )
     assert found == pytest.approx(expected, abs=2e-5)

@@ -18,7 +18,7 @@ from rookery.fleet.planning.layout import Layout, memory_of
 from rookery.model.config import TrainConfig, config_for_scale
 from rookery.model.data.batches import Rows
 from rookery.model.network import Layer
-from rookery.model.parallel.processes import Place, Processes, alone
+from rookery.model.parallel.processes import Processes, ProcessRank, single_process
 from rookery.model.shape import ModelShape
 from rookery.model.training import compiler
 from rookery.model.training.compiler import fault, pays
@@ -35,17 +35,17 @@ print(*said, sep="\\n")
 
 
 def test_a_run_of_minutes_is_compiled_and_a_run_of_seconds_is_not():
-    assert not pays(config_for_scale(0.03), alone())
-    assert pays(config_for_scale(0.2), alone())
+    assert not pays(config_for_scale(0.03), single_process())
+    assert pays(config_for_scale(0.2), single_process())
 
 
 def test_a_run_of_many_processes_is_not():
-    assert not pays(config_for_scale(0.2), Processes(Place(0, 2)))
+    assert not pays(config_for_scale(0.2), Processes(ProcessRank(0, 2)))
 
 
 @pytest.mark.parametrize("gpus", [1, 8])
 def test_a_run_of_minutes_is_compiled_on_each_of_some_gpus(gpus):
-    processes = Processes(Place(0, gpus), device=torch.device("cuda"))
+    processes = Processes(ProcessRank(0, gpus), device=torch.device("cuda"))
     assert not pays(config_for_scale(gpus * 20), processes)
     assert pays(config_for_scale(gpus * 40), processes)
 
@@ -114,8 +114,10 @@ def activation_bytes(shape: ModelShape) -> float:
     """What the plan says of the same: one GPU, one micro-batch of two rows, no layer computed
     again.
     """
-    alone = Layout(1, 1, 1, 1, micro_batch=2, micro_batches=1, sharded=False, recompute=0.0)
-    return memory_of(shape, alone).activations
+    single_process = Layout(
+        1, 1, 1, 1, micro_batch=2, micro_batches=1, sharded=False, recompute=0.0
+    )
+    return memory_of(shape, single_process).activations
 
 
 @pytest.fixture

@@ -21,18 +21,18 @@ from rookery.core.artifact import open_artifact
 from rookery.core.errors import DataError, RookeryError
 from rookery.core.home import create_home
 from rookery.core.runs import read_runs
-from rookery.model.training.launch import launch, tell_outcome
+from rookery.model.training.launch import launch, write_outcome
 
 pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import errno, os, sys, time
-from rookery.cli.processes import OUTCOME, outcome_told, told_place
+from rookery.cli.processes import OUTCOME, reporting_outcome, rank_from_environment
 from rookery.core.errors import DataError
-place = told_place(None)
+place = rank_from_environment(None)
 with open(sys.argv[1], "a") as file:
     file.write(f"{place.rank}\\n")
-with outcome_told(place):
+with reporting_outcome(place):
     how = sys.argv[2 + place.rank] if sys.argv[3:] else sys.argv[2]
     if how == "refused":
         raise DataError("the corpus is gone", where="here", mend="Build it")
@@ -46,17 +46,17 @@ with outcome_told(place):
 KILLED_WHILE_IT_MAKES = """
 import os, signal, sys
 from pathlib import Path
-from rookery.cli.processes import outcome_told, told_place
+from rookery.cli.processes import reporting_outcome, rank_from_environment
 from rookery.core.artifact import open_artifact
 from rookery.model.degrees import Degrees
 from rookery.model.parallel.processes import joined
-place, killed, artifact = told_place(None), Path(sys.argv[1]), Path(sys.argv[2])
+place, killed, artifact = rank_from_environment(None), Path(sys.argv[1]), Path(sys.argv[2])
 def make():
     if not killed.exists():
         killed.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return open_artifact(artifact)
-with outcome_told(place), joined(place, Degrees()) as processes:
+with reporting_outcome(place), joined(place, Degrees()) as processes:
     processes.wait_for_all()
     assert processes.first_makes(make).path == artifact
 """
@@ -67,12 +67,12 @@ import os, signal, sys
 from contextlib import closing
 from pathlib import Path
 import torch
-from rookery.cli.processes import outcome_told, told_place
+from rookery.cli.processes import reporting_outcome, rank_from_environment
 from rookery.core.context import Context, SystemClock
 from rookery.model import states
 from rookery.model.degrees import Degrees
 from rookery.model.parallel.processes import joined
-place, killed, folder = told_place(None), Path(sys.argv[1]), Path(sys.argv[2])
+place, killed, folder = rank_from_environment(None), Path(sys.argv[1]), Path(sys.argv[2])
 plain = states.dcp.load
 def load(*arguments, **named):
     if place.rank == 1 and not killed.exists():
@@ -80,7 +80,7 @@ def load(*arguments, **named):
         os.kill(os.getpid(), signal.SIGKILL)
     return plain(*arguments, **named)
 states.dcp.load = load
-with outcome_told(place), joined(place, Degrees()) as processes:
+with reporting_outcome(place), joined(place, Degrees()) as processes:
     with closing(states.States(folder, processes, SystemClock(), Context().progress)) as kept:
         if processes.tell(not killed.exists()):
             kept.save(1, {"a": torch.ones(3)})
@@ -195,7 +195,7 @@ def test_the_first_processs_word_counts_before_that_of_others(tmp_path):
         ("the disk is full", True),
         ("two fell over", False),
     ):
-        tell_outcome(outcome, DataError(what), is_first)
+        write_outcome(outcome, DataError(what), is_first)
     assert json.loads(outcome.read_text())["what"] == "the disk is full"
 
 

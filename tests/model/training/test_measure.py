@@ -8,10 +8,10 @@ from rookery.core.context import FixedClock
 from rookery.core.errors import UsageError
 from rookery.model.config import config_for_scale
 from rookery.model.training.measure import (
-    made_up_steps,
     nearest_scale,
     scale_for_minutes,
     seconds_per_step,
+    synthetic_steps,
 )
 from rookery.model.training.run import Run
 
@@ -45,7 +45,7 @@ def test_the_scale_has_two_digits_so_that_a_person_can_repeat_it():
 
 def test_the_made_up_work_is_whole_steps_of_the_run():
     run = Run.begin(config_for_scale(0.01))
-    step = next(made_up_steps(run))
+    step = next(synthetic_steps(run))
     assert sum(rows.inputs.size for rows in step.rows) == run.config.batch_tokens
     assert step.learned_tokens == pytest.approx(
         run.config.batch_tokens, rel=0.1

@@ -9,11 +9,11 @@ from tiny_run import CONFIG
 from rookery.model.training.notes import (
     BEGUN,
     METRICS,
-    keep_before,
     note_begun,
-    of_step,
     read_notes,
     shown,
+    step_metrics,
+    truncate_metrics,
 )
 
 FACTS = {"config": {"steps": 12}, "inputs": {"shards": "a" * 64}}
@@ -28,7 +28,7 @@ def test_what_stands_already_is_not_written_again(tmp_path):
     (tmp_path / METRICS).write_text(lines(0, 1))
     with full_disk():
         note_begun(tmp_path, FACTS)
-        keep_before(2, tmp_path)
+        truncate_metrics(2, tmp_path)
     assert [note["step"] for note in read_notes(tmp_path)] == [0, 1]
 
 
@@ -41,10 +41,10 @@ def test_what_is_another_is_written(tmp_path):
 
 
 def test_what_was_noted_beyond_a_state_is_forgotten(tmp_path):
-    keep_before(3, tmp_path)
+    truncate_metrics(3, tmp_path)
     assert not (tmp_path / METRICS).exists()
     (tmp_path / METRICS).write_text(lines(0, 1, 2, 3) + '{"step": 4')
-    keep_before(3, tmp_path)
+    truncate_metrics(3, tmp_path)
     assert (tmp_path / METRICS).read_text() == lines(0, 1, 2)
 
 
@@ -55,7 +55,7 @@ FLOPS_PER_TOKEN = 3 * (2 * 20_480 + 4 * 2 * 2 * 16 * 32)
 
 @pytest.mark.parametrize("loss", [2.5, None])
 def test_of_a_step_its_loss_and_speed_and_the_share_of_the_machine_are_noted(loss):
-    assert of_step(3, loss, 0.5, CONFIG, 4 * 512 * FLOPS_PER_TOKEN) == {
+    assert step_metrics(3, loss, 0.5, CONFIG, 4 * 512 * FLOPS_PER_TOKEN) == {
         "step": 3,
         "loss": loss,
         "tokens_per_second": 512,

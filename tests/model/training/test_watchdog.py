@@ -17,18 +17,18 @@ from rookery.core.errors import UsageError
 from rookery.model.config import WatchConfig
 from rookery.model.training.watchdog import (
     BEFORE,
-    CULPRITS,
     ENOUGH_LOOKS,
     FIRST_STEP,
     LONGEST_LOOK_SECONDS,
+    STALLED_RANKS,
     STOPPED,
     WAITING,
-    Beats,
-    Doing,
+    Activity,
+    Heartbeat,
     LastSeen,
-    Patience,
-    culprits,
-    slow,
+    StallDetector,
+    slow_ranks,
+    stalled_ranks,
 )
 
 TRAINER = """
@@ -36,7 +36,7 @@ import ctypes, os, select, signal, sys, time
 from contextlib import suppress
 from pathlib import Path
 from rookery.model.config import WatchConfig
-from rookery.model.training.watchdog import Doing, watched
+from rookery.model.training.watchdog import Activity, watched
 
 def hang(how):
     while how == "at work": pass
@@ -58,7 +58,7 @@ def pid(rank):
 folder, rank, count, how = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 with watched(WatchConfig(seconds=0.5), folder, rank, count) as beats:
     for step in range(20):
-        beats(step, Doing.LEARNING)
+        beats(step, Activity.LEARNING)
         time.sleep(0.05)  # a second in all: the watchdog is there by then
     begun(rank).write_text(str(os.getpid()))
     hang(how)
@@ -118,7 +118,7 @@ def test_of_two_that_stand_still_the_one_that_the_other_waits_for_is_named_and_b
     assert "by the fault of process 1 (" in said[0]
     assert said[1] == ""
     assert [last["rank"] for last in written(tmp_path)] == [0, 1]
-    assert json.loads((stall(tmp_path) / CULPRITS).read_text())["ranks"] == [1]
+    assert json.loads((stall(tmp_path) / STALLED_RANKS).read_text())["ranks"] == [1]
 
 
 @pytest.mark.slow
@@ -130,7 +130,7 @@ def test_none_is_killed_before_the_first_has_said_whose_fault_it_is(start, tmp_p
     assert waiting.returncode == -signal.SIGKILL, said
     assert "by the fault of process 1 (stopped" in said
     other.communicate(timeout=60)
-    assert json.loads((stall(tmp_path) / CULPRITS).read_text())["ranks"] == [1]
+    assert json.loads((stall(tmp_path) / STALLED_RANKS).read_text())["ranks"] == [1]
 
 
 def test_a_trainer_that_goes_on_is_left_alone_and_its_watchdog_ends_with_it(start, tmp_path):
@@ -176,7 +176,7 @@ def test_a_watchdog_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def looked(patience: Patience, clock, seconds: float, step: int, every: float = 0.1) -> bool:
+def looked(patience: StallDetector, clock, seconds: float, step: int, every: float = 0.1) -> bool:
     """Look on for some seconds while the trainer stays at a step; whether patience was lost."""
     for _ in range(round(seconds / every)):
         clock.elapsed_seconds += every
@@ -193,7 +193,7 @@ def clock() -> FixedClock:
 @pytest.fixture
 def patience(clock):
     """One that has seen a hundred steps of a second each."""
-    patience = Patience(WatchConfig(steps=20, seconds=5.0), 0, clock.monotonic_seconds())
+    patience = StallDetector(WatchConfig(steps=20, seconds=5.0), 0, clock.monotonic_seconds())
     for step in range(100):
         assert not looked(patience, clock, 1.0, step)
     return patience
@@ -211,7 +211,7 @@ def test_one_long_step_is_no_measure_of_others(patience, clock):
 
 
 def test_quick_steps_are_given_so_many_seconds_all_the_same(clock):
-    patience = Patience(WatchConfig(steps=20, seconds=5.0), 0, 0.0)
+    patience = StallDetector(WatchConfig(steps=20, seconds=5.0), 0, 0.0)
     for step in range(100):
         assert not looked(patience, clock, 0.1, step)
     assert not looked(patience, clock, 4.8, 99)
@@ -219,7 +219,7 @@ def test_quick_steps_are_given_so_many_seconds_all_the_same(clock):
 
 
 def test_the_first_step_may_take_longer(clock):
-    patience = Patience(WatchConfig(steps=20, seconds=5.0), 7, 0.0)
+    patience = StallDetector(WatchConfig(steps=20, seconds=5.0), 7, 0.0)
     assert not looked(patience, clock, FIRST_STEP * 5.0 - 1, 7)
     assert looked(patience, clock, 2.0, 7)
 
@@ -228,7 +228,7 @@ def test_reading_a_state_is_no_step(clock):
     """Else the many steps that it leaps would make each look quick, and the first one be killed for
     its compiler.
     """
-    patience = Patience(WatchConfig(steps=20, seconds=5.0), BEFORE, 0.0)
+    patience = StallDetector(WatchConfig(steps=20, seconds=5.0), BEFORE, 0.0)
     assert not looked(patience, clock, FIRST_STEP * 5.0 - 1, BEFORE)
     assert not looked(patience, clock, FIRST_STEP * 5.0 - 1, 500)
     assert looked(patience, clock, 2.0, 500)
@@ -264,7 +264,7 @@ def last_seen(rank: int, step: int = 5, doing: str = "learning", state: str = WA
     ],
 )
 def test_whose_fault_it_is(seen, named, why):
-    assert culprits(seen, 3) == (named, why)
+    assert stalled_ranks(seen, 3) == (named, why)
 
 
 @pytest.mark.parametrize(
@@ -278,23 +278,23 @@ def test_whose_fault_it_is(seen, named, why):
     ],
 )
 def test_slow_is_who_is_at_work_while_most_wait(shares, named):
-    assert slow(shares) == named
+    assert slow_ranks(shares) == named
 
 
 def test_of_a_share_nothing_is_said_before_there_were_enough_looks():
-    beats = Beats()
+    heartbeat = Heartbeat()
     for look in range(ENOUGH_LOOKS):
-        assert beats.share_at_work() is None
-        beats.saw(WAITING if look % 2 else STOPPED)
-    assert beats.share_at_work() == 0.5
-    beats.begin_anew()
-    assert beats.share_at_work() is None
+        assert heartbeat.busy_share() is None
+        heartbeat.saw(WAITING if look % 2 else STOPPED)
+    assert heartbeat.busy_share() == 0.5
+    heartbeat.reset()
+    assert heartbeat.busy_share() is None
 
 
 def test_what_a_trainer_says_is_what_its_watchdog_finds():
     cells = [0] * 4
-    Beats(cells)(7, Doing.SAVING)
-    assert Beats(cells).last() == (7, Doing.SAVING)
+    Heartbeat(cells)(7, Activity.SAVING)
+    assert Heartbeat(cells).last() == (7, Activity.SAVING)
 
 
 @pytest.mark.parametrize("settings", [{"steps": 0}, {"seconds": 0.0}, {"seconds": float("nan")}])

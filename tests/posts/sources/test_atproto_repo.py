@@ -104,8 +104,8 @@ def test_other_records_are_set_aside_by_address_and_the_owners_word_is_noted(
     assert sorted((item.reason, item.row["id"].rpartition("/")[2]) for item in aside) == [
         ("no_text", "empty"), ("other_collection", "a"), ("repost", "a"),
     ]  # fmt: skip
-    standing = standing_of(read(tmp_path / "repo.car"))
-    assert (standing.authors, standing.consent["training"]) == (
+    restrictions = standing_of(read(tmp_path / "repo.car"))
+    assert (restrictions.authors, restrictions.consent["training"]) == (
         {DID: "signed_in_only"},
         {DID: False},
     )

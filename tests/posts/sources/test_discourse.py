@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.posts.sources.discourse import is_mine, read, visibility_of
+from rookery.posts.sources.discourse import read, recognizes, visibility_of
 from rookery.posts.sources.files import SetAside
 
 POST = {
@@ -194,7 +194,7 @@ def test_odd_values_do_not_stop_the_reading(tmp_path_factory, odd, name):
     "first", [topic(), topic(POST), {"latest_posts": []}, {"private_posts": [POST]}, POST, [POST]]
 )
 def test_its_files_are_known(first):
-    assert is_mine(first)
+    assert recognizes(first)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_its_files_are_known(first):
     ],
 )
 def test_other_files_are_not(first):
-    assert not is_mine(first)
+    assert not recognizes(first)
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ EVERY = [REDDIT, X_API, EVENT, STATUS, [STATUS], FORUM, TABLE]
 
 @pytest.mark.parametrize("first", EVERY, ids=range(len(EVERY)))
 def test_at_most_one_source_takes_a_file_for_its_own(first):
-    assert sum(source.is_mine(first) for source in SOURCES) == (first is not TABLE)
+    assert sum(source.recognizes(first) for source in SOURCES) == (first is not TABLE)
 
 
 @pytest.mark.parametrize("name", ["export.tar.gz", "export.zip"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rookery.posts.live import Event
 from rookery.posts.sources.files import SetAside
-from rookery.posts.sources.jetstream import is_mine, read
+from rookery.posts.sources.jetstream import read, recognizes
 
 ADA, BO = "did:plc:ada", "did:plc:bo"
 NOON_MICROS = 1_760_000_000_000_000
@@ -373,14 +373,14 @@ def test_an_odd_time_of_the_network_does_not_stop_the_reading(posts_of, time_us)
 
 @pytest.mark.parametrize("first", [event(), deletion(), account(True), tap(), [event()]])
 def test_its_files_are_known(first):
-    assert is_mine(first)
+    assert recognizes(first)
 
 
 @pytest.mark.parametrize(
     "first", [None, [], {}, {"did": ADA}, {"id": 1, "type": "post", "post": {}}, RECORD]
 )
 def test_other_files_are_not(first):
-    assert not is_mine(first)
+    assert not recognizes(first)
 
 
 def test_the_hand_written_events_are_read(shared_data):

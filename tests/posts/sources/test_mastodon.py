@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rookery.core.errors import DataError
 from rookery.posts.post import VISIBILITIES
 from rookery.posts.sources.files import SetAside
-from rookery.posts.sources.mastodon import consents, is_mine, read, visibility_of
+from rookery.posts.sources.mastodon import consents, read, recognizes, visibility_of
 
 PUBLIC = "https://www.w3.org/ns/activitystreams#Public"
 HOME = "https://home.example/users/ada"
@@ -300,7 +300,7 @@ def test_odd_values_never_stop_the_reading_nor_make_public(tmp_path_factory, odd
 
 @pytest.mark.parametrize("first", [STATUS, [STATUS], outbox(create()), outbox(), create(), NOTE])
 def test_its_files_are_known(first):
-    assert is_mine(first)
+    assert recognizes(first)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_its_files_are_known(first):
     ],
 )
 def test_other_files_are_not(first):
-    assert not is_mine(first)
+    assert not recognizes(first)
 
 
 def test_the_private_posts_of_a_real_outbox_stay_private(shared_data):
@@ -345,9 +345,9 @@ def test_deletions_of_an_outbox_are_forgotten_and_an_account_may_come_back(tmp_p
     tombstone = {"type": "Tombstone", "id": f"{HOME}/statuses/8"}
     path = tmp_path / "outbox.json"
     path.write_text(json.dumps(outbox(deletion, tombstone, account)))
-    standing = standing_of(read(path))
-    assert standing.forgotten_posts == {f"{HOME}/statuses/8", f"{HOME}/statuses/9"}
-    assert standing.authors == {HOME: "deleted"}
+    restrictions = standing_of(read(path))
+    assert restrictions.forgotten_posts == {f"{HOME}/statuses/8", f"{HOME}/statuses/9"}
+    assert restrictions.authors == {HOME: "deleted"}
     path.write_text(json.dumps(outbox(undo, account)))
     assert standing_of(read(path)).authors == {}
 

@@ -8,7 +8,7 @@ import zstandard
 
 from rookery.posts.post import USES
 from rookery.posts.sources.files import SetAside
-from rookery.posts.sources.reddit import is_mine, read
+from rookery.posts.sources.reddit import read, recognizes
 
 COMMENT = {
     "id": "cnas8zv",
@@ -167,9 +167,9 @@ def test_odd_values_do_not_stop_the_reading(tmp_path, field, odd):
 
 
 def test_comments_and_submissions_are_told_from_other_records():
-    assert is_mine(COMMENT)
-    assert is_mine(SUBMISSION)
-    assert is_mine([COMMENT])
+    assert recognizes(COMMENT)
+    assert recognizes(SUBMISSION)
+    assert recognizes([COMMENT])
     for other in (
         None,
         [],
@@ -177,7 +177,7 @@ def test_comments_and_submissions_are_told_from_other_records():
         {"body": "words", "author": "bo"},
         {"subreddit": "x", "title": "a table's row"},
     ):
-        assert not is_mine(other)
+        assert not recognizes(other)
 
 
 def test_a_dump_is_known_without_a_suffix_and_taken_through_the_command_line(rookery, tmp_path):

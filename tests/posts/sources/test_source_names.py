@@ -39,7 +39,7 @@ def test_posts_of_two_forums_with_the_same_numbers_are_all_taken(rookery, home, 
     assert names["elms.example/2"] == ("elms.example/ada", "elms.example/1", "elms.example/topic/5")
     assert names["rooks.example/1"] == ("rooks.example/ada", None, "rooks.example/topic/5")
     with live_log(home) as log:
-        assert log.standing().forgotten_posts == {"rooks.example/3", "elms.example/3"}
+        assert log.restrictions().forgotten_posts == {"rooks.example/3", "elms.example/3"}
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "x/y"])

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from rookery.posts.sources.files import SetAside
-from rookery.posts.sources.x_api import is_mine, read
+from rookery.posts.sources.x_api import read, recognizes
 
 AUTHOR = {"id": "7", "username": "ada", "name": "Ada", "protected": False}
 TWEET = {
@@ -110,8 +110,8 @@ def test_what_is_withheld_anywhere_is_kept_and_hidden_while_it_is(tmp_path, stan
     ]
     posts, aside = posts_of(tmp_path, *lines)
     assert ([post["id"] for post in posts], aside) == (["10", "11"], [])
-    standing = standing_of(read(tmp_path / "x.jsonl"))
-    assert (standing.posts, standing.authors) == ({"10": "withheld"}, {"8": "withheld"})
+    restrictions = standing_of(read(tmp_path / "x.jsonl"))
+    assert (restrictions.posts, restrictions.authors) == ({"10": "withheld"}, {"8": "withheld"})
 
 
 def test_a_protected_account_is_a_state_of_its_author(tmp_path, standing_of):
@@ -220,7 +220,7 @@ NO_POSTS = {
 def test_what_the_api_gives_beside_tweets_is_set_aside_by_its_name(tmp_path, reason):
     posts, (aside,) = posts_of(tmp_path, NO_POSTS[reason])
     assert (posts, aside.reason) == ([], reason)
-    assert is_mine(NO_POSTS[reason])
+    assert recognizes(NO_POSTS[reason])
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_compliance_job_is_set_aside(tmp_path, action, reason):
         "reason": "protected",
     }
     _, (aside,) = posts_of(tmp_path, "", line, "")
-    assert is_mine(line)
+    assert recognizes(line)
     assert (aside.reason, aside.where) == (reason, "line 2")
 
 
@@ -285,7 +285,7 @@ def test_compressed_files_are_looked_through(tmp_path, suffix, pack):
     ],
 )  # fmt: skip
 def test_other_formats_are_not_claimed(other):
-    assert not is_mine(other)
+    assert not recognizes(other)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_other_formats_are_not_claimed(other):
 )
 def test_one_document_laid_out_for_the_eye_is_read_too(tmp_path, document):
     posts, aside = posts_of(tmp_path, json.dumps(document, indent=2), name="x.json")
-    assert is_mine(document)
+    assert recognizes(document)
     assert ([post["id"] for post in posts], aside) == (["10", "11"], [])
 
 

@@ -30,12 +30,12 @@ from rookery.ads.ledger.store import (
     refusal,
     view,
 )
-from rookery.ads.select.eligibility import Standing
+from rookery.ads.select.eligibility import CampaignState
 from rookery.core.verdict import KEEP, Drop, Verdict
 
 
 @dataclass(frozen=True)
-class Terms:
+class OfferTerms:
     """What is offered to whom: the price of a click, and what was predicted from which features
     (their buckets).
     """
@@ -65,7 +65,7 @@ def day_of(now_seconds: float) -> str:
 
 
 def add_offer(
-    connection: Connection, terms: Terms, now_seconds: int, lifetime_seconds: int
+    connection: Connection, terms: OfferTerms, now_seconds: int, lifetime_seconds: int
 ) -> None:
     """Write an offer down, before it is shown to anybody."""
     times = {"at": now_seconds, "expires": now_seconds + lifetime_seconds}
@@ -174,7 +174,9 @@ def _refuse(connection: Connection, kind: str, reason: str, token: str, now_seco
         )
 
 
-def standings(connection: Connection, viewer: str, now_seconds: int) -> dict[str, Standing]:
+def campaign_states(
+    connection: Connection, viewer: str, now_seconds: int
+) -> dict[str, CampaignState]:
     """What was spent and shown so far, for every campaign and one viewer (a pseudonym).
 
     An offer that was not seen yet counts as a view until it expires, so that no cap is passed.
@@ -182,7 +184,7 @@ def standings(connection: Connection, viewer: str, now_seconds: int) -> dict[str
     values = {"day": day_of(now_seconds), "viewer": viewer, "now": now_seconds}
     views = {row[0]: row[1] for row in connection.execute(_VIEWS_OF_VIEWER, values)}
     return {
-        row.id: Standing(row.spent, row.today or 0, views.get(row.id, 0))
+        row.id: CampaignState(row.spent, row.today or 0, views.get(row.id, 0))
         for row in connection.execute(_SPENT, values)
     }
 

@@ -184,7 +184,7 @@ def open_store(url: URL | str, synchronous: str = "FULL") -> Engine:
             raise DataError(
                 "the ads database has another format",
                 where=engine.url.database,
-                mend="Go on with the release that made it, or move it away",
+                hint="Go on with the release that made it, or move it away",
             )
     return engine
 
@@ -236,14 +236,14 @@ def _storage_errors(engine: Engine) -> Iterator[None]:
             or "readonly" in said
             or "unable to open" in said
         ):
-            mend = "See to the disk's space and the file's permissions"
+            hint = "See to the disk's space and the file's permissions"
             raise StorageError(
-                f"the ads database cannot be written: {said}", where=engine.url.database, mend=mend
+                f"the ads database cannot be written: {said}", where=engine.url.database, hint=hint
             ) from None
         if "not a database" in said or "malformed" in said:
-            mend = "Restore it from a backup; the ledger is not made again"
+            hint = "Restore it from a backup; the ledger is not made again"
             raise DataError(
-                f"the ads database cannot be read: {said}", where=engine.url.database, mend=mend
+                f"the ads database cannot be read: {said}", where=engine.url.database, hint=hint
             ) from None
         raise
 
@@ -307,7 +307,7 @@ def _save(connection: Connection, one: Campaign) -> None:
         raise UsageError(
             f"campaign {one.id}: budget {as_currency(one.budget_micros)} is below what is spent, "
             f"{as_currency(spent)}",
-            mend="Give at least that, or paused = true to stop the campaign",
+            hint="Give at least that, or paused = true to stop the campaign",
         )
     changed = {"definition": definition, "budget_micros": one.budget_micros}
     connection.execute(update(campaign).where(campaign.c.id == one.id).values(**changed))

@@ -18,7 +18,7 @@ _RATE, _BETA, _RIDGE = 0.3, 1.0, 1.0
 _RECORD = np.dtype([("bucket", "<u4"), ("z", "<f8"), ("n", "<f8")])
 
 
-def buckets_of(features: Iterable[str]) -> np.ndarray:
+def hash_features(features: Iterable[str]) -> np.ndarray:
     """The distinct buckets of some features, sorted; int64 of shape (at most len(features),)."""
     return np.array(
         sorted({zlib.crc32(feature.encode()) >> (32 - BITS) for feature in features}),
@@ -26,7 +26,7 @@ def buckets_of(features: Iterable[str]) -> np.ndarray:
     )
 
 
-def features_of(
+def ad_features(
     campaign: str,
     words: Sequence[str],
     keywords: Sequence[str],
@@ -59,12 +59,12 @@ class FtrlPredictor:
         (len(features),).
         """
         return np.array(
-            [self.predict_buckets(buckets_of(names)) for names in features], dtype=np.float64
+            [self.predict_buckets(hash_features(names)) for names in features], dtype=np.float64
         )
 
     def learn(self, features: Sequence[str], clicked: bool) -> None:
         """Take in one view and whether it was clicked."""
-        self.learn_buckets(buckets_of(features), clicked)
+        self.learn_buckets(hash_features(features), clicked)
 
     def predict_buckets(self, buckets: np.ndarray) -> float:
         """The probability of a click for one set of buckets."""

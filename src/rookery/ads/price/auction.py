@@ -44,14 +44,14 @@ class Sale:
     beaten_score: int
 
 
-def weight_of(pctr: float, relevance: float, squash: float) -> int:
+def quality_weight(pctr: float, relevance: float, squash: float) -> int:
     """pCTR^squash × relevance in billionths, at least one. `squash` below 1 trusts the prediction
     less.
     """
     return max(1, round(pctr**squash * relevance * WEIGHT_ONE))
 
 
-def sell(bids: Sequence[Bid], reserve_micros: int) -> Sale | None:
+def hold_auction(bids: Sequence[Bid], reserve_micros: int) -> Sale | None:
     """Sell the place; None if no bid reaches the reserve. The order of the bids does not matter."""
     ranked = sorted((bid for bid in bids if bid.bid_micros >= reserve_micros), key=_rank)
     if not ranked:

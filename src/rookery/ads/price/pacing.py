@@ -11,7 +11,7 @@ and needs no memory but the ledger: it survives kills and is the same in every p
 
 import math
 
-from rookery.ads.select.eligibility import Standing
+from rookery.ads.select.eligibility import CampaignState
 from rookery.ads.terms.campaigns import Campaign
 
 FIRST_PRESSURE = 1.0
@@ -24,15 +24,15 @@ DAY = 86_400  # seconds, UTC
 _FARTHEST = 30.0  # exp(±30) is as good as never and always
 
 
-def pressure(spent_micros: int, due_micros: int, budget_micros: int) -> float:
+def shadow_price(spent_micros: int, due_micros: int, budget_micros: int) -> float:
     """The shadow price μ ≥ 0 of a budget of which so much is spent and so much was due by now."""
     ahead = GAIN * (spent_micros - due_micros) / budget_micros
     return FIRST_PRESSURE * math.exp(max(-_FARTHEST, min(_FARTHEST, ahead)))
 
 
-def paced_bid(bid_micros: int, pressure: float) -> int:
+def paced_bid(bid_micros: int, shadow_price: float) -> int:
     """What of a bid is put forward under a shadow price, in micros; never more than the bid."""
-    return int(bid_micros / (1.0 + pressure))
+    return int(bid_micros / (1.0 + shadow_price))
 
 
 def due(budget_micros: int, start_seconds: float, end_seconds: float, now_seconds: float) -> int:
@@ -41,7 +41,7 @@ def due(budget_micros: int, start_seconds: float, end_seconds: float, now_second
     return int(budget_micros * max(0.0, min(1.0, passed)))
 
 
-def bid_now(campaign: Campaign, standing: Standing, now_seconds: float) -> int:
+def current_bid(campaign: Campaign, state: CampaignState, now_seconds: float) -> int:
     """What a campaign puts forward now: paced over the day by its daily budget, or else over its
     whole schedule.
 
@@ -51,15 +51,15 @@ def bid_now(campaign: Campaign, standing: Standing, now_seconds: float) -> int:
     if campaign.daily_budget_micros is not None:
         start, spent, budget = (
             now_seconds - now_seconds % DAY,
-            standing.spent_today_micros,
+            state.spent_today_micros,
             campaign.daily_budget_micros,
         )
         end = start + DAY
     elif campaign.start_seconds is not None and campaign.end_seconds is not None:
         start, end = campaign.start_seconds, campaign.end_seconds
-        spent, budget = standing.spent_micros, campaign.budget_micros
+        spent, budget = state.spent_micros, campaign.budget_micros
     else:
         return campaign.bid_micros
     return paced_bid(
-        campaign.bid_micros, pressure(spent, due(budget, start, end, now_seconds), budget)
+        campaign.bid_micros, shadow_price(spent, due(budget, start, end, now_seconds), budget)
     )

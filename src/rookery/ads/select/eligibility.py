@@ -1,7 +1,7 @@
 """Eligibility: may this campaign take part in this auction? One small rule for each way to say no.
 
 The rules of `TEXT_RULES` look at the campaign and the page and need no database; those of
-`STANDING_RULES` look at what was spent and shown so far. A campaign gets the verdict of the first
+`STATE_RULES` look at what was spent and shown so far. A campaign gets the verdict of the first
 rule that drops it; every campaign's verdict is in the auction's outcome. Adding a rule: write it,
 name it in one of the two tuples.
 """
@@ -9,7 +9,7 @@ name it in one of the two tuples.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rookery.ads.select.relevance import Relevance, found_in
+from rookery.ads.select.relevance import Relevance, matching_terms
 from rookery.ads.terms.campaigns import Campaign
 from rookery.core.verdict import KEEP, Drop, Verdict
 
@@ -26,7 +26,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Standing:
+class CampaignState:
     """What happened to a campaign so far: money in micros, and its views by this reader on this
     day.
     """
@@ -37,7 +37,7 @@ class Standing:
 
 
 TextRule = Callable[[Campaign, Page, Relevance], Verdict]
-StandingRule = Callable[[Campaign, Standing], Verdict]
+StateRule = Callable[[Campaign, CampaignState], Verdict]
 
 
 def paused(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
@@ -57,31 +57,31 @@ def wrong_language(campaign: Campaign, page: Page, relevance: Relevance) -> Verd
 
 
 def excluded_word(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
-    return Drop("excluded_word") if found_in(page.words, campaign.excluded_words) else KEEP
+    return Drop("excluded_word") if matching_terms(page.words, campaign.excluded_words) else KEEP
 
 
 def not_relevant(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
     return KEEP if relevance.is_enough else Drop("not_relevant")
 
 
-def budget_spent(campaign: Campaign, standing: Standing) -> Verdict:
+def budget_spent(campaign: Campaign, state: CampaignState) -> Verdict:
     """Spent means: not even a click at the full bid could be paid. The ledger has the last word
     (`events.py`).
     """
-    left = campaign.budget_micros - standing.spent_micros
+    left = campaign.budget_micros - state.spent_micros
     return Drop("budget_spent") if left < campaign.bid_micros else KEEP
 
 
-def daily_budget_spent(campaign: Campaign, standing: Standing) -> Verdict:
+def daily_budget_spent(campaign: Campaign, state: CampaignState) -> Verdict:
     if campaign.daily_budget_micros is None:
         return KEEP
-    left = campaign.daily_budget_micros - standing.spent_today_micros
+    left = campaign.daily_budget_micros - state.spent_today_micros
     return Drop("daily_budget_spent") if left < campaign.bid_micros else KEEP
 
 
-def frequency_capped(campaign: Campaign, standing: Standing) -> Verdict:
+def frequency_capped(campaign: Campaign, state: CampaignState) -> Verdict:
     cap = campaign.views_per_viewer_per_day
-    return Drop("frequency_capped") if cap is not None and standing.views_by_viewer >= cap else KEEP
+    return Drop("frequency_capped") if cap is not None and state.views_by_viewer >= cap else KEEP
 
 
 TEXT_RULES: tuple[TextRule, ...] = (
@@ -91,7 +91,7 @@ TEXT_RULES: tuple[TextRule, ...] = (
     excluded_word,
     not_relevant,
 )
-STANDING_RULES: tuple[StandingRule, ...] = (budget_spent, daily_budget_spent, frequency_capped)
+STATE_RULES: tuple[StateRule, ...] = (budget_spent, daily_budget_spent, frequency_capped)
 
 
 def fits_page(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
@@ -100,7 +100,7 @@ def fits_page(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
     return next((verdict for verdict in verdicts if verdict != KEEP), KEEP)
 
 
-def may_spend(campaign: Campaign, standing: Standing) -> Verdict:
+def may_spend(campaign: Campaign, state: CampaignState) -> Verdict:
     """The verdict of the standing rules."""
-    verdicts = (rule(campaign, standing) for rule in STANDING_RULES)
+    verdicts = (rule(campaign, state) for rule in STATE_RULES)
     return next((verdict for verdict in verdicts if verdict != KEEP), KEEP)

@@ -47,7 +47,7 @@ class Relevance:
 
 
 @dataclass(frozen=True)
-class AdVectors:
+class CampaignVectors:
     """Campaigns with what comparing a text to them needs; row i belongs to campaign i.
 
     phrases: each campaign's keywords, as they stand in a text. vectors: float32 (campaigns,
@@ -78,7 +78,7 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
-def found_in(words: Sequence[str], terms: Sequence[str]) -> tuple[str, ...]:
+def matching_terms(words: Sequence[str], terms: Sequence[str]) -> tuple[str, ...]:
     """Those of some words and phrases that stand among the words of a text."""
     text = _spaced(words)
     return tuple(term for term in terms if _spaced(words_of(term)) in text)
@@ -89,7 +89,7 @@ def _spaced(words: Sequence[str]) -> str:
     return f" {' '.join(words)} "
 
 
-def prepare(campaigns: Sequence[Campaign], embedder: Embedder) -> AdVectors:
+def prepare(campaigns: Sequence[Campaign], embedder: Embedder) -> CampaignVectors:
     """Embed campaigns, and measure for each how similar foreign keywords are to it."""
     vectors = embedder.embed([f"{c.title}. {c.body} {' '.join(c.keywords)}" for c in campaigns])
     keywords = sorted({keyword for campaign in campaigns for keyword in campaign.keywords})
@@ -102,4 +102,4 @@ def prepare(campaigns: Sequence[Campaign], embedder: Embedder) -> AdVectors:
     phrases = tuple(
         {keyword: _spaced(words_of(keyword)) for keyword in c.keywords} for c in campaigns
     )
-    return AdVectors(tuple(campaigns), phrases, vectors, usual, spread)
+    return CampaignVectors(tuple(campaigns), phrases, vectors, usual, spread)

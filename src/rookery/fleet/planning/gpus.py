@@ -59,4 +59,4 @@ def find_gpu(name: str) -> Gpu:
         if gpu.name == name.lower():
             return gpu
     known = ", ".join(gpu.name for gpu in CATALOGUE)
-    raise UsageError(f"there is no GPU {name!r} in the catalogue", mend=f"Known: {known}")
+    raise UsageError(f"there is no GPU {name!r} in the catalogue", hint=f"Known: {known}")

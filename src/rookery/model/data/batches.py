@@ -22,7 +22,7 @@ from rookery.corpus.shards import Shards
 from rookery.model.config import TrainConfig
 from rookery.model.data.order import BEGINNING, Order, Position
 from rookery.model.data.packing import Units
-from rookery.model.degrees import rows_a_piece, units_a_step, units_at_once
+from rookery.model.degrees import rows_a_piece, units_per_micro_batch, units_per_step
 from rookery.model.network import IGNORED
 
 EMPTY = -1  # the document number of a place that no document has
@@ -76,7 +76,7 @@ def batches(
     masked: asked at each step which of its documents (int64) to leave out; bool of the same shape.
     """
     context = config.shape.context_tokens
-    order = Order(shards, config.seed, context, units_a_step(config), begin)
+    order = Order(shards, config.seed, context, units_per_step(config), begin)
     while shards.documents:
         units = order.take()
         documents = np.unique(units.document_S)
@@ -101,7 +101,7 @@ def _cut_by_length(
 
     Of each: its units, its number of rows, which is at least one, and how many of them a unit is.
     """
-    at_once = units_at_once(config)
+    at_once = units_per_micro_batch(config)
     for halves in (1, 2):
         alike = np.flatnonzero(units.is_halved_U == (halves == 2))
         share_of = alike % share.of
@@ -152,6 +152,6 @@ def fill(
         raise DataError(
             f"a token of the shards is out of range: {largest}, where the vocabulary has "
             f"{shards.vocabulary}",
-            mend="Remove the artifact of the shards and run the command again",
+            hint="Remove the artifact of the shards and run the command again",
         )
     return Rows(*(values.reshape(rows, row_tokens) for values in (inputs, targets, documents)))

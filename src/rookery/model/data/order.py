@@ -36,10 +36,15 @@ class Order:
     """The units of some documents, taken step by step from a position on."""
 
     def __init__(
-        self, shards: Shards, seed: int, context_tokens: int, units_a_step: int, position: Position
+        self,
+        shards: Shards,
+        seed: int,
+        context_tokens: int,
+        units_per_step: int,
+        position: Position,
     ):
         self._shards, self._seed, self._context_tokens = shards, seed, context_tokens
-        self._units_a_step = units_a_step
+        self._units_a_step = units_per_step
         self.position = position  # of the next step
         self._units: Units | None = None  # of the pool in which that begins
 

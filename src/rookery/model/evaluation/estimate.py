@@ -19,7 +19,7 @@ MODEL = "model"
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredTexts:
     """Texts and what they cost. sizes (bytes), authors (any number for each) and each system's
     bits: one a text.
     """
@@ -28,13 +28,13 @@ class Judged:
     authors: np.ndarray
     bits: Mapping[str, np.ndarray]
 
-    def of(self, chosen: np.ndarray) -> "Judged":
+    def of(self, chosen: np.ndarray) -> "ScoredTexts":
         """Some of them, by place or by bool."""
         costs = {name: cost[chosen] for name, cost in self.bits.items()}
-        return Judged(self.sizes[chosen], self.authors[chosen], costs)
+        return ScoredTexts(self.sizes[chosen], self.authors[chosen], costs)
 
 
-def figures(judged: Judged) -> dict[str, Any]:
+def summarize(judged: ScoredTexts) -> dict[str, Any]:
     """`{"bytes", "documents", "authors", "bits_per_byte", "interval_95", "model_less"}`.
 
     interval_95: [low, high] for each system. model_less: for each other system [difference, low,
@@ -43,7 +43,7 @@ def figures(judged: Judged) -> dict[str, Any]:
     """
     size, authors = int(judged.sizes.sum()), len(np.unique(judged.authors))
     per_byte = {name: float(cost.sum()) / size for name, cost in judged.bits.items()}
-    drawn = draws(judged) if authors >= FEWEST_AUTHORS else {}
+    drawn = bootstrap(judged) if authors >= FEWEST_AUTHORS else {}
     return {
         "bytes": size,
         "documents": len(judged.sizes),
@@ -58,14 +58,14 @@ def figures(judged: Judged) -> dict[str, Any]:
     }
 
 
-def by(judged: Judged, names: Sequence[Any] | np.ndarray) -> dict[str, dict[str, Any]]:
+def by(judged: ScoredTexts, names: Sequence[Any] | np.ndarray) -> dict[str, dict[str, Any]]:
     """The figures of each group of texts, by the group's name; the group with most texts first."""
     kinds, of_text, counts = np.unique(np.asarray(names), return_inverse=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    return {str(kinds[group]): figures(judged.of(of_text == group)) for group in order}
+    return {str(kinds[group]): summarize(judged.of(of_text == group)) for group in order}
 
 
-def draws(judged: Judged, seed: int = 0) -> dict[str, np.ndarray]:
+def bootstrap(judged: ScoredTexts, seed: int = 0) -> dict[str, np.ndarray]:
     """Bits per byte of each system on each of the draws of authors, float64 (DRAWS,)."""
     kinds, of_text = np.unique(judged.authors, return_inverse=True)
     count, random = len(kinds), np.random.default_rng(seed)

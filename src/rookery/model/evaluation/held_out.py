@@ -24,7 +24,7 @@ from rookery.core.errors import DataError
 from rookery.corpus import normalize
 from rookery.corpus.document import LAKE_VERSION, MORE_IS_NEEDED, count_documents, read_documents
 from rookery.corpus.split import Overlap
-from rookery.posts.live import Standing
+from rookery.posts.live import Restrictions
 
 JUDGED_COLUMNS = ["text", "language", "post_ids", "author_ids", "created", "controls"]
 TRAINING_COLUMNS = ["text", "post_ids", "author_ids", "created"]
@@ -57,7 +57,11 @@ class HeldOut:
 
 
 def held_out(
-    corpus: Artifact, learned: Sequence[Artifact], standing: Standing, most: int, progress: Progress
+    corpus: Artifact,
+    learned: Sequence[Artifact],
+    restrictions: Restrictions,
+    most: int,
+    progress: Progress,
 ) -> HeldOut:
     """Of the first `most` held-out documents that may still be trained on, those of which nothing
     is in training.
@@ -65,7 +69,7 @@ def held_out(
     learned: the corpora whose training documents the model learned from. Raises `DataError` if
     there is none.
     """
-    judged, forgotten = _allowed(corpus, standing, most)
+    judged, forgotten = _allowed(corpus, restrictions, most)
     training = _Training(judged)
     if judged.num_rows:
         total = sum(count_documents(one, "train") for one in learned)
@@ -80,7 +84,7 @@ def held_out(
         raise DataError(
             "the corpus has no held-out documents to judge on",
             where=corpus.path,
-            mend=MORE_IS_NEEDED,
+            hint=MORE_IS_NEEDED,
         )
     chosen = judged.take(pa.array(kept))
     first_authors = pc.list_element(chosen["author_ids"], 0).combine_chunks()
@@ -98,14 +102,14 @@ def held_out(
     )
 
 
-def _allowed(corpus: Artifact, standing: Standing, most: int) -> tuple[pa.Table, int]:
+def _allowed(corpus: Artifact, restrictions: Restrictions, most: int) -> tuple[pa.Table, int]:
     """The first held-out documents all of whose posts may still be trained on, and how many before
     them may not.
     """
     version, forgotten = corpus.manifest.metrics[LAKE_VERSION], 0
     batches, left = [], most
     for batch in read_documents(corpus, "validation", JUDGED_COLUMNS):
-        may = np.array([_may(standing, row, version) for row in batch.to_pylist()], dtype=bool)
+        may = np.array([_may(restrictions, row, version) for row in batch.to_pylist()], dtype=bool)
         places = np.flatnonzero(may)[:left]
         looked_at = places[-1] + 1 if len(places) == left else len(may)
         forgotten += int((~may[:looked_at]).sum())
@@ -117,9 +121,9 @@ def _allowed(corpus: Artifact, standing: Standing, most: int) -> tuple[pa.Table,
     return table.filter(pc.greater(pc.binary_length(table["text"]), 0)), forgotten
 
 
-def _may(standing: Standing, row: dict, version: int) -> bool:
+def _may(restrictions: Restrictions, row: dict, version: int) -> bool:
     posts = zip(row["post_ids"], row["author_ids"], strict=True)
-    return not any(standing.bars("training", *post, version) for post in posts)
+    return not any(restrictions.forbids("training", *post, version) for post in posts)
 
 
 class _Training:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from rookery.core.protocols import GenerationOptions, Piece
+from rookery.core.protocols import GenerationOptions, TextChunk
 from rookery.model.tokenizer import END_OF_DOCUMENT, END_OF_TURN, Tokenizer
 
 
@@ -46,7 +46,7 @@ def probabilities(logits: np.ndarray, options: GenerationOptions) -> np.ndarray:
 
 def pieces(
     tokens: Iterable[int], tokenizer: Tokenizer, max_tokens: int, stop: Sequence[str] = ()
-) -> Iterator[Piece]:
+) -> Iterator[TextChunk]:
     """Tokens as pieces of text, up to an end token, a stop string or `max_tokens`; the last piece
     says why.
 
@@ -62,14 +62,14 @@ def pieces(
         held += decoder.decode(tokenizer.token_bytes(token))
         at = min((place for s in stop if s and (place := held.find(s)) >= 0), default=None)
         if at is not None or token in final:
-            yield Piece(held[:at], counted, "stop")
+            yield TextChunk(held[:at], counted, "stop")
             return
         if taken >= max_tokens:
             break
         if ready := held[: len(held) - _may_become_stop(held, stop)]:
-            yield Piece(ready, counted)
+            yield TextChunk(ready, counted)
             held, counted = held[len(ready) :], 0
-    yield Piece(held, counted, "length")
+    yield TextChunk(held, counted, "length")
 
 
 def _may_become_stop(text: str, stop: Sequence[str]) -> int:

@@ -19,7 +19,7 @@ from rookery.model.parallel.processes import Processes
 
 
 @dataclass
-class Earlier:
+class GatheredCache:
     """Stands where a cache stands in generation: the tokens that went before lie in other
     processes.
 
@@ -41,7 +41,7 @@ class Earlier:
         return gathered[0], gathered[1]
 
 
-def share_rows(part: Network, processes: Processes) -> None:
+def apply_context_parallel(part: Network, processes: Processes) -> None:
     """Let a network take pieces of rows: its tokens are this process's, its documents those of the
     whole rows.
     """
@@ -51,12 +51,15 @@ def share_rows(part: Network, processes: Processes) -> None:
         tokens = inputs[0].shape[1]
         end = (piece + 1) * tokens
         documents = named["documents_BT"][:, :end]
-        return inputs, {"documents_BT": documents, "cache": Earlier(group, end, piece * tokens)}
+        return inputs, {
+            "documents_BT": documents,
+            "cache": GatheredCache(group, end, piece * tokens),
+        }
 
     part.register_forward_pre_hook(with_earlier, with_kwargs=True)
 
 
-def own_tensors(rows: Rows, processes: Processes) -> tuple[Tensor, Tensor, Tensor]:
+def local_tensors(rows: Rows, processes: Processes) -> tuple[Tensor, Tensor, Tensor]:
     """On this process's device: its piece of inputs and targets, and the documents of the whole
     rows (B, T).
     """

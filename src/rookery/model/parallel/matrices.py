@@ -18,10 +18,10 @@ from torch import Tensor
 from rookery.model.parallel.placement import piece
 from rookery.model.parallel.processes import Processes
 
-Piece = tuple[slice, ...]
+TextChunk = tuple[slice, ...]
 
 
-class Owners:
+class MatrixOwners:
     """Which process does which matrix, and where each one's pieces lie."""
 
     def __init__(self, matrices: Mapping[str, Tensor], processes: Processes):
@@ -29,7 +29,7 @@ class Owners:
         self._group = processes.mesh["spread", "tensor"]._flatten("copy").get_group()
         self._rank, count = dist.get_rank(self._group), dist.get_world_size(self._group)
         self._sizes = {name: matrix.shape for name, matrix in matrices.items()}
-        self._pieces: list[dict[str, Piece]] = [{} for _ in range(count)]
+        self._pieces: list[dict[str, TextChunk]] = [{} for _ in range(count)]
         own = {name: piece(matrix) for name, matrix in matrices.items()}
         dist.all_gather_object(self._pieces, own, group=self._group)
         self._owned = divided({name: math.prod(size) for name, size in self._sizes.items()}, count)
@@ -76,7 +76,7 @@ class Owners:
         return sum(math.prod(extent(self._pieces[rank][name])) for name in names)
 
 
-def extent(place: Piece) -> tuple[int, ...]:
+def extent(place: TextChunk) -> tuple[int, ...]:
     """The size of a piece."""
     return tuple(side.stop - side.start for side in place)
 
@@ -95,7 +95,7 @@ def divided(costs: Mapping[str, int], count: int) -> list[list[str]]:
 Pairs = Iterable[tuple[str, Tensor]]
 
 
-def all_made(
+def map_whole_matrices(
     matrices: Mapping[str, Tensor], processes: Processes, make: Callable[[Pairs], Pairs]
 ) -> Callable[[Pairs], Pairs]:
     """How something is made of all whole matrices: from names with this process's pieces to names
@@ -106,7 +106,7 @@ def all_made(
     degrees = processes.degrees
     if degrees.shard * degrees.context * degrees.tensor == 1:
         return make
-    owners = Owners(matrices, processes)
+    owners = MatrixOwners(matrices, processes)
 
     def made(pairs: Pairs) -> Pairs:
         held = dict(pairs)

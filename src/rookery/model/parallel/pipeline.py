@@ -3,7 +3,7 @@
 PyTorch's own schedules: 1F1B (arXiv:2006.09503), or interleaved 1F1B (arXiv:2104.04473) where a
 process holds several groups of layers. Every micro-batch of a step is of one size
 (`batches.Share.pieces`). Tied embeddings lie at both ends, and their gradients are summed once a
-step (`placement.Shared`).
+step (`placement.SharedWeights`).
 """
 
 from collections.abc import Callable
@@ -16,10 +16,10 @@ from rookery.model.config import TrainConfig
 from rookery.model.data.batches import Step
 from rookery.model.degrees import micro_batches, rows_a_piece
 from rookery.model.network import Network
-from rookery.model.parallel.context import own_tensors
-from rookery.model.parallel.placement import Placed, stages_of
+from rookery.model.parallel.context import local_tensors
+from rookery.model.parallel.placement import PlacedNetwork, stages_of
 from rookery.model.parallel.processes import Processes
-from rookery.model.parallel.vocabulary import own_loss
+from rookery.model.parallel.vocabulary import local_loss
 
 if TYPE_CHECKING:
     from torch.distributed.pipelining import PipelineStage
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Pipeline:
     """This process's stages, and the schedule in which micro-batches pass them."""
 
-    def __init__(self, placed: Placed, config: TrainConfig, processes: Processes):
+    def __init__(self, placed: PlacedNetwork, config: TrainConfig, processes: Processes):
         # brings torch's compiler along, whose import the other runs need not wait for
         from torch.distributed.pipelining.schedules import Schedule1F1B, ScheduleInterleaved1F1B
 
@@ -44,7 +44,7 @@ class Pipeline:
         self._has_last = stages[-1].is_last
 
         def mean_loss(hidden: Tensor, targets: Tensor) -> Tensor:
-            return own_loss(placed.parts[-1], hidden, targets, processes) / self._learned_tokens
+            return local_loss(placed.parts[-1], hidden, targets, processes) / self._learned_tokens
 
         interleaved = len(stages) > 1
         kind = ScheduleInterleaved1F1B if interleaved else Schedule1F1B
@@ -68,7 +68,7 @@ class Pipeline:
         return self._passed(self._schedule.eval, step)
 
     def _passed(self, schedule: Callable, step: Step) -> float:
-        pieces = [own_tensors(rows, self._processes) for rows in step.rows]
+        pieces = [local_tensors(rows, self._processes) for rows in step.rows]
         inputs, targets, documents = (torch.cat(parts) for parts in zip(*pieces, strict=True))
         losses: list[Tensor] = []
         schedule(

@@ -29,16 +29,16 @@ from torch.distributed.tensor.parallel import (
 )
 from torch.utils.checkpoint import checkpoint
 
-from rookery.model.degrees import layers_of_stages, recomputed_layers
+from rookery.model.degrees import recomputed_layers, stage_layers
 from rookery.model.network import Network, RMSNorm, initial_rows
-from rookery.model.parallel.context import share_rows
+from rookery.model.parallel.context import apply_context_parallel
 from rookery.model.parallel.processes import Processes
 from rookery.model.shape import ModelShape
 from rookery.model.training.compiler import compile_layer
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedWeights:
     """Weights whose gradients are complete only when they are summed over a group."""
 
     weights: tuple[nn.Parameter, ...]
@@ -46,7 +46,7 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedNetwork:
     """This process's part of a network.
 
     parts: one network, or in a pipeline one for each of its groups of layers, the other layers
@@ -54,7 +54,7 @@ class Placed:
     """
 
     parts: tuple[Network, ...]
-    shared: tuple[Shared, ...] = ()
+    shared: tuple[SharedWeights, ...] = ()
 
     def weights(self) -> dict[str, nn.Parameter]:
         """All weights held here, by their name in the whole network."""
@@ -64,7 +64,7 @@ class Placed:
         for part in self.parts:
             part.to(dtype)
 
-    def sum_over_copies(self, now: bool) -> None:
+    def set_gradient_sync(self, now: bool) -> None:
         """Whether the next backward pass sums gradients over the replicas: once a step is
         enough.
         """
@@ -87,7 +87,7 @@ class Placed:
             for weight in shared.weights:
                 dist.all_reduce(local(weight.grad), group=shared.group)
 
-    def gradient_length(self) -> float:
+    def grad_norm(self) -> float:
         """The length of all gradients held here, as one vector; no finite number if any of theirs
         is none.
         """
@@ -95,7 +95,7 @@ class Placed:
         return nn.utils.get_total_norm(held).item()
 
 
-class Absent(nn.Module):
+class AbsentModule(nn.Module):
     """What another process holds, in its place; as a layer or the last norm it passes the stream on
     as it is.
     """
@@ -104,7 +104,7 @@ class Absent(nn.Module):
         return x_BTD
 
 
-def place(shape: ModelShape, seed: int, processes: Processes) -> Placed:
+def place(shape: ModelShape, seed: int, processes: Processes) -> PlacedNetwork:
     """This process's part of a network in float32 on its device, with the weights that the seed
     gives.
     """
@@ -115,7 +115,7 @@ def place(shape: ModelShape, seed: int, processes: Processes) -> Placed:
         _spread(part, processes)
         part.to_empty(device=processes.device)
     _fill(parts, seed)
-    return Placed(parts, tuple(_shared(parts, processes)))
+    return PlacedNetwork(parts, tuple(_shared(parts, processes)))
 
 
 def stages_of(processes: Processes) -> list[int]:
@@ -132,21 +132,21 @@ def _part(shape: ModelShape, stage: int, processes: Processes) -> Network:
     both too.
     """
     network, last = Network(shape), processes.degrees.stages - 1
-    held = layers_of_stages(shape, last + 1)[stage]
+    held = stage_layers(shape, last + 1)[stage]
     for number in range(shape.layers):
         if number not in held:
-            network.model.layers[number] = Absent()
+            network.model.layers[number] = AbsentModule()
     if stage < last:
-        network.model.norm = Absent()
+        network.model.norm = AbsentModule()
         if not shape.tied:
-            network.lm_head = Absent()
+            network.lm_head = AbsentModule()
     if stage > 0 and not (shape.tied and stage == last):
-        network.model.embed_tokens = Absent()
+        network.model.embed_tokens = AbsentModule()
     return network
 
 
 def _held_layers(part: Network) -> list[nn.Module]:
-    return [layer for layer in part.model.layers if not isinstance(layer, Absent)]
+    return [layer for layer in part.model.layers if not isinstance(layer, AbsentModule)]
 
 
 def _recompute(part: Network, share: float) -> None:
@@ -154,7 +154,7 @@ def _recompute(part: Network, share: float) -> None:
     inside them.
     """
     for number in recomputed_layers(part.shape.layers, share):
-        if not isinstance(layer := part.model.layers[number], Absent):
+        if not isinstance(layer := part.model.layers[number], AbsentModule):
             layer.forward = partial(
                 checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False
             )
@@ -167,7 +167,7 @@ def _spread(part: Network, processes: Processes) -> None:
     if degrees.data * degrees.context > 1:
         _shard(part, mesh["replicate", "spread"] if degrees.replicate > 1 else mesh["spread"])
     if degrees.context > 1:
-        share_rows(part, processes)
+        apply_context_parallel(part, processes)
 
 
 def _split_matrices(part: Network, mesh: DeviceMesh) -> None:
@@ -191,12 +191,12 @@ def _split_matrices(part: Network, mesh: DeviceMesh) -> None:
     plan["mlp"] = PrepareModuleInput(input_layouts=(share,), desired_input_layouts=(Replicate(),))
     for layer in _held_layers(part):
         parallelize_module(layer, mesh, plan)
-    if not isinstance(part.model.embed_tokens, Absent):
+    if not isinstance(part.model.embed_tokens, AbsentModule):
         parallelize_module(part.model.embed_tokens, mesh, rows(input_layouts=Replicate()))
         # what is still on its way when it enters a compiled layer would get no gradient; a copy is
         # there
         part.model.embed_tokens.register_forward_hook(lambda module, tokens, x_BTD: x_BTD.clone())
-    if not part.shape.tied and not isinstance(part.lm_head, Absent):
+    if not part.shape.tied and not isinstance(part.lm_head, AbsentModule):
         parallelize_module(part.lm_head, mesh, columns())
 
 
@@ -224,7 +224,7 @@ def _fill(parts: tuple[Network, ...], seed: int) -> None:
             local(weight).copy_(initial_rows(seed, name, weight.shape, rows)[:, *others])
 
 
-def _shared(parts: tuple[Network, ...], processes: Processes) -> Iterator[Shared]:
+def _shared(parts: tuple[Network, ...], processes: Processes) -> Iterator[SharedWeights]:
     """Norms, whose tokens or heads tensor parallel spreads, and the tied embedding at both ends of
     a pipeline.
     """
@@ -233,12 +233,12 @@ def _shared(parts: tuple[Network, ...], processes: Processes) -> Iterator[Shared
         norms = (
             norm.weight for part in parts for norm in part.modules() if isinstance(norm, RMSNorm)
         )
-        yield Shared(tuple(norms), processes.group("tensor"))
+        yield SharedWeights(tuple(norms), processes.group("tensor"))
     if degrees.pipeline > 1 and parts[0].shape.tied:
         ends = _ends_group(processes)
         if processes.part("pipeline") in (0, degrees.pipeline - 1):
             part = parts[0] if processes.part("pipeline") == 0 else parts[-1]
-            yield Shared((part.model.embed_tokens.weight,), ends)
+            yield SharedWeights((part.model.embed_tokens.weight,), ends)
 
 
 def _ends_group(processes: Processes) -> dist.ProcessGroup | None:

@@ -22,12 +22,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.rendezvous import rendezvous
+from torch.distributed.rendezvous import rendezvous as torch_rendezvous
 
 from rookery.core.artifact import Artifact, open_artifact
 from rookery.core.errors import RookeryError, UsageError
-from rookery.model.degrees import Degrees, fitted
-from rookery.model.parallel.meeting import meet
+from rookery.model.degrees import Degrees, resolve_degrees
+from rookery.model.parallel.rendezvous import rendezvous
 
 PATIENCE = timedelta(days=7)
 """How long others wait while the first makes something; one that dies is noticed at once all the
@@ -41,7 +41,7 @@ start all of a finished run again.
 
 
 @dataclass(frozen=True)
-class Place:
+class ProcessRank:
     """This process among all of a run, as its launcher says: from 0, and within its machine."""
 
     rank: int = 0
@@ -53,7 +53,7 @@ class Place:
 class Processes:
     """The processes of a run, seen by one of them."""
 
-    place: Place = Place()
+    place: ProcessRank = ProcessRank()
     degrees: Degrees = field(default_factory=lambda: Degrees(shard=1))
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     mesh: DeviceMesh | None = None
@@ -100,14 +100,14 @@ class Processes:
         """Whether this process's loss is none that another counts too."""
         return self.part("tensor") == 0 and self.part("pipeline") == self.degrees.pipeline - 1
 
-    def tell(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """What the first process says, to all."""
         said = [value]
         if self.control:
             dist.broadcast_object_list(said, src=0, group=self.control)
         return said[0]
 
-    def agreed(self, places: int, make: Callable[[], np.ndarray]) -> np.ndarray:
+    def broadcast_mask(self, places: int, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The first process's bools, of shape (places,), to all."""
         if not self.control:
             return make()
@@ -115,7 +115,7 @@ class Processes:
         dist.broadcast(torch.from_numpy(bits), src=0, group=self.control)
         return np.unpackbits(bits, count=places).astype(bool)
 
-    def sum(self, number: float) -> float:
+    def all_reduce(self, number: float) -> float:
         """The sum over all processes, the same bits for each."""
         if not self.control:
             return number
@@ -125,20 +125,20 @@ class Processes:
 
     def first_found(self, found: str | None) -> str | None:
         """What the lowest process that found something found, or None if none did."""
-        return next((each for each in self.tell_each_other(found) if each is not None), None)
+        return next((each for each in self.all_gather(found) if each is not None), None)
 
-    def tell_each_other(self, value: Any) -> list[Any]:
+    def all_gather(self, value: Any) -> list[Any]:
         """What every process says, by rank, to all."""
         said = [value] * self.count
         if self.control:
             dist.all_gather_object(said, value, group=self.control)
         return said
 
-    def wait_for_all(self) -> None:
+    def barrier(self) -> None:
         if self.control:
             dist.barrier(group=self.control)
 
-    def first_makes(self, make: Callable[[], Artifact]) -> Artifact:
+    def main_process_first(self, make: Callable[[], Artifact]) -> Artifact:
         """An artifact that the first process makes (or finds) while the others wait."""
         if not self.is_first:
             return self._told_of()
@@ -146,9 +146,9 @@ class Processes:
             made = make()
         except BaseException:
             with suppress(RuntimeError):  # the others may be gone already
-                self.tell(None)
+                self.broadcast(None)
             raise
-        self.tell(made.path)
+        self.broadcast(made.path)
         return made
 
     def make_together(
@@ -161,30 +161,30 @@ class Processes:
         together(...): what `make` does; others(): the same in every other process.
         """
         if not self.is_first:
-            if self.tell(None):
+            if self.broadcast(None):
                 others()
             return self._told_of()
         called = False
 
         def make(*arguments):
             nonlocal called
-            called = self.tell(True)
+            called = self.broadcast(True)
             return together(*arguments)
 
         try:
             made = run(make)
         except BaseException:
             if not called:  # else the others are at work, and learn of it when this process ends
-                self.tell(False)
-                self.tell(None)
+                self.broadcast(False)
+                self.broadcast(None)
             raise
         if not called:
-            self.tell(False)
-        return self.first_makes(lambda: made)
+            self.broadcast(False)
+        return self.main_process_first(lambda: made)
 
     def _told_of(self) -> Artifact:
         try:
-            path = self.tell(None)
+            path = self.broadcast(None)
         # killed, or it has told why not by itself: this one tells nothing, so all may start again
         except RuntimeError:
             sys.exit("The first process of the run has ended, and so this one does.")
@@ -193,26 +193,26 @@ class Processes:
         return open_artifact(path)
 
 
-def alone() -> Processes:
+def single_process() -> Processes:
     """One process, on this machine's GPU where there is one."""
     return Processes(device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 @contextmanager
-def joined(place: Place, degrees: Degrees) -> Iterator[Processes]:
+def joined(place: ProcessRank, degrees: Degrees) -> Iterator[Processes]:
     """Join the processes that the launcher started; they find each other by its environment
     variables.
 
     Raises `UsageError` unless the degrees multiply to their number, and each has a GPU where there
     are any.
     """
-    degrees = fitted(degrees, place.count)
+    degrees = resolve_degrees(degrees, place.count)
     cuda = torch.cuda.is_available()
     if cuda and place.local_rank >= torch.cuda.device_count():
         raise UsageError(
             f"{place.local_rank + 1} processes or more were started on a machine with "
             f"{torch.cuda.device_count()} GPUs",
-            mend="Start as many as there are GPUs, each of which sees them all; "
+            hint="Start as many as there are GPUs, each of which sees them all; "
             "CUDA_VISIBLE_DEVICES= hides them",
         )
     device = torch.device("cuda", place.local_rank) if cuda else torch.device("cpu")
@@ -223,9 +223,9 @@ def joined(place: Place, degrees: Degrees) -> Iterator[Processes]:
         torch.cuda.set_device(device)
     backend, of_launcher = (
         "cpu:gloo,cuda:nccl" if cuda else "gloo",
-        rendezvous("env://", place.rank, place.count),
+        torch_rendezvous("env://", place.rank, place.count),
     )
-    store = meet(next(of_launcher)[0], place.rank, place.count, secrets.token_hex(8))
+    store = rendezvous(next(of_launcher)[0], place.rank, place.count, secrets.token_hex(8))
     dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.count)
     has_ended_well = False
     try:

@@ -41,7 +41,7 @@ def _spread_chunk_loss(
     return loss, grad_logits.to(hidden.dtype)
 
 
-def own_loss(
+def local_loss(
     network: Network, hidden_BTD: Tensor, targets_BT: Tensor, processes: Processes
 ) -> Tensor:
     """The summed loss in nats (float32) of this process's rows, over a spread vocabulary or a whole

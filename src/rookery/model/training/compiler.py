@@ -1,6 +1,6 @@
 """Code that torch.compile makes of a run's layers: does it pay, is it right, and what does it keep?
 
-Not here: which layers (`Placed.compile`).
+Not here: which layers (`PlacedNetwork.compile`).
 """
 
 import platform
@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from rookery.model.config import PETA, TrainConfig
-from rookery.model.network import Layer, Sight, positions_of, rotations, sight_of
+from rookery.model.network import (
+    AttentionMask,
+    Layer,
+    attention_mask,
+    document_positions,
+    rotary_angles,
+)
 from rookery.model.parallel.processes import Processes
 from rookery.model.shape import ModelShape, training_flops_per_token
 
@@ -108,17 +114,17 @@ def _inputs(
         .requires_grad_()
     )
     documents_BT = (torch.arange(tokens, device=device) // (tokens // 2)).expand(rows, -1)
-    rotation = rotations(shape, positions_of(documents_BT, documents_BT), precision)
-    return x_BTD, rotation, sight_of(documents_BT, documents_BT, 0, precision)
+    rotation = rotary_angles(shape, document_positions(documents_BT, documents_BT), precision)
+    return x_BTD, rotation, attention_mask(documents_BT, documents_BT, 0, precision)
 
 
 def _outcome(
-    layer: Layer, x_BTD: Tensor, rotation: tuple[Tensor, Tensor], sight: Sight
+    layer: Layer, x_BTD: Tensor, rotation: tuple[Tensor, Tensor], mask: AttentionMask
 ) -> list[Tensor]:
     """What a layer makes of a stream, and the gradients of the sum of squares by stream and
     weights.
     """
-    y_BTD = layer(x_BTD, rotation, sight, None, 0)
+    y_BTD = layer(x_BTD, rotation, mask, None, 0)
     return [
         y_BTD.detach(),
         *torch.autograd.grad(y_BTD.square().sum(), [x_BTD, *layer.parameters()]),

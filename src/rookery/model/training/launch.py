@@ -53,7 +53,7 @@ def launch(command: Sequence[str], processes: int, restarts: int, outcome: Path)
         raise RookeryError(
             f"process {rank} of the run ended with exit code {failure.exitcode}, after "
             f"{restarts} restarts",
-            mend="The same command goes on from the newest saved state",
+            hint="The same command goes on from the newest saved state",
         ) from None
     except SignalException as stopped:
         sys.exit(128 + stopped.sigval)
@@ -61,12 +61,12 @@ def launch(command: Sequence[str], processes: int, restarts: int, outcome: Path)
         raise _told(outcome)
 
 
-def tell_outcome(outcome: Path, error: RookeryError, is_first: bool) -> None:
+def write_outcome(outcome: Path, error: RookeryError, is_first: bool) -> None:
     """Note why the run cannot go on; the first process's word counts before that of others."""
     told = {
         "what": error.what,
         "where": error.where,
-        "mend": error.mend,
+        "hint": error.hint,
         "exit_code": error.exit_code,
     }
     own = outcome.with_name(f"{outcome.name}.{os.getpid()}")
@@ -91,6 +91,6 @@ def end_with_launcher(launcher: int) -> None:
 
 def _told(outcome: Path) -> RookeryError:
     told = json.loads(outcome.read_text())
-    error = RookeryError(told["what"], where=told["where"], mend=told["mend"])
+    error = RookeryError(told["what"], where=told["where"], hint=told["hint"])
     error.exit_code = told["exit_code"]
     return error

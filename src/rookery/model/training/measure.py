@@ -18,7 +18,7 @@ from rookery.corpus.shards import Shards
 from rookery.model.config import TrainConfig, config_for_scale
 from rookery.model.data.batches import Step
 from rookery.model.degrees import check_fits
-from rookery.model.parallel.processes import Processes, alone
+from rookery.model.parallel.processes import Processes, single_process
 from rookery.model.train import Split
 from rookery.model.training import compiler
 from rookery.model.training.run import Run
@@ -32,23 +32,23 @@ DOCUMENTS, DOCUMENT_TOKENS = 1 << 13, 40  # short posts
 def scale_for_minutes(
     minutes: float,
     clock: Clock = SystemClock(),
-    planned: Callable[[float], TrainConfig] = config_for_scale,
+    config_of: Callable[[float], TrainConfig] = config_for_scale,
     processes: Processes | None = None,
 ) -> float:
     """The scale, to two significant digits, whose training takes about so many minutes here.
 
-    planned: the run of a scale. Called in every process of the run alike, each of which gets the
+    config_of: the run of a scale. Called in every process of the run alike, each of which gets the
     same answer. Takes some seconds, and up to a minute where layers are compiled. Raises
     `UsageError` unless the minutes are positive and finite, or if the run cannot be spread over the
     processes.
     """
     if not (math.isfinite(minutes) and minutes > 0):
         raise UsageError(f"--minutes must be a positive number, not {minutes}")
-    processes = processes or alone()
+    processes = processes or single_process()
     known: dict[object, float] = {}
 
     def predicted_seconds(scale: float) -> float:
-        config = planned(scale)
+        config = config_of(scale)
         kind = (config.shape, config.batch_tokens, compiler.pays(config, processes))
         if kind not in known:
             known[kind] = seconds_per_step(config, clock, processes)
@@ -91,10 +91,10 @@ def seconds_per_step(
     """Seconds of one training step, timed on made-up documents; what the first process read on its
     clock, to all.
     """
-    processes = processes or alone()
+    processes = processes or single_process()
     check_fits(processes.degrees, config)
     run = Run.begin(config, processes)
-    steps = made_up_steps(run)
+    steps = synthetic_steps(run)
     run.learn(next(steps), 1.0)
     began, seconds = clock.monotonic_seconds(), []
     for step in steps:
@@ -102,17 +102,17 @@ def seconds_per_step(
         run.learn(step, 0.0)
         seconds.append(clock.monotonic_seconds() - before)
         enough = len(seconds) >= FEWEST_TIMED and clock.monotonic_seconds() - began >= TIMED_SECONDS
-        if processes.tell(enough):
+        if processes.broadcast(enough):
             break
-    return processes.tell(statistics.median(seconds))
+    return processes.broadcast(statistics.median(seconds))
 
 
-def made_up_steps(run: Run) -> Iterator[Step]:
+def synthetic_steps(run: Run) -> Iterator[Step]:
     """This process's share of steps over short documents of random tokens, without end."""
-    return Split(made_up_documents(run.config), lambda documents: documents < 0).steps(run)
+    return Split(synthetic_shards(run.config), lambda documents: documents < 0).steps(run)
 
 
-def made_up_documents(config: TrainConfig) -> Shards:
+def synthetic_shards(config: TrainConfig) -> Shards:
     """Such as the steps are made of."""
     tokens = np.random.default_rng(0).integers(
         config.shape.vocabulary, size=DOCUMENTS * DOCUMENT_TOKENS

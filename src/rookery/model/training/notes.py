@@ -29,7 +29,7 @@ def note_begun(folder: Path, facts: dict[str, Any]) -> None:
         write_atomically(path, text)
 
 
-def of_step(
+def step_metrics(
     step: int,
     loss: float | None,
     seconds_per_step: float,
@@ -61,7 +61,7 @@ def shown(note: dict[str, Any], config: TrainConfig) -> str:
 
 
 @contextmanager
-def notebook(folder: Path, is_first: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+def metrics_logger(folder: Path, is_first: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
     """How a step is noted, which the first process does alone."""
     if not is_first:
         yield lambda note: None
@@ -84,7 +84,7 @@ def read_notes(folder: Path) -> list[dict[str, Any]]:
     return notes
 
 
-def keep_before(step: int, folder: Path) -> None:
+def truncate_metrics(step: int, folder: Path) -> None:
     """Forget what was noted of a step and all later ones."""
     path = folder / METRICS
     kept = "".join(

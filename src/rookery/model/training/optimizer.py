@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rookery.model.config import TrainConfig
-from rookery.model.parallel.matrices import Pairs, all_made
+from rookery.model.parallel.matrices import Pairs, map_whole_matrices
 from rookery.model.parallel.placement import local
 from rookery.model.parallel.processes import Processes
 
@@ -42,7 +42,7 @@ class Optimizer:
     ):
         self._config, self._weights = config, weights
         matrices = {name: weight for name, weight in weights.items() if is_matrix(name, weight)}
-        self._directions = all_made(matrices, processes, each_orthogonal)
+        self._directions = map_whole_matrices(matrices, processes, each_orthogonal)
         self._matrices = frozenset(matrices)
         self._state = {"steps": torch.zeros((), dtype=torch.int64)}
         on_gpu = processes.device.type == "cuda"

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from rookery.core.errors import RookeryError, UsageError
-from rookery.model.config import TrainConfig, suited_to_gpu
+from rookery.model.config import TrainConfig, with_gpu_micro_batches
 from rookery.model.data.batches import Rows, Step
 from rookery.model.data.order import BEGINNING
-from rookery.model.parallel.context import own_tensors
+from rookery.model.parallel.context import local_tensors
 from rookery.model.parallel.pipeline import Pipeline
-from rookery.model.parallel.placement import Placed, place
-from rookery.model.parallel.processes import Processes, alone
-from rookery.model.parallel.vocabulary import own_loss
+from rookery.model.parallel.placement import PlacedNetwork, place
+from rookery.model.parallel.processes import Processes, single_process
+from rookery.model.parallel.vocabulary import local_loss
 from rookery.model.training import compiler
 from rookery.model.training.optimizer import Optimizer
 
@@ -36,7 +36,7 @@ class Run:
 
     config: TrainConfig
     processes: Processes
-    placed: Placed
+    placed: PlacedNetwork
     optimizer: Optimizer
     pipeline: Pipeline | None
     position: Tensor
@@ -53,11 +53,11 @@ class Run:
         say: Callable[[str], None] = lambda line: None,
     ) -> "Run":
         """From the seed; in the best precision of this machine's device unless one is given."""
-        processes = processes or alone()
+        processes = processes or single_process()
         if processes.device.type == "cpu":
             keep_freed_memory()
         else:
-            config = suited_to_gpu(
+            config = with_gpu_micro_batches(
                 config, torch.cuda.get_device_properties(processes.device).total_memory
             )
         placed = place(config.shape, config.seed, processes)
@@ -86,8 +86,10 @@ class Run:
         own = self.pipeline.learn(step) if self.pipeline else self._learn_alone(step)
         self.placed.finish_gradients()
         # 0 × a number that is not finite is none, so one sum asks all processes for both
-        unsound = 0.0 * self.placed.gradient_length()
-        total = self.processes.sum(unsound + (own if self.processes.counts_its_loss else 0.0))
+        unsound = 0.0 * self.placed.grad_norm()
+        total = self.processes.all_reduce(
+            unsound + (own if self.processes.counts_its_loss else 0.0)
+        )
         if not math.isfinite(total):
             raise RookeryError("the loss or a gradient is no longer a finite number")
         self.optimizer.step(factor)
@@ -107,19 +109,19 @@ class Run:
                 else sum(self.loss(rows).item() for rows in step.rows)
             )
             tokens += step.learned_tokens
-        total = self.processes.sum(own if self.processes.counts_its_loss else 0.0)
+        total = self.processes.all_reduce(own if self.processes.counts_its_loss else 0.0)
         return total / tokens if tokens else None
 
     def loss(self, rows: Rows) -> Tensor:
         """The summed loss in nats of some rows, where no pipeline divides the network."""
-        inputs, targets, documents = own_tensors(rows, self.processes)
+        inputs, targets, documents = local_tensors(rows, self.processes)
         (network,) = self.placed.parts
-        return own_loss(network, network(inputs, documents_BT=documents), targets, self.processes)
+        return local_loss(network, network(inputs, documents_BT=documents), targets, self.processes)
 
     def _learn_alone(self, step: Step) -> float:
         losses = []
         for number, rows in enumerate(step.rows, 1):
-            self.placed.sum_over_copies(number == len(step.rows))
+            self.placed.set_gradient_sync(number == len(step.rows))
             loss = self.loss(rows) / step.learned_tokens
             losses.append(loss.detach())
             loss.backward()
@@ -146,7 +148,7 @@ def _compiles(
     why_not = processes.first_found(compiler.fault(config.shape, precision, processes.device))
     if why_not and config.compiled:
         raise UsageError(
-            f"the layers cannot be compiled here: {why_not}", mend="Leave out --set compiled=true"
+            f"the layers cannot be compiled here: {why_not}", hint="Leave out --set compiled=true"
         )
     if why_not:
         say(f"They run uncompiled, which can take half as long again: {why_not}")

@@ -65,7 +65,7 @@ class States:
             return 0.0
         folder = self._saving = _folder(self._folder, step)
         self._remove(folder)  # what a killed run left of this step
-        self._processes.wait_for_all()
+        self._processes.barrier()
         _expect_one_process()
         stager = DefaultStager(A_PLAIN_COPY)
         # what is copied lies in the machine's memory: torch's default would go through a GPU's
@@ -118,7 +118,7 @@ class States:
         Raises `DataError` if it is one of another network, `StorageError` if it cannot be read.
         """
         steps = [_step(folder) for folder in _newest_first(self._folder)]
-        for step in self._processes.tell(steps):
+        for step in self._processes.broadcast(steps):
             folder = _folder(self._folder, step)
             damage = self._processes.first_found(_damage(folder, self._processes))
             if damage is None:
@@ -144,12 +144,12 @@ class States:
             causes = [cause for cause, _ in error.failures.values()]
             if any(isinstance(cause, OSError) for cause in causes):
                 what = f"a saved state cannot be read: {_reason(error)}"
-                raise StorageError(what, where=folder, mend="Run the command again") from None
+                raise StorageError(what, where=folder, hint="Run the command again") from None
             if not all(isinstance(cause, (KeyError, RuntimeError, ValueError)) for cause in causes):
                 raise
             what = f"a saved state belongs to another network: {_reason(error)}"
             raise DataError(
-                what, where=folder, mend="Remove that folder and run the command again"
+                what, where=folder, hint="Remove that folder and run the command again"
             ) from None
 
     def _finish(self, written: Future, stager: DefaultStager, folder: Path, step: int) -> None:
@@ -204,12 +204,12 @@ def whole_state(scratch: Path, step: int) -> Stored:
         raise StorageError(
             "the last state could not be saved",
             where=folder,
-            mend="Free some space and run the command again",
+            hint="Free some space and run the command again",
         )
     if damage := _damage(folder, Processes()):
         what = f"the last state cannot be used, {damage}"
         raise StorageError(
-            what, where=folder, mend="Run the command again: it goes on from the state before"
+            what, where=folder, hint="Run the command again: it goes on from the state before"
         )
     entries = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
 

@@ -2,14 +2,14 @@
 and ends the run.
 
 It is a process of its own, so that it looks on while the trainer is stopped or hangs in C. The
-trainer tells it what it does through a few bytes of shared memory (`Beats`); the watchdog looks ten
-times a second. When no step has ended for too long (`Patience`), every watchdog of the run writes
+trainer tells it what it does through a few bytes of shared memory (`Heartbeat`); the watchdog looks ten
+times a second. When no step has ended for too long (`StallDetector`), every watchdog of the run writes
 what its process did last into one folder of the run's notes, the first says whose fault it is
-(`culprits`), and only then does each kill its own trainer: a trainer that loses another fails, and
+(`stalled_ranks`), and only then does each kill its own trainer: a trainer that loses another fails, and
 takes its watchdog with it. Starting again is the launcher's work (`launch.py`, torchrun): killed
 processes are all it has to see.
 
-A process that is only slow is not killed but named (`slow`): it is always at work while the others
+A process that is only slow is not killed but named (`slow_ranks`): it is always at work while the others
 wait for it.
 
 Free of torch, for its start costs each trainer's machine as much as it imports. Linux only;
@@ -61,10 +61,10 @@ STATES = {
     "T": STOPPED,
     "t": "held by a debugger",
 }
-CULPRITS = "culprits.json"
+STALLED_RANKS = "culprits.json"
 
 
-class Doing(IntEnum):
+class Activity(IntEnum):
     """What a trainer does before its first step, within a step and after the last, in the order in
     which it does it.
     """
@@ -88,27 +88,27 @@ class _Cell(IntEnum):
     BUSY = 3
 
 
-class Beats:
+class Heartbeat:
     """What a trainer does at this moment, seen from both sides. Without cells: nobody watches."""
 
     def __init__(self, cells: MutableSequence[int] | None = None):
         self._cells = [0] * len(_Cell) if cells is None else cells
-        self.begin_anew()
+        self.reset()
 
-    def __call__(self, step: int, doing: Doing) -> None:
+    def __call__(self, step: int, doing: Activity) -> None:
         """The trainer's word; each cell is stored at once, for the price of two assignments."""
         self._cells[_Cell.STEP], self._cells[_Cell.DOING] = step, doing
 
-    def last(self) -> tuple[int, Doing]:
-        return self._cells[_Cell.STEP], Doing(self._cells[_Cell.DOING])
+    def last(self) -> tuple[int, Activity]:
+        return self._cells[_Cell.STEP], Activity(self._cells[_Cell.DOING])
 
     def saw(self, state: str) -> None:
         """The watchdog's word: how it found the trainer's main thread."""
         self._cells[_Cell.LOOKS] += 1
         self._cells[_Cell.BUSY] += state != WAITING
 
-    def share_at_work(self) -> float | None:
-        """The share of looks since `begin_anew` that found the trainer at work; None where they
+    def busy_share(self) -> float | None:
+        """The share of looks since `reset` that found the trainer at work; None where they
         were too few.
         """
         busy, looks = (
@@ -116,11 +116,11 @@ class Beats:
         )
         return busy / looks if looks >= ENOUGH_LOOKS else None
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         self._cells_then = list(self._cells)
 
 
-class Patience:
+class StallDetector:
     """Whether steps still end, as one finds who looks again and again.
 
     Only time that was watched counts, so that no jump of any clock makes a stall.
@@ -167,7 +167,7 @@ class LastSeen:
         return f"process {self.rank} ({self.state}, {step}{self.doing}, for {self.seconds:.0f} s)"
 
 
-def culprits(seen: Sequence[LastSeen], processes: int) -> tuple[list[int], str]:
+def stalled_ranks(seen: Sequence[LastSeen], processes: int) -> tuple[list[int], str]:
     """Whose fault a stall is, by rank, and how one knows.
 
     All stand still, for they wait for each other; so: who is stopped; else who gave no sign (its
@@ -178,7 +178,7 @@ def culprits(seen: Sequence[LastSeen], processes: int) -> tuple[list[int], str]:
         return [0], "alone"
     stopped = [one.rank for one in seen if one.state == STOPPED]
     silent = sorted(set(range(processes)) - {one.rank for one in seen})
-    places = {one.rank: (one.step, Doing[one.doing.upper()]) for one in seen}
+    places = {one.rank: (one.step, Activity[one.doing.upper()]) for one in seen}
     behind = [rank for rank, place in places.items() if place == min(places.values())]
     at_work = [one.rank for one in seen if one.state != WAITING]
     for ranks, why in (
@@ -192,7 +192,7 @@ def culprits(seen: Sequence[LastSeen], processes: int) -> tuple[list[int], str]:
     return [one.rank for one in seen], "alike"
 
 
-def slow(shares: Sequence[float]) -> list[int]:
+def slow_ranks(shares: Sequence[float]) -> list[int]:
     """Who is slow, by rank, from each process's share of time at work: the others wait for it."""
     return [
         rank for rank, share in enumerate(shares) if share > SLOW * statistics.median_low(shares)
@@ -200,7 +200,7 @@ def slow(shares: Sequence[float]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Duty:
+class WatchTask:
     """Which process a watchdog watches, and where it writes if it must. Memory and stack are open
     files' numbers.
     """
@@ -216,22 +216,24 @@ class Duty:
 
 
 @contextmanager
-def watched(config: WatchConfig | None, folder: Path, rank: int, processes: int) -> Iterator[Beats]:
+def watched(
+    config: WatchConfig | None, folder: Path, rank: int, processes: int
+) -> Iterator[Heartbeat]:
     """Have this process watched while it trains; it says to what is yielded what it does.
 
     folder: one for all processes of the run, not there yet; where what each did last is written in
     a stall.
     """
     if config is None or sys.platform != "linux":
-        yield Beats()
+        yield Heartbeat()
         return
     memory, stack = os.memfd_create("rookery-beats"), os.memfd_create("rookery-stack")
     os.truncate(memory, mmap.PAGESIZE)
     cells = memoryview(mmap.mmap(memory, mmap.PAGESIZE)).cast("q")
-    beats = Beats(cells)
-    beats(BEFORE, Doing.RESTORING)
+    heartbeat = Heartbeat(cells)
+    heartbeat(BEFORE, Activity.RESTORING)
     faulthandler.register(signal.SIGUSR1, stack)
-    duty = Duty(
+    duty = WatchTask(
         os.getpid(), rank, processes, str(folder), config.steps, config.seconds, memory, stack
     )
     # in a session of its own: what a terminal or a launcher sends to the trainer's group is not
@@ -241,7 +243,7 @@ def watched(config: WatchConfig | None, folder: Path, rank: int, processes: int)
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(memory, stack), start_new_session=True,
     )  # fmt: skip
     try:
-        yield beats
+        yield heartbeat
     finally:
         watchdog.kill()
         watchdog.wait()
@@ -250,28 +252,28 @@ def watched(config: WatchConfig | None, folder: Path, rank: int, processes: int)
         os.close(stack)
 
 
-def watch(duty: Duty, clock: Clock) -> None:
+def watch(duty: WatchTask, clock: Clock) -> None:
     """Look on until the trainer ends, or the run stands still."""
-    beats = Beats(memoryview(mmap.mmap(duty.memory, mmap.PAGESIZE)).cast("q"))
-    patience = Patience(
-        WatchConfig(duty.steps, duty.seconds), beats.last()[0], clock.monotonic_seconds()
+    heartbeat = Heartbeat(memoryview(mmap.mmap(duty.memory, mmap.PAGESIZE)).cast("q"))
+    patience = StallDetector(
+        WatchConfig(duty.steps, duty.seconds), heartbeat.last()[0], clock.monotonic_seconds()
     )
     for look in count():
         if os.getppid() != duty.pid:
             return
-        beats.saw(_state(duty.pid))
-        over = patience.is_over(clock.monotonic_seconds(), beats.last()[0])
+        heartbeat.saw(_state(duty.pid))
+        over = patience.is_over(clock.monotonic_seconds(), heartbeat.last()[0])
         if over or (look % LOOKS_A_QUESTION == 0 and Path(duty.folder).exists()):
             break
         time.sleep(LOOK_SECONDS)
-    _end_run(duty, beats, patience, clock)
+    _end_run(duty, heartbeat, patience, clock)
 
 
-def _end_run(duty: Duty, beats: Beats, patience: Patience, clock: Clock) -> None:
+def _end_run(duty: WatchTask, heartbeat: Heartbeat, patience: StallDetector, clock: Clock) -> None:
     """Write what the trainer did last, let the first watchdog speak for all, and then kill the
     trainer.
     """
-    step, doing = beats.last()
+    step, doing = heartbeat.last()
     state, stood_seconds = _state(duty.pid), round(patience.stood_seconds, 1)
     own = LastSeen(
         duty.rank,
@@ -292,7 +294,7 @@ def _end_run(duty: Duty, beats: Beats, patience: Patience, clock: Clock) -> None
     if duty.rank == seen[0].rank:
         _say(seen, duty.processes, folder)
     else:
-        _wait((folder / CULPRITS).exists, clock)
+        _wait((folder / STALLED_RANKS).exists, clock)
     if os.getppid() == duty.pid:
         os.kill(duty.pid, signal.SIGKILL)
 
@@ -310,7 +312,7 @@ def _wait(until: Callable[[], bool], clock: Clock) -> None:
 
 
 def _say(seen: Sequence[LastSeen], processes: int, folder: Path) -> None:
-    ranks, why = culprits(seen, processes)
+    ranks, why = stalled_ranks(seen, processes)
     named = ", ".join(one.line() for one in seen if one.rank in ranks) or f"processes {ranks}"
     line = (
         f"rookery: no step ends any more, by the fault of {named}. All are ended here and go on "
@@ -319,7 +321,7 @@ def _say(seen: Sequence[LastSeen], processes: int, folder: Path) -> None:
     )
     print(line, file=sys.stderr, flush=True)  # noqa: T201
     with suppress(OSError):
-        _write(folder / CULPRITS, {"ranks": ranks, "why": why, "said": line})
+        _write(folder / STALLED_RANKS, {"ranks": ranks, "why": why, "said": line})
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
@@ -329,7 +331,7 @@ def _write(path: Path, value: dict[str, Any]) -> None:
     unfinished.replace(path)
 
 
-def _stack(duty: Duty) -> str:
+def _stack(duty: WatchTask) -> str:
     """Where in the code the trainer's threads are; a process that is stopped does not answer."""
     with suppress(ProcessLookupError):
         os.kill(duty.pid, signal.SIGUSR1)
@@ -347,4 +349,4 @@ def _state(pid: int) -> str:
 
 
 if __name__ == "__main__":
-    watch(Duty(**json.loads(sys.argv[1])), SystemClock())
+    watch(WatchTask(**json.loads(sys.argv[1])), SystemClock())

@@ -43,7 +43,7 @@ _MEND = "Download the repository again"
 Blocks = Mapping[bytes, bytes]
 
 
-def is_mine(path: Path) -> bool:
+def recognizes(path: Path) -> bool:
     """Whether a file is a CAR: by its name, or by its header."""
     if ".car" in (suffix.lower() for suffix in path.suffixes):
         return True
@@ -191,4 +191,4 @@ def _clear_decoding(path: Path) -> Iterator[None]:
             if type(error) is ValueError
             else f"a block is not what it has to be ({type(error).__name__})"
         )
-        raise DataError(f"the repository cannot be read: {what}", where=path, mend=_MEND) from None
+        raise DataError(f"the repository cannot be read: {what}", where=path, hint=_MEND) from None

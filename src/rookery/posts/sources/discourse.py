@@ -63,10 +63,10 @@ class _Answer:
         }
 
 
-def is_mine(first: object) -> bool:
+def recognizes(first: object) -> bool:
     """Whether a file's first value is an answer with posts (or a list that begins with a post)."""
     if isinstance(first, list):
-        return bool(first) and is_mine(first[0])
+        return bool(first) and recognizes(first[0])
     return isinstance(first, dict) and _answer(first) is not None
 
 

@@ -153,7 +153,7 @@ def _compression(path: Path) -> str:
     with open(path, "rb") as file:
         head = file.read(4)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise DataError("not UTF-8 but UTF-16", where=path, mend=_TO_UTF8)
+        raise DataError("not UTF-8 but UTF-16", where=path, hint=_TO_UTF8)
     return (
         ".gz"
         if head.startswith(_GZIP)
@@ -211,18 +211,18 @@ def clear_errors(path: Path) -> Iterator[None]:
         if not path.exists():
             raise UsageError("there is no such file", where=path)
         if path.stat().st_size == 0:
-            raise DataError("the file is empty", where=path, mend="Export or download it again")
+            raise DataError("the file is empty", where=path, hint="Export or download it again")
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise DataError(
             f"the compressed file is damaged or cut short: {error}", where=path
         ) from None
     except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8: {error.reason}", where=path, mend=_TO_UTF8) from None
+        raise DataError(f"not UTF-8: {error.reason}", where=path, hint=_TO_UTF8) from None
     except pa.ArrowException as error:
         what = str(error).splitlines()[0]
         raise DataError(
-            f"cannot be read: {what}", where=path, mend=_TO_UTF8 if "UTF8" in what else None
+            f"cannot be read: {what}", where=path, hint=_TO_UTF8 if "UTF8" in what else None
         ) from None
     except OSError as error:  # the Parquet reader's, of a broken page, have no number
         raise DataError(f"cannot be read: {error.strerror or error}", where=path) from None

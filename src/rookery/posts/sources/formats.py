@@ -1,7 +1,7 @@
 """Which format a file is in, as its first JSON value shows it; of an archive, as the files inside
 it do.
 
-A source is a module with `is_mine(first)`, whether a file that begins with this JSON value is its
+A source is a module with `recognizes(first)`, whether a file that begins with this JSON value is its
 own, and `read(path)`, the file's posts in batches with what was set aside. To add one, write the
 module and name it in `SOURCES`. A file of none of them is a table (`tabular.py`).
 """
@@ -42,10 +42,10 @@ def source_of(path: Path) -> ModuleType | None:
         return x_archive
     if tabular.kind_of(path) in ("csv", "parquet"):
         return None
-    if atproto_repo.is_mine(path):
+    if atproto_repo.recognizes(path):
         return atproto_repo
     first = first_json(path)
-    source = next((source for source in SOURCES if source.is_mine(first)), None)
+    source = next((source for source in SOURCES if source.recognizes(first)), None)
     if (
         source is None
         and tabular.kind_of(path) is None
@@ -53,11 +53,11 @@ def source_of(path: Path) -> ModuleType | None:
     ):
         _refuse(path, first)
     if source is None and _has_author_inside(first):
-        mend = "Say with --map which columns to take; their visibility is then yours to vouch for"
+        hint = "Say with --map which columns to take; their visibility is then yours to vouch for"
         raise UsageError(
             "posts of no known source, each with an account inside that may be protected",
             where=path,
-            mend=mend,
+            hint=hint,
         )
     return source
 
@@ -73,13 +73,13 @@ def _has_author_inside(first: object) -> bool:
 
 def _refuse(path: Path, first: object) -> None:
     if first is None:
-        mend = "It is damaged or cut short: export or download it again"
-        raise DataError("the file is not JSON from beginning to end", where=path, mend=mend)
+        hint = "It is damaged or cut short: export or download it again"
+        raise DataError("the file is not JSON from beginning to end", where=path, hint=hint)
     known = ", ".join(map(name_of, SOURCES))
     raise UsageError(
         "JSON, but the posts of no known source",
         where=path,
-        mend=f"Known: {known}; or name it .jsonl",
+        hint=f"Known: {known}; or name it .jsonl",
     )
 
 

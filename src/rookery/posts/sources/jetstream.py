@@ -71,7 +71,7 @@ class StreamEvent:
 
 
 @dataclass
-class _Later:
+class _FinalState:
     """What a whole file says: the last deletions and updates of posts, accounts left deleted, posts
     made anew.
     """
@@ -82,12 +82,12 @@ class _Later:
     made_anew: set[str] = field(default_factory=set)
 
 
-def is_mine(first: object) -> bool:
+def recognizes(first: object) -> bool:
     """Whether a file's first value is an event of Jetstream or of tap (or a list that begins with
     one).
     """
     if isinstance(first, list):
-        return bool(first) and is_mine(first[0])
+        return bool(first) and recognizes(first[0])
     return isinstance(first, dict) and event_of(first) is not None
 
 
@@ -181,7 +181,7 @@ def _event_of_record(
 
 
 def _read(path: Path) -> Iterator[Post | SetAside | Event]:
-    later = _Later()
+    later = _FinalState()
     for value in read_values(path):
         if isinstance(value, Value) and (event := event_of(value.value)):
             _note(event, later)
@@ -191,7 +191,7 @@ def _read(path: Path) -> Iterator[Post | SetAside | Event]:
         yield Event("forget_post", uri, note="deleted by its author")
 
 
-def _note(event: StreamEvent, later: _Later) -> None:
+def _note(event: StreamEvent, later: _FinalState) -> None:
     if event.is_active is False and event.status == "deleted":
         later.gone.add(event.did)
     elif event.is_active is not None:
@@ -201,7 +201,7 @@ def _note(event: StreamEvent, later: _Later) -> None:
         last[event.uri] = max(event.revision, last.get(event.uri, ""))
 
 
-def _found(value: Value | SetAside, later: _Later) -> Iterator[Post | SetAside | Event]:
+def _found(value: Value | SetAside, later: _FinalState) -> Iterator[Post | SetAside | Event]:
     if isinstance(value, SetAside):
         yield value
         return
@@ -217,7 +217,7 @@ def _found(value: Value | SetAside, later: _Later) -> Iterator[Post | SetAside |
         yield from found
 
 
-def _overtaken(event: StreamEvent, later: _Later) -> str | None:
+def _overtaken(event: StreamEvent, later: _FinalState) -> str | None:
     """Why a post did not stay as this event has it."""
     if event.collection != POST or event.action not in ("create", "update"):
         return None

@@ -92,15 +92,15 @@ def parse_document(data: bytes, where: object) -> Any:
             f"At most {files.LARGEST_DOCUMENT_BYTES >> 20} MiB are read as one value; give "
             f"JSON lines"
         )
-        raise DataError("the JSON is too long", where=where, mend=most)
+        raise DataError("the JSON is too long", where=where, hint=most)
     try:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise DataError(
-            f"not UTF-8: {error.reason}", where=where, mend="Convert it to UTF-8"
+            f"not UTF-8: {error.reason}", where=where, hint="Convert it to UTF-8"
         ) from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"not JSON: {error}", where=where, mend=_DAMAGED) from None
+        raise DataError(f"not JSON: {error}", where=where, hint=_DAMAGED) from None
 
 
 def words(value: Any) -> str:

@@ -62,12 +62,12 @@ _QUOTED = frozenset({"quote-inline"})
 _OWN_STATUS = re.compile(r"(https?://[^/]+/(?:users|ap/users)/[^/]+)/statuses/[0-9]+")
 
 
-def is_mine(first: object) -> bool:
+def recognizes(first: object) -> bool:
     """Whether a file's first value is an outbox, an activity, or a status (or a list that begins
     with one).
     """
     if isinstance(first, list):
-        return bool(first) and is_mine(first[0])
+        return bool(first) and recognizes(first[0])
     return isinstance(first, dict) and (
         _is_outbox(first) or _is_activity(first) or _is_status(first)
     )
@@ -88,7 +88,7 @@ def outcome(status: Mapping[str, Any]) -> list[Post | Event] | str:
     post = _from_status(dict(status))
     if isinstance(post, str):
         return post
-    said = _Said()
+    said = _AccountConsents()
     return [*said.noting([post], mapping(status.get("account"))), *said.events()]
 
 
@@ -148,14 +148,14 @@ def _exported(path: Path) -> Iterator[Post | SetAside | Event]:
     export = mastodon_export.read_export(path)
     outbox = parse_document(export.outbox, f"{path}: outbox.json")
     actor = _actor(export.actor, f"{path}: actor.json") if export.actor is not None else {}
-    said = _Said()
+    said = _AccountConsents()
     yield from said.noting(_activities(Value("outbox.json", mapping(outbox)), actor), actor)
     yield from said.events()
 
 
 def _posts(path: Path) -> Iterator[Post | SetAside | Event]:
     actor: Mapping[str, Any] | None = None
-    said = _Said()
+    said = _AccountConsents()
     for value in read_values(path):
         if isinstance(value, SetAside):
             yield value
@@ -168,7 +168,7 @@ def _posts(path: Path) -> Iterator[Post | SetAside | Event]:
     yield from said.events()
 
 
-class _Said:
+class _AccountConsents:
     """What accounts say of uses, each as of its latest post in the file: the account was read no
     earlier than that.
     """
@@ -210,7 +210,7 @@ def _actor(data: bytes, where: object) -> dict[str, Any]:
     actor = mapping(parse_document(data, where))
     if not words(actor.get("id")):
         raise DataError(
-            "the file names no account", where=where, mend="Take the export's own actor.json"
+            "the file names no account", where=where, hint="Take the export's own actor.json"
         )
     return actor
 

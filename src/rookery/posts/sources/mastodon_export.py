@@ -61,7 +61,7 @@ def read_export(path: Path) -> Export:
         raise DataError(
             "not a Mastodon export: there is no outbox.json in it",
             where=path,
-            mend="Give the archive as Mastodon made it",
+            hint="Give the archive as Mastodon made it",
         )
     return Export(files["outbox.json"], files.get("actor.json"))
 
@@ -84,7 +84,7 @@ def _from_tar(path: Path) -> Iterator[tuple[str, bytes]]:
         while (member := archive.next()) is not None:
             archive.members.clear()  # it remembers every file that it passed
             if not (member.isreg() or member.isdir()) or member.issparse():
-                raise DataError(f"not a plain file: {member.name!r}", where=path, mend=_MEND)
+                raise DataError(f"not a plain file: {member.name!r}", where=path, hint=_MEND)
             name = _wanted(member.name, member.size, seen, path)
             _check_size(member.offset_data + member.size, allowed_bytes, path)
             if name and member.isreg():
@@ -98,7 +98,7 @@ def _check_size(unpacked_bytes: int, allowed_bytes: int, path: Path) -> None:
         raise DataError(
             "the archive would unpack to far more than its size",
             where=path,
-            mend="Ask Mastodon for a new one",
+            hint="Ask Mastodon for a new one",
         )
 
 
@@ -107,7 +107,7 @@ def _from_zip(path: Path) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if stat.S_ISLNK(info.external_attr >> 16):
-                raise DataError(f"not a plain file: {info.filename!r}", where=path, mend=_MEND)
+                raise DataError(f"not a plain file: {info.filename!r}", where=path, hint=_MEND)
             if name := _wanted(info.filename, info.file_size, seen, path):
                 yield name, archive.read(info)
 
@@ -125,11 +125,11 @@ def _wanted(filename: str, size: int, seen: set[str], path: Path) -> str | None:
         return None
     if place.name in seen:
         raise DataError(
-            f"the archive holds {place.name} twice", where=path, mend="Give one export at a time"
+            f"the archive holds {place.name} twice", where=path, hint="Give one export at a time"
         )
     if size > LARGEST_FILE_BYTES:
-        mend = f"At most {LARGEST_FILE_BYTES >> 20} MiB are read"
-        raise DataError(f"{place.name} says it is {size:,} bytes long", where=path, mend=mend)
+        hint = f"At most {LARGEST_FILE_BYTES >> 20} MiB are read"
+        raise DataError(f"{place.name} says it is {size:,} bytes long", where=path, hint=hint)
     seen.add(place.name)
     return place.name
 
@@ -147,5 +147,5 @@ def _clear_errors(path: Path) -> Iterator[None]:
         RuntimeError,
     ) as error:
         raise DataError(
-            f"the archive is damaged or cut short: {error}", where=path, mend=_MEND
+            f"the archive is damaged or cut short: {error}", where=path, hint=_MEND
         ) from None

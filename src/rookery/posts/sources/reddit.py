@@ -45,7 +45,7 @@ _CAUSES = {"deleted": "", "removed": "taken_down", "author_deleted": "deleted"}
 _BY_AUTHOR = ("deleted", "author")
 
 
-def is_mine(first: Any) -> bool:
+def recognizes(first: Any) -> bool:
     """Whether a file that begins with this JSON value is a dump of Reddit's comments or
     submissions.
     """

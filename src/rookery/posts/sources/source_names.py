@@ -35,7 +35,7 @@ def check_name(name: str) -> None:
     """Raise `UsageError` for what is no host or other plain name."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.:_-]*", name):
         raise UsageError(
-            f"{name!r} is no name for a source", mend="Give a host, such as forum.example.org"
+            f"{name!r} is no name for a source", hint="Give a host, such as forum.example.org"
         )
 
 

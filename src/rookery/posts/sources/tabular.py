@@ -127,11 +127,11 @@ def columns_of(path: Path) -> list[str]:
                     raise DataError(
                         "no line of the file is a JSON object",
                         where=path,
-                        mend="Write one object a line",
+                        hint="Write one object a line",
                     )
                 return list(dict.fromkeys(names))
     raise UsageError(
-        "not a table that can be read", where=path, mend="Give .csv, .jsonl, .ndjson or .parquet"
+        "not a table that can be read", where=path, hint="Give .csv, .jsonl, .ndjson or .parquet"
     )
 
 
@@ -151,11 +151,11 @@ def resolve_mapping(path: Path, mapping: Mapping[str, str] | None) -> dict[str, 
     for field, column in mapping.items():
         if field not in known:
             raise UsageError(
-                f"--map: there is no field {field!r}", mend=f"Known: {', '.join(sorted(known))}"
+                f"--map: there is no field {field!r}", hint=f"Known: {', '.join(sorted(known))}"
             )
         if column not in columns:
             raise DataError(
-                f"there is no column {column!r}", where=path, mend=f"It has: {', '.join(columns)}"
+                f"there is no column {column!r}", where=path, hint=f"It has: {', '.join(columns)}"
             )
     missing = [field for field in REQUIRED if field not in mapping]
     if missing:
@@ -163,7 +163,7 @@ def resolve_mapping(path: Path, mapping: Mapping[str, str] | None) -> dict[str, 
             f"Say --map {','.join(f'{field}=…' for field in missing)}; it has: {', '.join(columns)}"
         )
         raise UsageError(
-            f"which column is {' and which is '.join(missing)}?", where=path, mend=hint
+            f"which column is {' and which is '.join(missing)}?", where=path, hint=hint
         )
     return {name: name for name in RIGHTS if name in columns} | dict(mapping)
 
@@ -191,9 +191,9 @@ def _refuse_nested(path: Path, mapping: Mapping[str, str]) -> None:
         kind = schema.field(schema.names.index(column)).type
         is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
         if pa.types.is_nested(kind) and not (field == "language" and is_list):
-            mend = "Map another column, or write what is meant to a plain one"
+            hint = "Map another column, or write what is meant to a plain one"
             raise DataError(
-                f"the column {column!r} holds {kind}, which is no {field}", where=path, mend=mend
+                f"the column {column!r} holds {kind}, which is no {field}", where=path, hint=hint
             )
 
 
@@ -219,7 +219,7 @@ def read_column(path: Path, column: str) -> list[str]:
     """
     if column not in (columns := columns_of(path)):
         raise DataError(
-            f"there is no column {column!r}", where=path, mend=f"It has: {', '.join(columns)}"
+            f"there is no column {column!r}", where=path, hint=f"It has: {', '.join(columns)}"
         )
     batches = [raw.rows[column].cast(pa.string()).drop_null() for raw in read_raw(path, [column])]
     return [text for batch in batches for text in batch.to_pylist()]

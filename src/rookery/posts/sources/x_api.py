@@ -54,7 +54,7 @@ _DELETIONS = {"delete", "user_delete"}
 _HISTORY = re.compile(rb'"edit_history_tweet_ids"\s*:\s*\[([^\]]*,[^\]]*)\]')
 
 
-def is_mine(first: Any) -> bool:
+def recognizes(first: Any) -> bool:
     """Whether a file that begins with this JSON value is of the X API v2, tweets or anything else
     of it.
     """

@@ -56,11 +56,11 @@ def read(path: Path) -> Read:
             yield from in_batches(_read(archive, path))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(
-            f"the zip is damaged or cut short: {error}", where=path, mend=_MEND
+            f"the zip is damaged or cut short: {error}", where=path, hint=_MEND
         ) from None
     except UnicodeDecodeError as error:
         raise DataError(
-            f"a file of the archive is not UTF-8: {error.reason}", where=path, mend=_MEND
+            f"a file of the archive is not UTF-8: {error.reason}", where=path, hint=_MEND
         ) from None
 
 
@@ -71,7 +71,7 @@ def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[Post | SetAside | Ev
         raise DataError(
             "not an X archive: data/tweets.js and data/account.js are not both there",
             where=path,
-            mend="Give the zip file as X sent it",
+            hint="Give the zip file as X sent it",
         )
 
     def items(name: str) -> Iterator[dict]:
@@ -80,7 +80,7 @@ def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[Post | SetAside | Ev
     account = next(items("account.js"), {})
     author = as_text(account.get("username") or account.get("accountId"))
     if not author:
-        raise DataError("account.js names no account", where=path, mend=_MEND)
+        raise DataError("account.js names no account", where=path, hint=_MEND)
     changes = sorted(
         (as_text(c.get("protectedAt")), as_text(c.get("action")))
         for c in items("protected-history.js")
@@ -121,16 +121,16 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
                 f"a file in the zip would lie outside it: {info.filename!r}", where=path
             )
         if stat.S_ISLNK(info.external_attr >> 16):
-            raise DataError(f"not a plain file: {info.filename!r}", where=path, mend=_MEND)
+            raise DataError(f"not a plain file: {info.filename!r}", where=path, hint=_MEND)
         if place.parent.name != "data" or place.suffix != ".js":
             continue
         if place.name in found:
             raise DataError(
-                f"the zip holds {place.name} twice", where=path, mend="Give one archive at a time"
+                f"the zip holds {place.name} twice", where=path, hint="Give one archive at a time"
             )
         if info.flag_bits & _ENCRYPTED:
-            mend = "Unpack it with its password, and zip it again without"
-            raise DataError(f"{place.name} is encrypted", where=path, mend=mend)
+            hint = "Unpack it with its password, and zip it again without"
+            raise DataError(f"{place.name} is encrypted", where=path, hint=hint)
         found[place.name] = info
     return found
 
@@ -141,9 +141,9 @@ def _items(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Ite
     """
     where = f"{path}: {member.filename}"
     if member.file_size > LARGEST_FILE_BYTES:
-        mend = f"At most {LARGEST_FILE_BYTES >> 20} MiB are read"
+        hint = f"At most {LARGEST_FILE_BYTES >> 20} MiB are read"
         raise DataError(
-            f"the file says it is {member.file_size:,} bytes long", where=where, mend=mend
+            f"the file says it is {member.file_size:,} bytes long", where=where, hint=hint
         )
     text = archive.read(member).decode("utf-8-sig")
     start = _PREFIX.match(text)
@@ -151,7 +151,7 @@ def _items(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Ite
         raise DataError(
             "the file does not begin as X writes it: window.YTD.NAME.partN = [",
             where=where,
-            mend=_MEND,
+            hint=_MEND,
         )
     decode = json.JSONDecoder().raw_decode
     place = _BETWEEN.match(text, start.end()).end()
@@ -160,11 +160,11 @@ def _items(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Ite
             item, place = decode(text, place)
         except (ValueError, RecursionError) as error:
             raise DataError(
-                f"the file is not JSON after its prefix: {error}", where=where, mend=_MEND
+                f"the file is not JSON after its prefix: {error}", where=where, hint=_MEND
             ) from None
         if not isinstance(item, dict):
             raise DataError(
-                "the file's list holds something other than objects", where=where, mend=_MEND
+                "the file's list holds something other than objects", where=where, hint=_MEND
             )
         yield _inner(item)
         place = _BETWEEN.match(text, place).end()

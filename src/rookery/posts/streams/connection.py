@@ -1,7 +1,7 @@
 """The live streams that can be followed: Jetstream over WebSocket, Mastodon over server-sent
 events.
 
-A stream is opened at a position and yields `Moment`s until the connection ends. Its position is the
+A stream is opened at a position and yields `StreamMessage`s until the connection ends. Its position is the
 time (µs) of an event at Jetstream, and the server's own id of a status at Mastodon. What a message
 means is for the source's own module (`jetstream.py`, `mastodon.py`); reconnecting and keeping are
 `follow.py`'s.
@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from rookery.core.errors import UsageError
 from rookery.posts.live import Event
 from rookery.posts.post import Post
-from rookery.posts.streams.arrivals import Moment
+from rookery.posts.streams.inbox import StreamMessage
 
 MOST_BYTES = 1 << 20
 """A larger message is set aside; posts are of a few kilobytes."""
@@ -42,7 +42,7 @@ class Stream(Protocol):
 
     name: str
 
-    def moments(self, position: str | None) -> Iterator[Moment]:
+    def moments(self, position: str | None) -> Iterator[StreamMessage]:
         """Messages from a position on; raises `Disconnected` at the end, `UsageError` where trying
         again is no use.
         """
@@ -69,8 +69,8 @@ def refuse_status(where: str, status: int, headers: Mapping[str, str]) -> None:
         raise Disconnected(
             f"the server answered {status}", float(after) if after.isdigit() else 0.0
         )
-    mend = "Give --token-file" if status in (401, 403) else "See that the address is right"
-    raise UsageError(f"the server answered {status}", where=where, mend=mend)
+    hint = "Give --token-file" if status in (401, 403) else "See that the address is right"
+    raise UsageError(f"the server answered {status}", where=where, hint=hint)
 
 
 def reason_of(error: Exception) -> str:

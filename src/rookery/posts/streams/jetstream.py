@@ -11,7 +11,6 @@ from websockets.sync.client import connect
 from rookery.core.context import Clock
 from rookery.core.errors import UsageError
 from rookery.posts.sources import atproto, jetstream
-from rookery.posts.streams.arrivals import Gap, Moment
 from rookery.posts.streams.connection import (
     MOST_BYTES,
     SILENCE_SECONDS,
@@ -21,6 +20,7 @@ from rookery.posts.streams.connection import (
     reason_of,
     refuse_status,
 )
+from rookery.posts.streams.inbox import Gap, StreamMessage
 
 LARGEST_FRAME_BYTES = 64 << 20  # beyond, the connection ends and the message is passed over
 TOO_BIG = 1009  # RFC 6455, 7.4.1
@@ -49,7 +49,7 @@ class Jetstream:
         path = parts.path if parts.path.strip("/") else "/subscribe"
         return urlunsplit((parts.scheme, parts.netloc, path, urlencode(asked), ""))
 
-    def moments(self, position: str | None) -> Iterator[Moment]:
+    def moments(self, position: str | None) -> Iterator[StreamMessage]:
         last = int(position) if position else None
         try:
             try:
@@ -63,21 +63,21 @@ class Jetstream:
         except InvalidStatus as error:
             refuse_status(self.name, error.response.status_code, error.response.headers)
         except InvalidURI as error:
-            raise UsageError("no stream's address", where=self.name, mend=str(error)) from None
+            raise UsageError("no stream's address", where=self.name, hint=str(error)) from None
         except ConnectionClosed as error:
             if (
                 error.sent is not None and error.sent.code == TOO_BIG
             ):  # passed over, or it would come for ever
                 now = self.clock.now()
                 gap = Gap(self.name, "", now.isoformat(), "a message was too large to be read")
-                yield Moment(
+                yield StreamMessage(
                     gap=gap, set_aside="too_large", position=str(int(now.timestamp() * 1_000_000))
                 )
             raise Disconnected("the server closed the connection") from None
         except (OSError, WebSocketException) as error:
             raise Disconnected(reason_of(error)) from None
 
-    def _read(self, address: str, last: int | None) -> Iterator[Moment]:
+    def _read(self, address: str, last: int | None) -> Iterator[StreamMessage]:
         """One connection; the first event whose time can be told shows whether there is a gap since
         the last one.
         """
@@ -92,24 +92,24 @@ class Jetstream:
                     )
                 yield moment
 
-    def moment(self, message: str | bytes) -> Moment:
+    def moment(self, message: str | bytes) -> StreamMessage:
         """One message."""
         if len(message) > MOST_BYTES:
-            return Moment(set_aside="too_large")
+            return StreamMessage(set_aside="too_large")
         value = parse_object(message)
         if value is None:
-            return Moment(set_aside="not_a_json_object")
+            return StreamMessage(set_aside="not_a_json_object")
         event = jetstream.event_of(value)
         if event is None:
-            return Moment(set_aside="not_an_event")
+            return StreamMessage(set_aside="not_an_event")
         time = (
             event.seen if event.seen and event.seen <= self.clock.now() + CLOCK_TOLERANCE else None
         )
         position = str(value["time_us"]) if time else None  # a wrong clock moves no cursor
         found = jetstream.outcome(event)
         if isinstance(found, str):
-            return Moment(set_aside=found, position=position, time=time)
-        return Moment(*posts_and_events(found), position=position, time=time)
+            return StreamMessage(set_aside=found, position=position, time=time)
+        return StreamMessage(*posts_and_events(found), position=position, time=time)
 
 
 def _gap(stream: str, last: int, came: int) -> Gap:

@@ -11,7 +11,6 @@ import httpx_sse
 from rookery.core.context import Clock
 from rookery.core.errors import UsageError
 from rookery.posts.sources import mastodon
-from rookery.posts.streams.arrivals import Gap, Moment
 from rookery.posts.streams.connection import (
     MOST_BYTES,
     SILENCE_SECONDS,
@@ -21,6 +20,7 @@ from rookery.posts.streams.connection import (
     reason_of,
     refuse_status,
 )
+from rookery.posts.streams.inbox import Gap, StreamMessage
 
 PAGE_STATUSES = 40
 
@@ -33,7 +33,7 @@ class Mastodon:
     clock: Clock
     token: str | None = field(default=None, repr=False)
 
-    def moments(self, position: str | None) -> Iterator[Moment]:
+    def moments(self, position: str | None) -> Iterator[StreamMessage]:
         parts = urlsplit(self.name)
         path = parts.path if parts.path.strip("/") else "/api/v1/streaming/public"
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -55,9 +55,9 @@ class Mastodon:
         except (httpx.HTTPError, httpx_sse.SSEError) as error:
             raise Disconnected(reason_of(error)) from None
         except httpx.InvalidURL as error:
-            raise UsageError("no stream's address", where=self.name, mend=str(error)) from None
+            raise UsageError("no stream's address", where=self.name, hint=str(error)) from None
 
-    def _missed(self, client: httpx.Client, position: str) -> Iterator[Moment]:
+    def _missed(self, client: httpx.Client, position: str) -> Iterator[StreamMessage]:
         """The statuses since a position, oldest first, and the gap for what cannot be told of that
         time.
         """
@@ -76,29 +76,31 @@ class Mastodon:
             if len(statuses) < PAGE_STATUSES or last == before:
                 break
         why = "edits and deletions of this time were not told; new posts were fetched"
-        yield Moment(gap=Gap(self.name, since, until, why))
+        yield StreamMessage(gap=Gap(self.name, since, until, why))
 
-    def moment(self, kind: str, data: str) -> Moment:
+    def moment(self, kind: str, data: str) -> StreamMessage:
         """One message: a new status, an edited one, or the server's id of a deleted one."""
         if len(data) > MOST_BYTES:
-            return Moment(set_aside="too_large")
+            return StreamMessage(set_aside="too_large")
         if kind == "delete":
-            return Moment(gone=(data.strip(),))
+            return StreamMessage(gone=(data.strip(),))
         if kind not in ("update", "status.update"):
-            return Moment(set_aside=f"{kind or 'unnamed'}_event")
+            return StreamMessage(set_aside=f"{kind or 'unnamed'}_event")
         status = parse_object(data)
         if status is None:
-            return Moment(set_aside="not_a_json_object")
+            return StreamMessage(set_aside="not_a_json_object")
         moment = self._status(status)
         return moment if kind == "update" else replace(moment, position=None)
 
-    def _status(self, status: Mapping[str, Any]) -> Moment:
+    def _status(self, status: Mapping[str, Any]) -> StreamMessage:
         found, local = mastodon.outcome(status), str(status.get("id") or "")
         position = local if local.isdigit() else None
         if isinstance(found, str):
-            return Moment(set_aside=found, position=position)
+            return StreamMessage(set_aside=found, position=position)
         posts, events = posts_and_events(found)
-        return Moment(posts, events, None, position, posts[0].created, ((local, posts[0].id),))
+        return StreamMessage(
+            posts, events, None, position, posts[0].created, ((local, posts[0].id),)
+        )
 
 
 def _list(page: httpx.Response) -> list[dict[str, Any]]:

@@ -17,5 +17,5 @@ def open_stream(url: str, clock: Clock, token: str | None = None) -> Stream:
     if parts.netloc and parts.scheme in ("http", "https"):
         return Mastodon(url, clock, token)
     raise UsageError(
-        "no stream's address", where=url, mend="Give wss://… (Jetstream) or https://… (Mastodon)"
+        "no stream's address", where=url, hint="Give wss://… (Jetstream) or https://… (Mastodon)"
     )

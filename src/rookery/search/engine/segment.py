@@ -128,7 +128,7 @@ def write_segment(
         shutil.rmtree(folder, ignore_errors=True)
         if "No space left" in str(error):  # tantivy and faiss have no other word for it
             raise StorageError(
-                "the disk is full", where=folder.parent, mend="Free some space"
+                "the disk is full", where=folder.parent, hint="Free some space"
             ) from None
         raise
     return facts
@@ -148,7 +148,7 @@ def open_segment(folder: Path) -> Segment:
     except (OSError, ValueError, RuntimeError, pa.ArrowInvalid, DataError) as error:
         what = error.what if isinstance(error, DataError) else str(error).splitlines()[0]
         raise DataError(
-            f"the search index is damaged: {what}", where=folder, mend=REBUILD
+            f"the search index is damaged: {what}", where=folder, hint=REBUILD
         ) from None
     return segment
 

@@ -17,7 +17,7 @@ from rookery.core.digest import digest_value
 LOOK_SECONDS = 0.1
 
 
-def meet(store: Store, rank: int, count: int, name: str) -> Store:
+def rendezvous(store: Store, rank: int, count: int, name: str) -> Store:
     """The part of a store that belongs to these processes alone; `name`: one that no other attempt
     has.
 

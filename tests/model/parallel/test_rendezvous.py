@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from torch.distributed import TCPStore
 
-from rookery.model.parallel.meeting import meet
+from rookery.model.parallel.rendezvous import rendezvous
 
 COUNT = 3
 
@@ -29,7 +29,8 @@ def attempt(store, number: int, ranks=range(COUNT)) -> list:
     with ThreadPoolExecutor(COUNT) as threads:
         order = sorted(ranks, reverse=True)
         met = {
-            r: threads.submit(meet, client(store), r, COUNT, f"name {number} of {r}") for r in order
+            r: threads.submit(rendezvous, client(store), r, COUNT, f"name {number} of {r}")
+            for r in order
         }
         return [met[rank].result() for rank in ranks]
 

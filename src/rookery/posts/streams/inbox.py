@@ -1,4 +1,4 @@
-"""Arrivals: what a live stream brought and the lake has not taken over yet, with the place up to
+"""Inbox: what a live stream brought and the lake has not taken over yet, with the place up to
 which it was read.
 
 Both lie in the live log's file, so that one transaction holds the posts of some moments, what
@@ -48,7 +48,7 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class Moment:
+class StreamMessage:
     """What one message of a stream comes to.
 
     aliases: the stream's own short ids of posts, and the posts' ids. gone: short ids of posts that
@@ -65,7 +65,7 @@ class Moment:
     gap: Gap | None = None
 
 
-class Arrivals:
+class Inbox:
     """The streams' part of an open live log."""
 
     def __init__(self, log: LiveLog):
@@ -73,7 +73,7 @@ class Arrivals:
         for statement in filter(str.strip, _SCHEMA.split(";")):
             log.execute(statement)
 
-    def store(self, stream: str, moments: Iterable[Moment], clock: Clock) -> int:
+    def store(self, stream: str, moments: Iterable[StreamMessage], clock: Clock) -> int:
         """Keep what some messages brought, and the cursor after the last of them, in one durable
         transaction.
 
@@ -160,23 +160,23 @@ class Arrivals:
         return changed
 
 
-def hand_over(home: Home, context: Context, most: int = 50_000) -> ingest.IngestReport | None:
+def flush_to_lake(home: Home, context: Context, most: int = 50_000) -> ingest.IngestReport | None:
     """Bring what waits (at most so many posts) into the lake in one transaction; None if nothing
     waits.
 
     A kill between the lake's commit and the removal here brings the same posts again, which the
-    lake then holds already. Raises `Busy` while another process writes to the lake.
+    lake then holds already. Raises `BusyError` while another process writes to the lake.
     """
     with live_log(home) as log:
-        arrivals = Arrivals(log)
-        waiting = arrivals.first(most)
+        inbox = Inbox(log)
+        waiting = inbox.first(most)
         if not waiting:
             return None
         first, last = waiting[0][0], waiting[-1][0]
         posts = _newest_versions([post for _, post in waiting])
         key = f"follow-{first:012d}-{last:012d}"
-        report = ingest.take_in(home, "stream", key, lambda: in_batches(posts), context)
-        arrivals.taken(last)
+        report = ingest.ingest_batches(home, "stream", key, lambda: in_batches(posts), context)
+        inbox.taken(last)
         return report
 
 
