@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile -q
 
-.PHONY: demo test types check soak format shape bench clean
+.PHONY: demo test types check soak format shape screenshot bench clean
 
 demo: .venv/installed          ## the whole loop on a built-in town, then the page
 	$(BIN)/rookery demo --home demo-home $(ARGS)
@@ -29,6 +29,9 @@ format: .venv/installed-dev
 shape:                         ## lines per package and the longest files
 	@for p in src/rookery/*/; do printf "%6d  %s\n" $$(find $$p -name '*.py' | xargs cat | wc -l) $$p; done
 	@wc -l $$(git ls-files 'src/*.py') | sort -n | tail -6
+
+screenshot: .venv/installed-dev ## the page of demo-home, as the README shows it
+	$(BIN)/python docs/screenshot.py demo-home
 
 bench: .venv/installed-dev     ## what needs no data but ours; the others take a path, see benchmarks/README.md
 	$(BIN)/python benchmarks/bench_start.py

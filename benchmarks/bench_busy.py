@@ -1,11 +1,11 @@
-"""How much longer training takes beside two busy processes, with bounded and with unbounded spinning.
+"""How much longer training takes beside two busy processes, and how its threads wait.
 
     python benchmarks/bench_busy.py --work FOLDER
 
 `rookery model train --scale 0.0015` on the built-in town, again and again: quiet, and beside two
 processes that do nothing but count, each with OpenMP's threads spinning for as long as the product
-sets (`rookery/model/__init__.py`), as long as libgomp sets by itself, and with one thread. The cases
-alternate. On two cores a fair share of a busy machine is half: twice the quiet time.
+sets (`rookery/model/__init__.py`), as long as libgomp sets by itself, and with one thread. The
+cases alternate. On two cores a fair share of a busy machine is half: twice the quiet time.
 """
 
 import argparse
