@@ -18,7 +18,7 @@ is in each package, and where to begin to read: ARCHITECTURE.md.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from rookery.version import __version__ as __version__
 
 if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from rookery.ads.server import AdServer as AdServer

@@ -47,8 +47,9 @@ def test_every_link_leads_to_a_file(document):
     ]
 
 
-def test_every_command_of_the_readme_exists():
-    named = commands_in((ROOT / "README.md").read_text())
+def test_every_command_of_the_documents_exists():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    named = set().union(*(commands_in(page.read_text()) for page in pages))
     assert ("posts", "ingest") in named
     known = {words[:n] for words in leaves(COMMAND) for n in (1, 2)}
     assert named <= known
@@ -99,12 +100,29 @@ def test_every_test_that_a_document_names_exists():
     ]
 
 
-def test_every_word_of_the_glossary_is_used_in_the_code():
-    words = re.findall(
-        r"\*(\w[\w ]*)\*:", (ROOT / "ARCHITECTURE.md").read_text().split("## Words")[1]
-    )
-    assert len(words) > 10
+def test_every_word_of_the_glossary_is_used_in_the_code_and_there_are_few():
+    table = (ROOT / "ARCHITECTURE.md").read_text().split("## Words")[1]
+    rows = re.findall(r"^\| (\*.*?\*) \| .* \| (`.*`) \|$", table, re.MULTILINE)
+    words = [word for row, _ in rows for word in re.findall(r"\*(.+?)\*", row)]
+    assert 10 < len(words) <= 20
     assert not [word for word in words if word.lower() not in CODE]
+    named = [path for _, cell in rows for path in re.findall(r"`(.+?)`", cell)]
+    assert not [path for path in named if not (SOURCE / path).exists()]
+
+
+def test_the_thirty_minute_path_fits_into_thirty_minutes():
+    code = [path.read_text() for path in reading_path()]
+    pages = [(ROOT / name).read_text() for name in ("README.md", "ARCHITECTURE.md")]
+    assert sum(len(text.splitlines()) for text in code + pages) <= 1800
+    comments = sum(_comments(text) for text in code)
+    assert sum(len(text.splitlines()) for text in code) / comments <= 25
+
+
+def test_every_result_is_cited_by_a_document():
+    pages = [path for path in DOCUMENTS if path.parent.name != "results" and path.exists()]
+    cited = "\n".join(path.read_text() for path in pages)
+    results = (ROOT / "benchmarks" / "results").glob("*.md")
+    assert not [path.stem for path in results if not re.search(rf"\b{path.stem}\b", cited)]
 
 
 def test_every_package_of_the_map_is_a_folder_and_every_folder_is_on_the_map():
