@@ -1,8 +1,8 @@
 """Every shell and Python block of the README and of docs/ runs, each page in its own folder.
 
 Blocks marked `sh` and `python` run in the order of the page, on a small archive `posts.csv`. A
-block after `<!-- not run: reason -->` is left out. Blocks without a mark show output, or commands of the
-README that set up this very environment (`make demo`, which `.ci/run` runs).
+block after `<!-- not run: reason -->` is left out. Blocks without a mark show output, or commands
+that set up this very environment (`make demo`, which `.ci/run` runs).
 """
 
 import os
