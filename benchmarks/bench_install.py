@@ -2,8 +2,9 @@
 
     python benchmarks/bench_install.py --torch torch==2.13.0
 
-
-
+Each is a new virtual environment with the pinned versions. `--torch` installs that requirement
+first, as a person without a GPU does with PyTorch's CPU build, which is much smaller than the GPU
+build.
 """
 
 import argparse
