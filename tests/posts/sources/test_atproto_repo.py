@@ -181,17 +181,17 @@ def out_of_order(root, blocks):
         (b"", "empty"),
         (b"hello", "cannot be read"),
         (an_export(posts(9))[:-1], "cut short"),
-        (an_export(posts(9))[:-3].replace(b"rook 4", b"rook X"), "not what its hash says"),
-        (altered(lambda root, blocks: (Link(root[:-1] + b"?"), blocks)), "not in it"),
+        (an_export(posts(9))[:-3].replace(b"rook 4", b"rook X"), "does not match its hash"),
+        (altered(lambda root, blocks: (Link(root[:-1] + b"?"), blocks)), "is missing"),
         (altered(lambda root, blocks: (Link(next(iter(blocks))), blocks)), "cannot be read"),
-        (altered(without_the_last), "not in it"),
+        (altered(without_the_last), "is missing"),
         (altered(in_a_circle), "back to itself"),
         (altered(out_of_order), "out of order"),
-        (an_export(posts(1), did="ada"), "no commit"),
-        (an_export(posts(1), version=1), "no commit"),
+        (an_export(posts(1), did="ada"), "not the commit"),
+        (an_export(posts(1), version=1), "not the commit"),
         (cbor({"version": 1, "roots": []}), "cannot be read"),
         (b"\xff\xff\xff\xff\x0f" + b"x" * 99, "bytes long"),
-        (b"\xff" * 20, "no number"),
+        (b"\xff" * 20, "not a valid number"),
     ],
 )
 def test_what_is_no_whole_repository_is_refused_with_one_line(reading, data, words):
@@ -218,5 +218,5 @@ def test_a_blob_beside_the_records_is_checked_and_passed_over(reading):
     name = bytes.fromhex("01551220") + hashlib.sha256(blob).digest()
     whole = an_export(posts(3)) + bytes([len(name + blob)]) + name + blob
     assert len(reading(whole)[0]) == 3
-    with pytest.raises(DataError, match="not what its hash says"):
+    with pytest.raises(DataError, match="does not match its hash"):
         reading(whole[:-1] + b"?")
