@@ -209,7 +209,7 @@ def test_an_archive_that_names_a_file_twice_is_refused(tmp_path):
 def test_a_bomb_is_refused_unread(tmp_path, monkeypatch):
     monkeypatch.setattr(x_archive, "LARGEST_FILE_BYTES", 1000)
     path = an_archive(tmp_path, tweets="window.YTD.tweets.part0 = [" + " " * 1_000_000 + "]")
-    with pytest.raises(DataError, match=r"says it is 1,000,028 bytes long"):
+    with pytest.raises(DataError, match=r"claims to be 1,000,028 bytes long"):
         posts_of(path)
 
 
