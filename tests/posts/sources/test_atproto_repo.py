@@ -78,10 +78,15 @@ def test_a_record_becomes_the_same_post_as_in_the_stream(reading):
     }
     (post,), _ = reading(an_export(posts(1, reply=reply, embed=image)))
     assert post == post | {
-        "author": DID, "language": "en", "created": datetime(2024, 10, 7, 12, tzinfo=UTC), "visibility": "public",
-        "reply_to": "at://x/app.bsky.feed.post/2", "conversation": "at://did:plc:bo/app.bsky.feed.post/1",
-        "alt_text": "a bird", "source": "atproto_repo",
-    }  # fmt: skip
+        "author": DID,
+        "language": "en",
+        "created": datetime(2024, 10, 7, 12, tzinfo=UTC),
+        "visibility": "public",
+        "reply_to": "at://x/app.bsky.feed.post/2",
+        "conversation": "at://did:plc:bo/app.bsky.feed.post/1",
+        "alt_text": "a bird",
+        "source": "atproto_repo",
+    }
 
 
 def test_a_clock_of_the_future_gives_way_to_the_commits(reading):
@@ -102,8 +107,10 @@ def test_other_records_are_set_aside_by_address_and_the_owners_word_is_noted(
     found, aside = reading(an_export(records))
     assert len(found) == 1
     assert sorted((item.reason, item.row["id"].rpartition("/")[2]) for item in aside) == [
-        ("no_text", "empty"), ("other_collection", "a"), ("repost", "a"),
-    ]  # fmt: skip
+        ("no_text", "empty"),
+        ("other_collection", "a"),
+        ("repost", "a"),
+    ]
     restrictions = standing_of(read(tmp_path / "repo.car"))
     assert (restrictions.authors, restrictions.consent["training"]) == (
         {DID: "signed_in_only"},

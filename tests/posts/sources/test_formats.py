@@ -26,9 +26,12 @@ EVENT = {
                "record": {"text": "words", "createdAt": "2025-01-01T00:00:00Z"}},
 }  # fmt: skip
 STATUS = {
-    "uri": "https://home.example/users/ada/statuses/1", "created_at": "2023-02-18T12:33:11Z", "content": "<p>words</p>",
-    "visibility": "public", "account": {"url": "https://home.example/@ada"},
-}  # fmt: skip
+    "uri": "https://home.example/users/ada/statuses/1",
+    "created_at": "2023-02-18T12:33:11Z",
+    "content": "<p>words</p>",
+    "visibility": "public",
+    "account": {"url": "https://home.example/@ada"},
+}
 FORUM = {
     "archetype": "regular",
     "post_stream": {

@@ -115,10 +115,16 @@ def test_a_creation_becomes_a_post(posts_of):
     (post,), aside = posts_of(event())
     assert aside == []
     assert post == post | {
-        "id": "at://did:plc:ada/app.bsky.feed.post/r1", "author": ADA, "text": "a rook", "language": "en",
-        "created": datetime(2025, 10, 9, 8, 53, 19, tzinfo=UTC), "reply_to": None, "conversation": uri(),
-        "visibility": "public", "source": "jetstream",
-    }  # fmt: skip
+        "id": "at://did:plc:ada/app.bsky.feed.post/r1",
+        "author": ADA,
+        "text": "a rook",
+        "language": "en",
+        "created": datetime(2025, 10, 9, 8, 53, 19, tzinfo=UTC),
+        "reply_to": None,
+        "conversation": uri(),
+        "visibility": "public",
+        "source": "jetstream",
+    }
     assert refused(post) == set()
 
 
@@ -285,14 +291,19 @@ def declared(record, collection="org.user-intents.declaration"):
 @pytest.mark.parametrize(
     ("intents", "said"),
     [
-        ({"syntheticContentGeneration": {"allow": False}}, {"answers": {ADA: False}, "training": {ADA: False}}),
-        ({"bulkDataset": {"allow": False}, "syntheticContentGeneration": {"allow": True}},
-         {"answers": {ADA: True}, "training": {ADA: False}}),
+        (
+            {"syntheticContentGeneration": {"allow": False}},
+            {"answers": {ADA: False}, "training": {ADA: False}},
+        ),
+        (
+            {"bulkDataset": {"allow": False}, "syntheticContentGeneration": {"allow": True}},
+            {"answers": {ADA: True}, "training": {ADA: False}},
+        ),
         ({"protocolBridging": {"allow": False}}, {}),
         ({"syntheticContentGeneration": {"updatedAt": "2025-01-01T00:00:00Z"}}, {}),
         ({"bulkDataset": {"allow": "no"}}, {}),
     ],
-)  # fmt: skip
+)
 def test_a_declaration_of_intents_is_heeded(standing_after, intents, said):
     consent = standing_after(declared(intents)).consent
     assert {use: authors for use, authors in consent.items() if authors} == said
@@ -310,8 +321,12 @@ def test_a_declaration_of_intents_is_heeded(standing_after, intents, said):
 def test_preferences_on_ai_are_heeded_where_they_are_about_posts_and_everyone(
     standing_after, scope, is_heeded
 ):
-    preferences = {"training": {"allow": False}, "inference": {"allow": True}, "syntheticContent": {"allow": False},
-                   "embedding": {"allow": True}}  # fmt: skip
+    preferences = {
+        "training": {"allow": False},
+        "inference": {"allow": True},
+        "syntheticContent": {"allow": False},
+        "embedding": {"allow": True},
+    }
     record = {"scope": scope, "preferences": preferences}
     consent = standing_after(declared(record, "community.lexicon.preference.ai")).consent
     said = (
@@ -396,9 +411,14 @@ def test_the_hand_written_events_are_read(shared_data):
     ]  # fmt: skip
     ((batch, beside),) = read(shared_data / "formats" / "atproto" / "tap_events.jsonl")
     assert [item.reason for item in beside if isinstance(item, SetAside)] == ["deleted_later"]
-    assert [(item.kind, item.cause) for item in beside if isinstance(item, Event) and item.value != "off"] == [
-        ("state_author", "taken_down"), ("forget_post", ""),
-    ]  # fmt: skip
+    assert [
+        (item.kind, item.cause)
+        for item in beside
+        if isinstance(item, Event) and item.value != "off"
+    ] == [
+        ("state_author", "taken_down"),
+        ("forget_post", ""),
+    ]
 
 
 def test_the_valid_identifiers_of_the_protocols_own_lists_make_ids(shared_data, posts_of):

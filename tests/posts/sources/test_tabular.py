@@ -82,9 +82,12 @@ def test_malformed_lines_of_jsonl_are_set_aside_with_their_line(tmp_path):
         ("1", "good", "de", 3), ("2", "half \ufffd", None, None)
     ]  # fmt: skip
     assert [(item.where, item.reason) for item in aside] == [
-        ("line 2", "not_a_json_object"), ("line 4", "not_a_json_object"), ("line 5", "not_a_json_object"),
-        ("line 6", "not_utf8"), ("line 8", "no_text"),
-    ]  # fmt: skip
+        ("line 2", "not_a_json_object"),
+        ("line 4", "not_a_json_object"),
+        ("line 5", "not_a_json_object"),
+        ("line 6", "not_utf8"),
+        ("line 8", "no_text"),
+    ]
 
 
 def test_columns_of_jsonl_are_those_of_all_its_first_rows(tmp_path):

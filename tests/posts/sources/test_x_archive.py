@@ -53,10 +53,18 @@ def test_a_tweet_becomes_a_post(tmp_path):
     (post,), aside = posts_of(an_archive(tmp_path))
     assert aside == []
     assert post == post | {
-        "id": "10", "author": "owner", "text": "Bread & butter", "language": "en", "reply_to": "9", "likes": 3,
-        "reposts": None, "alt_text": "a loaf", "visibility": "public", "source": "x_archive",
+        "id": "10",
+        "author": "owner",
+        "text": "Bread & butter",
+        "language": "en",
+        "reply_to": "9",
+        "likes": 3,
+        "reposts": None,
+        "alt_text": "a loaf",
+        "visibility": "public",
+        "source": "x_archive",
         "created": datetime(2023, 2, 18, 12, 33, 11, tzinfo=UTC),
-    }  # fmt: skip
+    }
 
 
 def test_the_sample_of_a_published_archive_is_read(shared_data):
