@@ -1,6 +1,4 @@
-"""A repository's export: its posts in order and its owner's word, and nothing of a file that is not
-whole.
-"""
+"""A repository's export: posts are read in order, with their owner's consent; damage is refused."""
 
 import gzip
 import hashlib
@@ -119,14 +117,14 @@ def test_other_records_are_set_aside_by_address_and_the_owners_word_is_noted(
 
 
 @pytest.mark.parametrize(
-    ("declared", "said"),
+    ("declared", "consent"),
     [
         ("2025-01-01T00:00:00Z", False),
         ("2025-03-01T00:00:00Z", True),
         ("2999-01-01T00:00:00Z", True),
     ],
 )
-def test_an_old_word_does_not_pass_for_a_new_one(tmp_path, home, standing_of, declared, said):
+def test_an_old_word_does_not_pass_for_a_new_one(tmp_path, home, standing_of, declared, consent):
     with live_log(home) as log:
         no = Event(
             "consent_author", DID, "training", "no", datetime(2025, 2, 1, tzinfo=UTC), "by hand"
@@ -137,7 +135,7 @@ def test_an_old_word_does_not_pass_for_a_new_one(tmp_path, home, standing_of, de
     path.write_bytes(
         an_export({"community.lexicon.preference.ai/self": {"preferences": {"training": stance}}})
     )
-    assert standing_of(read(path)).consent["training"] == {DID: said}
+    assert standing_of(read(path)).consent["training"] == {DID: consent}
 
 
 def test_it_is_known_by_its_content_and_read_through_compression(tmp_path, reading):

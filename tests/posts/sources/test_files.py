@@ -1,6 +1,4 @@
-"""Files: compression is looked through to the last byte, and the first JSON value is found however
-it is laid out.
-"""
+"""Files: compressed ones are read to the last byte, and the first JSON value is always found."""
 
 import gzip
 import json

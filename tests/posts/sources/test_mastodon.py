@@ -1,4 +1,4 @@
-"""Mastodon: who a post is for is read from the post, and what is not public is never made so."""
+"""Mastodon: the audience is read from each post, and a post that is not public never becomes so."""
 
 import json
 from collections import Counter
@@ -65,7 +65,7 @@ def outbox(*activities):
 
 @pytest.fixture
 def posts_of(tmp_path):
-    """The posts and what is set aside of a file with this value."""
+    """Return the posts of a file with this value, and the rows set aside."""
 
     def posts_of(value, name="outbox.json"):
         path = tmp_path / name
@@ -192,7 +192,7 @@ def test_a_content_warning_stands_before_the_text(posts_of):
 
 
 @pytest.mark.parametrize(
-    ("said", "refused"),
+    ("stated", "refused"),
     [
         ({"indexable": True}, set()),
         ({"indexable": True, "discoverable": None, "noindex": False}, set()),
@@ -205,11 +205,11 @@ def test_a_content_warning_stands_before_the_text(posts_of):
         ({"indexable": True, "summary": "#noindexing is not the word"}, set()),
     ],
 )  # fmt: skip
-def test_what_an_account_refuses_is_refused_for_its_posts(posts_of, said, refused):
+def test_what_an_account_refuses_is_refused_for_its_posts(posts_of, stated, refused):
     expected = {f"consent_{use}": False for use in refused}
-    assert consents(said) == expected
+    assert consents(stated) == expected
     account = {name: STATUS["account"][name] for name in ("id", "acct", "url")}
-    (post,), _ = posts_of([STATUS | {"account": account | said}])
+    (post,), _ = posts_of([STATUS | {"account": account | stated}])
     assert {
         name: value
         for name, value in post.items()
@@ -234,7 +234,7 @@ def test_an_actor_that_cannot_be_understood_is_refused(posts_of, tmp_path, actor
 
 
 @pytest.mark.parametrize(
-    ("said", "visibility"),
+    ("stated", "visibility"),
     [
         ("public", "public"),
         ("unlisted", "unlisted"),
@@ -243,14 +243,14 @@ def test_an_actor_that_cannot_be_understood_is_refused(posts_of, tmp_path, actor
         (None, "unknown"),
     ],
 )
-def test_a_status_says_its_visibility_itself(posts_of, said, visibility):
-    (post,), _ = posts_of([STATUS | {"visibility": said}])
+def test_a_status_says_its_visibility_itself(posts_of, stated, visibility):
+    (post,), _ = posts_of([STATUS | {"visibility": stated}])
     assert post["visibility"] == visibility
 
 
-@pytest.mark.parametrize("said", ["direct", "limited"])
-def test_of_a_status_to_persons_nothing_but_its_id_is_kept(posts_of, said):
-    posts, (aside,) = posts_of([STATUS | {"visibility": said}])
+@pytest.mark.parametrize("stated", ["direct", "limited"])
+def test_of_a_status_to_persons_nothing_but_its_id_is_kept(posts_of, stated):
+    posts, (aside,) = posts_of([STATUS | {"visibility": stated}])
     assert (posts, aside.reason, aside.row) == ([], "direct_message", {"id": STATUS["id"]})
 
 

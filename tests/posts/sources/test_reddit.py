@@ -1,4 +1,4 @@
-"""Reddit: what anybody could read is taken under its full name; what was taken away stays away."""
+"""Reddit: what anybody could read is taken under its full name; what was removed is not."""
 
 import json
 from datetime import UTC, datetime
@@ -232,7 +232,7 @@ def test_what_was_taken_away_is_noted_for_earlier_copies(tmp_path, standing_of, 
 
 
 @pytest.mark.parametrize(
-    ("said", "edited"),
+    ("given", "edited"),
     [
         (1420070500, datetime(2015, 1, 1, 0, 1, 40, tzinfo=UTC)),
         (1420070500.0, datetime(2015, 1, 1, 0, 1, 40, tzinfo=UTC)),
@@ -242,6 +242,6 @@ def test_what_was_taken_away_is_noted_for_earlier_copies(tmp_path, standing_of, 
         (1, None),
     ],
 )
-def test_a_changed_text_says_when(tmp_path, said, edited):
-    (post,), _ = posts_of(tmp_path, COMMENT | {"edited": said})
+def test_a_changed_text_says_when(tmp_path, given, edited):
+    (post,), _ = posts_of(tmp_path, COMMENT | {"edited": given})
     assert post["edited"] == edited

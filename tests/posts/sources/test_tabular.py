@@ -1,4 +1,4 @@
-"""Tables: what a row says is taken as it stands, and a row that cannot be taken says why."""
+"""Tables: a row is taken as it is, or set aside with the reason."""
 
 import gzip
 from datetime import UTC, datetime
@@ -151,18 +151,18 @@ def test_parquet_with_bytes_that_are_no_text_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mapping", "said"),
+    ("mapping", "message"),
     [
         ({"text": "body"}, "there is no column 'body'"),
         ({"txt": "text"}, "there is no field 'txt'"),
         ({"text": "text"}, "which column is author and which is created?"),
     ],
 )
-def test_a_wrong_mapping_says_what_there_is(tmp_path, mapping, said):
+def test_a_wrong_mapping_says_what_there_is(tmp_path, mapping, message):
     path = csv_file(tmp_path, HEADER)
     with pytest.raises((UsageError, DataError)) as error:
         resolve_mapping(path, mapping)
-    assert said in error.value.line()
+    assert message in error.value.line()
 
 
 def test_one_column_is_read_without_its_gaps(tmp_path):

@@ -1,6 +1,4 @@
-"""X API v2: what a collector was shown is public only where the file says so, and each tweet is
-taken once.
-"""
+"""X API v2: a tweet is public only where the file says so, and each tweet is taken once."""
 
 import gzip
 import json

@@ -29,8 +29,9 @@ def js(name, items, part=0):
 
 
 def an_archive(tmp_path, tweets=(TWEET,), folder="data/", **files):
-    """An archive of some tweets; further files by name (`note_tweet` is note-tweet.js), as items or
-    as raw text.
+    """Write an archive of some tweets, and of further files as items or as raw text.
+
+    Those are named by keyword: `note_tweet` is note-tweet.js.
     """
     path = tmp_path / "archive.zip"
     wrapped = tweets if isinstance(tweets, str) else [{"tweet": tweet} for tweet in tweets]
@@ -179,7 +180,7 @@ def test_odd_values_do_not_stop_the_reading(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({"tweets": "window.YTD.tweets.part0 = [ {"}, "not JSON after its prefix"),
         ({"tweets": "window.YTD.tweets.part0 = [ 1 ]"}, "other than objects"),
@@ -188,9 +189,9 @@ def test_odd_values_do_not_stop_the_reading(tmp_path):
         ({"account": []}, "names no account"),
     ],
 )
-def test_a_file_that_is_not_what_x_writes_is_one_clear_line(tmp_path, files, said):
+def test_a_file_that_is_not_what_x_writes_is_one_clear_line(tmp_path, files, message):
     path = an_archive(tmp_path, **files)
-    with pytest.raises(DataError, match=said) as error:
+    with pytest.raises(DataError, match=message) as error:
         posts_of(path)
     assert str(path) in error.value.line()
 
