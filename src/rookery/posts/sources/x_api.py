@@ -1,4 +1,4 @@
-"""X API v2: JSON as twarc and other collectors write it, of pages, streamed or flattened tweets.
+"""X API v2: pages, streamed and flattened tweets, in JSON lines as twarc and others write them.
 
 A page is `{"data": [tweets], "includes": {users, media, tweets}}`, a stream's line has one tweet as
 its `data`; a flattened tweet is an object of its own, with its `author` and the tweets that it
