@@ -110,17 +110,6 @@ def test_a_day_ends_at_its_budget_and_the_next_begins_anew(engine, take, a_campa
     assert _totals(engine)["spend_micros"] == 400_000
 
 
-def test_a_viewer_has_another_name_each_day_and_in_each_home(engine, tmp_path):
-    other = store.open_store(store.sqlite_url(tmp_path / "other.sqlite"))
-    with reading(engine) as one, reading(other) as two:
-        names = [
-            ledger.pseudonym(c, "ada", at) for c, at in ((one, NOW), (one, NOW + DAY), (two, NOW))
-        ]
-        assert ledger.pseudonym(one, "ada", NOW + 60) == names[0]
-    assert len(set(names)) == 3
-    other.dispose()
-
-
 EVENTS = st.lists(
     st.tuples(st.sampled_from(["view", "click"]), st.integers(0, 5), st.integers(0, 2400)),
     max_size=40,

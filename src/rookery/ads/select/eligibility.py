@@ -22,7 +22,7 @@ class Page:
 
     words: tuple[str, ...]
     language: str | None
-    now_seconds: float
+    now_seconds: int
 
 
 @dataclass(frozen=True)
