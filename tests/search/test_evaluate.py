@@ -67,8 +67,8 @@ def test_a_system_that_does_not_exist_is_refused_by_name(collection):
         ("queries.jsonl", '{"_id": "q1"}', r"needs _id and text.*line 1"),
         ("corpus.jsonl.gz", "plain", "damaged or cut short"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1 b 1\n", r"with tabs between.*line 2"),
-        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq9\tb\t1\n", r"not there: query q9"),
-        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\tz\t1\n", r"not there: text z"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq9\tb\t1\n", r"unknown id: query q9"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\tz\t1\n", r"unknown id: text z"),
         (
             "qrels/test.tsv",
             "query-id\tcorpus-id\tscore\nq1\tb\t0\n",

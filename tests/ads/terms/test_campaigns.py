@@ -129,7 +129,7 @@ def test_a_wrong_field_is_refused_by_name(loaded, old, new, says):
         ('currency = "EUR"', "there is no campaign in it"),
         ("currency =", "not valid TOML"),
         (b"\xff\xfe", "not valid TOML"),
-        (LEAST + LEAST.partition("\n")[2], "campaign tea: id stands twice"),
+        (LEAST + LEAST.partition("\n")[2], "campaign tea: two campaigns have this id"),
         ('currency = "EUR"\ncampaign = [1]', "each campaign begins with a line"),
     ],
 )
