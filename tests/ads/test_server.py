@@ -1,3 +1,5 @@
+"""The ad server: an auction from request to bill, its decisions, and learning beside requests."""
+
 import json
 import threading
 from datetime import timedelta
@@ -243,5 +245,5 @@ def test_a_spent_budget_ends_a_campaign_with_its_reason(server, take, a_campaign
 
 
 def test_a_token_that_was_never_offered_leads_nowhere(server):
-    assert server.view("made up") == Drop("unknown_offer")
-    assert server.click("made up") == (Drop("unknown_offer"), None)
+    assert server.view("invented") == Drop("unknown_offer")
+    assert server.click("invented") == (Drop("unknown_offer"), None)

@@ -1,4 +1,4 @@
-"""Judging search on collections in BEIR layout."""
+"""Evaluating search on collections in BEIR layout."""
 
 import gzip
 import json
@@ -57,7 +57,7 @@ def test_a_system_that_does_not_exist_is_refused_by_name(collection):
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "said"),
+    ("file", "text", "message"),
     [
         (
             "queries.jsonl",
@@ -76,9 +76,9 @@ def test_a_system_that_does_not_exist_is_refused_by_name(collection):
         ),
     ],
 )
-def test_a_malformed_collection_is_refused_with_the_place(collection, file, text, said):
+def test_a_malformed_collection_is_refused_with_the_place(collection, file, text, message):
     (collection / file).write_text(text)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         run(collection)
 
 

@@ -3,7 +3,7 @@
     tram late             posts with both words            "night tram"     the words in this order
     tram OR bus           either                           -bus  -(a OR b)  without
     (tram OR bus) late    brackets                         #rooks  @ada     tag, mention
-    from:ada  lang:en     author, language                 min_likes:5      at least so many likes
+    from:ada  lang:en     author, language                 min_likes:5      at least 5 likes
     since:2026-01-31      from that day on (UTC)           until:2026-02-28 before that day
 
 As on X and Bluesky, a post needs all the words unless OR is between them, and OR is written in
@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from rookery.search.engine.analysis import exact_tokens, fold, ranking_terms
 
 MAX_WORDS = 64
-"""Words after these are cut off: each costs time, and nobody types so many."""
+"""Words after the first 64 are ignored: each costs time, and nobody types more."""
 MAX_DEPTH = 12
 """Brackets nested deeper than this are ignored; the words inside them still count."""
 

@@ -1,3 +1,5 @@
+"""The click predictor, against the algorithm as published and against planted preferences."""
+
 import math
 import zlib
 

@@ -1,3 +1,5 @@
+"""Learning from the ledger: each view counts once, when its outcome is known."""
+
 import numpy as np
 
 from rookery.ads.ledger.events import add_click, add_view

@@ -1,4 +1,4 @@
-"""History: what the ledger tells an auction, and under which name it counts a viewer.
+"""History: what an auction reads of the ledger, and the name under which a viewer is counted.
 
 An auction asks what each campaign has spent, and how often this viewer has seen it today. Viewers
 appear under a pseudonym that changes every day. Nothing is written here: that is in `events.py`.

@@ -35,6 +35,7 @@ class Relevance:
 
     @property
     def is_enough(self) -> bool:
+        """Return whether the ad fits well enough to be shown."""
         return bool(self.keywords) or self.similarity >= SIMILAR_ENOUGH
 
     @property

@@ -202,7 +202,7 @@ def neighbours(
     if matching <= _SELECTIVE:
         among = newest(segment, required, max(1, matching))
         return _nearest(segment, segment.vectors, vector, count, among)
-    # Many match: take so many neighbours that about `count` of them match, and filter afterwards.
+    # Many match: search a wider neighbourhood, of which about `count` should match, then filter it.
     wide = min(segment.facts.posts, count * segment.facts.posts // matching + count)
     found = _nearest(segment, segment.vectors, vector, wide)
     near = tantivy.Query.term_set_query(segment.text.schema, "ordinal", [n for n, _ in found])

@@ -35,7 +35,7 @@ from rookery.search.engine.analysis import Analysis, analyse, fold, same_words_d
 
 SEGMENT_FORMAT = 1
 ROWS, TEXT, VECTORS, FACTS = "rows.arrow", "text", "vectors.faiss", "segment.json"
-REBUILD = "Run `rookery search index` to build it anew"
+REBUILD = "Run `rookery search index` to rebuild it"
 
 POST_COLUMNS = (*GATE_COLUMNS, "text", "created", "language", "likes")
 """The columns of a post that a segment stores."""
