@@ -1,4 +1,4 @@
-"""What the tests of ads share: campaigns, a store in a temporary file, and an offer in it."""
+"""Fixtures for the tests of ads: campaigns, a store in a temporary file, and an offer in it."""
 
 import pytest
 
@@ -38,13 +38,13 @@ def engine(tmp_path):
 
 @pytest.fixture
 def take(engine):
-    """Take campaigns into the store."""
+    """Save campaigns in the store."""
     return lambda *campaigns: store.save_into(engine, Campaigns("EUR", campaigns))
 
 
 @pytest.fixture
 def offered(engine):
-    """Write an offer down as the server does."""
+    """Store an offer as the server does."""
 
     def offered(
         token: str, campaign: str = "tea", price_micros: int = 100_000, at: int = NOW, **terms

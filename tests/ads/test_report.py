@@ -1,3 +1,5 @@
+"""The report: counts and amounts of each campaign, and contradictions in the books."""
+
 from sqlalchemy import update
 
 from rookery.ads.ledger.events import add_click, add_view

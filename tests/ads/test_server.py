@@ -1,3 +1,5 @@
+"""The ad server: an auction from request to bill, its decisions, and learning beside requests."""
+
 import json
 import threading
 from datetime import timedelta
@@ -7,6 +9,7 @@ from sqlalchemy import select
 
 from rookery.ads.ledger import store
 from rookery.ads.ledger.store import offer, reading
+from rookery.ads.predict.ftrl import PRIOR_CTR, FtrlPredictor
 from rookery.ads.report import report
 from rookery.ads.server import (
     LEARN_EVERY_SECONDS,
@@ -17,7 +20,7 @@ from rookery.ads.server import (
 )
 from rookery.core.config import to_plain
 from rookery.core.context import FixedClock
-from rookery.core.protocols import HashedEmbedder
+from rookery.core.protocols import ConstantPredictor, HashedEmbedder
 from rookery.core.verdict import KEEP, Drop
 
 
@@ -151,8 +154,84 @@ def test_the_server_learns_from_its_ledger_as_time_passes(server, clock, take, a
     for _ in range(20):
         token = server.serve(_ask()).offer.token
         server.view(token), server.click(token)
-    clock.time += timedelta(seconds=OFFER_LIFETIME_SECONDS + LEARN_EVERY_SECONDS)
+    assert server.learn()
+    clock.time += timedelta(seconds=OFFER_LIFETIME_SECONDS)
+    assert server.learn()
     assert server.serve(_ask()).candidates[0].pctr > 2 * before
+
+
+def test_learning_is_due_at_first_and_then_every_five_minutes(server, clock):
+    assert [server.learn(), server.learn()] == [True, False]
+    clock.time += timedelta(seconds=LEARN_EVERY_SECONDS - 1)
+    assert not server.learn()
+    clock.time += timedelta(seconds=1)
+    assert server.learn()
+
+
+class _Unteachable(FtrlPredictor):
+    """A predictor that notices when it is trained."""
+
+    def learn(self, buckets, clicked):
+        raise AssertionError("trained")
+
+
+def test_a_request_never_trains_the_predictor(engine, clock, take, a_campaign):
+    server = AdServer(engine, HashedEmbedder(), clock, _Unteachable())
+    take(a_campaign())
+    for _ in range(4):
+        offer = server.serve(_ask()).offer
+        server.view(offer.token), server.click(offer.token)
+        clock.time += timedelta(seconds=OFFER_LIFETIME_SECONDS + LEARN_EVERY_SECONDS)
+    with reading(engine) as connection:
+        assert store.get_state(connection, "learned_until") is None
+    with pytest.raises(AssertionError, match="trained"):
+        server.learn()
+
+
+def test_requests_go_on_with_the_predictor_as_it_was_while_the_server_learns(
+    engine, clock, take, a_campaign
+):
+    trained_beside = []
+
+    class Slow(FtrlPredictor):
+        """A predictor that serves a request each time it is trained."""
+
+        def learn(self, buckets, clicked):
+            super().learn(buckets, clicked)
+            trained_beside.append(server.serve(_ask()).candidates[0].pctr)
+
+    server = AdServer(engine, HashedEmbedder(), clock, Slow())
+    take(a_campaign())
+    token = server.serve(_ask()).offer.token
+    server.view(token), server.click(token)
+    clock.time += timedelta(seconds=OFFER_LIFETIME_SECONDS)
+    server.learn()
+    assert trained_beside == pytest.approx([PRIOR_CTR])
+    assert server.serve(_ask()).candidates[0].pctr > PRIOR_CTR
+
+
+def test_a_server_begins_with_what_another_has_learned_before(
+    engine, server, clock, take, a_campaign
+):
+    take(a_campaign())
+    token = server.serve(_ask()).offer.token
+    server.view(token), server.click(token)
+    clock.time += timedelta(seconds=OFFER_LIFETIME_SECONDS)
+    server.learn()
+    another = AdServer(engine, HashedEmbedder(), clock)
+    assert another.serve(_ask()).candidates[0].pctr > PRIOR_CTR
+
+
+def test_any_click_predictor_may_take_the_place_of_the_default(engine, clock, take, a_campaign):
+    server = AdServer(engine, HashedEmbedder(), clock, ConstantPredictor(0.25))
+    take(a_campaign())
+    outcome = server.serve(_ask())
+    server.view(outcome.offer.token)
+    clock.time += timedelta(seconds=OFFER_LIFETIME_SECONDS)
+    server.learn()
+    assert outcome.candidates[0].pctr == server.serve(_ask()).candidates[0].pctr == 0.25
+    with reading(engine) as connection:
+        assert store.get_state(connection, "predictor") is None  # that name is FTRL's
 
 
 def test_a_spent_budget_ends_a_campaign_with_its_reason(server, take, a_campaign):
@@ -166,5 +245,5 @@ def test_a_spent_budget_ends_a_campaign_with_its_reason(server, take, a_campaign
 
 
 def test_a_token_that_was_never_offered_leads_nowhere(server):
-    assert server.view("made up") == Drop("unknown_offer")
-    assert server.click("made up") == (Drop("unknown_offer"), None)
+    assert server.view("invented") == Drop("unknown_offer")
+    assert server.click("invented") == (Drop("unknown_offer"), None)

@@ -3,12 +3,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import httpx2
 import pytest
 
+from rookery.core.context import SystemClock
 from rookery.core.errors import UsageError
-from rookery.gateway.serve import address_of, listening
+from rookery.gateway.app import create_app
+from rookery.gateway.serve import address_of, learning_beside, listening
 
 ROOKERY = [sys.executable, "-m", "rookery.cli.main"]
 
@@ -36,6 +39,41 @@ def test_an_address_that_cannot_be_is_refused(host, port):
 def test_the_address_to_open_is_one_that_a_browser_can_open():
     with listening("0.0.0.0", 0) as listener:
         assert address_of(listener).startswith("http://127.0.0.1:")
+
+
+def test_learning_goes_on_beside_the_requests_and_after_an_error_and_ends_with_serving(caplog):
+    calls, third = [], threading.Event()
+
+    def learn() -> bool:
+        calls.append(threading.current_thread())
+        if len(calls) == 3:
+            third.set()
+        if len(calls) == 1:
+            raise OSError("the disk is away")
+        return True
+
+    with learning_beside(learn, poll_seconds=0.001):
+        assert third.wait(timeout=20)
+    assert threading.current_thread() not in calls
+    assert not calls[0].is_alive()
+    assert caplog.messages == ["learning from clicks failed"]
+
+
+def test_a_page_is_served_while_learning_is_not_done(parts, served):
+    begun, done = threading.Event(), threading.Event()
+
+    def learn() -> bool:
+        begun.set()
+        return done.wait(timeout=20)
+
+    with (
+        learning_beside(learn, poll_seconds=60),
+        served(create_app(parts, SystemClock())) as address,
+    ):
+        assert begun.wait(timeout=20)
+        assert "Tea above the old harbour" in httpx2.get(address, params={"q": "tea"}).text
+        assert not done.is_set()
+        done.set()
 
 
 def test_rookery_serve_answers_and_ends_quietly_at_ctrl_c(home):

@@ -9,9 +9,7 @@ from rookery.search.index import build_index, open_index
 
 @pytest.fixture
 def indexed(home, put):
-    """Put posts into the lake, build the index and open it. Its clock stands in the middle of
-    2026.
-    """
+    """Put posts into the lake, build the index and open it, with a clock in the middle of 2026."""
 
     def indexed(*posts, key="test"):
         put(*posts, key=key)
@@ -23,7 +21,7 @@ def indexed(home, put):
 
 @pytest.fixture
 def found():
-    """The ids that a search finds."""
+    """Return the ids that a search finds."""
     from rookery.search.search import search
 
     def found(index, text, **options):

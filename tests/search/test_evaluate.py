@@ -1,4 +1,4 @@
-"""Judging search on collections in BEIR layout."""
+"""Evaluating search on collections in BEIR layout."""
 
 import gzip
 import json
@@ -57,7 +57,7 @@ def test_a_system_that_does_not_exist_is_refused_by_name(collection):
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "said"),
+    ("file", "text", "message"),
     [
         (
             "queries.jsonl",
@@ -67,8 +67,8 @@ def test_a_system_that_does_not_exist_is_refused_by_name(collection):
         ("queries.jsonl", '{"_id": "q1"}', r"needs _id and text.*line 1"),
         ("corpus.jsonl.gz", "plain", "damaged or cut short"),
         ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1 b 1\n", r"with tabs between.*line 2"),
-        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq9\tb\t1\n", r"not there: query q9"),
-        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\tz\t1\n", r"not there: text z"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq9\tb\t1\n", r"unknown id: query q9"),
+        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\tz\t1\n", r"unknown id: text z"),
         (
             "qrels/test.tsv",
             "query-id\tcorpus-id\tscore\nq1\tb\t0\n",
@@ -76,9 +76,9 @@ def test_a_system_that_does_not_exist_is_refused_by_name(collection):
         ),
     ],
 )
-def test_a_malformed_collection_is_refused_with_the_place(collection, file, text, said):
+def test_a_malformed_collection_is_refused_with_the_place(collection, file, text, message):
     (collection / file).write_text(text)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         run(collection)
 
 

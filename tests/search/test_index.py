@@ -1,4 +1,4 @@
-"""The index as a living thing: built, found true, killed, swapped, damaged."""
+"""The life of an index: built, found up to date, killed, swapped in, damaged."""
 
 import os
 import signal

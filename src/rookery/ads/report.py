@@ -1,6 +1,7 @@
 """The report: what every campaign got and paid, and whether the books agree with themselves.
 
-Reads one moment of the ledger. Amounts in currency are for people, `*_micros` for programs.
+It reads the ledger at one moment and writes nothing. Amounts in currency are for people, `*_micros`
+for programs. The tables are in `ledger/store.py`.
 """
 
 from collections import Counter
@@ -16,15 +17,13 @@ from rookery.core.home import Home
 
 
 def report(home: Home) -> dict[str, Any]:
-    """`{"campaigns": [a row for each], "totals": {…}}`; the same for a home without campaigns,
-    empty.
-    """
+    """Return `{"campaigns": [a row for each], "totals": {…}}`; a home may have no campaigns."""
     with store.opened_store(home) as engine, store.reading(engine) as connection:
         return report_of(connection)
 
 
 def report_of(connection: Connection) -> dict[str, Any]:
-    """The same for a store that is open."""
+    """Return the same as `report` from an open store."""
     campaigns, counts = store.read_campaigns(connection), _counts(connection)
     spent = dict(connection.execute(select(campaign.c.id, campaign.c.spent_micros)).all())
     rows = [
@@ -44,7 +43,7 @@ _NOTHING = (0, 0, 0, 0)
 
 
 def _counts(connection: Connection) -> dict[str, tuple[int, ...]]:
-    """Offers, views, clicks and charges of each campaign that has any."""
+    """Count offers, views, clicks and charges of each campaign that has any."""
     chain = offer.outerjoin(view).outerjoin(click).outerjoin(charge)
     columns = (offer.c.auction, view.c.auction, click.c.auction, charge.c.auction)
     query = select(offer.c.campaign, *(func.count(c) for c in columns)).select_from(chain)
@@ -86,8 +85,10 @@ def _totals(connection: Connection, line: dict[str, Any]) -> dict[str, Any]:
 
 
 def inconsistencies(connection: Connection) -> list[str]:
-    """Where the books contradict themselves: a counter that is not the sum of its charges, a price
-    not as offered.
+    """Return a line for each contradiction in the books; none if they are right.
+
+    A contradiction is a counter that is not the sum of its charges, or a charge that is not as
+    offered.
     """
     charged = select(charge.c.campaign, charge.c.day, func.sum(charge.c.micros))
     by_day = {

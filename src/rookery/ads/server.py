@@ -1,10 +1,13 @@
-"""The ad server: a request in, at most one offer out, with the reason for every campaign's fate.
+"""The ad server: a request in, at most one offer out, with a decision and its reason per campaign.
 
     text ─► relevance ─► eligibility ─► pacing ─► prediction ─► auction ─► offer in the ledger
 
-Then the page says that the offer was seen (`view`) or clicked (`click`). One server may be used by
-many threads, and many processes may serve from one home. A request leaves no words behind: the
-ledger keeps the viewer's pseudonym of the day and bucket numbers.
+The page then reports that the offer was seen (`view`) or clicked (`click`). One server may be used
+by many threads, and many processes may serve from one home. A request leaves no words behind: the
+ledger stores the viewer's pseudonym of the day and bucket numbers. Nor does a request train the
+click predictor: whoever runs the server calls `learn` now and then, beside the requests.
+
+Begin with `price/auction.py` for who wins and `ledger/events.py` for what is charged.
 """
 
 import secrets
@@ -18,6 +21,7 @@ import numpy as np
 from sqlalchemy.engine import Connection, Engine
 
 from rookery.ads.ledger import events as ledger
+from rookery.ads.ledger.history import campaign_states, pseudonym
 from rookery.ads.ledger.store import (
     campaigns_version,
     open_store,
@@ -26,8 +30,9 @@ from rookery.ads.ledger.store import (
     sqlite_url,
     writing,
 )
-from rookery.ads.predict.ftrl import FtrlPredictor, ad_features, hash_features
-from rookery.ads.predict.learning import learn_from_ledger
+from rookery.ads.predict.features import ad_features, hash_features
+from rookery.ads.predict.ftrl import FtrlPredictor
+from rookery.ads.predict.learning import learn_from_ledger, stored_predictor
 from rookery.ads.price.auction import Bid, hold_auction, quality_weight
 from rookery.ads.price.pacing import current_bid
 from rookery.ads.select.eligibility import CampaignState, Page, fits_page, may_spend
@@ -35,21 +40,19 @@ from rookery.ads.select.relevance import CampaignVectors, Relevance, prepare, wo
 from rookery.ads.terms.campaigns import Campaign
 from rookery.core.context import Clock
 from rookery.core.home import Home
-from rookery.core.protocols import Embedder
+from rookery.core.protocols import ClickPredictor, Embedder
 from rookery.core.verdict import KEEP, Drop, Verdict
 
 RESERVE_MICROS = 10_000  # no click is sold for less than 0.01
-SQUASH = 0.75  # trusts a prediction of clicks a little less than it says; see auction.py
+SQUASH = 0.75  # trusts a prediction of clicks a little less than its number; see auction.py
 OFFER_LIFETIME_SECONDS = 1800  # a view or click after this does not count
 LEARN_EVERY_SECONDS = 300
-_TEXTS_KEPT = 2048
+_CACHED_TEXTS = 2048
 
 
 @dataclass(frozen=True)
 class AdRequest:
-    """Beside what an ad is wanted: the words searched for, the reader's language, and some name of
-    the viewer.
-    """
+    """A request for an ad: the words searched for, the reader's language, a name of the viewer."""
 
     text: str
     language: str | None
@@ -58,8 +61,9 @@ class AdRequest:
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of one campaign. `score` is its rank in the auction, 0 if it did not take
-    part.
+    """The decision on one campaign, with the numbers behind it.
+
+    `score` is its score in the auction, 0 if it did not take part.
     """
 
     campaign: str
@@ -73,8 +77,9 @@ class Decision:
 
 @dataclass(frozen=True)
 class Offer:
-    """An ad about to be shown. The token names it in `view` and `click`, once each; `why` is for
-    the reader.
+    """An ad about to be shown.
+
+    `view` and `click` name it by its token, and each counts it once; `why` is for the reader.
     """
 
     token: str
@@ -89,20 +94,20 @@ class Offer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The offer, if there is one, and the verdict on every campaign."""
+    """The outcome of a request: the offer, if there is one, and the decision on every campaign."""
 
     offer: Offer | None
     candidates: tuple[Decision, ...]
 
     @property
     def why(self) -> str:
-        """Why this ad, or why none, in plain words."""
+        """Return why this ad is shown, or why none is, in plain words."""
         return self.offer.why if self.offer else "No campaign fits."
 
 
 @dataclass(frozen=True)
 class _Bidder:
-    """A campaign whose bid the auction hears."""
+    """A campaign that takes part in the auction."""
 
     campaign: Campaign
     relevance: Relevance
@@ -112,53 +117,70 @@ class _Bidder:
 
 
 class AdServer:
-    """Serves ads from the campaigns of a home, or of another store that is open already."""
+    """A server of ads from the campaigns of a home, or of another store that is open already."""
 
     def __init__(
         self,
         home: Home | Engine,
         embedder: Embedder,
         clock: Clock,
+        predictor: ClickPredictor | None = None,
         *,
         new_token: Callable[[], str] = secrets.token_urlsafe,
     ):
         self._engine = open_store(sqlite_url(home.ads)) if isinstance(home, Home) else home
         self._embedder, self._clock, self._new_token = embedder, clock, new_token
-        self._lock = threading.Lock()
+        self._predictor = stored_predictor(
+            self._engine, FtrlPredictor() if predictor is None else predictor
+        )
+        self._learned_at_seconds: int | None = None
+        self._learning, self._lock = threading.Lock(), threading.Lock()
         self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
         self._ads: tuple[bytes, CampaignVectors] | None = None
-        self._learnt: tuple[int, FtrlPredictor] | None = None
 
     def close(self) -> None:
+        """Close the store."""
         self._engine.dispose()
 
     def serve(self, request: AdRequest) -> Outcome:
         """Run one auction; an offer in the outcome is in the ledger already."""
         page, ads = self._page(request), self._current_ads()
-        predictor = self._current_predictor(page.now_seconds)
         relevances = ads.compare(page.words, self._vector(request.text)) if ads.campaigns else []
-        met = list(zip(ads.campaigns, relevances, strict=True))
+        compared = list(zip(ads.campaigns, relevances, strict=True))
         decisions = {
-            c.id: Decision(c.id, fits_page(c, page, r), r.similarity, r.keywords) for c, r in met
+            c.id: Decision(c.id, fits_page(c, page, r), r.similarity, r.keywords)
+            for c, r in compared
         }
-        fitting = [(c, r) for c, r in met if decisions[c.id].verdict == KEEP]
+        fitting = [(c, r) for c, r in compared if decisions[c.id].verdict == KEEP]
         if not fitting:
             return Outcome(None, tuple(decisions.values()))
-        with writing(
-            self._engine
-        ) as connection:  # one at a time: two requests cannot both pass a cap
-            offer = self._auction(connection, request, page, fitting, predictor, decisions)
+        # One writing transaction at a time: two requests cannot both pass a cap.
+        with writing(self._engine) as connection:
+            offer = self._auction(connection, request, page, fitting, decisions)
         return Outcome(offer, tuple(decisions.values()))
 
     def view(self, token: str) -> Verdict:
-        """Count that an offer was seen; a `Drop` says why it does not count."""
+        """Count that an offer was seen; a `Drop` has the reason why it does not count."""
         return ledger.add_view(self._engine, token, self._now())
 
     def click(self, token: str) -> tuple[Verdict, str | None]:
-        """Count and charge a click; also returns where it leads (None for a token that was never
-        offered).
-        """
+        """Count and charge a click, and return where it leads: None for an unknown token."""
         return ledger.add_click(self._engine, token, self._now())
+
+    def learn(self) -> bool:
+        """Train the predictor on views whose outcome is known by now; return whether it was due.
+
+        It is due at first, and then every `LEARN_EVERY_SECONDS`. Not for use in a request: requests
+        go on meanwhile, with the predictor as it was.
+        """
+        now_seconds = self._now()
+        with self._learning:
+            last = self._learned_at_seconds
+            if last is not None and now_seconds - last < LEARN_EVERY_SECONDS:
+                return False
+            self._predictor = learn_from_ledger(self._engine, self._predictor, now_seconds)
+            self._learned_at_seconds = now_seconds
+        return True
 
     def _auction(
         self,
@@ -166,17 +188,15 @@ class AdServer:
         request: AdRequest,
         page: Page,
         fitting: list[tuple[Campaign, Relevance]],
-        predictor: FtrlPredictor,
         decisions: dict[str, Decision],
     ) -> Offer | None:
-        """Hear the campaigns that fit the page and may spend, sell the place, and note each one's
-        fate.
-        """
-        viewer = ledger.pseudonym(connection, request.viewer, page.now_seconds)
-        campaign_states = ledger.campaign_states(connection, viewer, page.now_seconds)
-        token, bidders = self._new_token(), []
+        """Sell the place among the campaigns that fit and may spend, and note each decision."""
+        viewer = pseudonym(connection, request.viewer, page.now_seconds)
+        states = campaign_states(connection, viewer, page.now_seconds)
+        predictor, token = self._predictor, self._new_token()
+        bidders = []
         for campaign, relevance in fitting:
-            verdict, bid_micros = _bid(campaign, campaign_states[campaign.id], page.now_seconds)
+            verdict, bid_micros = _bid(campaign, states[campaign.id], page.now_seconds)
             decisions[campaign.id] = replace(
                 decisions[campaign.id], verdict=verdict, bid_micros=bid_micros
             )
@@ -192,41 +212,33 @@ class AdServer:
         return Page(tuple(words_of(request.text)), language, self._now())
 
     def _current_ads(self) -> CampaignVectors:
-        """The campaigns as they are now; embedded again only when they have changed."""
+        """Return the campaigns as they are now; they are embedded again only after a change."""
         with self._lock, reading(self._engine) as connection:
             version = campaigns_version(connection)
             if self._ads is None or self._ads[0] != version:
                 self._ads = (version, prepare(read_campaigns(connection), self._embedder))
             return self._ads[1]
 
-    def _current_predictor(self, now_seconds: int) -> FtrlPredictor:
-        """What the ledger teaches, looked up again after `LEARN_EVERY_SECONDS`."""
-        with self._lock:
-            if self._learnt is None or now_seconds - self._learnt[0] >= LEARN_EVERY_SECONDS:
-                self._learnt = (now_seconds, learn_from_ledger(self._engine, now_seconds))
-            return self._learnt[1]
-
     def _vector(self, text: str) -> np.ndarray:
-        """The vector of a text; those of the last texts are kept."""
+        """Return the vector of a text; those of the latest texts are cached."""
         with self._lock:
             if text not in self._vectors:
                 self._vectors[text] = self._embedder.embed([text])[0]
-                if len(self._vectors) > _TEXTS_KEPT:
+                if len(self._vectors) > _CACHED_TEXTS:
                     self._vectors.popitem(last=False)
             return self._vectors[text]
 
 
 def _bid(campaign: Campaign, state: CampaignState, now_seconds: int) -> tuple[Verdict, int]:
-    """Whether a campaign may bid in view of what it spent and showed, and how much."""
+    """Return whether a campaign may bid after what it has spent and shown, and how much."""
     verdict = may_spend(campaign, state)
     if verdict != KEEP:
         return verdict, 0
     bid_micros = current_bid(campaign, state, now_seconds)
-    if bid_micros < RESERVE_MICROS:
-        return Drop(
-            "below_reserve" if campaign.bid_micros < RESERVE_MICROS else "paced_out"
-        ), bid_micros
-    return KEEP, bid_micros
+    if bid_micros >= RESERVE_MICROS:
+        return KEEP, bid_micros
+    too_low = campaign.bid_micros < RESERVE_MICROS  # even before pacing
+    return Drop("below_reserve" if too_low else "paced_out"), bid_micros
 
 
 def _bidder(
@@ -234,14 +246,14 @@ def _bidder(
     relevance: Relevance,
     page: Page,
     bid_micros: int,
-    predictor: FtrlPredictor,
+    predictor: ClickPredictor,
     token: str,
 ) -> _Bidder:
     features = ad_features(
         campaign.id, page.words, relevance.keywords, page.language, relevance.similarity
     )
     buckets = hash_features(features)
-    pctr = predictor.predict_buckets(buckets)
+    pctr = predictor.predict(buckets)
     weight = quality_weight(pctr, relevance.quality, SQUASH)
     tie = zlib.crc32(f"{token} {campaign.id}".encode())  # equals take turns
     return _Bidder(campaign, relevance, Bid(campaign.id, bid_micros, weight, tie), pctr, buckets)
@@ -255,8 +267,8 @@ def _sell(
     viewer: str,
     token: str,
 ) -> Offer | None:
-    """Hold the auction, note in `decisions` what became of each, and write the offer down."""
-    sale = hold_auction([contender.bid for contender in bidders], RESERVE_MICROS)
+    """Hold the auction, note the decision on each bidder, and store the offer."""
+    sale = hold_auction([bidder.bid for bidder in bidders], RESERVE_MICROS)
     if sale is None:
         return None
     for one in bidders:
@@ -276,8 +288,9 @@ def _sell(
 
 
 def explain(campaign: Campaign, relevance: Relevance, language: str | None) -> str:
-    """Why this reader sees this ad: who paid, and what of the page it fits. True to the rules, and
-    short.
+    """Return why this reader sees this ad: who paid, and what on the page it fits.
+
+    It is short and true to the rules.
     """
     if relevance.keywords:
         words = ", ".join(f"“{word}”" for word in relevance.keywords)

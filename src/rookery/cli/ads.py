@@ -46,6 +46,7 @@ def serve(
 
     opened_home = opened(home)
     server = AdServer(opened_home, embedder_of(opened_home), context().clock)
+    server.learn()
     outcome = server.serve(AdRequest(text=query, language=language, viewer="cli"))
     if as_json:
         show_json(to_plain(outcome))

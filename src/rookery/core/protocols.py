@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -77,13 +77,27 @@ class Generator(Protocol):
 
 
 class ClickPredictor(Protocol):
-    """A model of the probability of a click, given features of an (ad, context) pair."""
+    """An estimate of how likely a click is, from the features of an ad and of the text beside it.
 
-    def predict(self, features: Sequence[Sequence[str]]) -> np.ndarray:
-        """Return the probability of a click for each, float64 of shape (len(features),)."""
+    Features arrive hashed: the distinct numbers of their buckets, int64 of shape (features,). The
+    ads ledger stores these numbers and the predictor's state, so that words of a query stay out.
+    """
 
-    def learn(self, features: Sequence[str], clicked: bool) -> None:
+    @property
+    def name(self) -> str:
+        """Return the name of this kind of predictor; the ledger stores the state of each kind."""
+
+    def predict(self, buckets: np.ndarray) -> float:
+        """Return the probability of a click, in (0, 1)."""
+
+    def learn(self, buckets: np.ndarray, clicked: bool) -> None:
         """Learn from one view and whether it was clicked."""
+
+    def to_bytes(self) -> bytes:
+        """Return the state, which changes as the predictor learns."""
+
+    def from_bytes(self, state: bytes) -> "ClickPredictor":
+        """Return a new predictor of this kind with a state that `to_bytes` returned."""
 
 
 _WORD = re.compile(r"\w+")
@@ -134,3 +148,29 @@ class SeededGenerator:
         for n in range(options.max_tokens):
             last = n + 1 == options.max_tokens
             yield TextChunk(f" {words[random.integers(len(words))]}", 1, "length" if last else None)
+
+
+@dataclass(frozen=True)
+class ConstantPredictor:
+    """The untrained twin: the same probability for every ad, whatever it is shown."""
+
+    probability: float = 0.02
+    name: str = "constant"
+
+    def predict(self, buckets: np.ndarray) -> float:
+        return self.probability
+
+    def learn(self, buckets: np.ndarray, clicked: bool) -> None:
+        pass
+
+    def to_bytes(self) -> bytes:
+        return b""
+
+    def from_bytes(self, state: bytes) -> "ConstantPredictor":
+        return self
+
+
+if TYPE_CHECKING:  # mypy checks here that each twin has what its protocol asks for
+    _EMBEDDER: Embedder = HashedEmbedder()
+    _GENERATOR: Generator = SeededGenerator()
+    _PREDICTOR: ClickPredictor = ConstantPredictor()

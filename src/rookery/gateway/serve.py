@@ -5,7 +5,9 @@ What is served is made in `wiring.py` and `app.py`.
 
 import contextlib
 import errno
+import logging
 import socket
+import threading
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -16,7 +18,10 @@ from rookery.core.home import Home
 from rookery.gateway.app import create_app
 from rookery.gateway.wiring import open_parts
 
+log = logging.getLogger("rookery.gateway")
+
 GRACE_SECONDS = 3
+LEARN_POLL_SECONDS = 15  # how often to ask; whether learning is due is for the ad server to decide
 
 
 def serve(home: Home, host: str, port: int, context: Context, ready: Callable[[str], None]) -> None:
@@ -25,8 +30,36 @@ def serve(home: Home, host: str, port: int, context: Context, ready: Callable[[s
     Raises `UsageError` before any work if one cannot listen there. Port 0 takes any free one.
     """
     with listening(host, port) as listener:
-        app = create_app(open_parts(home, context), context.clock)
-        run(app, listener, ready)
+        parts = open_parts(home, context)
+        with learning_beside(parts.ads.learn):
+            run(create_app(parts, context.clock), listener, ready)
+
+
+@contextlib.contextmanager
+def learning_beside(
+    learn: Callable[[], bool], poll_seconds: float = LEARN_POLL_SECONDS
+) -> Iterator[None]:
+    """Call `learn` again and again, beginning at once, in a thread beside the requests.
+
+    No visitor waits for it. An error goes to the log, and the next call comes all the same.
+    """
+    ended = threading.Event()
+
+    def keep_learning() -> None:
+        while not ended.is_set():
+            try:
+                learn()
+            except Exception:
+                log.exception("learning from clicks failed")
+            ended.wait(poll_seconds)
+
+    thread = threading.Thread(target=keep_learning, name="learning from clicks", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(GRACE_SECONDS)
 
 
 @contextlib.contextmanager

@@ -1,14 +1,15 @@
-"""Answering: sentences taken from posts as they stand, each with the posts that say it.
+"""Answering: quotes sentences of posts, each with the posts that it comes from.
 
-Nothing is made up: retrieve posts, cut them into sentences, take those that fit the question best
-and do not repeat each other, and name for each every post that says it. Only posts whose authors
-let them be used for answers; all are checked again just before the answer is returned. Where
-nothing fits, a note says so.
+Nothing is generated. Posts are retrieved and cut into sentences; those that fit the question best
+and do not repeat each other are taken, and for each the posts with this sentence are named. Only
+posts whose authors let them be used for answers are taken, and all are checked again just before
+the answer is returned. If nothing fits, a note explains it. How posts are retrieved is in
+`engine/retrieve.py`, how they are checked in `visible.py`.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +26,7 @@ MOST_CITATIONS = 3
 _POSTS = 40
 _DEPTH = 200
 _NEEDED_COVERAGE = 0.6  # of the question's words, weighted by how rare they are
-_SAME_SENTENCE = 0.8  # Jaccard overlap of terms from which two sentences say the same
+_SAME_SENTENCE = 0.8  # Jaccard overlap of terms from which two sentences count as the same
 _VECTOR_SHARE = 0.2
 _DIVERSITY = 0.4
 _MOST_CHARACTERS = 300
@@ -35,10 +36,8 @@ _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"”’')\]]*\s+|(?<=[。！？])|\n
 
 QUESTION_WORDS = STOP_WORDS | frozenset(
     "what who whom whose when where why how which do does did say says said think thinks thought "
-    "know known people "
-    "posts post about tell me you your i we us our my can could should would were has have had "
-    "any some from happen "
-    "happened happening happens "
+    "know known people posts post about tell me you your i we us our my can could should would "
+    "were has have had any some from happen happened happening happens "
     "was wer wo wann wie warum welche der die das den dem ein eine ist sind war hat über von zu "
     "und "
     "que qué quien quién donde dónde cuando cuándo como cómo cual cuál el la los las un una de "
@@ -47,7 +46,7 @@ QUESTION_WORDS = STOP_WORDS | frozenset(
     "что кто где когда как почему какой какая какие о об в на и с по за это говорит говорят "
     "думают люди".split()
 )
-"""Words that ask and do not tell; a question's other words are what an answer has to be about."""
+"""Words that only ask, in five languages; an answer has to be about a question's other words."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Answer:
-    """Sentences with their sources, or none and a note that says why."""
+    """An answer: sentences with their sources, or neither and a note with the reason."""
 
     sentences: tuple[Sentence, ...]
     sources: tuple[Hit, ...]
@@ -69,7 +68,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Claim:
-    """A sentence and the posts that say it, the best of them first."""
+    """A sentence and the posts that have it, the best of them first."""
 
     text: str
     terms: frozenset[str]
@@ -78,100 +77,85 @@ class _Claim:
 
 
 def answer(index: SearchIndex, question: str) -> Answer:
-    """An answer in the words of the posts: at most four sentences, each with its sources."""
-    query = _asked(question)
+    """Answer a question in the words of posts: at most four sentences, each with its sources."""
+    query = _topic(question)
     if not query.terms:
         return Answer((), (), "The question has no word that posts could be searched for.")
     if index.segment.facts.posts == 0:
         return Answer((), (), "There are no posts to answer from.")
-    hits, _ = shown(
-        index, by_some_words(index.segment, index.embedder, query, _DEPTH), _POSTS, "answers", False
-    )
+    candidates = by_some_words(index.segment, index.embedder, query, _DEPTH)
+    hits, _ = shown(index, candidates, _POSTS, "answers", fold_copies=False)
     chosen = _chosen(_claims(index, query, hits))
     return _cited(index, chosen, hits) if chosen else Answer((), (), _why_not(query))
 
 
-def _asked(question: str) -> Query:
-    """The words that an answer has to be about; all of them, if only question words were asked."""
+def _topic(question: str) -> Query:
+    """Return the words that an answer has to be about: all, if there are only question words."""
     words = list(exact_tokens(question))
-    telling = [word for word in words if word not in QUESTION_WORDS]
-    return words_query(" ".join(telling or words))
+    topic = [word for word in words if word not in QUESTION_WORDS]
+    return words_query(" ".join(topic or words))
 
 
 def _claims(index: SearchIndex, query: Query, hits: Sequence[Hit]) -> list[_Claim]:
-    """The sentences that cover enough of the question, those that say the same put together, best
-    first.
-    """
-    said = [(place, text) for place, hit in enumerate(hits) for text in sentences(hit.text)]
-    terms = [frozenset(stem(list(exact_tokens(text)))) for _, text in said]
-    weights = statistics_of(index.segment, query.terms)
-    wanted = {
-        term: weights.idf(term) ** 2 for term in query.terms
-    }  # squared: in no language do small words carry it
+    """Return the sentences that cover enough of the question, best first, equal ones merged."""
+    found = [(place, text) for place, hit in enumerate(hits) for text in sentences(hit.text)]
+    terms = [frozenset(stem(list(exact_tokens(text)))) for _, text in found]
+    counts = statistics_of(index.segment, query.terms)
+    # Squared, so that small words cover little in any language, also without a list of them.
+    wanted = {term: counts.idf(term) ** 2 for term in query.terms}
     coverage = [sum(wanted[t] for t in wanted if t in own) / sum(wanted.values()) for own in terms]
     fitting = [n for n, covered in enumerate(coverage) if covered >= _NEEDED_COVERAGE]
-    near = _nearness(index, query.text, [said[n][1] for n in fitting])
-    scored = sorted(
-        (
-            (coverage[n] * (1 - _VECTOR_SHARE) + _VECTOR_SHARE * near[i], n)
-            for i, n in enumerate(fitting)
-        ),
-        key=lambda s: (-s[0], s[1]),
-    )
-    return _put_together(
-        [_Claim(said[n][1], terms[n], (said[n][0],), score) for score, n in scored]
-    )
+    near = _nearness(index, query.text, [found[n][1] for n in fitting])
+    scored = [
+        (coverage[n] * (1 - _VECTOR_SHARE) + _VECTOR_SHARE * near[i], n)
+        for i, n in enumerate(fitting)
+    ]
+    scored.sort(key=lambda s: (-s[0], s[1]))
+    return _merged([_Claim(found[n][1], terms[n], (found[n][0],), score) for score, n in scored])
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a post as it has them, without links and leading mentions; fragments are
-    left out.
+    """Return the sentences of a post that may answer, without links and leading mentions.
 
     >>> sentences("@bob The tram is late again. Why? See https://t.co/x")
     ['The tram is late again.']
     """
     lines = [without_links(line) for line in text.splitlines()]
     parts = [part.strip() for line in lines for part in _SENTENCE_END.split(line)]
-    return [part for part in parts if _tells(part)]
+    return [part for part in parts if _may_answer(part)]
 
 
-def _tells(sentence: str) -> bool:
-    """Whether a sentence may answer: whole, not too long, and no question itself."""
+def _may_answer(sentence: str) -> bool:
+    """Return whether a sentence is whole, not too long, and no question itself."""
     is_whole = len(list(exact_tokens(sentence))) >= _LEAST_WORDS and "\ufffd" not in sentence
     return is_whole and len(sentence) <= _MOST_CHARACTERS and not sentence.endswith(("?", "？"))
 
 
 def _nearness(index: SearchIndex, question: str, texts: Sequence[str]) -> np.ndarray:
-    """Cosines with the question."""
+    """Return the cosine of each text with the question, of shape (len(texts),)."""
     if not texts:
         return np.zeros(0)
     vectors = index.embedder.embed([question, *texts])
     return vectors[1:] @ vectors[0]
 
 
-def _put_together(claims: Sequence[_Claim]) -> list[_Claim]:
+def _merged(claims: Sequence[_Claim]) -> list[_Claim]:
+    """Merge claims with nearly the same words: the first text, with the posts of all."""
     merged: list[_Claim] = []
     for claim in claims:
-        twin = next(
-            (
-                n
-                for n, m in enumerate(merged)
-                if rank.jaccard(m.terms, claim.terms) >= _SAME_SENTENCE
-            ),
-            None,
-        )
-        if twin is None:
-            merged.append(claim)
+        for n, old in enumerate(merged):
+            if rank.jaccard(old.terms, claim.terms) >= _SAME_SENTENCE:
+                merged[n] = replace(old, posts=tuple(dict.fromkeys(old.posts + claim.posts)))
+                break
         else:
-            old = merged[twin]
-            posts = tuple(dict.fromkeys(old.posts + claim.posts))
-            merged[twin] = _Claim(old.text, old.terms, posts, old.score)
+            merged.append(claim)
     return merged
 
 
 def _chosen(claims: Sequence[_Claim]) -> list[_Claim]:
-    """Maximal marginal relevance (Carbonell and Goldstein 1998): fitting, and new beside those
-    taken before.
+    """Choose claims that fit the question and differ from those chosen before.
+
+    Maximal marginal relevance (Carbonell and Goldstein 1998).
     """
     chosen: list[_Claim] = []
     left = list(claims)
@@ -185,9 +169,7 @@ def _chosen(claims: Sequence[_Claim]) -> list[_Claim]:
 
 
 def _cited(index: SearchIndex, chosen: Sequence[_Claim], hits: Sequence[Hit]) -> Answer:
-    """The sentences with their sources, checked once more: what was forgotten meanwhile is not
-    said.
-    """
+    """Return the answer with its sources, less the posts that were forgotten meanwhile."""
     wanted = list(dict.fromkeys(n for claim in chosen for n in claim.posts[:MOST_CITATIONS]))
     visible = still_visible(index.home, [hits[n] for n in wanted], "answers", index.lake_version)
     sources = [n for n, is_visible in zip(wanted, visible, strict=True) if is_visible]
@@ -195,9 +177,9 @@ def _cited(index: SearchIndex, chosen: Sequence[_Claim], hits: Sequence[Hit]) ->
     cited = [
         (c.text, tuple(number[n] for n in c.posts[:MOST_CITATIONS] if n in number)) for c in chosen
     ]
-    kept = tuple(Sentence(text, citations) for text, citations in cited if citations)
-    note = None if kept else "The posts that would answer this were withdrawn a moment ago."
-    return Answer(kept, tuple(hits[n] for n in sources), note)
+    quoted = tuple(Sentence(text, citations) for text, citations in cited if citations)
+    note = None if quoted else "The posts that would answer this were withdrawn a moment ago."
+    return Answer(quoted, tuple(hits[n] for n in sources), note)
 
 
 def _why_not(query: Query) -> str:

@@ -1,5 +1,7 @@
-"""Erasing posts from the search index: it is derived, so it is built anew when it holds one that
-has to go.
+"""Erasing posts from the search index: it is rebuilt if it holds a post that must be erased.
+
+Nothing is cut out of an index, since it can be derived again from the lake at any time. Which posts
+must be erased is decided in `posts/erase.py`.
 """
 
 from collections.abc import Callable
@@ -18,9 +20,7 @@ from rookery.search.index import BUILD_LOCK, build_index, current_index, remove_
 def erase_index(
     home: Home, plan: ErasurePlan, embedder: Callable[[], Embedder], context: Context
 ) -> list[Erased]:
-    """Build the index anew if it holds what has to go, and remove what is left of builds that were
-    killed.
-    """
+    """Rebuild the index if it holds a post to erase, and remove the leftovers of killed builds."""
     if not home.search.exists():
         return []
     count = _held(home, plan)
@@ -32,14 +32,14 @@ def erase_index(
 
 
 def _held(home: Home, plan: ErasurePlan) -> int:
-    """How many posts the index in force holds that have to go."""
+    """Count the posts of the index in force that must be erased."""
     found = current_index(home)
     if found is None:
         return 0
     watermark, segment = found
-    gone = plan.posts(version_in(watermark.lake))
-    goes = (
-        pc.or_(pc.is_in(rows["id"], gone), pc.is_in(rows["author"], plan.authors))
+    erased = plan.posts(version_in(watermark.lake))
+    matches = (
+        pc.or_(pc.is_in(rows["id"], erased), pc.is_in(rows["author"], plan.authors))
         for rows in segment.rows
     )
-    return sum(pc.sum(rows).as_py() or 0 for rows in goes)
+    return sum(pc.sum(rows).as_py() or 0 for rows in matches)

@@ -1,11 +1,13 @@
-"""Judging search: systems against judged queries in BEIR layout, by the code that searches posts.
+"""Evaluating search: measures systems on judged queries, with the code that searches posts.
 
-    corpus.jsonl[.gz]     {"_id", "title", "text"}         taken as posts
-    queries.jsonl[.gz]    {"_id", "text"}                  taken as words, whatever signs they have
+A collection has the layout of BEIR:
+
+    corpus.jsonl[.gz]     {"_id", "title", "text"}         read as posts
+    queries.jsonl[.gz]    {"_id", "text"}                  read as words, whatever signs they have
     qrels/NAME.tsv        query-id, corpus-id, score       with a heading
 
-The measures are in `metrics.py`. Ids with equal scores stand in falling order of their ids, as
-trec_eval has them.
+The measures are in `metrics.py`. Ids with equal scores come in falling order of their ids, as in
+trec_eval.
 """
 
 import gzip
@@ -30,9 +32,7 @@ from rookery.search.query import words_query
 from rookery.search.ranking import metrics
 
 SYSTEMS = ("bm25", "dense", "hybrid", "best")
-"""`hybrid` is BM25 with feedback and vectors, as `search` and `ask` rank; `best` is what is best so
-far: hybrid.
-"""
+"""`hybrid` is BM25 with feedback and vectors, as `search` and `ask` rank; `best` is hybrid too."""
 
 _DEPTH = 1000
 _BATCH = 8_192
@@ -40,7 +40,7 @@ _BATCH = 8_192
 
 @dataclass(frozen=True)
 class JudgedCollection:
-    """A judged collection: texts by id, queries by id, and the grades of ids for each query."""
+    """A judged collection: texts by id, queries by id, and for each query the grades of texts."""
 
     texts: dict[str, str]
     queries: dict[str, str]
@@ -50,10 +50,10 @@ class JudgedCollection:
 def evaluate(
     folder: Path, qrels: str, systems: Sequence[str], embedder: Embedder, context: Context
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """`{"systems": {name: {"ndcg@10", "map", "recall@100", "p@30", "mrr", "queries"}}}`, means over
-    judged queries.
+    """Measure systems on a collection, as means over its judged queries.
 
-    Raises `UsageError` for a system or folder that is not there, `DataError` naming the file and
+    Returns `{"systems": {name: {"ndcg@10", "map", "recall@100", "p@30", "mrr", "queries"}}}`.
+    Raises `UsageError` for a system or folder that does not exist, `DataError` naming the file and
     line that is wrong.
     """
     for system in systems:
@@ -70,7 +70,7 @@ def evaluate(
 
 
 def read_judged(folder: Path, qrels: str) -> JudgedCollection:
-    """Read a collection; judgments of queries or texts that are not there are refused."""
+    """Read a collection; a judgment of an unknown query or text is refused."""
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=folder)
     texts = {
@@ -84,8 +84,8 @@ def read_judged(folder: Path, qrels: str) -> JudgedCollection:
 
 
 def _rows(folder: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    plain, packed = folder / f"{name}.jsonl", folder / f"{name}.jsonl.gz"
-    path = plain if plain.exists() else packed
+    plain, compressed = folder / f"{name}.jsonl", folder / f"{name}.jsonl.gz"
+    path = plain if plain.exists() else compressed
     if not path.exists():
         raise UsageError(
             f"there is no {name}.jsonl or {name}.jsonl.gz",
@@ -95,7 +95,7 @@ def _rows(folder: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         with (
             gzip.open(path, "rt", encoding="utf-8")
-            if path is packed
+            if path is compressed
             else open(path, encoding="utf-8") as file
         ):
             for number, line in enumerate(file, 1):
@@ -120,7 +120,7 @@ def _row(line: str, where: str) -> tuple[str, dict[str, Any]]:
         and isinstance(row.get("_id"), str | int)
     ):
         raise DataError(
-            "a row needs _id and text", where=where, hint="Write it as BEIR writes its own"
+            "a row needs _id and text", where=where, hint="Write it as BEIR's own files are"
         )
     return str(row["_id"]), row
 
@@ -148,7 +148,7 @@ def _grades(
         query, text, grade = cells
         if query not in queries or text not in texts:
             what = f"query {query}" if query not in queries else f"text {text}"
-            raise DataError(f"judged, but not there: {what}", where=f"{path}, line {number}")
+            raise DataError(f"a judgment of an unknown id: {what}", where=f"{path}, line {number}")
         grades.setdefault(query, {})[text] = int(grade)
     return grades
 
@@ -169,7 +169,7 @@ def _segment(
 
 
 def _batches(texts: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
-    """The texts as posts of nobody at no time, in the order of their ids."""
+    """Yield the texts as posts without author or date, in the order of their ids."""
     ids, never = sorted(texts), datetime(1970, 1, 1, tzinfo=UTC)
     for start in range(0, len(ids), _BATCH):
         posts = [
@@ -181,15 +181,15 @@ def _batches(texts: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
 def _measure(
     segment: Segment, judged: JudgedCollection, system: str, embedder: Embedder, context: Context
 ) -> dict[str, float]:
-    asked = [query for query in judged.grades if _has_relevant(judged.grades[query])]
+    queries = [query for query in judged.grades if _has_relevant(judged.grades[query])]
     rows = []
-    with context.progress.task(f"Queries, {system}", len(asked), "queries") as task:
-        for query in asked:
+    with context.progress.task(f"Queries, {system}", len(queries), "queries") as task:
+        for query in queries:
             run = _run(segment, judged.queries[query], system, embedder)
             rows.append(_measures(run, judged.grades[query]))
             task.advance()
     means = {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
-    return means | {"queries": len(asked)}
+    return means | {"queries": len(queries)}
 
 
 def _measures(run: Sequence[str], grades: Mapping[str, int]) -> dict[str, float]:
@@ -203,7 +203,7 @@ def _measures(run: Sequence[str], grades: Mapping[str, int]) -> dict[str, float]
 
 
 def _run(segment: Segment, text: str, system: str, embedder: Embedder) -> list[str]:
-    """The ids that a system returns, best first."""
+    """Return the ids that a system finds, best first."""
     query = words_query(text)
     if not query.terms:
         return []

@@ -1,12 +1,12 @@
-"""The search index of a home: built from the lake through the gate, swapped in whole, asked until
-the next one.
+"""The search index of a home: built from the lake through the gate, and swapped in as a whole.
 
-    search/current.json     which segment is in force and up to what it is true (written last, atomically)
+    search/current.json     the segment in force and its watermark (written last, atomically)
     search/<name>/          the segment (`segment.py`)
 
-The index lives: it is no artifact, can be rebuilt from lake and log at any time, and carries a
-watermark. A build that is killed leaves the index in force untouched, and the next build removes
-its leftovers. How it is asked is in `search.py` and `ask.py`.
+The index is no artifact, since it changes: it can be rebuilt from lake and log at any time, and its
+watermark names the lake, log, policy and embedder it was built from. A build that is killed leaves
+the index in force untouched, and the next build removes its leftovers. How the index is used is in
+`search.py` and `ask.py`.
 """
 
 import json
@@ -23,13 +23,14 @@ from rookery.core.config import from_plain
 from rookery.core.context import Clock, Context, SystemClock
 from rookery.core.digest import digest_value
 from rookery.core.errors import DataError, UsageError
-from rookery.core.home import Home
+from rookery.core.home import Home, Policy
 from rookery.core.locks import exclusive, reading_posts
 from rookery.core.protocols import Embedder
 from rookery.core.verdict import Tally
 from rookery.posts.lake import MONTH, Lake, open_lake, version_in
 from rookery.posts.live import Restrictions, live_log
 from rookery.posts.rights import gate
+from rookery.search.engine.retrieve import count_matching
 from rookery.search.engine.segment import (
     POST_COLUMNS,
     REBUILD,
@@ -44,7 +45,7 @@ CURRENT, BUILD_LOCK = "current.json", "build.lock"
 
 @dataclass(frozen=True)
 class Watermark:
-    """Up to what an index is true: equal watermarks, equal indexes."""
+    """The inputs of an index: equal watermarks, equal indexes."""
 
     format: int
     lake: str
@@ -54,13 +55,13 @@ class Watermark:
 
     @property
     def name(self) -> str:
-        """The name of the segment's folder."""
+        """Return the name of the segment's folder."""
         return digest_value(asdict(self))[:16]
 
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What a build made. `built` is False where the index was already true to lake and log."""
+    """The result of a build; `built` is False if the index was up to date already."""
 
     posts: int
     vectors: int
@@ -83,7 +84,7 @@ class Current:
 
 @dataclass(frozen=True)
 class SearchIndex:
-    """An open index, with all that a query needs. It stays usable while a newer one is built."""
+    """An open index, with all that a query needs; it stays usable while a newer one is built."""
 
     home: Home
     watermark: Watermark
@@ -93,13 +94,14 @@ class SearchIndex:
 
     @property
     def lake_version(self) -> int:
-        """Of which version of the lake its texts are."""
+        """Return the version of the lake that its texts are from."""
         return version_in(self.watermark.lake)
 
 
 def build_index(home: Home, embedder: Embedder, context: Context) -> IndexReport:
-    """Index every post that may be searched; raises `UsageError` if there are none or another build
-    is running.
+    """Index every post that may be searched.
+
+    Raises `UsageError` if there are no posts or another build is running.
     """
     with reading_posts(home):
         return _built(home, embedder, context)
@@ -134,8 +136,9 @@ def _built(home: Home, embedder: Embedder, context: Context) -> IndexReport:
 
 
 def open_index(home: Home, embedder: Embedder, clock: Clock | None = None) -> SearchIndex:
-    """Open the index in force; raises `UsageError` if there is none or it was made with another
-    model.
+    """Open the index in force.
+
+    Raises `UsageError` if there is none or it was made with another model.
     """
     watermark, segment = _open_current(home)
     if watermark.embedder != embedder.digest:
@@ -148,27 +151,30 @@ def open_index(home: Home, embedder: Embedder, clock: Clock | None = None) -> Se
 
 
 def holds(home: Home, post_id: str) -> bool:
-    """Whether the index in force holds a post; False if there is no index."""
+    """Return whether the index in force holds a post; False if there is no index."""
     found = current_index(home)
     if found is None:
         return False
     _, segment = found
     query = tantivy.Query.term_query(segment.text.schema, "id", post_id, "basic")
-    return segment.searcher.search(query, 1).count > 0
+    return count_matching(segment, query) > 0
 
 
 def current_index(home: Home) -> tuple[Watermark, Segment] | None:
-    """The index in force as it lies there, for whoever asks what it holds; None if there is
-    none.
-    """
+    """Return the index in force without checking its model, or None if there is none."""
     return None if _read_current(home) is None else _open_current(home)
 
 
 def _build(
-    home: Home, lake: Lake, restrictions: Restrictions, watermark: Watermark, embedder, context
+    home: Home,
+    lake: Lake,
+    restrictions: Restrictions,
+    watermark: Watermark,
+    embedder: Embedder,
+    context: Context,
 ) -> Current:
     tally = Tally()
-    batches = _searchable(lake, watermark.policy, restrictions, tally)
+    batches = _searchable(lake, home.settings.rights.policy, restrictions, tally)
     facts = write_segment(home.search / watermark.name, batches, lake.count(), embedder, context)
     current = Current(watermark, facts.posts, dict(tally.dropped.most_common()))
     write_atomically(home.search / CURRENT, json.dumps(asdict(current), indent=1).encode())
@@ -176,10 +182,11 @@ def _build(
 
 
 def _searchable(
-    lake: Lake, policy: str, restrictions: Restrictions, tally: Tally
+    lake: Lake, policy: Policy, restrictions: Restrictions, tally: Tally
 ) -> Iterator[pa.RecordBatch]:
-    """The posts that pass the gate, oldest first and with equal times by id, a month in memory at a
-    time.
+    """Yield the posts that pass the gate, by time and then by id, and tally the others.
+
+    One month is in memory at a time.
     """
     dataset = lake.dataset()
     for month in sorted(p[MONTH] for p in lake.table.partitions()):
@@ -187,14 +194,13 @@ def _searchable(
         reasons = gate(posts, "search", policy, restrictions)
         for count in reasons.drop_null().value_counts().to_pylist():
             tally.drop(count["values"], count["counts"])
-        kept = posts.filter(pc.is_null(reasons)).sort_by(
-            [("created", "ascending"), ("id", "ascending")]
-        )
-        yield from kept.to_batches()
+        allowed = posts.filter(pc.is_null(reasons))
+        in_order = allowed.sort_by([("created", "ascending"), ("id", "ascending")])
+        yield from in_order.to_batches()
 
 
 def _usable(home: Home, watermark: Watermark) -> Current | None:
-    """The index in force if it is true to this watermark and whole."""
+    """Return the index in force if it has this watermark and is whole."""
     try:
         current = _read_current(home)
         if current is None or current.watermark != watermark:
@@ -206,8 +212,9 @@ def _usable(home: Home, watermark: Watermark) -> Current | None:
 
 
 def _open_current(home: Home) -> tuple[Watermark, Segment]:
-    """The segment in force; a build may swap in the next one while this one is being opened."""
+    """Open the segment in force; raises `UsageError` if there is none."""
     current = _read_current(home)
+    # A build may swap in the next segment while this one is being opened.
     while current is not None:
         try:
             return current.watermark, open_segment(home.search / current.watermark.name)
@@ -231,8 +238,9 @@ def _read_current(home: Home) -> Current | None:
 
 
 def remove_others(home: Home) -> None:
-    """Remove segments that are not in force: older ones and those of killed builds. Open ones stay
-    readable.
+    """Remove the segments that are not in force: older ones and those of killed builds.
+
+    Those that a process has open stay readable for it.
     """
     current = _read_current(home)
     for folder in home.search.iterdir():

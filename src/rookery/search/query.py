@@ -1,16 +1,14 @@
-"""The query language: what a person typed, as a small tree, and back in plain words.
+"""The query language: parses what a person typed into a small tree, and describes it in words.
 
     tram late             posts with both words            "night tram"     the words in this order
     tram OR bus           either                           -bus  -(a OR b)  without
     (tram OR bus) late    brackets                         #rooks  @ada     tag, mention
-    from:ada  lang:en     author, language                 min_likes:5      at least so many likes
+    from:ada  lang:en     author, language                 min_likes:5      at least 5 likes
     since:2026-01-31      from that day on (UTC)           until:2026-02-28 before that day
 
-As on X and Bluesky: all words have to be there unless OR stands between them, and OR is written in
-capitals. Parsing never fails: what cannot be understood is taken as words, and said so in
-`remarks`.
-
-Pure; what a tree means to the index is in `retrieve.py`.
+As on X and Bluesky, a post needs all the words unless OR is between them, and OR is written in
+capitals. Parsing never fails: what cannot be understood is taken as words, and `remarks` reports
+it. This module reads no index; what a tree means to the index is in `retrieve.py`.
 """
 
 import re
@@ -21,9 +19,9 @@ from datetime import UTC, datetime
 from rookery.search.engine.analysis import exact_tokens, fold, ranking_terms
 
 MAX_WORDS = 64
-"""More words than this are cut off: each costs time, and nobody types them."""
+"""Words after the first 64 are ignored: each costs time, and nobody types more."""
 MAX_DEPTH = 12
-"""Brackets nested deeper than this are taken as if they were not there."""
+"""Brackets nested deeper than this are ignored; the words inside them still count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +33,14 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Words that stand next to each other, as written."""
+    """Words next to each other, as written."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A plain equality: `author`, `language`, `tags` or `mentions`."""
+    """An equality with one value of `author`, `language`, `tags` or `mentions`."""
 
     name: str
     value: str
@@ -50,21 +48,21 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """Written at this moment or later."""
+    """Posts written at this moment or later."""
 
     moment: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """Written before this moment."""
+    """Posts written before this moment."""
 
     moment: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class MinLikes:
-    """Liked at least so often."""
+    """Posts with at least this number of likes."""
 
     likes: int
 
@@ -78,14 +76,14 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """Posts that match every part; every post if there is none."""
+    """Posts that match every part; every post matches if there are no parts."""
 
     parts: tuple["Node", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Posts that match some part."""
+    """Posts that match at least one part."""
 
     parts: tuple["Node", ...]
 
@@ -102,35 +100,35 @@ class Query:
 
     @property
     def understood(self) -> str:
-        """The query in plain words."""
+        """Return the query in plain words."""
         return "; ".join([describe(self.root), *self.remarks])
 
     @property
     def text(self) -> str:
-        """The words that a post should have, without signs: what is ranked by and embedded."""
+        """Return the words that a post should have, without signs, for ranking and embedding."""
         return " ".join(_wanted(self.root))
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """The terms that ranking counts, each once."""
+        """Return the terms that ranking counts, each once."""
         return ranking_terms(self.text)
 
     def without_plain_words(self) -> And:
-        """What stays binding when the plain words are only wished for."""
+        """Return the parts that stay required when plain words become optional."""
         return And(tuple(p for p in self.root.parts if not is_plain(p)))
 
     def plain_words(self) -> tuple[Node, ...]:
-        """The parts that may be wished for only: words, and either-or of words."""
+        """Return the parts that may become optional: words, and combinations of words only."""
         return tuple(p for p in self.root.parts if is_plain(p))
 
 
 def words_query(text: str) -> Query:
-    """A query of words alone, whatever signs the text has: for questions and for judged topics."""
+    """Return a query of the text's words alone, ignoring signs: for questions and judged topics."""
     return Query(And(tuple(Word(token) for token in list(exact_tokens(text))[:MAX_WORDS])))
 
 
 def is_plain(node: Node) -> bool:
-    """Whether a part is a word, or made of words only."""
+    """Return whether a part is a word, or made of words only."""
     match node:
         case Word():
             return True
@@ -140,11 +138,11 @@ def is_plain(node: Node) -> bool:
 
 
 def parse(text: str) -> Query:
-    """The query that a person typed."""
+    """Parse what a person typed."""
     return _Parser(list(_lex(text))).parse()
 
 
-# Reading
+# Parsing
 # ------------------------------------------------------------------------------------------------
 
 _LEX = re.compile(
@@ -187,6 +185,8 @@ def _lex(text: str) -> Iterator[_Token]:
 
 @dataclass
 class _Parser:
+    """A recursive descent over the tokens, with the remarks and the number of words so far."""
+
     tokens: list[_Token]
     place: int = 0
     remarks: list[str] = field(default_factory=list)
@@ -196,13 +196,13 @@ class _Parser:
         parts: list[Node] = []
         while self.place < len(self.tokens):
             parts += self._any_of(0)
-            if self.place < len(self.tokens):  # a bracket closed that was never opened
+            if self.place < len(self.tokens):  # a closing bracket that was never opened
                 self.place += 1
                 self._remark("a bracket without its other half was left out")
         return Query(And(tuple(parts)), tuple(self.remarks))
 
     def _any_of(self, depth: int) -> list[Node]:
-        """Parts up to the bracket's end; `a OR b c` is (a or b) and c, as on X."""
+        """Parse up to the end of the bracket; `a OR b c` is (a or b) and c, as on X."""
         parts: list[Node] = []
         pending_or = False
         while (token := self._peek()) is not None and token.kind != "close":
@@ -266,28 +266,30 @@ class _Parser:
         return Word(text)
 
     def _operator(self, name: str, value: str) -> Node | None:
-        """The part that `name:value` stands for, or None (with a remark) if it says nothing to
-        us.
-        """
+        """Return the part for `name:value`, or None if it is a link, or (with a remark) unknown."""
         if name in _FIELDS:
             return Field(_FIELDS[name], fold(value).lstrip("@"))
         if name in ("since", "until"):
             moment = _moment(value)
             if moment is None:
-                return self._unread(f"{name}:{value} has no date like 2026-01-31")
+                self._unread(f"{name}:{value} has no date like 2026-01-31")
+                return None
             return Since(moment) if name == "since" else Until(moment)
         if name in ("min_likes", "min_faves"):
             if not re.fullmatch(r"[0-9]{1,18}", value):
-                return self._unread(f"{name}:{value} has no number")
+                self._unread(f"{name}:{value} has no number")
+                return None
             return MinLikes(int(value))
         if value.startswith("//"):
             return None  # a link
-        return self._unread(f"{name}: is no operator")
+        self._unread(f"{name}: is no operator")
+        return None
 
     def _unread(self, why: str) -> None:
         self._remark(f"{why}, so it was taken as words")
 
     def _count(self, n: int) -> bool:
+        """Count words, and return whether they are still within `MAX_WORDS`."""
         self.words += n
         if self.words > MAX_WORDS:
             self._remark(f"only the first {MAX_WORDS} words were used")
@@ -302,7 +304,7 @@ class _Parser:
 
 
 def _moment(text: str) -> datetime | None:
-    """A day (its first moment, in UTC) or a moment in ISO 8601; one without a zone is in UTC."""
+    """Read a day (its first moment) or a moment in ISO 8601; UTC unless it has a zone."""
     try:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -310,12 +312,12 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-# Saying
+# Describing
 # -------------------------------------------------------------------------------------------------
 
 
 def describe(node: Node) -> str:
-    """A part in plain words."""
+    """Return a part in plain words."""
     match node:
         case Word(text):
             return text
@@ -330,9 +332,9 @@ def describe(node: Node) -> str:
         case Field(_, value):
             return f"mentioning @{value}"
         case Since(moment):
-            return f"from {_say_moment(moment)} on"
+            return f"from {_plain_moment(moment)} on"
         case Until(moment):
-            return f"before {_say_moment(moment)}"
+            return f"before {_plain_moment(moment)}"
         case MinLikes(likes):
             return f"with at least {likes} likes"
         case Not(part):
@@ -350,7 +352,7 @@ def _in_brackets(node: Node) -> str:
     return f"({text})" if isinstance(node, And | Or) else text
 
 
-def _say_moment(moment: datetime) -> str:
+def _plain_moment(moment: datetime) -> str:
     whole_day = (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0)
     return f"{moment:%Y-%m-%d}" if whole_day else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 

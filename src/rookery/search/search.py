@@ -1,22 +1,19 @@
-"""Searching: a query as typed to the posts that are shown.
+"""Searching: from a query as typed to the posts that are shown.
 
-Retrieval proposes (`retrieve.py`), the gate disposes (`visible.py`): every post is checked against
-the policy and the live log of this moment, and the page is filled up again with the next ones.
+Retrieval proposes candidates (`engine/retrieve.py`), the gate decides (`visible.py`): every post is
+checked against the policy and the live log at this moment, and the next candidates fill the page.
+Not here: what a query means (`query.py`), and what a post scores (`ranking/scores.py`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
-
-import pyarrow as pa
-import tantivy
-from tantivy import FieldType, Occur
 
 from rookery.core.verdict import KEEP, Drop, Tally
 from rookery.posts.post import Use
-from rookery.search.engine.retrieve import Candidate, by_all_words, by_some_words, compiled, newest
-from rookery.search.engine.segment import POST_COLUMNS
+from rookery.search.engine.retrieve import Candidate, by_all_words, by_some_words, by_time
+from rookery.search.engine.segment import POST_COLUMNS, plain_rows
 from rookery.search.index import SearchIndex
 from rookery.search.query import Query, parse
 from rookery.search.visible import reasons_against
@@ -25,16 +22,16 @@ Mode = Literal["best", "latest"]
 
 COPY = "copy"
 _RELAXED = "no post has all of this, these have some of the words"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DEPTH = 200
-_CHECKED_AT_ONCE = 32
+_DEPTH = 200  # candidates at first, many more than a page, since the gate may refuse most of them
+_CHECKED_AT_ONCE = 32  # candidates per look at the live log; the first often fill a page
 _SHOWN_COLUMNS = (*POST_COLUMNS, "same")
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A post that was found. `parts` are what its score is made of; `copies` how many posts say the
-    same.
+    """A post that was found; `copies` counts other posts with the same words.
+
+    `parts` are what its score is made of.
     """
 
     id: str
@@ -50,9 +47,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Results:
-    """What a search found, the query in plain words, and how many were left out for which
-    reason.
-    """
+    """The hits of a search, the query in plain words, and how many were left out by reason."""
 
     hits: tuple[Hit, ...]
     understood: str
@@ -60,34 +55,42 @@ class Results:
 
 
 def search(index: SearchIndex, text: str, limit: int = 10, mode: Mode = "best") -> Results:
-    """The best (or latest) `limit` posts for a query; every one may be shown at the moment of
-    return.
+    """Return the best (or latest) `limit` posts, each of which may be shown at this moment.
 
-    best: by words, feedback and vectors; copies of one text are shown once. Where no post has all
-    the words, those with some are shown, and `understood` says so.
-    latest: newest first; posts that claim a time still to come stand last.
+    best: by words, feedback and vectors; copies of one text are shown once. If no post has all the
+    words, those with some are shown, and `understood` reports it.
+    latest: newest first; posts dated in the future come last.
     """
     query = parse(text)
-    results = _filled(index, query, limit, mode, relaxed=False)
+    results = _full_page(index, query, limit, mode, relaxed=False)
     if results.hits or mode == "latest" or len(query.plain_words()) < 2:
         return results
-    relaxed = _filled(index, query, limit, mode, relaxed=True)
-    return (
-        replace(relaxed, understood=f"{query.understood}; {_RELAXED}") if relaxed.hits else results
-    )
+    relaxed = _full_page(index, query, limit, mode, relaxed=True)
+    understood = f"{query.understood}; {_RELAXED}"
+    return replace(relaxed, understood=understood) if relaxed.hits else results
 
 
-def _filled(index: SearchIndex, query: Query, limit: int, mode: Mode, relaxed: bool) -> Results:
-    """A page of `limit` posts if there are so many: what may not be shown is replaced by what comes
-    next.
-    """
+def _full_page(index: SearchIndex, query: Query, limit: int, mode: Mode, relaxed: bool) -> Results:
     depth, before = max(_DEPTH, 2 * limit), -1
     while True:
         candidates = _candidates(index, query, depth, mode, relaxed)
         hits, tally = shown(index, candidates, limit, fold_copies=mode == "best")
+        # Stop when the page is full, or when going deeper can bring nothing new.
         if len(hits) == limit or len(candidates) <= before or len(candidates) < depth:
             return Results(tuple(hits), query.understood, dict(tally.dropped))
         depth, before = 4 * depth, len(candidates)
+
+
+def _candidates(
+    index: SearchIndex, query: Query, depth: int, mode: Mode, relaxed: bool
+) -> list[Candidate]:
+    # A query without words, such as `from:ada`, has nothing to rank by but time.
+    if mode == "latest" or not query.terms:
+        return by_time(index.segment, query, int(index.clock.now().timestamp()), depth)
+    if relaxed:
+        found = by_some_words(index.segment, index.embedder, query, depth)
+        return [c for c in found if c.parts["bm25"] > 0]  # not those near in meaning alone
+    return by_all_words(index.segment, index.embedder, query, depth)
 
 
 def shown(
@@ -97,15 +100,16 @@ def shown(
     use: Use = "search",
     fold_copies: bool = True,
 ) -> tuple[list[Hit], Tally]:
-    """The first `limit` candidates that may be shown now, as hits; and why others were left out."""
+    """Return the first `limit` candidates that may be shown now, and count why others may not."""
     hits: dict[str, Hit] = {}
     tally = Tally()
     for start in range(0, len(candidates), _CHECKED_AT_ONCE):
         part = candidates[start : start + _CHECKED_AT_ONCE]
         rows = index.segment.take([c.ordinal for c in part], _SHOWN_COLUMNS)
         reasons = reasons_against(index.home, rows, use, index.lake_version)
-        for candidate, row, reason in zip(part, _plain(rows), reasons, strict=True):
+        for candidate, row, reason in zip(part, plain_rows(rows), reasons, strict=True):
             name = row["same"] if fold_copies else row["id"]
+            # Only a copy that itself may be shown is counted: a hidden one must leave no trace.
             if reason is None and name in hits:
                 reason = COPY
                 hits[name] = replace(hits[name], copies=hits[name].copies + 1)
@@ -117,51 +121,9 @@ def shown(
     return list(hits.values()), tally
 
 
-def _plain(rows: pa.Table) -> list[dict[str, Any]]:
-    """Rows as dicts. Times are made here: Arrow looks for a time zone's module anew for every
-    single one.
-    """
-    micros = rows["created"].cast(pa.int64()).to_pylist()
-    plain = rows.drop_columns(["created"]).to_pylist()
-    return [
-        row | {"created": _EPOCH + timedelta(microseconds=n)}
-        for row, n in zip(plain, micros, strict=True)
-    ]
-
-
 def _hit(candidate: Candidate, row: dict[str, Any]) -> Hit:
     return Hit(
         **{name: row[name] for name in ("id", "author", "text", "created", "language", "likes")},
         score=round(candidate.score, 6),
         parts={name: round(value, 6) for name, value in candidate.parts.items()},
     )
-
-
-def _candidates(
-    index: SearchIndex, query: Query, depth: int, mode: Mode, relaxed: bool
-) -> list[Candidate]:
-    if mode == "latest" or not query.terms:
-        return _latest(index, query, depth)
-    if relaxed:
-        found = by_some_words(index.segment, index.embedder, query, depth)
-        return [c for c in found if c.parts["bm25"] > 0]
-    return by_all_words(index.segment, index.embedder, query, depth)
-
-
-def _latest(index: SearchIndex, query: Query, depth: int) -> list[Candidate]:
-    """Newest first, scored by their place; posts dated later than now last, so that no one gains by
-    it.
-    """
-    schema = index.segment.text.schema
-    now_seconds = int(index.clock.now().timestamp())
-    to_come = tantivy.Query.range_query(schema, "created", FieldType.Integer, now_seconds + 1)
-    match = compiled(query.root, schema)
-    past = tantivy.Query.boolean_query([(Occur.Must, match), (Occur.MustNot, to_come)])
-    found = newest(index.segment, past, depth)
-    if len(found) < depth:
-        found += newest(
-            index.segment,
-            tantivy.Query.boolean_query([(Occur.Must, match), (Occur.Must, to_come)]),
-            depth,
-        )
-    return [Candidate(n, 1 / place, {}) for place, n in enumerate(found[:depth], 1)]

@@ -1,7 +1,8 @@
-"""What may be shown at this moment: the gate, asked again with the policy and the live log of now.
+"""What may be shown at this moment: the gate again, with the policy and the live log as of now.
 
 The index was built through the gate; since then a post may have been hidden or edited, or the
-policy changed. Everything that leaves this package passes here last.
+policy may have changed. Everything that leaves this package passes here last. The rules themselves
+are in `posts/rights.py`.
 """
 
 from collections.abc import Sequence
@@ -19,8 +20,9 @@ EDITED = "edited"
 
 
 def reasons_against(home: Home, rows: pa.Table, use: Use, lake_version: int) -> list[str | None]:
-    """For each row, as it stood in a version of the lake, why it may not be shown now; None where
-    it may.
+    """Return for each row why its post may not be shown now, or None if it may.
+
+    The rows are as they were in a version of the lake.
     """
     posts = list(zip(rows["id"].to_pylist(), rows["author"].to_pylist(), strict=True))
     with live_log(home) as log:
@@ -34,7 +36,7 @@ def reasons_against(home: Home, rows: pa.Table, use: Use, lake_version: int) -> 
 
 
 def still_visible(home: Home, posts: Sequence[Any], use: Use, lake_version: int) -> list[bool]:
-    """Whether posts (with `id` and `author`) that were shown a moment ago may still be."""
+    """Return for each post (with `id` and `author`) shown a moment ago whether it still may be."""
     with live_log(home) as log:
         restrictions = log.restrictions_among([(post.id, post.author) for post in posts])
     return [not restrictions.forbids(use, post.id, post.author, lake_version) for post in posts]

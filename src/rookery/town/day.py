@@ -87,6 +87,7 @@ def simulate_visits(
     truth: dict[str, float] = {}
     for visit in day:
         clock.time = DAY_BEGINS + timedelta(seconds=visit.at_seconds)
+        server.learn()  # between visits, at moments that depend on the visits alone
         found = server.serve(AdRequest(visit.text, None, f"viewer {visit.viewer}")).offer
         seen, click_draw, again = random.random(3)
         if found and seen < _SEEN:

@@ -1,3 +1,5 @@
+"""The store: campaigns come back as saved, and the database itself refuses what must not be."""
+
 import multiprocessing
 
 import pytest

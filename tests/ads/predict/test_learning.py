@@ -1,15 +1,21 @@
+"""Learning from the ledger: each view counts once, when its outcome is known."""
+
 import numpy as np
 
 from rookery.ads.ledger.events import add_click, add_view
 from rookery.ads.predict.ftrl import PRIOR_CTR, FtrlPredictor
-from rookery.ads.predict.learning import learn_from_ledger
+from rookery.ads.predict.learning import learn_from_ledger, stored_predictor
 from tests.ads.conftest import LIFETIME_SECONDS, NOW
 
 EXPIRED = NOW + LIFETIME_SECONDS
 
 
 def _predicted(predictor: FtrlPredictor) -> float:
-    return predictor.predict_buckets(np.array([1, 2]))
+    return predictor.predict(np.array([1, 2]))
+
+
+def _learn(engine, now_seconds: int) -> FtrlPredictor:
+    return learn_from_ledger(engine, FtrlPredictor(), now_seconds)
 
 
 def test_a_view_is_learnt_when_its_offer_has_expired_and_not_before(
@@ -17,17 +23,17 @@ def test_a_view_is_learnt_when_its_offer_has_expired_and_not_before(
 ):
     take(a_campaign())
     add_view(engine, offered("seen"), NOW)
-    assert _predicted(learn_from_ledger(engine, EXPIRED - 1)) == _predicted(FtrlPredictor())
-    assert _predicted(learn_from_ledger(engine, EXPIRED)) < PRIOR_CTR * 0.999
+    assert _predicted(_learn(engine, EXPIRED - 1)) == _predicted(FtrlPredictor())
+    assert _predicted(_learn(engine, EXPIRED)) < PRIOR_CTR * 0.999
 
 
 def test_a_click_raises_and_an_offer_nobody_saw_teaches_nothing(engine, take, a_campaign, offered):
     take(a_campaign())
     offered("not seen")
-    assert learn_from_ledger(engine, EXPIRED).to_bytes() == b""
+    assert _learn(engine, EXPIRED).to_bytes() == b""
     add_view(engine, offered("clicked", at=NOW + 1), NOW + 2)
     add_click(engine, "clicked", NOW + 3)
-    assert _predicted(learn_from_ledger(engine, EXPIRED + 1)) > PRIOR_CTR
+    assert _predicted(_learn(engine, EXPIRED + 1)) > PRIOR_CTR
 
 
 def test_each_view_is_learnt_once_however_often_it_is_asked_for(engine, take, a_campaign, offered):
@@ -35,8 +41,48 @@ def test_each_view_is_learnt_once_however_often_it_is_asked_for(engine, take, a_
     for n in range(6):
         add_view(engine, offered(f"t{n}", at=NOW + n), NOW + n)
     add_click(engine, "t3", NOW + 10)
-    one_by_one = [learn_from_ledger(engine, EXPIRED + n) for n in (0, 0, 2, 4, 9)][-1]
+    one_by_one = [_learn(engine, EXPIRED + n) for n in (0, 0, 2, 4, 9)][-1]
     at_once = FtrlPredictor()
     for n in range(6):
-        at_once.learn_buckets(np.array([1, 2]), n == 3)
+        at_once.learn(np.array([1, 2]), n == 3)
     assert one_by_one.to_bytes() == at_once.to_bytes()
+
+
+def test_what_was_learned_is_stored_and_the_predictor_handed_in_stays_as_it_was(
+    engine, take, a_campaign, offered
+):
+    take(a_campaign())
+    add_view(engine, offered("seen"), NOW)
+    fresh = FtrlPredictor()
+    trained = learn_from_ledger(engine, fresh, EXPIRED)
+    assert fresh.to_bytes() == b""
+    assert stored_predictor(engine, fresh).to_bytes() == trained.to_bytes() != b""
+
+
+def test_a_predictor_that_was_trained_elsewhere_learns_on_from_there(
+    engine, take, a_campaign, offered
+):
+    take(a_campaign())
+    add_view(engine, offered("seen"), NOW)
+    trained, expected = FtrlPredictor(), FtrlPredictor()
+    for predictor in (trained, expected):
+        predictor.learn(np.array([2, 3]), clicked=True)
+    expected.learn(np.array([1, 2]), clicked=False)
+    assert learn_from_ledger(engine, trained, EXPIRED).to_bytes() == expected.to_bytes()
+
+
+def test_two_that_learn_at_the_same_time_count_each_view_once(engine, take, a_campaign, offered):
+    take(a_campaign())
+    add_view(engine, offered("seen"), NOW)
+
+    class Overtaken(FtrlPredictor):
+        """A predictor that another process overtakes in the middle of its training."""
+
+        def learn(self, buckets, clicked):
+            _learn(engine, EXPIRED)
+            super().learn(buckets, clicked)
+
+    expected = FtrlPredictor()
+    expected.learn(np.array([1, 2]), clicked=False)
+    assert learn_from_ledger(engine, Overtaken(), EXPIRED).to_bytes() == expected.to_bytes()
+    assert stored_predictor(engine, FtrlPredictor()).to_bytes() == expected.to_bytes()

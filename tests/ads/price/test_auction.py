@@ -1,3 +1,5 @@
+"""The auction: who wins, at what price, and that honest bids are best."""
+
 from dataclasses import replace
 
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""Pacing: a budget lasts through its period and is spent."""
+
 import csv
 import gzip
 
@@ -46,8 +48,9 @@ def test_a_schedule_paces_the_whole_budget_and_no_period_paces_nothing(a_campaig
 
 
 def _replay(prices: np.ndarray, values: np.ndarray, budget: float) -> tuple[float, float]:
-    """Spend and value when every view is bid for at value × (four times the usual price of value),
-    paced.
+    """Return spend and value when each view gets a paced bid of its value × `worth`.
+
+    `worth` is four times the median price of a unit of value.
     """
     worth = 4 * float(np.median(prices / values))
     spent = gained = 0.0

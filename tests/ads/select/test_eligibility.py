@@ -1,3 +1,5 @@
+"""Eligibility: one rule and one reason for each case."""
+
 import pytest
 
 from rookery.ads.select.eligibility import CampaignState, Page, fits_page, may_spend

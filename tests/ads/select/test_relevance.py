@@ -1,3 +1,5 @@
+"""Relevance: keywords, and nearness in meaning on a scale of other campaigns' keywords."""
+
 import numpy as np
 import pytest
 

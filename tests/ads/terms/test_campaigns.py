@@ -1,3 +1,5 @@
+"""The campaign file: what is read, and the error line for each mistake."""
+
 import re
 import sys
 
@@ -58,7 +60,7 @@ def test_a_time_without_zone_is_utc_and_one_with_zone_is_kept(loaded):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "message"),
     [
         ('id = "tea"', 'id = "Tea!"', "campaign Tea!: id must be up to 64 small letters"),
         ("bid = 0.25", "", "campaign tea: bid is missing"),
@@ -116,25 +118,25 @@ def test_a_time_without_zone_is_utc_and_one_with_zone_is_kept(loaded):
         ("[[campaign]]", "[campaign]", "there is no campaign in it"),
     ],
 )
-def test_a_wrong_field_is_refused_by_name(loaded, old, new, says):
+def test_a_wrong_field_is_refused_by_name(loaded, old, new, message):
     assert old in LEAST
-    with pytest.raises(DataError, match=re.escape(says)):
+    with pytest.raises(DataError, match=re.escape(message)):
         loaded(LEAST.replace(old, new))
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("", "currency is missing"),
         ('currency = "EUR"', "there is no campaign in it"),
         ("currency =", "not valid TOML"),
         (b"\xff\xfe", "not valid TOML"),
-        (LEAST + LEAST.partition("\n")[2], "campaign tea: id stands twice"),
+        (LEAST + LEAST.partition("\n")[2], "campaign tea: two campaigns have this id"),
         ('currency = "EUR"\ncampaign = [1]', "each campaign begins with a line"),
     ],
 )
-def test_a_file_that_is_no_campaign_file_is_refused(loaded, text, says):
-    with pytest.raises(DataError, match=re.escape(says)) as caught:
+def test_a_file_that_is_no_campaign_file_is_refused(loaded, text, message):
+    with pytest.raises(DataError, match=re.escape(message)) as caught:
         loaded(text)
     assert "campaigns.toml" in caught.value.line()
 

@@ -1,3 +1,5 @@
+"""Money: exact micros inside, two decimals for people."""
+
 from decimal import Decimal
 
 import pytest

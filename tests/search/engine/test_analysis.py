@@ -1,4 +1,4 @@
-"""What becomes of a text before it is searched."""
+"""The tokens that analysis makes of a text."""
 
 import pytest
 from hypothesis import given
@@ -21,9 +21,9 @@ from rookery.search.engine.analysis import (
         ("Йод и йога", ["йод", "и", "йога"]),  # the mark on й makes another letter
         ("हिन्दी में", ["हिन्दी", "में"]),  # vowel signs belong to their word
         ("熱力学", ["熱力", "力学"]),
-        ("パリとハリー", ["パリ", "リと", "とハ", "ハリ", "リー"]),  # marks on kana are kept
+        ("パリとハリー", ["パリ", "リと", "とハ", "ハリ", "リー"]),  # kana stay with their marks
         ("rook🎉🎉", ["rook", "🎉", "🎉"]),
-        ("see https://t.co/AbC", ["see"]),  # a shortener's host says nothing
+        ("see https://t.co/AbC", ["see"]),  # a shortener's host has no meaning
         ("http://www.Bird-Club.org/a?b=c", ["bird", "club", "org"]),
         ("the government's", ["the", "government"]),
         ("#BlackLivesMatter", ["blacklivesmatter", "black", "lives", "matter"]),

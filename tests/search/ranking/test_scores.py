@@ -43,7 +43,7 @@ def test_feedback_brings_terms_that_the_best_posts_share_and_counts_copies_once(
     best = [["tram", "bus"], ["tram", "bus"], ["tram", "ferry"]]
     weights = shared_terms(best, np.array([1.0, 1.0, 1.0]), STATISTICS)
     assert sum(weights.values()) == pytest.approx(1.0)
-    assert weights["ferry"] > weights["bus"]  # as often, once the copy is gone, and rarer
+    assert weights["ferry"] > weights["bus"]  # as often when the copy does not count, and rarer
 
 
 def test_feedback_of_nothing_leaves_the_query_alone():

@@ -1,14 +1,14 @@
-"""The store: campaigns and the ledger's tables, on SQLite in the home, or on PostgreSQL with the
-same schema.
+"""The store: campaigns and the tables of the ledger, on SQLite in the home or on PostgreSQL.
 
-    campaign ──► campaign_day          what was spent, and the budgets that it cannot pass (CHECK)
-       └──► offer ──► view ──► click ──► charge      one row each at most, each standing on the one before
-    refusal                            events that were not counted, and why
-    state                              currency, the key of viewers' pseudonyms, the click predictor
+    campaign ──► campaign_day       what was spent, and the budgets that it cannot pass (CHECK)
+       └──► offer ──► view ──► click ──► charge     at most one row each, each needs the one before
+    refusal                         events that were not counted, and why
+    state                           currency, the key of viewers' pseudonyms, the click predictor
 
 Every row of the chain has its auction's number as key and as foreign key, so that the database
-itself refuses a second view or click, a click without view, and a charge without click. What is
-written there is in `events.py`. Times are whole seconds since 1970, money is integer micros.
+itself refuses a second view or click, a click without view, and a charge without click. The schema
+is the same on both databases. Times are whole seconds since 1970, money is integer micros. Not
+here: which events count and what they cost; that is in `events.py`.
 """
 
 import contextlib
@@ -32,6 +32,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     bindparam,
     create_engine,
     event,
@@ -52,9 +53,13 @@ from rookery.core.home import Home
 FORMAT = b"1"
 VIEWER_KEY, CURRENCY, CAMPAIGNS_VERSION = "viewer_key", "currency", "campaigns_version"
 
-_Number = BigInteger().with_variant(
-    Integer, "sqlite"
-)  # SQLite numbers rows only in an INTEGER PRIMARY KEY
+# What SQLite and PostgreSQL write in errors that a person can mend.
+_CANNOT_WRITE = ("is full", "disk i/o", "readonly", "unable to open")
+_CANNOT_READ = ("not a database", "malformed")
+RESTORE = "Restore it from a backup; the ledger cannot be rebuilt from anything else"
+
+# SQLite numbers rows by itself only in an INTEGER PRIMARY KEY.
+_Number = BigInteger().with_variant(Integer, "sqlite")
 metadata = MetaData()
 
 campaign = Table(
@@ -133,13 +138,13 @@ state = Table(
     Column("value", LargeBinary, nullable=False),
 )
 
-# Written out, since the library makes a table's indexes in an order that differs from run to run.
+# Spelled out, since SQLAlchemy creates a table's indexes in an order that differs from run to run.
 _INDEXES = (
     "CREATE INDEX IF NOT EXISTS offer_by_viewer ON offer (viewer)",
     "CREATE INDEX IF NOT EXISTS offer_by_expiry ON offer (expires)",
 )
 
-# Statements that every request needs are built once: building them costs more than running them.
+# Statements of every request are built once: building one takes longer than running it.
 _INSERTS = {
     dialect: {
         table: insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
@@ -152,7 +157,7 @@ _GET_STATE = select(state.c.value).where(state.c.name == bindparam("name"))
 
 @contextlib.contextmanager
 def opened_store(home: Home) -> Iterator[Engine]:
-    """The home's ads database for a while; made if it is not there yet."""
+    """Open the home's ads database for a while, and create it if there is none."""
     engine = open_store(sqlite_url(home.ads))
     try:
         yield engine
@@ -161,15 +166,15 @@ def opened_store(home: Home) -> Iterator[Engine]:
 
 
 def sqlite_url(path: Path) -> URL:
-    """The name of an SQLite database for `open_store`."""
+    """Return the URL of an SQLite database for `open_store`."""
     return URL.create("sqlite", database=str(path))
 
 
 def open_store(url: URL | str, synchronous: str = "FULL") -> Engine:
-    """Open a store, with its tables made. `synchronous` is SQLite's: FULL survives a power cut, OFF
-    only a kill.
+    """Open a store, and create the tables that it lacks.
 
-    Raises `DataError` if the database is none, or was made in another format.
+    `synchronous` is SQLite's setting: FULL survives a power cut, OFF only a kill. Raises
+    `DataError` if the file is not a database, or has another format.
     """
     engine = create_engine(url)
     if engine.dialect.name == "sqlite":
@@ -184,19 +189,21 @@ def open_store(url: URL | str, synchronous: str = "FULL") -> Engine:
             raise DataError(
                 "the ads database has another format",
                 where=engine.url.database,
-                hint="Go on with the release that made it, or move it away",
+                hint="Use the release that made it, or move the file away",
             )
     return engine
 
 
 def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
-    """Transactions that begin as what they are (SQLAlchemy's recipe for SQLite), with foreign keys
-    checked.
+    """Make SQLite check foreign keys, and begin each transaction explicitly.
+
+    After SQLAlchemy's recipe: a transaction that will write takes the lock when it begins, so that
+    two of them wait for each other instead of failing.
     """
 
     @event.listens_for(engine, "connect")
-    def on_connect(connection, _record) -> None:
-        connection.isolation_level = None
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver begins no transaction by itself
         for setting in ("busy_timeout = 60000", "journal_mode = WAL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {setting}")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -209,52 +216,44 @@ def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
 
 @contextlib.contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction that may write; on SQLite it is the only one at a time, in all processes."""
+    """Open a transaction that may write; SQLite has one such at a time, among all processes."""
     with _storage_errors(engine), engine.execution_options(writes=True).begin() as connection:
         yield connection
 
 
 @contextlib.contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One transaction that sees one moment of the store and writes nothing."""
+    """Open a transaction that sees the store at one moment and writes nothing."""
     with _storage_errors(engine), engine.begin() as connection:
         yield connection
 
 
 @contextlib.contextmanager
 def _storage_errors(engine: Engine) -> Iterator[None]:
-    """What the database says of the disk or of its file, as one clear error."""
+    """Turn the database's errors about the disk or its file into one clear error each."""
     try:
         yield
     except IntegrityError:
         raise
     except DatabaseError as error:
-        said = str(error.orig).lower()
-        if (
-            "is full" in said
-            or "disk i/o" in said
-            or "readonly" in said
-            or "unable to open" in said
-        ):
-            hint = "See to the disk's space and the file's permissions"
-            raise StorageError(
-                f"the ads database cannot be written: {said}", where=engine.url.database, hint=hint
-            ) from None
-        if "not a database" in said or "malformed" in said:
-            hint = "Restore it from a backup; the ledger is not made again"
-            raise DataError(
-                f"the ads database cannot be read: {said}", where=engine.url.database, hint=hint
-            ) from None
+        message, path = str(error.orig).lower(), engine.url.database
+        if any(sign in message for sign in _CANNOT_WRITE):
+            what = f"the ads database cannot be written: {message}"
+            hint = "Check the disk's free space and the file's permissions"
+            raise StorageError(what, where=path, hint=hint) from None
+        if any(sign in message for sign in _CANNOT_READ):
+            what = f"the ads database cannot be read: {message}"
+            raise DataError(what, where=path, hint=RESTORE) from None
         raise
 
 
 def insert_once(connection: Connection, table: Table, **values: Any) -> bool:
-    """Insert a row unless one with its key is there; returns whether it was inserted."""
+    """Insert a row unless one with its key exists, and return whether it was inserted."""
     return connection.execute(_INSERTS[connection.dialect.name][table], values).rowcount == 1
 
 
 def get_state(connection: Connection, name: str) -> bytes | None:
-    """A value of the `state` table."""
+    """Return a value of the `state` table, or None if there is none of this name."""
     return connection.execute(_GET_STATE, {"name": name}).scalar()
 
 
@@ -264,21 +263,52 @@ def set_state(connection: Connection, name: str, value: bytes) -> None:
         connection.execute(update(state).where(state.c.name == name).values(value=value))
 
 
-def save_campaigns(home: Home, found: Campaigns) -> None:
-    """Take campaigns in, new or changed; those that the file does not name stay as they are.
+def add_refusal(
+    connection: Connection, kind: str, reason: str, token: str, now_seconds: int
+) -> None:
+    """Count an event that did not count, by its kind, reason and token.
 
-    Raises `UsageError`, and takes none in, if the home's books are in another currency or if a
-    budget would fall below what its campaign has spent.
+    Events with tokens that were never offered have the empty token, and so share one row for each
+    reason: nobody can fill the database with invented tokens.
+    """
+    if not insert_once(
+        connection, refusal, kind=kind, reason=reason, token=token, times=1, at=now_seconds
+    ):
+        same = and_(refusal.c.kind == kind, refusal.c.reason == reason, refusal.c.token == token)
+        connection.execute(
+            update(refusal).where(same).values(times=refusal.c.times + 1, at=now_seconds)
+        )
+
+
+def open_day(connection: Connection, campaign_id: str, day: str) -> None:
+    """Make the row that holds and bounds a campaign's spend on a day, unless it exists.
+
+    The whole budget bounds the day of a campaign without a daily budget.
+    """
+    definition = connection.execute(
+        select(campaign.c.definition).where(campaign.c.id == campaign_id)
+    ).scalar_one()
+    terms = json.loads(definition)
+    budget = terms["daily_budget_micros"] or terms["budget_micros"]
+    row = {"campaign": campaign_id, "day": day, "budget_micros": budget, "spent_micros": 0}
+    insert_once(connection, campaign_day, **row)
+
+
+def save_campaigns(home: Home, found: Campaigns) -> None:
+    """Save campaigns, new or changed; those that the file does not name stay as they are.
+
+    Raises `UsageError`, and saves none, if the home's books are in another currency or if a budget
+    would fall below what its campaign has spent.
     """
     with opened_store(home) as engine:
         save_into(engine, found)
 
 
 def save_into(engine: Engine, found: Campaigns) -> None:
-    """The same for a store that is open."""
+    """Do the same as `save_campaigns` on an open store."""
     with writing(engine) as connection:
         insert_once(connection, state, name=CURRENCY, value=found.currency.encode())
-        currency = get_state(connection, CURRENCY).decode()
+        currency = (get_state(connection, CURRENCY) or b"").decode()
         if currency != found.currency:
             raise UsageError(
                 f"this home keeps its books in {currency}, the file is in {found.currency}"
@@ -307,10 +337,11 @@ def _save(connection: Connection, one: Campaign) -> None:
         raise UsageError(
             f"campaign {one.id}: budget {as_currency(one.budget_micros)} is below what is spent, "
             f"{as_currency(spent)}",
-            hint="Give at least that, or paused = true to stop the campaign",
+            hint="Set the budget to at least that, or stop the campaign with paused = true",
         )
     changed = {"definition": definition, "budget_micros": one.budget_micros}
     connection.execute(update(campaign).where(campaign.c.id == one.id).values(**changed))
+    # A day that has spent more than a lowered daily budget is closed at what it has spent.
     daily = one.daily_budget_micros or one.budget_micros
     days = update(campaign_day).where(campaign_day.c.campaign == one.id)
     connection.execute(days.where(campaign_day.c.spent_micros <= daily).values(budget_micros=daily))
@@ -322,11 +353,11 @@ def _save(connection: Connection, one: Campaign) -> None:
 
 
 def read_campaigns(connection: Connection) -> tuple[Campaign, ...]:
-    """All campaigns, in the order of their ids."""
+    """Return all campaigns, in the order of their ids."""
     rows = connection.execute(select(campaign.c.definition).order_by(campaign.c.id))
     return tuple(from_plain(Campaign, json.loads(row.definition)) for row in rows)
 
 
 def campaigns_version(connection: Connection) -> bytes:
-    """Names what was saved so far; empty before the first `save_campaigns`."""
+    """Return a digest of everything saved so far; empty before the first `save_campaigns`."""
     return get_state(connection, CAMPAIGNS_VERSION) or b""

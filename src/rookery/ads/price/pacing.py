@@ -1,12 +1,13 @@
-"""Pacing: putting forward less than the whole bid, so that a budget lasts through its period.
+"""Pacing: bidding less than the whole bid, so that a budget lasts through its period.
 
 Multiplicative dual descent (Balseiro, Lu and Mirrokni 2020): a campaign's budget has a shadow price
-μ, and it bids bid / (1 + μ). After each auction μ ← μ · exp(step · (spent now − due now)). Written
-out, the updates are one sum, so μ follows from what was spent and what was due so far,
+μ, and it bids bid / (1 + μ). After each auction μ ← μ · exp(step · (spent now − due now)). The
+updates add up in the exponent, so μ follows from what was spent and what was due so far,
 
     μ = FIRST_PRESSURE · exp(GAIN · (spent − due) / budget)
 
-and needs no memory but the ledger: it survives kills and is the same in every process.
+and needs no state but the ledger: it survives kills and is the same in every process. Not here:
+whether a campaign may bid at all; that is in `eligibility.py`.
 """
 
 import math
@@ -21,45 +22,40 @@ FIRST_PRESSURE = 1.0
 # (tests/ads/price/test_pacing.py).
 GAIN = 100.0
 DAY = 86_400  # seconds, UTC
-_FARTHEST = 30.0  # exp(±30) is as good as never and always
+_FARTHEST = 30.0  # at exp(±30) a campaign bids nothing or all, so farther makes no difference
 
 
 def shadow_price(spent_micros: int, due_micros: int, budget_micros: int) -> float:
-    """The shadow price μ ≥ 0 of a budget of which so much is spent and so much was due by now."""
+    """Return the shadow price μ ≥ 0 of a budget, from what is spent and what is due by now."""
     ahead = GAIN * (spent_micros - due_micros) / budget_micros
     return FIRST_PRESSURE * math.exp(max(-_FARTHEST, min(_FARTHEST, ahead)))
 
 
 def paced_bid(bid_micros: int, shadow_price: float) -> int:
-    """What of a bid is put forward under a shadow price, in micros; never more than the bid."""
+    """Return how much of a bid to use under a shadow price, in micros; at most the whole bid."""
     return int(bid_micros / (1.0 + shadow_price))
 
 
 def due(budget_micros: int, start_seconds: float, end_seconds: float, now_seconds: float) -> int:
-    """What of a budget is due by now if it is spent evenly over a period."""
+    """Return how much of a budget is due by now if it is spent evenly over a period."""
     passed = (now_seconds - start_seconds) / (end_seconds - start_seconds)
     return int(budget_micros * max(0.0, min(1.0, passed)))
 
 
 def current_bid(campaign: Campaign, state: CampaignState, now_seconds: float) -> int:
-    """What a campaign puts forward now: paced over the day by its daily budget, or else over its
-    whole schedule.
+    """Return what a campaign bids now, in micros.
 
-    Without a daily budget and without start and end there is nothing to pace, and it is the whole
-    bid.
+    Its daily budget is paced over the day, or else its whole budget over its schedule. A campaign
+    without a daily budget and without start and end has nothing to pace: it bids its whole bid.
     """
     if campaign.daily_budget_micros is not None:
-        start, spent, budget = (
-            now_seconds - now_seconds % DAY,
-            state.spent_today_micros,
-            campaign.daily_budget_micros,
-        )
+        start = now_seconds - now_seconds % DAY
         end = start + DAY
+        spent, budget = state.spent_today_micros, campaign.daily_budget_micros
     elif campaign.start_seconds is not None and campaign.end_seconds is not None:
         start, end = campaign.start_seconds, campaign.end_seconds
         spent, budget = state.spent_micros, campaign.budget_micros
     else:
         return campaign.bid_micros
-    return paced_bid(
-        campaign.bid_micros, shadow_price(spent, due(budget, start, end, now_seconds), budget)
-    )
+    price = shadow_price(spent, due(budget, start, end, now_seconds), budget)
+    return paced_bid(campaign.bid_micros, price)

@@ -1,1 +1,1 @@
-"""Which ads may stand beside this text?"""
+"""Which ads may appear beside this text?"""

@@ -1,9 +1,10 @@
-"""Eligibility: may this campaign take part in this auction? One small rule for each way to say no.
+"""Eligibility: whether a campaign may take part in an auction, by one small rule per reason.
 
 The rules of `TEXT_RULES` look at the campaign and the page and need no database; those of
-`STATE_RULES` look at what was spent and shown so far. A campaign gets the verdict of the first
-rule that drops it; every campaign's verdict is in the auction's outcome. Adding a rule: write it,
-name it in one of the two tuples.
+`STATE_RULES` look at what was spent and shown so far. A campaign gets the verdict of the first rule
+that drops it, and every campaign's verdict is in the auction's outcome. To add a rule, write it and
+name it in one of the two tuples. How well an ad fits a text is measured in `relevance.py`; who wins
+is decided in `auction.py`.
 """
 
 from collections.abc import Callable
@@ -16,20 +17,16 @@ from rookery.core.verdict import KEEP, Drop, Verdict
 
 @dataclass(frozen=True)
 class Page:
-    """Where the ad would stand: the words of the text, the reader's language (None: unknown), the
-    time.
-    """
+    """The page beside which an ad may appear; a language of None is unknown."""
 
     words: tuple[str, ...]
     language: str | None
-    now_seconds: float
+    now_seconds: int
 
 
 @dataclass(frozen=True)
 class CampaignState:
-    """What happened to a campaign so far: money in micros, and its views by this reader on this
-    day.
-    """
+    """The state of a campaign: what it has spent, and how often this reader saw it on this day."""
 
     spent_micros: int
     spent_today_micros: int
@@ -51,7 +48,7 @@ def outside_schedule(campaign: Campaign, page: Page, relevance: Relevance) -> Ve
 
 
 def wrong_language(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
-    """A reader whose language is not known is not kept from an ad whose words fit."""
+    """Drop a campaign for other languages; a reader of unknown language may see every ad."""
     unknown = page.language is None or not campaign.languages
     return KEEP if unknown or page.language in campaign.languages else Drop("wrong_language")
 
@@ -65,8 +62,9 @@ def not_relevant(campaign: Campaign, page: Page, relevance: Relevance) -> Verdic
 
 
 def budget_spent(campaign: Campaign, state: CampaignState) -> Verdict:
-    """Spent means: not even a click at the full bid could be paid. The ledger has the last word
-    (`events.py`).
+    """Drop a campaign whose budget could not pay a click at the full bid.
+
+    The ledger checks again when it charges a click (`events.py`).
     """
     left = campaign.budget_micros - state.spent_micros
     return Drop("budget_spent") if left < campaign.bid_micros else KEEP
@@ -95,12 +93,12 @@ STATE_RULES: tuple[StateRule, ...] = (budget_spent, daily_budget_spent, frequenc
 
 
 def fits_page(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
-    """The verdict of the text rules."""
+    """Return the verdict of the text rules."""
     verdicts = (rule(campaign, page, relevance) for rule in TEXT_RULES)
     return next((verdict for verdict in verdicts if verdict != KEEP), KEEP)
 
 
 def may_spend(campaign: Campaign, state: CampaignState) -> Verdict:
-    """The verdict of the standing rules."""
+    """Return the verdict of the state rules."""
     verdicts = (rule(campaign, state) for rule in STATE_RULES)
     return next((verdict for verdict in verdicts if verdict != KEEP), KEEP)

@@ -1,10 +1,11 @@
 """Relevance: whether an ad belongs beside a text, by its keywords and by the meaning of both.
 
-A keyword or phrase matches where its words stand in the text in this order. Where none does, the ad
-may still fit by meaning: the text's vector is nearer to the ad's than the keywords of *other*
-campaigns are, by `SIMILAR_ENOUGH` standard deviations. This scale needs no tuning: it is the same
-for every embedder, a trained one or the untrained twin. With fewer than `LEAST_BACKGROUND` foreign
-keywords there is no such scale, and only keywords count.
+A keyword or phrase matches if its words are in the text, side by side and in this order. If none
+matches, the ad may still fit by meaning: the text's vector is nearer to the ad's than the keywords
+of *other* campaigns are, by `SIMILAR_ENOUGH` standard deviations. This scale needs no tuning: it is
+the same for every embedder, a trained one or the untrained twin. With fewer than `LEAST_BACKGROUND`
+foreign keywords there is no such scale, and only keywords count. What else a campaign needs to take
+part is in `eligibility.py`.
 """
 
 import re
@@ -27,30 +28,31 @@ _WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 
 @dataclass(frozen=True)
 class Relevance:
-    """How an ad fits a text: the keywords found there, and the similarity in standard
-    deviations.
-    """
+    """The fit of an ad to a text: keywords found there, and similarity in standard deviations."""
 
     keywords: tuple[str, ...]
     similarity: float
 
     @property
     def is_enough(self) -> bool:
+        """Return whether the ad fits well enough to be shown."""
         return bool(self.keywords) or self.similarity >= SIMILAR_ENOUGH
 
     @property
     def quality(self) -> float:
-        """The auction's factor for it, from 0.5 (fits by meaning, barely) to 1 (a keyword, or very
-        similar).
+        """Return the factor for the auction.
+
+        It is 0.5 for an ad that barely fits by meaning, and 1 for a keyword or twice the similarity
+        needed.
         """
         return 1.0 if self.keywords else max(0.5, min(1.0, self.similarity / (2 * SIMILAR_ENOUGH)))
 
 
 @dataclass(frozen=True)
 class CampaignVectors:
-    """Campaigns with what comparing a text to them needs; row i belongs to campaign i.
+    """Campaigns prepared for comparing texts with them; row i belongs to campaign i.
 
-    phrases: each campaign's keywords, as they stand in a text. vectors: float32 (campaigns,
+    phrases: each campaign's keywords, spaced as in a text. vectors: float32 (campaigns,
     dimensions). usual, spread: mean and standard deviation of the similarity of other campaigns'
     keywords to each ad, float64 (campaigns,); spread is infinite where there are too few.
     """
@@ -62,7 +64,7 @@ class CampaignVectors:
     spread: np.ndarray
 
     def compare(self, words: Sequence[str], vector: np.ndarray) -> list[Relevance]:
-        """How each campaign fits a text, given as its words and its vector."""
+        """Return how each campaign fits a text, given by its words and its vector (dimensions,)."""
         similarity = (self.vectors @ vector - self.usual) / self.spread
         text = _spaced(words)
         return [
@@ -74,23 +76,23 @@ class CampaignVectors:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, without regard to case or to how characters are encoded."""
+    """Return the words of a text, in one case and one encoding of each character."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
 def matching_terms(words: Sequence[str], terms: Sequence[str]) -> tuple[str, ...]:
-    """Those of some words and phrases that stand among the words of a text."""
+    """Return those words and phrases of `terms` that are found among the words of a text."""
     text = _spaced(words)
     return tuple(term for term in terms if _spaced(words_of(term)) in text)
 
 
 def _spaced(words: Sequence[str]) -> str:
-    """Words such that a phrase is found among them only at whole words."""
+    """Join words with spaces around each, so that a phrase matches at whole words only."""
     return f" {' '.join(words)} "
 
 
 def prepare(campaigns: Sequence[Campaign], embedder: Embedder) -> CampaignVectors:
-    """Embed campaigns, and measure for each how similar foreign keywords are to it."""
+    """Embed campaigns, and measure how similar the keywords of others are to each."""
     vectors = embedder.embed([f"{c.title}. {c.body} {' '.join(c.keywords)}" for c in campaigns])
     keywords = sorted({keyword for campaign in campaigns for keyword in campaign.keywords})
     similarity = vectors @ embedder.embed(keywords).T if keywords else np.zeros((len(campaigns), 0))

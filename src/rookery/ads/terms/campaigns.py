@@ -1,5 +1,4 @@
-"""Campaigns: what an advertiser asks for, read from a TOML file and checked before anything is
-stored.
+"""Campaigns: what an advertiser asks for, read from a TOML file and checked before it is stored.
 
     currency = "EUR"                       # one for all campaigns of a home
 
@@ -13,7 +12,7 @@ stored.
     budget = 50.00                         # the most that the campaign may cost in all
     # from here on each line may be left out
     daily_budget = 5.00                    # the most for one day (UTC), spent evenly over it
-    keywords = ["tea", "old harbour"]      # show where one of these words or phrases stands
+    keywords = ["tea", "old harbour"]      # show beside texts with one of these words or phrases
     excluded_words = ["coffee"]            # never beside these
     languages = ["en", "de"]               # only to people who read these
     start = 2026-01-01                     # a date or a time; a time without zone is UTC
@@ -22,13 +21,13 @@ stored.
     paused = false
 
 Where a campaign may be shown is decided in `eligibility.py` and `relevance.py`, what it pays in
-`auction.py`.
+`auction.py`; it is stored by `store.py`.
 """
 
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -70,8 +69,10 @@ class Campaigns:
 
 
 def load_campaigns(path: Path) -> Campaigns:
-    """Read a campaign file; raises `DataError` naming file, campaign, field and what is allowed
-    there.
+    """Read a campaign file.
+
+    Raises `DataError` naming file, campaign, field and what is allowed there, or `UsageError` if
+    there is no such file.
     """
     plain = _read_toml(path)
     try:
@@ -81,7 +82,7 @@ def load_campaigns(path: Path) -> Campaigns:
         if not isinstance(tables, list) or not tables:
             raise ValueError("there is no campaign in it; each begins with a line [[campaign]]")
         campaigns = tuple(_campaign(table, place) for place, table in enumerate(tables, 1))
-        _refuse_twins(campaigns)
+        _refuse_equal_ids(campaigns)
     except ValueError as error:
         raise DataError(str(error), where=path) from None
     return Campaigns(currency, campaigns)
@@ -90,9 +91,7 @@ def load_campaigns(path: Path) -> Campaigns:
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
-            return tomllib.load(
-                file, parse_float=Decimal
-            )  # money keeps the digits that stand in the file
+            return tomllib.load(file, parse_float=Decimal)  # money keeps its digits exactly
     except OSError as error:
         raise UsageError(
             f"the campaign file cannot be read: {error.strerror}", where=path
@@ -102,7 +101,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _campaign(table: Any, place: int) -> Campaign:
-    """One campaign from its table; raises `ValueError` with the campaign's name or place."""
+    """Read one campaign from its table; raises `ValueError` with the campaign's name or place."""
     if not isinstance(table, Mapping):
         raise ValueError("each campaign begins with a line [[campaign]]")
     name = table.get("id", f"number {place}")
@@ -138,17 +137,17 @@ def _refuse_contradictions(campaign: Campaign) -> None:
         raise ValueError("end must be later than start")
 
 
-def _refuse_twins(campaigns: tuple[Campaign, ...]) -> None:
+def _refuse_equal_ids(campaigns: tuple[Campaign, ...]) -> None:
     seen: set[str] = set()
     for campaign in campaigns:
         if campaign.id in seen:
             raise ValueError(
-                f"campaign {campaign.id}: id stands twice; each campaign needs its own"
+                f"campaign {campaign.id}: two campaigns have this id; each needs its own"
             )
         seen.add(campaign.id)
 
 
-def _refuse_unknown(table: Mapping[str, Any], known, what: str) -> None:
+def _refuse_unknown(table: Mapping[str, Any], known: Collection[str], what: str) -> None:
     for key in table:
         if key not in known:
             close = difflib.get_close_matches(key, list(known), n=1)
@@ -167,10 +166,10 @@ def _converted(table: Mapping[str, Any], field: str, read: Callable[[Any], Any])
         raise ValueError(f"{field} {error}, not {shown[:80]}") from None
 
 
-def _matching(pattern: str, says: str) -> Callable[[Any], str]:
+def _matching(pattern: str, must: str) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise ValueError(says)
+            raise ValueError(must)
         return value
 
     return read
@@ -178,13 +177,10 @@ def _matching(pattern: str, says: str) -> Callable[[Any], str]:
 
 def _line(longest: int) -> Callable[[Any], str]:
     def read(value: Any) -> str:
-        if (
-            not isinstance(value, str)
-            or not 0 < len(value.strip()) <= longest
-            or not value.strip().isprintable()
-        ):
+        line = value.strip() if isinstance(value, str) else ""
+        if not 0 < len(line) <= longest or not line.isprintable():
             raise ValueError(f"must be one line of 1 to {longest} characters")
-        return value.strip()
+        return line
 
     return read
 
@@ -199,17 +195,17 @@ def _list_of(read_one: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]
 
 
 def _url(value: Any) -> str:
-    says = "must be a web address that begins with https:// or http://"
+    must = "must be a web address that begins with https:// or http://"
     if (
         not isinstance(value, str)
         or not value.isprintable()
         or re.search(r"[\s\\]", value)
         or len(value) > 2000
     ):
-        raise ValueError(says)
+        raise ValueError(must)
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(says)
+        raise ValueError(must)
     return value
 
 
@@ -253,7 +249,7 @@ def _term(value: Any) -> str:
 _currency = _matching(r"[A-Z]{3}", 'must be three capital letters, such as "EUR"')
 _language = _matching(r"[a-z]{2,3}", 'must be language codes in small letters, such as "en"')
 
-# field of the file: (required, how it is read)
+# Each field of the file: whether it is required, and the function that checks and converts it.
 _FIELDS: dict[str, tuple[bool, Callable[[Any], Any]]] = {
     "id": (
         True,

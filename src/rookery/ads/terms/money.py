@@ -1,7 +1,7 @@
-"""Money: integer micros (millionths of a currency unit) inside, two decimals where a person reads
-it.
+"""Money: whole micros (millionths of a currency unit) for programs, two decimals for people.
 
-Never a float. Not here: currencies' names or exchange; a home keeps its books in one currency.
+Money is never a float. Not here: names of currencies or exchange; a home keeps its books in one
+currency, which the campaign file names (`campaigns.py`).
 """
 
 from decimal import ROUND_HALF_UP, Decimal
@@ -11,8 +11,9 @@ LARGEST_MICROS = 10**15  # a thousand million units; far inside the 64 bits of t
 
 
 def to_micros(amount: Decimal | int) -> int:
-    """An amount in currency units as micros; raises `ValueError` for what micros cannot hold
-    exactly.
+    """Convert an amount in currency units to micros.
+
+    Raises `ValueError` for what is no exact number of micros, not above 0, or too large.
 
     >>> to_micros(Decimal("0.25"))
     250000
@@ -28,7 +29,7 @@ def to_micros(amount: Decimal | int) -> int:
 
 
 def as_currency(micros: int) -> str:
-    """Micros for a person to read.
+    """Format micros for a person, rounded to two decimals.
 
     >>> as_currency(1_234_565_000)
     '1,234.57'

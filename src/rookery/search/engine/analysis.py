@@ -1,11 +1,11 @@
-"""Analysis: a post's text to the tokens that are searched, the same for posts and for queries.
+"""Analysis: cuts a text into the tokens that are searched, the same for posts and for queries.
 
-Two streams come out. `exact` keeps the words as written (folded to one case) in their order, for
-phrases. `terms` are what ranking counts: the same words with English endings taken off. Tags and
-mentions are found with and without their sign, links by the words of their host, and scripts that
-write no spaces by overlapping pairs of characters.
+Two streams come out. `exact` has the words as written (folded to one case) in their order, for
+phrases. `terms` are what ranking counts: the same words without English endings. Tags and mentions
+are found with and without their sign, links by the words of their host, and scripts that are
+written without spaces by overlapping pairs of characters.
 
-Not here: what is done with tokens (`segment.py` stores them, `retrieve.py` asks for them).
+Not here: what is done with tokens (`segment.py` stores them, `retrieve.py` searches them).
 """
 
 import functools
@@ -19,11 +19,10 @@ import tantivy
 from rookery.core.digest import digest_bytes
 from rookery.core.scripts import UNSPACED
 
-_RUN = (
-    UNSPACED + "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"
-)  # and Hangul, where endings are glued to words
+# Scripts without spaces, and Hangul, where endings are joined to words.
+_RUN = UNSPACED + "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"
 _EMOJI = "\u2600-\u27bf\U0001f000-\U0001faff"
-# Vowel signs of the scripts of India are no `\w`, and yet inside words.
+# Vowel signs of the scripts of India do not match `\w`, and yet are parts of words.
 _INDIC_SIGN = (
     "\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963\u0981-\u0983\u09bc-\u09d7\u0a01-\u0a75"
     "\u0b01-\u0b57\u0b82-\u0bd7\u0c00-\u0c56\u0c81-\u0cd6\u0d00-\u0d57"
@@ -36,9 +35,8 @@ _TAG = re.compile(r"(?<![\w#&/])[#＃]([\w" + _INDIC_SIGN + r"]+)")
 _MENTION = re.compile(r"(?<![\w@/])[@＠]([\w](?:[\w.-]*\w)?)")
 _POSSESSIVE = re.compile(r"['’]s\b")
 _APOSTROPHE = re.compile(r"(?<=\w)['’](?=\w)")
-_MARKS = re.compile(
-    "[\u0300-\u036f\u0640\u064b-\u0652]"
-)  # what NFKC could not join, and Arabic vowel signs
+# Accents that NFKC could not join to a letter, and Arabic vowel signs.
+_MARKS = re.compile("[\u0300-\u036f\u0640\u064b-\u0652]")
 _PIECE = re.compile(
     rf"(?P<run>[{_RUN}]+)|(?P<word>(?:[^\W{_RUN}]|[{_INDIC_SIGN}])+)|(?P<emoji>[{_EMOJI}])"
 )
@@ -47,12 +45,9 @@ _HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 STOP_WORDS = frozenset(
     "a an and are as at be but by for if in into is it no not of on or such that the their then "
-    "there these they "
-    "this to was will with".split()
+    "there these they this to was will with".split()
 )
-"""The English words that ranking leaves out of a query (Lucene's list), unless there are no
-others.
-"""
+"""The English words (Lucene's list) that ranking leaves out of a query if it has any others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +61,7 @@ class Analysis:
 
 
 def analyse(text: str) -> Analysis:
-    """All tokens of a post."""
+    """Return all tokens of a post."""
     exact = tuple(exact_tokens(text))
     tags = tuple(dict.fromkeys(fold(name) for name in _TAG.findall(text)))
     mentions = tuple(dict.fromkeys(fold(name) for name in _MENTION.findall(text)))
@@ -74,8 +69,7 @@ def analyse(text: str) -> Analysis:
 
 
 def exact_tokens(text: str) -> Iterator[str]:
-    """The words of a text in their order; a run of a script without spaces gives its character
-    pairs.
+    """Yield the words of a text in order, and pairs of characters for scripts without spaces.
 
     >>> list(exact_tokens("Don't miss #RookDay at https://www.rooks.org/x パリへ"))
     ['dont', 'miss', 'rookday', 'rook', 'day', 'at', 'rooks', 'org', 'パリ', 'リへ']
@@ -91,13 +85,14 @@ def exact_tokens(text: str) -> Iterator[str]:
 
 
 def stem(tokens: Sequence[str]) -> tuple[str, ...]:
-    """The tokens with English endings taken off (Snowball); one for each, in the same order."""
+    """Return the tokens without English endings (Snowball), one for each, in the same order."""
     return tuple(_stemmer().analyze(" ".join(tokens)))
 
 
 def ranking_terms(text: str) -> tuple[str, ...]:
-    """The terms of a query that ranking counts, each once: stop words left out, unless there are no
-    others.
+    """Return the terms of a query that ranking counts, each once.
+
+    Stop words are left out, unless there are no other words.
     """
     exact = list(exact_tokens(text))
     weighty = [token for token in exact if token not in STOP_WORDS]
@@ -105,9 +100,7 @@ def ranking_terms(text: str) -> tuple[str, ...]:
 
 
 def fold(text: str) -> str:
-    """One spelling for letters that people type alike: case, width, and the marks on Latin
-    letters.
-    """
+    """Return one spelling of texts that differ in case, width, or accents on Latin letters."""
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFKC", text).lower()
@@ -115,21 +108,22 @@ def fold(text: str) -> str:
 
 
 def same_words_digest(text: str) -> str:
-    """Equal for texts that differ only in links, mentions, case and punctuation: copies of one
-    post.
+    """Return a digest that is equal for copies of one post.
+
+    Copies differ only in links, mentions, case and punctuation.
     """
     bare = _NO_WORD.sub(" ", fold(_MENTION.sub(" ", _LINK.sub(" ", text)))).strip()
     return digest_bytes((bare or text).encode())[:16]
 
 
 def without_links(text: str) -> str:
-    """The text as a person reads it aloud: links out, and mentions at its beginning."""
+    """Return a text without links, and without the mentions at its beginning."""
     bare = " ".join(_LINK.sub(" ", text).split())
     return re.sub(r"^(?:(?:RT\s+)?[@＠][\w.-]+:?\s+)+", "", bare)
 
 
 def is_run(character: str) -> bool:
-    """Whether a character belongs to a script that writes no spaces."""
+    """Return whether a character belongs to a script that is written without spaces."""
     return re.fullmatch(f"[{_RUN}]", character) is not None
 
 
@@ -141,8 +135,9 @@ def _stemmer() -> tantivy.TextAnalyzer:
 
 @functools.lru_cache(maxsize=4096)
 def _unmarked(character: str) -> str:
-    """A Latin letter without its mark (é as e); kana and Cyrillic keep theirs, where it makes
-    another letter.
+    """Return a Latin letter without its accent (é as e).
+
+    Kana and Cyrillic letters stay as they are: there the mark makes another letter.
     """
     base = unicodedata.normalize("NFD", character)[0]
     return base if base.isascii() else character
@@ -153,13 +148,13 @@ def _pairs(run: str) -> Iterator[str]:
 
 
 def _host_words(link: str) -> str:
-    """The words of a link's host; of a shortener's host, which says nothing, none."""
+    """Return the words of a link's host, or none for a shortener, whose name has no meaning."""
     host = _HOST.match(link)
     name = host.group(1).lower() if host else ""
     return "" if name in _SHORTENERS else name.replace(".", " ").replace("-", " ")
 
 
 def _humps(tag: str) -> str:
-    """The words of a tag written like #BlackLivesMatter, if it has more than one."""
+    """Return the words of a tag written like #BlackLivesMatter, if it has more than one."""
     words = _HUMP.findall(tag)
     return " ".join(words) if len(words) > 1 else ""

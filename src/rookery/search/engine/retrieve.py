@@ -1,14 +1,16 @@
-"""Retrieval: a query tree to ranked candidates, by words and by meaning.
+"""Retrieval: from a query tree to ranked candidates, by words, by meaning or by time.
 
-A candidate is an ordinal of the segment with the parts of its score. Binding parts of a query
-(phrases, fields, dates, without) hold in every retriever. For a search, vectors only change the
+A candidate is an ordinal of the segment with the parts of its score. The required parts of a query
+(phrases, fields, dates, exclusions) hold in every retriever. For a search, vectors only change the
 order of what matches; for a question they also bring posts that have none of its words. Whether a
-candidate may be shown is decided when it is shown (`visible.py`).
+candidate may be shown is decided when it is shown (`visible.py`); how scores are computed is in
+`ranking/scores.py`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import faiss
 import numpy as np
@@ -36,12 +38,12 @@ from rookery.search.ranking import scores as rank
 _STOP_TERMS = frozenset(stem(sorted(STOP_WORDS)))
 _NEIGHBOURS = 200
 _SELECTIVE = 10_000  # a filter that lets fewer posts through is applied inside the vector search
-_PROBES = 32  # lists of vectors that are compared
+_PROBES = 32  # lists of vectors that a search compares
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A post that may be shown: its ordinal, its score, and what the score is made of."""
+    """A post that was found: its ordinal, its score, and the parts of the score."""
 
     ordinal: int
     score: float
@@ -53,7 +55,7 @@ class Candidate:
 
 
 def compiled(node: Node, schema: tantivy.Schema) -> tantivy.Query:
-    """The posts that match a tree, as the text engine's query."""
+    """Return the text engine's query for the posts that match a tree."""
     match node:
         case Word(text):
             return _word(text, schema)
@@ -76,15 +78,17 @@ def compiled(node: Node, schema: tantivy.Schema) -> tantivy.Query:
             )
         case Or(parts):
             return tantivy.Query.boolean_query([(Occur.Should, compiled(p, schema)) for p in parts])
+        case And(()):
+            return tantivy.Query.all_query()
         case And(parts):
-            parts = _without_stop_words(parts)
-            if not parts:
-                return tantivy.Query.all_query()
-            return tantivy.Query.boolean_query([(Occur.Must, compiled(p, schema)) for p in parts])
+            required = _without_stop_words(parts)
+            return tantivy.Query.boolean_query(
+                [(Occur.Must, compiled(p, schema)) for p in required]
+            )
 
 
 def _without_stop_words(parts: Sequence[Node]) -> Sequence[Node]:
-    """Words such as `the` do not bind, unless there is nothing else."""
+    """Leave out words such as `the`, unless there is nothing else."""
     weighty = [p for p in parts if not (isinstance(p, Word) and p.text.lower() in STOP_WORDS)]
     return weighty or parts
 
@@ -115,7 +119,7 @@ def _range(
 
 
 def _second_at_or_after(moment: datetime) -> int:
-    """The index knows whole seconds."""
+    """Round a moment up to whole seconds, which is what the index stores."""
     seconds = int(moment.timestamp() // 1)
     return seconds + (moment.microsecond > 0)
 
@@ -125,7 +129,7 @@ def _second_at_or_after(moment: datetime) -> int:
 
 
 def by_all_words(segment: Segment, embedder: Embedder, query: Query, depth: int) -> list[Candidate]:
-    """The best `depth` posts that match a query as it stands, best first."""
+    """Return the best `depth` posts that match all of a query, best first."""
     match = compiled(query.root, segment.text.schema)
     found = _proposed(segment, query.terms, match, depth)
     return _ranked(segment, query.terms, found, embedder.embed([query.text]))
@@ -134,57 +138,83 @@ def by_all_words(segment: Segment, embedder: Embedder, query: Query, depth: int)
 def by_some_words(
     segment: Segment, embedder: Embedder | None, query: Query, depth: int
 ) -> list[Candidate]:
-    """The best `depth` posts for words that need not all be there, or that are alike in meaning,
-    best first.
+    """Return the best `depth` posts that have some of the words or are near in meaning, best first.
 
     Without an embedder this is BM25 alone, with no feedback either.
     """
-    bound = _bound(query, segment.text.schema)
-    found = _proposed(segment, query.terms, bound, depth, some_word=True)
+    required = _required(query, segment.text.schema)
+    found = _proposed(segment, query.terms, required, depth, some_word=True)
     if embedder is None:
         return _ranked(segment, query.terms, found, None)
     vector = embedder.embed([query.text])
-    found += _proposed(
-        segment, _with_feedback(segment, query.terms, found), bound, depth, some_word=True
-    )
-    found += [n for n, _ in neighbours(segment, vector, bound)]
+    expanded = _with_feedback(segment, query.terms, found)
+    found += _proposed(segment, expanded, required, depth, some_word=True)
+    found += [n for n, _ in neighbours(segment, vector, required)]
     return _ranked(segment, query.terms, list(dict.fromkeys(found)), vector)[:depth]
 
 
+def by_time(segment: Segment, query: Query, now_seconds: int, depth: int) -> list[Candidate]:
+    """Return the newest `depth` posts that match all of a query, scored by their place.
+
+    Posts dated in the future come last, so that nobody gains by a wrong date.
+    """
+    schema = segment.text.schema
+    match = compiled(query.root, schema)
+    future = _range(schema, "created", FieldType.Integer, low=now_seconds + 1)
+    past = tantivy.Query.boolean_query([(Occur.Must, match), (Occur.MustNot, future)])
+    found = newest(segment, past, depth)
+    if len(found) < depth:
+        later = tantivy.Query.boolean_query([(Occur.Must, match), (Occur.Must, future)])
+        found += newest(segment, later, depth)
+    return [Candidate(n, 1 / place, {}) for place, n in enumerate(found[:depth], 1)]
+
+
 def newest(segment: Segment, match: tantivy.Query, depth: int) -> list[int]:
-    """The ordinals of matching posts, newest first: ordinals are given in the order of time."""
+    """Return the ordinals of matching posts, newest first; ordinals follow the order of time."""
     result = segment.searcher.search(match, depth, count=False, order_by_field="ordinal")
-    return segment.searcher.fast_field_values("ordinal", [address for _, address in result.hits])
+    return _ordinals(segment, result)
+
+
+def count_matching(segment: Segment, match: tantivy.Query) -> int:
+    """Count the posts that match the text engine's query."""
+    # The package's type stub lacks `SearchResult.count`.
+    return segment.searcher.search(match, 1).count  # type: ignore[attr-defined]
+
+
+def _ordinals(segment: Segment, result: tantivy.SearchResult) -> list[int]:
+    addresses = [address for _, address in result.hits]
+    ordinals = segment.searcher.fast_field_values("ordinal", addresses)
+    return [n for n in ordinals if isinstance(n, int)]  # every post has one
 
 
 def neighbours(
-    segment: Segment, vector: np.ndarray, bound: tantivy.Query | None, count: int = _NEIGHBOURS
+    segment: Segment, vector: np.ndarray, required: tantivy.Query | None, count: int = _NEIGHBOURS
 ) -> list[tuple[int, float]]:
-    """(ordinal, cosine) of the posts nearest to a vector (1, dimensions) among those that match,
-    nearest first.
+    """Return (ordinal, cosine) of the matching posts nearest to a vector, nearest first.
+
+    vector: (1, dimensions). A `required` of None matches every post.
     """
     if segment.vectors is None or not vector.any():
         return []
-    if bound is None:
-        return _nearest(segment, vector, count)
-    matching = segment.searcher.search(bound, 1).count
+    if required is None:
+        return _nearest(segment, segment.vectors, vector, count)
+    matching = count_matching(segment, required)
     if matching <= _SELECTIVE:
-        return _nearest(segment, vector, count, newest(segment, bound, max(1, matching)))
+        among = newest(segment, required, max(1, matching))
+        return _nearest(segment, segment.vectors, vector, count, among)
+    # Many match: search a wider neighbourhood, of which about `count` should match, then filter it.
     wide = min(segment.facts.posts, count * segment.facts.posts // matching + count)
-    found = _nearest(segment, vector, wide)
-    among = tantivy.Query.term_set_query(segment.text.schema, "ordinal", [n for n, _ in found])
-    kept = set(
-        newest(
-            segment, tantivy.Query.boolean_query([(Occur.Must, bound), (Occur.Must, among)]), wide
-        )
-    )
-    return [(n, cosine) for n, cosine in found if n in kept][:count]
+    found = _nearest(segment, segment.vectors, vector, wide)
+    near = tantivy.Query.term_set_query(segment.text.schema, "ordinal", [n for n, _ in found])
+    both = tantivy.Query.boolean_query([(Occur.Must, required), (Occur.Must, near)])
+    matched = set(newest(segment, both, wide))
+    return [(n, cosine) for n, cosine in found if n in matched][:count]
 
 
-def _bound(query: Query, schema: tantivy.Schema) -> tantivy.Query | None:
-    """What binds even where words are only wished for; None if nothing does."""
-    binding = query.without_plain_words()
-    return compiled(binding, schema) if binding.parts else None
+def _required(query: Query, schema: tantivy.Schema) -> tantivy.Query | None:
+    """Return what stays required when plain words become optional; None if nothing does."""
+    required = query.without_plain_words()
+    return compiled(required, schema) if required.parts else None
 
 
 def _proposed(
@@ -194,43 +224,44 @@ def _proposed(
     depth: int,
     some_word: bool = False,
 ) -> list[int]:
-    """The text engine's own best for weighted terms, among the posts that match (and have some
-    term).
+    """Return the ordinals that the text engine itself ranks best for weighted terms.
+
+    match: only posts that match this; None for any. some_word: only posts that have some term.
     """
     schema = segment.text.schema
     weights = terms if isinstance(terms, Mapping) else dict.fromkeys(terms, 1.0)
-    wishes = [
-        (
-            Occur.Should,
-            tantivy.Query.boost_query(
-                tantivy.Query.term_query(schema, "terms", term, "freq"), weight
-            ),
-        )
+    optional = [
+        (Occur.Should, tantivy.Query.boost_query(_term(schema, term), weight))
         for term, weight in weights.items()
     ]
-    asked = [(Occur.Must if some_word else Occur.Should, tantivy.Query.boolean_query(wishes))]
+    clauses = [(Occur.Must if some_word else Occur.Should, tantivy.Query.boolean_query(optional))]
     if match is not None:
-        asked.append((Occur.Must, tantivy.Query.const_score_query(match, 0.0)))
-    result = segment.searcher.search(tantivy.Query.boolean_query(asked), depth, count=False)
-    return segment.searcher.fast_field_values("ordinal", [address for _, address in result.hits])
+        clauses.append((Occur.Must, tantivy.Query.const_score_query(match, 0.0)))
+    result = segment.searcher.search(tantivy.Query.boolean_query(clauses), depth, count=False)
+    return _ordinals(segment, result)
+
+
+def _term(schema: tantivy.Schema, term: str) -> tantivy.Query:
+    return tantivy.Query.term_query(schema, "terms", term, "freq")
 
 
 def _nearest(
-    segment: Segment, vector: np.ndarray, count: int, among: Sequence[int] | None = None
+    segment: Segment,
+    vectors: faiss.Index,
+    vector: np.ndarray,
+    count: int,
+    among: Sequence[int] | None = None,
 ) -> list[tuple[int, float]]:
-    """(ordinal, cosine) of the nearest vectors; among some ordinals the comparison is with all of
-    them.
-    """
-    is_lists = isinstance(segment.vectors, faiss.IndexIVF)
-    options = {}
+    """Return (ordinal, cosine) of the nearest vectors; all those of `among` are compared."""
+    options: dict[str, Any] = {}
     if among is not None:
         options["sel"] = faiss.IDSelectorBatch(np.asarray(among, dtype=np.int64))
-    if is_lists:
-        options["nprobe"] = _PROBES if among is None else segment.vectors.nlist
-    kind = faiss.SearchParametersIVF if is_lists else faiss.SearchParameters
-    cosines, ordinals = segment.vectors.search(
-        vector, min(count, segment.facts.posts), params=kind(**options)
-    )
+    kind = faiss.SearchParameters
+    if isinstance(vectors, faiss.IndexIVF):
+        kind = faiss.SearchParametersIVF
+        options["nprobe"] = _PROBES if among is None else vectors.nlist
+    most = min(count, segment.facts.posts)
+    cosines, ordinals = vectors.search(vector, most, params=kind(**options))
     return [
         (n, c) for n, c in zip(ordinals[0].tolist(), cosines[0].tolist(), strict=True) if n >= 0
     ]
@@ -243,7 +274,7 @@ def _nearest(
 def _ranked(
     segment: Segment, terms: Sequence[str], ordinals: Sequence[int], vector: np.ndarray | None
 ) -> list[Candidate]:
-    """Candidates in their final order: by score, then newest; without a vector by BM25 alone."""
+    """Score candidates and sort them: by score, then newest; without a vector by BM25 alone."""
     if not ordinals:
         return []
     documents = segment.terms_of(ordinals)
@@ -264,7 +295,7 @@ def _ranked(
 def _with_feedback(
     segment: Segment, terms: Sequence[str], ordinals: Sequence[int]
 ) -> dict[str, float]:
-    """A query's own terms joined by those that its best posts share, weighted."""
+    """Return a query's own terms and those that its best posts share, weighted."""
     documents = segment.terms_of(ordinals)
     extra = _shared_terms(segment, documents, _bm25(segment, rank.even(terms), documents))
     return rank.joined(rank.even(terms), extra, rank.feedback_share(len(terms)))
@@ -276,8 +307,8 @@ def _shared_terms(
     order = np.argsort(-scores, kind="stable")[: rank.FEEDBACK_POSTS]
     best = [n for n in order.tolist() if scores[n] > 0]
     chosen = [documents[n] for n in best]
-    telling = {term for document in chosen for term in document} - _STOP_TERMS
-    return rank.shared_terms(chosen, scores[best], statistics_of(segment, telling))
+    terms = {term for document in chosen for term in document} - _STOP_TERMS
+    return rank.shared_terms(chosen, scores[best], statistics_of(segment, terms))
 
 
 def _bm25(
@@ -287,7 +318,7 @@ def _bm25(
 
 
 def statistics_of(segment: Segment, terms: Iterable[str]) -> rank.Statistics:
-    """What ranking needs to know of the segment about some terms."""
+    """Return the counts of a segment that ranking needs for some terms."""
     posts_with = {term: segment.searcher.doc_freq("terms", term) for term in sorted(terms)}
     return rank.Statistics(
         segment.facts.posts, segment.facts.terms / max(1, segment.facts.posts), posts_with
@@ -297,5 +328,5 @@ def statistics_of(segment: Segment, terms: Iterable[str]) -> rank.Statistics:
 def _cosines(segment: Segment, vector: np.ndarray, ordinals: Sequence[int]) -> np.ndarray:
     if segment.vectors is None or not vector.any():
         return np.zeros(len(ordinals))
-    near = dict(_nearest(segment, vector, len(ordinals), ordinals))
+    near = dict(_nearest(segment, segment.vectors, vector, len(ordinals), ordinals))
     return np.array([near.get(n, 0.0) for n in ordinals])

@@ -1,18 +1,20 @@
-"""A segment: some posts laid out so that they can be found by word and by meaning, in one folder.
+"""A segment: some posts in one folder, laid out so that they can be found by word and by meaning.
 
-    rows.arrow      the posts themselves, with what the gate asks of each; a post's place is its *ordinal*
+    rows.arrow      the posts, with what the gate needs; a post's row number is its *ordinal*
     text/           a tantivy index: which ordinals have which words, tags, author, language, time
-    vectors.faiss   the embedder's vectors by ordinal; left out where there is no post
-    segment.json    how many posts and terms, and whose vectors they are
+    vectors.faiss   the embedder's vectors by ordinal; left out if there are no posts
+    segment.json    how many posts and terms, and from which embedder the vectors are
 
-A segment is written once and only read afterwards. Which one is in force, and up to what it is
-true, is in `index.py`; `evaluate.py` makes throw-away ones of judged collections by the same code.
+A segment is written once and only read afterwards. Which one is in force, and for which lake and
+log, is decided in `index.py`; how it is searched is in `retrieve.py`. `evaluate.py` makes temporary
+segments of judged collections by the same code.
 """
 
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,10 @@ from rookery.search.engine.analysis import Analysis, analyse, fold, same_words_d
 
 SEGMENT_FORMAT = 1
 ROWS, TEXT, VECTORS, FACTS = "rows.arrow", "text", "vectors.faiss", "segment.json"
-REBUILD = "Run `rookery search index` to build it anew"
+REBUILD = "Run `rookery search index` to rebuild it"
 
 POST_COLUMNS = (*GATE_COLUMNS, "text", "created", "language", "likes")
-"""The columns of a post that a segment keeps."""
+"""The columns of a post that a segment stores."""
 
 ROW_SCHEMA = pa.schema(
     [
@@ -45,18 +47,18 @@ ROW_SCHEMA = pa.schema(
         pa.field("same", pa.string(), nullable=False),  # equal for copies of one text
     ]
 )
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BATCH_ROWS = 8_192
 _WRITER_BYTES = 200_000_000
 _EMBED_ROWS = 1_024
-_EXACT_VECTORS = (
-    50_000  # up to here every vector is compared; beyond, those in the nearest of about √n lists
-)
+# Up to this number every vector is compared; beyond, those in the nearest of about √n lists.
+_EXACT_VECTORS = 50_000
 _TRAINING_VECTORS = 8_192  # at least; faiss asks for 40 a list
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What has to be known of a segment before it is opened."""
+    """The facts that have to be known about a segment before it is opened."""
 
     format: int
     posts: int
@@ -67,7 +69,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Segment:
-    """An open segment. Safe to read from several threads."""
+    """An open segment; several threads may read it."""
 
     path: Path
     facts: Facts
@@ -77,7 +79,7 @@ class Segment:
     vectors: faiss.Index | None
 
     def take(self, ordinals: Sequence[int], columns: Sequence[str] = ROW_SCHEMA.names) -> pa.Table:
-        """The rows of some ordinals in the order given."""
+        """Return the rows of some ordinals, in the order given."""
         parts = [
             self.rows[n // _BATCH_ROWS].select(list(columns)).slice(n % _BATCH_ROWS, 1)
             for n in ordinals
@@ -86,14 +88,26 @@ class Segment:
         return pa.Table.from_batches(parts, schema=schema).combine_chunks()
 
     def terms_of(self, ordinals: Sequence[int]) -> list[list[str]]:
-        """The terms of some ordinals."""
+        """Return the terms of each ordinal."""
         columns = [batch["terms"] for batch in self.rows]
         return [columns[n // _BATCH_ROWS][n % _BATCH_ROWS].as_py().split() for n in ordinals]
 
 
+def plain_rows(rows: pa.Table) -> list[dict[str, Any]]:
+    """Return rows with a column `created` as dicts."""
+    # Times are converted here: Arrow would import a module of time zones for every single one.
+    micros = rows["created"].cast(pa.int64()).to_pylist()
+    plain = rows.drop_columns(["created"]).to_pylist()
+    return [
+        row | {"created": _EPOCH + timedelta(microseconds=n)}
+        for row, n in zip(plain, micros, strict=True)
+    ]
+
+
 def text_schema() -> tantivy.Schema:
-    """The fields of the text index; analysis is done before (`analysis.py`), so that tantivy only
-    splits at spaces.
+    """Return the fields of the text index.
+
+    Texts are analysed before (`analysis.py`), so that tantivy only splits at spaces.
     """
     builder = tantivy.SchemaBuilder()
     builder.add_unsigned_field("ordinal", indexed=True, fast=True)
@@ -114,8 +128,9 @@ def write_segment(
     embedder: Embedder,
     context: Context,
 ) -> Facts:
-    """Lay out posts (batches with at least `POST_COLUMNS`) in a new folder; one that is there is
-    replaced.
+    """Write posts (batches with at least `POST_COLUMNS`) as a segment, in place of an earlier one.
+
+    Raises `StorageError` if the disk is full. A segment that cannot be finished is removed.
     """
     shutil.rmtree(folder, ignore_errors=True)
     (folder / TEXT).mkdir(parents=True)
@@ -126,7 +141,7 @@ def write_segment(
         write_atomically(folder / FACTS, json.dumps(to_plain(facts)).encode())
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
-        if "No space left" in str(error):  # tantivy and faiss have no other word for it
+        if "No space left" in str(error):  # tantivy and faiss report it only in the message
             raise StorageError(
                 "the disk is full", where=folder.parent, hint="Free some space"
             ) from None
@@ -154,7 +169,7 @@ def open_segment(folder: Path) -> Segment:
 
 
 def _check_counts(segment: Segment) -> None:
-    """Files of a segment that do not belong together have different counts."""
+    """Raise `DataError` if the files have different counts, and so do not belong together."""
     counts = {sum(b.num_rows for b in segment.rows), segment.searcher.num_docs, segment.facts.posts}
     if segment.vectors is not None:
         counts.add(segment.vectors.ntotal)
@@ -170,9 +185,7 @@ def _open_rows(folder: Path) -> tuple[pa.RecordBatch, ...]:
 def _write_text(
     folder: Path, batches: Iterable[pa.RecordBatch], total: int, context: Context
 ) -> tuple[int, int]:
-    """Write rows and text index in one pass; returns how many posts and how many terms there
-    are.
-    """
+    """Write rows and text index in one pass; return the numbers of posts and of terms."""
     writer = tantivy.Index(text_schema(), path=str(folder / TEXT)).writer(
         _WRITER_BYTES, num_threads=1
     )
@@ -200,13 +213,14 @@ def _write_text(
 
 
 def _seconds(created: pa.Array) -> list[int]:
-    """Whole seconds since 1970, rounded down."""
+    """Return whole seconds since 1970, rounded down."""
     return (created.cast(pa.int64()).to_numpy() // 1_000_000).tolist()
 
 
 def _evenly(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of exactly `_BATCH_ROWS`, the last one smaller: so an ordinal names
-    its place.
+    """Yield the same rows in batches of exactly `_BATCH_ROWS`; only the last may be smaller.
+
+    So the batch and place of an ordinal follow by division.
     """
     schema = pa.schema([ROW_SCHEMA.field(name) for name in POST_COLUMNS])
     pending: list[pa.RecordBatch] = []
@@ -225,7 +239,7 @@ def _evenly(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _cut(table: pa.Table) -> list[pa.RecordBatch]:
-    """Batches of exactly `_BATCH_ROWS`, and one last of the rest (it may be empty)."""
+    """Cut a table into batches of exactly `_BATCH_ROWS`, and a last one that may be empty."""
     whole = table.num_rows // _BATCH_ROWS * _BATCH_ROWS
     starts = range(0, whole + 1, _BATCH_ROWS)
     pieces = [
@@ -257,12 +271,12 @@ def _document(ordinal: int, row: dict[str, Any], analysis: Analysis) -> tantivy.
 
 
 def author_key(author: str) -> str:
-    """How an author's name is looked up: in one case, without the sign."""
+    """Return the form in which an author's name is looked up: in one case, without `@`."""
     return fold(author).lstrip("@")
 
 
 def language_keys(language: str | None) -> list[str]:
-    """How a language is looked up: `pt-BR` is found as `pt-br` and as `pt`."""
+    """Return the forms in which a language is looked up: `pt-BR` as `pt-br` and as `pt`."""
     code = (language or "").lower().replace("_", "-")
     return list(dict.fromkeys((code, code.partition("-")[0]))) if code else []
 
@@ -274,7 +288,7 @@ def _with_terms(batch: pa.RecordBatch, analyses: Sequence[Analysis]) -> pa.Recor
 
 
 def _write_vectors(folder: Path, posts: int, embedder: Embedder, context: Context) -> None:
-    """Embed every row, in the rows' order, into a faiss index of one byte a dimension."""
+    """Embed every row, in order, into a faiss index with one byte for each dimension."""
     if not posts:
         return
     rows = _open_rows(folder)
@@ -289,8 +303,9 @@ def _write_vectors(folder: Path, posts: int, embedder: Embedder, context: Contex
 
 
 def _trained_vectors(rows: Sequence[pa.RecordBatch], posts: int, embedder: Embedder) -> faiss.Index:
-    """An empty index whose scale and lists were learned from a sample; the same for the same posts
-    in any order.
+    """Return an empty faiss index, its quantiser and lists trained on a sample of the posts.
+
+    The sample is drawn by hashes of the ids, so that the order of the posts has no effect.
     """
     lists = 1 << round(np.log2(posts**0.5))
     name = "SQ8" if posts <= _EXACT_VECTORS else f"IVF{lists},SQ8"

@@ -1,1 +1,1 @@
-"""In what order are they shown, and how good is that order?"""
+"""In what order are posts shown, and how good is that order?"""

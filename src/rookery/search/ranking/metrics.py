@@ -1,8 +1,9 @@
-"""Measures of a ranking against judgments, as trec_eval defines them. Pure.
+"""Measures of a ranking against judgments, as trec_eval defines them.
 
-A *run* is the ids that a system returned for one query, best first. *Judged* gives the grade of
-each judged id; an id that is not judged counts as 0, and so does a query for which nothing was
-found. Queries without any relevant id say nothing and are left out by `evaluate.py`.
+A *run* is the ids that a system returned for one query, best first. *Judged* has the grade of each
+judged id; an id that is not judged counts as 0, and so does a query for which nothing was found.
+Queries without any relevant id measure nothing and are left out by `evaluate.py`. These are pure
+functions; the runs are made in `evaluate.py`.
 """
 
 import math
@@ -10,15 +11,16 @@ from collections.abc import Mapping, Sequence
 
 
 def ndcg(run: Sequence[str], judged: Mapping[str, int], at: int = 10) -> float:
-    """Normalised discounted cumulative gain, gain = grade (Järvelin and Kekäläinen 2002;
-    trec_eval's ndcg_cut).
+    """Return the normalised discounted cumulative gain, with the grade as gain.
+
+    Järvelin and Kekäläinen 2002; trec_eval's ndcg_cut.
     """
     ideal = _discounted(sorted((g for g in judged.values() if g > 0), reverse=True)[:at])
     return _discounted([max(0, judged.get(i, 0)) for i in run[:at]]) / ideal if ideal else 0.0
 
 
 def average_precision(run: Sequence[str], judged: Mapping[str, int]) -> float:
-    """Precision at each relevant id that was found, summed, over the number of relevant ids."""
+    """Return the precision at each relevant id found, summed, over the number of relevant ids."""
     found, total = 0, 0.0
     for place, item in enumerate(run, 1):
         if judged.get(item, 0) > 0:
@@ -29,18 +31,18 @@ def average_precision(run: Sequence[str], judged: Mapping[str, int]) -> float:
 
 
 def recall(run: Sequence[str], judged: Mapping[str, int], at: int = 100) -> float:
-    """The share of the relevant ids among the first `at`."""
+    """Return the share of all relevant ids that are among the first `at`."""
     relevant = _relevant(judged)
     return _hits(run[:at], judged) / relevant if relevant else 0.0
 
 
 def precision(run: Sequence[str], judged: Mapping[str, int], at: int = 30) -> float:
-    """The share of relevant ids among the first `at` places; places left empty count as wrong."""
+    """Return the share of relevant ids in the first `at` places; an empty place counts as wrong."""
     return _hits(run[:at], judged) / at
 
 
 def reciprocal_rank(run: Sequence[str], judged: Mapping[str, int]) -> float:
-    """One over the place of the first relevant id; 0 if there is none."""
+    """Return one over the place of the first relevant id; 0 if there is none."""
     return next((1 / place for place, item in enumerate(run, 1) if judged.get(item, 0) > 0), 0.0)
 
 

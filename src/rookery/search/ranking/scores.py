@@ -1,12 +1,13 @@
-"""Ranking: scores from counts. Pure; what is counted is fetched by `retrieve.py`.
+"""Scores: the order of candidates, computed from counts by pure functions.
 
-BM25 here has its own k1 and b. Posts are short: how often a word comes back says little, and a post
-of thirty words is hardly less about its subject than one of ten. The text engine's fixed 1.2 and
-0.75 are those of long documents, so it only proposes candidates and the order is made here.
+BM25 has its own k1 and b here. Posts are short: a word that is repeated says little, and a post of
+thirty words is hardly less about its subject than one of ten. The text engine's fixed 1.2 and 0.75
+suit long documents, so it only proposes candidates and the order is made here. The counts are read
+from the index by `retrieve.py`.
 """
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,10 @@ K1, B = 0.4, 0.2
 
 @dataclass(frozen=True)
 class Statistics:
-    """What BM25 needs of the whole collection: how many posts, their average length in terms, posts
-    a term is in.
+    """The counts of a whole collection for BM25.
+
+    The number of posts, their average length in terms, and for each term the number of posts with
+    it.
     """
 
     posts: int
@@ -27,8 +30,9 @@ class Statistics:
     posts_with: Mapping[str, int]
 
     def idf(self, term: str) -> float:
-        """ln(1 + (N - n + ½) / (n + ½)): Robertson and Zaragoza 2009, kept positive as Lucene
-        does.
+        """Return ln(1 + (N - n + ½) / (n + ½)), the inverse document frequency of a term.
+
+        Robertson and Zaragoza 2009; always positive, as in Lucene.
         """
         n = self.posts_with.get(term, 0)
         return math.log(1 + (self.posts - n + 0.5) / (n + 0.5))
@@ -37,7 +41,10 @@ class Statistics:
 def bm25(
     weights: Mapping[str, float], documents: Sequence[Sequence[str]], statistics: Statistics
 ) -> np.ndarray:
-    """The BM25 score of each document (its terms) for weighted query terms, float64."""
+    """Return the BM25 score of each document (its terms) for weighted query terms.
+
+    float64 of shape (len(documents),).
+    """
     gains = {term: weight * statistics.idf(term) for term, weight in weights.items()}
     scores = np.zeros(len(documents))
     for place, terms in enumerate(documents):
@@ -51,9 +58,7 @@ def bm25(
 
 
 def even(terms: Sequence[str]) -> dict[str, float]:
-    """Terms that weigh alike; the weights sum to 1, so that scores of long and short queries
-    compare.
-    """
+    """Return equal weights that sum to 1, so that long and short queries have comparable scores."""
     return {term: 1 / len(terms) for term in terms}
 
 
@@ -63,14 +68,13 @@ FEEDBACK_POSTS, FEEDBACK_TERMS, FEEDBACK_SHARE, SHORT_QUERY_TERMS = 20, 20, 0.2,
 def shared_terms(
     best: Sequence[Sequence[str]], scores: np.ndarray, statistics: Statistics
 ) -> dict[str, float]:
-    """The terms that the best posts of a query share, weighted by how much they tell; the weights
-    sum to 1.
+    """Return the terms that the best posts of a query share, with weights that sum to 1.
 
     Relevance feedback (after RM3, Abdul-Jaleel et al. 2004): people use other words for an event
-    than the one who asks. Copies of a post count once. Terms that `statistics` does not know are
-    left out.
+    than the one who asks. Rare terms weigh more. Copies of a post count once. Terms that
+    `statistics` does not know are left out.
     """
-    shared: Counter[str] = Counter()
+    shared: defaultdict[str, float] = defaultdict(float)
     distinct = {
         frozenset(terms): (terms, score)
         for terms, score in reversed(list(zip(best, scores, strict=True)))
@@ -85,8 +89,9 @@ def shared_terms(
 
 
 def feedback_share(query_terms: int) -> float:
-    """How much feedback counts beside a query of so many terms: a long one says itself what it is
-    about.
+    """Return how much feedback counts beside a query of a number of terms.
+
+    It counts less beside a long query, which has most of the words already.
     """
     return FEEDBACK_SHARE * min(1.0, SHORT_QUERY_TERMS / query_terms)
 
@@ -94,7 +99,7 @@ def feedback_share(query_terms: int) -> float:
 def joined(
     words: Mapping[str, float], extra: Mapping[str, float], share: float
 ) -> dict[str, float]:
-    """A query's own terms and those of feedback, as one query."""
+    """Return a query's own terms and those of feedback as one weighted query."""
     weights = {term: (1 - share) * weight for term, weight in words.items()}
     for term, weight in extra.items():
         weights[term] = weights.get(term, 0.0) + share * weight
@@ -105,7 +110,7 @@ VECTOR_SHARE = 0.1
 
 
 def blend(parts: Mapping[str, np.ndarray], feedback_share: float) -> np.ndarray:
-    """One score from the parts: BM25 first, feedback and vectors as helpers.
+    """Return one score from the parts: mostly BM25, with a share of feedback and of vectors.
 
     Words are scaled by the best candidate, vectors from the farthest to the nearest candidate, so
     that the blend does not depend on how an embedder spreads its cosines.
@@ -123,5 +128,5 @@ def blend(parts: Mapping[str, np.ndarray], feedback_share: float) -> np.ndarray:
 
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    """The share of common elements."""
+    """Return the share of common elements, 0 for two empty sets."""
     return len(one & other) / (len(one | other) or 1)
