@@ -10,7 +10,9 @@ import pytest
 
 from rookery.cli.main import main
 from rookery.core.context import FixedClock
-from rookery.posts.live import Event, Restrictions, live_log
+from rookery.posts.event import Event
+from rookery.posts.live import live_log
+from rookery.posts.restrictions import Restrictions
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from rookery.core.context import FixedClock
 from rookery.core.errors import StorageError
 from rookery.core.home import create_home
-from rookery.posts.live import CAUSES, Event, Restrictions, live_log
+from rookery.posts.event import CAUSES, Event
+from rookery.posts.live import live_log
+from rookery.posts.restrictions import Restrictions
 
 names = st.lists(st.sampled_from("abcdef"), max_size=6)
 moments = st.integers(0, 5).map(lambda day: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day))

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.posts.live import CAUSES, Restrictions
+from rookery.posts.event import CAUSES
 from rookery.posts.post import CONSENT_FIELD, USES, VISIBILITIES, Post, to_table
-from rookery.posts.rights import gate, kept
+from rookery.posts.restrictions import Restrictions
+from rookery.posts.rights import gate, permitted
 
 NOTHING = Restrictions()
 POLICIES = ("public", "opt-in")
@@ -71,7 +72,7 @@ def test_gate_asks_for_each_use_apart(a_post):
 def test_gate_drops_a_forgotten_post_and_a_forgotten_author(a_post, restrictions):
     post = a_post(id="1", author="ada")
     assert reason(post, restrictions=restrictions) == "forgotten"
-    assert kept(to_table([post]), "search", "public", restrictions).num_rows == 0
+    assert permitted(to_table([post]), "search", "public", restrictions).num_rows == 0
 
 
 @pytest.mark.parametrize("use", USES)

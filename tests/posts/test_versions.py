@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from rookery.core.context import Context, FixedClock
 from rookery.core.home import create_home
 from rookery.posts import ingest
+from rookery.posts.event import Event
 from rookery.posts.ingest import ingest_batches
 from rookery.posts.lake import open_lake
-from rookery.posts.live import Event, live_log
+from rookery.posts.live import live_log
 from rookery.posts.post import Post, to_batch
 
 CONTEXT = Context(FixedClock(datetime(2026, 7, 1, tzinfo=UTC)))

@@ -27,7 +27,8 @@ from rookery.core.context import Context
 from rookery.core.digest import canonical_json, digest_file, digest_value
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
-from rookery.posts.live import Event, live_log, timed
+from rookery.posts.event import Event, timed
+from rookery.posts.live import live_log
 from rookery.posts.post import Post
 from rookery.posts.sources import jetstream, mastodon
 from rookery.posts.sources.files import SetAside, clear_errors

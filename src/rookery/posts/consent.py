@@ -13,7 +13,8 @@ from pathlib import Path
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
-from rookery.posts.live import CAUSES, Event, live_log
+from rookery.posts.event import CAUSES, Event
+from rookery.posts.live import live_log
 from rookery.posts.post import USES
 from rookery.posts.sources import tabular
 from rookery.posts.sources.bounds import CLOCKS_DIFFER, EARLIEST

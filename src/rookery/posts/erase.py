@@ -27,8 +27,9 @@ from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.home import Home
 from rookery.posts import lake, places
-from rookery.posts.live import LiveLog, Restrictions, live_log
+from rookery.posts.live import LiveLog, live_log
 from rookery.posts.places import Scrubs
+from rookery.posts.restrictions import Restrictions
 from rookery.posts.streams.inbox import Inbox
 
 _WORDS = (re.compile(r"[^\s\"'<>,;(){}\[\]]+"), re.compile(r"\w+"))

@@ -28,8 +28,10 @@ from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.locks import exclusive
 from rookery.posts import lake, places
-from rookery.posts.live import FORGOTTEN, SUPERSEDED, Event, LiveLog, live_log, timed
+from rookery.posts.event import Event, timed
+from rookery.posts.live import LiveLog, live_log
 from rookery.posts.post import POST_SCHEMA
+from rookery.posts.restrictions import FORGOTTEN, SUPERSEDED
 from rookery.posts.sources import formats, source_names, tabular
 from rookery.posts.sources.bounds import within_bounds
 from rookery.posts.sources.files import Read, SetAside, clear_errors

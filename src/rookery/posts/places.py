@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rookery.posts.live import THE_POST, LiveLog
+from rookery.posts.event import THE_POST
+from rookery.posts.live import LiveLog
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from rookery.core.errors import UsageError
-from rookery.posts.live import Event
+from rookery.posts.event import Event
 from rookery.posts.post import Post
 from rookery.posts.streams.inbox import StreamMessage
 

@@ -14,7 +14,8 @@ from datetime import datetime
 from rookery.core.context import Clock, Context
 from rookery.core.home import Home
 from rookery.posts import ingest
-from rookery.posts.live import Event, LiveLog, live_log
+from rookery.posts.event import Event
+from rookery.posts.live import LiveLog, live_log
 from rookery.posts.places import Scrubs, scrubbed
 from rookery.posts.post import Post, from_row, to_batch
 from rookery.posts.sources.files import in_batches
