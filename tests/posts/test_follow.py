@@ -224,7 +224,7 @@ class Dead:
 
     name = "ws://nowhere"
 
-    def moments(self, position):
+    def messages(self, position):
         raise Disconnected("nobody answers")
         yield
 
