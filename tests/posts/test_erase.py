@@ -1,4 +1,4 @@
-"""Erasing where posts lie; the walk through a whole home is in tests/workflows/test_erase.py."""
+"""Erasing from the files that hold posts; tests/workflows/test_erase.py searches a whole home."""
 
 import json
 from datetime import timedelta

@@ -97,11 +97,11 @@ def test_a_forgotten_author_is_the_reason_before_what_is_said_of_a_post(a_post):
 def test_a_no_of_the_author_or_on_the_post_holds_and_a_yes_of_either_opts_in(
     on_post, by_author, policy
 ):
-    said = {} if by_author is None else {"a": by_author}
+    answers = {} if by_author is None else {"a": by_author}
     post = Post(
         "1", "a", "t", datetime(2026, 1, 1, tzinfo=UTC), visibility="public", consent_ads=on_post
     )
-    allowed = reason(post, "ads", policy, Restrictions(consent={"ads": said})) is None
+    allowed = reason(post, "ads", policy, Restrictions(consent={"ads": answers})) is None
     assert allowed == (
         False not in (on_post, by_author) and (policy == "public" or True in (on_post, by_author))
     )

@@ -396,11 +396,11 @@ def _pieces(read: Read, task: Task) -> Iterator[tuple[pa.Table, list[SetAside | 
 
 @contextlib.contextmanager
 def _disk_errors(home: Home) -> Iterator[None]:
-    """Raise `StorageError` for a full disk, however the storage layer words it."""
+    """Raise `StorageError` for a full disk, however the storage layer reports it."""
     try:
         yield
     except (OSError, DeltaError) as error:
-        # the lake's engine gives no errno, but the system's words for it
+        # the lake's engine gives no errno, but the system's message for it
         if not any(
             number == getattr(error, "errno", None) or f"os error {number})" in str(error)
             for number in _FULL

@@ -358,7 +358,7 @@ def _remove_uncommitted(home: Home) -> None:
 def remove_replaced(home: Home, older_than_seconds: float) -> list[Path]:
     """Remove the files that only earlier versions use, and return them.
 
-    They must have been out of use for so many seconds; 0 removes all of them.
+    Files that were in use within `older_than_seconds` stay; 0 removes all of them.
     """
     lake = find_lake(home)
     if lake is None:

@@ -49,7 +49,7 @@ class LiveLog(EventTable):
         """Record events inside a transaction that is open, and return how many are new."""
         return self.insert(events, clock.now().isoformat())
 
-    # Reading the state: two orders matter. `seq`, the order of recording, tells a reader what it
+    # Reading the state: two orders matter. `seq`, the order of recording, shows a reader what it
     # has not seen yet. `happened`, the source's clock, decides which of two states holds, because
     # networks deliver events late and out of order.
 

@@ -67,7 +67,7 @@ def scrubbed(batch: pa.RecordBatch, requested: Scrubs) -> pa.RecordBatch:
 
 
 def _farther(one: str, other: str) -> str:
-    """Return the later of two last posts; "" stands for all posts and is the latest."""
+    """Return the later of two last posts; "" means all posts and is the latest."""
     return max(one, other, key=_order) if one and other else ""
 
 

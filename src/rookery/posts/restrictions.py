@@ -1,4 +1,4 @@
-"""`Restrictions`: what the live log says at one moment about posts and authors.
+"""`Restrictions`: which posts and authors the live log restricts at one moment.
 
 It is a fold over the log's events (`restrictions_from`), held in memory and immutable. `rights.py`
 combines it with a post's own fields to decide on one use; `forbids` is the short question for posts
@@ -23,7 +23,7 @@ SUPERSEDED = "superseded"
 
 @dataclass(frozen=True)
 class Restrictions:
-    """What the log says up to one moment. It does not change; ask it about many posts at once.
+    """The state of the live log at one moment. It does not change; use it for many posts at once.
 
     posts, authors: those that are hidden, each with the reason: `forgotten`, `superseded` or a
     cause. consent: for a use, the authors that consented (True) or refused (False).
@@ -103,9 +103,10 @@ class Restrictions:
 
 
 def restrictions_from(rows: Iterable[EventRow]) -> Restrictions:
-    """Return what rows of the log, sorted by `happened` and then `seq`, say together.
+    """Return the restrictions that follow from rows of the log.
 
-    The latest state by the source's clock holds, so that events may be recorded in any order.
+    The rows must be sorted by `happened` and then `seq`: the latest state by the source's clock
+    holds, so that events may be recorded in any order.
     """
     posts: dict[str, str] = {}
     authors: dict[str, str] = {}
