@@ -73,7 +73,8 @@ class LiveLog(EventTable):
     def subjects_since(self, watermark: int) -> tuple[list[str], int]:
         """Return the posts and authors of all events after a watermark, and the new watermark.
 
-        Each is named once. A reader that has `restrictions()` stays current with this alone.
+        Each is named once. A reader that holds `restrictions()` stays current by asking for
+        `restrictions_among` these.
         """
         rows = [(row[1], row[-1]) for row in self.rows_after(watermark)]
         return list({subject: None for subject, _ in rows}), rows[-1][1] if rows else watermark
