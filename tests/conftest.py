@@ -2,6 +2,11 @@
 it.
 """
 
+import os
+
+# before any test loads torch, as `rookery.model` does: a test runs beside another one on two cores
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 

@@ -25,6 +25,7 @@ DOCUMENTS = sorted(
     ).stdout.splitlines()
 )
 COMMAND = typer.main.get_command(app)
+SOURCE = ROOT / "src" / "rookery"
 CODE = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py")).lower()
 
 
@@ -46,8 +47,9 @@ def test_every_link_leads_to_a_file(document):
     ]
 
 
-def test_every_command_of_the_readme_exists():
-    named = commands_in((ROOT / "README.md").read_text())
+def test_every_command_of_the_documents_exists():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    named = set().union(*(commands_in(page.read_text()) for page in pages))
     assert ("posts", "ingest") in named
     known = {words[:n] for words in leaves(COMMAND) for n in (1, 2)}
     assert named <= known
@@ -70,15 +72,20 @@ def test_every_run_that_the_page_on_training_proposes_can_be_spread_so():
     assert {1, 8, 128} <= set(counts)
 
 
-def test_every_file_on_the_reading_path_exists():
-    architecture = (ROOT / "ARCHITECTURE.md").read_text()
-    rows = re.findall(r"^\| \d+-\d+ \| (.*?) \|", architecture, re.MULTILINE)
-    assert rows
+def reading_path() -> list[Path]:
+    """The files of the table "Thirty minutes" in ARCHITECTURE.md."""
+    rows = re.findall(r"^\| \d+-\d+ \| (.*?) \|", (ROOT / "ARCHITECTURE.md").read_text(), re.M)
+    found = []
     for row in rows:
         package = re.match(r"(\w+):", row)
-        for name in re.findall(r"`([\w/]+\.py)`", row):
-            path = ROOT / "src/rookery" / (package.group(1) if package else "") / name
-            assert path.exists(), path
+        folder = SOURCE / package.group(1) if package else ROOT
+        found += [folder / name for name in re.findall(r"`([\w/]+\.py)`", row)]
+    return found
+
+
+def test_every_file_on_the_reading_path_exists():
+    assert len(reading_path()) > 10
+    assert all(path.exists() for path in reading_path())
 
 
 def test_every_test_that_a_document_names_exists():
@@ -93,12 +100,29 @@ def test_every_test_that_a_document_names_exists():
     ]
 
 
-def test_every_word_of_the_glossary_is_used_in_the_code():
-    words = re.findall(
-        r"\*(\w[\w ]*)\*:", (ROOT / "ARCHITECTURE.md").read_text().split("## Words")[1]
-    )
-    assert len(words) > 10
+def test_every_word_of_the_glossary_is_used_in_the_code_and_there_are_few():
+    table = (ROOT / "ARCHITECTURE.md").read_text().split("## Words")[1]
+    rows = re.findall(r"^\| (\*.*?\*) \| .* \| (`.*`) \|$", table, re.MULTILINE)
+    words = [word for row, _ in rows for word in re.findall(r"\*(.+?)\*", row)]
+    assert 10 < len(words) <= 20
     assert not [word for word in words if word.lower() not in CODE]
+    named = [path for _, cell in rows for path in re.findall(r"`(.+?)`", cell)]
+    assert not [path for path in named if not (SOURCE / path).exists()]
+
+
+def test_the_thirty_minute_path_fits_into_thirty_minutes():
+    code = [path.read_text() for path in reading_path()]
+    pages = [(ROOT / name).read_text() for name in ("README.md", "ARCHITECTURE.md")]
+    assert sum(len(text.splitlines()) for text in code + pages) <= 1800
+    comments = sum(_comments(text) for text in code)
+    assert sum(len(text.splitlines()) for text in code) / comments <= 25
+
+
+def test_every_result_is_cited_by_a_document():
+    pages = [path for path in DOCUMENTS if path.parent.name != "results" and path.exists()]
+    cited = "\n".join(path.read_text() for path in pages)
+    results = (ROOT / "benchmarks" / "results").glob("*.md")
+    assert not [path.stem for path in results if not re.search(rf"\b{path.stem}\b", cited)]
 
 
 def test_every_package_of_the_map_is_a_folder_and_every_folder_is_on_the_map():
@@ -177,3 +201,10 @@ def _prose(code: str) -> str:
     ]
     tokens = tokenize.generate_tokens(io.StringIO(code).readline)
     return "\n".join(found + [token.string for token in tokens if token.type == tokenize.COMMENT])
+
+
+def _comments(code: str) -> int:
+    """Count the comments of a file; a block of comment lines counts once."""
+    tokens = tokenize.generate_tokens(io.StringIO(code).readline)
+    lines = [token.start[0] for token in tokens if token.type == tokenize.COMMENT]
+    return sum(1 for line in lines if line - 1 not in lines)

@@ -20,8 +20,8 @@ from rookery.model.config import with_steps
 from rookery.model.phases import config_of, find_checkpoint, phases
 from rookery.posts.forget import forget
 from rookery.workflows.erase import MAKE_ANEW, erase
-from rookery.workflows.trace import trace_post
-from rookery.workflows.train import apply_settings, base_config, train_model
+from rookery.workflows.trace import trace as trace_post
+from rookery.workflows.train import apply_settings, base_config, train
 
 WORDS = ("rooks", "trams", "bread", "rowing", "stars", "gardens", "films", "choirs")
 SCALE, SETTINGS = 0.0001, ["steps=4", "decay_steps=2"]
@@ -44,7 +44,7 @@ def grow(home, put, a_post):
 
 
 def trained(home, earlier=None, settings=SETTINGS):
-    return train_model(home, SCALE, Context(), settings, earlier=earlier)
+    return train(home, SCALE, settings=settings, earlier=earlier)
 
 
 def test_the_newest_goes_on_once_for_each_corpus(home, grow):

@@ -7,7 +7,7 @@ from rookery.cli.model import report as model_report
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.corpus.build import build
-from rookery.workflows.train import train_model
+from rookery.workflows.train import train
 
 WORDS = ("rooks", "trams", "bread", "rowing")
 
@@ -22,7 +22,7 @@ def full_home(home, put, a_post):
         )
     )
     build(home, Context())
-    train_model(home, 0.0001, Context(), ["steps=2"])
+    train(home, 0.0001, settings=["steps=2"])
     return home
 
 

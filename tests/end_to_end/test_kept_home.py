@@ -2,7 +2,6 @@
 again.
 """
 
-import importlib.util
 import json
 import subprocess
 import tarfile
@@ -13,22 +12,15 @@ import pytest
 from rookery.core.artifact import find_artifacts
 from rookery.core.home import Home, open_home
 from rookery.posts.lake import open_lake
+from tests.golden.make_home import demo_command, write_posts
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SAME_ON_EVERY_MACHINE = ("corpus", "shards", "tokenizer")  # training rounds as the processor does
 
 
-def _made_by():
-    spec = importlib.util.spec_from_file_location("make_home", GOLDEN / "make_home.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def _demo(home: Path, posts: Path) -> dict:
-    make_home = _made_by()
-    make_home.write_posts(posts)
-    done = subprocess.run(make_home.demo_command(home, posts), capture_output=True, text=True)
+    write_posts(posts)
+    done = subprocess.run(demo_command(home, posts), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -1,4 +1,4 @@
-"""What the tests of the town share with those of ads."""
+"""A fixture that the tests of the town share with those of ads."""
 
 from tests.ads.conftest import a_campaign
 

@@ -1,3 +1,5 @@
+"""The demo's day of ads: it passes through the real ledger, and is counted once."""
+
 import multiprocessing
 import os
 import signal

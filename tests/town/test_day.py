@@ -1,3 +1,5 @@
+"""A simulated day: visits follow the viewers' interests, and predictions are judged by AUC."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,6 +1,4 @@
-"""The built-in town: always the same, lawful to the last address, and true to what it says of
-itself.
-"""
+"""The built-in town: the same each time, without real addresses, and true to its ground truth."""
 
 import re
 from collections import Counter, defaultdict
@@ -86,7 +84,7 @@ def test_interests_are_weights_of_the_topics(posts):
 
 
 def test_people_write_about_what_they_care_for():
-    """Counted by words that only one topic's sentences use."""
+    """The topic of a post is known by a word that only that topic's sentences use."""
     cares = interests(TownConfig())
     marks = {
         "rowing": "boathouse",

@@ -1,3 +1,5 @@
+"""Themes and markets: found in texts, complete, and the same each time."""
+
 import numpy as np
 
 from rookery.town.themes import found_themes, make_market, town_themes

@@ -34,7 +34,7 @@ from rookery.posts.live import live_log
 from rookery.search.index import build_index, open_index
 from rookery.search.search import search
 from rookery.workflows.erase import erase
-from rookery.workflows.trace import trace_post
+from rookery.workflows.trace import trace as trace_post
 from tests.workflows.full_home import (
     COPIED,
     GOING,

@@ -7,7 +7,7 @@ from rookery.core.errors import DataError, UsageError
 from rookery.corpus.build import build
 from rookery.model.checkpoint import load_shape
 from rookery.model.config import config_for_scale, learning_rate_factor
-from rookery.workflows.train import apply_settings, train_model
+from rookery.workflows.train import apply_settings, train
 
 WORDS = ("rooks", "trams", "bread", "rowing", "stars", "gardens", "films", "choirs")
 
@@ -28,7 +28,7 @@ def home_with_a_corpus(home, put, a_post):
 def test_training_says_what_was_set_apart_from_the_scale(home_with_a_corpus, said):
     plan = config_for_scale(0.0001)
     settings = ["steps=2", "shape.layers=2", "checkpoint_steps=1"]
-    made = train_model(home_with_a_corpus, 0.0001, Context(progress=said), settings)
+    made = train(home_with_a_corpus, 0.0001, settings=settings, context=Context(progress=said))
     assert [line for line in said.lines if line.startswith("Changed by --set: ")] == [
         f"Changed by --set: checkpoint_steps: {plan.checkpoint_steps} -> 1",
         f"Changed by --set: decay_steps: {plan.decay_steps} -> 1",
@@ -75,4 +75,4 @@ def test_a_setting_that_cannot_be_is_refused_by_the_name_that_was_typed(setting,
 
 def test_a_setting_that_does_not_exist_is_refused_with_the_nearest(home_with_a_corpus):
     with pytest.raises(UsageError, match=r"there is no setting 'shape.layer'.*Did you mean layers"):
-        train_model(home_with_a_corpus, 0.0001, Context(), ["shape.layer=2"])
+        train(home_with_a_corpus, 0.0001, settings=["shape.layer=2"])

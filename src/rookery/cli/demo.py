@@ -155,7 +155,7 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
     from rookery.search.ask import answer
     from rookery.search.index import build_index, open_index
     from rookery.town import advertising as ads_demo
-    from rookery.workflows.train import train_model
+    from rookery.workflows.train import train
 
     loop = _Loop(context)
     loop.run("posts", lambda: _take_posts(home, choices, context), _describe_ingest)
@@ -164,7 +164,7 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
         "scale", lambda: _with_scale(home, choices), lambda c: f"{c.scale:g} petaFLOP"
     )
     checkpoint = loop.run(
-        "model", lambda: train_model(home, choices.scale, context), _describe_model
+        "model", lambda: train(home, choices.scale, context=context), _describe_model
     )
     evaluation = loop.run(
         "evaluation",

@@ -50,7 +50,7 @@ def trace(
     forgotten.
     """
     from rookery.cli.show import show_facts, show_json, show_table
-    from rookery.workflows.trace import trace_post
+    from rookery.workflows.trace import trace as trace_post
 
     found = trace_post(opened(home), post_id)
     if as_json:

@@ -120,7 +120,7 @@ def _train(home, scale, asked, before, settings, place, degrees, as_json: bool) 
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.context import Context
     from rookery.model.parallel.processes import ProcessRank, joined
-    from rookery.workflows.train import train_model
+    from rookery.workflows import train as workflow
 
     with joined(place or ProcessRank(), degrees) as processes:
         shown = context() if processes.is_first else Context()
@@ -135,7 +135,14 @@ def _train(home, scale, asked, before, settings, place, degrees, as_json: bool) 
             shown.progress.say(
                 f"Scale {scale:g} petaFLOP (--scale {scale:g}), which the same command keeps to."
             )
-        made = train_model(home, scale, shown, settings, processes, before.key if before else None)
+        made = workflow.train(
+            home,
+            scale,
+            settings=settings,
+            earlier=before.key if before else None,
+            context=shown,
+            processes=processes,
+        )
     if processes.is_first:
         facts = {"key": made.key, **made.manifest.metrics}
         show_json(facts) if as_json else show_facts(

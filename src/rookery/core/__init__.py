@@ -1,3 +1,3 @@
-"""How is anything made, stored and trusted? Standard library and numpy only; knows no post and no
-tensor.
+"""How is anything made, stored and trusted? Standard library and numpy only; it knows no post and
+no tensor.
 """

@@ -1,17 +1,21 @@
-"""What is asked of arrays here again and again, and numpy has no word for."""
+"""Array operations that several packages need and numpy lacks."""
 
 import numpy as np
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The numbers [start, start + length) of each, behind each other; int64 (sum of lengths,)."""
+    """Return the numbers [start, start + length) of every pair, one range after the other.
+
+    The result is int64 of shape (sum of lengths,).
+    """
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
 
 
 def among(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Whether each value is one of the known, which are sorted; bool as the values. Quick where few
-    ask of many.
+    """Return whether each value is one of the `known` ones, as a bool array of the values' shape.
+
+    `known` must be sorted. A binary search, so it is fast for few values and many known ones.
     """
     if not len(known):
         return np.zeros(values.shape, dtype=bool)
@@ -19,8 +23,9 @@ def among(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def exchanged(known: np.ndarray, gone: np.ndarray, come: np.ndarray) -> np.ndarray:
-    """The known, sorted and each once, without some and with others, which may be among the
-    former.
+    """Return `known` without the values in `gone` and with those in `come`, sorted and unique.
+
+    `known` must be sorted and unique; `come` may overlap with it.
     """
     left = np.delete(known, np.searchsorted(known, gone[among(gone, known)]))
     come = np.unique(come)

@@ -1,16 +1,17 @@
-"""Artifacts: folders that are immutable, and finished exactly when their manifest exists.
+"""Artifacts: immutable folders, finished exactly when their manifest exists.
 
-    artifacts/<kind>/<key>/          key: digest of stage version, config and inputs
-        manifest.json                written last, atomically: its presence means "finished"
-        …                            the files, each listed in the manifest with size and digest
-        notes/…                      what may differ between two equal runs (timings, logs): not digested
-        scratch/…                    what a killed stage goes on from: gone once the artifact is finished
+    artifacts/<kind>/<key>/    key: digest of stage version, config and inputs
+        manifest.json          written last, atomically: its presence means "finished"
+        …                      the files, each listed in the manifest with size and digest
+        notes/…                what may differ between two equal runs (timings, logs): no digest
+        scratch/…              what a killed stage continues from; removed when it is finished
 
-One thing alone changes a finished artifact: the erasure of forgotten posts (`rewrite`). It keeps
-key and digest, the names by which others know the artifact, and says in the manifest what is gone.
+Only one operation changes a finished artifact: the erasure of forgotten posts (`rewrite`). It keeps
+key and digest, the names by which others know the artifact, and records in the manifest what was
+erased.
 
-Not for what lives: the lake, the live log, the search index and the ads database are not artifacts.
-How an artifact is made is in `stage.py`; which artifacts hold a post is in `lineage.py`.
+Not artifacts, because they change: the lake, the live log, the search index, the ads database. How
+an artifact is made is in `stage.py`; which artifacts hold a post is in `lineage.py`.
 """
 
 import json
@@ -35,7 +36,7 @@ _ERASING = f"erasing{TEMPORARY}"
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One file of an artifact: its path inside the folder, its size and the digest of its bytes."""
+    """A file of an artifact: its path inside the folder, its size and the digest of its bytes."""
 
     path: str
     size_bytes: int
@@ -44,12 +45,11 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that is known of an artifact; enough to make it again.
+    """The record of an artifact, with enough facts to make it again.
 
-    `digest` names the content: it covers kind, stage version, config, inputs and files, and so is
+    `digest` names the content: it covers kind, stage version, config, inputs and files, so it is
     equal for two runs that did the same. `created`, `seconds` and `metrics` are not part of it.
-    `erased` is empty, or says what was erased from the files since; then `files` are those that are
-    left.
+    `erased` is empty, or states what an erasure removed; then `files` lists the remaining files.
     """
 
     kind: str
@@ -88,14 +88,13 @@ class Artifact:
         return self.manifest.digest
 
     def file(self, name: str) -> Path:
-        """The path of one of its files."""
+        """Return the path of one of its files."""
         return self.path / name
 
     def verify(self, names: Collection[str] | None = None) -> None:
-        """Read its files, or those named, and compare them with the manifest.
+        """Compare its files, or those named, with the sizes and digests in the manifest.
 
-        Raises `DataError` naming the first that differs, is missing, or that the manifest does not
-        know.
+        Raises `DataError` with the first file that differs, is missing, or is not in the manifest.
         """
         if is_half_erased(self):
             raise DataError(
@@ -118,7 +117,7 @@ _MEND = "Restore it from a copy, or remove the artifact's folder and run again w
 
 
 def key_of(kind: str, stage_version: int, config: Any, inputs: Mapping[str, str]) -> str:
-    """The key of an artifact before it exists: 16 hexadecimal characters."""
+    """Return the key of an artifact before it exists: 16 hexadecimal characters."""
     return digest_value(
         {"kind": kind, "version": stage_version, "config": to_plain(config), "inputs": dict(inputs)}
     )[:16]
@@ -127,7 +126,7 @@ def key_of(kind: str, stage_version: int, config: Any, inputs: Mapping[str, str]
 def content_digest(
     kind: str, stage_version: int, config: Any, inputs: Mapping[str, str], files
 ) -> str:
-    """The digest of an artifact's content."""
+    """Return the digest of an artifact's content."""
     plain = {
         "kind": kind,
         "version": stage_version,
@@ -138,9 +137,9 @@ def content_digest(
 
 
 def list_files(folder: Path) -> tuple[FileEntry, ...]:
-    """The digested files of a folder in the order of their paths.
+    """Return the digested files of a folder, ordered by path.
 
-    Left out: `notes/`, `scratch/`, the manifest and temporary files.
+    `notes/`, `scratch/`, the manifest and temporary files are left out.
     """
     paths = sorted(p for p in folder.rglob("*") if p.is_file())
     names = [(p, p.relative_to(folder).as_posix()) for p in paths]
@@ -154,11 +153,11 @@ def list_files(folder: Path) -> tuple[FileEntry, ...]:
 
 
 def verify_once(artifact: Artifact, note: Path) -> None:
-    """Compare digests, unless the note of an earlier attempt vouches for files that nobody has
-    touched since.
+    """Verify an artifact, unless a note from an earlier attempt shows that its files did not
+    change.
 
-    Terabytes read again at each restart would hold a cluster up for longer than what it restarts
-    for.
+    The note holds size, time of change and inode of each file. Without it, a cluster would read
+    terabytes again at each restart.
     """
     found = _touched(artifact)
     if is_half_erased(artifact) or not note.exists() or json.loads(note.read_text()) != found:
@@ -168,22 +167,23 @@ def verify_once(artifact: Artifact, note: Path) -> None:
 
 
 def _touched(artifact: Artifact) -> dict[str, list[int]]:
-    """The size, time of change in nanoseconds and inode of each file that is there."""
+    """Return size, time of change in nanoseconds and inode of each existing file."""
     paths = {entry.path: artifact.file(entry.path) for entry in artifact.manifest.files}
     stats = {name: path.stat() for name, path in paths.items() if path.exists()}
     return {name: [stat.st_size, stat.st_mtime_ns, stat.st_ino] for name, stat in stats.items()}
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Artifact:
-    """Publish: from this moment the folder is a finished artifact."""
+    """Publish a folder: from this moment it is a finished artifact."""
     text = json.dumps(to_plain(manifest), indent=1, ensure_ascii=False, sort_keys=True)
     write_atomically(folder / MANIFEST, text.encode())
     return Artifact(folder, manifest)
 
 
 def open_artifact(folder: Path) -> Artifact:
-    """Open a finished artifact; raises `DataError` if it is not finished or its manifest cannot be
-    read.
+    """Open a finished artifact.
+
+    Raises `DataError` if it is not finished or its manifest cannot be read.
     """
     try:
         plain = json.loads((folder / MANIFEST).read_text())
@@ -202,7 +202,7 @@ def open_artifact(folder: Path) -> Artifact:
 
 
 def find_artifacts(root: Path, kind: str | None = None) -> Iterator[Artifact]:
-    """All finished artifacts under a root (of one kind), oldest first."""
+    """Yield all finished artifacts under a root (of one kind, if given), oldest first."""
     found = (open_artifact(p.parent) for p in root.glob(f"{kind or '*'}/*/{MANIFEST}"))
     yield from sorted(found, key=lambda a: (a.manifest.created, a.kind, a.key))
 
@@ -210,12 +210,11 @@ def find_artifacts(root: Path, kind: str | None = None) -> Iterator[Artifact]:
 def rewrite(
     artifact: Artifact, known: dict[str, Any], change: Callable[[], dict[str, Any]]
 ) -> Artifact:
-    """Change files of a finished artifact by `change`, which returns what the manifest is to say
-    under `erased`.
+    """Change files of a finished artifact with `change`, which returns the manifest's new `erased`.
 
-    After a kill in between, `is_half_erased` is true and the same call has to come again; so
-    `change` must be able to go on with its own half-done work, every file of it whole. `known` is
-    what `half_erased` gives then.
+    If it is killed half-way, `is_half_erased` is true and the same call must come again. So
+    `change` must be able to continue its own half-done work, and must write every file whole.
+    `known` is what `half_erased` returns in that case.
     """
     marker = artifact.path / _ERASING
     for left_by_a_kill in artifact.path.rglob(f".*{TEMPORARY}"):
@@ -230,12 +229,12 @@ def rewrite(
 
 
 def is_half_erased(artifact: Artifact) -> bool:
-    """Whether a `rewrite` was killed here."""
+    """Return whether a `rewrite` of this artifact was killed."""
     return (artifact.path / _ERASING).exists()
 
 
 def half_erased(artifact: Artifact) -> dict[str, Any]:
-    """What a `rewrite` that was killed here knew; empty if there was none."""
+    """Return the `known` facts of a `rewrite` that was killed; empty if there was none."""
     marker = artifact.path / _ERASING
     return json.loads(marker.read_text()) if marker.exists() else {}
 

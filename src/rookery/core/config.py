@@ -21,7 +21,7 @@ C = TypeVar("C")
 
 
 def to_plain(config: Any) -> Any:
-    """A frozen dataclass as dicts, lists and scalars that JSON can hold."""
+    """Return a frozen dataclass as dicts, lists and scalars that JSON can hold."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         return {f.name: to_plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
     if isinstance(config, tuple | list):
@@ -32,13 +32,15 @@ def to_plain(config: Any) -> Any:
 
 
 def from_plain(kind: type[C], plain: Any, where: str = "") -> C:
-    """A dataclass of the given kind from a plain dict; raises `DataError` with the field's dotted
-    name.
+    """Build a dataclass of type `kind` from a plain dict.
+
+    Raises `DataError` with the dotted name of the field that is unknown, missing or of a wrong
+    type.
     """
     if not isinstance(plain, Mapping):
         raise DataError(f"{where or kind.__name__} must be a table, not {plain!r}")
     hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]  # C is one
     for key in plain:
         if key not in fields:
             raise DataError(f"unknown setting {_join(where, key)}", hint=_did_you_mean(key, fields))
@@ -67,10 +69,10 @@ def load_toml(kind: type[C], path: Path) -> C:
 
 
 def with_settings(config: C, settings: Iterable[str], where: str = "") -> C:
-    """A copy of `config` with changes such as `steps=100` or `shape.width=256`; values are read as
-    JSON.
+    """Return a copy of `config` with changes such as `steps=100` or `shape.width=256`.
 
-    where: the config's own name, by which a refusal names a field.
+    Values are read as JSON. `where` is the config's own name, which error messages put before the
+    field. Raises `UsageError` for a field that does not exist.
     """
     for setting in settings:
         name, sign, text = setting.partition("=")
@@ -78,7 +80,8 @@ def with_settings(config: C, settings: Iterable[str], where: str = "") -> C:
             raise UsageError(f"--set takes NAME=VALUE, not {setting!r}")
         plain = to_plain(config)
         *parents, leaf = name.strip().split(".")
-        table, owner = plain, config
+        table: Any = plain
+        owner: Any = config
         for parent in parents:
             table = table.get(parent) if isinstance(table, dict) else None
             owner = getattr(owner, parent, None)
@@ -94,7 +97,7 @@ def with_settings(config: C, settings: Iterable[str], where: str = "") -> C:
 
 
 def diff(old: Any, new: Any) -> list[str]:
-    """What changed between two configs, as lines `name: old -> new`."""
+    """Return what differs between two configs, as lines `name: old -> new`."""
     before, after = dict(_flatten(to_plain(old))), dict(_flatten(to_plain(new)))
     names = sorted(before.keys() | after.keys())
     missing = object()
@@ -128,7 +131,7 @@ def _read_value(text: str) -> Any:
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
-    """`value` as the annotated type, refusing what would lose meaning (no str to int, no float to
+    """Return `value` as the annotated type; refuse a conversion that loses meaning (str or float to
     int).
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -144,7 +147,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
                 f"{where} must be one of {', '.join(map(str, arguments))}, not {value!r}"
             )
         return value
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return from_plain(hint, value, where)
     if origin is tuple and isinstance(value, list | tuple):
         kinds = arguments[:1] * len(value) if arguments[-1] is ... else arguments
@@ -168,7 +171,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _convert_to_one_of(hints: list[Any], value: Any, where: str) -> Any:
-    """`value` as the first of the types that takes it; the last one's refusal if none does."""
+    """Return `value` as the first type that accepts it; else raise the last type's error."""
     *others, last = hints
     for hint in others:
         with contextlib.suppress(DataError):

@@ -1,7 +1,7 @@
-"""What a stage may use of the outside: the clock, and a way to show progress.
+"""What a stage may use of the outside world: the clock, and a way to show progress.
 
 Both are arguments everywhere, so that a test can fix the time and a program can stay silent. The
-command line brings a drawn progress bar; the silent one is here.
+command line passes a progress bar; the silent display is here.
 """
 
 import time
@@ -12,17 +12,17 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """A source of the time."""
 
     def now(self) -> datetime:
-        """The wall-clock time, in UTC."""
+        """Return the wall-clock time in UTC."""
 
     def monotonic_seconds(self) -> float:
-        """Seconds since some fixed moment; never runs backwards."""
+        """Return the seconds since some fixed moment; the value never decreases."""
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The clock of this machine."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -33,7 +33,7 @@ class SystemClock:
 
 @dataclass
 class FixedClock:
-    """A clock that moves only when told: the twin for tests and simulations."""
+    """A clock that only moves when it is set: the twin for tests and simulations."""
 
     time: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     elapsed_seconds: float = 0.0
@@ -46,14 +46,14 @@ class FixedClock:
 
 
 class Task(Protocol):
-    """One piece of work whose progress is shown."""
+    """A piece of work whose progress is shown."""
 
     def advance(self, n: int = 1, note: str = "") -> None:
-        """`n` more units are done; `note` (for example a loss) is shown beside them."""
+        """Report that `n` more units are done; `note` (for example a loss) is shown beside them."""
 
 
 class Progress(Protocol):
-    """Shows how far work has come."""
+    """A display of how far work has come."""
 
     def task(
         self, title: str, total: int | None = None, unit: str = ""
@@ -61,7 +61,7 @@ class Progress(Protocol):
         """Open a task of `total` units (None: unknown)."""
 
     def say(self, line: str) -> None:
-        """One line that stays on the screen."""
+        """Print one line that stays on the screen."""
 
 
 class _SilentTask:
@@ -70,7 +70,7 @@ class _SilentTask:
 
 
 class SilentProgress:
-    """Shows nothing."""
+    """A display that shows nothing."""
 
     @contextmanager
     def task(self, title: str, total: int | None = None, unit: str = ""):
@@ -82,7 +82,7 @@ class SilentProgress:
 
 @dataclass(frozen=True)
 class Context:
-    """The clock and the progress display that a stage was given."""
+    """The clock and the progress display that a function was given."""
 
     clock: Clock = field(default_factory=SystemClock)
     progress: Progress = field(default_factory=SilentProgress)

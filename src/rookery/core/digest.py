@@ -16,19 +16,19 @@ DIGEST_BYTES = 16
 
 
 def digest_bytes(data: bytes) -> str:
-    """The digest of some bytes, as 32 hexadecimal characters."""
+    """Return the digest of some bytes, as 32 hexadecimal characters."""
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
 
 
 def digest_value(value: Any) -> str:
-    """The digest of a plain value (dict, list, str, number, bool, None); key order is
-    irrelevant.
+    """Return the digest of a plain value (dict, list, str, number, bool, None), whatever the key
+    order.
     """
     return digest_bytes(canonical_json(value).encode())
 
 
 def digest_file(path: Path) -> str:
-    """The digest of a file's bytes, read in one-mebibyte pieces."""
+    """Return the digest of a file's bytes; the file is read in pieces of one mebibyte."""
     state = hashlib.blake2b(digest_size=DIGEST_BYTES)
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
@@ -37,12 +37,12 @@ def digest_file(path: Path) -> str:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON in the one form that equal values share."""
+    """Return the one JSON text that equal values share."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def hash_ids(ids: Iterable[str]) -> np.ndarray:
-    """64-bit hashes of ids, uint64 of shape (n,), in the order given.
+    """Return 64-bit hashes of ids, uint64 of shape (n,), in the order given.
 
     Two of a billion different ids share a hash with probability 0.03 (birthday bound n²/2⁶⁵).
     """

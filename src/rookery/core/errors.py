@@ -1,13 +1,13 @@
-"""The error tree: what can go wrong, and which exit code says so.
+"""The error tree: what can go wrong, and which exit code reports it.
 
-    RookeryError          1   anything else that we can put into words
-    ├── UsageError        2   the person asked for something that cannot be
-    │   ├── BusyError     2   another process is at it
-    │   └── PausedError   2   an operator stopped all runs of the home
+    RookeryError          1   any other error that has a clear message
+    ├── UsageError        2   the request cannot be carried out
+    │   ├── BusyError     2   another process is doing it
+    │   └── PausedError   2   an operator paused all runs of the home
     ├── DataError         2   a file, row or setting is not what it has to be
     └── StorageError      2   the disk is full or cannot be written
 
-Every error says what happened, where, and how to mend it, in one line. An expected "no" is not an
+Every error states what happened, where, and how to fix it, in one line. An expected "no" is not an
 error: it is a `Drop` (see `verdict.py`). `assert` is only for what cannot happen.
 """
 
@@ -15,7 +15,7 @@ import errno
 
 
 class RookeryError(Exception):
-    """Something went wrong; `what`, `where` and `hint` make up the one line a person reads."""
+    """An error with a message for people: `what` happened, `where`, and a `hint` how to fix it."""
 
     exit_code = 1
 
@@ -26,42 +26,42 @@ class RookeryError(Exception):
         super().__init__(self.line())
 
     def line(self) -> str:
-        """The whole message on one line: what (where). How to mend it."""
+        """Return the whole message on one line: what (where). hint."""
         text = self.what if self.where is None else f"{self.what} ({self.where})"
         text = text if self.hint is None else f"{text}. {self.hint}"
         return " ".join(text.split())
 
 
 class UsageError(RookeryError):
-    """The person asked for something that cannot be."""
+    """A request that cannot be carried out."""
 
     exit_code = 2
 
 
 class BusyError(UsageError):
-    """Another process is at it; the same command works when that one is done."""
+    """A refusal because another process is at work; the same command succeeds once that one is
+    done.
+    """
 
 
 class PausedError(UsageError):
-    """An operator stopped all runs of the home; the same command goes on when it is resumed."""
+    """A refusal because an operator paused the home; the same command continues after `resume`."""
 
 
 class DataError(RookeryError):
-    """A file, row or setting is not what it has to be."""
+    """A file, row or setting that is not what it has to be."""
 
     exit_code = 2
 
 
 class StorageError(RookeryError):
-    """The disk is full or cannot be written."""
+    """A disk that is full or cannot be written."""
 
     exit_code = 2
 
     @classmethod
     def of(cls, error: OSError) -> "StorageError | None":
-        """What a person is told of a disk that is full or cannot be written; None if the error is
-        another.
-        """
+        """Return the `StorageError` for a full or unwritable disk; None for any other `OSError`."""
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
             return None
         return cls(

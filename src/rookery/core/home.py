@@ -1,17 +1,16 @@
-"""The home folder: where everything of one platform lies, and the settings that say how to treat
-it.
+"""The home folder: where all data of one platform lies, and the settings that govern it.
 
-rookery.toml    the settings: which policy holds, where to listen
+rookery.toml    the settings: consent policy, address to listen on
 lake/           posts at rest (a Delta Lake table)
-set_aside/      rows that an ingest could not take, a file each ingest, with the reasons
-live.sqlite     the live log: what changed, in one rising sequence
-artifacts/      everything that was made (see artifact.py)
+set_aside/      rows that an ingest could not take, with reasons; one file for each ingest
+live.sqlite     the live log: changes to posts and authors, in one rising sequence
+artifacts/      everything that stages made (see artifact.py)
 search/         the search index (derived; can be rebuilt)
-scales/         which scale `model train --minutes` measured, so that the same command keeps to it
-erase.lock      held while posts are read into what is made of them, and alone by an erasure
+scales/         the scale that `model train --minutes` measured, so that a rerun uses the same
+erase.lock      shared while posts are read into artifacts, exclusive during an erasure
 ads.sqlite      campaigns and the ledger
-runs.jsonl      every attempt to make something, failed ones too
-paused.json     there while all runs are paused (see pause.py)
+runs.jsonl      every attempt of a stage, failed ones too
+paused.json     exists while all runs are paused (see pause.py)
 """
 
 from dataclasses import dataclass, field
@@ -29,12 +28,12 @@ Policy = Literal["public", "opt-in"]
 
 @dataclass(frozen=True)
 class Rights:
-    """What holds for a post whose author said nothing.
+    """The rule for a post whose author did not state a choice.
 
-    public: a public post may be used unless its author or the post says no.
-    opt-in: a public post may be used only if its author or the post says yes.
-    erase_within_days: how soon what is forgotten has to be physically gone; a deleted account may
-    be taken back for as long.
+    public: a public post may be used unless its author or the post refuses.
+    opt-in: a public post may be used only if its author or the post agrees.
+    erase_within_days: the days after which forgotten posts must be erased from every file; a
+    deleted account may be restored within the same time.
     """
 
     policy: Policy = "public"
@@ -47,7 +46,7 @@ class Rights:
 
 @dataclass(frozen=True)
 class Serve:
-    """Where `rookery serve` listens."""
+    """The address that `rookery serve` listens on."""
 
     host: str = "127.0.0.1"
     port: int = 8700
@@ -55,10 +54,10 @@ class Serve:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where the corpus is built: on this machine (native), or on a Ray cluster that sees the home's
-    folder.
+    """The place where the corpus is built: this machine (native), or a Ray cluster.
 
-    address: of the Ray cluster; empty for one that runs here already, or is started here.
+    address: of the Ray cluster, which must see the home's folder; empty to use a cluster on this
+    machine or to start one.
     """
 
     runner: Literal["native", "ray"] = "native"
@@ -101,7 +100,7 @@ address = ""
 
 @dataclass(frozen=True)
 class Home:
-    """The folder, its settings, and the places inside it."""
+    """A home folder: its path, its settings, and the places inside it."""
 
     path: Path
     settings: Settings = field(default_factory=Settings)
@@ -135,12 +134,12 @@ class Home:
         return self.path / "set_aside"
 
     def newest(self, kind: str) -> Artifact | None:
-        """The finished artifact of a kind that was made last, or None."""
+        """Return the most recently finished artifact of a kind, or None."""
         found = list(find_artifacts(self.artifacts, kind))
         return found[-1] if found else None
 
     def need(self, kind: str, command: str) -> Artifact:
-        """The newest artifact of a kind; raises `UsageError` naming the command that makes one."""
+        """Return the newest artifact of a kind; raise `UsageError` naming the command for one."""
         artifact = self.newest(kind)
         if artifact is None:
             raise UsageError(
@@ -149,10 +148,12 @@ class Home:
         return artifact
 
 
-def create_home(path: Path, policy: Policy = "public") -> Home:
-    """Make a home, or open it if it is one already; the settings of an existing home are left
-    alone.
+def create_home(path: str | Path, policy: Policy = "public") -> Home:
+    """Create a home, or open it if it exists; the settings of an existing home are not changed.
+
+    Raises `UsageError` if the path is a file.
     """
+    path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -164,10 +165,12 @@ def create_home(path: Path, policy: Policy = "public") -> Home:
     return open_home(path)
 
 
-def open_home(path: Path) -> Home:
-    """Open an existing home; raises `UsageError` if there is none, `DataError` if its settings are
-    wrong.
+def open_home(path: str | Path) -> Home:
+    """Open an existing home.
+
+    Raises `UsageError` if there is none, `DataError` if its settings are wrong.
     """
+    path = Path(path)
     if not (path / SETTINGS).exists():
         raise UsageError(
             "there is no Rookery home here",

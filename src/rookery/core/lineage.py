@@ -1,10 +1,10 @@
-"""Lineage: which artifacts hold a post, and which were made from those.
+"""Lineage: which artifacts hold a post, and which artifacts were made from those.
 
-An artifact that holds posts keeps `held.ids`, the sorted 64-bit hashes of their ids, so that a
-question about one post costs a binary search. An artifact made from such a one (a model from its
-corpus) derives from the post. What an erasure took out of an artifact moves from `held.ids` to
-`erased.ids`: what was made of the artifact before still derives from the post. The lake and the
-search index are asked by their own packages.
+An artifact that holds posts stores `held.ids`, the sorted 64-bit hashes of their ids, so that a
+question about one post costs a binary search. An artifact made from such an artifact (a model from
+its corpus) derives from the post. When an erasure removes a post from an artifact, its hash moves
+from `held.ids` to `erased.ids`: whatever was made from the artifact before still derives from the
+post. The lake and the search index answer for themselves, in their own packages.
 """
 
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ How = Literal["holds", "held", "derives"]
 
 @dataclass(frozen=True)
 class Trace:
-    """One artifact that a post reached: it `holds` or `held` the post itself, or `derives` from
-    such a one.
+    """An artifact that a post reached: it `holds` or `held` the post, or `derives` from one that
+    does.
     """
 
     artifact: Artifact
@@ -35,59 +35,55 @@ class Trace:
 
 
 def write_held_hashes(folder: Path, post_hashes: np.ndarray) -> None:
-    """Note in an artifact's folder which posts it holds, given as `hash_ids` of them."""
+    """Write which posts an artifact holds, given as their `hash_ids`, into its folder."""
     held = np.sort(post_hashes)  # np.unique would hash, which is slower here
     held[np.diff(held, prepend=held[:1] + 1) != 0].tofile(folder / HELD)
 
 
 def held_hashes(folder: Path, name: str = HELD) -> np.ndarray:
-    """What an artifact's folder says that it holds (or held: `ERASED`), sorted; empty where it says
-    nothing.
+    """Return the sorted hashes of the posts that an artifact holds (or held: `ERASED`).
+
+    The result is uint64, and empty where the folder has no such file.
     """
     path = folder / name
     return np.fromfile(path, dtype="<u8") if path.exists() else np.empty(0, "<u8")
 
 
 def note_erased(folder: Path, gone: np.ndarray) -> None:
-    """Note that posts (as hashes; those it does not hold are passed over) are no longer in an
-    artifact's folder.
+    """Record that an artifact no longer holds some posts, given as hashes.
+
+    Hashes of posts that it does not hold are ignored.
     """
     held = held_hashes(folder)
     erased = np.union1d(held_hashes(folder, ERASED), np.intersect1d(held, gone))
-    for name, hashes in (
-        (ERASED, erased),
-        (HELD, np.setdiff1d(held, gone)),
-    ):  # in both after a kill, never in neither
+    # after a kill between the two, a hash is in both files, never in neither
+    for name, hashes in ((ERASED, erased), (HELD, np.setdiff1d(held, gone))):
         write_atomically(folder / name, hashes.astype("<u8").tobytes())
 
 
 def holds(folder: Path, post_id: str, name: str = HELD) -> bool:
-    """Whether an artifact's folder says that it holds a post (wrong once in 10¹³ for a million
-    posts).
-    """
+    """Return whether an artifact holds a post (wrong once in 10¹³ for a million posts)."""
     path = folder / name
     if not path.exists() or path.stat().st_size == 0:
         return False
     held = np.memmap(path, dtype="<u8", mode="r")
     wanted = hash_ids([post_id])[0]
-    place = int(np.searchsorted(held, wanted))
-    return place < len(held) and bool(held[place] == wanted)
+    at = int(np.searchsorted(held, wanted))
+    return at < len(held) and bool(held[at] == wanted)
 
 
 def trace(home: Home, post_id: str) -> Iterator[Trace]:
-    """Every finished artifact that holds a post or derives from one that does, in the order they
-    were made.
-    """
+    """Yield every finished artifact that holds a post or derives from it, oldest first."""
     reached: set[str] = set()
     pending = list(find_artifacts(home.artifacts))
     found: dict[str, Trace] = {}
     while True:
-        new = [a for a in pending if a.digest not in reached and _how(a, post_id, reached)]
-        if not new:
+        new = [(a, _how(a, post_id, reached)) for a in pending if a.digest not in reached]
+        traces = [Trace(artifact, how) for artifact, how in new if how is not None]
+        if not traces:
             break
-        for artifact in new:
-            found[artifact.digest] = Trace(artifact, _how(artifact, post_id, reached))
-        reached |= {a.digest for a in new}
+        found |= {one.artifact.digest: one for one in traces}
+        reached |= set(found)
     yield from (found[a.digest] for a in pending if a.digest in found)
 
 

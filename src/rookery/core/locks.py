@@ -1,7 +1,7 @@
-"""Locks: files that one process holds, or many share, and that a kill releases.
+"""Locks: files that one process holds, or many share, and that the system releases after a kill.
 
-Not here: what they guard. Where one process must be alone it takes `exclusive`; whoever reads texts
-of posts takes `reading_posts`, and an erasure `erasing_posts`.
+A process that must be alone takes `exclusive`. Whoever reads texts of posts takes `reading_posts`,
+and an erasure takes `erasing_posts`.
 """
 
 import contextlib
@@ -16,19 +16,19 @@ ERASE_LOCK = "erase.lock"
 
 
 def exclusive(lock: Path, what: str) -> contextlib.AbstractContextManager[None]:
-    """Hold a lock file; raises `BusyError` at once if another process holds it. A kill releases it."""
+    """Hold a lock file; raise `BusyError` at once if another process holds it."""
     return _held(lock, fcntl.LOCK_EX, what)
 
 
 def reading_posts(home: Home) -> contextlib.AbstractContextManager[None]:
-    """Held while texts of posts are read into a corpus, shards or an index. Many may, but none
-    beside an erasure.
+    """Hold the erasure lock shared, while texts of posts are read into a corpus, shards or an
+    index.
     """
     return _held(home.path / ERASE_LOCK, fcntl.LOCK_SH, "the erasure of posts")
 
 
 def erasing_posts(home: Home) -> contextlib.AbstractContextManager[None]:
-    """Held by an erasure; raises `BusyError` while anything is made of posts."""
+    """Hold the erasure lock alone; raise `BusyError` while another process reads posts."""
     return _held(
         home.path / ERASE_LOCK,
         fcntl.LOCK_EX,
@@ -52,7 +52,7 @@ def _held(lock: Path, mode: int, what: str) -> Iterator[None]:
 
 
 def is_held(lock: Path) -> bool:
-    """Whether some process holds a lock file at this moment."""
+    """Return whether some process holds a lock file at this moment."""
     if not lock.exists():
         return False
     with open(lock) as file:

@@ -1,9 +1,8 @@
-"""Pausing a home: training stops at its next step and saves, and no run begins until the home is
-resumed.
+"""Pausing a home: training stops at its next step and saves, and no run begins until `resume`.
 
-The pause is one small file in the home, so that it holds for every process on every machine that
-sees the folder, and outlives them. Not here: who asks at which moment (`stage.py` before each run,
-the training loop at each step), and the command (`cli/fleet.py`).
+The pause is one small file in the home, so it holds for every process on every machine that sees
+the folder, and it outlives them. Not here: who asks, and when (`stage.py` before each run, the
+training loop at each step), and the command (`cli/fleet.py`).
 """
 
 import json
@@ -21,14 +20,14 @@ _MEND = "Run `rookery fleet resume`, then the same command again: it goes on whe
 
 @dataclass(frozen=True)
 class Pause:
-    """Since when a home is paused, and why."""
+    """The time at which a home was paused, and the reason."""
 
     since: datetime
     reason: str
 
 
 def pause(home: Home, reason: str, clock: Clock) -> Pause:
-    """Pause a home; one that is paused already keeps its first reason."""
+    """Pause a home and return the pause; a home that is already paused keeps its first reason."""
     current = paused(home)
     if current is None:
         note = {"since": clock.now().isoformat(), "reason": reason}
@@ -37,15 +36,17 @@ def pause(home: Home, reason: str, clock: Clock) -> Pause:
 
 
 def resume(home: Home) -> bool:
-    """Let runs begin again; whether the home was paused."""
+    """Allow runs again; return whether the home was paused."""
     was_paused = _file(home).exists()
     _file(home).unlink(missing_ok=True)
     return was_paused
 
 
 def paused(home: Home) -> Pause | None:
-    """The pause that holds now, or None; a file that cannot be read is a `DataError`, and pauses
-    all the same.
+    """Return the current pause, or None.
+
+    Raises `DataError` for a pause file that cannot be read; such a file pauses the home all the
+    same.
     """
     try:
         note = json.loads(_file(home).read_text())
@@ -59,9 +60,7 @@ def paused(home: Home) -> Pause | None:
 
 
 def refusal(home: Home) -> PausedError | None:
-    """What a run is told, since when and why, if the home is paused. Cheap enough for every
-    step.
-    """
+    """Return the error for a run in a paused home, or None; cheap enough to call at every step."""
     current = paused(home)
     if current is None:
         return None
@@ -74,7 +73,7 @@ def refusal(home: Home) -> PausedError | None:
 
 
 def refuse_if_paused(home: Home) -> None:
-    """Raises `PausedError` if the home is paused."""
+    """Raise `PausedError` if the home is paused."""
     if error := refusal(home):
         raise error
 

@@ -1,7 +1,7 @@
 """What search, ads and the gateway need of a model, and an untrained seeded twin of each.
 
-`search` and `ads` never import `model`: they are given one of these. The twins need no training
-and no torch, so that both packages work, and are tested, before any model exists.
+`search` and `ads` never import `model`: they are given one of these. The twins need no training and
+no torch, so that both packages work, and are tested, before any model exists.
 """
 
 import re
@@ -16,20 +16,26 @@ from rookery.core.digest import digest_value
 
 
 class Embedder(Protocol):
-    """Texts to vectors whose dot product says how alike they are."""
+    """A map from texts to vectors whose dot product measures similarity."""
 
-    digest: str
-    dimensions: int
+    @property
+    def digest(self) -> str:
+        """A name of the model's content; an index refuses vectors of another one."""
+
+    @property
+    def dimensions(self) -> int:
+        """The length of its vectors."""
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """float32 of shape (len(texts), dimensions), each row of length 1 (or 0 for a text without
-        content).
+        """Return float32 vectors of shape (len(texts), dimensions), each of length 1.
+
+        A text without content has a vector of length 0.
         """
 
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How to continue a prompt; temperature 0 always takes the likeliest token."""
+    """The options of a continuation; temperature 0 always takes the most likely token."""
 
     max_tokens: int = 64
     temperature: float = 0.8
@@ -49,27 +55,35 @@ class TextChunk:
 
 
 class Generator(Protocol):
-    """A prompt to its continuation."""
+    """A language model that continues a prompt."""
 
-    name: str
-    digest: str
-    context_tokens: int
+    @property
+    def name(self) -> str:
+        """The name that the API reports."""
+
+    @property
+    def digest(self) -> str:
+        """A name of the model's content."""
+
+    @property
+    def context_tokens(self) -> int:
+        """The number of tokens that prompt and continuation may have together."""
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens the text is."""
+        """Return the number of tokens of a text."""
 
     def generate(self, prompt: str, options: GenerationOptions) -> Iterator[TextChunk]:
-        """The continuation, piece by piece; whole characters only."""
+        """Yield the continuation of a prompt piece by piece; no piece splits a character."""
 
 
 class ClickPredictor(Protocol):
-    """Features of an (ad, context) pair to the probability of a click; learns as clicks come in."""
+    """A model of the probability of a click, given features of an (ad, context) pair."""
 
     def predict(self, features: Sequence[Sequence[str]]) -> np.ndarray:
-        """float64 of shape (len(features),), each in (0, 1)."""
+        """Return the probability of a click for each, float64 of shape (len(features),)."""
 
     def learn(self, features: Sequence[str], clicked: bool) -> None:
-        """Take in one view and whether it was clicked."""
+        """Learn from one view and whether it was clicked."""
 
 
 _WORD = re.compile(r"\w+")
@@ -100,7 +114,7 @@ class HashedEmbedder:
 
 @dataclass(frozen=True)
 class SeededGenerator:
-    """The untrained twin: continues with words of the prompt, drawn by a seed."""
+    """The untrained twin: it repeats words of the prompt, drawn with a seed."""
 
     name: str = "untrained"
     seed: int = 0

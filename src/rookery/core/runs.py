@@ -1,7 +1,7 @@
-"""The run register: every attempt to make something, appended as it begins and ends, and read back.
+"""The run register: every attempt to make something, recorded when it begins and when it ends.
 
-A line is written when an attempt begins and one when it ends; where none says how it ended, the
-stage's lock tells whether it still runs. Not here: how a stage runs (`stage.py`).
+An attempt without a recorded end is running if a process holds the stage's lock, and was killed
+otherwise. Not here: how a stage runs (`stage.py`).
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from rookery.core.locks import is_held
 def recorded(
     home: Home, kind: str, key: str, context: Context, flops: float | None = None
 ) -> Iterator[float]:
-    """Note the attempt in the register, however it ends; yields the starting time in seconds."""
+    """Record an attempt, however it ends; yield its starting time in seconds."""
     started = context.clock.monotonic_seconds()
     note = {"kind": kind, "key": key}
     record_run(
@@ -41,8 +41,8 @@ def recorded(
 
 
 def record_run(home: Home, context: Context, note: Mapping[str, Any]) -> None:
-    """Append one line to the run register; a single short write, so that two processes do not
-    mix.
+    """Append one line to the run register, in a single short write so that processes do not mix
+    lines.
     """
     line = json.dumps({"at": context.clock.now().isoformat(), **note}, ensure_ascii=False) + "\n"
     with open(home.runs, "ab", buffering=0) as file:
@@ -50,10 +50,10 @@ def record_run(home: Home, context: Context, note: Mapping[str, Any]) -> None:
 
 
 def read_runs(home: Home) -> list[dict[str, Any]]:
-    """The attempts so far, oldest first: kind, key, started, state, seconds, flops, reason.
+    """Return the attempts so far, oldest first: kind, key, started, state, seconds, flops, reason.
 
-    Where no end was noted the state is `running` while a process holds the stage's lock, else
-    `killed`.
+    The state of an attempt without a recorded end is `running` while a process holds the stage's
+    lock, else `killed`.
     """
     attempts: list[dict[str, Any]] = []
     open_attempts: dict[tuple[str, str], dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""The scripts that write no spaces between words: who cuts texts into words has to ask."""
+"""The scripts that write no spaces between words, for code that splits texts into words."""
 
 # Thai, Lao, Myanmar, Khmer, kana and Han
 UNSPACED = (

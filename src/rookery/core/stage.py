@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rookery import __version__
 from rookery.core.artifact import (
     MANIFEST,
     NOTES,
@@ -35,6 +34,7 @@ from rookery.core.locks import exclusive
 from rookery.core.pause import refuse_if_paused
 from rookery.core.runs import lock_of, recorded
 from rookery.core.verdict import Tally
+from rookery.version import __version__
 
 
 @dataclass(frozen=True)

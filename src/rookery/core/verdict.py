@@ -1,7 +1,7 @@
 """Verdicts: every rule answers `Keep` or `Drop(reason)`, and every drop is counted.
 
-Rights, filters, eligibility, billing and access all speak in these words. A reason is a short
-lower-case name (`too_short`, `author_opted_out`) that reads the same in code, manifest and page.
+Rights, filters, eligibility and billing all use these types. A reason is a short lower-case name
+(`too_short`, `author_opted_out`) that is the same in code, manifest and page.
 """
 
 from collections import Counter
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Nothing speaks against it."""
+    """The verdict of a rule that has no objection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Something speaks against it; `reason` says what."""
+    """The verdict of a rule that objects, with its reason."""
 
     reason: str
 
@@ -27,7 +27,7 @@ KEEP = Keep()
 
 @dataclass
 class Tally:
-    """How many were kept, and how many dropped for each reason."""
+    """Counts of what was kept, and of what was dropped for each reason."""
 
     kept: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -41,7 +41,7 @@ class Tally:
                 self.dropped[reason] += 1
 
     def drop(self, reason: str, n: int = 1) -> None:
-        """Add `n` drops for one reason; nothing is noted for `n` of zero."""
+        """Add `n` drops for one reason; an `n` of zero adds nothing."""
         if n:
             self.dropped[reason] += n
 
@@ -51,7 +51,7 @@ class Tally:
         self.dropped.update(other.dropped)
 
     def to_dict(self) -> Mapping[str, object]:
-        """`{"kept": n, "dropped": {reason: n}}`, largest reason first."""
+        """Return `{"kept": n, "dropped": {reason: n}}`, the most frequent reason first."""
         return {
             "kept": self.kept,
             "dropped": dict(sorted(self.dropped.items(), key=lambda r: (-r[1], r[0]))),

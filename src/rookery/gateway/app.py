@@ -18,12 +18,12 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from rookery import __version__
 from rookery.core.context import Clock
 from rookery.core.errors import RookeryError
 from rookery.gateway.api.openai import ApiError, api_error_response, openai_routes
 from rookery.gateway.pages.routes import page_routes, render_error
 from rookery.gateway.parts import Parts
+from rookery.version import __version__
 
 log = logging.getLogger("rookery.gateway")
 

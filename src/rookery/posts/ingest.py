@@ -306,12 +306,7 @@ def _source(path: Path, mapping: Mapping[str, str] | None) -> tuple[dict, Callab
         return {"format": formats.name_of(source)}, lambda: source.read(path)
     kind = tabular.kind_of(path)
     resolved = tabular.resolve_mapping(path, mapping)
-
-    def read_table() -> Read:
-        for batch, aside in tabular.read_posts(path, resolved):
-            yield batch, list(aside)
-
-    return {"format": kind, "map": resolved}, read_table
+    return {"format": kind, "map": resolved}, lambda: tabular.read_posts(path, resolved)
 
 
 def _digest(path: Path) -> str:

@@ -1,3 +1,5 @@
-"""What does a made-up platform look like? The people, posts and advertising of the built-in
-demo.
+"""What does a synthetic platform look like?
+
+The people, posts and advertising of the built-in demo. Begin with `posts.py`. Nothing here is read
+by the other packages but the command line and the tests.
 """

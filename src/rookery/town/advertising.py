@@ -1,10 +1,10 @@
-"""The demo's ads: a simulated day on the built-in town or on a platform's own words, and a question
-to ask.
+"""The demo's ads: a simulated day, in the built-in town or on a platform's own words.
 
-The day is a stage: its artifact `ads_day` holds the day's database and what came of it. It is lived
-in a database of its own from the first search on, so that one that was killed is lived again from
-the start and nothing is counted twice. Then it becomes the home's ads database, in one step, unless
-the home has campaigns of its own. Viewers, clicks and truth are simulated, and the result says so.
+The day is a stage: its artifact `ads_day` holds the day's database and its result. The day is
+simulated in a new database from the first search on, so that a run that was killed starts again and
+nothing is counted twice. Then its database becomes the home's ads database, in one step, unless the
+home has campaigns of its own. Viewers, clicks and truth are simulated, and the result says so. The
+simulation itself is in `day.py`, its market in `themes.py`.
 """
 
 import contextlib
@@ -37,15 +37,15 @@ from rookery.town.themes import CURRENCY, Theme, found_themes, make_market, town
 VERSION = 1
 DATABASE, RESULT, SIMULATION = "ads.sqlite", "result.json", "simulation"
 MOST_DOCUMENTS = 20_000
-_SIMULATED_KEY = bytes(
-    32
-)  # pseudonyms of viewers who do not exist need no secret, and have to be the same each time
+# pseudonyms of viewers who do not exist need no secret, and have to be the same each time
+_SIMULATED_KEY = bytes(32)
 
 
 @dataclass(frozen=True)
 class DayConfig:
-    """Which day: on the town's themes or on those of the corpus, with how many searches by how many
-    viewers.
+    """The day to simulate: its number of searches and viewers.
+
+    town: whether it is on the town's themes, or else on those of the corpus.
     """
 
     town: bool
@@ -57,12 +57,11 @@ class DayConfig:
 def run(
     home: Home, corpus: Artifact, embedder: Embedder, context: Context, town: bool
 ) -> dict[str, Any]:
-    """Live a simulated day and make it the home's; returns its counts and how well clicks were
-    foretold.
+    """Simulate a day, make it the home's, and return its counts and how well clicks were predicted.
 
-    Keys: searches, offers, views, clicks, spend, currency, auc_model, auc_truth (the ceiling: the
-    planted probabilities themselves), refused, ledger_agrees, note, and installed: whether it is
-    now the home's.
+    Keys: searches, offers, views, clicks, spend, currency, auc_model, auc_truth (the AUC of the
+    planted probabilities themselves, which is the ceiling), refused, ledger_agrees, note, and
+    installed: whether it is now the home's.
     """
     return simulate_day(home, corpus, embedder, context, DayConfig(town))
 
@@ -70,7 +69,7 @@ def run(
 def simulate_day(
     home: Home, corpus: Artifact, embedder: Embedder, context: Context, config: DayConfig
 ) -> dict[str, Any]:
-    """The same for any day."""
+    """Simulate any day, make it the home's, and return the same keys as `run`."""
     stage = Stage(
         "ads_day", VERSION, config, {"corpus": corpus.digest, "embedder": embedder.digest}
     )
@@ -84,16 +83,17 @@ def simulate_day(
 
 
 def a_question(corpus: Artifact) -> str:
-    """A question for posts of this corpus: one of the town's where they tell the answer, else two
-    words of theirs.
+    """Return a question for the posts of this corpus.
+
+    It is one of the town's where the posts state the answer, else two words of theirs.
     """
     texts = _texts(corpus, "validation")
     facts = [fact for topic in TOPICS for fact in topic.facts]
-    told = [
+    counts = [
         sum(any(telling in text for telling in fact.tellings) for text in texts) for fact in facts
     ]
-    if max(told) > 1:
-        return facts[int(np.argmax(told))].question
+    if max(counts) > 1:
+        return facts[int(np.argmax(counts))].question
     themes = found_themes(texts, most=1)
     return " ".join(themes[0].words[:2]) if themes else "What is new?"
 
@@ -101,27 +101,25 @@ def a_question(corpus: Artifact) -> str:
 def _make(
     workspace: Workspace, config: DayConfig, key: str, corpus: Artifact, embedder: Embedder
 ) -> dict[str, Any]:
-    """The stage: live the day in the scratch folder, then leave its database and its result."""
+    """Simulate the day in the scratch folder, then write its database and its result."""
     for part in workspace.scratch.glob(f"{DATABASE}*"):  # of a day that was killed
         part.unlink()
     scratch = workspace.scratch / DATABASE
-    engine = store.open_store(
-        store.sqlite_url(scratch), synchronous="OFF"
-    )  # nobody needs half a day after a power cut
+    # not synchronous, since nobody needs half a day after a power cut
+    engine = store.open_store(store.sqlite_url(scratch), synchronous="OFF")
     try:
-        result = _live(workspace, config, key, corpus, embedder, engine)
+        result = _simulate(workspace, config, key, corpus, embedder, engine)
     finally:
         engine.dispose()
     (workspace.path / DATABASE).unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(scratch)) as connection:
-        connection.execute(
-            "VACUUM INTO ?", [str(workspace.path / DATABASE)]
-        )  # equal contents, equal bytes
+        # equal contents become equal bytes
+        connection.execute("VACUUM INTO ?", [str(workspace.path / DATABASE)])
     write_atomically(workspace.path / RESULT, canonical_json(result).encode())
     return {name: result[name] for name in ("views", "clicks", "auc_model", "auc_truth")}
 
 
-def _live(
+def _simulate(
     workspace: Workspace,
     config: DayConfig,
     key: str,
@@ -142,7 +140,7 @@ def _live(
         store.set_state(
             connection, SIMULATION, f"{key} ".encode() + store.campaigns_version(connection)
         )
-    with workspace.context.progress.task("living a day of ads", len(day), "searches") as task:
+    with workspace.context.progress.task("simulating a day of ads", len(day), "searches") as task:
         truth = simulation.simulate_visits(engine, embedder, market, day, config.seed, task)
     quality = simulation.quality_of(engine, truth)
     with store.reading(engine) as connection:
@@ -157,8 +155,9 @@ def _live(
 def _interests(
     config: DayConfig, themes: tuple[Theme, ...], random: np.random.Generator
 ) -> np.ndarray:
-    """What the viewers care for, float64 (viewers, themes), rows summing to 1; the town's people
-    have their own.
+    """Return the interests of the viewers, float64 (viewers, themes), rows summing to 1.
+
+    The town's people have their own; for other themes they are drawn.
     """
     if not config.town:
         return random.dirichlet(np.full(len(themes), 0.2), config.viewers)
@@ -167,7 +166,7 @@ def _interests(
 
 
 def _texts(corpus: Artifact, split: str) -> list[str]:
-    """Texts of the first documents of a split; it is shuffled, so that they are a fair sample."""
+    """Return the texts of a split's first documents, a fair sample since a split is shuffled."""
     texts = (
         text
         for batch in read_documents(corpus, split, ["text"])
@@ -177,18 +176,17 @@ def _texts(corpus: Artifact, split: str) -> list[str]:
 
 
 def _install(home: Home, day: Artifact) -> bool:
-    """Make a day's database the home's, unless it is already, or the home has campaigns of its
-    own.
+    """Make a day's database the home's; return whether it is now.
+
+    It is not if the home has campaigns of its own.
     """
     with store.opened_store(home) as engine, store.reading(engine) as connection:
-        lived, version = (
-            store.get_state(connection, SIMULATION) or b"",
-            store.campaigns_version(connection),
-        )
-    key, _, campaigns_of_the_day = lived.decode().partition(" ")
+        simulation_before = store.get_state(connection, SIMULATION) or b""
+        version = store.campaigns_version(connection)
+    key, _, version_before = simulation_before.decode().partition(" ")
     if key == day.key:
         return True
-    if version.decode() != campaigns_of_the_day:  # both empty in a home that has no campaigns yet
+    if version.decode() != version_before:  # both empty in a home that has no campaigns yet
         return False
     copy = home.path / f"{DATABASE}.part"
     try:

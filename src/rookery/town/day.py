@@ -1,10 +1,10 @@
-"""A simulated day: viewers search; ads are served, seen and clicked through the real server and
-ledger.
+"""A simulated day: viewers search, and ads are served, seen and clicked.
 
-Only the viewers are made up: what they search for follows their interests, whether they click
-follows the market's truth, and now and then an event is sent twice. Time is a clock that the
-simulation moves. The same market, interests, seed and embedder give the same ledger, token by
-token.
+Only the viewers are synthetic; the ad server and the ledger are the real ones. What viewers search
+for follows their interests, whether they click follows the market's truth, and now and then an
+event is sent twice. Time is a clock that the simulation moves. The same market, interests, seed and
+embedder give the same ledger, token by token. The market is made in `themes.py`; the day becomes a
+stage of the demo in `advertising.py`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _SEEN, _SENT_TWICE = 0.97, 0.02
 
 @dataclass(frozen=True)
 class Visit:
-    """One search: when, by whom, for which theme (its place in the market), in which words."""
+    """One search of a viewer; `theme` is the place of the theme that it is for in the market."""
 
     at_seconds: int
     viewer: int
@@ -37,8 +37,10 @@ class Visit:
 
 @dataclass(frozen=True)
 class Quality:
-    """How well clicks were foretold, on the views of the day's last quarter, before they were
-    learnt.
+    """How well clicks were predicted, on the views of the day's last quarter.
+
+    Each prediction was made before its view was learnt from. auc_truth: the AUC of the planted
+    probabilities themselves, which is the ceiling.
     """
 
     auc_model: float
@@ -49,8 +51,9 @@ class Quality:
 def visits(
     market: Market, interests: np.ndarray, count: int, random: np.random.Generator
 ) -> Iterator[Visit]:
-    """A day of searches in the order of time, busiest in the evening. `interests`: (viewers,
-    themes), rows sum to 1.
+    """Yield a day of searches in the order of time, busiest in the evening.
+
+    interests: (viewers, themes), each row sums to 1.
     """
     hours = 1.2 + np.sin((np.arange(24) - 13) / 24 * 2 * np.pi)
     times = np.sort((random.choice(24, count, p=hours / hours.sum()) + random.random(count)) * 3600)
@@ -72,7 +75,7 @@ def _query(theme: Theme, random: np.random.Generator) -> str:
 def simulate_visits(
     engine: Engine, embedder: Embedder, market: Market, day: Sequence[Visit], seed: int, task: Task
 ) -> dict[str, float]:
-    """Let every visit happen on a store that holds the market's campaigns.
+    """Simulate every visit on a store that holds the market's campaigns.
 
     Returns the true probability of a click for each offer that was seen, by its token, in order of
     time.
@@ -97,9 +100,7 @@ def simulate_visits(
 
 
 def quality_of(engine: Engine, truth: Mapping[str, float]) -> Quality:
-    """Compare what was foretold, and the truth, with what happened, on the last quarter of the
-    views.
-    """
+    """Compare the predicted and the true probabilities with the clicks, in the last quarter."""
     query = select(offer.c.token, offer.c.pctr, click.c.auction).select_from(
         offer.join(view).outerjoin(click)
     )
@@ -116,10 +117,10 @@ def quality_of(engine: Engine, truth: Mapping[str, float]) -> Quality:
 
 
 def auc(scores: np.ndarray, clicked: np.ndarray) -> float:
-    """The probability that a clicked view scores above one not clicked, ties counting half (Mann
-    and Whitney 1947).
+    """Return the probability that a clicked view has a higher score than one not clicked.
 
-    0.5 if there are none of one kind. scores: (views,); clicked: bool (views,).
+    Equal scores count half (Mann and Whitney 1947); 0.5 if there are no views of one kind.
+    scores: (views,); clicked: bool (views,).
     """
     positives = int(clicked.sum())
     negatives = len(clicked) - positives

@@ -1,17 +1,18 @@
-"""The built-in town: a seeded generator of a small, plausible platform, with a ground truth to test
-against.
+"""The built-in town: a seeded generator of a small, plausible platform with a known ground truth.
 
 Its people have interests, write in four languages, answer one another, and like what they care for.
-Some send spam, copy, write down a telephone number, keep posts to their followers, or say no to one
-use. The same config gives the same posts, byte for byte, on every machine. Names, numbers and
-addresses are made up: mail goes to example domains, telephones begin with 555.
+Some send spam, copy posts, write down a telephone number, restrict posts to their followers, or
+refuse a use. The same config gives the same posts, byte for byte, on every machine. Names, numbers
+and addresses are synthetic: mail goes to example domains, telephone numbers contain 555.
 
-What there is to know is in `topics.py`; how people say it, in `speech.py`.
+The topics and facts are in `topics.py`, the sentences in `speech.py`, the town's advertising in
+`advertising.py`.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal, TypedDict
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from rookery.core.context import Context
 from rookery.core.digest import digest_value
 from rookery.core.home import Home
 from rookery.posts.ingest import IngestReport, Read, ingest_batches
-from rookery.posts.post import Post, to_batch
+from rookery.posts.post import Post, Visibility, to_batch
 from rookery.town.speech import LANGUAGES, Section, pick, read_speech, say, say_some
 from rookery.town.topics import TOPIC_NAMES, TOPICS, Advert, Fact, Topic
 
@@ -36,16 +37,16 @@ __all__ = [
 ]
 
 TOWN_VERSION = 1
-"""Raise it when the same config gives other posts."""
+"""The version of the generator; it has to rise when the same config gives other posts."""
 
 FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)
 DAYS = 240
 BATCH_POSTS = 10_000
 
-# the streams of randomness, so that more of one thing leaves the others alone
+# one stream of random numbers for each kind of draw, so that more of one kind changes no other
 _INTERESTS, _PEOPLE, _THREADS, _SPAM, _COPIES = range(1, 6)
 
-# shares of all posts; the rest is ordinary talk
+# shares of all posts; the rest are ordinary posts
 _SPAM_SHARE, _COPY_SHARE = 0.07, 0.06
 _LANGUAGE_SHARES = (0.61, 0.14, 0.13, 0.12)
 _FACT_SHARE, _CONTACT_SHARE = 0.08, 0.015
@@ -53,18 +54,44 @@ _FACT_SHARE, _CONTACT_SHARE = 0.08, 0.015
 
 @dataclass(frozen=True, kw_only=True)
 class TownConfig:
-    """How large a town, and which one. `posts` is about how many there will be, all kinds
-    together.
-    """
+    """The size and the seed of a town; `posts` is the approximate number of posts of all kinds."""
 
     seed: int = 1
     authors: int = 900
     posts: int = 36_000
 
 
+_Consent = Literal["consent_search", "consent_answers", "consent_ads", "consent_training"]
+_CONSENTS: tuple[_Consent, ...] = (
+    "consent_search",
+    "consent_answers",
+    "consent_ads",
+    "consent_training",
+)
+
+
+class _Rights(TypedDict, total=False):
+    """Fields of a post that state rights; a missing one states nothing."""
+
+    visibility: Visibility
+    consent_search: bool
+    consent_answers: bool
+    consent_ads: bool
+    consent_training: bool
+
+
+_LESS_VISIBLE: tuple[tuple[Visibility, float], ...] = (
+    ("unlisted", 0.02),
+    ("followers", 0.01),
+    ("direct", 0.02),
+    ("unknown", 0.01),
+)
+"""The shares of posts that are less visible than their author's other posts."""
+
+
 @dataclass(frozen=True)
 class _Person:
-    """Somebody of the town: what they care for, how they write, and what they allow."""
+    """A person of the town, with their interests, their style of writing and their consent."""
 
     name: str
     language: str
@@ -72,12 +99,12 @@ class _Person:
     popularity: float
     lower_case: bool
     decoration: str
-    rights: Mapping[str, object]
+    rights: _Rights
 
 
 @dataclass
 class _Draft:
-    """A post before it has an id; `parent` and `root` are places in the list of drafts."""
+    """A post without an id; `parent` and `root` are places in the list of drafts."""
 
     person: _Person
     text: str
@@ -86,11 +113,11 @@ class _Draft:
     parent: int | None = None
     root: int | None = None
     replies: int = 0
-    rights: dict[str, object] = field(default_factory=dict)
+    rights: _Rights = field(default_factory=_Rights)
 
 
 def ingest_town(home: Home, config: TownConfig, context: Context) -> IngestReport:
-    """Take the town's posts into the lake; a town that is there already is left as it is."""
+    """Write the town's posts into the lake; a town that is there already is left as it is."""
     key = digest_value({"town": TOWN_VERSION, "config": to_plain(config)})[:16]
 
     def read() -> Read:
@@ -102,8 +129,9 @@ def ingest_town(home: Home, config: TownConfig, context: Context) -> IngestRepor
 
 
 def interests(config: TownConfig) -> Mapping[str, Mapping[str, float]]:
-    """How much each author cares for each topic: weights that sum to 1, most of it on one to three
-    topics.
+    """Return how much each author cares for each topic.
+
+    An author's weights sum to 1, and one to three topics have most of it.
     """
     return {
         name: dict(zip(TOPIC_NAMES, map(float, row), strict=True))
@@ -112,7 +140,7 @@ def interests(config: TownConfig) -> Mapping[str, Mapping[str, float]]:
 
 
 def town_posts(config: TownConfig) -> Iterator[Post]:
-    """All posts of the town in the order of time, ids rising with it."""
+    """Yield all posts of the town in the order of time, which their ids follow."""
     people = _people(config)
     speech = {language: read_speech(language) for language in LANGUAGES}
     drafts: list[_Draft] = []
@@ -132,7 +160,7 @@ def town_posts(config: TownConfig) -> Iterator[Post]:
 
 
 def _finished(draft: _Draft, place: int, ids: Mapping[int, str]) -> Post:
-    rights = {"visibility": "public"} | dict(draft.person.rights) | draft.rights
+    rights: _Rights = {"visibility": "public", **draft.person.rights, **draft.rights}
     return Post(
         id=ids[place],
         author=draft.person.name,
@@ -159,7 +187,7 @@ def _names(config: TownConfig) -> list[str]:
 
 
 def _weights(config: TownConfig) -> np.ndarray:
-    """Interests, float64 of shape (authors, topics)."""
+    """Return the interests, float64 of shape (authors, topics)."""
     random = np.random.default_rng([config.seed, _INTERESTS])
     return random.dirichlet(np.full(len(TOPIC_NAMES), 0.15), config.authors)
 
@@ -184,15 +212,14 @@ def _people(config: TownConfig) -> list[_Person]:
     ]
 
 
-def _person_rights(random: np.random.Generator) -> dict[str, object]:
-    """What a person allows: most say nothing, some say no to one use, some say yes to all, a few
-    are private.
-    """
-    rights: dict[str, object] = {}
+def _person_rights(random: np.random.Generator) -> _Rights:
+    """Return a person's rights: most state none, some refuse a use, some allow all, few hide."""
+    rights: _Rights = {}
     if random.random() < 0.06:
         rights["visibility"] = "followers"
     if random.random() < 0.15:
-        rights |= dict.fromkeys(_CONSENTS, True)
+        for consent in _CONSENTS:
+            rights[consent] = True
     for consent, share in zip(_CONSENTS, (0.02, 0.03, 0.04, 0.06), strict=True):
         if random.random() < share:
             rights[consent] = False
@@ -203,10 +230,15 @@ def _person_rights(random: np.random.Generator) -> dict[str, object]:
 
 
 def _add_threads(
-    drafts: list[_Draft], people: list[_Person], speech, wanted: int, random: np.random.Generator
+    drafts: list[_Draft],
+    people: list[_Person],
+    speech: Mapping[str, Mapping[str, Section]],
+    wanted: int,
+    random: np.random.Generator,
 ) -> None:
-    """Threads until there are enough posts: somebody writes on a topic, people who care for it
-    answer.
+    """Add threads until there are enough posts.
+
+    Somebody writes on a topic, and people who care for it answer.
     """
     activity = np.cumsum(random.pareto(1.6, len(people)) + 0.2)
     crowds = _crowds(people)
@@ -231,7 +263,7 @@ def _add_threads(
 
 
 def _crowds(people: list[_Person]) -> dict[tuple[str, int], tuple[list[_Person], np.ndarray]]:
-    """For each language and topic who might answer, with their interests summed up."""
+    """Return who might answer in each language and topic, with the running sum of interests."""
     crowds = {}
     for language in LANGUAGES:
         speakers = [person for person in people if person.language == language] or people
@@ -242,24 +274,25 @@ def _crowds(people: list[_Person]) -> dict[tuple[str, int], tuple[list[_Person],
 
 
 def _draft(
-    person: _Person, text: str, created: datetime, heat: float, topic: int, random
+    person: _Person,
+    text: str,
+    created: datetime,
+    heat: float,
+    topic: int,
+    random: np.random.Generator,
 ) -> _Draft:
-    """A post with its likes, which depend on the author's name and on how much they know of the
-    topic.
+    """Return a post with its likes.
+
+    They depend on the author's popularity and on how much the author cares for the topic.
     """
     likes = int(random.poisson(3 * heat * person.popularity * (0.3 + person.weights[topic])))
     return _Draft(person, text, created, likes, rights=_post_rights(random))
 
 
-def _post_rights(random: np.random.Generator) -> dict[str, object]:
-    """The few posts that are less visible than their author's others."""
+def _post_rights(random: np.random.Generator) -> _Rights:
+    """Return the rights of the few posts that are less visible than their author's others."""
     chance = random.random()
-    for visibility, share in (
-        ("unlisted", 0.02),
-        ("followers", 0.01),
-        ("direct", 0.02),
-        ("unknown", 0.01),
-    ):
+    for visibility, share in _LESS_VISIBLE:
         if chance < share:
             return {"visibility": visibility}
         chance -= share
@@ -314,9 +347,7 @@ def _contact(person: _Person, random: np.random.Generator) -> str:
 
 
 def _moment(random: np.random.Generator) -> datetime:
-    """Some moment of the town's days; people are awake from six to midnight, most of them in the
-    evening.
-    """
+    """Return a moment of the town's days, between six and midnight, most often in the evening."""
     hour = 6 + 18 * random.beta(2.2, 1.6)
     return FIRST_DAY + timedelta(days=int(random.random() * DAYS), seconds=int(hour * 3600))
 
@@ -327,7 +358,7 @@ def _moment(random: np.random.Generator) -> datetime:
 def _add_copies(
     drafts: list[_Draft], people: list[_Person], wanted: int, random: np.random.Generator
 ) -> None:
-    """Other people's posts, word for word or a little changed, hours to days later."""
+    """Add copies of others' posts, word for word or a little changed, hours to days later."""
     originals = len(drafts)
     for _ in range(wanted):
         original = drafts[int(random.random() * originals)]
@@ -345,7 +376,7 @@ def _changed(text: str, random: np.random.Generator) -> str:
 
 
 def _add_spam(drafts: list[_Draft], wanted: int, random: np.random.Generator) -> None:
-    """Link farms, floods and form letters from accounts that do nothing else."""
+    """Add link farms, floods and form letters from accounts that send nothing else."""
     accounts = [
         _Person(f"offer_{n}", "en", np.array([]), 0.0, False, "", {})
         for n in range(1, wanted // 60 + 2)
@@ -363,11 +394,10 @@ def _add_spam(drafts: list[_Draft], wanted: int, random: np.random.Generator) ->
             sent += 1
 
 
-_CONSENTS = ("consent_search", "consent_answers", "consent_ads", "consent_training")
-
 _FIRST_NAMES = (
-    "ada", "bruno", "carmen", "dora", "emil", "fatou", "greta", "hugo", "ines", "jonas", "karla", "luis", "mila",
-    "noor", "otto", "pia", "quentin", "rosa", "sami", "tilda", "ugo", "vera", "wanda", "xenia", "yusuf", "zoe",
+    "ada", "bruno", "carmen", "dora", "emil", "fatou", "greta", "hugo", "ines", "jonas", "karla",
+    "luis", "mila", "noor", "otto", "pia", "quentin", "rosa", "sami", "tilda", "ugo", "vera",
+    "wanda", "xenia", "yusuf", "zoe",
 )  # fmt: skip
 
 _DECORATIONS = ("🙂", "😅", "☀️", "🌧️", "❤️", "…", ":)", "🚲", "🌱")
@@ -384,6 +414,6 @@ _SPAM_LETTERS = (
 )
 
 _SPAM_THINGS = (
-    "followers", "watches", "phone covers", "crypto coins", "diet tea", "sunglasses", "loans", "gift cards",
-    "casino chips", "vitamins", "handbags", "ringtones",
+    "followers", "watches", "phone covers", "crypto coins", "diet tea", "sunglasses", "loans",
+    "gift cards", "casino chips", "vitamins", "handbags", "ringtones",
 )  # fmt: skip

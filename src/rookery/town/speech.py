@@ -1,7 +1,6 @@
-"""How the built-in town's people talk: sentences with slots, read from `words/LANGUAGE.txt`, filled
-by chance.
+"""The sentences of the built-in town's people: patterns with slots, filled at random.
 
-Who talks, when and to whom is in `posts.py`.
+The patterns are in `words/LANGUAGE.txt`. Who writes, when and to whom is in `posts.py`.
 """
 
 import re
@@ -23,17 +22,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Section:
-    """Sentences about one thing, and what may stand in their slots."""
+    """Patterns of sentences about one thing, and the fillings of their slots."""
 
     sentences: tuple[str, ...]
     slots: Mapping[str, tuple[str, ...]]
 
 
 def read_speech(language: str) -> dict[str, Section]:
-    """The sections of a language: a topic's name, or `openers`, `closers`, `replies`."""
-    lines = (resources.files("rookery.town") / "words" / f"{language}.txt").read_text(
-        encoding="utf-8"
-    )
+    """Return the sections of a language, by topic, and `openers`, `closers` and `replies`."""
+    file = resources.files("rookery.town") / "words" / f"{language}.txt"
+    lines = file.read_text(encoding="utf-8")
     sentences: dict[str, list[str]] = {}
     slots: dict[str, dict[str, tuple[str, ...]]] = {}
     for line in lines.splitlines():
@@ -49,12 +47,12 @@ def read_speech(language: str) -> dict[str, Section]:
 
 
 def say(section: Section, random: np.random.Generator) -> str:
-    """One sentence, its slots filled; a filling may have slots of its own."""
+    """Return one sentence with its slots filled; a filling may have slots of its own."""
     return say_some(section, 1, random)[0]
 
 
 def say_some(section: Section, n: int, random: np.random.Generator) -> list[str]:
-    """Several sentences, no two from the same pattern."""
+    """Return several sentences, no two from the same pattern."""
     places = random.permutation(len(section.sentences))[:n]
     return [_filled(section.sentences[place], section, random) for place in places]
 
@@ -66,5 +64,5 @@ def _filled(text: str, section: Section, random: np.random.Generator) -> str:
 
 
 def pick(random: np.random.Generator, choices: Sequence[T]) -> T:
-    """One of the choices, each as likely."""
+    """Return one of the choices, all equally likely."""
     return choices[int(random.random() * len(choices))]

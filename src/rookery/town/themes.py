@@ -1,11 +1,10 @@
-"""The market of a simulated day: themes that people search for, campaigns beside them, and the
-planted truth.
+"""The market of a simulated day: themes to search for, campaigns, and the planted truth.
 
 In the built-in town the themes and adverts are the town's own. On a platform's own posts they are
-found in its words: a theme is a word with those that stand beside it far more often than chance.
-The truth is the probability of a click for every (theme of the search, campaign), drawn from a
-seed. It is what a click predictor has to find out, and it is known here only: the ad server never
-sees it.
+found in the text: a theme is a word with the words that occur beside it far more often than by
+chance. The truth is the probability of a click for every (theme of the search, campaign), drawn
+from a seed. A click predictor has to estimate it, and it is known here only: the ad server never
+sees it. How a day is simulated is in `day.py`.
 """
 
 from collections import Counter
@@ -25,8 +24,9 @@ _MOST_CANDIDATES = 500
 
 @dataclass(frozen=True)
 class Theme:
-    """What some people care for: its words, whole queries, and adverts as (advertiser, title, body,
-    path).
+    """A subject that some people care for, with its words, whole queries and adverts.
+
+    adverts: (advertiser, title, body, path).
     """
 
     name: str
@@ -37,8 +37,9 @@ class Theme:
 
 @dataclass(frozen=True)
 class Market:
-    """Themes, campaigns, and `truth[theme, campaign]`: the probability that a view becomes a
-    click.
+    """The themes, the campaigns, and how likely viewers click.
+
+    truth: float64 (themes, campaigns), the probability that a view becomes a click.
     """
 
     themes: tuple[Theme, ...]
@@ -47,7 +48,7 @@ class Market:
 
 
 def town_themes() -> tuple[Theme, ...]:
-    """The themes of the built-in town."""
+    """Return the themes of the built-in town."""
     return tuple(
         Theme(
             topic.name,
@@ -60,12 +61,11 @@ def town_themes() -> tuple[Theme, ...]:
 
 
 def found_themes(texts: Iterable[str], most: int = 10) -> tuple[Theme, ...]:
-    """Themes found in texts, the largest first: seeds that have company, each with the words beside
-    it.
+    """Return themes found in texts, the strongest first: a seed word and the words tied to it.
 
-    Two words are tied by how much oftener they stand in one text than chance has it (the leading
-    term of Dunning's log-likelihood ratio, 1993). Fewer than `most` where the texts have too few
-    words.
+    Two words are tied by how much more often they occur in one text than by chance (the leading
+    term of Dunning's log-likelihood ratio, 1993). Fewer than `most` are returned where the texts
+    have too few words.
     """
     documents = [set(w for w in words_of(text) if len(w) > 3 and w.isalpha()) for text in texts]
     names, together = _ties(documents)
@@ -87,8 +87,10 @@ def found_themes(texts: Iterable[str], most: int = 10) -> tuple[Theme, ...]:
 
 
 def _ties(documents: Sequence[set[str]]) -> tuple[list[str], np.ndarray]:
-    """Words that are neither rare nor everywhere, and how strongly each two are tied, float64
-    (words, words).
+    """Return words of medium frequency, and how strongly each two are tied.
+
+    The ties are float64 (words, words). Words in one document, or in more than a thirtieth of all,
+    are left out.
     """
     counts = Counter(word for document in documents for word in document)
     most = max(2, len(documents) // 30)
@@ -107,9 +109,8 @@ def _ties(documents: Sequence[set[str]]) -> tuple[list[str], np.ndarray]:
         both > expected, both * np.log(np.maximum(both, 1) / np.maximum(expected, 1e-12)), 0.0
     )
     np.fill_diagonal(tie, 0.0)
-    return names, tie / np.sqrt(
-        np.sqrt(np.outer(single, single))
-    )  # else the commonest words come first
+    # without this division the most common words would come first
+    return names, tie / np.sqrt(np.sqrt(np.outer(single, single)))
 
 
 def _theme(words: Sequence[str]) -> Theme:
@@ -132,8 +133,9 @@ def _theme(words: Sequence[str]) -> Theme:
 
 
 def make_market(themes: Sequence[Theme], seed: int) -> Market:
-    """Campaigns for themes, and the truth. Each campaign also bids on half of its neighbour theme's
-    words.
+    """Return campaigns for themes, and the truth.
+
+    Each campaign also bids on half of the words of the next theme.
     """
     random = np.random.default_rng([seed, 1])
     campaigns: list[Campaign] = []
@@ -148,8 +150,9 @@ def make_market(themes: Sequence[Theme], seed: int) -> Market:
 
 
 def _click_probabilities(random: np.random.Generator, own: int, themes: int) -> np.ndarray:
-    """How likely a click is for searches of each theme: an ad's own charm, and more for its own
-    theme. (themes,)
+    """Return the probability of a click for searches of each theme, (themes,).
+
+    Each ad has an appeal of its own, and a higher one for its own theme.
     """
     logits = random.normal(-3.0, 0.9) + random.normal(0.0, 0.9, themes)
     logits[own] += 1.0
@@ -157,13 +160,17 @@ def _click_probabilities(random: np.random.Generator, own: int, themes: int) -> 
 
 
 def _campaign(
-    theme: Theme, place: int, number: int, advert, keywords, random: np.random.Generator
+    theme: Theme,
+    place: int,
+    number: int,
+    advert: tuple[str, str, str, str],
+    keywords: Sequence[str],
+    random: np.random.Generator,
 ) -> Campaign:
     advertiser, title, body, path = advert
     bid_micros = int(random.integers(10, 60)) * 10_000
-    scarce = (
-        number == 1 and place % 4 == 0
-    )  # some run out of money, so that a day shows what happens then
+    # some run out of money, so that a day shows what happens then
+    is_scarce = number == 1 and place % 4 == 0
     return Campaign(
         id=f"{place + 1:02}-{number + 1}-{'-'.join(words_of(theme.name))}"[:64],
         advertiser=advertiser,
@@ -171,8 +178,8 @@ def _campaign(
         body=body,
         url=f"https://example.com{path}",
         bid_micros=bid_micros,
-        budget_micros=bid_micros * (5 if scarce else 1000),
-        daily_budget_micros=None if scarce else bid_micros * 200,
+        budget_micros=bid_micros * (5 if is_scarce else 1000),
+        daily_budget_micros=None if is_scarce else bid_micros * 200,
         keywords=tuple(dict.fromkeys(keywords)),
         views_per_viewer_per_day=4 if number == 0 else None,
     )

@@ -1,9 +1,9 @@
-"""What the built-in town talks about: its topics, the facts that can be asked about, and who
-advertises beside them.
+"""The topics of the built-in town, with the facts to ask about and the adverts beside them.
 
-This is the ground truth that tests and demos compare with: which words ask for a topic, which facts
-the town's posts tell, and which advert belongs to which topic. All of it is made up. The sentences
-that the town's people say are in `words/en.txt` and its siblings; who says them, in `posts.py`.
+This is the ground truth that tests and demos compare with: which words search for a topic, which
+facts the town's posts state, and which advert belongs to which topic. All of it is synthetic. The
+sentences that the town's people write are in `words/en.txt` and its siblings; who writes them, in
+`posts.py`.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fact:
-    """Something true in the town: a question, the words that an answer has to hold, and how people
-    tell it.
+    """Something true in the town, with a question about it.
+
+    answer: the words that a correct answer contains. tellings: the sentences that people write.
     """
 
     question: str
@@ -22,8 +23,9 @@ class Fact:
 
 @dataclass(frozen=True)
 class Advert:
-    """What an advertiser would place beside a topic; `landing_path` is a path on the advertiser's
-    own site.
+    """An advert that belongs beside a topic.
+
+    landing_path: a path on the advertiser's own site.
     """
 
     advertiser: str
@@ -34,9 +36,7 @@ class Advert:
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic: its name, the words and whole queries with which people look for it, its facts and
-    adverts.
-    """
+    """A topic, with the words and whole queries that search for it, its facts and its adverts."""
 
     name: str
     words: tuple[str, ...]

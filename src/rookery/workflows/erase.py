@@ -1,14 +1,14 @@
-"""Erasing everywhere: each package takes its own things apart, here is the order, and what is owed
-afterwards.
+"""Erasing everywhere: the order in which the packages erase, and what is owed afterwards.
 
-The lake goes last of all that is rewritten: it alone says which posts a forgotten author wrote, and
-an erasure that is killed needs that again. The index comes after it, built from what is left.
+The lake is the last table to be rewritten: it alone records which posts a forgotten author wrote,
+and an erasure that was killed needs that again. The index comes after it, built from what is left.
 """
 
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from rookery.core.artifact import Artifact, find_artifacts
+from rookery.core.artifact import find_artifacts
 from rookery.core.context import Context
 from rookery.core.home import Home
 from rookery.core.locks import erasing_posts, exclusive
@@ -19,18 +19,16 @@ from rookery.search.erase import erase_index
 from rookery.workflows.models import embedder_of
 
 LEARNED = ("tokenizer", "checkpoint", "export")
-"""Kinds of artifacts that learned from texts: nothing can be taken out of them, they have to be
-made anew.
-"""
+"""Kinds of artifacts that learned from texts: a post cannot be taken out, they must be remade."""
 MAKE_ANEW = "making anew without it, and removing this one"
 
 
-def erase(home: Home, context: Context) -> dict[str, Any]:
-    """Erase all that is due: `{"erased": [{"place", "count", "unit"}], "owed": [{"place", "owed",
-    "by"}]}`.
+def erase(home: Home, context: Context = Context()) -> dict[str, Any]:
+    """Erase all posts that must go from every file, and return what was erased and what is owed.
 
-    Raises `BusyError` while another process writes to the lake or makes something of posts. Killed and
-    started again it goes on; where nothing is due it changes nothing.
+    `{"erased": [{"place", "count", "unit"}], "owed": [{"place", "owed", "by"}]}`. If the call is
+    killed, the same call continues; where nothing has to go it changes nothing. Raises `BusyError`
+    while another process writes to the lake or reads posts into an artifact.
     """
     with exclusive(home.path / "lake.lock", "the lake"), erasing_posts(home):
         posts.note_what_came_due(home, context)
@@ -55,24 +53,22 @@ def _erase_artifacts(home: Home, plan: posts.ErasurePlan, context: Context) -> l
     return erased
 
 
-def _owed(home: Home):
-    """What learned from posts that are erased now, with the day by which it has to go."""
-    asked: dict[str, datetime] = {}
-    for artifact in _in_order_of_making(home):
-        said = artifact.manifest.erased.get(ASKED)
+def _owed(home: Home) -> Iterator[dict[str, str]]:
+    """Yield each artifact that learned from posts that are erased now, and when it must go."""
+    asked: dict[
+        str, datetime
+    ] = {}  # by the digest of an artifact: the earliest request it is under
+    for artifact in find_artifacts(home.artifacts):  # oldest first, so inputs come before results
+        own = artifact.manifest.erased.get(ASKED)
         times = [asked[i] for i in artifact.manifest.inputs.values() if i in asked]
-        times += [datetime.fromisoformat(said)] if said else []
+        times += [datetime.fromisoformat(own)] if own else []
         if times:
             asked[artifact.digest] = min(times)
         if times and artifact.kind in LEARNED:
             place = f"{artifact.kind} {artifact.key}"
-            yield {"place": place, "owed": MAKE_ANEW, "by": by_when(home, min(times)).isoformat()}
+            yield {"place": place, "owed": MAKE_ANEW, "by": erase_by(home, min(times)).isoformat()}
 
 
-def _in_order_of_making(home: Home) -> list[Artifact]:
-    return list(find_artifacts(home.artifacts))
-
-
-def by_when(home: Home, asked: datetime) -> date:
-    """The last day on which what was asked to be forgotten may still be there."""
+def erase_by(home: Home, asked: datetime) -> date:
+    """Return the last day on which a post may remain that was asked to be forgotten then."""
     return (asked + timedelta(days=home.settings.rights.erase_within_days)).date()

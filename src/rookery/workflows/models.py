@@ -1,31 +1,30 @@
-"""Which embedder and generator a home has: those of the newest checkpoint, or the untrained
-twins.
+"""Which embedder and generator a home has: those of its newest checkpoint, or the untrained twins.
+
+Imports of `model` are inside the functions, so that torch is loaded only where there is a model.
 """
 
-from typing import TYPE_CHECKING
-
+from rookery.core.extras import require_model
 from rookery.core.home import Home
 from rookery.core.protocols import Embedder, Generator, HashedEmbedder, SeededGenerator
 
-if TYPE_CHECKING:
-    pass
-
 
 def embedder_of(home: Home) -> Embedder:
-    """The embedder of the newest checkpoint, or the untrained twin."""
+    """Return the embedder of the newest checkpoint, or the untrained twin."""
     checkpoint = home.newest("checkpoint")
     if checkpoint is None:
         return HashedEmbedder()
+    require_model()
     from rookery.model.embed import load_embedder
 
     return load_embedder(checkpoint)
 
 
 def generator_of(home: Home) -> Generator:
-    """The generator of the newest checkpoint, or the untrained twin, whose name says so."""
+    """Return the generator of the newest checkpoint, or the untrained twin."""
     checkpoint = home.newest("checkpoint")
     if checkpoint is None:
         return SeededGenerator()
+    require_model()
     from rookery.model.generate import load_generator
 
     return load_generator(checkpoint)

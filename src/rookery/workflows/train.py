@@ -1,4 +1,8 @@
-"""From a corpus to a model: the stages in their order, shared by `model train` and `demo`."""
+"""From a corpus to a model: tokenizer, shards and training in their order.
+
+Used by `rookery model train`, by the demo, and from Python. A stage that is finished is not run
+again. Not here: what a scale comes to (`model/config.py`) and the training loop (`model/train.py`).
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -7,94 +11,105 @@ from rookery.core.artifact import Artifact
 from rookery.core.config import diff, with_settings
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
+from rookery.core.extras import require_model
 from rookery.core.home import Home
+from rookery.model.config import (
+    TrainConfig,
+    WatchConfig,
+    config_for_phase,
+    config_for_scale,
+    with_steps,
+)
+from rookery.model.degrees import Degrees
 
 if TYPE_CHECKING:
-    from rookery.model.config import TrainConfig, WatchConfig
-    from rookery.model.degrees import Degrees
     from rookery.model.parallel.processes import Processes
 
 DEFAULT_SCALE = 0.03
 
 
-def base_config(scale: float | None, earlier: Artifact | None = None) -> "TrainConfig":
-    """The run of a scale, from nothing or as a later phase; without a scale the default's, or the
-    earlier one's.
-    """
-    from rookery.model.config import config_for_phase, config_for_scale
-    from rookery.model.phases import config_of
+def base_config(scale: float | None, earlier: Artifact | None = None) -> TrainConfig:
+    """Return the configuration of a run of some scale, from scratch or as a later phase.
 
+    scale: training compute in petaFLOP; None takes the default's, or the earlier run's.
+    """
     if earlier is None:
         return config_for_scale(DEFAULT_SCALE if scale is None else scale)
+    from rookery.model.phases import config_of
+
     before = config_of(earlier)
     return config_for_phase(before, before.scale_petaflop if scale is None else scale)
 
 
 def apply_settings(
-    config: "TrainConfig", settings: Sequence[str] = ()
-) -> "tuple[TrainConfig, Degrees, WatchConfig]":
-    """A run with the settings asked for, how it is spread over processes, and how it is watched.
+    config: TrainConfig, settings: Sequence[str] = ()
+) -> tuple[TrainConfig, Degrees, WatchConfig]:
+    """Return a run with settings such as `steps=100`, its degrees of parallelism, and its watch.
 
-    With another number of steps comes what follows from it (`with_steps`), unless that is set too.
+    Names that begin with `parallel.` set the degrees, those with `watch.` the watchdog. A changed
+    number of steps changes what follows from it (`with_steps`), unless that is set too. Raises
+    `UsageError` for a name that does not exist.
     """
-    from rookery.model.config import WatchConfig, with_steps
-    from rookery.model.degrees import Degrees
-
-    apart = {"parallel": Degrees(), "watch": WatchConfig()}
+    degrees, watch = Degrees(), WatchConfig()
     own: list[str] = []
     for setting in map(str.strip, settings):
-        of, _, rest = setting.partition(".")
-        if of in apart:
-            apart[of] = with_settings(apart[of], [rest], of)
+        owner, _, rest = setting.partition(".")
+        if owner == "parallel":
+            degrees = with_settings(degrees, [rest], owner)
+        elif owner == "watch":
+            watch = with_settings(watch, [rest], owner)
         else:
             own.append(setting)
-        name = setting.partition("=")[0]
-        owner = next((of for of, other in apart.items() if hasattr(other, name)), None)
-        if owner and not hasattr(config, name):
+            _refuse_without_owner(setting.partition("=")[0], config, degrees, watch)
+    changed = with_settings(config, own)
+    if changed.steps != config.steps:
+        changed = with_settings(with_steps(config, changed.steps), own)
+    return changed, degrees, watch
+
+
+def _refuse_without_owner(
+    name: str, config: TrainConfig, degrees: Degrees, watch: WatchConfig
+) -> None:
+    for owner, other in (("parallel", degrees), ("watch", watch)):
+        if hasattr(other, name) and not hasattr(config, name):
             raise UsageError(f"there is no setting {name!r}", hint=f"Did you mean {owner}.{name}?")
-    asked = with_settings(config, own)
-    if asked.steps != config.steps:
-        asked = with_settings(with_steps(config, asked.steps), own)
-    return asked, apart["parallel"], apart["watch"]
 
 
-def train_model(
+def train(
     home: Home,
-    scale: float | None,
-    context: Context,
+    scale: float | None = None,
+    *,
     settings: Sequence[str] = (),
-    processes: "Processes | None" = None,
     earlier: str | None = None,
+    context: Context = Context(),
+    processes: "Processes | None" = None,
 ) -> Artifact:
-    """Tokenizer, shards and training on the newest corpus; what is finished is not made again.
+    """Train a model on the newest corpus and return its checkpoint; a killed run is continued.
 
-    earlier: the checkpoint that a new phase goes on from, as `find_checkpoint` takes it, with its
-    tokenizer.
+    scale: training compute in petaFLOP, from which width, depth, batch and length follow. settings:
+    see `apply_settings`. earlier: the key of a checkpoint, or `newest`, that a new phase continues
+    from, with its tokenizer. processes: the processes of the run, one by default.
+    Raises `UsageError` if there is no corpus or a setting is wrong.
     """
+    require_model()
     from rookery.corpus.shards import write_shards
+    from rookery.model import train as training
     from rookery.model.parallel.processes import single_process
     from rookery.model.phases import find_checkpoint, tokenizer_of
     from rookery.model.tokenizer import load_tokenizer, train_tokenizer
-    from rookery.model.train import train
 
     processes = processes or single_process()
-    corpus = processes.main_process_first(lambda: home.need("corpus", "rookery corpus build"))
-    before = (
-        None
-        if earlier is None
-        else processes.main_process_first(lambda: find_checkpoint(home, earlier, corpus))
-    )
+    first = processes.main_process_first
+    corpus = first(lambda: home.need("corpus", "rookery corpus build"))
+    before = None if earlier is None else first(lambda: find_checkpoint(home, earlier, corpus))
     plan = base_config(scale, before)
     config, _, watch = apply_settings(plan, settings)
     for change in diff(plan, config):
         context.progress.say(f"Changed by --set: {change}")
-    size = config.shape.vocabulary
-    tokenizer = processes.main_process_first(
-        lambda: (
-            tokenizer_of(home, before) if before else train_tokenizer(home, corpus, context, size)
-        )
-    )
-    shards = processes.main_process_first(
-        lambda: write_shards(home, corpus, load_tokenizer(tokenizer), context)
-    )
-    return train(home, shards, tokenizer, config, context, processes, before, watch)
+    vocabulary = config.shape.vocabulary
+    if before is None:
+        tokenizer = first(lambda: train_tokenizer(home, corpus, context, vocabulary))
+    else:
+        tokenizer = first(lambda: tokenizer_of(home, before))
+    shards = first(lambda: write_shards(home, corpus, load_tokenizer(tokenizer), context))
+    return training.train(home, shards, tokenizer, config, context, processes, before, watch)

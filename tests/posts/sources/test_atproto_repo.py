@@ -1,6 +1,4 @@
-"""A repository's export: its posts in order and its owner's word, and nothing of a file that is not
-whole.
-"""
+"""A repository's export: posts are read in order, with their owner's consent; damage is refused."""
 
 import gzip
 import hashlib
@@ -79,10 +77,15 @@ def test_a_record_becomes_the_same_post_as_in_the_stream(reading):
     }
     (post,), _ = reading(an_export(posts(1, reply=reply, embed=image)))
     assert post == post | {
-        "author": DID, "language": "en", "created": datetime(2024, 10, 7, 12, tzinfo=UTC), "visibility": "public",
-        "reply_to": "at://x/app.bsky.feed.post/2", "conversation": "at://did:plc:bo/app.bsky.feed.post/1",
-        "alt_text": "a bird", "source": "atproto_repo",
-    }  # fmt: skip
+        "author": DID,
+        "language": "en",
+        "created": datetime(2024, 10, 7, 12, tzinfo=UTC),
+        "visibility": "public",
+        "reply_to": "at://x/app.bsky.feed.post/2",
+        "conversation": "at://did:plc:bo/app.bsky.feed.post/1",
+        "alt_text": "a bird",
+        "source": "atproto_repo",
+    }
 
 
 def test_a_clock_of_the_future_gives_way_to_the_commits(reading):
@@ -103,8 +106,10 @@ def test_other_records_are_set_aside_by_address_and_the_owners_word_is_noted(
     found, aside = reading(an_export(records))
     assert len(found) == 1
     assert sorted((item.reason, item.row["id"].rpartition("/")[2]) for item in aside) == [
-        ("no_text", "empty"), ("other_collection", "a"), ("repost", "a"),
-    ]  # fmt: skip
+        ("no_text", "empty"),
+        ("other_collection", "a"),
+        ("repost", "a"),
+    ]
     restrictions = standing_of(read(tmp_path / "repo.car"))
     assert (restrictions.authors, restrictions.consent["training"]) == (
         {DID: "signed_in_only"},
@@ -113,14 +118,14 @@ def test_other_records_are_set_aside_by_address_and_the_owners_word_is_noted(
 
 
 @pytest.mark.parametrize(
-    ("declared", "said"),
+    ("declared", "consent"),
     [
         ("2025-01-01T00:00:00Z", False),
         ("2025-03-01T00:00:00Z", True),
         ("2999-01-01T00:00:00Z", True),
     ],
 )
-def test_an_old_word_does_not_pass_for_a_new_one(tmp_path, home, standing_of, declared, said):
+def test_an_old_word_does_not_pass_for_a_new_one(tmp_path, home, standing_of, declared, consent):
     with live_log(home) as log:
         no = Event(
             "consent_author", DID, "training", "no", datetime(2025, 2, 1, tzinfo=UTC), "by hand"
@@ -131,7 +136,7 @@ def test_an_old_word_does_not_pass_for_a_new_one(tmp_path, home, standing_of, de
     path.write_bytes(
         an_export({"community.lexicon.preference.ai/self": {"preferences": {"training": stance}}})
     )
-    assert standing_of(read(path)).consent["training"] == {DID: said}
+    assert standing_of(read(path)).consent["training"] == {DID: consent}
 
 
 def test_it_is_known_by_its_content_and_read_through_compression(tmp_path, reading):
@@ -182,17 +187,17 @@ def out_of_order(root, blocks):
         (b"", "empty"),
         (b"hello", "cannot be read"),
         (an_export(posts(9))[:-1], "cut short"),
-        (an_export(posts(9))[:-3].replace(b"rook 4", b"rook X"), "not what its hash says"),
-        (altered(lambda root, blocks: (Link(root[:-1] + b"?"), blocks)), "not in it"),
+        (an_export(posts(9))[:-3].replace(b"rook 4", b"rook X"), "does not match its hash"),
+        (altered(lambda root, blocks: (Link(root[:-1] + b"?"), blocks)), "is missing"),
         (altered(lambda root, blocks: (Link(next(iter(blocks))), blocks)), "cannot be read"),
-        (altered(without_the_last), "not in it"),
+        (altered(without_the_last), "is missing"),
         (altered(in_a_circle), "back to itself"),
         (altered(out_of_order), "out of order"),
-        (an_export(posts(1), did="ada"), "no commit"),
-        (an_export(posts(1), version=1), "no commit"),
+        (an_export(posts(1), did="ada"), "not the commit"),
+        (an_export(posts(1), version=1), "not the commit"),
         (cbor({"version": 1, "roots": []}), "cannot be read"),
         (b"\xff\xff\xff\xff\x0f" + b"x" * 99, "bytes long"),
-        (b"\xff" * 20, "no number"),
+        (b"\xff" * 20, "not a valid number"),
     ],
 )
 def test_what_is_no_whole_repository_is_refused_with_one_line(reading, data, words):
@@ -219,5 +224,5 @@ def test_a_blob_beside_the_records_is_checked_and_passed_over(reading):
     name = bytes.fromhex("01551220") + hashlib.sha256(blob).digest()
     whole = an_export(posts(3)) + bytes([len(name + blob)]) + name + blob
     assert len(reading(whole)[0]) == 3
-    with pytest.raises(DataError, match="not what its hash says"):
+    with pytest.raises(DataError, match="does not match its hash"):
         reading(whole[:-1] + b"?")

@@ -1,6 +1,4 @@
-"""What no honest post has is set aside with its reason, whatever the source; all else is left
-alone.
-"""
+"""Posts outside the limits are set aside with their reason, whatever their source."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -58,10 +58,17 @@ def test_the_posts_of_a_topic_become_posts(posts_of):
     assert aside == []
     assert first["text"] == "On bread\n\nBread & butter"
     assert second == second | {
-        "id": "84", "author": "ada", "text": "Bread & butter", "conversation": "topic/57", "reply_to": "83",
-        "created": datetime(2013, 2, 4, 20, 26, 26, 278000, tzinfo=UTC), "likes": 5, "replies": 1,
-        "visibility": "public", "source": "discourse",
-    }  # fmt: skip
+        "id": "84",
+        "author": "ada",
+        "text": "Bread & butter",
+        "conversation": "topic/57",
+        "reply_to": "83",
+        "created": datetime(2013, 2, 4, 20, 26, 26, 278000, tzinfo=UTC),
+        "likes": 5,
+        "replies": 1,
+        "visibility": "public",
+        "source": "discourse",
+    }
 
 
 @pytest.mark.parametrize(
@@ -87,10 +94,18 @@ def test_visibility_is_what_post_and_topic_together_allow(posts_of, post, of_top
     assert found["visibility"] == visibility
 
 
-@given(st.dictionaries(st.sampled_from(["archetype", "visible", "read_restricted", "category", "details"]),
-                       st.sampled_from([None, "regular", "private_message", True, False, {"read_restricted": True}])),
-       st.dictionaries(st.sampled_from(["post_type", "hidden", "category_id"]),
-                       st.sampled_from([None, 1, 4, 7, True])))  # fmt: skip
+@given(
+    st.dictionaries(
+        st.sampled_from(["archetype", "visible", "read_restricted", "category", "details"]),
+        st.sampled_from(
+            [None, "regular", "private_message", True, False, {"read_restricted": True}]
+        ),
+    ),
+    st.dictionaries(
+        st.sampled_from(["post_type", "hidden", "category_id"]),
+        st.sampled_from([None, 1, 4, 7, True]),
+    ),
+)
 def test_only_a_regular_post_whose_topic_is_told_to_be_open_is_public(of_topic, post):
     if visibility_of(post, of_topic) == "public":
         assert post["post_type"] in (1, True)
@@ -180,9 +195,14 @@ def test_pictures_give_their_description_if_they_have_one(posts_of):
     assert (post["text"], post["alt_text"]) == ("look :bread:", "a loaf")
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.just("id"), inner), max_leaves=4),
-       st.sampled_from([*POST]))  # fmt: skip
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.just("id"), inner),
+        max_leaves=4,
+    ),
+    st.sampled_from([*POST]),
+)
 def test_odd_values_do_not_stop_the_reading(tmp_path_factory, odd, name):
     path = tmp_path_factory.mktemp("odd") / "topic.json"
     path.write_text(json.dumps(topic(POST | {name: odd})))

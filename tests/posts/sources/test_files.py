@@ -1,6 +1,4 @@
-"""Files: compression is looked through to the last byte, and the first JSON value is found however
-it is laid out.
-"""
+"""Files: compressed ones are read to the last byte, and the first JSON value is always found."""
 
 import gzip
 import json
@@ -12,7 +10,14 @@ from hypothesis import strategies as st
 
 from rookery.core.errors import DataError
 from rookery.posts.sources import files
-from rookery.posts.sources.files import SetAside, first_json, in_batches, json_lines, opened
+from rookery.posts.sources.files import (
+    SetAside,
+    first_json,
+    in_batches,
+    json_lines,
+    opened,
+    well_formed,
+)
 
 SKIPPABLE = bytes.fromhex("502a4d18 04000000") + b"abcd"
 
@@ -102,3 +107,10 @@ def test_utf_16_is_named_as_what_it_is(tmp_path):
     path.write_bytes('{"a": 1}'.encode("utf-16"))
     with pytest.raises(DataError, match="UTF-16"):
         first_json(path)
+
+
+@given(st.lists(st.sampled_from("a\ud83d\ude00\ud800é"), max_size=6).map("".join))
+def test_well_formed_text_can_be_written_and_whole_characters_stay(text):
+    assert well_formed(text).encode().decode() == well_formed(text)
+    assert well_formed("\ud83d\ude00") == "😀"
+    assert well_formed("é\ud83d") == "é\ufffd"

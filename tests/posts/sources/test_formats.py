@@ -1,4 +1,4 @@
-"""Formats: a file is what its first value shows, unless its columns are named for it."""
+"""Formats: a file is read as what its first value shows, unless its name shows a table."""
 
 import json
 import tarfile
@@ -26,9 +26,12 @@ EVENT = {
                "record": {"text": "words", "createdAt": "2025-01-01T00:00:00Z"}},
 }  # fmt: skip
 STATUS = {
-    "uri": "https://home.example/users/ada/statuses/1", "created_at": "2023-02-18T12:33:11Z", "content": "<p>words</p>",
-    "visibility": "public", "account": {"url": "https://home.example/@ada"},
-}  # fmt: skip
+    "uri": "https://home.example/users/ada/statuses/1",
+    "created_at": "2023-02-18T12:33:11Z",
+    "content": "<p>words</p>",
+    "visibility": "public",
+    "account": {"url": "https://home.example/@ada"},
+}
 FORUM = {
     "archetype": "regular",
     "post_stream": {
@@ -43,7 +46,7 @@ COLUMNS = "id=id,text=body,author=author,created=created_utc"
 
 @pytest.fixture
 def ingested(rookery, tmp_path):
-    """The report of an ingest of one file that holds these lines."""
+    """Return the report of an ingest of one file that holds these lines."""
 
     def ingested(name, *lines, options=()):
         path = tmp_path / name
@@ -128,7 +131,7 @@ def test_a_mastodon_export_is_found_by_what_is_in_it(rookery, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("a.json", '{"orderedItems": [', "not JSON from beginning to end"),
         ("a.json", '{"topic_list": {"topics": []}}', "posts of no known source"),
@@ -136,12 +139,12 @@ def test_a_mastodon_export_is_found_by_what_is_in_it(rookery, tmp_path, name):
     ],
 )
 def test_a_file_of_no_source_is_one_clear_line_and_nothing_is_taken(
-    rookery, home, tmp_path, name, text, said
+    rookery, home, tmp_path, name, text, message
 ):
     (tmp_path / name).write_text(text)
     ran = rookery("posts", "ingest", tmp_path / name)
     assert (ran.code, len(ran.said)) == (2, 1)
-    assert said in ran.err
+    assert message in ran.err
     assert lake.find_lake(home) is None
 
 

@@ -1,6 +1,4 @@
-"""Jetstream and tap: what a stream takes back further on is not taken, and no clock of the future
-is believed.
-"""
+"""Jetstream and tap: posts that are deleted later are not taken, clocks of the future ignored."""
 
 import json
 import random
@@ -55,8 +53,8 @@ def deletion(rkey="r1", rev="3m2", **more):
 
 
 def account(active, status=None, did=ADA):
-    said = {"active": active, "did": did} | ({"status": status} if status else {})
-    return {"did": did, "time_us": NOON_MICROS, "kind": "account", "account": said}
+    details = {"active": active, "did": did} | ({"status": status} if status else {})
+    return {"did": did, "time_us": NOON_MICROS, "kind": "account", "account": details}
 
 
 def profile(record, did=ADA):
@@ -93,7 +91,7 @@ def posts_of(tmp_path):
 
 @pytest.fixture
 def standing_after(tmp_path, standing_of):
-    """What the live log says after the events of some lines."""
+    """Return the restrictions of the live log after the events of some lines."""
 
     def standing_after(*lines):
         path = tmp_path / "events.jsonl"
@@ -106,8 +104,8 @@ def standing_after(tmp_path, standing_of):
 def refused(post):
     return {
         name.removeprefix("consent_")
-        for name, said in post.items()
-        if name.startswith("consent_") and said is False
+        for name, consent in post.items()
+        if name.startswith("consent_") and consent is False
     }
 
 
@@ -115,10 +113,16 @@ def test_a_creation_becomes_a_post(posts_of):
     (post,), aside = posts_of(event())
     assert aside == []
     assert post == post | {
-        "id": "at://did:plc:ada/app.bsky.feed.post/r1", "author": ADA, "text": "a rook", "language": "en",
-        "created": datetime(2025, 10, 9, 8, 53, 19, tzinfo=UTC), "reply_to": None, "conversation": uri(),
-        "visibility": "public", "source": "jetstream",
-    }  # fmt: skip
+        "id": "at://did:plc:ada/app.bsky.feed.post/r1",
+        "author": ADA,
+        "text": "a rook",
+        "language": "en",
+        "created": datetime(2025, 10, 9, 8, 53, 19, tzinfo=UTC),
+        "reply_to": None,
+        "conversation": uri(),
+        "visibility": "public",
+        "source": "jetstream",
+    }
     assert refused(post) == set()
 
 
@@ -244,11 +248,11 @@ def test_posts_of_an_account_that_the_stream_leaves_deleted_are_not_taken(posts_
 def test_an_inactive_accounts_posts_are_kept_and_hidden_while_it_is_so(
     posts_of, standing_after, states, reason
 ):
-    said = [account(*state) | {"time_us": NOON_MICROS + n} for n, state in enumerate(states)]
-    posts, _ = posts_of(event(), *said)
+    changes = [account(*state) | {"time_us": NOON_MICROS + n} for n, state in enumerate(states)]
+    posts, _ = posts_of(event(), *changes)
     assert [post["author"] for post in posts] == [ADA]
-    assert standing_after(event(), *said).authors == ({ADA: reason} if reason else {})
-    assert standing_after(*reversed(said)).authors == ({ADA: reason} if reason else {})
+    assert standing_after(event(), *changes).authors == ({ADA: reason} if reason else {})
+    assert standing_after(*reversed(changes)).authors == ({ADA: reason} if reason else {})
 
 
 def test_a_deletion_forgets_its_post(standing_after):
@@ -283,19 +287,24 @@ def declared(record, collection="org.user-intents.declaration"):
 
 
 @pytest.mark.parametrize(
-    ("intents", "said"),
+    ("intents", "expected"),
     [
-        ({"syntheticContentGeneration": {"allow": False}}, {"answers": {ADA: False}, "training": {ADA: False}}),
-        ({"bulkDataset": {"allow": False}, "syntheticContentGeneration": {"allow": True}},
-         {"answers": {ADA: True}, "training": {ADA: False}}),
+        (
+            {"syntheticContentGeneration": {"allow": False}},
+            {"answers": {ADA: False}, "training": {ADA: False}},
+        ),
+        (
+            {"bulkDataset": {"allow": False}, "syntheticContentGeneration": {"allow": True}},
+            {"answers": {ADA: True}, "training": {ADA: False}},
+        ),
         ({"protocolBridging": {"allow": False}}, {}),
         ({"syntheticContentGeneration": {"updatedAt": "2025-01-01T00:00:00Z"}}, {}),
         ({"bulkDataset": {"allow": "no"}}, {}),
     ],
-)  # fmt: skip
-def test_a_declaration_of_intents_is_heeded(standing_after, intents, said):
+)
+def test_a_declaration_of_intents_is_heeded(standing_after, intents, expected):
     consent = standing_after(declared(intents)).consent
-    assert {use: authors for use, authors in consent.items() if authors} == said
+    assert {use: authors for use, authors in consent.items() if authors} == expected
 
 
 @pytest.mark.parametrize(
@@ -310,16 +319,20 @@ def test_a_declaration_of_intents_is_heeded(standing_after, intents, said):
 def test_preferences_on_ai_are_heeded_where_they_are_about_posts_and_everyone(
     standing_after, scope, is_heeded
 ):
-    preferences = {"training": {"allow": False}, "inference": {"allow": True}, "syntheticContent": {"allow": False},
-                   "embedding": {"allow": True}}  # fmt: skip
+    preferences = {
+        "training": {"allow": False},
+        "inference": {"allow": True},
+        "syntheticContent": {"allow": False},
+        "embedding": {"allow": True},
+    }
     record = {"scope": scope, "preferences": preferences}
     consent = standing_after(declared(record, "community.lexicon.preference.ai")).consent
-    said = (
+    expected = (
         {"training": {ADA: False}, "answers": {ADA: False}, "search": {ADA: True}}
         if is_heeded
         else {}
     )
-    assert {use: authors for use, authors in consent.items() if authors} == said
+    assert {use: authors for use, authors in consent.items() if authors} == expected
 
 
 def test_a_declaration_taken_back_says_nothing_any_more(standing_after):
@@ -330,7 +343,7 @@ def test_a_declaration_taken_back_says_nothing_any_more(standing_after):
 
 
 @pytest.mark.parametrize(
-    ("said", "created"),
+    ("given", "created"),
     [
         ("2025-10-09T08:53:19Z", datetime(2025, 10, 9, 8, 53, 19, tzinfo=UTC)),
         ("2012-03-04T05:06:07Z", datetime(2012, 3, 4, 5, 6, 7, tzinfo=UTC)),
@@ -340,8 +353,8 @@ def test_a_declaration_taken_back_says_nothing_any_more(standing_after):
         (None, NOON),
     ],
 )
-def test_a_wrong_clock_gives_way_to_the_networks(posts_of, said, created):
-    (post,), _ = posts_of(event(RECORD | {"createdAt": said}))
+def test_a_wrong_clock_gives_way_to_the_networks(posts_of, given, created):
+    (post,), _ = posts_of(event(RECORD | {"createdAt": given}))
     assert post["created"] == created
 
 
@@ -396,9 +409,14 @@ def test_the_hand_written_events_are_read(shared_data):
     ]  # fmt: skip
     ((batch, beside),) = read(shared_data / "formats" / "atproto" / "tap_events.jsonl")
     assert [item.reason for item in beside if isinstance(item, SetAside)] == ["deleted_later"]
-    assert [(item.kind, item.cause) for item in beside if isinstance(item, Event) and item.value != "off"] == [
-        ("state_author", "taken_down"), ("forget_post", ""),
-    ]  # fmt: skip
+    assert [
+        (item.kind, item.cause)
+        for item in beside
+        if isinstance(item, Event) and item.value != "off"
+    ] == [
+        ("state_author", "taken_down"),
+        ("forget_post", ""),
+    ]
 
 
 def test_the_valid_identifiers_of_the_protocols_own_lists_make_ids(shared_data, posts_of):

@@ -1,4 +1,4 @@
-"""JSON files: the same objects come out of a document, a list, pages and lines, packed or not."""
+"""JSON files: a document, a list, pages and lines give the same objects, compressed or not."""
 
 import gzip
 import json
@@ -58,7 +58,7 @@ def test_what_is_no_object_is_set_aside_and_the_rest_read(values):
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         ('[{"n": 1},', "not JSON"),
         ("[\n" * 50_000, "not JSON"),
@@ -67,8 +67,8 @@ def test_what_is_no_object_is_set_aside_and_the_rest_read(values):
         ("\n \n", "not JSON"),
     ],
 )
-def test_a_damaged_document_is_one_clear_line(values, data, said):
-    with pytest.raises(DataError, match=said):
+def test_a_damaged_document_is_one_clear_line(values, data, message):
+    with pytest.raises(DataError, match=message):
         values("a.json", data)
 
 

@@ -1,4 +1,4 @@
-"""HTML as plain text: what a reader sees stays, hostile markup costs no more than its length."""
+"""HTML as plain text: what readers see stays, and hostile markup costs no more than its length."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Mastodon: who a post is for is read from the post, and what is not public is never made so."""
+"""Mastodon: the audience is read from each post, and a post that is not public never becomes so."""
 
 import json
 from collections import Counter
@@ -65,7 +65,7 @@ def outbox(*activities):
 
 @pytest.fixture
 def posts_of(tmp_path):
-    """The posts and what is set aside of a file with this value."""
+    """Return the posts of a file with this value, and the rows set aside."""
 
     def posts_of(value, name="outbox.json"):
         path = tmp_path / name
@@ -81,13 +81,28 @@ def test_a_note_of_an_outbox_becomes_a_post(posts_of):
     (post,), aside = posts_of(outbox(create()))
     assert aside == []
     assert post == {
-        "id": f"{HOME}/statuses/10", "author": HOME, "text": "Bread & butter", "language": "en",
-        "created": datetime(2023, 2, 18, 12, 33, 11, tzinfo=UTC), "reply_to": f"{FRIEND}/statuses/9",
-        "quote_of": None, "conversation": "tag:home.example,2023:objectId=1", "likes": 3, "reposts": None,
-        "replies": None, "alt_text": "a loaf", "visibility": "public", "consent_search": None,
-        "consent_answers": None, "consent_ads": None, "consent_training": None, "source": "mastodon",
-            "edited": None, "version_of": None, "place": None,
-    }  # fmt: skip
+        "id": f"{HOME}/statuses/10",
+        "author": HOME,
+        "text": "Bread & butter",
+        "language": "en",
+        "created": datetime(2023, 2, 18, 12, 33, 11, tzinfo=UTC),
+        "reply_to": f"{FRIEND}/statuses/9",
+        "quote_of": None,
+        "conversation": "tag:home.example,2023:objectId=1",
+        "likes": 3,
+        "reposts": None,
+        "replies": None,
+        "alt_text": "a loaf",
+        "visibility": "public",
+        "consent_search": None,
+        "consent_answers": None,
+        "consent_ads": None,
+        "consent_training": None,
+        "source": "mastodon",
+        "edited": None,
+        "version_of": None,
+        "place": None,
+    }
 
 
 def test_a_status_of_the_api_becomes_the_same_post_as_in_the_outbox(posts_of):
@@ -177,7 +192,7 @@ def test_a_content_warning_stands_before_the_text(posts_of):
 
 
 @pytest.mark.parametrize(
-    ("said", "refused"),
+    ("stated", "refused"),
     [
         ({"indexable": True}, set()),
         ({"indexable": True, "discoverable": None, "noindex": False}, set()),
@@ -190,11 +205,11 @@ def test_a_content_warning_stands_before_the_text(posts_of):
         ({"indexable": True, "summary": "#noindexing is not the word"}, set()),
     ],
 )  # fmt: skip
-def test_what_an_account_refuses_is_refused_for_its_posts(posts_of, said, refused):
+def test_what_an_account_refuses_is_refused_for_its_posts(posts_of, stated, refused):
     expected = {f"consent_{use}": False for use in refused}
-    assert consents(said) == expected
+    assert consents(stated) == expected
     account = {name: STATUS["account"][name] for name in ("id", "acct", "url")}
-    (post,), _ = posts_of([STATUS | {"account": account | said}])
+    (post,), _ = posts_of([STATUS | {"account": account | stated}])
     assert {
         name: value
         for name, value in post.items()
@@ -219,7 +234,7 @@ def test_an_actor_that_cannot_be_understood_is_refused(posts_of, tmp_path, actor
 
 
 @pytest.mark.parametrize(
-    ("said", "visibility"),
+    ("stated", "visibility"),
     [
         ("public", "public"),
         ("unlisted", "unlisted"),
@@ -228,14 +243,14 @@ def test_an_actor_that_cannot_be_understood_is_refused(posts_of, tmp_path, actor
         (None, "unknown"),
     ],
 )
-def test_a_status_says_its_visibility_itself(posts_of, said, visibility):
-    (post,), _ = posts_of([STATUS | {"visibility": said}])
+def test_a_status_says_its_visibility_itself(posts_of, stated, visibility):
+    (post,), _ = posts_of([STATUS | {"visibility": stated}])
     assert post["visibility"] == visibility
 
 
-@pytest.mark.parametrize("said", ["direct", "limited"])
-def test_of_a_status_to_persons_nothing_but_its_id_is_kept(posts_of, said):
-    posts, (aside,) = posts_of([STATUS | {"visibility": said}])
+@pytest.mark.parametrize("stated", ["direct", "limited"])
+def test_of_a_status_to_persons_nothing_but_its_id_is_kept(posts_of, stated):
+    posts, (aside,) = posts_of([STATUS | {"visibility": stated}])
     assert (posts, aside.reason, aside.row) == ([], "direct_message", {"id": STATUS["id"]})
 
 
@@ -255,13 +270,25 @@ def test_a_boost_is_set_aside(posts_of):
     [
         ({}, None),
         ({"in_reply_to_id": "9", "in_reply_to_account_id": "1"}, f"{HOME}/statuses/9"),
-        ({"in_reply_to_id": "9", "in_reply_to_account_id": "2", "mentions": [{"id": "2", "acct": "cy"}]},
-         "https://home.example/users/cy/statuses/9"),
-        ({"in_reply_to_id": "9", "in_reply_to_account_id": "2", "mentions": [{"id": "2", "acct": "bo@away.example"}]},
-         "9"),
+        (
+            {
+                "in_reply_to_id": "9",
+                "in_reply_to_account_id": "2",
+                "mentions": [{"id": "2", "acct": "cy"}],
+            },
+            "https://home.example/users/cy/statuses/9",
+        ),
+        (
+            {
+                "in_reply_to_id": "9",
+                "in_reply_to_account_id": "2",
+                "mentions": [{"id": "2", "acct": "bo@away.example"}],
+            },
+            "9",
+        ),
         ({"in_reply_to_id": "9"}, "9"),
     ],
-)  # fmt: skip
+)
 def test_a_reply_names_what_it_answers_by_address_where_that_can_be_told(
     posts_of, change, reply_to
 ):
@@ -288,8 +315,14 @@ def test_statuses_come_as_lines_and_pages_too(posts_of):
     assert [p["id"] for p in posts_of(pages, "a.jsonl")[0]] == ["u0", "u1", "u2"]
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-                    lambda inner: st.lists(inner, max_size=3), max_leaves=5), st.sampled_from([*NOTE]))  # fmt: skip
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+        lambda inner: st.lists(inner, max_size=3),
+        max_leaves=5,
+    ),
+    st.sampled_from([*NOTE]),
+)
 def test_odd_values_never_stop_the_reading_nor_make_public(tmp_path_factory, odd, field):
     path = tmp_path_factory.mktemp("odd") / "outbox.json"
     path.write_text(json.dumps(outbox(create(NOTE | {"to": [FRIEND], "cc": [], field: odd}))))

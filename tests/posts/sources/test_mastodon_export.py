@@ -1,6 +1,4 @@
-"""The archive of an export: two files of it are read, and an archive that nobody honest wrote is
-refused.
-"""
+"""The archive of an export: two files of it are read, and a dishonest archive is refused."""
 
 import io
 import json
@@ -33,7 +31,7 @@ FILES = {
 
 
 def a_tar(path, files=FILES):
-    """A tar of these files; a `TarInfo` in place of bytes is put in as it is."""
+    """Return a tar of these files; a `TarInfo` in place of bytes is added as it is."""
     with tarfile.open(path, "w:gz", format=tarfile.GNU_FORMAT) as archive:
         for name, data in files.items():
             info = data if isinstance(data, tarfile.TarInfo) else tarfile.TarInfo(name)

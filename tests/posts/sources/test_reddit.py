@@ -1,4 +1,4 @@
-"""Reddit: what anybody could read is taken under its full name; what was taken away stays away."""
+"""Reddit: what anybody could read is taken under its full name; what was removed is not."""
 
 import json
 from datetime import UTC, datetime
@@ -46,18 +46,33 @@ def test_a_comment_becomes_a_post(tmp_path):
     (post,), aside = posts_of(tmp_path, COMMENT)
     assert aside == []
     assert post == post | {
-        "id": "t1_cnas8zv", "author": "ada", "text": "With *markdown* & > quote", "reply_to": "t1_cnas8zu",
-        "conversation": "t3_2qyrla", "likes": 14, "replies": None, "language": None, "visibility": "public",
-        "consent_training": None, "source": "reddit", "created": datetime(2015, 1, 1, tzinfo=UTC),
-    }  # fmt: skip
+        "id": "t1_cnas8zv",
+        "author": "ada",
+        "text": "With *markdown* & > quote",
+        "reply_to": "t1_cnas8zu",
+        "conversation": "t3_2qyrla",
+        "likes": 14,
+        "replies": None,
+        "language": None,
+        "visibility": "public",
+        "consent_training": None,
+        "source": "reddit",
+        "created": datetime(2015, 1, 1, tzinfo=UTC),
+    }
 
 
 def test_a_submission_is_its_title_and_its_body_and_begins_its_conversation(tmp_path):
     (post,), _ = posts_of(tmp_path, SUBMISSION)
     assert post == post | {
-        "id": "t3_2qyrla", "author": "bo", "text": "Rooks & ravens\n\nWhich is which?", "reply_to": None,
-        "conversation": "t3_2qyrla", "likes": None, "replies": 3, "visibility": "public",
-    }  # fmt: skip
+        "id": "t3_2qyrla",
+        "author": "bo",
+        "text": "Rooks & ravens\n\nWhich is which?",
+        "reply_to": None,
+        "conversation": "t3_2qyrla",
+        "likes": None,
+        "replies": 3,
+        "visibility": "public",
+    }
 
 
 @pytest.mark.parametrize("body", ["", None])
@@ -202,9 +217,13 @@ def test_the_real_sample_is_taken(rookery, shared_data):
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [({"body": "[deleted]"}, "forgotten"), ({"body": "[removed]"}, "taken_down"), ({"author": "[deleted]"}, "deleted"),
-     ({}, None)],
-)  # fmt: skip
+    [
+        ({"body": "[deleted]"}, "forgotten"),
+        ({"body": "[removed]"}, "taken_down"),
+        ({"author": "[deleted]"}, "deleted"),
+        ({}, None),
+    ],
+)
 def test_what_was_taken_away_is_noted_for_earlier_copies(tmp_path, standing_of, change, reason):
     posts_of(tmp_path, COMMENT | change)
     assert standing_of(read(tmp_path / "x.ndjson")).posts == (
@@ -213,10 +232,16 @@ def test_what_was_taken_away_is_noted_for_earlier_copies(tmp_path, standing_of, 
 
 
 @pytest.mark.parametrize(
-    ("said", "edited"),
-    [(1420070500, datetime(2015, 1, 1, 0, 1, 40, tzinfo=UTC)),
-     (1420070500.0, datetime(2015, 1, 1, 0, 1, 40, tzinfo=UTC)), (False, None), (True, None), (None, None), (1, None)],
-)  # fmt: skip
-def test_a_changed_text_says_when(tmp_path, said, edited):
-    (post,), _ = posts_of(tmp_path, COMMENT | {"edited": said})
+    ("given", "edited"),
+    [
+        (1420070500, datetime(2015, 1, 1, 0, 1, 40, tzinfo=UTC)),
+        (1420070500.0, datetime(2015, 1, 1, 0, 1, 40, tzinfo=UTC)),
+        (False, None),
+        (True, None),
+        (None, None),
+        (1, None),
+    ],
+)
+def test_a_changed_text_says_when(tmp_path, given, edited):
+    (post,), _ = posts_of(tmp_path, COMMENT | {"edited": given})
     assert post["edited"] == edited

@@ -1,4 +1,4 @@
-"""Two forums in one home: their numbers are told apart by the name that the person gives."""
+"""Two forums in one home: the name that a person gives keeps their numbers apart."""
 
 import json
 

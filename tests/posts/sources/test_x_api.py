@@ -1,6 +1,4 @@
-"""X API v2: what a collector was shown is public only where the file says so, and each tweet is
-taken once.
-"""
+"""X API v2: a tweet is public only where the file says so, and each tweet is taken once."""
 
 import gzip
 import json
@@ -65,10 +63,21 @@ def test_a_tweet_becomes_a_post_from_a_page_a_stream_and_flattened(tmp_path, lin
     (post,), aside = posts_of(tmp_path, line)
     assert aside == []
     assert post == post | {
-        "id": "10", "author": "7", "text": "Bread & butter https://t.co/x", "language": "en", "reply_to": "9",
-        "quote_of": "5", "conversation": "8", "likes": 3, "reposts": 2, "replies": 1, "alt_text": "a loaf",
-        "visibility": "public", "source": "x_api", "created": datetime(2023, 2, 18, 12, 33, 11, tzinfo=UTC),
-    }  # fmt: skip
+        "id": "10",
+        "author": "7",
+        "text": "Bread & butter https://t.co/x",
+        "language": "en",
+        "reply_to": "9",
+        "quote_of": "5",
+        "conversation": "8",
+        "likes": 3,
+        "reposts": 2,
+        "replies": 1,
+        "alt_text": "a loaf",
+        "visibility": "public",
+        "source": "x_api",
+        "created": datetime(2023, 2, 18, 12, 33, 11, tzinfo=UTC),
+    }
 
 
 @pytest.mark.parametrize(
@@ -208,12 +217,22 @@ def test_an_edit_history_quoted_in_a_text_is_no_edit_history(tmp_path):
 EVENT = {"tweet": {"id": "1", "author_id": "2"}, "event_at": "2022-12-23T12:34:56.789Z"}
 NO_POSTS = {
     "user_profile": {"data": [AUTHOR]},
-    "list": {"data": [{"id": "1", "name": "friends", "owner_id": "7", "member_count": 3, "private": False}]},
-    "tweet_count": {"data": [{"start": "2021-10-16T18:00Z", "end": "2021-10-16T19:00Z", "tweet_count": 3}]},
+    "list": {
+        "data": [
+            {"id": "1", "name": "friends", "owner_id": "7", "member_count": 3, "private": False}
+        ]
+    },
+    "tweet_count": {
+        "data": [{"start": "2021-10-16T18:00Z", "end": "2021-10-16T19:00Z", "tweet_count": 3}]
+    },
     "compliance_event": {"data": {"user_profile_modification": EVENT}},
-    "api_error": {"errors": [{"title": "operational-disconnect", "type": "https://api.twitter.com/2/problems/x"}]},
+    "api_error": {
+        "errors": [
+            {"title": "operational-disconnect", "type": "https://api.twitter.com/2/problems/x"}
+        ]
+    },
     "not_a_post": {"meta": {"result_count": 0}},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("reason", NO_POSTS)
@@ -276,14 +295,23 @@ def test_compressed_files_are_looked_through(tmp_path, suffix, pack):
 @pytest.mark.parametrize(
     "other",
     [
-        None, [], {}, [[TWEET]],
-        {"id": "1", "text": "a platform's own table", "author_id": "bo", "created_at": "2020-01-01", "lang": "en"},
+        None,
+        [],
+        {},
+        [[TWEET]],
+        {
+            "id": "1",
+            "text": "a platform's own table",
+            "author_id": "bo",
+            "created_at": "2020-01-01",
+            "lang": "en",
+        },
         {"data": [{"id": "x", "body": "words", "subreddit": "python"}]},
         {"kind": "Listing", "data": {"children": []}},
         {"data": [{"type": "posts", "id": "1", "attributes": {}}], "meta": {}},
         {"did": "did:plc:x", "kind": "commit", "commit": {}},
     ],
-)  # fmt: skip
+)
 def test_other_formats_are_not_claimed(other):
     assert not recognizes(other)
 

@@ -29,8 +29,9 @@ def js(name, items, part=0):
 
 
 def an_archive(tmp_path, tweets=(TWEET,), folder="data/", **files):
-    """An archive of some tweets; further files by name (`note_tweet` is note-tweet.js), as items or
-    as raw text.
+    """Write an archive of some tweets, and of further files as items or as raw text.
+
+    Those are named by keyword: `note_tweet` is note-tweet.js.
     """
     path = tmp_path / "archive.zip"
     wrapped = tweets if isinstance(tweets, str) else [{"tweet": tweet} for tweet in tweets]
@@ -53,10 +54,18 @@ def test_a_tweet_becomes_a_post(tmp_path):
     (post,), aside = posts_of(an_archive(tmp_path))
     assert aside == []
     assert post == post | {
-        "id": "10", "author": "owner", "text": "Bread & butter", "language": "en", "reply_to": "9", "likes": 3,
-        "reposts": None, "alt_text": "a loaf", "visibility": "public", "source": "x_archive",
+        "id": "10",
+        "author": "owner",
+        "text": "Bread & butter",
+        "language": "en",
+        "reply_to": "9",
+        "likes": 3,
+        "reposts": None,
+        "alt_text": "a loaf",
+        "visibility": "public",
+        "source": "x_archive",
         "created": datetime(2023, 2, 18, 12, 33, 11, tzinfo=UTC),
-    }  # fmt: skip
+    }
 
 
 def test_the_sample_of_a_published_archive_is_read(shared_data):
@@ -171,7 +180,7 @@ def test_odd_values_do_not_stop_the_reading(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({"tweets": "window.YTD.tweets.part0 = [ {"}, "not JSON after its prefix"),
         ({"tweets": "window.YTD.tweets.part0 = [ 1 ]"}, "other than objects"),
@@ -180,9 +189,9 @@ def test_odd_values_do_not_stop_the_reading(tmp_path):
         ({"account": []}, "names no account"),
     ],
 )
-def test_a_file_that_is_not_what_x_writes_is_one_clear_line(tmp_path, files, said):
+def test_a_file_that_is_not_what_x_writes_is_one_clear_line(tmp_path, files, message):
     path = an_archive(tmp_path, **files)
-    with pytest.raises(DataError, match=said) as error:
+    with pytest.raises(DataError, match=message) as error:
         posts_of(path)
     assert str(path) in error.value.line()
 
@@ -209,7 +218,7 @@ def test_an_archive_that_names_a_file_twice_is_refused(tmp_path):
 def test_a_bomb_is_refused_unread(tmp_path, monkeypatch):
     monkeypatch.setattr(x_archive, "LARGEST_FILE_BYTES", 1000)
     path = an_archive(tmp_path, tweets="window.YTD.tweets.part0 = [" + " " * 1_000_000 + "]")
-    with pytest.raises(DataError, match=r"says it is 1,000,028 bytes long"):
+    with pytest.raises(DataError, match=r"claims to be 1,000,028 bytes long"):
         posts_of(path)
 
 

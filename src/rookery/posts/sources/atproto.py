@@ -1,22 +1,20 @@
-"""AT-proto records: what a post, a profile and a declaration of preferences say, wherever they were
-found.
+"""AT-proto records: posts, consent and account states, wherever the records were found.
 
 A repository export (`atproto_repo.py`) and a stream (`jetstream.py`) hold the same records; how
-they hold them is for those modules. An id is a record's `at://` address, an author the account's
-DID.
+they are packed there is read in those modules. An id is a record's `at://` address, an author the
+account's DID.
 
-Rights. Records are public by the protocol. The label `!no-unauthenticated` (or `!hide`) of a post
-is a no to every use, since none of them asks who looks; of a profile it is a state of the account,
+Rights. Records are public by the protocol. The label `!no-unauthenticated` (or `!hide`) on a post
+refuses every use, since no use knows who looks; on a profile it is a state of the account,
 `signed_in_only`. User intents (`org.user-intents.declaration`, bluesky-social/proposals 0008) and
-AI preferences (`community.lexicon.preference.ai`) are tri-state: allow is a yes and deny a no to
-the uses in `USES_OF`, a no before a yes where two of them speak of one use, and what is left out
-says nothing. A preference for a single consumer, or for another collection than posts, is not ours
-to read. Threadgates and postgates say who may answer and quote, and nothing of uses.
+AI preferences (`community.lexicon.preference.ai`) have three values: allow is a yes and deny a no
+to the uses in `USES_OF`; where two of them concern one use, a no outweighs a yes; a missing one
+states nothing. A preference for a single consumer, or for another collection than posts, does not
+apply here. Threadgates and postgates limit who may answer and quote, and do not concern uses.
 
-Clocks. `createdAt` is what the author's device said. It is believed if it lies after 2000 and not
-after the moment when the network saw the record; if it does not, that moment is taken. An old time
-is no
-error: people import what they wrote elsewhere.
+Clocks. `createdAt` comes from the clock of the author's device. It is accepted if it is later than
+2000 and not later than the moment when the network saw the record; otherwise that moment is taken.
+An old time is not an error: people import what they wrote elsewhere.
 """
 
 from collections.abc import Mapping
@@ -24,9 +22,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rookery.posts.event import Event
-from rookery.posts.post import CONSENT_FIELD, USES, Post, Use
+from rookery.posts.post import USES, Post, Use
 from rookery.posts.sources.json_values import mapping, mappings, words
-from rookery.posts.sources.tabular import language_code, parse_time
+from rookery.posts.sources.refusals import refusals
+from rookery.posts.sources.values import language_code, parse_time
 
 POST = "app.bsky.feed.post"
 PROFILE = "app.bsky.actor.profile"
@@ -42,9 +41,9 @@ USES_OF: Mapping[str, tuple[Use, ...]] = {
     "syntheticContent": ("answers",),
     "embedding": ("search",),
 }
-"""The uses that an intent (the first two) or a preference speaks of."""
+"""The uses that an intent (the first two) or a preference (the rest) concerns."""
 
-_NAMES = tuple(USES_OF)[:2], tuple(USES_OF)[2:]
+_INTENT_NAMES, _PREFERENCE_NAMES = tuple(USES_OF)[:2], tuple(USES_OF)[2:]
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
@@ -59,28 +58,25 @@ def post_of(
     source: str,
     edited: datetime | None = None,
 ) -> Post | str:
-    """A record of the collection `POST` as a post, or the reason why it is none that may be
-    taken.
+    """Return a record of the collection `POST` as a post, or the reason why it is not taken.
+
+    seen: when the network saw it. edited: when this version was written, if it is not the first.
     """
     uri = f"at://{did}/{POST}/{rkey}"
     text = words(record.get("text"))
     created = _created(parse_time(words(record.get("createdAt"))), seen)
-    missing = (("no_id", rkey), ("no_text", text.strip()), ("bad_time", created))
-    if reason := next((reason for reason, there in missing if not there), None):
+    required = (("no_id", rkey), ("no_text", text.strip()))
+    if reason := next((reason for reason, value in required if not value), None):
         return reason
-    reply, embed, languages = (
-        mapping(record.get("reply")),
-        mapping(record.get("embed")),
-        record.get("langs"),
-    )
+    if created is None:
+        return "bad_time"
+    reply, embed = mapping(record.get("reply")), mapping(record.get("embed"))
     return Post(
         id=uri,
         author=did,
         text=text,
         created=created,
-        language=language_code(words(languages[0]))
-        if isinstance(languages, list) and languages
-        else None,
+        language=_language(record.get("langs")),
         reply_to=words(mapping(reply.get("parent")).get("uri")) or None,
         quote_of=_quoted(embed),
         conversation=words(mapping(reply.get("root")).get("uri")) or uri,
@@ -88,19 +84,16 @@ def post_of(
         visibility="public",
         source=source,
         edited=edited,
-        **(
-            dict.fromkeys(CONSENT_FIELD.values(), False)
-            if labels_of(record) & REFUSING_LABELS
-            else {}
-        ),
+        **refusals(USES if labels_of(record) & REFUSING_LABELS else ()),
     )
 
 
 def author_events(
     did: str, collection: str, record: Mapping[str, Any] | None, happened: datetime | None
 ) -> list[Event]:
-    """What a record says of its author as a whole; none for other collections. `record`: None if it
-    was deleted.
+    """Return the events for what a record states about its author; none for other collections.
+
+    record: None if it was deleted.
     """
     if collection == PROFILE:
         is_closed = record is not None and bool(labels_of(record) & REFUSING_LABELS)
@@ -109,31 +102,37 @@ def author_events(
         ]
     if collection not in (*INTENTS, PREFERENCES):
         return []
-    said = dict.fromkeys(_uses_in(collection), "") if record is None else _said(collection, record)
-    return [Event("consent_author", did, use, said[use], happened) for use in USES if use in said]
+    if record is None:
+        consents = dict.fromkeys(_uses_in(collection), "")
+    else:
+        consents = _consents(collection, record)
+    return [
+        Event("consent_author", did, use, consents[use], happened)
+        for use in USES
+        if use in consents
+    ]
 
 
-def said_at(record: Mapping[str, Any], seen: datetime | None) -> datetime | None:
-    """When a preference was declared, by its own word, if that is not after it was seen; else when
-    it was seen.
+def declared_at(record: Mapping[str, Any], seen: datetime | None) -> datetime | None:
+    """Return when a preference was declared: its own time, or when it was seen if that is earlier.
 
-    For records found in a repository: an old word must not pass for a new one.
+    For records found in a repository, where an old declaration must not pass for a new one.
     """
     stances = [
         record,
         *map(mapping, record.values()),
         *map(mapping, mapping(record.get("preferences")).values()),
     ]
-    told = max(
-        filter(None, (parse_time(words(stance.get("updatedAt"))) for stance in stances)),
-        default=None,
-    )
-    return min(filter(None, (told, seen)), default=None)
+    updated = (parse_time(words(stance.get("updatedAt"))) for stance in stances)
+    declared = max(filter(None, updated), default=None)
+    return min(filter(None, (declared, seen)), default=None)
 
 
 def time_of_tid(tid: str) -> datetime | None:
-    """The time in a timestamp identifier: 53 bits of microseconds, 10 bits of clock, 13 digits of
-    base 32.
+    """Return the time in a timestamp identifier; None if it is not one.
+
+    It has 13 digits of base 32: 53 bits of microseconds and 10 bits of clock id
+    (atproto.com/specs/tid).
     """
     if len(tid) != 13 or set(tid) - set(_TID_DIGITS):
         return None
@@ -144,6 +143,7 @@ def time_of_tid(tid: str) -> datetime | None:
 
 
 def since_1970(microseconds: Any) -> datetime | None:
+    """Return the time so many microseconds after 1970; None if that is not a time."""
     try:
         return _1970 + timedelta(microseconds=int(words(microseconds)))
     except (ValueError, OverflowError):
@@ -151,25 +151,30 @@ def since_1970(microseconds: Any) -> datetime | None:
 
 
 def labels_of(record: Mapping[str, Any]) -> set[str]:
-    """The labels that an author put on a record themselves."""
+    """Return the labels that the author put on a record."""
     return {
         words(label.get("val")) for label in mappings(mapping(record.get("labels")).get("values"))
     }
 
 
 def _uses_in(collection: str) -> set[Use]:
-    names = _NAMES[1] if collection == PREFERENCES else _NAMES[0]
+    names = _PREFERENCE_NAMES if collection == PREFERENCES else _INTENT_NAMES
     return {use for name in names for use in USES_OF[name]}
 
 
-def _said(collection: str, record: Mapping[str, Any]) -> dict[Use, str]:
-    """The author's word on each use that a record speaks of."""
+def _language(languages: Any) -> str | None:
+    is_given = isinstance(languages, list) and languages
+    return language_code(words(languages[0])) if is_given else None
+
+
+def _consents(collection: str, record: Mapping[str, Any]) -> dict[Use, str]:
+    """Return the author's consent, `yes`, `no` or empty, to each use that a record concerns."""
     stated: Mapping[str, Any] = record
     if collection == PREFERENCES:
         scope = mapping(record.get("scope"))
         is_ours = words(scope.get("collection")) in ("", POST) and not scope.get("entity")
         stated = mapping(record.get("preferences")) if is_ours else {}
-    said: dict[Use, str] = {}
+    consents: dict[Use, str] = {}
     for name, uses in USES_OF.items():
         stance = stated.get(name)
         if not isinstance(stance, dict):
@@ -177,19 +182,19 @@ def _said(collection: str, record: Mapping[str, Any]) -> dict[Use, str]:
         allow = stance.get("allow")
         word = "yes" if allow is True else "no" if allow is False else ""
         for use in uses:
-            said[use] = min((said.get(use, word), word), key=("no", "yes", "").index)
-    return said
+            consents[use] = min((consents.get(use, word), word), key=("no", "yes", "").index)
+    return consents
 
 
-def _created(said: datetime | None, seen: datetime | None) -> datetime | None:
-    """When a post was written: what its author's clock said, unless that cannot be."""
-    if said and said >= EARLIEST and (seen is None or said <= seen):
-        return said
+def _created(claimed: datetime | None, seen: datetime | None) -> datetime | None:
+    """Return when a post was written: the author's time if possible, else when it was seen."""
+    if claimed and claimed >= EARLIEST and (seen is None or claimed <= seen):
+        return claimed
     return seen
 
 
 def _quoted(embed: Mapping[str, Any]) -> str | None:
-    """The post that is embedded, with or without media beside it; a list or a feed is none."""
+    """Return the address of the embedded post, if any; a list or a feed is not a post."""
     record = mapping(embed.get("record"))
     uri = words(record.get("uri")) or words(mapping(record.get("record")).get("uri"))
     return uri if f"/{POST}/" in uri else None

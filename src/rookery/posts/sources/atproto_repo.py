@@ -1,22 +1,24 @@
-"""AT-proto repository export: the CAR file of one account, as `com.atproto.sync.getRepo` gives it.
+"""AT-proto repository export: the CAR file of one account, as `com.atproto.sync.getRepo` sends it.
 
 A CAR (version 1) is a list of blocks, each named by its hash; the first root is the commit, which
 names the account and the root of a Merkle search tree, whose keys are `collection/rkey`
-(atproto.com/specs/repository). Posts come in the order of the tree. What the records say is read by
-`atproto.py`; the profile and declared preferences become the author's word in the live log, as of
-when they say they were declared, or of the commit's revision. Records of other collections are set
-aside by their addresses alone.
+(atproto.com/specs/repository). Posts come in the order of the tree. The records are read in
+`atproto.py`; the profile and declared preferences become events of the author in the live log, at
+the time when they were declared, or else of the commit's revision. Records of other collections are
+set aside by their addresses alone.
 
-Every block's hash is checked, so that a file that is read is whole and unchanged since its commit;
-who signed the commit is not checked, for that takes the account's public key. Refused: a file cut
-short, a block that is missing, altered, too long or named twice in the tree, keys out of order.
+Every block's hash is checked, so that a file that is read is complete and unchanged since its
+commit; the signature of the commit is not checked, for that requires the account's public key.
+Refused: a file cut short, a block that is missing, altered, too long or named twice in the tree,
+keys out of order.
 """
 
 import hashlib
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import libipld
 
@@ -29,13 +31,13 @@ from rookery.posts.sources.json_values import words
 
 SOURCE = "atproto_repo"
 LARGEST_BLOCK_BYTES = 1 << 21
-"""Twice what the protocol allows for a block."""
+"""The longest block: twice what the protocol allows."""
 LARGEST_REPOSITORY_BYTES = 1 << 30
-"""A repository is held in memory; most are below a hundred megabytes."""
+"""The longest repository: it is held in memory; most are below a hundred megabytes."""
 
-# CID version 1, DAG-CBOR, SHA-256 of 32 bytes: the one kind of the protocol
+# CID version 1, DAG-CBOR, SHA-256 of 32 bytes: the only kind in the protocol
 _SHA256_CBOR = b"\x01\x71\x12\x20"
-_SHA256_RAW = b"\x01\x55\x12\x20"  # a blob, which some writers put beside the records
+_SHA256_RAW = b"\x01\x55\x12\x20"  # a blob, which some writers add to the records
 _CID_BYTES = len(_SHA256_CBOR) + 32
 _HEAD_BYTES = 128
 _MEND = "Download the repository again"
@@ -44,7 +46,7 @@ Blocks = Mapping[bytes, bytes]
 
 
 def recognizes(path: Path) -> bool:
-    """Whether a file is a CAR: by its name, or by its header."""
+    """Return whether a file is a CAR, by its name or by its header."""
     if ".car" in (suffix.lower() for suffix in path.suffixes):
         return True
     with clear_errors(path), opened(path) as file:
@@ -53,32 +55,32 @@ def recognizes(path: Path) -> bool:
 
 
 def read(path: Path) -> Read:
-    """The posts of an export in batches of `POST_SCHEMA`, with what stood beside them; raises
-    `DataError` on damage.
+    """Yield the posts of an export in batches of `POST_SCHEMA`, with rows set aside and events.
+
+    Raises `DataError` if the file is damaged.
     """
     with clear_errors(path), opened(path) as file, _clear_decoding(path):
         root, blocks = read_car(file)
         yield from in_batches(_records(root, blocks))
 
 
-def read_car(file: IO[bytes]) -> tuple[bytes, Blocks]:
-    """The first root and the blocks of a CAR by their CIDs; raises `ValueError` for whatever is not
-    sound.
+def read_car(file: io.BufferedIOBase) -> tuple[bytes, Blocks]:
+    """Return the first root of a CAR, and its blocks by their CIDs.
+
+    Raises `ValueError` if the CAR is damaged.
     """
     header = _decode(_section(file) or b"")
     roots = header.get("roots") if isinstance(header, dict) and header.get("version") == 1 else None
     if not isinstance(roots, list) or not roots or not isinstance(roots[0], bytes):
-        raise ValueError("it is no CAR of version 1 with a root")
+        raise ValueError("it is not a CAR of version 1 with a root")
     blocks: dict[bytes, bytes] = {}
     total = 0
     while (section := _section(file)) is not None:
         cid, block = section[:_CID_BYTES], section[_CID_BYTES:]
         if not cid.startswith((_SHA256_CBOR, _SHA256_RAW)):
-            raise ValueError(
-                f"block {len(blocks) + 1} has a name of another kind than the protocol's"
-            )
+            raise ValueError(f"block {len(blocks) + 1} has a CID of a kind outside the protocol")
         if hashlib.sha256(block).digest() != cid[len(_SHA256_CBOR) :]:
-            raise ValueError(f"block {len(blocks) + 1} is not what its hash says")
+            raise ValueError(f"block {len(blocks) + 1} does not match its hash")
         blocks[cid] = block
         total += len(section)
         if total > LARGEST_REPOSITORY_BYTES:
@@ -86,9 +88,10 @@ def read_car(file: IO[bytes]) -> tuple[bytes, Blocks]:
     return roots[0], blocks
 
 
-def _section(file: IO[bytes]) -> bytes | None:
-    """The next part of a CAR: its length as a LEB128 number, then so many bytes. None at the
-    end.
+def _section(file: io.BufferedIOBase) -> bytes | None:
+    """Return the next part of a CAR, None at the end.
+
+    A part is its length as a LEB128 number, then that many bytes.
     """
     length, shift = 0, 0
     while True:
@@ -102,9 +105,9 @@ def _section(file: IO[bytes]) -> bytes | None:
         if not byte[0] & 0x80:
             break
         if shift > 63:
-            raise ValueError("a length in it is no number")
+            raise ValueError("a length in it is not a valid number")
     if length > LARGEST_BLOCK_BYTES:
-        raise ValueError(f"a block says it is {length:,} bytes long")
+        raise ValueError(f"a block claims to be {length:,} bytes long")
     part = file.read(length)
     if len(part) < length:
         raise ValueError("it is cut short")
@@ -112,8 +115,9 @@ def _section(file: IO[bytes]) -> bytes | None:
 
 
 def walk(data: bytes, blocks: Blocks) -> Iterator[tuple[str, bytes]]:
-    """The keys of a Merkle search tree and the CIDs of their records, in order; raises
-    `ValueError`.
+    """Yield the keys of a Merkle search tree, in order, each with the CID of its record.
+
+    Raises `ValueError` if the tree is damaged.
     """
     seen: set[bytes] = set()
     last = b""
@@ -129,16 +133,16 @@ def walk(data: bytes, blocks: Blocks) -> Iterator[tuple[str, bytes]]:
         if cid in seen:
             raise ValueError("its tree leads back to itself")
         seen.add(cid)
-        waiting += reversed(_inside(_decode(_block(cid, blocks))))
+        waiting += reversed(_entries(_decode(_block(cid, blocks))))
 
 
-def _inside(node: Any) -> list[tuple[bytes, bytes | None]]:
-    """What a node of the tree holds, in order: subtrees, and records with their keys, spelt out."""
+def _entries(node: Any) -> list[tuple[bytes, bytes | None]]:
+    """Return the entries of a node in order: subtrees, and records with their complete keys."""
     found: list[tuple[bytes, bytes | None]] = [(node["l"], None)] if node["l"] else []
     key = b""
     for entry in node["e"]:
         if not 0 <= entry["p"] <= len(key):
-            raise ValueError("a key of its tree begins as none does")
+            raise ValueError("a key of its tree has an impossible prefix length")
         key = key[: entry["p"]] + entry["k"]
         found.append((entry["v"], key))
         if entry["t"]:
@@ -150,7 +154,7 @@ def _records(root: bytes, blocks: Blocks) -> Iterator[Post | SetAside | Event]:
     commit = _decode(_block(root, blocks))
     did, revision = words(commit["did"]), words(commit["rev"])
     if not did.startswith("did:") or commit["version"] not in (2, 3):
-        raise ValueError("its root is no commit of a repository")
+        raise ValueError("its root is not the commit of a repository")
     happened = atproto.time_of_tid(revision)
     for key, cid in walk(commit["data"], blocks):
         collection, _, rkey = key.partition("/")
@@ -162,7 +166,7 @@ def _records(root: bytes, blocks: Blocks) -> Iterator[Post | SetAside | Event]:
             found = atproto.post_of(did, rkey, record, happened, SOURCE)
             yield SetAside(key, found, {"id": uri}) if isinstance(found, str) else found
         elif events := atproto.author_events(
-            did, collection, record, atproto.said_at(record, happened)
+            did, collection, record, atproto.declared_at(record, happened)
         ):
             yield from events
         else:
@@ -172,7 +176,7 @@ def _records(root: bytes, blocks: Blocks) -> Iterator[Post | SetAside | Event]:
 
 def _block(cid: Any, blocks: Blocks) -> bytes:
     if not isinstance(cid, bytes) or cid not in blocks:
-        raise ValueError("a block that it names is not in it")
+        raise ValueError("a block that it names is missing")
     return blocks[cid]
 
 
@@ -182,13 +186,10 @@ def _decode(block: bytes) -> Any:
 
 @contextmanager
 def _clear_decoding(path: Path) -> Iterator[None]:
-    """Turn what decoding raises on a block of another shape into one clear line."""
+    """Turn the exceptions of decoding an unexpected block into errors of one clear line."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        what = (
-            str(error)
-            if type(error) is ValueError
-            else f"a block is not what it has to be ({type(error).__name__})"
-        )
+        is_clear = type(error) is ValueError
+        what = str(error) if is_clear else f"a block is not as expected ({type(error).__name__})"
         raise DataError(f"the repository cannot be read: {what}", where=path, hint=_MEND) from None

@@ -1,7 +1,9 @@
-"""What no honest post has, whatever its source: a time that cannot be, or a text or a name of no
-network's length.
+"""Limits that every post must keep, whatever its source: on its times, its text and its names.
 
-Such a row is set aside with its reason, by its id alone where the text is what is wrong with it.
+No honest post is dated before social networks existed or after today, or has a text or a name
+longer than any network allows. Rows outside the limits are set aside with the reason; a row that is
+too long is set aside by its id alone, without its text. What one source requires of a post is
+checked in that source's own module.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -12,14 +14,14 @@ import pyarrow.compute as pc
 from rookery.posts.sources.files import Read, SetAside
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-"""Older than any network here; a clock that was never set says 1970 or 1980."""
+"""A time before any network that is read here; a clock that was never set reports 1970 or 1980."""
 CLOCKS_DIFFER = timedelta(days=1)
-"""A post may be so much later than the moment when it is taken in."""
+"""How far a post's time may lie after the moment when the post is taken in."""
 LONGEST_CHARACTERS = 1_000_000
-"""Six times what the most generous of the sources allow (Discourse, 150,000)."""
+"""The longest text: six times what the most generous source allows (Discourse, 150,000)."""
 LONGEST_NAME_CHARACTERS = 8_000
-"""Of an id or an author: the longest are addresses, and a server need not take a longer one (RFC
-9110, 4.1).
+"""The longest id or author: the longest ones are URLs, and 8,000 is the length that servers ought
+to support (RFC 9110, 4.1).
 """
 
 WRONG_CLOCK = "wrong_clock"
@@ -27,32 +29,34 @@ TOO_LONG = "too_long"
 
 
 def within_bounds(read: Read, now: datetime) -> Read:
-    """The same batches without the posts that are out of bounds, which are set aside."""
+    """Yield the same batches without the posts outside the limits, which are set aside."""
     for batch, beside in read:
-        names = (
-            pc.greater(pc.utf8_length(batch[name]), LONGEST_NAME_CHARACTERS)
-            for name in ("id", "author")
-        )
-        long = pc.or_(pc.greater(pc.utf8_length(batch["text"]), LONGEST_CHARACTERS), pc.or_(*names))
-        created, edited = batch["created"], batch["edited"]
-        wrong = pc.or_(
-            pc.less(created, _moment(EARLIEST)), pc.greater(created, _moment(now + CLOCKS_DIFFER))
-        )
-        wrong = pc.or_(wrong, pc.fill_null(pc.greater(edited, _moment(now + CLOCKS_DIFFER)), False))
-        good = pc.invert(pc.or_(long, wrong))
+        too_long = _too_long(batch)
+        wrong_clock = pc.and_(_wrong_clock(batch, now + CLOCKS_DIFFER), pc.invert(too_long))
+        good = pc.invert(pc.or_(too_long, wrong_clock))
         if not pc.all(good).as_py():
-            ids = pc.utf8_slice_codeunits(
-                batch["id"].filter(long), 0, LONGEST_NAME_CHARACTERS
-            ).to_pylist()
-            aside = [SetAside(f"id {id_}", TOO_LONG, {"id": id_}) for id_ in ids]
-            wrong = pc.and_(wrong, pc.invert(long))
-            aside += [
-                SetAside(f"id {row['id']}", WRONG_CLOCK, row)
-                for row in batch.filter(wrong).to_pylist()
-            ]
+            ids = pc.utf8_slice_codeunits(batch["id"].filter(too_long), 0, LONGEST_NAME_CHARACTERS)
+            aside = [SetAside(f"id {id_}", TOO_LONG, {"id": id_}) for id_ in ids.to_pylist()]
+            rows = batch.filter(wrong_clock).to_pylist()
+            aside += [SetAside(f"id {row['id']}", WRONG_CLOCK, row) for row in rows]
             batch, beside = batch.filter(good), [*beside, *aside]
         yield batch, beside
 
 
-def _moment(time: datetime) -> pa.Scalar:
+def _too_long(batch: pa.RecordBatch) -> pa.Array:
+    long_id, long_author = (
+        pc.greater(pc.utf8_length(batch[name]), LONGEST_NAME_CHARACTERS)
+        for name in ("id", "author")
+    )
+    long_text = pc.greater(pc.utf8_length(batch["text"]), LONGEST_CHARACTERS)
+    return pc.or_(long_text, pc.or_(long_id, long_author))
+
+
+def _wrong_clock(batch: pa.RecordBatch, latest: datetime) -> pa.Array:
+    created, edited = batch["created"], batch["edited"]
+    wrong = pc.or_(pc.less(created, _timestamp(EARLIEST)), pc.greater(created, _timestamp(latest)))
+    return pc.or_(wrong, pc.fill_null(pc.greater(edited, _timestamp(latest)), False))
+
+
+def _timestamp(time: datetime) -> pa.Scalar:
     return pa.scalar(time, pa.timestamp("us", tz="UTC"))

@@ -1,19 +1,19 @@
-"""Discourse: the JSON that a forum answers with, of a topic, of its posts, of the latest posts, of
-one post.
+"""Discourse: the JSON answers of a forum, for a topic, its posts, the latest posts, or one post.
 
 Rights. A post is public where the answer shows that anybody may read its topic: a regular topic of
 the forum, or a post listed with its category (messages have none). Messages between persons are set
 aside by their id alone; whispers among the staff and hidden posts are `direct`; a category that not
 everybody may read makes `followers`, an unlisted topic `unlisted`. A post alone (`/posts/11.json`)
-tells nothing of its topic and is `unknown`. What its author or the staff took away is set aside
-without its words; so are the forum's own notices. The live log notes the same, for the lake may
-hold the words: what its author deleted is forgotten, what the staff deleted or hid is taken down,
-since it may come back.
+does not describe its topic and is `unknown`.
 
-The text is the page's (`cooked`) in plain words, without what it quotes of others; where there is
-none, the Markdown (`raw`). A topic's title is part of its first post. Ids are the forum's numbers,
-which are unique within one forum; a conversation is `topic/57`, since topics and posts are counted
-apart.
+A post that its author or the staff removed is set aside without its text; so are the forum's own
+notices. The live log records the same, for the lake may hold the text: a post that its author
+deleted is forgotten; one that the staff deleted or hid is taken down, since it may come back.
+
+The text is the page's HTML (`cooked`) as plain text, without quotes of others; where there is none,
+the Markdown (`raw`). A topic's title is part of its first post. Ids are the forum's numbers, which
+are unique within one forum (see `source_names.py`); a conversation is `topic/57`, since topics and
+posts are numbered separately.
 """
 
 import re
@@ -28,7 +28,7 @@ from rookery.posts.post import Post, Visibility
 from rookery.posts.sources.files import Read, SetAside, as_count, clear_errors, in_batches
 from rookery.posts.sources.json_values import Value, mapping, mappings, read_values, words
 from rookery.posts.sources.markup import Plain, to_plain_text
-from rookery.posts.sources.tabular import language_code, parse_time
+from rookery.posts.sources.values import language_code, parse_time
 
 REGULAR, MODERATOR_ACTION, SMALL_ACTION, WHISPER = 1, 2, 3, 4
 """`post_type`, as in Discourse's app/models/post.rb."""
@@ -38,24 +38,23 @@ LIKE = 2
 
 _OPEN_ARCHETYPES = ("regular", "banner")
 _NO_DESCRIPTION = "image"
-"""What the forum writes as the description of a picture that has none."""
+"""The description that the forum gives to a picture without one."""
 
 _LISTS = ("latest_posts", "private_posts")
-_NOT_THEIR_WORDS = frozenset({"quote", "onebox", "meta"})
+_OTHERS_WORDS = frozenset({"quote", "onebox", "meta"})
 _QUOTE = re.compile(r"\[quote\b[^\]]*\].*?\[/quote\]", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """The posts of one answer, what it tells of their topic, and the id of each post by topic and
-    number.
-    """
+    """The posts of one answer of the forum, and its description of their topic."""
 
     posts: list[Any]
     topic: Mapping[str, Any] = field(default_factory=dict)
     is_private: bool = False
 
     def ids(self) -> dict[tuple[str, str], str]:
+        """Return the id of each post by its topic and its number there."""
         posts = mappings(self.posts)
         return {
             (_topic_id(post, self.topic), words(post.get("post_number"))): words(post.get("id"))
@@ -64,46 +63,45 @@ class _Answer:
 
 
 def recognizes(first: object) -> bool:
-    """Whether a file's first value is an answer with posts (or a list that begins with a post)."""
+    """Return whether a file's first value is an answer with posts, or a list of them."""
     if isinstance(first, list):
         return bool(first) and recognizes(first[0])
     return isinstance(first, dict) and _answer(first) is not None
 
 
 def read(path: Path) -> Read:
-    """The posts of a file in batches of `POST_SCHEMA`, with what stood beside them; raises
-    `DataError` on damage.
+    """Yield the posts of a file in batches of `POST_SCHEMA`, with rows set aside and events.
+
+    Raises `DataError` if the file is damaged.
     """
     with clear_errors(path):
         yield from in_batches(found for value in read_values(path) for found in _posts(value))
 
 
 def visibility_of(post: Mapping[str, Any], topic: Mapping[str, Any]) -> Visibility:
-    """Who may read a post that is no message, as far as it and its topic tell."""
+    """Return who may read a post that is not a message, as far as it and its topic show."""
     archetype = words(topic.get("archetype"))
     if post.get("hidden") or post.get("post_type") == WHISPER:
         return "direct"
     if any(thing.get("read_restricted") for thing in (topic, post, mapping(topic.get("category")))):
         return "followers"
-    is_told = archetype in _OPEN_ARCHETYPES or (not archetype and words(post.get("category_id")))
-    if post.get("post_type") != REGULAR or not is_told:
+    is_open = archetype in _OPEN_ARCHETYPES or (not archetype and words(post.get("category_id")))
+    if post.get("post_type") != REGULAR or not is_open:
         return "unknown"
     return "unlisted" if topic.get("visible") is False else "public"
 
 
 def _answer(value: Mapping[str, Any]) -> _Answer | None:
-    """A value as an answer of the forum; None if it holds no posts."""
+    """Return a value as an answer of the forum; None if it holds no posts."""
     stream = mapping(value.get("post_stream"))
     if isinstance(stream.get("posts"), list):
         return _Answer(stream["posts"], value)
     for name in _LISTS:
         if isinstance(value.get(name), list):
             return _Answer(value[name], is_private=name == "private_posts")
-    is_post = {"topic_id", "post_number", "username"} <= value.keys() and {
-        "cooked",
-        "raw",
-    } & value.keys()
-    return _Answer([value]) if is_post else None
+    has_text = {"cooked", "raw"} & value.keys()
+    is_post = {"topic_id", "post_number", "username"} <= value.keys()
+    return _Answer([value]) if is_post and has_text else None
 
 
 def _posts(value: Value | SetAside) -> Iterator[Post | SetAside | Event]:
@@ -117,30 +115,26 @@ def _posts(value: Value | SetAside) -> Iterator[Post | SetAside | Event]:
     for number, post in enumerate(answer.posts, 1):
         found = _post(post, answer, ids) if isinstance(post, dict) else "not_a_post"
         if isinstance(found, str):
-            kept = {"id": post.get("id")} if found in ("deleted", "direct_message") else post
-            found = SetAside(value.at(f"post {number}"), found, kept)
-        yield found
+            row = {"id": post.get("id")} if found in ("deleted", "direct_message") else post
+            yield SetAside(value.at(f"post {number}"), found, row)
+        else:
+            yield found
         if isinstance(post, dict):
-            yield from _taken_away(post)
+            yield from _removal(post)
 
 
-def _taken_away(post: Mapping[str, Any]) -> Iterator[Event]:
-    """What the live log notes of a post that its author or the staff took away."""
+def _removal(post: Mapping[str, Any]) -> Iterator[Event]:
+    """Yield the event for a post that its author or the staff removed."""
     post_id, happened = words(post.get("id")), parse_time(words(post.get("deleted_at")))
     if post_id and post.get("user_deleted"):
         yield Event("forget_post", post_id, happened=happened, note="deleted by its author")
     elif post_id and (post.get("deleted_at") or post.get("hidden")):
-        yield Event(
-            "state_post",
-            post_id,
-            "taken_down",
-            "on",
-            happened or parse_time(words(post.get("updated_at"))),
-        )
+        happened = happened or parse_time(words(post.get("updated_at")))
+        yield Event("state_post", post_id, "taken_down", "on", happened)
 
 
 def _post(post: dict[str, Any], answer: _Answer, ids: Mapping[tuple[str, str], str]) -> Post | str:
-    """A post of the forum as a post, or the reason why it is none that may be taken."""
+    """Return a post of the forum as a `Post`, or the reason why it is not taken."""
     topic, topic_id = answer.topic, _topic_id(post, answer.topic)
     if post.get("deleted_at") or post.get("user_deleted") or topic.get("deleted_at"):
         return "deleted"
@@ -152,14 +146,11 @@ def _post(post: dict[str, Any], answer: _Answer, ids: Mapping[tuple[str, str], s
     text = "\n\n".join(filter(None, (_title(post, topic), plain.text)))
     author = words(post.get("username")) or words(post.get("user_id"))
     created = parse_time(words(post.get("created_at")))
-    missing = (
-        ("no_id", words(post.get("id"))),
-        ("no_author", author),
-        ("no_text", text),
-        ("bad_time", created),
-    )
-    if reason := next((reason for reason, there in missing if not there), None):
+    required = (("no_id", words(post.get("id"))), ("no_author", author), ("no_text", text))
+    if reason := next((reason for reason, value in required if not value), None):
         return reason
+    if created is None:
+        return "bad_time"
     return Post(
         id=words(post["id"]),
         author=author,
@@ -179,21 +170,19 @@ def _post(post: dict[str, Any], answer: _Answer, ids: Mapping[tuple[str, str], s
 
 
 def _is_message(topic: Mapping[str, Any]) -> bool:
-    """Whether a topic is a talk between some persons or groups."""
+    """Return whether a topic is a conversation between some persons or groups."""
     people = mapping(topic.get("details"))
     named = people.get("allowed_users") or people.get("allowed_groups")
     return bool(named) or words(topic.get("archetype")) == "private_message"
 
 
 def _edited(post: Mapping[str, Any], created: datetime) -> datetime | None:
-    """When a post was changed; `updated_at` alone tells little, since the forum touches it for
-    other reasons too.
+    """Return when a post was changed, None if it never was.
+
+    `updated_at` alone does not show a change, since the forum sets it for other reasons too.
     """
-    edited = (
-        parse_time(words(post.get("updated_at")))
-        if (as_count(post.get("version")) or 1) > 1
-        else None
-    )
+    is_changed = (as_count(post.get("version")) or 1) > 1
+    edited = parse_time(words(post.get("updated_at"))) if is_changed else None
     return edited if edited and edited > created else None
 
 
@@ -203,7 +192,7 @@ def _topic_id(post: Mapping[str, Any], topic: Mapping[str, Any]) -> str:
 
 def _plain(post: Mapping[str, Any]) -> Plain:
     if cooked := words(post.get("cooked")):
-        return to_plain_text(cooked, _NOT_THEIR_WORDS)
+        return to_plain_text(cooked, _OTHERS_WORDS)
     return Plain(_QUOTE.sub("", words(post.get("raw"))).strip())
 
 
@@ -213,7 +202,7 @@ def _title(post: Mapping[str, Any], topic: Mapping[str, Any]) -> str:
 
 
 def _quoted(plain: Plain, topic_id: str, ids: Mapping[tuple[str, str], str]) -> str | None:
-    """The first post that is quoted and stands in the same answer."""
+    """Return the id of the first quoted post that is in the same answer."""
     quotes = (
         (part.get("data-topic") or topic_id, part.get("data-post", "")) for part in plain.left_out
     )
@@ -221,7 +210,10 @@ def _quoted(plain: Plain, topic_id: str, ids: Mapping[tuple[str, str], str]) -> 
 
 
 def _likes(post: Mapping[str, Any]) -> int | None:
-    """How many like a post. The forum leaves a kind of action out where nobody took it."""
+    """Return the number of likes of a post.
+
+    The forum leaves a kind of action out of the summary where nobody took it.
+    """
     if "actions_summary" not in post:
         return as_count(post.get("like_count"))
     likes = (action for action in mappings(post["actions_summary"]) if action.get("id") == LIKE)

@@ -1,17 +1,17 @@
 """Jetstream and tap: the public events of an AT-proto network (Bluesky), one JSON object a line.
 
-Only creations and updates of `app.bsky.feed.post` are posts. What happened to posts and accounts
-goes to the live log: a deletion forgets its post, an account that is deleted, deactivated,
-suspended or taken down is in that state until it is active again, and profiles and declarations of
-preferences speak for their author (`atproto.py` says how). All else is set aside by what it is:
-reposts, records of other collections, changes of names.
+Only creations and updates of `app.bsky.feed.post` are posts. Events about posts and accounts go to
+the live log: a deletion forgets its post; an account that is deleted, deactivated, suspended or
+taken down is in that state until it is active again; profiles and declarations of preferences give
+their author's consent (read in `atproto.py`). Everything else is set aside under its kind: reposts,
+records of other collections, changes of names.
 
-`outcome` is what one event says alone. A file tells more, for what takes a post back comes later in
-it: so it is gone through twice, and the first time gathers deletions, updates (of a post the newest
-version is taken, and none if it was deleted since) and the accounts that it leaves deleted. What
-came first is told by the revision, which rises within each account, so that repeated and reordered
-lines change nothing. A post made anew under its old address after a deletion is taken where one
-file shows both.
+`outcome` gives the meaning of one event by itself. A file shows more, for a deletion comes later in
+it than its post. So it is read twice, and the first pass gathers deletions, updates (of a post the
+newest version is taken, and none if it was deleted since) and the accounts that are deleted at its
+end. Events are ordered by the revision, which rises within each account, so that repeated and
+reordered lines change nothing. A post created again under its old address after a deletion is taken
+only where one file holds both events.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,17 +38,17 @@ STATES = {
     "suspended": "suspended",
     "takendown": "taken_down",
 }
-"""An inactive account's status (com.atproto.sync.getRepoStatus), as the live log names it; none
-told is its owner's.
+"""The state in the live log for an inactive account's status (com.atproto.sync.getRepoStatus).
+
+Without a status, the owner deactivated the account.
 """
 
 
 @dataclass(frozen=True)
 class StreamEvent:
-    """What Jetstream and tap both tell: of a record (`action` create, update or delete), or of an
-    account.
+    """An event as Jetstream and tap both send it, about a record or about an account.
 
-    `seen`: when the network saw it; `happened`: the revision's own time, if that is not later.
+    action: of a record `create`, `update` or `delete`. seen: when the network saw it.
     """
 
     did: str
@@ -63,44 +63,47 @@ class StreamEvent:
 
     @property
     def uri(self) -> str:
+        """Return the `at://` address of the record."""
         return f"at://{self.did}/{self.collection}/{self.rkey}"
 
     @property
     def happened(self) -> datetime | None:
+        """Return the revision's own time, or when it was seen if that is earlier."""
         return min(filter(None, (atproto.time_of_tid(self.revision), self.seen)), default=None)
 
 
 @dataclass
 class _FinalState:
-    """What a whole file says: the last deletions and updates of posts, accounts left deleted, posts
-    made anew.
+    """The state at the end of a file, gathered in the first pass.
+
+    deleted, updated: the last revision that did so to a post, by its address. deleted_accounts:
+    DIDs. created_again: addresses of deleted posts that came back, gathered in the second pass.
     """
 
     deleted: dict[str, str] = field(default_factory=dict)
     updated: dict[str, str] = field(default_factory=dict)
-    gone: set[str] = field(default_factory=set)
-    made_anew: set[str] = field(default_factory=set)
+    deleted_accounts: set[str] = field(default_factory=set)
+    created_again: set[str] = field(default_factory=set)
 
 
 def recognizes(first: object) -> bool:
-    """Whether a file's first value is an event of Jetstream or of tap (or a list that begins with
-    one).
-    """
+    """Return whether a file's first value is an event of Jetstream or tap, or a list of them."""
     if isinstance(first, list):
         return bool(first) and recognizes(first[0])
     return isinstance(first, dict) and event_of(first) is not None
 
 
 def read(path: Path) -> Read:
-    """The posts of a file in batches of `POST_SCHEMA`, with what stood beside them; raises
-    `DataError` on damage.
+    """Yield the posts of a file in batches of `POST_SCHEMA`, with rows set aside and events.
+
+    Raises `DataError` if the file is damaged.
     """
     with clear_errors(path):
         yield from in_batches(_read(path))
 
 
 def event_of(value: Mapping[str, Any]) -> StreamEvent | None:
-    """A line as an event; None if it is none."""
+    """Return the event that a line holds; None if it holds none."""
     if "time_us" in value and words(value.get("did")):
         return _jetstream(value)
     inner = mapping(value.get(words(value.get("type"))))
@@ -108,40 +111,36 @@ def event_of(value: Mapping[str, Any]) -> StreamEvent | None:
 
 
 def outcome(event: StreamEvent) -> list[Post | Event] | str:
-    """What an event says, taken alone: a post, or events of the live log; or the reason why it says
-    nothing for us.
+    """Return the post or the events of the live log that follow from one event by itself.
+
+    A string is the reason why nothing follows from it.
     """
     if not event.collection:
-        return _of_account(event) or f"{event.action or 'unknown'}_event"
+        return [*_account_events(event)] or f"{event.action or 'unknown'}_event"
     if event.collection == POST:
-        return _of_post(event)
+        return _post_outcome(event)
     record = None if event.action == "delete" else event.record
     if found := atproto.author_events(event.did, event.collection, record, event.happened):
-        return found
+        return [*found]
     return "repost" if event.collection == "app.bsky.feed.repost" else "other_collection"
 
 
-def _of_account(event: StreamEvent) -> list[Event]:
-    """The states that an account is in and, as it has one at a time, those that it is no longer
-    in.
-    """
+def _account_events(event: StreamEvent) -> list[Event]:
+    """Return events that begin the account's state and end all others: it has one at a time."""
     if event.is_active is None or (not event.is_active and event.status not in STATES):
         return []
-    now = None if event.is_active else STATES[event.status]
+    current = None if event.is_active else STATES[event.status]
     return [
-        Event("state_author", event.did, cause, "on" if cause == now else "off", event.happened)
+        Event("state_author", event.did, cause, "on" if cause == current else "off", event.happened)
         for cause in dict.fromkeys(STATES.values())
     ]
 
 
-def _of_post(event: StreamEvent) -> list[Post | Event] | str:
+def _post_outcome(event: StreamEvent) -> list[Post | Event] | str:
     match event.action:
         case "delete":
-            return [
-                Event(
-                    "forget_post", event.uri, happened=event.happened, note="deleted by its author"
-                )
-            ]
+            note = "deleted by its author"
+            return [Event("forget_post", event.uri, happened=event.happened, note=note)]
         case "create" | "update":
             edited = event.happened if event.action == "update" else None
             found = atproto.post_of(event.did, event.rkey, event.record, event.seen, SOURCE, edited)
@@ -181,48 +180,48 @@ def _event_of_record(
 
 
 def _read(path: Path) -> Iterator[Post | SetAside | Event]:
-    later = _FinalState()
+    final = _FinalState()
     for value in read_values(path):
         if isinstance(value, Value) and (event := event_of(value.value)):
-            _note(event, later)
+            _note(event, final)
     for value in read_values(path):
-        yield from _found(value, later)
-    for uri in sorted(later.deleted.keys() - later.made_anew):
+        yield from _items(value, final)
+    for uri in sorted(final.deleted.keys() - final.created_again):
         yield Event("forget_post", uri, note="deleted by its author")
 
 
-def _note(event: StreamEvent, later: _FinalState) -> None:
+def _note(event: StreamEvent, final: _FinalState) -> None:
     if event.is_active is False and event.status == "deleted":
-        later.gone.add(event.did)
+        final.deleted_accounts.add(event.did)
     elif event.is_active is not None:
-        later.gone.discard(event.did)
+        final.deleted_accounts.discard(event.did)
     elif event.collection == POST and event.action in ("delete", "update"):
-        last = later.deleted if event.action == "delete" else later.updated
+        last = final.deleted if event.action == "delete" else final.updated
         last[event.uri] = max(event.revision, last.get(event.uri, ""))
 
 
-def _found(value: Value | SetAside, later: _FinalState) -> Iterator[Post | SetAside | Event]:
+def _items(value: Value | SetAside, final: _FinalState) -> Iterator[Post | SetAside | Event]:
     if isinstance(value, SetAside):
         yield value
         return
     where, event = value.where or "the event", event_of(value.value)
     if event is None:
         yield SetAside(where, "not_an_event", value.value)
-    elif reason := _overtaken(event, later):
-        yield SetAside(where, reason, {"id": event.uri})  # their words are gone, too
+    elif reason := _superseded(event, final):
+        yield SetAside(where, reason, {"id": event.uri})  # without the text, which is withdrawn too
     elif isinstance(found := outcome(event), str):
         yield SetAside(where, found, value.value)
     elif event.collection != POST or event.action != "delete":  # deletions follow at the end
-        later.made_anew.update({event.uri} & later.deleted.keys())
+        final.created_again.update({event.uri} & final.deleted.keys())
         yield from found
 
 
-def _overtaken(event: StreamEvent, later: _FinalState) -> str | None:
-    """Why a post did not stay as this event has it."""
+def _superseded(event: StreamEvent, final: _FinalState) -> str | None:
+    """Return why a post is no longer as this event has it; None if it is."""
     if event.collection != POST or event.action not in ("create", "update"):
         return None
-    if event.uri in later.deleted and event.revision <= later.deleted[event.uri]:
+    if event.uri in final.deleted and event.revision <= final.deleted[event.uri]:
         return DELETED_LATER
-    if event.revision < later.updated.get(event.uri, ""):
+    if event.revision < final.updated.get(event.uri, ""):
         return "edited_since"
-    return ACCOUNT_DELETED if event.did in later.gone else None
+    return ACCOUNT_DELETED if event.did in final.deleted_accounts else None

@@ -1,8 +1,9 @@
 """The objects of a JSON file, whether it is one document, a list, pages of lists, or JSON lines.
 
-This is for the sources whose files come in all these shapes; it knows no format. Lines are read one
-at a time; a document is held whole, and so has a bound. A line that is no JSON object is set aside
-and the next one read; a document that is not JSON from beginning to end is a `DataError`.
+Sources whose files come in all these shapes read them here; this module knows no format. Lines are
+read one at a time; a document is held in memory as a whole, and so its size is limited. A line that
+is not a JSON object is set aside and reading continues; a document that is not JSON from beginning
+to end is a `DataError`. How a file is opened and decompressed is in `files.py`.
 """
 
 import json
@@ -28,51 +29,48 @@ _DAMAGED = "It is damaged or cut short: export or download it again"
 
 @dataclass(frozen=True)
 class Value:
-    """An object of a file, and where it stands: empty if it is the whole document."""
+    """An object of a file, and its position there; `where` is empty for the whole document."""
 
     where: str
     value: dict[str, Any]
 
     def at(self, place: str) -> str:
-        """Where a part of the object stands."""
+        """Return the position of a part of the object."""
         return f"{self.where}, {place}" if self.where else place
 
 
 def read_values(path: Path) -> Iterator[Value | SetAside]:
-    """The objects of a file, lists taken apart, and whatever stands there that is none; raises
-    `DataError`.
+    """Yield the objects of a file, those of lists one by one, and set everything else aside.
+
+    Raises `DataError` if the file is damaged.
     """
     with clear_errors(path):
         if not _has_lines(path):
             with opened(path) as file:
-                yield from _apart(
-                    parse_document(file.read(files.LARGEST_DOCUMENT_BYTES + 1), path), ""
-                )
+                document = parse_document(file.read(files.LARGEST_DOCUMENT_BYTES + 1), path)
+                yield from _objects_of(document, "")
             return
         for where, line in json_lines(path):
             value = parse_json(line.row.encode()) if isinstance(line, SetAside) else line
-            yield from _apart(value, where) if isinstance(value, dict | list) else (line,)
+            yield from _objects_of(value, where) if isinstance(value, dict | list) else (line,)
 
 
 def _has_lines(path: Path) -> bool:
-    """Whether a file is JSON lines: by its name, or since its first line is a value and not the
-    last one.
+    """Return whether a file is JSON lines.
+
+    It is if its name says so, or if its first line is a complete value and more lines follow.
     """
     if kind_of(path) == "jsonl":
         return True
     with opened(path) as file:
-        lines = (
-            line
-            for line in iter(lambda: file.readline(files.LARGEST_DOCUMENT_BYTES), b"")
-            if line.strip()
-        )
-        return (
-            isinstance(parse_json(next(lines, b"")), dict | list) and next(lines, None) is not None
-        )
+        all_lines = iter(lambda: file.readline(files.LARGEST_DOCUMENT_BYTES), b"")
+        lines = (line for line in all_lines if line.strip())
+        first_is_value = isinstance(parse_json(next(lines, b"")), dict | list)
+        return first_is_value and next(lines, None) is not None
 
 
-def _apart(value: Any, where: str) -> Iterator[Value | SetAside]:
-    """An object as it is, the objects of a list one by one."""
+def _objects_of(value: Any, where: str) -> Iterator[Value | SetAside]:
+    """Yield an object as it is, or the objects of a list one by one."""
     if isinstance(value, dict):
         yield Value(where, value)
         return
@@ -86,13 +84,11 @@ def _apart(value: Any, where: str) -> Iterator[Value | SetAside]:
 
 
 def parse_document(data: bytes, where: object) -> Any:
-    """The JSON of a whole file; raises `DataError`."""
+    """Return the JSON value of a whole file; raises `DataError` if it is too long or not JSON."""
     if len(data) > files.LARGEST_DOCUMENT_BYTES:
-        most = (
-            f"At most {files.LARGEST_DOCUMENT_BYTES >> 20} MiB are read as one value; give "
-            f"JSON lines"
-        )
-        raise DataError("the JSON is too long", where=where, hint=most)
+        most_mib = files.LARGEST_DOCUMENT_BYTES >> 20
+        hint = f"At most {most_mib} MiB are read as one value; give JSON lines"
+        raise DataError("the JSON is too long", where=where, hint=hint)
     try:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -104,8 +100,9 @@ def parse_document(data: bytes, where: object) -> Any:
 
 
 def words(value: Any) -> str:
-    """A text or a number as well-formed text; empty for anything else, which `as_text` would spell
-    out.
+    """Return a string or a whole number as well-formed text, and the empty text for the rest.
+
+    `files.as_text` would spell out the other types (true, a list) as well.
     """
     if isinstance(value, str):
         return well_formed(value)
@@ -113,10 +110,10 @@ def words(value: Any) -> str:
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """The value if it is an object; an empty one if not."""
+    """Return the value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def mappings(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list; none if it is no list."""
+    """Return the objects of a list; an empty list if the value is not a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -1,9 +1,9 @@
 """HTML of posts as plain text, as a person would read it aloud from the page.
 
-Paragraphs and line breaks stay, links keep their address, mentions and hashtags their name, small
-pictures (emoji) their word. Other pictures give their description, which belongs into `alt_text`.
+Paragraphs and line breaks stay; links keep their address, mentions and hashtags their name, small
+pictures (emoji) their word. The descriptions of other pictures are returned apart, for `alt_text`.
 What others wrote (a quoted post, the preview of a page) is left out where the caller names its
-class: words belong to the one who wrote them, and go when that post goes.
+class: the text belongs to its author, and is deleted when their post is.
 """
 
 import re
@@ -13,64 +13,32 @@ from html.parser import HTMLParser
 Attributes = dict[str, str]
 
 _PARAGRAPHS = {
-    "p",
-    "blockquote",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "pre",
-    "table",
-    "ul",
-    "ol",
-    "hr",
+    "p", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "table", "ul", "ol", "hr",
     "aside",
-}
+}  # fmt: skip
 _LINES = {
-    "div",
-    "section",
-    "article",
-    "details",
-    "summary",
-    "tr",
-    "dt",
-    "dd",
-    "figure",
-    "figcaption",
-}
+    "div", "section", "article", "details", "summary", "tr", "dt", "dd", "figure", "figcaption",
+}  # fmt: skip
 _NEVER_CLOSED = {
-    "img",
-    "br",
-    "hr",
-    "input",
-    "wbr",
-    "source",
-    "link",
-    "meta",
-    "area",
-    "col",
-    "embed",
-    "track",
+    "img", "br", "hr", "input", "wbr", "source", "link", "meta", "area", "col", "embed", "track",
     "base",
-}
+}  # fmt: skip
 _UNSEEN = {"script", "style", "svg", "template", "head"}
 _DECLARATION = re.compile(r"<[!?][^>]{0,5000}>")
 _NO_TAG = re.compile(r"""<(?!/?[a-zA-Z](?:[^<>"']|"[^"]{0,5000}"|'[^']{0,5000}')*+>)""")
-"""A `<` that begins no whole tag is a character. Left in, it makes the parser of Python's library
-fail or take a time quadratic in the text (found with 60 KB of `<a `: 30 seconds).
+"""A `<` that does not begin a complete tag, and so is a character.
+
+Left in, it makes the parser of Python's library fail or take a time quadratic in the text (found
+with 60 KB of `<a `: 30 seconds).
 """
-_POINT = "\n- "
+_BULLET = "\n- "
 _SCHEME = re.compile(r"^https?://(www\.)?")
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 
 
 @dataclass(frozen=True)
 class Plain:
-    """A text, the descriptions of its pictures, and the attributes of each element that was left
-    out.
-    """
+    """A text, the descriptions of its pictures, and the attributes of each element left out."""
 
     text: str
     pictures: tuple[str, ...] = ()
@@ -78,8 +46,9 @@ class Plain:
 
 
 def to_plain_text(html: str, leave_out: frozenset[str] = frozenset()) -> Plain:
-    """HTML as plain text, without the elements of the classes in `leave_out`; broken HTML is read
-    as far as it goes.
+    """Return HTML as plain text, without the elements that have a class in `leave_out`.
+
+    Broken HTML is read as far as possible.
 
     >>> to_plain_text('<p>See <a href="https://example.com/a">this</a></p><p>and<br>rest</p>').text
     'See this (https://example.com/a)\\n\\nand\\nrest'
@@ -91,8 +60,9 @@ def to_plain_text(html: str, leave_out: frozenset[str] = frozenset()) -> Plain:
 
 
 class _Reader(HTMLParser):
-    """Gathers the parts of the text; between `pre` tags white space stays, elsewhere it is one
-    space.
+    """A parser that gathers the parts of the text.
+
+    White space stays as it is between `pre` tags; elsewhere it becomes one space.
     """
 
     def __init__(self, leave_out: frozenset[str]):
@@ -101,16 +71,15 @@ class _Reader(HTMLParser):
         self.left_out: list[Attributes] = []
         self._leave_out = leave_out
         self._parts: list[str] = []
-        self._link: tuple[int, str] | None = (
-            None  # where its label begins among the parts, and its address
-        )
-        self._leaving: str | None = (
-            None  # the tag that is left out, and how deep we are in such tags
-        )
+        # the open link: the index of its label's first part, and its address
+        self._link: tuple[int, str] | None = None
+        # the tag that is being left out, and how many tags of that name are open
+        self._leaving: str | None = None
         self._depth = 0
-        self._verbatim = 0
+        self._verbatim = 0  # the number of open `pre` tags
 
     def text(self) -> str:
+        """Return the text so far, without white space at the ends of lines and of the whole."""
         self._end_link()
         lines = (line.rstrip() for line in "".join(self._parts).split("\n"))
         return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
@@ -162,7 +131,7 @@ class _Reader(HTMLParser):
                 self._end_link()  # links do not nest
                 self._link = len(self._parts), attributes.get("href", "").strip()
             case "li":
-                self._parts.append(_POINT)
+                self._parts.append(_BULLET)
             case "td" | "th" if not self._ends_in_space():
                 self._parts.append(" ")
             case _ if tag in _PARAGRAPHS | _LINES:
@@ -170,14 +139,11 @@ class _Reader(HTMLParser):
                 self._verbatim += tag == "pre"
 
     def _break(self, tag: str) -> None:
-        """Where a block starts or ends: paragraphs with an empty line between, others on lines of
-        their own.
-        """
-        if (
-            self._parts and self._parts[-1] != _POINT
-        ):  # a list's point begins on the line of its dash
-            if tag in _PARAGRAPHS or not self._parts[-1].endswith("\n"):
-                self._parts.append("\n\n" if tag in _PARAGRAPHS else "\n")
+        """Begin or end a block: an empty line beside paragraphs, a line break beside the rest."""
+        if not self._parts or self._parts[-1] == _BULLET:  # an item begins on the line of its dash
+            return
+        if tag in _PARAGRAPHS or not self._parts[-1].endswith("\n"):
+            self._parts.append("\n\n" if tag in _PARAGRAPHS else "\n")
 
     def _ends_in_space(self) -> bool:
         return not self._parts or self._parts[-1].endswith((" ", "\n"))
@@ -197,8 +163,10 @@ class _Reader(HTMLParser):
 
 
 def _link(label: str, address: str) -> str:
-    """A link's words with its address, unless they say it already or name a person, a tag or a
-    place here.
+    """Return a link's label with its address.
+
+    The address is left out if the label shows it already, or names a person or a hashtag, and if it
+    leads to a place on the same site.
     """
     shown = label.strip()
     if not shown or shown[0] in "@#" or not address.lower().startswith(("http://", "https://")):

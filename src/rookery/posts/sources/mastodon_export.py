@@ -1,9 +1,8 @@
-"""The archive of a Mastodon export: `outbox.json` and `actor.json` out of a tar.gz or a zip, and
-nothing else of it.
+"""The archive of a Mastodon export: reads `outbox.json` and `actor.json` out of a tar.gz or a zip.
 
-Likes, bookmarks and media lie beside them and stay shut; nothing is ever unpacked to disk. An
-archive that no server would write is refused: names that lead outside, links, the same file twice,
-and sizes that no honest file unpacks to.
+Likes, bookmarks and media in it are never opened, and nothing is unpacked to disk. An archive that
+no server would write is refused: names that lead outside, links, the same file twice, and sizes
+that no honest file unpacks to. What the two files mean is read in `mastodon.py`.
 """
 
 import gzip
@@ -19,11 +18,11 @@ from pathlib import Path, PurePosixPath
 from rookery.core.errors import DataError
 
 LARGEST_FILE_BYTES = 1 << 29
-"""A file inside that says to be larger is refused unread; so is a header of a tar."""
+"""The largest file inside: one that claims to be larger is refused unread; so is a tar's header."""
 
 LARGEST_RATIO = 100
-"""A tar may unpack to so many times its size, and `LARGEST_FILE_BYTES`: text packs 10 to 20 fold,
-media not at all.
+"""A tar may unpack to this many times its size plus `LARGEST_FILE_BYTES`: text is compressed 10 to
+20 fold, media not at all.
 """
 
 _WANTED = ("outbox.json", "actor.json")
@@ -32,14 +31,14 @@ _MEND = "Ask the server for the export again, or download it again"
 
 @dataclass(frozen=True)
 class Export:
-    """The two files, as they are; `actor` is None where there is none."""
+    """The two files of an export, undecoded; `actor` is None if the archive has none."""
 
     outbox: bytes
     actor: bytes | None
 
 
 def is_export(path: Path) -> bool:
-    """Whether a file is such an archive: a tar.gz by its name, a zip that holds an outbox."""
+    """Return whether a file is an export: a tar.gz by its name, or a zip that holds an outbox."""
     if path.name.lower().endswith((".tar.gz", ".tgz")):
         return True
     if path.suffix.lower() != ".zip":
@@ -52,8 +51,9 @@ def is_export(path: Path) -> bool:
 
 
 def read_export(path: Path) -> Export:
-    """The outbox and, if there is one, the actor; raises `DataError` for whatever is no sound and
-    honest archive.
+    """Return the outbox and, if there is one, the actor.
+
+    Raises `DataError` if the archive is damaged or not an honest one.
     """
     with _clear_errors(path):
         files = dict(_from_zip(path) if path.suffix.lower() == ".zip" else _from_tar(path))
@@ -67,29 +67,41 @@ def read_export(path: Path) -> Export:
 
 
 class _Guarded(gzip.GzipFile):
-    """Gzip that reads no more at once than a file may hold: a tar's header can ask for any
-    amount.
+    """Gzip that refuses to read more at once than a file may hold.
+
+    A tar's header can ask for any amount.
     """
 
-    def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= LARGEST_FILE_BYTES:
-            raise tarfile.ReadError("a header says to be larger than any header is")
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= LARGEST_FILE_BYTES:
+            raise tarfile.ReadError("a header claims to be larger than any header is")
         return super().read(size)
+
+
+class _ForgetfulTar(tarfile.TarFile):
+    """A tar that does not remember the files that it passed."""
+
+    members: list[tarfile.TarInfo]
+
+    def next(self) -> tarfile.TarInfo | None:
+        member = super().next()
+        self.members.clear()
+        return member
 
 
 def _from_tar(path: Path) -> Iterator[tuple[str, bytes]]:
     allowed_bytes = LARGEST_RATIO * path.stat().st_size + LARGEST_FILE_BYTES
     seen: set[str] = set()
-    with _Guarded(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as archive:
+    with _Guarded(path) as unpacked, _ForgetfulTar(fileobj=unpacked) as archive:
         while (member := archive.next()) is not None:
-            archive.members.clear()  # it remembers every file that it passed
             if not (member.isreg() or member.isdir()) or member.issparse():
                 raise DataError(f"not a plain file: {member.name!r}", where=path, hint=_MEND)
             name = _wanted(member.name, member.size, seen, path)
             _check_size(member.offset_data + member.size, allowed_bytes, path)
-            if name and member.isreg():
-                yield name, archive.extractfile(member).read(member.size)
-        while unpacked.read(1 << 20):  # to the end, where gzip's checksum stands
+            content = archive.extractfile(member) if name else None  # None for a folder, too
+            if name and content:
+                yield name, content.read(member.size)
+        while unpacked.read(1 << 20):  # to the end, where gzip's checksum is
             _check_size(unpacked.tell(), allowed_bytes, path)
 
 
@@ -113,15 +125,15 @@ def _from_zip(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _wanted(filename: str, size: int, seen: set[str], path: Path) -> str | None:
-    """The name of a file that is to be read; raises `DataError` for a name or size that is not an
-    honest one's.
+    """Return the name of a file that is to be read, None for other files.
+
+    Raises `DataError` for a name or a size that no honest archive has.
     """
     place = PurePosixPath(filename)
     if place.is_absolute() or ".." in place.parts or "\\" in filename:
         raise DataError(f"a file in the archive would lie outside it: {filename!r}", where=path)
-    if (
-        place.name not in _WANTED or len(place.parts) > 2
-    ):  # at the top, or in the one folder that holds all
+    is_near_top = len(place.parts) <= 2  # at the top, or in the one folder that holds everything
+    if place.name not in _WANTED or not is_near_top:
         return None
     if place.name in seen:
         raise DataError(
@@ -129,7 +141,7 @@ def _wanted(filename: str, size: int, seen: set[str], path: Path) -> str | None:
         )
     if size > LARGEST_FILE_BYTES:
         hint = f"At most {LARGEST_FILE_BYTES >> 20} MiB are read"
-        raise DataError(f"{place.name} says it is {size:,} bytes long", where=path, hint=hint)
+        raise DataError(f"{place.name} claims to be {size:,} bytes long", where=path, hint=hint)
     seen.add(place.name)
     return place.name
 

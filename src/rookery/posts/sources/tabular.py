@@ -1,10 +1,10 @@
-"""Tables of posts: CSV, JSON lines and Parquet (also compressed), with a mapping from our fields to
-their columns.
+"""Tables of posts: CSV, JSON lines and Parquet, with a mapping from a post's fields to columns.
 
 A mapped file is a platform's own export, so the operator who maps it vouches for it: where there is
-no `visibility` column its posts are public. Columns that bear the name of a right (`visibility`,
-`consent_training` …) are always read, mapped or not. What one row lacks sets that row aside; what
-the whole file lacks (a column, an encoding, its end) raises `DataError` and nothing is taken.
+no `visibility` column its posts are public. Columns named like a right (`visibility`,
+`consent_training` …) are always read, mapped or not. A row that lacks something is set aside; a
+fault of the whole file (a missing column, another encoding, a missing end) raises `DataError` and
+nothing is taken. Times and languages are read in `values.py`, compression in `files.py`.
 """
 
 import codecs
@@ -12,12 +12,10 @@ import csv
 import io
 import itertools
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +26,7 @@ from rookery.core.digest import digest_bytes
 from rookery.core.errors import DataError, UsageError
 from rookery.posts.post import CONSENT_FIELD, POST_SCHEMA, VISIBILITIES
 from rookery.posts.sources.files import (
+    Read,
     SetAside,
     clear_errors,
     json_lines,
@@ -35,12 +34,26 @@ from rookery.posts.sources.files import (
     parse_json,
     well_formed,
 )
+from rookery.posts.sources.values import language_codes, parse_time, parse_times
+
+__all__ = [
+    "columns_of",
+    "kind_of",
+    "parse_time",
+    "read_column",
+    "read_posts",
+    "read_raw",
+    "resolve_mapping",
+    "to_posts",
+]
 
 BATCH_ROWS = 65_536
 LARGEST_ROW_BYTES = 1 << 24
-"""A CSV file with a longer row is refused: so much is read at once."""
-ROWS_LOOKED_AT = 1000
-"""So many JSON objects are asked for the names of their columns."""
+"""The longest row of a CSV file: so much is read at once, and a file with a longer row is
+refused.
+"""
+ROWS_SEARCHED = 1000
+"""The number of JSON objects whose keys are taken as the names of the columns."""
 
 REQUIRED = ("text", "author", "created")
 GUESSES: Mapping[str, tuple[str, ...]] = {
@@ -56,32 +69,15 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "replies": ("replies", "reply_count"),
     "alt_text": ("alt_text",),
 }
+"""The names under which a field is looked for when there is no mapping; the first one wins."""
 RIGHTS = ("visibility", *CONSENT_FIELD.values())
-LANGUAGE_CODES = {
-    "arabic": "ar", "bulgarian": "bg", "catalan": "ca", "chinese": "zh", "croatian": "hr", "czech": "cs",
-    "danish": "da", "dutch": "nl", "english": "en", "estonian": "et", "farsi (persian)": "fa", "finnish": "fi",
-    "french": "fr", "german": "de", "greek": "el", "hebrew": "he", "hindi": "hi", "hungarian": "hu", "icelandic": "is",
-    "indonesian": "id", "italian": "it", "japanese": "ja", "korean": "ko", "latvian": "lv", "lithuanian": "lt",
-    "macedonian": "mk", "norwegian": "no", "polish": "pl", "portuguese": "pt", "romanian": "ro", "russian": "ru",
-    "serbian": "sr", "slovak": "sk", "slovenian": "sl", "somali": "so", "spanish": "es", "swedish": "sv", "thai": "th",
-    "turkish": "tr", "ukrainian": "uk", "urdu": "ur", "uzbek": "uz", "vietnamese": "vi",
-    "in": "id", "iw": "he", "ji": "yi",
-}  # fmt: skip
-_TIME_FORMATS = (
-    "%a %b %d %H:%M:%S %z %Y",
-    "%m/%d/%Y %H:%M",
-    "%m/%d/%Y %H:%M:%S",
-    "%d %b %Y %H:%M:%S %z",
-)
-
-
-_SINCE_1970 = re.compile(r"([0-9]{9,17})(?:\.[0-9]*)?")
 
 
 @dataclass(frozen=True)
 class RawBatch:
-    """Some rows as the file has them (the mapped columns), where each stands, and rows that could
-    not even be read.
+    """Some rows of a file, only the mapped columns, with their positions and the unreadable rows.
+
+    place_is: the word for a position, "row" or "line".
     """
 
     rows: pa.RecordBatch
@@ -91,8 +87,9 @@ class RawBatch:
 
 
 def kind_of(path: Path) -> str | None:
-    """`csv`, `jsonl` or `parquet` by the file's name, `.gz` and `.zst` looked through; None for
-    anything else.
+    """Return `csv`, `jsonl` or `parquet` by the file's name, with or without `.gz` or `.zst`.
+
+    None for any other name.
     """
     names = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".zst")]
     kinds = {
@@ -107,98 +104,109 @@ def kind_of(path: Path) -> str | None:
 
 
 def columns_of(path: Path) -> list[str]:
-    """The names of a file's columns; raises `DataError` if it is empty or cannot be read."""
+    """Return the names of a file's columns; raises `DataError` if it is empty or unreadable."""
     with clear_errors(path):
-        match kind_of(path):
+        match _table_kind(path):
             case "parquet":
                 return pa.parquet.read_schema(path).names
             case "csv":
-                # not by Arrow, whose reader is ahead in a thread that may outlive an error and
+                # not by Arrow, whose reader reads ahead in a thread that may outlive an error and
                 # abort the process
                 with opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as lines:
                     return next(csv.reader(lines, delimiter=_delimiter(path)), [])
-            case "jsonl":
-                with opened(path) as file:
-                    objects = (row for line in file if isinstance(row := parse_json(line), dict))
-                    names = [
-                        name for row in itertools.islice(objects, ROWS_LOOKED_AT) for name in row
-                    ]
-                if not names:
-                    raise DataError(
-                        "no line of the file is a JSON object",
-                        where=path,
-                        hint="Write one object a line",
-                    )
-                return list(dict.fromkeys(names))
-    raise UsageError(
-        "not a table that can be read", where=path, hint="Give .csv, .jsonl, .ndjson or .parquet"
-    )
+            case _:
+                return _keys_of(path)
+
+
+def _table_kind(path: Path) -> str:
+    if (kind := kind_of(path)) is None:
+        hint = "Give .csv, .jsonl, .ndjson or .parquet"
+        raise UsageError("not a table that can be read", where=path, hint=hint)
+    return kind
+
+
+def _keys_of(path: Path) -> list[str]:
+    """Return the keys of the first objects of a file of JSON lines, in order of appearance."""
+    with opened(path) as file:
+        objects = (row for line in file if isinstance(row := parse_json(line), dict))
+        names = [name for row in itertools.islice(objects, ROWS_SEARCHED) for name in row]
+    if not names:
+        hint = "Write one object a line"
+        raise DataError("no line of the file is a JSON object", where=path, hint=hint)
+    return list(dict.fromkeys(names))
 
 
 def resolve_mapping(path: Path, mapping: Mapping[str, str] | None) -> dict[str, str]:
-    """The mapping, checked against the file's columns, or guessed by their names.
+    """Return the mapping, checked against the file's columns, or guessed by their names.
 
     Raises `UsageError` for a wrong or missing field, `DataError` for a column that the file lacks.
     """
     columns = columns_of(path)
-    known = set(POST_SCHEMA.names) - {"source"}
     if mapping is None:
         mapping = {
-            f: next(c for c in names if c in columns)
-            for f, names in GUESSES.items()
+            field: next(name for name in names if name in columns)
+            for field, names in GUESSES.items()
             if set(names) & set(columns)
         }
-    for field, column in mapping.items():
-        if field not in known:
-            raise UsageError(
-                f"--map: there is no field {field!r}", hint=f"Known: {', '.join(sorted(known))}"
-            )
-        if column not in columns:
-            raise DataError(
-                f"there is no column {column!r}", where=path, hint=f"It has: {', '.join(columns)}"
-            )
-    missing = [field for field in REQUIRED if field not in mapping]
-    if missing:
-        hint = (
-            f"Say --map {','.join(f'{field}=…' for field in missing)}; it has: {', '.join(columns)}"
-        )
-        raise UsageError(
-            f"which column is {' and which is '.join(missing)}?", where=path, hint=hint
-        )
+    _check_mapping(path, mapping, columns)
     return {name: name for name in RIGHTS if name in columns} | dict(mapping)
 
 
-def read_posts(
-    path: Path, mapping: Mapping[str, str]
-) -> Iterator[tuple[pa.RecordBatch, list[SetAside]]]:
-    """The posts of a file in batches of `POST_SCHEMA`, with the rows that are no posts; `mapping`
-    is a resolved one.
+def _check_mapping(path: Path, mapping: Mapping[str, str], columns: list[str]) -> None:
+    known = set(POST_SCHEMA.names) - {"source"}
+    for field, column in mapping.items():
+        if field not in known:
+            hint = f"Known fields: {', '.join(sorted(known))}"
+            raise UsageError(f"--map: there is no field {field!r}", hint=hint)
+        if column not in columns:
+            raise _no_column(path, column, columns)
+    missing = [field for field in REQUIRED if field not in mapping]
+    if missing:
+        options = ",".join(f"{field}=…" for field in missing)
+        raise UsageError(
+            f"which column is {' and which is '.join(missing)}?",
+            where=path,
+            hint=f"Give --map {options}; the columns are: {', '.join(columns)}",
+        )
 
-    Raises `DataError` if the file cannot be read to its end, or a column holds what no text can be
-    made of.
+
+def _no_column(path: Path, column: str, columns: list[str]) -> DataError:
+    hint = f"It has: {', '.join(columns)}"
+    return DataError(f"there is no column {column!r}", where=path, hint=hint)
+
+
+def read_posts(path: Path, mapping: Mapping[str, str]) -> Read:
+    """Yield the posts of a file in batches of `POST_SCHEMA`, with the rows set aside.
+
+    `mapping` is one that `resolve_mapping` returned. Raises `DataError` if the file cannot be read
+    to its end, or a column holds values that cannot become text.
     """
     with clear_errors(path):
-        if kind_of(path) == "parquet":
+        kind = _table_kind(path)
+        if kind == "parquet":
             _refuse_nested(path, mapping)
         for raw in read_raw(path, list(dict.fromkeys(mapping.values()))):
-            yield to_posts(raw, mapping, kind_of(path))
+            posts, aside = to_posts(raw, mapping, kind)
+            yield posts, [*aside]
 
 
 def _refuse_nested(path: Path, mapping: Mapping[str, str]) -> None:
-    """Raise `DataError` for a column of lists or records; only of languages there may be a list."""
+    """Raise `DataError` for a column of lists or records, unless it is a list of languages."""
     schema = pa.parquet.read_schema(path)
     for field, column in mapping.items():
         kind = schema.field(schema.names.index(column)).type
         is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
         if pa.types.is_nested(kind) and not (field == "language" and is_list):
-            hint = "Map another column, or write what is meant to a plain one"
+            hint = "Map another column, or write the values meant into a column of plain values"
             raise DataError(
-                f"the column {column!r} holds {kind}, which is no {field}", where=path, hint=hint
+                f"the column {column!r} holds {kind}, which cannot be read as {field}",
+                where=path,
+                hint=hint,
             )
 
 
 def read_raw(path: Path, columns: list[str]) -> Iterator[RawBatch]:
-    """Some columns of the file, in batches, in the file's order."""
+    """Yield some columns of the file, in batches, in the file's order."""
     with clear_errors(path):
         match kind_of(path):
             case "parquet":
@@ -214,13 +222,12 @@ def read_raw(path: Path, columns: list[str]) -> Iterator[RawBatch]:
 
 
 def read_column(path: Path, column: str) -> list[str]:
-    """One column of a table as texts, missing values left out; raises `DataError` if there is no
-    such column.
+    """Return one column of a table as texts, without the missing values.
+
+    Raises `DataError` if there is no such column.
     """
     if column not in (columns := columns_of(path)):
-        raise DataError(
-            f"there is no column {column!r}", where=path, hint=f"It has: {', '.join(columns)}"
-        )
+        raise _no_column(path, column, columns)
     batches = [raw.rows[column].cast(pa.string()).drop_null() for raw in read_raw(path, [column])]
     return [text for batch in batches for text in batch.to_pylist()]
 
@@ -228,111 +235,56 @@ def read_column(path: Path, column: str) -> list[str]:
 def to_posts(
     raw: RawBatch, mapping: Mapping[str, str], source: str
 ) -> tuple[pa.RecordBatch, list[SetAside]]:
-    """The rows that are posts, as a batch of `POST_SCHEMA`, and those that are not, each with its
-    reason.
-    """
-    rows = raw.rows
-    column = {field: rows[name] for field, name in mapping.items()}
-    made = {
+    """Return the rows that are posts as a batch of `POST_SCHEMA`, and the rest set aside."""
+    column = {field: raw.rows[name] for field, name in mapping.items()}
+    fields = _fields_of(column, raw.rows.num_rows, source)
+    arrays = [
+        _as_field(field, fields.get(field.name, column.get(field.name)), raw.rows.num_rows)
+        for field in POST_SCHEMA
+    ]
+    reasons = _reasons(fields)
+    nullable = pa.schema([field.with_nullable(True) for field in POST_SCHEMA])
+    posts = pa.RecordBatch.from_arrays(arrays, schema=nullable).filter(pc.is_null(reasons))
+    return pa.RecordBatch.from_arrays(posts.columns, schema=POST_SCHEMA), _set_aside(raw, reasons)
+
+
+def _fields_of(column: Mapping[str, pa.Array], n: int, source: str) -> dict[str, pa.Array]:
+    """Return the fields of posts that are not simply a column: converted, or without a column."""
+    fields = {
         "text": column["text"].cast(pa.string()),
         "author": column["author"].cast(pa.string()),
         "created": parse_times(column["created"]),
-        "visibility": _visibility(column.get("visibility"), rows.num_rows),
-        "source": pa.repeat(source, rows.num_rows),
-        **{
-            name: _counts(column[name])
-            for name in ("likes", "reposts", "replies")
-            if name in column
-        },
-        **{name: _consents(column[name]) for name in CONSENT_FIELD.values() if name in column},
+        "visibility": _visibility(column.get("visibility"), n),
+        "source": pa.repeat(source, n),
     }
-    if "edited" in column:
-        made["edited"] = parse_times(column["edited"])
-    if "language" in column:
-        made["language"] = language_codes(column["language"])
-    made["id"] = column["id"].cast(pa.string()) if "id" in column else _made_up_ids(made)
-    arrays = [
-        _as_field(field, made.get(field.name, column.get(field.name)), rows.num_rows)
-        for field in POST_SCHEMA
-    ]
-    reasons = _reasons(made)
-    good = pc.is_null(reasons)
+    conversions = {
+        **dict.fromkeys(("likes", "reposts", "replies"), _counts),
+        **dict.fromkeys(CONSENT_FIELD.values(), _consents),
+        "edited": parse_times,
+        "language": language_codes,
+    }
+    for name, convert in conversions.items():
+        if name in column:
+            fields[name] = convert(column[name])
+    fields["id"] = column["id"].cast(pa.string()) if "id" in column else _derived_ids(fields)
+    return fields
+
+
+def _set_aside(raw: RawBatch, reasons: pa.Array) -> list[SetAside]:
     aside = list(raw.unread)
-    if pc.any(pc.invert(good)).as_py():
-        for place, reason in enumerate(reasons.to_pylist()):
-            if reason:
-                where = f"{raw.place_is} {raw.places[place]}"
-                aside.append(SetAside(where, reason, rows.slice(place, 1).to_pylist()[0]))
-    nullable = pa.schema([field.with_nullable(True) for field in POST_SCHEMA])
-    kept = pa.RecordBatch.from_arrays(arrays, schema=nullable).filter(good)
-    return pa.RecordBatch.from_arrays(kept.columns, schema=POST_SCHEMA), aside
-
-
-def parse_time(text: str) -> datetime | None:
-    """A time as people write it: ISO 8601, seconds to microseconds since 1970, Twitter's form,
-    month/day/year.
-    """
-    text = text.strip().removesuffix(" UTC")  # as PostgreSQL and BigQuery export it
-    try:
-        if since_1970 := _SINCE_1970.fullmatch(text):
-            digits = since_1970[1]
-            return datetime.fromtimestamp(int(digits) / 1000 ** ((len(digits) - 9) // 3), UTC)
-        time = datetime.fromisoformat(text)
-    except (ValueError, OverflowError, OSError):
-        time = next((t for form in _TIME_FORMATS if (t := _strptime(text, form))), None)
-    try:
-        return time and (time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC))
-    except OverflowError:  # the first or last day that there is, in another zone
-        return None
-
-
-def parse_times(column: pa.Array) -> pa.Array:
-    """A column of times as UTC microseconds; null where one cannot be read."""
-    kind = pa.timestamp("us", tz="UTC")
-    if pa.types.is_timestamp(column.type):
-        return column.cast(pa.timestamp("us", tz=column.type.tz), safe=False).cast(kind)
-    if pa.types.is_date(column.type):
-        return column.cast(pa.timestamp("us")).cast(kind)
-    encoded = column.cast(pa.string()).dictionary_encode()  # many rows share their second
-    times = [text and parse_time(text) for text in encoded.dictionary.to_pylist()]
-    return pa.array([time or None for time in times], kind).take(encoded.indices)
-
-
-def language_codes(column: pa.Array) -> pa.Array:
-    """Languages as lower-case codes; of a list of languages the first; unknown and undetermined
-    become null.
-    """
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        column = pa.array(
-            [names[0] if names else None for names in column.to_pylist()], pa.string()
-        )
-    encoded = column.cast(pa.string()).dictionary_encode()
-    codes = [name and language_code(name) for name in encoded.dictionary.to_pylist()]
-    return pa.array(codes, pa.string()).take(encoded.indices)
-
-
-def language_code(name: str) -> str | None:
-    """`English`, `en-GB` and `EN` become `en`; None where no language is named.
-
-    ISO 639 leaves `qaa` to `qtz` to private use: X writes `qme` for only media, `qht` for only
-    hashtags.
-    """
-    name = name.strip().lower()
-    code = LANGUAGE_CODES.get(name) or name.replace("_", "-").split("-")[0]
-    is_named = code not in ("und", "mul", "zxx", "art") and not re.fullmatch("q[a-t][a-z]", code)
-    return code if 2 <= len(code) <= 3 and code.isalpha() and is_named else None
-
-
-def _strptime(text: str, form: str) -> datetime | None:
-    try:
-        return datetime.strptime(text, form)
-    except ValueError:
-        return None
+    if reasons.null_count == len(reasons):
+        return aside
+    for place, reason in enumerate(reasons.to_pylist()):
+        if reason:
+            where = f"{raw.place_is} {raw.places[place]}"
+            aside.append(SetAside(where, reason, raw.rows.slice(place, 1).to_pylist()[0]))
+    return aside
 
 
 def _visibility(column: pa.Array | None, n: int) -> pa.Array:
-    """Mapped visibilities in our words; what is not one of them is unknown. Without a column:
-    public.
+    """Return the visibilities of a column, `unknown` for words that are none of `VISIBILITIES`.
+
+    Without a column every post is public.
     """
     if column is None:
         return pa.repeat("public", n)
@@ -342,27 +294,26 @@ def _visibility(column: pa.Array | None, n: int) -> pa.Array:
 
 
 def _counts(column: pa.Array) -> pa.Array:
-    """Whole numbers, also as `12.0`; null for what is none."""
+    """Return whole numbers, also from `12.0`; null for everything else."""
     texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
     digits = pc.struct_field(pc.extract_regex(texts, r"^(?P<n>[0-9]{1,18})(?:\.0*)?$"), "n")
     return digits.cast(pa.int64())
 
 
 def _consents(column: pa.Array) -> pa.Array:
-    """An author's word: yes, no, or null for nothing said. A word that cannot be understood is a
-    no.
+    """Return an author's consent: yes, no, or null where the column is empty.
+
+    A word that is not understood is a no.
     """
     words = pc.utf8_lower(pc.utf8_trim_whitespace(column.cast(pa.string())))
-    said = pc.if_else(pc.equal(words, ""), None, words)
-    return pc.if_else(pc.is_null(said), None, pc.is_in(said, pa.array(["true", "yes", "1"])))
+    stated = pc.if_else(pc.equal(words, ""), None, words)
+    return pc.if_else(pc.is_null(stated), None, pc.is_in(stated, pa.array(["true", "yes", "1"])))
 
 
-def _made_up_ids(made: Mapping[str, pa.Array]) -> pa.Array:
-    """Stable ids for a file without them: the digest of author, time and text."""
-    rows = zip(
-        *(made[name].cast(pa.string()).to_pylist() for name in ("author", "created", "text")),
-        strict=True,
-    )
+def _derived_ids(fields: Mapping[str, pa.Array]) -> pa.Array:
+    """Return stable ids for a file without ids: the digest of author, time and text."""
+    columns = (fields[name].cast(pa.string()).to_pylist() for name in ("author", "created", "text"))
+    rows = zip(*columns, strict=True)
     return pa.array([digest_bytes("\0".join(map(str, row)).encode()) for row in rows], pa.string())
 
 
@@ -374,18 +325,19 @@ def _as_field(field: pa.Field, values: pa.Array | None, n: int) -> pa.Array:
     return pc.if_else(pc.equal(values, ""), None, values) if empty else values
 
 
-def _reasons(made: Mapping[str, pa.Array]) -> pa.Array:
-    reasons = pa.nulls(len(made["text"]), pa.string())
+def _reasons(fields: Mapping[str, pa.Array]) -> pa.Array:
+    """Return for each row the reason why it is not a post, null where it is one."""
+    reasons = pa.nulls(len(fields["text"]), pa.string())
     for name, reason in (("text", "no_text"), ("author", "no_author"), ("id", "no_id")):
-        blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(made[name]), ""), True)
+        blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(fields[name]), ""), True)
         reasons = pc.if_else(blank, reason, reasons)
-    return pc.if_else(pc.is_null(made["created"]), "bad_time", reasons)
+    return pc.if_else(pc.is_null(fields["created"]), "bad_time", reasons)
 
 
 def _read_csv(path: Path, columns: list[str]) -> Iterator[RawBatch]:
     unread: list[SetAside] = []
 
-    def set_aside(row) -> str:
+    def set_aside(row: pa.csv.InvalidRow) -> str:
         unread.append(SetAside(f"row {row.number or '?'}", "wrong_number_of_columns", row.text))
         return "skip"
 
@@ -405,26 +357,26 @@ def _read_csv(path: Path, columns: list[str]) -> Iterator[RawBatch]:
             yield RawBatch(batch, range(first_row, first_row + batch.num_rows), tuple(unread))
             first_row += batch.num_rows + len(unread)
             unread.clear()
-        if unread:  # after the last row that could be read
+        if unread:  # rows that came after the last readable one
             empty = pa.RecordBatch.from_pylist([], reader.schema)
             yield RawBatch(empty, range(0), tuple(unread))
 
 
 class _Utf8(io.RawIOBase):
-    """A file's bytes, as long as they are UTF-8; raises `UnicodeDecodeError`.
+    """A file's bytes, checked to be UTF-8 as they are read; raises `UnicodeDecodeError`.
 
-    Arrow checks the columns that it keeps, but not the rows that it gives to our handler, and
-    cannot tell of an error in there.
+    Arrow checks the columns that it keeps, but not the rows that it passes to our handler, and
+    cannot report an error there.
     """
 
-    def __init__(self, file: IO[bytes]):
+    def __init__(self, file: io.BufferedIOBase):
         self._file = file
         self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         part = self._file.read(len(buffer))
         self._decoder.decode(part, final=not part)
         buffer[: len(part)] = part
@@ -438,9 +390,7 @@ def _parse_options(delimiter: str, invalid_row_handler: Callable) -> pa.csv.Pars
 
 
 def _delimiter(path: Path) -> str:
-    """What stands between the columns: the one of comma, semicolon and tab that the first line has
-    most of.
-    """
+    """Return what separates the columns: comma, semicolon or tab, most frequent in line one."""
     with opened(path) as file:
         first = next(iter(file.readline(LARGEST_ROW_BYTES).splitlines()), b"")
     return max(",;\t", key=lambda mark: first.count(mark.encode()))
@@ -470,11 +420,9 @@ def _strings(rows: list[dict[str, Any]], columns: list[str]) -> pa.RecordBatch:
 
 
 def _text(value: Any) -> str | None:
-    """A JSON value as text; of a list (of languages) the first."""
+    """Return a JSON value as text, null as None; of a list (of languages) its first value."""
     if isinstance(value, list) and value:
         value = value[0]
-    return (
-        value
-        if value is None
-        else well_formed(value if isinstance(value, str) else json.dumps(value))
-    )
+    if value is None:
+        return None
+    return well_formed(value if isinstance(value, str) else json.dumps(value))

@@ -1,7 +1,8 @@
-"""X's compliance events, one at a time, as events of the live log. Files of them: `compliance.py`.
+"""X's compliance events, one at a time, as events of the live log.
 
-Sources: docs.x.com, "Compliance streams" (an object with one key, the kind) and "Batch compliance"
-(id, action, reason). An empty list of countries ends a withholding.
+Files of them are read in `posts/compliance.py`. Sources: docs.x.com, "Compliance streams" (an
+object with one key, the kind) and "Batch compliance" (id, action, reason). An empty list of
+countries ends a withholding.
 """
 
 import re
@@ -11,7 +12,7 @@ from typing import Any, Literal
 
 from rookery.posts.event import THE_POST, Event
 from rookery.posts.sources.json_values import mapping, words
-from rookery.posts.sources.tabular import parse_time
+from rookery.posts.sources.values import parse_time
 
 StateKind = Literal["state_post", "state_author"]
 
@@ -32,22 +33,21 @@ BATCH_CAUSES = {
     "bounced": "dropped",
     "withheld": "withheld",
 }
-"""Reasons of batch compliance that can pass."""
+"""The state in the live log for each reason of batch compliance that may end again."""
 
 BATCH_KEYS = {"id", "action", "reason"}
 
 
 def of_stream(item: Mapping[str, Any]) -> list[Event] | str:
-    """What one event of a compliance stream asks for, or the reason why it asks for nothing that is
-    understood.
+    """Return the events that one object of a compliance stream asks for.
+
+    A string is the reason why nothing follows from it.
     """
-    kind, said = next(iter(item.items()), ("", None))
-    said = mapping(said)
-    post, user = (
-        words(mapping(said.get("tweet")).get("id")),
-        words(mapping(said.get("user")).get("id")),
-    )
-    happened = parse_time(words(said.get("event_at")))
+    kind, given = next(iter(item.items()), ("", None))
+    details = mapping(given)
+    post = words(mapping(details.get("tweet")).get("id"))
+    user = words(mapping(details.get("user")).get("id"))
+    happened = parse_time(words(details.get("event_at")))
     if len(item) != 1 or not (post or user):
         return "not_understood"
     if kind == "delete" and post:
@@ -57,22 +57,23 @@ def of_stream(item: Mapping[str, Any]) -> list[Event] | str:
     if kind in USER_STATES and user:
         return [Event("state_author", user, *USER_STATES[kind], happened)]
     if kind in ("withheld", "user_withheld"):
-        kind, subject = ("state_post", post) if post else ("state_author", user)
-        return [withheld(kind, subject, said.get("withheld_in_countries"), happened)]
+        countries = details.get("withheld_in_countries")
+        state: StateKind = "state_post" if post else "state_author"
+        return [withheld(state, post or user, countries, happened)]
     if kind == "tweet_edit" and post:
-        return (
-            replaced(mapping(said["tweet"]).get("edit_tweet_ids"), happened) or "no_other_version"
-        )
+        versions = mapping(details["tweet"]).get("edit_tweet_ids")
+        return replaced(versions, happened) or "no_other_version"
     if kind == "scrub_geo" and user:
-        return [
-            Event("scrub_place", user, value=words(said.get("up_to_tweet_id")), happened=happened)
-        ]
+        last = words(details.get("up_to_tweet_id"))
+        return [Event("scrub_place", user, value=last, happened=happened)]
     return "profile_change" if kind == "user_profile_modification" else "not_understood"
 
 
 def of_batch(item: Mapping[str, Any], is_post: bool) -> list[Event] | str:
-    """What one line of batch compliance asks for, or the reason why it asks for nothing that is
-    understood.
+    """Return the events that one line of batch compliance asks for.
+
+    A string is the reason why nothing follows from it. `is_post`: whether the ids of the batch are
+    of posts, not of authors.
     """
     subject, reason = words(item.get("id")), words(item.get("reason"))
     happened = parse_time(words(item.get("redacted_at")))
@@ -86,20 +87,14 @@ def of_batch(item: Mapping[str, Any], is_post: bool) -> list[Event] | str:
         return [Event("scrub_place", subject, THE_POST if is_post else "", happened=happened)]
     if reason not in BATCH_CAUSES:
         return "not_understood"
-    return [
-        Event(
-            "state_post" if is_post else "state_author",
-            subject,
-            BATCH_CAUSES[reason],
-            "on",
-            happened,
-        )
-    ]
+    kind: StateKind = "state_post" if is_post else "state_author"
+    return [Event(kind, subject, BATCH_CAUSES[reason], "on", happened)]
 
 
 def replaced(history: Any, happened: datetime | None = None) -> list[Event]:
-    """Each version of an edit history but the newest is replaced by that; ids of X rise with
-    time.
+    """Return for each version of an edit history but the newest that the newest replaces it.
+
+    The newest has the highest id: ids of X rise with time.
     """
     named = map(words, history if isinstance(history, list) else ())
     ids = sorted({tweet_id for tweet_id in named if re.fullmatch("[0-9]{1,20}", tweet_id)}, key=int)
@@ -109,11 +104,8 @@ def replaced(history: Any, happened: datetime | None = None) -> list[Event]:
 
 
 def withheld(kind: StateKind, subject: str, countries: Any, happened: datetime | None) -> Event:
-    """A post or an author that is withheld in some countries, or in none any more."""
-    names = (
-        [words(country) for country in countries]
-        if isinstance(countries, list)
-        else [words(countries)]
-    )
+    """Return the event that a post or an author is withheld in some countries, or no longer is."""
+    named = countries if isinstance(countries, list) else [countries]
+    names = map(words, named)
     value = "off" if countries == [] else "on"
     return Event(kind, subject, "withheld", value, happened, " ".join(filter(None, names)))
