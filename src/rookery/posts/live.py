@@ -99,7 +99,7 @@ def live_log(home: Home) -> Iterator[LiveLog]:
     try:
         log = LiveLog(home)
         try:
-            yield log
+            yield log  # what fails while it is open (a full disk, say) is caught below too
         finally:
             log.close()
     except sqlite3.DatabaseError as error:

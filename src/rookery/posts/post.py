@@ -14,15 +14,12 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 
 Visibility = Literal["public", "unlisted", "followers", "direct", "unknown"]
-VISIBILITIES: tuple[Visibility, ...] = get_args(
-    Visibility
-)  # sources compare: widest audience first
+VISIBILITIES: tuple[Visibility, ...] = get_args(Visibility)  # the order matters: widest first
 
 Use = Literal["search", "answers", "ads", "training"]
 USES: tuple[Use, ...] = get_args(Use)
 
-CONSENT_FIELD = {use: f"consent_{use}" for use in USES}
-"""The field of a post that holds the author's consent to a use."""
+CONSENT_FIELD = {use: f"consent_{use}" for use in USES}  # the field of a post, by use
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,7 @@ POST_SCHEMA = pa.schema(  # the fields of `Post` in their order, by which files 
         pa.field("id", pa.string(), nullable=False),
         pa.field("author", pa.string(), nullable=False),
         pa.field("text", pa.string(), nullable=False),
-        pa.field("created", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("created", pa.timestamp("us", tz="UTC"), nullable=False),  # as Delta Lake stores
         pa.field("language", pa.string()),
         pa.field("reply_to", pa.string()),
         pa.field("quote_of", pa.string()),
