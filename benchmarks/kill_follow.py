@@ -19,8 +19,9 @@ from kill_cases import Case, digest_of
 
 from rookery.core.digest import digest_value
 from rookery.core.home import Home, create_home
+from rookery.posts.event import KINDS
 from rookery.posts.lake import find_lake
-from rookery.posts.live import KINDS, live_log
+from rookery.posts.live import live_log
 from rookery.posts.streams.inbox import Inbox
 
 SERVER = Path(__file__).parents[1] / "tests" / "posts" / "stream_server.py"

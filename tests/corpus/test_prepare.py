@@ -9,8 +9,8 @@ from rookery.core.home import Cluster
 from rookery.corpus import prepare as preparing
 from rookery.corpus.prepare import Preparation, prepare
 from rookery.posts.lake import append, open_lake
-from rookery.posts.live import Restrictions
 from rookery.posts.post import to_table
+from rookery.posts.restrictions import Restrictions
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.core.lineage import trace
 from rookery.corpus.shards import open_shards, write_shards
-from rookery.posts.live import Restrictions
+from rookery.posts.restrictions import Restrictions
 
 
 @dataclass(frozen=True)

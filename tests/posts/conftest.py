@@ -1,4 +1,4 @@
-"""The command line, as a person runs it: in this process for speed, or in one of its own."""
+"""Fixtures of this folder: the command line, in this process or another, and what a log holds."""
 
 import json
 import subprocess
@@ -10,12 +10,14 @@ import pytest
 
 from rookery.cli.main import main
 from rookery.core.context import FixedClock
-from rookery.posts.live import Event, Restrictions, live_log
+from rookery.posts.event import Event
+from rookery.posts.live import live_log
+from rookery.posts.restrictions import Restrictions
 
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended and what it said."""
+    """The exit code of a command and its output."""
 
     code: int
     out: str
@@ -23,7 +25,7 @@ class Ran:
 
     @property
     def said(self) -> list[str]:
-        """The lines on standard error."""
+        """Return the lines on standard error that are not blank."""
         return [line for line in self.err.splitlines() if line.strip()]
 
     def json(self) -> Any:
@@ -75,7 +77,7 @@ def start_rookery(home):
 
 @pytest.fixture
 def standing_of(home):
-    """What the live log says after the events that a source's reading yields."""
+    """Record the events that reading a source yields, and return the log's restrictions."""
 
     def standing_of(read) -> Restrictions:
         with live_log(home) as log:

@@ -1,5 +1,4 @@
-"""Writes AT-proto repositories as the specification has them (atproto.com/specs/repository): the
-other side of reading.
+"""A writer of AT-proto repositories by their specification (atproto.com/specs/repository).
 
 DAG-CBOR is written here by hand, so that the reader is not tested against its own library.
 """
@@ -10,7 +9,7 @@ DID = "did:plc:ada"
 
 
 class Link(bytes):
-    """A CID, where bytes would be bytes."""
+    """A CID, which DAG-CBOR tells from other bytes."""
 
 
 def cbor(value) -> bytes:
@@ -45,9 +44,9 @@ def _head(kind: int, size: int) -> bytes:
 
 
 class Repository:
-    """Blocks by CID, as they are added."""
+    """A repository: its blocks by CID, in the order in which they are added."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.blocks: dict[bytes, bytes] = {}
 
     def add(self, value) -> Link:
@@ -57,8 +56,9 @@ class Repository:
         return cid
 
     def tree(self, records: dict[str, dict]) -> Link:
-        """A Merkle search tree: a key lies in the layer of half the leading zero bits of its
-        hash.
+        """Add a Merkle search tree of records, and return its root.
+
+        The layer of a key is half the number of leading zero bits of its hash.
         """
         entries = [
             (key.encode(), _layer(key.encode()), self.add(record))
@@ -86,7 +86,7 @@ class Repository:
         return self.add(node)
 
     def commit(self, records: dict[str, dict], rev: str, **change) -> Link:
-        said = {
+        content = {
             "did": DID,
             "version": 3,
             "data": self.tree(records),
@@ -94,7 +94,7 @@ class Repository:
             "prev": None,
             "sig": b"\0" * 64,
         }
-        return self.add(said | change)
+        return self.add(content | change)
 
 
 def _layer(key: bytes) -> int:

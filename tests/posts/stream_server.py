@@ -1,16 +1,18 @@
-"""A server of live streams on loopback, run as a process of its own: `python stream_server.py
-SCRIPT PORT`.
+"""A server of live streams on loopback, run as a process of its own.
 
-The script (JSON) says what it has and how it fails:
+Run it with `python stream_server.py SCRIPT PORT`. The script (JSON) states what it sends and how it
+fails:
 
     kind        "jetstream" or "mastodon"
-    events      what it has told so far, oldest first (Jetstream: with time_us; Mastodon: [event, data])
-    drop_after  close each connection after so many messages, without a word (0: never)
-    repeat      send each message so often
-    shuffle     in blocks of so many messages, send the last first
-    oldest      Jetstream: cursors before this time are refused (`too_old: "refuse"`) or moved up (`"move"`)
+    events      what it has sent so far, oldest first
+                (Jetstream: with time_us; Mastodon: [event, data])
+    drop_after  abort each connection after this number of messages (0: never)
+    repeat      how often to send each message
+    shuffle     the size of blocks of messages that are sent in reverse
+    oldest      Jetstream: refuse cursors before this time (`too_old: "refuse"`), or move them up
+                to it (`"move"`)
     refuses     Jetstream: answer every connection with this status
-    busy        answer so many first connections with 503 and Retry-After: 0
+    busy        how many first connections to answer with 503 and Retry-After: 0
     noise       messages in between that are no events
 
 A Mastodon server has statuses `statuses` in its timeline, by id.
@@ -45,7 +47,7 @@ async def jetstream(script: dict, port: int) -> None:
             return connection.respond(HTTPStatus.BAD_REQUEST, "CursorTooOld\n")
         return None
 
-    async def tell(connection) -> None:
+    async def send_events(connection) -> None:
         cursor = max(_cursor(connection.request.path) or 0, script.get("oldest", 0))
         messages = [json.dumps(e) for e in script["events"] if e["time_us"] >= cursor]
         messages = _arranged(messages, script)
@@ -57,7 +59,9 @@ async def jetstream(script: dict, port: int) -> None:
                 return
         await connection.wait_closed()
 
-    async with serve(tell, "127.0.0.1", port, process_request=refuse, max_size=None) as server:
+    async with serve(
+        send_events, "127.0.0.1", port, process_request=refuse, max_size=None
+    ) as server:
         await _ready(server.sockets[0])
 
 
@@ -111,11 +115,11 @@ async def mastodon(script: dict, port: int) -> None:
                 b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: "
                 b"close\r\n\r\n:thump\n\n"
             )
-            told = (
+            sent = (
                 script["events"][connections[0]] if connections[0] < len(script["events"]) else []
             )
             connections[0] += 1
-            for kind, data in told:
+            for kind, data in sent:
                 writer.write(f"event: {kind}\ndata: {data}\n\n".encode())
             await writer.drain()
             if connections[0] >= len(script["events"]):

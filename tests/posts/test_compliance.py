@@ -1,6 +1,4 @@
-"""What networks ask for is honoured: deletions for good, states while they last, and nothing
-silently dropped.
-"""
+"""Compliance files: deletions are permanent, states last until they end, nothing is dropped."""
 
 import json
 
@@ -23,7 +21,7 @@ def at(second):
 
 @pytest.fixture
 def honour(home, tmp_path):
-    """Apply lines as one file; returns the report and what the log says after it."""
+    """Apply lines as one file, and return the report and the log's restrictions after it."""
 
     def honour(*lines, ids_of=None, name="events.jsonl"):
         path = tmp_path / name
@@ -40,9 +38,9 @@ def honour(home, tmp_path):
 def test_all_kinds_of_xs_stream_are_understood(home, shared_data):
     path = shared_data / "formats" / "x_api_v2" / "compliance_stream.jsonl"
     report = compliance.apply(home, [path], None, Context())
-    assert report.understood == dict.fromkeys(
-        ["delete", "withheld", "drop", "undrop", "tweet_edit", "user_protect", "user_unprotect", "user_suspend",
-         "user_unsuspend", "user_delete", "user_undelete", "user_withheld", "scrub_geo"], 1)  # fmt: skip
+    kinds = """delete withheld drop undrop tweet_edit user_protect user_unprotect user_suspend
+    user_unsuspend user_delete user_undelete user_withheld scrub_geo""".split()
+    assert report.understood == dict.fromkeys(kinds, 1)
     assert (report.new, report.set_aside) == (13, {})
     assert compliance.apply(home, [path], None, Context()).new == 0
     with live_log(home) as log:
@@ -53,9 +51,12 @@ def test_all_kinds_of_xs_stream_are_understood(home, shared_data):
 
 @pytest.mark.parametrize(
     ("kind", "undo", "cause"),
-    [("user_protect", "user_unprotect", "protected"), ("user_suspend", "user_unsuspend", "suspended"),
-     ("user_delete", "user_undelete", "deleted")],
-)  # fmt: skip
+    [
+        ("user_protect", "user_unprotect", "protected"),
+        ("user_suspend", "user_unsuspend", "suspended"),
+        ("user_delete", "user_undelete", "deleted"),
+    ],
+)
 def test_states_of_users_end_in_whatever_order_they_come(honour, kind, undo, cause):
     on, off = {"data": {kind: USER | at(1)}}, {"data": {undo: USER | at(2)}}
     assert honour(on)[1].authors == {"7": cause}
@@ -103,13 +104,15 @@ def test_batch_compliance_must_be_told_what_its_ids_are(honour, home):
 
 
 def test_activities_and_events_of_streams_are_honoured_in_one_file(honour):
+    tombstone = {"type": "Tombstone", "id": f"{ACTOR}/statuses/2"}
+    account = {"active": False, "status": "deleted"}
+    commit = {"operation": "delete", "collection": "app.bsky.feed.post", "rkey": "r", "rev": "3"}
     _, restrictions = honour(
         {"type": "Delete", "actor": ACTOR, "object": f"{ACTOR}/statuses/1"},
-        {"type": "OrderedCollection", "orderedItems": [{"type": "Tombstone", "id": f"{ACTOR}/statuses/2"}]},
-        {"did": "did:plc:a", "time_us": 1, "kind": "account", "account": {"active": False, "status": "deleted"}},
-        {"did": "did:plc:b", "time_us": 1, "kind": "commit",
-         "commit": {"rev": "3", "operation": "delete", "collection": "app.bsky.feed.post", "rkey": "r"}},
-    )  # fmt: skip
+        {"type": "OrderedCollection", "orderedItems": [tombstone]},
+        {"did": "did:plc:a", "time_us": 1, "kind": "account", "account": account},
+        {"did": "did:plc:b", "time_us": 1, "kind": "commit", "commit": commit},
+    )
     posts = {f"{ACTOR}/statuses/1", f"{ACTOR}/statuses/2", "at://did:plc:b/app.bsky.feed.post/r"}
     assert (restrictions.forgotten_posts, restrictions.authors) == (posts, {"did:plc:a": "deleted"})
 
@@ -139,8 +142,8 @@ def test_what_is_not_understood_is_kept_with_its_line_and_reason(honour):
     )
     assert (report.understood, report.new) == ({"delete": 2}, 1)
     assert report.set_aside == {"not_a_json_object": 2, "not_understood": 2}
-    kept = [json.loads(line) for line in open(report.set_aside_path)]
-    assert kept[0] == {
+    aside = [json.loads(line) for line in open(report.set_aside_path)]
+    assert aside[0] == {
         "where": "events.jsonl, line 3",
         "reason": "not_a_json_object",
         "row": "{not json",
@@ -178,6 +181,6 @@ def test_the_place_of_a_single_post_is_scrubbed(honour, home, a_post):
     }
     assert honour(line, ids_of="posts")[0].set_aside == {}
     with live_log(home) as log:
-        wished = scrubs(log)
+        requested = scrubs(log)
     posts = to_batch([a_post(id=id_, place="Elm Street") for id_ in ("9", "10", "11")])
-    assert scrubbed(posts, wished)["place"].to_pylist() == ["Elm Street", None, "Elm Street"]
+    assert scrubbed(posts, requested)["place"].to_pylist() == ["Elm Street", None, "Elm Street"]

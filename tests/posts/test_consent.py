@@ -1,4 +1,4 @@
-"""What is noted by hand holds at once, and can be taken back."""
+"""Consent and states recorded by hand hold at once, and can be taken back."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Erasing where posts lie; the walk through a whole home is in tests/workflows/test_erase.py."""
+"""Erasing from the files that hold posts; tests/workflows/test_erase.py searches a whole home."""
 
 import json
 from datetime import timedelta
@@ -13,9 +13,10 @@ from rookery.posts.erase import (
     note_what_came_due,
     plan_erasure,
 )
+from rookery.posts.event import THE_POST, Event
 from rookery.posts.forget import forget
 from rookery.posts.lake import open_lake
-from rookery.posts.live import THE_POST, Event, live_log
+from rookery.posts.live import live_log
 
 
 def all_ids(home):

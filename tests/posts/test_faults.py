@@ -1,6 +1,4 @@
-"""Any bytes whatever, under any name, end in posts, in rows set aside, or in one clear error; never
-in another one.
-"""
+"""Damaged files: any bytes end in posts, in rows set aside, or in one of Rookery's own errors."""
 
 import contextlib
 import gzip
@@ -8,6 +6,7 @@ import io
 import json
 import tarfile
 import zipfile
+from functools import partial
 
 import pytest
 import zstandard
@@ -20,16 +19,28 @@ from rookery.posts import compliance, ingest, lake
 from rookery.posts.sources import files
 from tests.posts.repository_writer import Repository, car
 
-NAMES = """x.zip x.tar.gz x.car x.json x.jsonl x.ndjson x.csv x.parquet x.jsonl.gz x.json.zst RC_2015.zst outbox.json
-x.txt x""".split()
+NAMES = """x.zip x.tar.gz x.car x.json x.jsonl x.ndjson x.csv x.parquet x.jsonl.gz x.json.zst
+RC_2015.zst outbox.json x.txt x""".split()
 
 
 def seeds() -> list[bytes]:
-    """Small sound files of every format, to be damaged."""
-    jetstream = {"did": "did:plc:a", "time_us": 1, "kind": "commit", "commit": {"operation": "create", "rkey": "1",
-                 "collection": "app.bsky.feed.post", "rev": "3", "record": {"text": "a rook"}}}  # fmt: skip
-    note = {"id": "https://a.example/1", "type": "Note", "attributedTo": "https://a.example/u", "content": "rook",
-            "published": "2024-01-01T00:00:00Z", "to": ["as:Public"]}  # fmt: skip
+    """Return small undamaged files of every format."""
+    commit = {
+        "operation": "create",
+        "rkey": "1",
+        "collection": "app.bsky.feed.post",
+        "rev": "3",
+        "record": {"text": "a rook"},
+    }
+    jetstream = {"did": "did:plc:a", "time_us": 1, "kind": "commit", "commit": commit}
+    note = {
+        "id": "https://a.example/1",
+        "type": "Note",
+        "attributedTo": "https://a.example/u",
+        "content": "rook",
+        "published": "2024-01-01T00:00:00Z",
+        "to": ["as:Public"],
+    }
     outbox = {
         "type": "OrderedCollection",
         "orderedItems": [{"type": "Create", "actor": "https://a.example/u", "object": note}],
@@ -127,11 +138,11 @@ def test_a_sound_file_cut_short_anywhere_is_refused_or_gives_what_is_whole(tmp_p
         for name in ("x.json", "x.jsonl", "x.zip", "x.tar.gz", "x.car", "x.csv"):
             path = tmp_path / name
             path.write_bytes(data[:length])
-            _ends_well(lambda: _read_all(path))  # noqa: B023
+            _ends_well(partial(_read_all, path))
 
 
 def an_archive(path, member="data/tweets.js", kind=0o100644, flags=0) -> None:
-    """An X archive whose tweets have this name, this kind of file, these flags."""
+    """Write an X archive whose tweets have this name, this kind of file, these flags."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(
             "data/account.js", 'window.YTD.account.part0 = [{"account": {"username": "ada"}}]'
@@ -188,10 +199,10 @@ def test_a_post_of_ten_megabytes_is_set_aside_and_its_neighbours_taken(home, tmp
             "id,text,author,created\n" + "".join(f"{i},{text},ada,2024-01-01\n" for i, text in rows)
         )
     else:
-        said = (
+        objects = (
             {"id": i, "text": text, "author": "ada", "created": "2024-01-01"} for i, text in rows
         )
-        path.write_text("\n".join(map(json.dumps, said)))
+        path.write_text("\n".join(map(json.dumps, objects)))
     report = ingest.ingest(home, [path], None, Context())
     assert (report.added, report.set_aside) == (2, {"too_long": 1})
 

@@ -1,6 +1,4 @@
-"""`rookery posts follow`, against a real server process on loopback that drops, repeats, reorders
-and refuses.
-"""
+"""Following a stream of a real server process, which drops, repeats, reorders and refuses."""
 
 import json
 import signal
@@ -30,7 +28,7 @@ DID = "did:plc:" + "a" * 24
 
 
 def event(number: int, operation="create", text=None, did=DID, at=None):
-    """A Jetstream event about post `number`, one millisecond after the other."""
+    """Return a Jetstream event about post `number`, one millisecond after the one before."""
     time_us = T0 + 1000 * (number if at is None else at)
     commit = {
         "rev": tid(time_us),
@@ -49,8 +47,9 @@ def event(number: int, operation="create", text=None, did=DID, at=None):
 
 
 def tid(time_us: int) -> str:
-    """The revision of a moment (atproto.com/specs/tid): 53 bits of microseconds and 10 of a clock's
-    number.
+    """Return the revision of a time (atproto.com/specs/tid).
+
+    It has 53 bits of microseconds and 10 of a clock's number.
     """
     bits = time_us << 10
     return "".join(
@@ -64,7 +63,7 @@ def uri(number: int) -> str:
 
 @contextmanager
 def serving(folder: Path, port: int = 0, **script):
-    """A server process with this script; yields its address."""
+    """Run a server process with this script, and yield its address."""
     path = folder / f"script-{len(list(folder.glob('script-*')))}.json"
     path.write_text(json.dumps(script))
     command = [
@@ -114,8 +113,9 @@ def test_what_a_stream_tells_is_in_the_lake_once(home, tmp_path):
 
 
 def test_a_server_that_drops_every_connection_is_read_to_the_end(home, tmp_path):
-    """Each connection brings three new events at most: the follower asks for two seconds that it
-    has already.
+    """Each connection brings at most three new events.
+
+    The follower asks for two seconds that it has already.
     """
     events = [event(n, at=n * 1000) for n in range(20)]
     with serving(tmp_path, kind="jetstream", events=events, drop_after=5) as url:
@@ -220,11 +220,11 @@ def test_a_busy_server_is_asked_again_and_a_wrong_address_is_not(home, tmp_path)
 
 
 class Dead:
-    """A stream whose server is never there."""
+    """A stream whose server never answers."""
 
     name = "ws://nowhere"
 
-    def moments(self, position):
+    def messages(self, position):
         raise Disconnected("nobody answers")
         yield
 

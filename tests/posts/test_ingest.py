@@ -1,6 +1,4 @@
-"""Ingest through the real command line: all or nothing, once each, and never a row lost without a
-word.
-"""
+"""Ingest through the real command line: all or nothing, once each, and every row accounted for."""
 
 import gzip
 import json
@@ -32,7 +30,7 @@ def rows(*ids):
 
 
 def files_in(home):
-    """What of the home matters: the lake's data and log, and what was set aside."""
+    """Return all files of a home but locks: the lake's data and log, and what was set aside."""
     return sorted(
         p.relative_to(home.path).as_posix()
         for p in home.path.rglob("*")
@@ -159,20 +157,23 @@ BAD_INPUT = {
 def test_bad_input_is_one_line_and_leaves_the_lake_as_it_was(rookery, home, write, name):
     rookery("posts", "ingest", write("good.csv", HEADER + rows(1, 2)))
     before = files_in(home)
-    data, said = BAD_INPUT[name]
+    data, message = BAD_INPUT[name]
     ran = rookery("posts", "ingest", write(name, data))
     assert (ran.code, len(ran.said), ran.out) == (2, 1, "")
-    assert said in ran.err
+    assert message in ran.err
     assert files_in(home) == before
     assert ids_in(home) == ["1", "2"]
 
 
 def test_a_file_that_is_not_there_or_is_a_folder_is_one_line(rookery, home, tmp_path):
     (tmp_path / "folder.csv").mkdir()
-    for name, said in (("nothing.csv", "there is no such file"), ("folder.csv", "cannot be read")):
+    for name, message in (
+        ("nothing.csv", "there is no such file"),
+        ("folder.csv", "cannot be read"),
+    ):
         ran = rookery("posts", "ingest", tmp_path / name)
         assert (ran.code, len(ran.said)) == (2, 1)
-        assert said in ran.err
+        assert message in ran.err
     assert find_lake(home) is None
 
 
@@ -184,7 +185,7 @@ def test_a_second_ingest_at_the_same_time_is_refused(rookery, home, write):
 
 
 def a_big_csv(n=60_000):
-    """Posts whose texts hardly compress: some three megabytes."""
+    """Return a table of posts whose texts hardly compress: some three megabytes."""
     return HEADER + "".join(
         f"{i},{digest_bytes(b'%d' % i)},bo,2020-0{i % 9 + 1}-01\n" for i in range(n)
     )
@@ -192,7 +193,7 @@ def a_big_csv(n=60_000):
 
 @pytest.fixture
 def tiny_disk(tmp_path):
-    """A folder with room for one megabyte."""
+    """Mount a folder with room for one megabyte."""
     folder = tmp_path / "tiny"
     folder.mkdir()
     if (

@@ -1,4 +1,4 @@
-"""The lake: a write is there whole or not at all."""
+"""The lake: a write is there whole or not at all, and readers are not disturbed by it."""
 
 import subprocess
 import sys
@@ -99,12 +99,12 @@ def test_rows_are_replaced_in_one_version_and_other_months_are_left_alone(home, 
     old = [a_post(id="1"), a_post(id="2"), a_post(id="3", created=datetime(2020, 5, 5, tzinfo=UTC))]
     put(*old)
     elsewhere = [path for path in open_lake(home).paths() if "2020-05" in str(path)]
-    come = a_post("instead", id="1")
+    replacement = a_post("instead", id="1")
     write(
         home,
         [to_batch([a_post(id="4")])],
         "b",
-        lambda: Replacements(pa.array(["1", "2"]), [to_batch([come])]),
+        lambda: Replacements(pa.array(["1", "2"]), [to_batch([replacement])]),
     )
     assert {p.id: p.text for p in all_posts(home)} == {
         "1": "instead",
@@ -141,8 +141,8 @@ def test_a_replacement_killed_before_its_commit_leaves_the_version_before_whole(
         "from rookery.core.home import open_home\n"
         "from rookery.posts import lake\n"
         "lake._commit = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "gone = lake.Replacements(pa.array(['1', '2']))\n"
-        "lake.write(open_home(pathlib.Path(sys.argv[1])), [], 'b', lambda: gone)\n"
+        "replacements = lake.Replacements(pa.array(['1', '2']))\n"
+        "lake.write(open_home(pathlib.Path(sys.argv[1])), [], 'b', lambda: replacements)\n"
     )
     killed = subprocess.run([sys.executable, "-c", script, home.path], check=False)
     assert killed.returncode == -9

@@ -1,6 +1,4 @@
-"""The live log: what it says holds in every process, from that moment, in whatever order it was
-told.
-"""
+"""The live log: what it records holds at once in every process, in any order of recording."""
 
 import contextlib
 import os
@@ -16,7 +14,9 @@ from hypothesis import strategies as st
 from rookery.core.context import FixedClock
 from rookery.core.errors import StorageError
 from rookery.core.home import create_home
-from rookery.posts.live import CAUSES, Event, Restrictions, live_log
+from rookery.posts.event import CAUSES, Event
+from rookery.posts.live import live_log
+from rookery.posts.restrictions import Restrictions
 
 names = st.lists(st.sampled_from("abcdef"), max_size=6)
 moments = st.integers(0, 5).map(lambda day: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day))
@@ -44,15 +44,17 @@ events = st.lists(
 )
 
 
-def say(restrictions: Restrictions):
+def content(restrictions: Restrictions):
     return (restrictions.posts, restrictions.authors, restrictions.consent, restrictions.edited)
 
 
 @settings(max_examples=30, deadline=None)
 @given(events, names)
-def test_standing_among_some_posts_says_of_them_what_the_whole_says(tmp_path_factory, told, asked):
+def test_restrictions_among_some_posts_are_those_of_the_whole_log(
+    tmp_path_factory, recorded, asked
+):
     with live_log(create_home(tmp_path_factory.mktemp("home"))) as log:
-        log.record(told, FixedClock())
+        log.record(recorded, FixedClock())
         whole, some = log.restrictions(), log.restrictions_among([(name, name) for name in asked])
         assert whole.watermark == log.watermark() >= some.watermark
         for name in asked:
@@ -63,21 +65,19 @@ def test_standing_among_some_posts_says_of_them_what_the_whole_says(tmp_path_fac
 
 @settings(max_examples=30, deadline=None)
 @given(st.data(), events)
-def test_events_told_again_and_in_another_order_leave_the_same_standing(
-    tmp_path_factory, data, told
+def test_events_reported_again_and_in_another_order_leave_the_same_restrictions(
+    tmp_path_factory, data, reported
 ):
-    """Of one state there are not two events of one moment here: their order is the log's, and so
-    may differ.
-    """
-    told = list({(e.kind, e.subject, e.cause, e.happened): e for e in told}.values())
-    again = data.draw(st.permutations(told + told[:3]))
-    standings = []
-    for order in (told, again):
+    """No two events here are of one state and one time: those keep the order of recording."""
+    first = list({(e.kind, e.subject, e.cause, e.happened): e for e in reported}.values())
+    again = data.draw(st.permutations(first + first[:3]))
+    found = []
+    for order in (first, again):
         with live_log(create_home(tmp_path_factory.mktemp("home"))) as log:
             log.record(order, FixedClock())
-            standings.append(log.restrictions())
-    assert say(standings[0]) == say(standings[1])
-    assert standings[0].digest == standings[1].digest
+            found.append(log.restrictions())
+    assert content(found[0]) == content(found[1])
+    assert found[0].digest == found[1].digest
 
 
 def test_forgetting_twice_is_noted_once(home):
@@ -107,9 +107,9 @@ def test_a_state_comes_and_goes_and_a_forgotten_author_does_not_come_back(home):
 
 def test_one_state_going_leaves_another_that_holds(home):
     with live_log(home) as log:
-        told = [("suspended", "on"), ("protected", "on"), ("suspended", "off")]
+        states = [("suspended", "on"), ("protected", "on"), ("suspended", "off")]
         log.record(
-            [Event("state_author", "ada", cause, value) for cause, value in told], FixedClock()
+            [Event("state_author", "ada", cause, value) for cause, value in states], FixedClock()
         )
         assert log.restrictions().authors == {"ada": "protected"}
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.posts.live import CAUSES, Restrictions
+from rookery.posts.event import CAUSES
 from rookery.posts.post import CONSENT_FIELD, USES, VISIBILITIES, Post, to_table
-from rookery.posts.rights import gate, kept
+from rookery.posts.restrictions import Restrictions
+from rookery.posts.rights import gate, permitted
 
 NOTHING = Restrictions()
 POLICIES = ("public", "opt-in")
@@ -71,7 +72,7 @@ def test_gate_asks_for_each_use_apart(a_post):
 def test_gate_drops_a_forgotten_post_and_a_forgotten_author(a_post, restrictions):
     post = a_post(id="1", author="ada")
     assert reason(post, restrictions=restrictions) == "forgotten"
-    assert kept(to_table([post]), "search", "public", restrictions).num_rows == 0
+    assert permitted(to_table([post]), "search", "public", restrictions).num_rows == 0
 
 
 @pytest.mark.parametrize("use", USES)
@@ -96,11 +97,11 @@ def test_a_forgotten_author_is_the_reason_before_what_is_said_of_a_post(a_post):
 def test_a_no_of_the_author_or_on_the_post_holds_and_a_yes_of_either_opts_in(
     on_post, by_author, policy
 ):
-    said = {} if by_author is None else {"a": by_author}
+    answers = {} if by_author is None else {"a": by_author}
     post = Post(
         "1", "a", "t", datetime(2026, 1, 1, tzinfo=UTC), visibility="public", consent_ads=on_post
     )
-    allowed = reason(post, "ads", policy, Restrictions(consent={"ads": said})) is None
+    allowed = reason(post, "ads", policy, Restrictions(consent={"ads": answers})) is None
     assert allowed == (
         False not in (on_post, by_author) and (policy == "public" or True in (on_post, by_author))
     )

@@ -1,8 +1,7 @@
-"""Edits: whatever the order of arrival and however it is cut into ingests, the newest text ends in
-the lake.
-"""
+"""Edits: the newest text ends in the lake, in any order of arrival and any cut into ingests."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -11,9 +10,10 @@ from hypothesis import strategies as st
 from rookery.core.context import Context, FixedClock
 from rookery.core.home import create_home
 from rookery.posts import ingest
+from rookery.posts.event import Event
 from rookery.posts.ingest import ingest_batches
 from rookery.posts.lake import open_lake
-from rookery.posts.live import Event, live_log
+from rookery.posts.live import live_log
 from rookery.posts.post import Post, to_batch
 
 CONTEXT = Context(FixedClock(datetime(2026, 7, 1, tzinfo=UTC)))
@@ -21,7 +21,7 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def version(id, number, **fields):
-    """The n-th version of a post; version 0 was never edited."""
+    """Return the n-th version of a post; version 0 was never edited."""
     edited = FIRST + timedelta(days=number) if number else None
     return Post(
         **(
@@ -115,6 +115,12 @@ def test_a_scrubbed_place_is_not_taken_in(home):
     assert {row["id"]: row["place"] for row in rows} == {"9": None, "10": "a tower", "11": None}
 
 
+def one_by_one(posts):
+    """Yield each version of a post as a batch of its own."""
+    for id_, number in posts:
+        yield to_batch([version(id_, number)]), []
+
+
 versions = st.tuples(st.sampled_from("abc"), st.integers(0, 3))
 
 
@@ -126,14 +132,14 @@ def test_the_newest_version_holds_and_no_row_is_uncounted(tmp_path_factory, inge
     home = create_home(tmp_path_factory.mktemp("home"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ingest, "PIECE_POSTS", piece)
-        for number, told in enumerate(ingests):
-            reads = lambda told=told: ((to_batch([version(*one)]), []) for one in told)  # noqa: E731
-            report = ingest_batches(home, "test", f"k{number}", reads, CONTEXT)
+        for number, posts in enumerate(ingests):
+            read = partial(one_by_one, posts)
+            report = ingest_batches(home, "test", f"k{number}", read, CONTEXT)
             taken = (
                 report.added + report.edited + report.already_there + sum(report.set_aside.values())
             )
-            assert report.read == taken == len(told)
+            assert report.read == taken == len(posts)
     newest = {}
-    for id_, number in (one for told in ingests for one in told):
+    for id_, number in (one for posts in ingests for one in posts):
         newest[id_] = max(number, newest.get(id_, 0))
     assert texts(home) == {id_: f"{id_} as of {number}" for id_, number in newest.items()}

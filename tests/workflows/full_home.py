@@ -21,8 +21,9 @@ from rookery.core.protocols import HashedEmbedder
 from rookery.corpus.build import build
 from rookery.corpus.shards import write_shards
 from rookery.model.tokenizer import load_tokenizer, train_tokenizer
+from rookery.posts.event import Event
 from rookery.posts.ingest import ingest_batches
-from rookery.posts.live import Event, live_log
+from rookery.posts.live import live_log
 from rookery.posts.post import Post
 from rookery.posts.sources.files import in_batches
 from rookery.posts.streams.inbox import Inbox, StreamMessage

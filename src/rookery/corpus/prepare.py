@@ -31,8 +31,8 @@ from rookery.corpus import control, language, minhash, normalize, privacy, quali
 from rookery.corpus.prepared import BAND, COUNTED, Posts, hash_repeated_ids, open_posts
 from rookery.corpus.spread import spread
 from rookery.posts.lake import Lake
-from rookery.posts.live import Restrictions
 from rookery.posts.post import USES
+from rookery.posts.restrictions import Restrictions
 from rookery.posts.rights import GATE_COLUMNS, gate
 
 COLUMNS = (

@@ -37,7 +37,7 @@ from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.corpus.document import ERASED_ID, LAKE_VERSION, SPLITS, count_documents, split_file
 from rookery.corpus.prepared import hash_repeated_ids
 from rookery.corpus.spread import spread
-from rookery.posts.live import Restrictions
+from rookery.posts.restrictions import Restrictions
 
 VERSION = 4
 BATCH_TEXTS = 4096

@@ -1,18 +1,23 @@
 """Compliance files: what a network asks its readers to honour, as events of the live log.
 
-Read here, one JSON object a line (or a list, or an ActivityPub collection), of any kind and in any
-order:
+A file holds one JSON object a line (or a list, or an ActivityPub collection), of any of these kinds
+and in any order:
 
-- X's compliance streams (docs.x.com, compliance streams): a post's deletion is for good, an edit replaces,
-  a scrub of places erases them; withheld, dropped, protected, suspended, and the deletion of an account
-  are states, which end when X says so.
-- X's batch compliance (an id, an action and a reason): `deleted` of a post is for good, the other reasons
-  are states. A line does not tell whether its id is a post's or an author's: `ids_of` does.
-- Events of Jetstream and tap (`jetstream.py`), and ActivityPub's Delete, Tombstone and Undo (`mastodon.py`).
+- X's compliance streams (docs.x.com, compliance streams): a post's deletion is permanent, an edit
+  replaces, a scrub of places erases them; withheld, dropped, protected, suspended, and the deletion
+  of an account are states, which end when X reports their end.
+- X's batch compliance (an id, an action and a reason): `deleted` of a post is permanent, the other
+  reasons are states. A line does not state whether its id is a post's or an author's: `ids_of`
+  does.
+- Events of Jetstream and tap (`jetstream.py`), and ActivityPub's Delete, Tombstone and Undo
+  (`mastodon.py`).
 
-What is not understood is set aside with its line and reason. Of states without a time the moment of
-reading is taken. In an X archive the author is a name: X's events about users, by number, do not
+What is not understood is set aside with its line and reason. A state without a time takes the
+moment of reading. In an X archive the author is a name: X's events about users, by number, do not
 reach it.
+
+Not here: consent and states that a person records by hand (`consent.py`), and live streams
+(`follow.py`).
 """
 
 import itertools
@@ -27,7 +32,8 @@ from rookery.core.context import Context
 from rookery.core.digest import canonical_json, digest_file, digest_value
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
-from rookery.posts.live import Event, live_log, timed
+from rookery.posts.event import Event, timed
+from rookery.posts.live import live_log
 from rookery.posts.post import Post
 from rookery.posts.sources import jetstream, mastodon
 from rookery.posts.sources.files import SetAside, clear_errors
@@ -37,15 +43,16 @@ from rookery.posts.sources.x_compliance import BATCH_KEYS, of_batch, of_stream
 IdsOf = Literal["posts", "authors"]
 
 _LINES_AT_ONCE = 10_000
-_IDS_OF = "Say --ids-of posts or --ids-of authors"
+_IDS_OF = "Give --ids-of posts or --ids-of authors"
 A_POST = "a_post"
-_INGEST = "Posts are taken in with `rookery posts ingest`"
+_INGEST = "Run `rookery posts ingest` to take posts in"
 
 
 @dataclass(frozen=True)
 class ComplianceReport:
-    """What files asked for: what is understood, by kind, and what is not, by reason. `new`: events
-    new to the log.
+    """A count of what files asked for: understood requests by kind, others by reason.
+
+    new: how many events are new to the log.
     """
 
     understood: dict[str, int]
@@ -56,7 +63,7 @@ class ComplianceReport:
 
 @dataclass(frozen=True)
 class ComplianceRequest:
-    """What one line of a file asks for: the name of its kind, and the events that follow."""
+    """A request of one line of a file: the name of its kind, and the events that follow."""
 
     kind: str
     events: Sequence[Event]
@@ -65,12 +72,14 @@ class ComplianceRequest:
 def apply(
     home: Home, paths: Sequence[Path], ids_of: IdsOf | None, context: Context
 ) -> ComplianceReport:
-    """Bring what files ask for into the live log, all of it in one transaction; durable on return.
+    """Record in the live log what files ask for, in one transaction that is durable on return.
 
     Raises `DataError` if a file cannot be read or nothing in it is understood; then nothing is
-    noted.
+    recorded.
     """
-    understood, aside, new = Counter(), Counter(), 0
+    understood: Counter[str] = Counter()
+    aside: Counter[str] = Counter()
+    new = 0
     aside_path = (
         home.set_aside / f"compliance-{digest_value([_digest(path) for path in paths])[:16]}.jsonl"
     )
@@ -79,20 +88,20 @@ def apply(
         with (
             live_log(home) as log,
             log.transaction(),
-            open(aside_path, "w", encoding="utf-8") as kept,
+            open(aside_path, "w", encoding="utf-8") as aside_file,
             context.progress.task("reading events", None, "lines") as task,
         ):
             now = context.clock.now()
             lines = itertools.chain.from_iterable(_of_file(path, ids_of) for path in paths)
             while part := list(itertools.islice(lines, _LINES_AT_ONCE)):
-                asked = [line for line in part if isinstance(line, ComplianceRequest)]
-                left = [line for line in part if isinstance(line, SetAside)]
+                requests = [line for line in part if isinstance(line, ComplianceRequest)]
+                unread = [line for line in part if isinstance(line, SetAside)]
                 new += log.add(
-                    (timed(event, now) for line in asked for event in line.events), context.clock
+                    (timed(event, now) for line in requests for event in line.events), context.clock
                 )
-                kept.writelines(canonical_json(to_plain(line)) + "\n" for line in left)
-                understood.update(line.kind for line in asked)
-                aside.update(line.reason for line in left)
+                aside_file.writelines(canonical_json(to_plain(line)) + "\n" for line in unread)
+                understood.update(line.kind for line in requests)
+                aside.update(line.reason for line in unread)
                 task.advance(len(part))
     except BaseException:
         aside_path.unlink(missing_ok=True)
@@ -108,10 +117,12 @@ def _digest(path: Path) -> str:
 
 
 def _of_file(path: Path, ids_of: IdsOf | None) -> Iterator[ComplianceRequest | SetAside]:
-    """What a file asks for, line by line; raises `DataError` at its end if nothing was
-    understood.
+    """Yield what a file asks for, line by line.
+
+    Raises `DataError` at its end if nothing was understood.
     """
-    is_understood, reasons = False, Counter()
+    is_understood = False
+    reasons: Counter[str] = Counter()
     for line in read(path, ids_of):
         if isinstance(line, SetAside):
             reasons[line.reason] += 1
@@ -130,8 +141,9 @@ def _of_file(path: Path, ids_of: IdsOf | None) -> Iterator[ComplianceRequest | S
 
 
 def read(path: Path, ids_of: IdsOf | None = None) -> Iterator[ComplianceRequest | SetAside]:
-    """Each line of a file, understood or set aside; raises `UsageError` where `ids_of` has to be
-    said.
+    """Yield each line of a file, understood or set aside.
+
+    Raises `UsageError` if the file needs `ids_of` and it is None.
     """
     for value in read_values(path):
         if isinstance(value, SetAside):
@@ -139,13 +151,14 @@ def read(path: Path, ids_of: IdsOf | None = None) -> Iterator[ComplianceRequest 
             continue
         for place, item in _items(value.value):
             where = value.at(place) if place else value.where or "the document"
-            found = _asked(item, ids_of, f"{path}, {where}")
+            found = _request(item, ids_of, f"{path}, {where}")
             yield SetAside(where, found, item) if isinstance(found, str) else found
 
 
 def _items(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What an object is about: X wraps events in `data`, ActivityPub has collections of
-    activities.
+    """Yield the events in an object, each with its place in it, "" for the only one.
+
+    X wraps events in `data`; ActivityPub has collections of activities.
     """
     items = (
         value.get("data") if value.keys() <= {"data", "errors", "meta"} else mastodon.items(value)
@@ -157,29 +170,34 @@ def _items(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield f"item {number}", item
 
 
-def _asked(item: Any, ids_of: IdsOf | None, where: str) -> ComplianceRequest | str:
-    """What an item asks for, or the reason why it is not understood."""
+def _request(item: Any, ids_of: IdsOf | None, where: str) -> ComplianceRequest | str:
+    """Return what an item asks for, or the reason why it is not understood."""
     if not isinstance(item, dict):
         return "not_a_json_object"
+    kind, found = _kind_and_outcome(item, ids_of, where)
+    if isinstance(found, str):
+        return found
+    events = [thing for thing in found if isinstance(thing, Event)]
+    if len(events) < len(found):
+        return A_POST
+    return ComplianceRequest(kind, events)
+
+
+def _kind_and_outcome(
+    item: dict[str, Any], ids_of: IdsOf | None, where: str
+) -> tuple[str, Sequence[Post | Event] | str]:
+    """Return the name of an item's kind, and what follows from it or why it is not understood."""
     if BATCH_KEYS <= item.keys():
         if ids_of is None:
             raise UsageError(
-                "are these ids of posts or of authors? The file does not say",
+                "are these ids of posts or of authors? The file does not state it",
                 where=where,
                 hint=_IDS_OF,
             )
-        kind, found = f"batch_{words(item['reason'])}", of_batch(item, ids_of == "posts")
-    elif event := jetstream.event_of(item):
-        kind, found = (
-            event.action if not event.collection else f"record_{event.action}",
-            jetstream.outcome(event),
-        )
-    elif "type" in item:
-        kind, found = words(item["type"]), mastodon.taken_back(item)
-    else:
-        kind, found = next(iter(item), ""), of_stream(item)
-    if isinstance(found, str):
-        return found
-    if any(isinstance(thing, Post) for thing in found):
-        return A_POST
-    return ComplianceRequest(kind, found)
+        return f"batch_{words(item['reason'])}", of_batch(item, ids_of == "posts")
+    if event := jetstream.event_of(item):
+        kind = f"record_{event.action}" if event.collection else event.action
+        return kind, jetstream.outcome(event)
+    if "type" in item:
+        return words(item["type"]), mastodon.taken_back(item)
+    return next(iter(item), ""), of_stream(item)

@@ -1,9 +1,9 @@
-"""What is noted by hand: an author's word on uses, and states of posts and authors that come and
-go.
+"""What a person records by hand: an author's consent, and states of posts and authors.
 
-Each takes effect when the call returns (`live.py`), one at a time or many from a platform's own
-table, of which all rows are noted in one transaction or none. What a network says in its own words:
-`compliance.py`.
+Each takes effect when the call returns (`live.py`). They come one at a time, or many from a
+platform's own table, of which all rows are recorded in one transaction or none.
+
+Not here: what a network reports in its own format (`compliance.py`), and forgetting (`forget.py`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,12 +13,14 @@ from pathlib import Path
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
-from rookery.posts.live import CAUSES, Event, live_log
+from rookery.posts.event import CAUSES, Event, Kind
+from rookery.posts.live import live_log
 from rookery.posts.post import USES
 from rookery.posts.sources import tabular
 from rookery.posts.sources.bounds import CLOCKS_DIFFER, EARLIEST
 
 WORDS = {"yes": "yes", "no": "no", "undefined": ""}
+"""The answers that a person may type, and the values that the log records for them."""
 CONSENT_COLUMNS = ("author", "use", "word")
 STATE_COLUMNS = ("cause", "value")
 SUBJECTS = ("post", "author")
@@ -30,23 +32,24 @@ Row = Mapping[str, str]
 def consent(
     home: Home, authors: Sequence[str], words: Mapping[str, str | None], context: Context
 ) -> int:
-    """Note an author's word on each use that is named (a word of `WORDS`, None for not named).
-    Returns what is new.
+    """Record the authors' consent to each use that is named, and return how many events are new.
+
+    words: for a use, one of `WORDS`, or None to leave it as it is.
     """
-    said = {use: word for use, word in words.items() if word is not None}
-    if not authors or not said:
-        hint = f"Give --author NAME and, say, --training no; uses: {', '.join(USES)}"
-        raise UsageError("nothing is said", hint=hint)
-    for use, word in said.items():
+    answers = {use: word for use, word in words.items() if word is not None}
+    if not authors or not answers:
+        hint = f"Give --author NAME and, for example, --training no; uses: {', '.join(USES)}"
+        raise UsageError("no consent is given or refused", hint=hint)
+    for use, word in answers.items():
         if word not in WORDS:
             raise UsageError(
-                f"--{use}: {word!r} is not a word on consent", hint=f"Say {', '.join(WORDS)}"
+                f"--{use}: {word!r} is not an answer on consent", hint=f"Give {', '.join(WORDS)}"
             )
     now = context.clock.now()
     events = [
         Event("consent_author", a, use, WORDS[word], now, "by hand")
         for a in authors
-        for use, word in said.items()
+        for use, word in answers.items()
     ]
     return _record(home, events, context)
 
@@ -59,15 +62,16 @@ def state(
     value: str,
     context: Context,
 ) -> int:
-    """Note that posts and authors are hidden for a cause (`on`), or no longer (`off`). Returns what
-    is new.
+    """Record that posts and authors are hidden for a cause (`on`), or no longer (`off`).
+
+    Returns how many events are new.
     """
     if cause not in CAUSES:
         raise UsageError(f"there is no state {cause!r}", hint=f"States: {', '.join(CAUSES)}")
     if value not in ("on", "off"):
         raise UsageError(f"a state is on or off, not {value!r}")
     if not posts and not authors:
-        raise UsageError("whose state?", hint="Give --post ID or --author NAME")
+        raise UsageError("no post and no author is named", hint="Give --post ID or --author NAME")
     now = context.clock.now()
     events = [Event("state_post", post, cause, value, now, "by hand") for post in posts]
     events += [Event("state_author", author, cause, value, now, "by hand") for author in authors]
@@ -75,33 +79,36 @@ def state(
 
 
 def consent_file(home: Home, path: Path, context: Context) -> int:
-    """Note the words in a table with the columns author, use, word, and happened if it tells.
-    Returns what is new.
+    """Record the consents in a table, and return how many events are new.
 
-    Raises `DataError` for the first row that says nothing clear; then nothing is noted.
-    """
-    now = context.clock.now()
-    return _record(home, _events(path, CONSENT_COLUMNS, (), lambda row: _word(row, now)), context)
-
-
-def state_file(home: Home, path: Path, context: Context) -> int:
-    """Note the states in a table with the columns post or author, cause, value, and happened if it
-    tells.
-
-    Returns what is new. Raises `DataError` for the first row that says nothing clear; then nothing
-    is noted.
+    Its columns are author, use, word, and happened if it has the times. Raises `DataError` for the
+    first row that is not valid; then nothing is recorded.
     """
     now = context.clock.now()
     return _record(
-        home, _events(path, STATE_COLUMNS, SUBJECTS, lambda row: _state(row, now)), context
+        home, _events(path, CONSENT_COLUMNS, (), lambda row: _consent_of(row, now)), context
+    )
+
+
+def state_file(home: Home, path: Path, context: Context) -> int:
+    """Record the states in a table, and return how many events are new.
+
+    Its columns are post or author, cause, value, and happened if it has the times. Raises
+    `DataError` for the first row that is not valid; then nothing is recorded.
+    """
+    now = context.clock.now()
+    return _record(
+        home, _events(path, STATE_COLUMNS, SUBJECTS, lambda row: _state_of(row, now)), context
     )
 
 
 def _events(
     path: Path, needed: Sequence[str], either: Sequence[str], read: Callable[[Row], Event | str]
 ) -> Iterator[Event]:
-    """The event that each row of a table stands for; `read` gives an event or what is wrong with
-    the row.
+    """Yield the event of each row of a table.
+
+    needed, either: the columns that it must have, all and at least one of them. read: returns the
+    event of a row, or what is wrong with it.
     """
     columns = tabular.columns_of(path)
     missing = [name for name in needed if name not in columns]
@@ -125,33 +132,26 @@ def _events(
             )
             if isinstance(found, str):
                 raise DataError(
-                    found, where=f"{path}, {raw.place_is} {place}", hint="Nothing was noted"
+                    found, where=f"{path}, {raw.place_is} {place}", hint="Nothing was recorded"
                 )
             yield found
 
 
-def _word(row: Row, now: datetime) -> Event | str:
-    happened = _happened(row, now)
+def _consent_of(row: Row, now: datetime) -> Event | str:
+    happened, answer = _happened(row, now), row["word"].lower()
     if not row["author"]:
         return "no author is named"
     if row["use"] not in USES:
         return f"{row['use']!r} is not a use ({', '.join(USES)})"
-    if row["word"].lower() not in WORDS:
-        return f"{row['word']!r} is not a word on consent ({', '.join(WORDS)})"
+    if answer not in WORDS:
+        return f"{row['word']!r} is not an answer on consent ({', '.join(WORDS)})"
     if isinstance(happened, str):
         return happened
-    return Event(
-        "consent_author",
-        row["author"],
-        row["use"],
-        WORDS[row["word"].lower()],
-        happened,
-        _FROM_A_FILE,
-    )
+    return Event("consent_author", row["author"], row["use"], WORDS[answer], happened, _FROM_A_FILE)
 
 
-def _state(row: Row, now: datetime) -> Event | str:
-    post, author, happened = row.get("post"), row.get("author"), _happened(row, now)
+def _state_of(row: Row, now: datetime) -> Event | str:
+    post, author, happened = row.get("post", ""), row.get("author", ""), _happened(row, now)
     if bool(post) == bool(author):
         return "a state is of a post or of an author: name one of them"
     if row["cause"] not in CAUSES:
@@ -160,13 +160,14 @@ def _state(row: Row, now: datetime) -> Event | str:
         return f"a state is on or off, not {row['value']!r}"
     if isinstance(happened, str):
         return happened
-    kind = "state_post" if post else "state_author"
+    kind: Kind = "state_post" if post else "state_author"
     return Event(kind, post or author, row["cause"], row["value"].lower(), happened, _FROM_A_FILE)
 
 
 def _happened(row: Row, now: datetime) -> datetime | str:
-    """When it was said: now, unless the row tells. A word of the future would outdo every later
-    one.
+    """Return the time of a row, or what is wrong with it; now if the row has none.
+
+    A time in the future is wrong, because it would outweigh every later event.
     """
     if not (text := row.get("happened")):
         return now

@@ -1,12 +1,12 @@
-"""Erasing: what is forgotten, superseded or was edited goes from the files in which posts lie.
+"""Erasing: what is forgotten, superseded or was edited leaves the files in which posts lie.
 
-Hiding it is `forget.py` and holds at once; this makes it physically gone, later and for many posts
-together. What can be taken back (a suspension, a no to one use) hides and erases nothing; an
+`forget.py` hides a post at once; this removes its text physically, later and for many posts
+together. What can be taken back (a suspension, a refusal of one use) hides and erases nothing. An
 account that was deleted for longer than the platform's `erase_within_days` is forgotten here. The
-live log keeps the ids of what is forgotten: without them the same posts could come in again.
+live log stores the ids of what is forgotten: without them the same posts could come in again.
 
-Here: the lake, the rows set aside, and the arrivals of streams. What was made of posts:
-`corpus/erase.py` and `search/erase.py`; in which order, and what is owed afterwards:
+Here: the lake, the rows set aside, and the arrivals of streams. For what was derived from posts see
+`corpus/erase.py` and `search/erase.py`; for the order of all steps, and what is owed afterwards,
 `workflows/erase.py`.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,22 +28,22 @@ from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.home import Home
 from rookery.posts import lake, places
-from rookery.posts.live import LiveLog, Restrictions, live_log
+from rookery.posts.live import LiveLog, live_log
 from rookery.posts.places import Scrubs
+from rookery.posts.restrictions import Restrictions
 from rookery.posts.streams.inbox import Inbox
 
 _WORDS = (re.compile(r"[^\s\"'<>,;(){}\[\]]+"), re.compile(r"\w+"))
-"""How a name may stand in a damaged line: between blanks, quotes and brackets, or between other
-signs.
-"""
+"""The words of a damaged line: between blanks, quotes and brackets; and between any other signs."""
 
 
 @dataclass(frozen=True)
 class ErasurePlan:
-    """What has to be erased now.
+    """A list of all that has to be erased now.
 
-    standing: only what is for good (`Restrictions.permanent`). by_authors: the ids in the lake of
-    forgotten authors. asked: for forgotten posts and authors, when it was noted.
+    restrictions: only the permanent ones (`Restrictions.permanent`). by_authors: the ids of the
+    lake's posts by forgotten authors. scrubs: the places to erase. asked: for forgotten posts and
+    authors, when that was recorded.
     """
 
     restrictions: Restrictions = field(default_factory=Restrictions)
@@ -59,7 +60,7 @@ class ErasurePlan:
         )
 
     def posts(self, lake_version: int) -> pa.Array:
-        """The ids whose texts, as they stood in a version of the lake, have to go; sorted."""
+        """Return the ids whose texts, as a version of the lake holds them, have to go; sorted."""
         edited = {
             post for post, version in self.restrictions.edited.items() if version > lake_version
         }
@@ -67,17 +68,17 @@ class ErasurePlan:
 
     @cached_property
     def whole(self) -> frozenset[str]:
-        """The ids of posts that go whatever they say now."""
+        """Return the ids of posts of which every version goes, also the newest."""
         return frozenset(self.restrictions.posts) | self.by_authors
 
     @cached_property
     def authors(self) -> pa.Array:
-        """The authors all of whose posts have to go, sorted."""
+        """Return the authors all of whose posts have to go, sorted."""
         return pa.array(sorted(self.restrictions.authors), pa.string())
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """All ids and authors of which something has to go."""
+        """Return all ids and authors of which something has to go."""
         return self.whole | {
             *self.restrictions.authors,
             *self.restrictions.edited,
@@ -86,8 +87,9 @@ class ErasurePlan:
         }
 
     def first_asked(self, names: np.ndarray) -> str:
-        """When the first of some posts and authors (`hash_ids`) was asked to be forgotten; "" if
-        none was.
+        """Return the earliest time at which one of some posts and authors was forgotten.
+
+        names: their hashes by `hash_ids`. The time is ISO 8601; "" if none was forgotten.
         """
         times = list(self.asked.values())
         return min(
@@ -98,7 +100,7 @@ class ErasurePlan:
 
 @dataclass(frozen=True)
 class Erased:
-    """What one place lost: how many of which unit."""
+    """A count of what was erased from one place, and its unit."""
 
     place: str
     count: int
@@ -106,10 +108,10 @@ class Erased:
 
 
 def note_what_came_due(home: Home, context: Context) -> int:
-    """Note as forgotten: accounts deleted for too long to come back, and other versions of a
-    forgotten post.
+    """Record as forgotten what came due by now, and return how many are new.
 
-    Returns how many are new. For a caller that holds the lake's lock.
+    These are accounts that were deleted for too long to come back, and other versions of a
+    forgotten post. The caller must hold the lake's lock.
     """
     days = home.settings.rights.erase_within_days
     with live_log(home) as log:
@@ -123,7 +125,7 @@ def note_what_came_due(home: Home, context: Context) -> int:
 
 
 def plan_erasure(home: Home) -> ErasurePlan:
-    """What the log asks to erase, whether it is done already or not."""
+    """Return what the log asks to erase, whether it is done already or not."""
     with live_log(home) as log:
         restrictions = log.restrictions().permanent
         asked = {
@@ -140,42 +142,42 @@ def plan_erasure(home: Home) -> ErasurePlan:
 
 
 def erase_lake(home: Home, plan: ErasurePlan) -> list[Erased]:
-    """Write the months anew where something has to go, and remove every earlier file; under the
-    lake's lock.
+    """Write the months anew that hold what has to go, and remove every earlier file.
+
+    The caller must hold the lake's lock.
     """
     found = lake.find_lake(home)
     if found is None:
         return []
     before = found.paths()
-    ids = pa.array(
-        sorted(plan.whole), pa.string()
-    )  # an edit's earlier text is only in files written over
-    gone = _column(
+    # not the edited posts: their earlier texts lie only in earlier files
+    ids = pa.array(sorted(plan.whole), pa.string())
+    removed = _column(
         batch["id"].filter(pc.is_in(batch["id"], ids)) for batch in found.batches(["id"])
     )
-    scrubbed = list(_scrubbed(found, plan.scrubs, gone))
-    if len(gone) or scrubbed:
-        settled = lake.Replacements(
-            _column([gone, *(batch["id"] for batch in scrubbed)]), scrubbed, 0
+    scrubbed = list(_scrubbed(found, plan.scrubs, removed))
+    if len(removed) or scrubbed:
+        replacements = lake.Replacements(
+            _column([removed, *(batch["id"] for batch in scrubbed)]), scrubbed, 0
         )
-        lake.write(home, [], f"erase-{found.version + 1:08d}", lambda: settled, at_once=True)
+        lake.write(home, [], f"erase-{found.version + 1:08d}", lambda: replacements, at_once=True)
     earlier = len(set(before) - set(lake.open_lake(home).paths())) + len(
         lake.remove_replaced(home, 0)
     )
     counts = [
-        ("posts", len(gone)),
+        ("posts", len(removed)),
         ("places", sum(b.num_rows for b in scrubbed)),
         ("earlier files", earlier),
     ]
     return [Erased("lake", count, unit) for unit, count in counts if count]
 
 
-def _scrubbed(found: lake.Lake, wished: Scrubs, gone: pa.Array) -> Iterator[pa.RecordBatch]:
-    """The posts that stay and have a place that goes, without it."""
-    for batch in found.batches() if wished else ():
-        goes = pc.and_not(places.to_scrub(batch, wished), pc.is_in(batch["id"], gone))
-        if pc.any(goes).as_py():
-            yield places.scrubbed(batch.filter(goes), wished)
+def _scrubbed(found: lake.Lake, requested: Scrubs, removed: pa.Array) -> Iterator[pa.RecordBatch]:
+    """Yield the posts that stay and have a place that goes, without it."""
+    for batch in found.batches() if requested else ():
+        is_scrubbed = pc.and_not(places.to_scrub(batch, requested), pc.is_in(batch["id"], removed))
+        if pc.any(is_scrubbed).as_py():
+            yield places.scrubbed(batch.filter(is_scrubbed), requested)
 
 
 def _column(parts: Iterable[pa.Array]) -> pa.Array:
@@ -183,9 +185,7 @@ def _column(parts: Iterable[pa.Array]) -> pa.Array:
 
 
 def erase_arrivals(home: Home, plan: ErasurePlan) -> list[Erased]:
-    """Take out of the live log's file what streams brought and the lake has not got, also from its
-    free pages.
-    """
+    """Remove posts that wait for the lake from the live log's file, also from its free pages."""
     with live_log(home) as log:
         inbox = Inbox(log)
         with log.transaction():
@@ -195,8 +195,9 @@ def erase_arrivals(home: Home, plan: ErasurePlan) -> list[Erased]:
 
 
 def erase_set_aside(home: Home, plan: ErasurePlan) -> list[Erased]:
-    """Empty the rows set aside that name what has to go, their reasons stay; under the lake's
-    lock.
+    """Empty the rows set aside that name what has to go; their reasons stay.
+
+    The caller must hold the lake's lock.
     """
     count = 0
     for path in sorted(home.set_aside.glob("*")):
@@ -207,17 +208,17 @@ def erase_set_aside(home: Home, plan: ErasurePlan) -> list[Erased]:
     return [Erased("set aside", count, "rows")] if count else []
 
 
-def _erase_rows(path, names: frozenset[str]) -> int:
+def _erase_rows(path: Path, names: frozenset[str]) -> int:
     lines = path.read_text(encoding="utf-8").splitlines()
-    left = [_without(line, names) for line in lines]
-    changed = sum(a != b for a, b in zip(lines, left, strict=True))
+    erased = [_without(line, names) for line in lines]
+    changed = sum(a != b for a, b in zip(lines, erased, strict=True))
     if changed:
-        write_atomically(path, "".join(f"{line}\n" for line in left).encode())
+        write_atomically(path, "".join(f"{line}\n" for line in erased).encode())
     return changed
 
 
 def _without(line: str, names: frozenset[str]) -> str:
-    """The line, without its row and place if one of them names what has to go."""
+    """Return the line, without its row and place if one of them names what has to go."""
     aside = json.loads(line)
     if not _is_named(aside["row"], names) and not _is_named(aside["where"], names):
         return line
@@ -235,11 +236,11 @@ def _is_named(value: Any, names: frozenset[str]) -> bool:
 
 
 def _deleted_before(log: LiveLog, limit: datetime) -> list[str]:
-    """The accounts that are in the state `deleted`, and were so before a moment already."""
+    """Return the accounts that are `deleted` now, and have been since before a moment."""
     since: dict[str, datetime] = {}
-    told = ((event.happened or noted, event) for event, noted in log.of_kind("state_author"))
+    states = ((event.happened or at, event) for event, at in log.of_kind("state_author"))
     for at, event in sorted(
-        (pair for pair in told if pair[1].cause == "deleted"), key=lambda pair: pair[0]
+        (state for state in states if state[1].cause == "deleted"), key=lambda state: state[0]
     ):
         if event.value == "on":
             since.setdefault(event.subject, at)
@@ -249,9 +250,10 @@ def _deleted_before(log: LiveLog, limit: datetime) -> list[str]:
 
 
 def _other_versions(home: Home, forgotten: frozenset[str]) -> list[str]:
-    """Posts of the lake that are versions of a forgotten one under ids of their own."""
+    """Return the lake's posts that are versions of a forgotten one under ids of their own."""
     known = pa.array(sorted(forgotten), pa.string())
-    groups, members = set(forgotten), []
+    groups = set(forgotten)
+    members: list[tuple[str, str]] = []
     for batch in _lake_batches(home, ["id", "version_of"]) if forgotten else ():
         group = pc.coalesce(batch["version_of"], batch["id"])
         groups.update(group.filter(pc.is_in(batch["id"], known)).to_pylist())
@@ -259,10 +261,10 @@ def _other_versions(home: Home, forgotten: frozenset[str]) -> list[str]:
         members += zip(
             *(column.filter(is_version).to_pylist() for column in (group, batch["id"])), strict=True
         )
-    # the first version of a group is in its name
+    # a group is named by the id of its first version, which has no `version_of`
     return sorted({id_ for group, id_ in members if group in groups} | (groups - forgotten))
 
 
-def _lake_batches(home: Home, columns: list[str]):
+def _lake_batches(home: Home, columns: list[str]) -> Iterable[pa.RecordBatch]:
     found = lake.find_lake(home)
     return found.batches(columns) if found else ()

@@ -1,9 +1,9 @@
-"""Forgetting: from the moment `forget` returns, a post is hidden everywhere and masked in every
-later batch.
+"""Forgetting: when `forget` returns, a post is hidden everywhere and masked in later batches.
 
-What makes it so is the live log: the entry is durable before the function returns, and every reader
-asks the log. The text itself still lies in the lake and in older artifacts until `erase.py` takes
-it out.
+The live log makes it so: the event is durable before the function returns, and every reader asks
+the log. The text itself still lies in the lake and in older artifacts until `erase.py` removes it.
+
+Not here: what a network asks to forget in its own files (`compliance.py`).
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from rookery.posts.live import live_log
 
 @dataclass(frozen=True)
 class ForgetReport:
-    """What was forgotten: subjects new to the log, and how many posts of the lake they hide."""
+    """A count of what was forgotten: subjects new to the log, and the lake's posts they hide."""
 
     posts: int
     authors: int
@@ -39,8 +39,9 @@ def forget(
     context: Context,
     reason: str = "asked",
 ) -> ForgetReport:
-    """Forget posts by id and authors with all their posts, known to the lake or not. Durable on
-    return.
+    """Forget posts by id, and authors with all their posts; durable on return.
+
+    The lake need not hold them.
     """
     with live_log(home) as log:
         posts = log.append("forget_post", post_ids, context.clock, reason)

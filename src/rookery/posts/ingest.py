@@ -1,11 +1,14 @@
-"""Ingest: sources' files into the lake, once each, with everything that was not taken set aside.
+"""Ingest: takes files of posts into the lake, once each, and sets aside what it cannot take.
 
 One ingest is one transaction of the lake. Its key is the digest of the files and of how they were
-read, and stands in the lake's history: the same ingest run again, also after a kill, adds nothing.
+read, and is part of the lake's history: the same ingest run again, also after a kill, adds nothing.
 A post whose id the lake holds is not added again; a later version of it takes its place, and the
-live log says so before the lake does, so that older corpora mask the earlier text (`versions.py`).
-Where a source gives each version an id of its own, all but the newest are noted as replaced. What
-is forgotten is not taken again.
+live log records that before the lake does, so that older corpora mask the earlier text
+(`versions.py`). If a source gives each version an id of its own, all but the newest are recorded as
+replaced. What is forgotten is not taken again.
+
+Not here: what a source's file means (`sources/`), how files are written (`lake.py`), and live
+streams (`follow.py`).
 """
 
 import contextlib
@@ -16,20 +19,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
 
 from rookery.core.config import to_plain
-from rookery.core.context import Context
+from rookery.core.context import Context, Task
 from rookery.core.digest import digest_file, digest_value
 from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.locks import exclusive
 from rookery.posts import lake, places
-from rookery.posts.live import FORGOTTEN, SUPERSEDED, Event, LiveLog, live_log, timed
+from rookery.posts.event import Event, Kind, timed
+from rookery.posts.live import LiveLog, live_log
 from rookery.posts.post import POST_SCHEMA
+from rookery.posts.restrictions import FORGOTTEN, SUPERSEDED
 from rookery.posts.sources import formats, source_names, tabular
 from rookery.posts.sources.bounds import within_bounds
 from rookery.posts.sources.files import Read, SetAside, clear_errors
@@ -43,16 +49,17 @@ from rookery.posts.versions import (
 
 FORMAT_VERSION = 1
 PIECE_POSTS, PIECE_BYTES = 250_000, 1 << 28
-"""The lake is asked for what it has of so many posts at once."""
-_FORGET = ("forget_post", "forget_author")
+"""The size of a piece of an ingest; for each piece the lake is read once for the ids it holds."""
+_FORGET: tuple[Kind, ...] = ("forget_post", "forget_author")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What an ingest found and did. `set_aside` counts by reason the rows that are no usable posts.
+    """A count of what an ingest read and did.
 
-    `events`: how many of each kind the files told of, now in the live log.
+    set_aside: the rows that are no usable posts, by reason. events: the events that the files
+    reported and the live log now holds, by kind.
     """
 
     format: str
@@ -66,6 +73,7 @@ class IngestReport:
     lake_version: int | None
 
     def to_dict(self) -> dict[str, object]:
+        """Return the report as JSON values."""
         return to_plain(self)
 
 
@@ -87,18 +95,17 @@ def ingest(
     limit: int | None = None,
     source_name: str | None = None,
 ) -> IngestReport:
-    """Take files into the lake, each in the format it shows; with a `mapping` all are tables.
-    `limit`: the first rows.
+    """Take files into the lake, each in the format that its content shows.
 
-    source_name: what all ids are to begin with, where they are unique within their source only
-    (`source_names.py`).
-
-    Raises `UsageError` or `DataError` for what cannot be read; then the lake is as it was.
+    mapping: the column for each field; if it is given, all files are read as tables. limit: take
+    only so many rows from the beginning. source_name: a prefix for all ids, for a source whose ids
+    are unique within it only (`source_names.py`). Raises `UsageError` or `DataError` for what
+    cannot be read; then the lake is as it was.
     """
     sources = [_source(path, mapping) for path in paths]
     if not sources:
         raise UsageError("no file to ingest")
-    described = [
+    descriptions = [
         {"file": _digest(path), "how": how} for path, (how, _) in zip(paths, sources, strict=True)
     ]
     if source_name is not None:
@@ -106,24 +113,22 @@ def ingest(
     key = digest_value(
         {
             "version": FORMAT_VERSION,
-            "sources": described,
+            "sources": descriptions,
             "limit": limit,
             "source_name": source_name,
         }
     )[:16]
     formats = ", ".join(sorted({how["format"] for how, _ in sources}))
-    named = (_with_names(path, read) for path, (_, read) in zip(paths, sources, strict=True))
+    reads = (_with_names(path, read) for path, (_, read) in zip(paths, sources, strict=True))
     if source_name is not None:
-        named = (source_names.under(source_name, read) for read in named)
-    return ingest_batches(home, formats, key, lambda: _first(limit, named), context)
+        reads = (source_names.under(source_name, read) for read in reads)
+    return ingest_batches(home, formats, key, lambda: _first(limit, reads), context)
 
 
 def ingest_batches(
     home: Home, name: str, key: str, read: Callable[[], Read], context: Context
 ) -> IngestReport:
-    """Add what `read` yields in one transaction, unless the lake's history holds this key
-    already.
-    """
+    """Add what `read` yields in one transaction, unless the lake's history has this key already."""
     aside_path = home.set_aside / f"{key}.jsonl"
     with exclusive(home.path / "lake.lock", "the lake"), _disk_errors(home):
         if (done := lake.find_ingest(home, key)) is not None:
@@ -134,9 +139,9 @@ def ingest_batches(
             home.set_aside.mkdir(exist_ok=True)
             try:
                 with live_log(home) as log:
-                    taking = _IngestSession(home, log, context)
-                    posts = _told(taking, read, aside_path, counts, context)
-                    lake.write(home, posts, key, lambda: taking.settle(counts))
+                    session = _IngestSession(home, log, context)
+                    posts = _posts_to_write(session, read, aside_path, counts, context)
+                    lake.write(home, posts, key, lambda: session.finish(counts))
             except BaseException:
                 aside_path.unlink(missing_ok=True)
                 raise
@@ -154,11 +159,10 @@ def ingest_batches(
 
 
 class _IngestSession:
-    """One ingest into the lake as it stands now: which of the posts read are new, and what they
-    replace.
+    """One ingest: it decides which of the posts read are new, and what they replace in the lake.
 
-    The log is only asked here and in `settle`: the lake's writer reads the posts in a thread of its
-    own.
+    Only `__init__` and `finish` use the log: the lake's writer calls the other methods in a thread
+    of its own, and a log belongs to one thread.
     """
 
     def __init__(self, home: Home, log: LiveLog, context: Context):
@@ -174,13 +178,14 @@ class _IngestSession:
         self._groups: set[str] = set()
 
     def sort_out(self, posts: pa.Table) -> VersionOutcome:
-        """What becomes of a piece of the posts; none of them is forgotten."""
+        """Return the decisions on a piece of the posts, of which none is forgotten."""
         self._groups.update(posts["version_of"].drop_null().to_pylist())
         return self._versions.sort_out(posts, self._stored(posts["id"].combine_chunks()))
 
     def without_forgotten(self, posts: pa.Table) -> tuple[pa.Table, list[str]]:
-        """The posts that are not forgotten, without places that were scrubbed; and the ids of the
-        others.
+        """Return the posts that are not forgotten, and the ids of those that are.
+
+        The posts come without the places that were scrubbed.
         """
         by_id, by_author = (
             pc.is_in(posts[c], f) for c, f in zip(("id", "author"), self._forgotten, strict=True)
@@ -192,10 +197,8 @@ class _IngestSession:
             forgotten
         ).to_pylist()
 
-    def settle(self, counts: _Counts) -> lake.Replacements:
-        """What replaces what; that, and the events beside the posts, are in the log when this
-        returns.
-        """
+    def finish(self, counts: _Counts) -> lake.Replacements:
+        """Record all events of the ingest in the log, and return the rows that replace others."""
         clock = self._context.clock
         edits = self._versions.edits()
         events = [
@@ -209,31 +212,35 @@ class _IngestSession:
         events += [timed(event, clock.now()) for event in counts.events]
         self._log.record(events, clock)
         counts.edited = len(edits)
-        gone, posts = self._versions.replaced(), self._versions.replacing()
-        return lake.Replacements(gone, posts, counts.added + counts.edited)
+        removed, posts = self._versions.replaced(), self._versions.replacing()
+        return lake.Replacements(removed, posts, counts.added + counts.edited)
 
     def _stored(self, ids: pa.Array) -> pa.Table:
-        """What the lake has under some ids; versions of them under other ids are noted on the
-        way.
+        """Return the lake's rows with some ids, of `STORED_SCHEMA`.
+
+        On the way it collects the groups of which the lake has versions under other ids.
         """
         found = []
         for path in self._paths:
-            is_met = False
+            has_some = False
             for batch in lake.read_file(path, ["id", "version_of"]):
-                is_met |= bool(pc.any(pc.is_in(batch["id"], ids)).as_py())
+                has_some |= bool(pc.any(pc.is_in(batch["id"], ids)).as_py())
                 groups = batch["version_of"].drop_null()
                 self._groups.update(groups.filter(pc.is_in(groups, ids)).to_pylist())
-            if is_met:
-                held = (
+            if has_some:  # a second pass, so that most files are read for their ids alone
+                rows = (
                     batch.filter(pc.is_in(batch["id"], ids))
                     for batch in lake.read_file(path, VERSION_COLUMNS)
                 )
-                found += [batch for batch in held if batch.num_rows]
+                found += [batch for batch in rows if batch.num_rows]
         return pa.Table.from_batches(found, STORED_SCHEMA)
 
 
 def _replacements(groups: set[str], paths: Iterable[Path]) -> list[Event]:
-    """For groups of versions with ids of their own: each but the newest is replaced by that one."""
+    """Return the events of groups of versions: each but the newest is replaced by the newest.
+
+    A group is the versions of one post that have ids of their own.
+    """
     members: dict[str, list[tuple]] = {}
     wanted = pa.array(sorted(groups), pa.string())
     for path in paths if groups else ():
@@ -253,15 +260,16 @@ def _replacements(groups: set[str], paths: Iterable[Path]) -> list[Event]:
     return [Event("replace_post", id_, value=new) for id_, new in old if id_ != new]
 
 
-def _told(
-    taking: _IngestSession,
+def _posts_to_write(
+    session: _IngestSession,
     read: Callable[[], Read],
     aside_path: Path,
     counts: _Counts,
     context: Context,
 ) -> Iterator[pa.RecordBatch]:
-    """The new posts; what stood beside them is on the disk before the last batch, and so before the
-    lake's commit.
+    """Yield the new posts, and write the rows set aside to their file.
+
+    That file is complete before the last batch, and so before the lake's commit.
     """
     partial = aside_path.with_suffix(".part")
     try:
@@ -270,7 +278,7 @@ def _told(
             context.progress.task("reading posts", None, "posts") as task,
         ):
             yield from _new_posts(
-                taking, within_bounds(read(), context.clock.now()), aside, counts, task
+                session, within_bounds(read(), context.clock.now()), aside, counts, task
             )
         if not counts.read and not counts.events:
             raise DataError(
@@ -283,7 +291,7 @@ def _told(
 
 
 def _reasons_in(aside_path: Path) -> Counter[str]:
-    """How many rows an earlier ingest set aside, by reason."""
+    """Return how many rows an earlier ingest set aside, by reason."""
     if not aside_path.exists():
         return Counter()
     with open(aside_path, encoding="utf-8") as lines:
@@ -291,14 +299,13 @@ def _reasons_in(aside_path: Path) -> Counter[str]:
 
 
 def _source(path: Path, mapping: Mapping[str, str] | None) -> tuple[dict, Callable[[], Read]]:
-    """What a file is, as a value for the ingest's key, and how to read it."""
+    """Return a description of a file for the ingest's key, and the function that reads it."""
     if not path.exists():
         raise UsageError("there is no such file", where=path)
     if (mapping is None or path.suffix.lower() == ".zip") and (source := formats.source_of(path)):
         return {"format": formats.name_of(source)}, lambda: source.read(path)
     kind = tabular.kind_of(path)
     resolved = tabular.resolve_mapping(path, mapping)
-
     return {"format": kind, "map": resolved}, lambda: tabular.read_posts(path, resolved)
 
 
@@ -308,7 +315,7 @@ def _digest(path: Path) -> str:
 
 
 def _with_names(path: Path, read: Callable[[], Read]) -> Read:
-    """What was set aside, with the file where it stands."""
+    """Yield what was read, with the file's name in the place of each row set aside."""
     for batch, beside in read():
         yield (
             batch,
@@ -322,8 +329,9 @@ def _with_names(path: Path, read: Callable[[], Read]) -> Read:
 
 
 def _first(limit: int | None, sources: Iterable[Read]) -> Read:
-    """The first `limit` rows of all sources together, the unusable ones counted too, the events
-    beside them not.
+    """Yield the first `limit` rows of all sources together.
+
+    Rows that are set aside count too; events do not.
     """
     left = limit
     for source in sources:
@@ -331,7 +339,7 @@ def _first(limit: int | None, sources: Iterable[Read]) -> Read:
             if left is None:
                 yield batch, beside
                 continue
-            events, aside = _sorted_out(beside)
+            events, aside = _separated(beside)
             aside = aside[:left]
             batch = batch.slice(0, left - len(aside))
             yield batch, aside + events
@@ -340,21 +348,21 @@ def _first(limit: int | None, sources: Iterable[Read]) -> Read:
                 return
 
 
-def _sorted_out(beside: list[SetAside | Event]) -> tuple[list[Event], list[SetAside]]:
+def _separated(beside: list[SetAside | Event]) -> tuple[list[Event], list[SetAside]]:
     events = [item for item in beside if isinstance(item, Event)]
     return events, [item for item in beside if isinstance(item, SetAside)]
 
 
 def _new_posts(
-    taking: _IngestSession, read: Read, aside_file, counts: _Counts, task
+    session: _IngestSession, read: Read, aside_file: IO[str], counts: _Counts, task: Task
 ) -> Iterator[pa.RecordBatch]:
-    """The posts that are new; what is not taken is counted, and written down with its reason."""
+    """Yield the posts that are new; count the others, and write them down with the reason."""
     for posts, beside in _pieces(read, task):
-        events, aside = _sorted_out(beside)
+        events, aside = _separated(beside)
         counts.events += events
         counts.read += posts.num_rows + len(aside)
-        left, forgotten = taking.without_forgotten(posts)
-        found = taking.sort_out(left)
+        left, forgotten = session.without_forgotten(posts)
+        found = session.sort_out(left)
         aside += [SetAside(f"id {row['id']}", ID_TAKEN, row) for row in found.id_taken.to_pylist()]
         aside += [SetAside(f"id {id_}", SUPERSEDED, None) for id_ in found.superseded]
         aside += [SetAside(f"id {id_}", FORGOTTEN, None) for id_ in forgotten]
@@ -366,8 +374,8 @@ def _new_posts(
         yield from found.new.to_batches()
 
 
-def _pieces(read: Read, task) -> Iterator[tuple[pa.Table, list[SetAside | Event]]]:
-    """What was read, in pieces of about `PIECE_POSTS` posts and at most about `PIECE_BYTES`."""
+def _pieces(read: Read, task: Task) -> Iterator[tuple[pa.Table, list[SetAside | Event]]]:
+    """Yield what was read in pieces of about `PIECE_POSTS` posts, at most about `PIECE_BYTES`."""
     batches: list[pa.RecordBatch] = []
     beside: list[SetAside | Event] = []
     for batch, more in read:
@@ -383,11 +391,11 @@ def _pieces(read: Read, task) -> Iterator[tuple[pa.Table, list[SetAside | Event]
 
 @contextlib.contextmanager
 def _disk_errors(home: Home) -> Iterator[None]:
-    """A full disk, however the storage layer words it, is one clear error."""
+    """Raise `StorageError` for a full disk, however the storage layer reports it."""
     try:
         yield
     except (OSError, DeltaError) as error:
-        # the lake's engine gives no errno, but the system's words for it
+        # the lake's engine gives no errno, but the system's message for it
         if not any(
             number == getattr(error, "errno", None) or f"os error {number})" in str(error)
             for number in _FULL

@@ -1,13 +1,14 @@
-"""The lake: posts at rest, one Delta Lake table, a folder for each month.
+"""The lake: all posts, in one Delta Lake table with a folder for each month.
 
-The lake lives: every write makes a new version, and a stage names the version that it read. A write
-is one transaction: it is there whole or not at all, also after a kill. Each ingest leaves its key
-in the table (as an application's transaction, Delta protocol "txn"), so that the same ingest run
-again adds nothing, and neither this nor the lake's name costs more as commits become many. A write
-may also take rows away (an edit's earlier text): the months where they lie are written anew in the
+The lake is mutable: every write makes a new version, and a stage names the version that it read. A
+write is one transaction: it is there whole or not at all, also after a kill. Each ingest leaves its
+key in the table (as an application's transaction, Delta protocol "txn"), so that the same ingest
+run again adds nothing; neither this nor the lake's name gets slower as commits become many. A write
+may also remove rows (an edit's earlier text): the months that hold them are written anew in the
 same transaction.
 
-Not here: what a source's file means (`ingest.py`) and what may be done with a post (`rights.py`).
+Not here: which posts an ingest writes and removes (`ingest.py`, `versions.py`) and what may be done
+with a post (`rights.py`).
 """
 
 import json
@@ -25,7 +26,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import TableNotFoundError
-from deltalake.transaction import AddAction, create_table_with_add_actions
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 from pyarrow.fs import LocalFileSystem
 
 from rookery.core.artifact import sync
@@ -38,10 +39,10 @@ MONTH = "month"
 LAKE_SCHEMA = POST_SCHEMA.append(pa.field(MONTH, pa.string(), nullable=False))
 BATCH_ROWS = 65_536
 READERS_SECONDS = 3600
-"""So long the files of a version that was written over stay, for those who are still reading it."""
+"""How long the files of a replaced version stay, for processes that are still reading it."""
 MOST_FILES = 64
-"""A month in more files than that is written anew as one at the next write, so that many small
-ingests stay quick.
+"""A month in more files is written anew as one at the next write, so that many small
+ingests do not make the lake slow.
 """
 
 
@@ -53,27 +54,29 @@ class Lake:
 
     @property
     def version(self) -> int:
+        """Return the table's version, from 0 on."""
         return self.table.version()
 
     @property
     def name(self) -> str:
-        """This version's name among a stage's inputs: the same for two lakes that took in the same
-        ingests.
+        """Return the name of this version among a stage's inputs.
+
+        Two lakes that took in the same ingests have the same name.
         """
         return f"lake@{self.version}:{self.chain[:16]}"
 
     @property
     def chain(self) -> str:
-        """The digest of all ingests' keys so far, in order; each commit bears it, so that only the
-        last one is read.
+        """Return the digest of all ingests' keys so far, in order.
+
+        Each commit contains it, so that only the last one is read.
         """
         return self.table.history(1)[0].get("chain", "")
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """The posts (or some of their columns) in batches of at most `BATCH_ROWS`; the order is not
-        defined.
+        """Yield the posts, or some of their columns, in batches of at most `BATCH_ROWS`.
 
-        Raises `BusyError` if posts are erased meanwhile.
+        The order is not defined. Raises `BusyError` if posts are erased meanwhile.
         """
         names = list(columns or POST_SCHEMA.names)
         scanner = self.dataset().scanner(columns=names, batch_size=BATCH_ROWS)
@@ -81,17 +84,15 @@ class Lake:
             yield from (batch for batch in scanner.to_batches() if batch.num_rows)
 
     def count(self, where: pc.Expression | None = None) -> int:
-        """How many posts this version holds (of those for which a condition on the columns is
-        true).
-        """
+        """Return how many posts this version holds, or how many of them meet a condition."""
         with _nothing_erased():
             return self.dataset().count_rows(filter=where)
 
     def dataset(self) -> pyarrow.dataset.Dataset:
-        """The posts with their months, as Arrow reads them.
+        """Return the posts with their months as an Arrow dataset.
 
-        By Arrow's own access to files: deltalake's is in Python, and a reading thread that asks for
-        Python's lock while the process ends makes it abort.
+        It uses Arrow's own access to files: deltalake's is in Python, and a reading thread that
+        asks for Python's lock while the process ends makes it abort.
         """
         paths = self.paths()
         return pyarrow.dataset.FileSystemDataset.from_paths(
@@ -103,13 +104,13 @@ class Lake:
         )
 
     def paths(self) -> list[Path]:
-        """The Parquet files that make up this version, sorted."""
+        """Return the Parquet files that make up this version, sorted."""
         return sorted(Path(unquote(uri.removeprefix("file://"))) for uri in self.table.file_uris())
 
 
 @contextmanager
 def _nothing_erased() -> Iterator[None]:
-    """A reader holds no lock; that its files went is one clear line."""
+    """Raise `BusyError` if a file disappears while it is read, since a reader holds no lock."""
     try:
         yield
     except FileNotFoundError:
@@ -119,9 +120,9 @@ def _nothing_erased() -> Iterator[None]:
 
 
 def find_lake(home: Home) -> Lake | None:
-    """The newest version of the home's lake, or None if nothing was ever ingested.
+    """Return the newest version of the home's lake, or None if nothing was ever ingested.
 
-    Raises `UsageError` for a lake whose posts have other fields than ours.
+    Raises `UsageError` for a lake whose posts have other fields than `POST_SCHEMA`.
     """
     try:
         lake = Lake(DeltaTable(str(home.lake)))
@@ -134,7 +135,10 @@ def find_lake(home: Home) -> Lake | None:
 
 
 def open_lake(home: Home) -> Lake:
-    """The newest version of the home's lake; raises `UsageError` if nothing was ever ingested."""
+    """Return the newest version of the home's lake.
+
+    Raises `UsageError` if nothing was ever ingested.
+    """
     lake = find_lake(home)
     if lake is None:
         raise UsageError(
@@ -144,31 +148,34 @@ def open_lake(home: Home) -> Lake:
 
 
 def version_in(name: str) -> int:
-    """The version in a `Lake.name`."""
+    """Return the version in a `Lake.name`."""
     return int(name.partition("@")[2].partition(":")[0])
 
 
 def find_ingest(home: Home, ingest_key: str) -> int | None:
-    """How many posts the ingest of this key added, or None if the lake knows of no such ingest."""
+    """Return how many posts the ingest with this key added, or None if there was none."""
     lake = find_lake(home)
     return lake.table.transaction_version(ingest_key) if lake else None
 
 
 @dataclass(frozen=True)
 class Replacements:
-    """What else belongs into a write once its posts have been read.
+    """The rows that a write removes and adds besides the posts it was given.
 
-    gone: ids whose rows leave the lake. posts: rows that come in their place.
-    taken: how many posts the lake says that this write took; None: as many as it was given.
+    removed: ids whose rows leave the lake. posts: rows that come in their place. taken: how many
+    posts the lake records for this write; None: as many as it was given.
     """
 
-    gone: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
+    removed: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
     posts: Sequence[pa.RecordBatch] = ()
     taken: int | None = None
 
 
 def append(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> None:
-    """Add batches of `POST_SCHEMA` in one transaction; if the iterable raises, nothing is added."""
+    """Add batches of `POST_SCHEMA` in one transaction.
+
+    If the iterable raises, nothing is added.
+    """
     write(home, batches, ingest_key, Replacements)
 
 
@@ -176,27 +183,27 @@ def write(
     home: Home,
     batches: Iterable[pa.RecordBatch],
     ingest_key: str,
-    settle: Callable[[], Replacements],
+    replacements: Callable[[], Replacements],
     at_once: bool = False,
 ) -> None:
-    """Add batches of `POST_SCHEMA`, then replace what `settle` says, all in one transaction or not
-    at all.
+    """Add batches of `POST_SCHEMA` and replace rows, all in one transaction or not at all.
 
-    `settle` is asked when every batch is written, and may name posts of those batches too. Files of
-    a write that failed are removed; those of a killed one are no part of the table, and the next
-    write removes them. Files written over stay for `READERS_SECONDS`, with `at_once` they go with
-    this call. The data files are written here and not by the lake's engine, whose own threads would
-    still be writing after an error.
+    `replacements` is called when every batch is written, and may name posts of those batches too.
+    Files of a write that failed are removed; those of a killed one are no part of the table, and
+    the next write removes them. Replaced files stay for `READERS_SECONDS`; with `at_once` this call
+    removes them. The data files are written here and not by the lake's engine, whose own threads
+    would still be writing after an error.
     """
     _remove_uncommitted(home)
     lake = find_lake(home)
     try:
         added = _write_files(home, lake, batches, ingest_key)
-        settled = settle()
-        replaced, rewritten = _replace(home, lake, added, settled, ingest_key)
-        kept = [action for action in added if action.partition_values[MONTH] not in replaced]
-        posts = sum(_rows(action) for action in added) if settled.taken is None else settled.taken
-        _commit(home, lake, kept + rewritten, sorted(replaced), ingest_key, posts)
+        asked = replacements()
+        months, rewritten = _replace(home, lake, added, asked, ingest_key)
+        # what was added to a month that is written anew is in its new files already
+        files = [action for action in added if action.partition_values[MONTH] not in months]
+        posts = sum(_rows(action) for action in added) if asked.taken is None else asked.taken
+        _commit(home, lake, files + rewritten, sorted(months), ingest_key, posts)
     except BaseException:
         _remove_uncommitted(home)
         raise
@@ -207,8 +214,9 @@ def write(
 def _write_files(
     home: Home, lake: Lake | None, batches: Iterable[pa.RecordBatch], name: str, mark: str = ""
 ) -> list[AddAction]:
-    """Write data files, a folder a month, in the order of the batches; returns what the table has
-    to name.
+    """Write data files in a folder for each month, and return the table's entries for them.
+
+    The posts stay in the order of the batches.
     """
     number = lake.version + 1 if lake else 0
     written: list[AddAction] = []
@@ -232,31 +240,31 @@ def _write_files(
 
 
 def _replace(
-    home: Home, lake: Lake | None, added: list[AddAction], settled: Replacements, name: str
+    home: Home, lake: Lake | None, added: list[AddAction], asked: Replacements, name: str
 ) -> tuple[set[str], list[AddAction]]:
-    """Write the months anew that hold rows which go, and the posts that come; returns those months
-    and the files.
+    """Write the months anew that hold removed rows, and the posts in their place.
+
+    Returns the months that are written anew, and the table's entries for the new files.
     """
-    gone, paths = (
-        settled.gone,
-        [*(lake.paths() if lake else ()), *(home.lake / action.path for action in added)],
-    )
+    removed = asked.removed
+    paths = [*(lake.paths() if lake else ()), *(home.lake / action.path for action in added)]
     months = {
         month for month, files in Counter(map(_month_of, paths)).items() if files > MOST_FILES
     }
-    months |= {_month_of(path) for path in paths if len(gone) and _holds(path, gone)}
-    stay = [path for path in paths if _month_of(path) in months]
-    left = (
-        batch.filter(pc.invert(pc.is_in(batch["id"], gone)))
-        for path in stay
+    months |= {_month_of(path) for path in paths if len(removed) and _holds(path, removed)}
+    remaining = (
+        batch.filter(pc.invert(pc.is_in(batch["id"], removed)))
+        for path in paths
+        if _month_of(path) in months
         for batch in read_file(path)
     )
-    return months, _write_files(home, lake, _chained(left, settled.posts), name, "r")
+    return months, _write_files(home, lake, _chained(remaining, asked.posts), name, "r")
 
 
 def read_file(path: Path, columns: Sequence[str] = POST_SCHEMA.names) -> Iterator[pa.RecordBatch]:
-    """The posts of one data file in its order. Uses no thread of Arrow's, so that it can feed a
-    write.
+    """Yield the posts of one data file in its order.
+
+    It uses no thread of Arrow's, so that it can feed a write.
     """
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False):
@@ -270,10 +278,10 @@ def _holds(path: Path, ids: pa.Array) -> bool:
 
 
 def _chained(
-    left: Iterable[pa.RecordBatch], come: Iterable[pa.RecordBatch]
+    remaining: Iterable[pa.RecordBatch], added: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    yield from (batch for batch in left if batch.num_rows)
-    yield from come
+    yield from (batch for batch in remaining if batch.num_rows)
+    yield from added
 
 
 def _month_of(path: Path) -> str:
@@ -284,8 +292,8 @@ def _rows(action: AddAction) -> int:
     return json.loads(action.stats)["numRecords"]
 
 
-def _add_action(home: Home, file) -> AddAction:
-    """The table's entry for a data file."""
+def _add_action(home: Home, file: pyarrow.dataset.WrittenFile) -> AddAction:
+    """Return the table's entry for a data file, after flushing the file to the disk."""
     path = Path(file.path)
     sync(path)
     return AddAction(
@@ -306,7 +314,7 @@ def _commit(
     ingest_key: str,
     posts: int,
 ) -> None:
-    """Make the files a part of the table, in place of all others of some months, in one step."""
+    """Make files a part of the table, in place of all others of some months, in one step."""
     chain = digest_value([lake.chain if lake else "", ingest_key])
     properties = CommitProperties(
         custom_metadata={"ingest_key": ingest_key, "posts": posts, "chain": chain},
@@ -323,9 +331,10 @@ def _commit(
         return
     replaced = [path for path in lake.paths() if _month_of(path) in months]
     for path in replaced:
-        os.utime(path)  # from now on its age says how long it has been out of use
+        os.utime(path)  # its age is from now on the time for which it has been out of use
+    actions: list[AddAction | RemoveAction] = [*files]
     lake.table.create_write_transaction(
-        files,
+        actions,
         mode="overwrite" if months else "append",
         schema=LAKE_SCHEMA,
         partition_by=[MONTH],
@@ -335,8 +344,9 @@ def _commit(
 
 
 def _remove_uncommitted(home: Home) -> None:
-    """Remove data files of a write that has not become a version: their number is beyond the newest
-    one.
+    """Remove data files of a write that has not become a version.
+
+    Their number is that of a version to come, or of the newest one whose own write replaced them.
     """
     lake = find_lake(home)
     newest = lake.version if lake else -1
@@ -346,34 +356,36 @@ def _remove_uncommitted(home: Home) -> None:
 
 
 def remove_replaced(home: Home, older_than_seconds: float) -> list[Path]:
-    """Remove the files of earlier versions that the newest has no use for, with 0 all of them;
-    returns which.
+    """Remove the files that only earlier versions use, and return them.
+
+    Files that were in use within `older_than_seconds` stay; 0 removes all of them.
     """
     lake = find_lake(home)
     if lake is None:
         return []
     newest = (home.lake / "_delta_log" / f"{lake.version:020d}.json").stat().st_mtime
-    least = older_than_seconds or float("-inf")  # the file system's clock is coarse
-    gone = [path for path in unnamed(home) if newest - path.stat().st_mtime >= least]
-    for path in gone:
+    # not 0, because the file system's clock is coarse and an age may come out negative
+    least = older_than_seconds or float("-inf")
+    removed = [path for path in unnamed(home) if newest - path.stat().st_mtime >= least]
+    for path in removed:
         path.unlink()
-    return gone
+    return removed
 
 
 def unnamed(home: Home) -> list[Path]:
-    """The data files that are no part of the newest version."""
+    """Return the data files that are no part of the newest version."""
     lake = find_lake(home)
     named = set(map(_name, lake.paths())) if lake else set()
     return [path for path in home.lake.glob(f"{MONTH}=*/*.parquet") if _name(path) not in named]
 
 
 def _name(path: Path) -> str:
-    """A data file's name within the lake: one write calls its files alike in every month."""
+    """Return a data file's name with its month's folder: one write uses a name in every month."""
     return f"{path.parent.name}/{path.name}"
 
 
 def _number_of(path: Path) -> int:
-    """The version of the lake that a data file was written for."""
+    """Return the version of the lake that a data file was written for; -1 if it names none."""
     number = path.name.partition("-")[0]
     return int(number) if number.isdigit() else -1
 

@@ -1,9 +1,9 @@
-"""`Post`: what a person wrote, with what may be done with it; and the same as an Arrow schema.
+"""`Post`: what a person wrote and what the author allows; and the same as an Arrow schema.
 
-In bulk, posts travel as Arrow tables of `POST_SCHEMA`; one at a time, as `Post`. Both have the same
-fields in the same order. Rights are part of the record: visibility says who the author wrote for,
-and consent says, for each use, yes (True), no (False) or nothing (None). What follows from them is
-decided in `rights.py`.
+In bulk, posts travel as Arrow tables of `POST_SCHEMA`; one at a time, as `Post`. Rights are part of
+the record: visibility is the audience that the author wrote for, and consent is, for each use, yes
+(True), no (False) or undefined (None). `rights.py` decides what follows from them, `sources/` reads
+posts from a network's files, and `lake.py` stores them.
 """
 
 from collections.abc import Sequence
@@ -14,21 +14,20 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 
 Visibility = Literal["public", "unlisted", "followers", "direct", "unknown"]
-VISIBILITIES: tuple[str, ...] = get_args(Visibility)
+VISIBILITIES: tuple[Visibility, ...] = get_args(Visibility)  # the order matters: widest first
 
 Use = Literal["search", "answers", "ads", "training"]
-USES: tuple[str, ...] = get_args(Use)
+USES: tuple[Use, ...] = get_args(Use)
 
-CONSENT_FIELD = {use: f"consent_{use}" for use in USES}
-"""The field of a post that holds the author's word on a use."""
+CONSENT_FIELD = {use: f"consent_{use}" for use in USES}  # the field of a post, by use
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One post. Times are UTC; counts are None where the source does not tell them.
+    """One post. Times are UTC; counts are None if the source does not report them.
 
     edited: when this version was written, None for the first one; of two versions of an id the
-    later holds. version_of: the id of the first version, where a source gives every version an id
+    later holds. version_of: the id of the first version, if the source gives every version an id
     of its own (X). place: where it was written, in the source's words; a scrub of places erases it.
     """
 
@@ -44,7 +43,7 @@ class Post:
     reposts: int | None = None
     replies: int | None = None
     alt_text: str | None = None
-    visibility: Visibility = "unknown"
+    visibility: Visibility = "unknown"  # never taken for public
     consent_search: bool | None = None
     consent_answers: bool | None = None
     consent_ads: bool | None = None
@@ -55,12 +54,12 @@ class Post:
     place: str | None = None
 
 
-POST_SCHEMA = pa.schema(
+POST_SCHEMA = pa.schema(  # the fields of `Post` in their order, by which files store them
     [
         pa.field("id", pa.string(), nullable=False),
         pa.field("author", pa.string(), nullable=False),
         pa.field("text", pa.string(), nullable=False),
-        pa.field("created", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("created", pa.timestamp("us", tz="UTC"), nullable=False),  # as Delta Lake stores
         pa.field("language", pa.string()),
         pa.field("reply_to", pa.string()),
         pa.field("quote_of", pa.string()),
@@ -80,16 +79,16 @@ POST_SCHEMA = pa.schema(
 
 
 def to_batch(posts: Sequence[Post]) -> pa.RecordBatch:
-    """Posts as a batch of `POST_SCHEMA`."""
+    """Return posts as a batch of `POST_SCHEMA`."""
     columns = {f.name: [getattr(post, f.name) for post in posts] for f in fields(Post)}
     return pa.RecordBatch.from_pydict(columns, schema=POST_SCHEMA)
 
 
 def to_table(posts: Sequence[Post]) -> pa.Table:
-    """Posts as a table of `POST_SCHEMA`."""
+    """Return posts as a table of `POST_SCHEMA`."""
     return pa.Table.from_batches([to_batch(posts)])
 
 
 def from_row(row: dict[str, Any]) -> Post:
-    """A row of such a table as a `Post`; columns that a post does not have are left out."""
+    """Return a row of such a table as a `Post`, without columns that a post does not have."""
     return Post(**{f.name: row[f.name] for f in fields(Post)})

@@ -1,16 +1,18 @@
-"""The gate: which posts may be used, for one use, and the reason for each that may not.
+"""The gate: which posts may be used for one use, and the reason against each of the others.
 
-First what the live log says hides it. Then the author's visibility, which no policy overrules; then
-the author's word on this use, said on the post or once for all: a no anywhere holds; then, where
-the author said nothing, the policy that the platform names in `rookery.toml`.
+Rules are asked in a fixed order and the first that applies is the reason: what the live log hides;
+then the author's visibility, which no policy overrules; then the author's consent, given on the
+post or once for all posts; then, if consent is undefined, the policy in `rookery.toml`.
 """
+
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rookery.core.home import Policy
-from rookery.posts.live import Restrictions
 from rookery.posts.post import CONSENT_FIELD, Use
+from rookery.posts.restrictions import FORGOTTEN, Restrictions
 
 NOT_PUBLIC = "not_public"
 VISIBILITY_UNKNOWN = "visibility_unknown"
@@ -18,51 +20,43 @@ AUTHOR_OPTED_OUT = "author_opted_out"
 NO_OPT_IN = "no_opt_in"
 
 GATE_COLUMNS = ("id", "author", "visibility", *CONSENT_FIELD.values())
+Posts: TypeAlias = pa.RecordBatch | pa.Table  # with at least `GATE_COLUMNS`
 
 
-def gate(
-    batch: pa.RecordBatch | pa.Table, use: Use, policy: Policy, restrictions: Restrictions
-) -> pa.Array:
-    """The reason against each post, as strings; null where the post may be used."""
-    consent = batch[CONSENT_FIELD[use]]
-    says_no = pc.or_(
-        pc.fill_null(pc.invert(consent), False),
-        pc.is_in(batch["author"], restrictions.said(use, False)),
-    )
+def gate(posts: Posts, use: Use, policy: Policy, restrictions: Restrictions) -> pa.Array:
+    """Return the reason against each post, as strings; null for a post that may be used."""
+    consent = posts[CONSENT_FIELD[use]]
+    refusing = pc.is_in(posts["author"], restrictions.authors_by_consent(use, False))
+    refused = pc.or_(pc.fill_null(pc.invert(consent), False), refusing)
     rules = [
-        (VISIBILITY_UNKNOWN, pc.equal(batch["visibility"], "unknown")),
-        (NOT_PUBLIC, pc.not_equal(batch["visibility"], "public")),
-        (AUTHOR_OPTED_OUT, says_no),
+        # before NOT_PUBLIC, which is true of an unknown visibility too
+        (VISIBILITY_UNKNOWN, pc.equal(posts["visibility"], "unknown")),
+        (NOT_PUBLIC, pc.not_equal(posts["visibility"], "public")),
+        (AUTHOR_OPTED_OUT, refused),  # one no, on the post or of the author, outweighs any yes
     ]
     if policy == "opt-in":
-        says_yes = pc.or_(
-            pc.fill_null(consent, False), pc.is_in(batch["author"], restrictions.said(use, True))
-        )
-        rules.append((NO_OPT_IN, pc.invert(says_yes)))
-    reasons = pa.nulls(batch.num_rows, pa.string())
-    for reason, applies in reversed(rules):
+        consenting = pc.is_in(posts["author"], restrictions.authors_by_consent(use, True))
+        rules.append((NO_OPT_IN, pc.invert(pc.or_(pc.fill_null(consent, False), consenting))))
+    reasons = pa.nulls(posts.num_rows, pa.string())
+    for reason, applies in reversed(rules):  # each rule overwrites those that come after it
         reasons = pc.if_else(applies, reason, reasons)
-    return pc.coalesce(_hidden(batch, restrictions), reasons)
+    return pc.coalesce(_hidden(posts, restrictions), reasons)
 
 
-def kept(batch, use: Use, policy: Policy, restrictions: Restrictions):
-    """The posts of a batch (or table) that may be used."""
-    return batch.filter(pc.is_null(gate(batch, use, policy, restrictions)))
+def permitted(posts: Posts, use: Use, policy: Policy, restrictions: Restrictions) -> Posts:
+    """Return the posts that may be used."""
+    return posts.filter(pc.is_null(gate(posts, use, policy, restrictions)))
 
 
-def _hidden(batch, restrictions: Restrictions):
-    """Why the log hides each post: `forgotten` first, then what is said of the post, then of its
-    author.
-    """
-    by_id = _reason(batch["id"], *restrictions.post_reasons)
-    by_author = _reason(batch["author"], *restrictions.author_reasons)
-    gone = pc.fill_null(pc.equal(by_author, "forgotten"), False)
-    return pc.if_else(gone, by_author, pc.coalesce(by_id, by_author))
+def _hidden(posts: Posts, restrictions: Restrictions) -> pa.Array:
+    """Return why the log hides each post: a forgotten author, else the post, else the author."""
+    by_id = _reason(posts["id"], *restrictions.post_reasons)
+    by_author = _reason(posts["author"], *restrictions.author_reasons)
+    is_forgotten = pc.fill_null(pc.equal(by_author, FORGOTTEN), False)
+    return pc.if_else(is_forgotten, by_author, pc.coalesce(by_id, by_author))
 
 
-def _reason(names, hidden: pa.Array, reasons: pa.Array):
-    return (
-        pc.take(reasons, pc.index_in(names, hidden))
-        if len(hidden)
-        else pa.nulls(len(names), pa.string())
-    )
+def _reason(names: pa.Array, hidden: pa.Array, reasons: pa.Array) -> pa.Array:
+    if not len(hidden):  # the common case
+        return pa.nulls(len(names), pa.string())
+    return pc.take(reasons, pc.index_in(names, hidden))

@@ -1,5 +1,6 @@
-"""Counting the lake: posts, authors, languages, months, and what the gate would drop for each
-use.
+"""Counting the lake: posts, authors, languages, and what the gate would drop for each use.
+
+It reads all posts of the newest version and changes nothing. How the gate decides: `rights.py`.
 """
 
 from collections import Counter
@@ -11,16 +12,16 @@ import pyarrow.compute as pc
 from rookery.core.home import Home
 from rookery.posts.lake import open_lake
 from rookery.posts.live import live_log
-from rookery.posts.post import USES
+from rookery.posts.post import USES, Use
 from rookery.posts.rights import GATE_COLUMNS, gate
 from rookery.posts.streams.inbox import Inbox
 
 
 def stats(home: Home) -> dict[str, Any]:
-    """Counts of the newest version of the lake; `dropped` is for training, `dropped_by_use` for
-    every use.
+    """Return counts of the newest version of the lake.
 
-    `gaps`: the times of which a followed stream may not have told everything.
+    dropped: posts that the gate drops for training, by reason; dropped_by_use: the same for every
+    use. gaps: periods of which a followed stream may have left something out.
     """
     lake = open_lake(home)
     with live_log(home) as log:
@@ -28,8 +29,10 @@ def stats(home: Home) -> dict[str, Any]:
         gaps = [asdict(gap) for gap in Inbox(log).gaps()]
     policy = home.settings.rights.policy
     authors: set[str] = set()
-    counts = {name: Counter() for name in ("language", "visibility", "source")}
-    dropped = {use: Counter() for use in USES}
+    counts: dict[str, Counter[str]] = {
+        name: Counter() for name in ("language", "visibility", "source")
+    }
+    dropped: dict[Use, Counter[str]] = {use: Counter() for use in USES}
     posts, first, last = 0, None, None
     for batch in lake.batches([*GATE_COLUMNS, "language", "source", "created"]):
         posts += batch.num_rows

@@ -28,7 +28,8 @@ from rookery.core.locks import exclusive, reading_posts
 from rookery.core.protocols import Embedder
 from rookery.core.verdict import Tally
 from rookery.posts.lake import MONTH, Lake, open_lake, version_in
-from rookery.posts.live import Restrictions, live_log
+from rookery.posts.live import live_log
+from rookery.posts.restrictions import Restrictions
 from rookery.posts.rights import gate
 from rookery.search.engine.retrieve import count_matching
 from rookery.search.engine.segment import (

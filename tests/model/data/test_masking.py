@@ -10,7 +10,8 @@ from rookery.core.context import FixedClock
 from rookery.core.home import create_home
 from rookery.corpus.shards import open_shards
 from rookery.model.data.masking import DocumentMask
-from rookery.posts.live import Event, live_log, timed
+from rookery.posts.event import Event, timed
+from rookery.posts.live import live_log
 
 POSTS, AUTHORS = [f"train{n}" for n in range(6)], [f"author{n}" for n in range(3)]
 on_or_off, yes_or_no = st.sampled_from(["on", "off"]), st.sampled_from(["yes", "no", ""])

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from rookery.core.context import FixedClock
 from rookery.core.errors import DataError
-from rookery.posts.live import Event, live_log
+from rookery.posts.event import Event
+from rookery.posts.live import live_log
 from rookery.posts.sources import atproto_repo, formats
 from rookery.posts.sources.atproto_repo import read
 from rookery.posts.sources.files import SetAside

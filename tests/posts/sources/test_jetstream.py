@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.posts.live import Event
+from rookery.posts.event import Event
 from rookery.posts.sources.files import SetAside
 from rookery.posts.sources.jetstream import read, recognizes
 

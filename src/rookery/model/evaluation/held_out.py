@@ -24,7 +24,7 @@ from rookery.core.errors import DataError
 from rookery.corpus import normalize
 from rookery.corpus.document import LAKE_VERSION, MORE_IS_NEEDED, count_documents, read_documents
 from rookery.corpus.split import Overlap
-from rookery.posts.live import Restrictions
+from rookery.posts.restrictions import Restrictions
 
 JUDGED_COLUMNS = ["text", "language", "post_ids", "author_ids", "created", "controls"]
 TRAINING_COLUMNS = ["text", "post_ids", "author_ids", "created"]

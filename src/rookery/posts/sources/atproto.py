@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rookery.posts.live import Event
+from rookery.posts.event import Event
 from rookery.posts.post import USES, Post, Use
 from rookery.posts.sources.json_values import mapping, mappings, words
 from rookery.posts.sources.refusals import refusals

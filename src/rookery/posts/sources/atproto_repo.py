@@ -23,7 +23,7 @@ from typing import Any
 import libipld
 
 from rookery.core.errors import DataError
-from rookery.posts.live import Event
+from rookery.posts.event import Event
 from rookery.posts.post import Post
 from rookery.posts.sources import atproto
 from rookery.posts.sources.files import Read, SetAside, clear_errors, in_batches, opened

@@ -23,7 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rookery.posts.live import Event
+from rookery.posts.event import Event
 from rookery.posts.post import Post, Visibility
 from rookery.posts.sources.files import Read, SetAside, as_count, clear_errors, in_batches
 from rookery.posts.sources.json_values import Value, mapping, mappings, read_values, words

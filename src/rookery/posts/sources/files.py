@@ -22,7 +22,7 @@ import pyarrow as pa
 import zstandard
 
 from rookery.core.errors import DataError, UsageError
-from rookery.posts.live import Event
+from rookery.posts.event import Event
 from rookery.posts.post import Post, to_batch
 
 BATCH_POSTS = 20_000

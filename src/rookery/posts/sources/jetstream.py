@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rookery.posts.live import Event
+from rookery.posts.event import Event
 from rookery.posts.post import Post
 from rookery.posts.sources import atproto
 from rookery.posts.sources.atproto import POST

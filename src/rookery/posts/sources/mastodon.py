@@ -27,7 +27,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rookery.core.errors import DataError
-from rookery.posts.live import Event
+from rookery.posts.event import Event
 from rookery.posts.post import USES, VISIBILITIES, Post, Visibility
 from rookery.posts.sources import mastodon_export
 from rookery.posts.sources.files import Read, SetAside, as_count, clear_errors, in_batches

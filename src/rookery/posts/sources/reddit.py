@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from rookery.posts.live import Event
+from rookery.posts.event import Event
 from rookery.posts.post import USES, Post, Visibility
 from rookery.posts.sources.files import Read, SetAside, as_count, as_text, in_batches
 from rookery.posts.sources.json_values import Value, mapping, read_values

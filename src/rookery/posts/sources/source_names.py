@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rookery.core.errors import UsageError
-from rookery.posts.live import Event
+from rookery.posts.event import Event
 from rookery.posts.sources.files import Read, SetAside
 
 NAMING = ("id", "author", "reply_to", "quote_of", "conversation", "version_of")

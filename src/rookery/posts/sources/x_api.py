@@ -27,7 +27,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rookery.posts.live import Event
+from rookery.posts.event import Event
 from rookery.posts.post import Post, Visibility
 from rookery.posts.sources.files import (
     Read,

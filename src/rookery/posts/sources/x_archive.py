@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rookery.core.errors import DataError
-from rookery.posts.live import Event
+from rookery.posts.event import Event
 from rookery.posts.post import Post
 from rookery.posts.sources.files import Read, SetAside, as_count, as_text, in_batches
 from rookery.posts.sources.json_values import mapping, mappings, words

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from rookery.posts.live import THE_POST, Event
+from rookery.posts.event import THE_POST, Event
 from rookery.posts.sources.json_values import mapping, words
 from rookery.posts.sources.values import parse_time
 

@@ -1,1 +1,1 @@
-"""What does a live stream bring, and from where is it read on?"""
+"""What does a live stream bring, and where does reading resume?"""

@@ -1,9 +1,10 @@
-"""Inbox: what a live stream brought and the lake has not taken over yet, with the place up to
-which it was read.
+"""Inbox: posts that a live stream brought and the lake has not taken over, and its position.
 
-Both lie in the live log's file, so that one transaction holds the posts of some moments, what
-happened to others (`live.py`) and the stream's cursor: after a kill the stream is read on from
-there, and nothing is lost or taken twice. A post leaves here when the lake has it.
+Both lie in the live log's file, so that one transaction holds the posts of some messages, what
+happened to other posts (`live.py`) and the stream's cursor: after a kill the stream resumes there,
+and nothing is lost or taken twice. A post leaves the inbox when the lake has it.
+
+Not here: reading the stream (`follow.py`).
 """
 
 import json
@@ -14,7 +15,8 @@ from datetime import datetime
 from rookery.core.context import Clock, Context
 from rookery.core.home import Home
 from rookery.posts import ingest
-from rookery.posts.live import Event, LiveLog, live_log
+from rookery.posts.event import Event
+from rookery.posts.live import LiveLog, live_log
 from rookery.posts.places import Scrubs, scrubbed
 from rookery.posts.post import Post, from_row, to_batch
 from rookery.posts.sources.files import in_batches
@@ -22,7 +24,9 @@ from rookery.posts.sources.files import in_batches
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS arrived (seq INTEGER PRIMARY KEY AUTOINCREMENT, post TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS cursor (stream TEXT PRIMARY KEY, position TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS alias (stream TEXT, local TEXT, id TEXT NOT NULL, PRIMARY KEY (stream, local));
+CREATE TABLE IF NOT EXISTS alias (
+    stream TEXT, local TEXT, id TEXT NOT NULL, PRIMARY KEY (stream, local)
+);
 CREATE TABLE IF NOT EXISTS gap (
     stream TEXT NOT NULL, since TEXT NOT NULL, until TEXT NOT NULL, why TEXT NOT NULL,
     UNIQUE (stream, since, until, why)
@@ -37,8 +41,9 @@ _ENCODE = json.JSONEncoder(
 
 @dataclass(frozen=True)
 class Gap:
-    """A time of which a stream may not have told everything; times are ISO 8601, UTC, `since` empty
-    if unknown.
+    """A period of which a stream may have left something out.
+
+    since, until: ISO 8601, UTC; `since` is empty if it is unknown.
     """
 
     stream: str
@@ -49,10 +54,11 @@ class Gap:
 
 @dataclass(frozen=True)
 class StreamMessage:
-    """What one message of a stream comes to.
+    """The content of one message of a stream.
 
-    aliases: the stream's own short ids of posts, and the posts' ids. gone: short ids of posts that
-    were deleted.
+    set_aside: the reason, for a message that is not understood. position: the stream's position
+    after it, None if it moves none. aliases: the stream's own short ids of posts, and the posts'
+    ids. deleted: short ids of posts that were deleted.
     """
 
     posts: tuple[Post, ...] = ()
@@ -61,7 +67,7 @@ class StreamMessage:
     position: str | None = None
     time: datetime | None = None
     aliases: tuple[tuple[str, str], ...] = ()
-    gone: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
     gap: Gap | None = None
 
 
@@ -73,39 +79,39 @@ class Inbox:
         for statement in filter(str.strip, _SCHEMA.split(";")):
             log.execute(statement)
 
-    def store(self, stream: str, moments: Iterable[StreamMessage], clock: Clock) -> int:
-        """Keep what some messages brought, and the cursor after the last of them, in one durable
-        transaction.
+    def store(self, stream: str, messages: Iterable[StreamMessage], clock: Clock) -> int:
+        """Store what messages brought and the cursor after them, in one durable transaction.
 
         Returns how many deletions named a post that did not come from this stream.
         """
-        moments = list(moments)
-        positions = [moment.position for moment in moments if moment.position is not None]
+        messages = list(messages)
+        positions = [message.position for message in messages if message.position is not None]
         with self._log.transaction():
-            posts = ([_written(post)] for moment in moments for post in moment.posts)
+            posts = ([_to_json(post)] for message in messages for post in message.posts)
             self._log.execute_many("INSERT INTO arrived (post) VALUES (?)", posts)
-            aliases = ([stream, *alias] for moment in moments for alias in moment.aliases)
+            aliases = ([stream, *alias] for message in messages for alias in message.aliases)
             self._log.execute_many("INSERT OR REPLACE INTO alias VALUES (?, ?, ?)", aliases)
-            for gap in (moment.gap for moment in moments if moment.gap):
+            for gap in (message.gap for message in messages if message.gap):
                 self._log.execute(
                     "INSERT OR IGNORE INTO gap VALUES (?, ?, ?, ?)", list(asdict(gap).values())
                 )
-            self._log.add((event for moment in moments for event in moment.events), clock)
-            gone = [
-                (local, self._post_of(stream, local)) for moment in moments for local in moment.gone
-            ]
-            forgotten = (
-                Event("forget_post", post, note="deleted by its author") for _, post in gone if post
-            )
-            self._log.add(forgotten, clock)
+            self._log.add((event for message in messages for event in message.events), clock)
+            unknown = self._forget_deleted(stream, messages, clock)
             if positions:
                 self._log.execute(
                     "INSERT OR REPLACE INTO cursor VALUES (?, ?)", [stream, positions[-1]]
                 )
-        return sum(post is None for _, post in gone)
+        return unknown
+
+    def _forget_deleted(self, stream: str, messages: Sequence[StreamMessage], clock: Clock) -> int:
+        """Forget the posts that messages deleted, and return how many of them are unknown here."""
+        posts = [self._post_of(stream, local) for message in messages for local in message.deleted]
+        note = "deleted by its author"
+        self._log.add((Event("forget_post", post, note=note) for post in posts if post), clock)
+        return posts.count(None)
 
     def position(self, stream: str) -> str | None:
-        """Where to read on; None for a stream that was never followed."""
+        """Return where reading resumes; None for a stream that was never followed."""
         row = self._log.execute("SELECT position FROM cursor WHERE stream = ?", [stream]).fetchone()
         return row and row[0]
 
@@ -116,40 +122,39 @@ class Inbox:
         return row and row[0]
 
     def gaps(self) -> list[Gap]:
-        """All gaps so far, in the order of their ends."""
+        """Return all gaps so far, in the order of their ends."""
         return [
             Gap(*row)
             for row in self._log.execute("SELECT stream, since, until, why FROM gap ORDER BY until")
         ]
 
     def waiting(self) -> int:
-        """How many posts the lake has not taken over."""
+        """Return how many posts the lake has not taken over."""
         return self._log.execute("SELECT count(*) FROM arrived").fetchone()[0]
 
     def first(self, most: int) -> list[tuple[int, Post]]:
-        """The posts that wait longest, with their numbers."""
+        """Return the posts that have waited longest, at most so many, with their numbers."""
         rows = self._log.execute("SELECT seq, post FROM arrived ORDER BY seq LIMIT ?", [most])
-        return [(seq, _read(text)) for seq, text in rows]
+        return [(seq, _from_json(text)) for seq, text in rows]
 
     def taken(self, up_to: int) -> None:
-        """The lake has them: their text need not be here any more."""
+        """Remove the posts up to a number, which the lake has taken over."""
         self._log.execute("DELETE FROM arrived WHERE seq <= ?", [up_to])
 
-    def erase(self, posts: frozenset[str], authors: frozenset[str], wished: Scrubs) -> int:
-        """Remove what waits of some posts and authors, and their aliases, and places that have to
-        go.
+    def erase(self, posts: frozenset[str], authors: frozenset[str], scrubs: Scrubs) -> int:
+        """Remove waiting posts of some ids and authors, their aliases, and places to scrub.
 
-        Returns how many rows changed. Inside a transaction.
+        Returns how many rows changed. The caller must have opened a transaction.
         """
         changed = 0
         for seq, text in self._log.execute("SELECT seq, post FROM arrived").fetchall():
-            post = _read(text)
-            left = from_row(scrubbed(to_batch([post]), wished).to_pylist()[0])
+            post = _from_json(text)
+            rest = from_row(scrubbed(to_batch([post]), scrubs).to_pylist()[0])
             if post.id in posts or post.author in authors:
                 self._log.execute("DELETE FROM arrived WHERE seq = ?", [seq])
-            elif left.place != post.place:
+            elif rest.place != post.place:
                 self._log.execute(
-                    "UPDATE arrived SET post = ? WHERE seq = ?", [_written(left), seq]
+                    "UPDATE arrived SET post = ? WHERE seq = ?", [_to_json(rest), seq]
                 )
             else:
                 continue
@@ -161,11 +166,11 @@ class Inbox:
 
 
 def flush_to_lake(home: Home, context: Context, most: int = 50_000) -> ingest.IngestReport | None:
-    """Bring what waits (at most so many posts) into the lake in one transaction; None if nothing
-    waits.
+    """Bring what waits, at most so many posts, into the lake in one transaction.
 
-    A kill between the lake's commit and the removal here brings the same posts again, which the
-    lake then holds already. Raises `BusyError` while another process writes to the lake.
+    Returns None if nothing waits. A kill between the lake's commit and the removal here brings the
+    same posts again, which the lake then holds already. Raises `BusyError` while another process
+    writes to the lake.
     """
     with live_log(home) as log:
         inbox = Inbox(log)
@@ -181,25 +186,27 @@ def flush_to_lake(home: Home, context: Context, most: int = 50_000) -> ingest.In
 
 
 def _newest_versions(posts: Sequence[Post]) -> list[Post]:
-    """Each post once, as its latest version has it: a stream repeats, and may bring an edit before
-    what it edits.
+    """Return each post once, in its latest version.
+
+    A stream repeats posts, and may bring an edit before what it edits.
     """
     newest: dict[str, Post] = {}
     for post in posts:
-        known = newest.get(post.id)
-        if known is None or (post.edited or post.created) > (known.edited or known.created):
+        other = newest.get(post.id)
+        if other is None or (post.edited or post.created) > (other.edited or other.created):
             newest[post.id] = post
     return list(newest.values())
 
 
-def _written(post: Post) -> str:
-    """A post as JSON, what it lacks left out. Not by `asdict`, whose copies took a third of a
-    follower's time.
+def _to_json(post: Post) -> str:
+    """Return a post as JSON, without the fields that are None.
+
+    It does not use `asdict`, whose copies took a third of a follower's time.
     """
     return _ENCODE({name: value for name in _FIELDS if (value := getattr(post, name)) is not None})
 
 
-def _read(text: str) -> Post:
+def _from_json(text: str) -> Post:
     plain = json.loads(text)
     for name in ("created", "edited"):
         if name in plain:

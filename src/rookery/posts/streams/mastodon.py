@@ -1,4 +1,7 @@
-"""A Mastodon server's public statuses over server-sent events."""
+"""A Mastodon server's public statuses over server-sent events.
+
+Not here: what a status means (`sources/mastodon.py`) and reconnecting (`follow.py`).
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,13 +30,14 @@ PAGE_STATUSES = 40
 
 @dataclass(frozen=True)
 class Mastodon:
-    """Public statuses of a server: `https://HOST` or the full address of its streaming API."""
+    """Public statuses of a server at `https://HOST`, or the full address of its streaming API."""
 
     name: str
     clock: Clock
     token: str | None = field(default=None, repr=False)
 
-    def moments(self, position: str | None) -> Iterator[StreamMessage]:
+    def messages(self, position: str | None) -> Iterator[StreamMessage]:
+        """Yield messages from a position on, as `Stream` has it."""
         parts = urlsplit(self.name)
         path = parts.path if parts.path.strip("/") else "/api/v1/streaming/public"
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -46,11 +50,11 @@ class Mastodon:
                     client, "GET", urlunsplit((*parts[:2], path, parts.query, ""))
                 ) as source,
             ):
-                _look(self.name, source.response)
+                _check_status(self.name, source.response)
                 if position is not None:
                     yield from self._missed(client, position)
                 for message in source.iter_sse():
-                    yield self.moment(message.event, message.data)
+                    yield self.message(message.event, message.data)
                 raise Disconnected("the server ended the stream")
         except (httpx.HTTPError, httpx_sse.SSEError) as error:
             raise Disconnected(reason_of(error)) from None
@@ -58,39 +62,44 @@ class Mastodon:
             raise UsageError("no stream's address", where=self.name, hint=str(error)) from None
 
     def _missed(self, client: httpx.Client, position: str) -> Iterator[StreamMessage]:
-        """The statuses since a position, oldest first, and the gap for what cannot be told of that
-        time.
+        """Yield the statuses since a position, oldest first, and a gap for that time.
+
+        The timeline does not report what was edited or deleted in it.
         """
         parts = urlsplit(self.name)
         until, since, last = self.clock.now().isoformat(), "", position
         while True:
             query = urlencode({"min_id": last, "limit": PAGE_STATUSES})
             page = client.get(urlunsplit((*parts[:2], "/api/v1/timelines/public", query, "")))
-            _look(self.name, page)
+            _check_status(self.name, page)
             statuses, before = _list(page), last
             for status in reversed(statuses):
-                moment = self._status(status)
-                since = since or (moment.time.isoformat() if moment.time else "")
-                last = moment.position or last
-                yield moment
+                found = self._status(status)
+                since = since or (found.time.isoformat() if found.time else "")
+                last = found.position or last
+                yield found
             if len(statuses) < PAGE_STATUSES or last == before:
                 break
         why = "edits and deletions of this time were not told; new posts were fetched"
         yield StreamMessage(gap=Gap(self.name, since, until, why))
 
-    def moment(self, kind: str, data: str) -> StreamMessage:
-        """One message: a new status, an edited one, or the server's id of a deleted one."""
+    def message(self, kind: str, data: str) -> StreamMessage:
+        """Return the content of one message.
+
+        It is a new status, an edited one, or the server's id of a deleted one.
+        """
         if len(data) > MOST_BYTES:
             return StreamMessage(set_aside="too_large")
         if kind == "delete":
-            return StreamMessage(gone=(data.strip(),))
+            return StreamMessage(deleted=(data.strip(),))
         if kind not in ("update", "status.update"):
             return StreamMessage(set_aside=f"{kind or 'unnamed'}_event")
         status = parse_object(data)
         if status is None:
             return StreamMessage(set_aside="not_a_json_object")
-        moment = self._status(status)
-        return moment if kind == "update" else replace(moment, position=None)
+        found = self._status(status)
+        # the id of an edited status is an old one, and not where reading resumes
+        return found if kind == "update" else replace(found, position=None)
 
     def _status(self, status: Mapping[str, Any]) -> StreamMessage:
         found, local = mastodon.outcome(status), str(status.get("id") or "")
@@ -104,14 +113,14 @@ class Mastodon:
 
 
 def _list(page: httpx.Response) -> list[dict[str, Any]]:
-    """The objects of a page, newest first."""
+    """Return the objects of a page, newest first."""
     try:
         value = page.json()
     except ValueError:
-        raise Disconnected("the server's timeline is no JSON") from None
+        raise Disconnected("the server's timeline is not JSON") from None
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _look(where: str, response: httpx.Response) -> None:
+def _check_status(where: str, response: httpx.Response) -> None:
     if response.status_code != 200:
         refuse_status(where, response.status_code, response.headers)

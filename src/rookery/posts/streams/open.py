@@ -1,4 +1,7 @@
-"""Opening the stream at an address: its scheme says which network speaks there."""
+"""Opening the stream at an address: the scheme tells Jetstream from Mastodon.
+
+Not here: connecting, which happens when the stream is read (`jetstream.py`, `mastodon.py`).
+"""
 
 from urllib.parse import urlsplit
 
@@ -10,7 +13,10 @@ from rookery.posts.streams.mastodon import Mastodon
 
 
 def open_stream(url: str, clock: Clock, token: str | None = None) -> Stream:
-    """The stream at an address; raises `UsageError` for an address of neither kind."""
+    """Return the stream at an address.
+
+    token: a Mastodon server's access token. Raises `UsageError` for an address of neither kind.
+    """
     parts = urlsplit(url)
     if parts.netloc and parts.scheme in ("ws", "wss"):
         return Jetstream(url, clock)

@@ -1,0 +1,142 @@
+"""`Restrictions`: which posts and authors the live log restricts at one moment.
+
+It is a fold over the log's events (`restrictions_from`), held in memory and immutable. `rights.py`
+combines it with a post's own fields to decide on one use; `forbids` is the short question for posts
+that passed that gate once.
+
+Not here: recording events and asking for the current state (`live.py`).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pyarrow as pa
+
+from rookery.core.digest import digest_value
+from rookery.posts.event import EventRow
+from rookery.posts.post import USES, Use
+
+FORGOTTEN = "forgotten"
+SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True)
+class Restrictions:
+    """The state of the live log at one moment. It does not change; use it for many posts at once.
+
+    posts, authors: those that are hidden, each with the reason: `forgotten`, `superseded` or a
+    cause. consent: for a use, the authors that consented (True) or refused (False).
+    edited: posts whose text changed, with the version of the lake that first holds the newest one.
+    watermark: the sequence number of the last event that it covers.
+    """
+
+    posts: Mapping[str, str] = field(default_factory=dict)
+    authors: Mapping[str, str] = field(default_factory=dict)
+    consent: Mapping[Use, Mapping[str, bool]] = field(default_factory=dict)
+    edited: Mapping[str, int] = field(default_factory=dict)
+    watermark: int = 0
+
+    @cached_property
+    def post_reasons(self) -> tuple[pa.Array, pa.Array]:
+        """Return the hidden posts, sorted, and their reasons, as Arrow arrays."""
+        return _parallel(self.posts)
+
+    @cached_property
+    def author_reasons(self) -> tuple[pa.Array, pa.Array]:
+        """Return the hidden authors, sorted, and their reasons, as Arrow arrays."""
+        return _parallel(self.authors)
+
+    def authors_by_consent(self, use: Use, consented: bool) -> pa.Array:
+        """Return the authors that consented to a use (or refused it), sorted."""
+        answers = self.consent.get(use, {}).items()
+        return pa.array(sorted(a for a, answer in answers if answer is consented), pa.string())
+
+    @cached_property
+    def forgotten_posts(self) -> frozenset[str]:
+        """Return the ids of the posts that are forgotten."""
+        return frozenset(post for post, reason in self.posts.items() if reason == FORGOTTEN)
+
+    @cached_property
+    def forgotten_authors(self) -> frozenset[str]:
+        """Return the authors that are forgotten."""
+        return frozenset(author for author, reason in self.authors.items() if reason == FORGOTTEN)
+
+    @property
+    def permanent(self) -> "Restrictions":
+        """Return only what can never be taken back, and so is erased.
+
+        That is what is forgotten or superseded, and every earlier text.
+        """
+        posts = {
+            post: reason for post, reason in self.posts.items() if reason in (FORGOTTEN, SUPERSEDED)
+        }
+        return Restrictions(
+            posts, dict.fromkeys(self.forgotten_authors, FORGOTTEN), {}, self.edited, self.watermark
+        )
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the content, by which a stage names it among its inputs.
+
+        It leaves out the watermark: events that change nothing do not change the digest.
+        """
+        consent = {use: sorted(authors.items()) for use, authors in self.consent.items() if authors}
+        lists = [
+            sorted(self.posts.items()),
+            sorted(self.authors.items()),
+            sorted(self.edited.items()),
+        ]
+        return digest_value({"lists": lists, "consent": consent})
+
+    def hides(self, post_id: str, author: str) -> bool:
+        """Return whether a post may be shown to nobody and used for nothing."""
+        return post_id in self.posts or author in self.authors
+
+    def forbids(self, use: Use, post_id: str, author: str, lake_version: int) -> bool:
+        """Return whether a use of a post, as a version of the lake holds it, must end.
+
+        It must if the post is hidden, its author refuses the use, or it was edited since.
+        """
+        refused = self.consent.get(use, {}).get(author) is False
+        return self.hides(post_id, author) or refused or self.edited.get(post_id, 0) > lake_version
+
+
+def restrictions_from(rows: Iterable[EventRow]) -> Restrictions:
+    """Return the restrictions that follow from rows of the log.
+
+    The rows must be sorted by `happened` and then `seq`: the latest state by the source's clock
+    holds, so that events may be recorded in any order.
+    """
+    posts: dict[str, str] = {}
+    authors: dict[str, str] = {}
+    consent: dict[str, dict[str, str]] = {use: {} for use in USES}
+    states: dict[tuple[str, str, str], str] = {}
+    edited: dict[str, int] = {}
+    watermark = 0
+    for kind, subject, cause, value, *_, seq in rows:
+        watermark = max(watermark, seq)
+        match kind:
+            case "forget_post":
+                posts[subject] = FORGOTTEN
+            case "forget_author":
+                authors[subject] = FORGOTTEN
+            case "replace_post":
+                posts.setdefault(subject, SUPERSEDED)  # forgotten is the stronger reason
+            case "edit_post":
+                edited[subject] = max(int(value), edited.get(subject, 0))
+            case "consent_author":
+                consent[cause][subject] = value
+            case "state_post" | "state_author":
+                states[kind, subject, cause] = value
+    # a permanent reason stays; of several causes the first in the alphabet is named
+    for (kind_of_state, subject, cause), value in sorted(states.items()):
+        if value == "on":
+            (posts if kind_of_state == "state_post" else authors).setdefault(subject, cause)
+    answers = {use: {a: v == "yes" for a, v in consent[use].items() if v} for use in USES}
+    return Restrictions(posts, authors, answers, edited, watermark)
+
+
+def _parallel(reasons: Mapping[str, str]) -> tuple[pa.Array, pa.Array]:
+    names = sorted(reasons)
+    return pa.array(names, pa.string()), pa.array([reasons[name] for name in names], pa.string())
