@@ -29,6 +29,7 @@ from rookery.core.locks import exclusive
 from rookery.posts.live import live_log
 from rookery.posts.streams.connection import Disconnected, Stream
 from rookery.posts.streams.inbox import Gap, Inbox, StreamMessage, flush_to_lake
+from rookery.posts.streams.open import open_stream
 
 QUEUE_MESSAGES = 2_000
 BATCH_MESSAGES = 2_000
@@ -83,17 +84,19 @@ class FollowReport:
 
 def follow(
     home: Home,
-    stream: Stream,
-    context: Context,
+    stream: Stream | str,
+    context: Context = Context(),
     limits: Limits = Limits(),
     random: Random | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> FollowReport:
-    """Follow a stream until a limit is reached or the process is interrupted.
+    """Follow a stream, or the one at an address, until a limit is reached or Ctrl-C is pressed.
 
     All that came by then is stored. Raises `UsageError` if another process follows it for this
     home, or the server refuses and would refuse again.
     """
+    if isinstance(stream, str):
+        stream = open_stream(stream, context.clock)
     lock = home.path / f"follow-{digest_value(stream.name)[:16]}.lock"
     with exclusive(lock, f"the stream {stream.name}"), live_log(home) as log:
         following = _Following(home, stream, context, limits, Inbox(log))

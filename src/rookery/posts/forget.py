@@ -34,9 +34,9 @@ class ForgetReport:
 
 def forget(
     home: Home,
-    post_ids: Sequence[str],
-    author_ids: Sequence[str],
-    context: Context,
+    post_ids: Sequence[str] = (),
+    author_ids: Sequence[str] = (),
+    context: Context = Context(),
     reason: str = "asked",
 ) -> ForgetReport:
     """Forget posts by id, and authors with all their posts; durable on return.

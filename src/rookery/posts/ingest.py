@@ -89,9 +89,9 @@ class _Counts:
 
 def ingest(
     home: Home,
-    paths: list[Path],
-    mapping: Mapping[str, str] | None,
-    context: Context,
+    paths: Sequence[str | Path],
+    mapping: Mapping[str, str] | None = None,
+    context: Context = Context(),
     limit: int | None = None,
     source_name: str | None = None,
 ) -> IngestReport:
@@ -102,11 +102,12 @@ def ingest(
     are unique within it only (`source_names.py`). Raises `UsageError` or `DataError` for what
     cannot be read; then the lake is as it was.
     """
-    sources = [_source(path, mapping) for path in paths]
+    files = [Path(path) for path in paths]
+    sources = [_source(path, mapping) for path in files]
     if not sources:
         raise UsageError("no file to ingest")
     descriptions = [
-        {"file": _digest(path), "how": how} for path, (how, _) in zip(paths, sources, strict=True)
+        {"file": _digest(path), "how": how} for path, (how, _) in zip(files, sources, strict=True)
     ]
     if source_name is not None:
         source_names.check_name(source_name)
@@ -119,7 +120,7 @@ def ingest(
         }
     )[:16]
     formats = ", ".join(sorted({how["format"] for how, _ in sources}))
-    reads = (_with_names(path, read) for path, (_, read) in zip(paths, sources, strict=True))
+    reads = (_with_names(path, read) for path, (_, read) in zip(files, sources, strict=True))
     if source_name is not None:
         reads = (source_names.under(source_name, read) for read in reads)
     return ingest_batches(home, formats, key, lambda: _first(limit, reads), context)
