@@ -1,13 +1,13 @@
-"""How fast a process makes its batches, as one of few and as one of many.
+"""Measure how fast a process makes its batches, as one of few and as one of many.
 
     python benchmarks/bench_batches.py --data tweets.parquet --work FOLDER
 
 Every process of a run packs the documents of all, so this bounds how fast all of them together can
-train. Real posts, in rows as `config.py` has them and in long ones; one process of 1, 8 and 1,024,
-in steps of half a million and of four million tokens. Nothing is trained. Going on is timed beside
-it: how long a run that is told a position in its second epoch takes to its first batch; and how
-long a run takes to ask which of a small step's documents are left out, where a post was forgotten
-since it asked last and many were before.
+train. Real posts, in rows as long as `config.py` has them and in long ones; one process of 1, 8 and
+1,024, in steps of half a million and of four million tokens. Nothing is trained. Two more figures
+stand beside these: how long a run that continues from a position in its second epoch takes to its
+first batch; and how long a run takes to ask which of a small step's documents are left out, where
+one post was forgotten since it asked last and many were before.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from rookery.core.home import create_home
 from rookery.corpus.shards import Shards, open_shards
 from rookery.model.config import TrainConfig, config_for_scale
 from rookery.model.data.batches import Share, batches
-from rookery.model.data.masking import Masked
+from rookery.model.data.masking import DocumentMask
 from rookery.posts.live import live_log
 
 SCALE = 0.1
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def measured(shards: Shards, config: TrainConfig, share: Share) -> tuple[list[float], float]:
-    """Seconds of each step, and of the first one from a position in the second epoch."""
+    """Return the seconds of each step, and of the first one from a position in the second epoch."""
     going, seconds = batches(shards, config, nothing, share=share), []
     step = next(going)
     while sum(seconds) < SECONDS:
@@ -94,8 +94,9 @@ def measured(shards: Shards, config: TrainConfig, share: Share) -> tuple[list[fl
 
 
 def asking_seconds(shards: Shards, forgotten: int) -> float:
-    """Seconds to ask the log of a home in which so many posts were forgotten, and one more since it
-    was asked last.
+    """Return the seconds to ask the log of a home which documents are left out.
+
+    In the home this many posts were forgotten, and one more since the log was asked last.
     """
     documents, seconds = np.arange(DOCUMENTS), []
     with (
@@ -108,7 +109,7 @@ def asking_seconds(shards: Shards, forgotten: int) -> float:
             SystemClock(),
             "a benchmark",
         )
-        masked = Masked(shards, log)
+        masked = DocumentMask(shards, log)
         for number in range(ASKED):
             log.append("forget_post", [f"since {number}"], SystemClock(), "a benchmark")
             began = time.perf_counter()
