@@ -3,11 +3,12 @@
     python benchmarks/bench_batches.py --data tweets.parquet --work FOLDER
 
 Every process of a run packs the documents of all, so this bounds how fast all of them together can
-train. Real posts, in rows as long as `config.py` has them and in long ones; one process of 1, 8 and
-1,024, in steps of half a million and of four million tokens. Nothing is trained. Two more figures
-stand beside these: how long a run that continues from a position in its second epoch takes to its
-first batch; and how long a run takes to ask which of a small step's documents are left out, where
-one post was forgotten since it asked last and many were before.
+train. It packs real posts, in rows as long as `config.py` has them and in long ones, as one process
+of 1, 8 and 1,024, in steps of half a million and of four million tokens. Nothing is trained.
+
+Two more figures are measured: how long a run that continues from a position in its second epoch
+takes to its first batch; and how long a run takes to ask which of a small step's documents are left
+out, where one post was forgotten since it asked last and many were before.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from rookery.posts.live import live_log
 
 SCALE = 0.1
 ROW_TOKENS = (256, 2048)
-PROCESSES = {1: 1 << 19, 8: 1 << 19, 1024: 1 << 22}  # with the tokens of a step
+PROCESSES = {1: 1 << 19, 8: 1 << 19, 1024: 1 << 22}  # the tokens of a step for each
 SECONDS = 3.0
 FORGOTTEN, DOCUMENTS, ASKED = (1_000, 100_000, 1_000_000), 100, 9
 
@@ -51,7 +52,7 @@ def main() -> None:
         shape = replace(config.shape, context_tokens=row_tokens)
         run = replace(config, shape=shape, batch_tokens=step_tokens, micro_batch_tokens=1 << 14)
         seconds, goes_on = measured(shards, run, Share(0, processes))
-        step = statistics.fmean(seconds)  # those that pack a pool are few and take long
+        step = statistics.fmean(seconds)  # the few steps that pack a pool take long
         speed = f"{step_tokens / step / 1e6:,.1f}"
         rows.append(
             [

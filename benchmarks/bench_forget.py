@@ -183,13 +183,15 @@ def found(home: Home, word: str) -> tuple[Hit, ...]:
     return search(open_index(home, HashedEmbedder()), word, limit=2 * POSTS).hits
 
 
-def lines_of_their_own(gone: Sequence[Hit], left: Sequence[Hit], forgotten: set[str]) -> list[str]:
+def lines_of_their_own(
+    hidden: Sequence[Hit], left: Sequence[Hit], forgotten: set[str]
+) -> list[str]:
     """Return the longest line of each forgotten post.
 
     A line that occurs in another post, which is not forgotten, is left out.
     """
     assert forgotten.isdisjoint(hit.id for hit in left), "search still finds a forgotten post"
-    lines = [max(hit.text.splitlines(), key=len) for hit in gone]
+    lines = [max(hit.text.splitlines(), key=len) for hit in hidden]
     return [line for line in lines if not any(line in hit.text for hit in left)]
 
 

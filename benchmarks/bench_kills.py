@@ -28,7 +28,7 @@ from kill_follow import follow_case
 from process import fresh, progress, stamps, start, wait_until_begun
 from record import table, write_result
 
-FROM_THE_START = 0.15  # of the kills: counted from the start of the process
+FROM_THE_START = 0.15  # the share of kills that are timed from the start
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--posts", type=int, default=3_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--case", help="only this verb")
+    parser.add_argument("--case", help="run only this verb")
     parser.add_argument("--no-record", action="store_true", help="write no result")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, follow_case(Path(name)) as follow:

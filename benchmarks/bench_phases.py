@@ -51,7 +51,7 @@ from rookery.model.network import Network
 from rookery.model.tokenizer import load_tokenizer, train_tokenizer
 from rookery.model.training.run import Run, best_precision
 
-ARRIVED = (0.6, 0.8, 1.0)  # of the tweets, by time
+ARRIVED = (0.6, 0.8, 1.0)  # shares of the tweets, by time
 JUDGED = 6_000
 PLATEAU, LAST = "the end of the plateau", "the last step"
 ANEW = "one run on everything"

@@ -27,7 +27,7 @@ from rookery.model.data.batches import batches
 from rookery.model.tokenizer import load_tokenizer, train_tokenizer
 from rookery.model.training.run import Run
 
-POINTS = 10  # of a curve: each is the mean of as many steps
+POINTS = 10  # points per curve; each is the mean of equally many steps
 SIDES = {
     "float32": (torch.float32, 0),
     "bfloat16": (torch.bfloat16, 0),

@@ -17,7 +17,7 @@ from process import Measured, new_home, progress, rookery, step
 from record import table, write_result
 
 BAR_GIGABYTES = 4.0
-BAR_GROWTH = 1.25  # seconds a post at the largest size, over those at 1.2 million or the next above
+BAR_GROWTH = 1.25  # seconds per post at the largest size over those at 1.2 million or more
 MAP = "text=content,author=author_id,created=created_at,id=post_id"
 PARTS = ("ingest", "corpus and shards")
 
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--millions", type=float, nargs="+", default=[0.3, 1.2, 4, 12])
     parser.add_argument(
-        "--folder", type=Path, help="where there is room for all this; the system's own by default"
+        "--folder", type=Path, help="a folder with enough room; without it, the system's own"
     )
     parser.add_argument("--vocabulary", type=int, default=16_384)
     arguments = parser.parse_args()

@@ -46,11 +46,11 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=0.034)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument(
-        "--only", nargs="*", help="only changes whose name holds one of these words"
+        "--only", nargs="*", help="run only changes whose name holds one of these words"
     )
     parser.add_argument("--theme", default="sweep")
     arguments = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the runs; this process only judges
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the runs; this process only evaluates
     torch.set_num_threads(1)
     home = opened_home(arguments.work)
     judged = later_texts(later_tweets(home, arguments.data, Context()))[:JUDGED]

@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument(
-        "--ours", nargs=2, metavar=("SIDE", "SHAPE"), help="one side of ours: what a round runs"
+        "--ours", nargs=2, metavar=("SIDE", "SHAPE"), help="run one of our sides, as a round does"
     )
     arguments = parser.parse_args()
     if arguments.ours:

@@ -111,10 +111,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--case", help="only this one")
+    parser.add_argument("--case", help="run only this case")
     parser.add_argument("--no-record", action="store_true", help="write no result")
     arguments = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"  # bit for bit, and the start is quicker
+    os.environ["OMP_NUM_THREADS"] = "1"  # results equal bit for bit, and a quicker start
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["TMPDIR"] = str(temporary(folder))
@@ -230,7 +230,9 @@ def under_fire(
             f"{case.name}: {toll.hits.total()} kills, {toll.trials} runs to the end, steps again "
             f"{toll.steps}"
         )
-    shutil.rmtree(temporary(folder))  # what killed launchers may leave is not the next case's
+    shutil.rmtree(
+        temporary(folder)
+    )  # so that the next case does not see what killed launchers left
     temporary(folder)
     return calm, toll
 

@@ -60,7 +60,7 @@ def _sharing(members: np.ndarray, offsets: np.ndarray, prefix: np.ndarray) -> np
         same = np.flatnonzero(members[lag:] == members[:-lag])
         if not len(same):
             break
-        found.append(owner[same] << 32 | owner[same + lag])  # a member's owners ascend
+        found.append(owner[same] << 32 | owner[same + lag])  # the owners of a member ascend
         if lag % 64 == 0:
             found = [np.unique(np.concatenate(found))]
     packed = np.unique(np.concatenate(found))

@@ -54,7 +54,7 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Take the options that stand before the verb."""
+    """Read the options that come before the verb."""
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ micro_batch_tokens=4096       tokens that pass through the network at once
 matrix_learning_rate=0.02     peak learning rate of the layers' matrices
 shape.layers=6                also shape.width, shape.heads and others
 seed=0                        of the first weights and the order of documents
-checkpoint_steps=100          save the state of the run every so many steps
+checkpoint_steps=100          steps between two saved states of the run
 compiled=true                 compile the layers; without it: where it pays
 watch.seconds=300             call the run stalled after this long without a step
 
