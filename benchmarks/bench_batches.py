@@ -1,13 +1,14 @@
-"""How fast a process makes its batches, as one of few and as one of many.
+"""Measure how fast a process makes its batches, as one of few and as one of many.
 
     python benchmarks/bench_batches.py --data tweets.parquet --work FOLDER
 
 Every process of a run packs the documents of all, so this bounds how fast all of them together can
-train. Real posts, in rows as `config.py` has them and in long ones; one process of 1, 8 and 1,024,
-in steps of half a million and of four million tokens. Nothing is trained. Going on is timed beside
-it: how long a run that is told a position in its second epoch takes to its first batch; and how
-long a run takes to ask which of a small step's documents are left out, where a post was forgotten
-since it asked last and many were before.
+train. It packs real posts, in rows as long as `config.py` has them and in long ones, as one process
+of 1, 8 and 1,024, in steps of half a million and of four million tokens. Nothing is trained.
+
+Two more figures are measured: how long a run that continues from a position in its second epoch
+takes to its first batch; and how long a run takes to ask which of a small step's documents are left
+out, where one post was forgotten since it asked last and many were before.
 """
 
 import argparse
@@ -28,12 +29,12 @@ from rookery.core.home import create_home
 from rookery.corpus.shards import Shards, open_shards
 from rookery.model.config import TrainConfig, config_for_scale
 from rookery.model.data.batches import Share, batches
-from rookery.model.data.masking import Masked
+from rookery.model.data.masking import DocumentMask
 from rookery.posts.live import live_log
 
 SCALE = 0.1
 ROW_TOKENS = (256, 2048)
-PROCESSES = {1: 1 << 19, 8: 1 << 19, 1024: 1 << 22}  # with the tokens of a step
+PROCESSES = {1: 1 << 19, 8: 1 << 19, 1024: 1 << 22}  # the tokens of a step for each
 SECONDS = 3.0
 FORGOTTEN, DOCUMENTS, ASKED = (1_000, 100_000, 1_000_000), 100, 9
 
@@ -51,7 +52,7 @@ def main() -> None:
         shape = replace(config.shape, context_tokens=row_tokens)
         run = replace(config, shape=shape, batch_tokens=step_tokens, micro_batch_tokens=1 << 14)
         seconds, goes_on = measured(shards, run, Share(0, processes))
-        step = statistics.fmean(seconds)  # those that pack a pool are few and take long
+        step = statistics.fmean(seconds)  # the few steps that pack a pool take long
         speed = f"{step_tokens / step / 1e6:,.1f}"
         rows.append(
             [
@@ -80,7 +81,7 @@ def main() -> None:
 
 
 def measured(shards: Shards, config: TrainConfig, share: Share) -> tuple[list[float], float]:
-    """Seconds of each step, and of the first one from a position in the second epoch."""
+    """Return the seconds of each step, and of the first one from a position in the second epoch."""
     going, seconds = batches(shards, config, nothing, share=share), []
     step = next(going)
     while sum(seconds) < SECONDS:
@@ -94,8 +95,9 @@ def measured(shards: Shards, config: TrainConfig, share: Share) -> tuple[list[fl
 
 
 def asking_seconds(shards: Shards, forgotten: int) -> float:
-    """Seconds to ask the log of a home in which so many posts were forgotten, and one more since it
-    was asked last.
+    """Return the seconds to ask the log of a home which documents are left out.
+
+    In the home this many posts were forgotten, and one more since the log was asked last.
     """
     documents, seconds = np.arange(DOCUMENTS), []
     with (
@@ -108,7 +110,7 @@ def asking_seconds(shards: Shards, forgotten: int) -> float:
             SystemClock(),
             "a benchmark",
         )
-        masked = Masked(shards, log)
+        masked = DocumentMask(shards, log)
         for number in range(ASKED):
             log.append("forget_post", [f"since {number}"], SystemClock(), "a benchmark")
             began = time.perf_counter()

@@ -1,5 +1,6 @@
-"""How long a newcomer waits: from `git clone` to the end of `make demo`, in a new folder, downloads
-included.
+"""Measure how long a newcomer waits, from `git clone` to the end of `make demo`.
+
+Everything happens in a new folder, downloads included.
 """
 
 import subprocess
@@ -37,7 +38,7 @@ def main() -> None:
 
 
 def stages(printed: str) -> str:
-    """The lines of the table that a demo prints."""
+    """Return the lines of the table that a demo prints."""
     lines = [line.rstrip() for line in printed.splitlines()]
     start = next(n for n, line in enumerate(lines) if line.startswith("stage"))
     return "\n".join(lines[start : lines.index("", start)])

@@ -1,11 +1,11 @@
-"""From the lake to token shards, posts a second, beside datatrove on the same steps.
+"""Measure posts per second from the lake to token shards, beside datatrove on the same steps.
 
     python benchmarks/bench_corpus.py --data tweets.parquet --peer-python dt/bin/python
 
-How to make the peer's environment stands in `peer_datatrove.py`; without `--peer-python` only ours
-is measured. The peer is too slow for the whole file, so it gets a sample of posts that follow one
-another in time, and a second one twice as large: what the second takes longer is its rate with all
-fixed costs (starting workers, loading models) left out. Ours is given at both sizes, all costs
+`peer_datatrove.py` describes how to make the peer's environment; without `--peer-python` only our
+side is measured. The peer is too slow for the whole file, so it gets a sample of posts that follow
+one another in time, and a second one twice as large: the extra time of the second gives its rate
+without fixed costs (starting workers, loading models). Our rate is given at both sizes, all costs
 included.
 """
 
@@ -27,16 +27,28 @@ BAR_POSTS_PER_SECOND, BAR_RATIO = 40_000, 20
 STEPS = [
     ["read", "the lake, a version, through the gate of rights", "Parquet"],
     ["text", "Unicode, entities, invisible characters; personal data redacted", "as it is"],
-    ["quality", "rules for posts, floods of one template", "Gopher quality and repetition, "
-                                                           "bounds loosened"],
-    ["language", "py3langid's model, texts it is sure of", "fastText with lid.176.ftz (the small "
-                                                           "one)"],
-    ["duplicates", "equal keys; MinHash 16 × 4 over five characters, then each pair exactly",
-     "MinHash 14 × 8 over five words (spaCy), no exact check"],
-    ["documents", "threads, a split by time, a seeded shuffle, lineage, a report", "in the order "
-                                                                                   "of the input"],
+    [
+        "quality",
+        "rules for posts, floods of one template",
+        "Gopher quality and repetition, bounds loosened",
+    ],
+    [
+        "language",
+        "py3langid's model, texts it is sure of",
+        "fastText with lid.176.ftz (the small one)",
+    ],
+    [
+        "duplicates",
+        "equal keys; MinHash 16 × 4 over five characters, then each pair exactly",
+        "MinHash 14 × 8 over five words (spaCy), no exact check",
+    ],
+    [
+        "documents",
+        "threads, a split by time, a seeded shuffle, lineage, a report",
+        "in the order of the input",
+    ],
     ["tokens", "tiktoken, the same tokenizer", "tokenizers, the same tokenizer"],
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ def main() -> None:
         progress("one build to train the tokenizer on")
         rookery(corpora["whole"].home, "corpus", "build")
         tokenizer = Path(
-            step("tokenizer", corpora["whole"].home, arguments.vocabulary).said["path"]
+            step("tokenizer", corpora["whole"].home, arguments.vocabulary).output["path"]
         )
         runs = alternate(corpora, tokenizer, arguments.peer_python, arguments.rounds)
         posts = {size: corpus.posts for size, corpus in corpora.items()}
@@ -100,7 +112,7 @@ def prepared(folder: Path, tweets: pa.Table) -> Corpus:
 def alternate(
     corpora: dict[str, Corpus], tokenizer: Path, peer_python: Path | None, rounds: int
 ) -> dict[str, list[Measured]]:
-    """Every way in every round; the peer over characters in the first one only."""
+    """Run every side in every round; the peer over characters runs in the first round only."""
     runs: dict[str, list[Measured]] = {}
     for number in range(rounds):
         for size, corpus in corpora.items():
@@ -116,7 +128,7 @@ def alternate(
 
 
 def ours(corpus: Corpus, tokenizer: Path) -> Measured:
-    """All of it made anew: what was made before is taken away, the tokenizer is kept."""
+    """Run all steps anew: remove what an earlier run made, but use the same tokenizer."""
     for kind in ("corpus", "shards"):
         shutil.rmtree(corpus.home / "artifacts" / kind, ignore_errors=True)
     return step("corpus", corpus.home, tokenizer)
@@ -132,14 +144,7 @@ def peer(corpus: Corpus, tokenizer: Path, python: Path, *options: str) -> Measur
 def body(runs: dict[str, list[Measured]], posts: dict[str, int]) -> str:
     seconds = {name: statistics.median(run.seconds for run in part) for name, part in runs.items()}
     rate = posts["whole"] / seconds["ours, whole"]
-    rows = [
-        [name, f"{posts[size]:,}", len(part), f"{seconds[name]:.1f}", f"{min(r.seconds for r in part):.1f}",
-         f"{max(r.seconds for r in part):.1f}", f"{posts[size] / seconds[name]:,.0f}",
-         f"{part[-1].said['documents']:,}", f"{part[-1].said['tokens']:,}",
-         f"{max(r.peak_bytes for r in part) / 1e9:.2f}"]
-        for name, part in runs.items()
-        for size in [name.split(", ")[1]]
-    ]  # fmt: skip
+    rows = [row(name, part, posts[name.split(", ")[1]]) for name, part in runs.items()]
     columns = [
         "what",
         "posts",
@@ -151,20 +156,20 @@ def body(runs: dict[str, list[Measured]], posts: dict[str, int]) -> str:
         "documents",
         "tokens",
     ]
-    said = [
+    sentences = [
         f"{rate:,.0f} posts a second. Bar of {BAR_POSTS_PER_SECOND:,}: "
         f"{_met(rate >= BAR_POSTS_PER_SECOND)}."
     ]
-    parts = runs["ours, whole"][-1].said
-    said += [
+    parts = runs["ours, whole"][-1].output
+    sentences += [
         f"Of the last whole run {parts['build_seconds']:.1f} s went into documents, "
-        f"{parts['shards_seconds']:.1f} s"
+        f"{parts['shards_seconds']:.1f} s into shards. Every run is a new process, its start "
+        "included."
     ]
-    said[-1] += " into shards. Every run is a new process, its start included."
-    said += ratios(seconds, posts, rate) if "peer, sample" in runs else []
+    sentences += ratios(seconds, posts, rate) if "peer, sample" in runs else []
     return "\n\n".join(
         [
-            *said,
+            *sentences,
             table([*columns, "peak GB"], rows),
             "What each side does:",
             table(["step", "ours", "peer"], STEPS),
@@ -172,9 +177,27 @@ def body(runs: dict[str, list[Measured]], posts: dict[str, int]) -> str:
     )
 
 
+def row(name: str, runs: list[Measured], posts: int) -> list[object]:
+    """Return the row of the table for all runs of one side at one size."""
+    seconds = [run.seconds for run in runs]
+    return [
+        name,
+        f"{posts:,}",
+        len(runs),
+        f"{statistics.median(seconds):.1f}",
+        f"{min(seconds):.1f}",
+        f"{max(seconds):.1f}",
+        f"{posts / statistics.median(seconds):,.0f}",
+        f"{runs[-1].output['documents']:,}",
+        f"{runs[-1].output['tokens']:,}",
+        f"{max(run.peak_bytes for run in runs) / 1e9:.2f}",
+    ]
+
+
 def ratios(seconds: dict[str, float], posts: dict[str, int], rate: float) -> list[str]:
-    """Beside the peer: against its rate without fixed costs, and at the same size with
-    everything.
+    """Return sentences that compare our rate with the peer's.
+
+    One compares with the peer's rate without fixed costs, one at the same size with all costs.
     """
     more = seconds["peer, twice"] - seconds["peer, sample"]
     peer_rate = (

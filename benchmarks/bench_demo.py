@@ -1,8 +1,9 @@
-"""The whole loop on real posts: seconds and peak memory, and bits per byte beside zstd and an
-n-gram model.
+"""Measure the whole loop on real posts: seconds, peak memory, and bits per byte beside baselines.
 
-python benchmarks/bench_demo.py POSTS.parquet --map text=…,author=…,created=… --limit 200000
---minutes 10
+    python benchmarks/bench_demo.py POSTS.parquet --map text=…,author=…,created=… --limit 200000 \\
+        --minutes 10
+
+The baselines are zstd and an n-gram model on the same bytes.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""Near duplicates against brute force: how many are found, and how many of the found are ones.
+"""Compare near-duplicate detection with brute force: its recall and its precision.
 
     python benchmarks/bench_duplicates.py --data tweets.parquet
 
 Truth: a post has a near duplicate when the runs of five characters of its key and those of an
-earlier post's are alike to 0.8 or more (Jaccard). Equal keys are taken away first. Found: the posts
-that the corpus drops as near duplicates, each with the post that stands for it; a drop is right
-when these two are alike. The corpus keeps a post whose only likeness was dropped itself (no
-chains), so two recalls are given. *Of the kept*: of the posts that have an earlier kept one alike,
-the part dropped. *Of all*: of the posts that have any earlier one alike, the part dropped.
+earlier post's have a Jaccard similarity of 0.8 or more. Equal keys are removed first. Found: the
+posts that the corpus drops as near duplicates, each with its representative; a drop is right when
+these two are that similar. The corpus keeps a post whose only similar post was dropped itself (no
+chains), so there are two recalls. *Of the kept*: of the posts that have an earlier, kept, similar
+post, the part dropped. *Of all*: of the posts that have any earlier similar post, the part dropped.
 """
 
 import argparse
@@ -31,8 +31,10 @@ BAR_RECALL, BAR_PRECISION = 0.95, 0.98
 
 @dataclass(frozen=True)
 class Counted:
-    """One sample: posts, those with an earlier one alike, with an earlier kept one alike, dropped,
-    rightly dropped.
+    """The counts of one sample.
+
+    alike: posts with an earlier similar post; alike_to_kept: with an earlier similar post that was
+    kept. right: dropped posts that are similar to their representative.
     """
 
     posts: int
@@ -88,39 +90,46 @@ def main() -> None:
 
 
 def random_posts(tweets: pa.Table, posts: int, random: np.random.Generator) -> pa.Table:
-    """Posts of the whole, in the order of time."""
+    """Return random posts of the whole file, in the order of time."""
     return tweets.take(pa.array(np.sort(random.choice(len(tweets), posts, replace=False))))
 
 
 def contiguous_english(tweets: pa.Table, posts: int, random: np.random.Generator) -> pa.Table:
-    """English posts that follow one another in time: here the copies of a campaign are close
-    together.
+    """Return English posts that follow one another in time.
+
+    Here the copies of a campaign are close together.
     """
     english = tweets.filter(pc.equal(tweets["language"], "English"))
     return english.slice(int(random.integers(len(english) - posts)), posts)
 
 
 def distinct_keys(tweets: pa.Table) -> pa.Array:
-    """The keys that near duplicates are looked for among: long enough, and each once."""
+    """Return the keys among which near duplicates are searched: long enough, each once."""
     keys = normalize.key(normalize.clean(tweets["content"].combine_chunks().cast(pa.string())))
     return pc.unique(keys.filter(pc.greater_equal(pc.binary_length(keys), quality.MIN_BYTES)))
 
 
 def near_duplicates(keys: pa.Array) -> np.ndarray:
-    """int64 (keys,): the place of the post that stands for each, its own if it is kept."""
+    """Return the place of each key's representative, its own if the key is kept.
+
+    int64 of shape (keys,).
+    """
     hashes = minhash.signatures(keys)
-    texts = lambda places: keys.take(pa.array(places)).to_pylist()  # noqa: E731
+
+    def texts(places: np.ndarray) -> list[str]:
+        return keys.take(pa.array(places)).to_pylist()
+
     return dedup.near_duplicates(minhash.bands(hashes).__getitem__, minhash.sketches(hashes), texts)
 
 
 def counted(keys: pa.Array) -> Counted:
-    """Both ways on the same keys."""
+    """Run both ways on the same keys, and count."""
     started = time.monotonic()
-    stands = near_duplicates(keys)
+    representatives = near_duplicates(keys)
     seconds = time.monotonic() - started
-    dropped = stands != np.arange(len(keys))
+    dropped = representatives != np.arange(len(keys))
     earlier, later = similar_pairs(keys.to_pylist(), ALIKE).T
-    right = np.isin(np.flatnonzero(dropped) << 32 | stands[dropped], later << 32 | earlier)
+    right = np.isin(np.flatnonzero(dropped) << 32 | representatives[dropped], later << 32 | earlier)
     to_go = np.unique(later[~dropped[earlier]])
     return Counted(
         posts=len(keys),

@@ -1,14 +1,12 @@
-"""A thousand posts forgotten: how long the call takes, and how soon a running gateway shows none of
-them.
+"""Measure forgetting a thousand posts: the seconds of the call, and until no page shows them.
 
     python benchmarks/bench_forget.py --data tweets.parquet [--home HOME]
 
-`rookery serve` runs as a process of its own and is asked without a pause, over HTTP, for pages that
-show some of the posts. The figure is strict: the time from the return of the call to the last
-moment at which any answer that held one of them arrived, also one that was asked for before. The
-call is the function that the verb calls; the verb as a whole, with the start of Python, stands
-beside it. With `--home` an index that is there already is used (and loses the posts that are
-forgotten).
+`rookery serve` runs as a process of its own; a client requests, without a pause and over HTTP,
+pages that show some of the posts. The figure is strict: the time from the return of the call to the
+last moment at which any answer that held one of them arrived, also one that was requested before.
+The call is the function that the verb calls; the verb as a whole, with the start of Python, is
+measured too. With `--home` an index that exists already is used (and loses the forgotten posts).
 """
 
 import argparse
@@ -58,7 +56,7 @@ BAR_CALL_SECONDS, BAR_HIDDEN_MILLISECONDS = 1.0, 50.0
 
 @dataclass(frozen=True)
 class Page:
-    """An answer of the gateway: when it had been asked for, when it had arrived, and its text."""
+    """An answer of the gateway: when it was requested, when it had arrived, and its text."""
 
     asked: float
     arrived: float
@@ -70,9 +68,7 @@ class Page:
 
 @contextlib.contextmanager
 def reading(address: str, query: str) -> Iterator[list[Page]]:
-    """A client that asks for one page again and again, in a thread of its own; yields the list that
-    it fills.
-    """
+    """Request one page again and again in a thread; yield the list that it fills."""
     pages, stopped = [], threading.Event()
 
     def read() -> None:
@@ -100,7 +96,7 @@ def asked_for(address: str, query: str) -> Page:
 
 @dataclass(frozen=True)
 class Round:
-    """How one forgetting went."""
+    """The figures of one forgetting."""
 
     query: str
     call_seconds: float
@@ -119,7 +115,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = arguments.home or indexed_home(Path(folder) / "home", arguments.data)
-        posts = rookery(home, "posts", "stats").said["posts"]
+        posts = rookery(home, "posts", "stats").output["posts"]
         with served(home) as address:
             opened = open_home(home)
             common = (word for word in WORDS if len(found(opened, word)) == 2 * POSTS)
@@ -144,7 +140,7 @@ def indexed_home(home: Path, data: Path) -> Path:
 
 @contextlib.contextmanager
 def served(home: Path) -> Iterator[str]:
-    """A gateway as a process of its own; yields its address."""
+    """Run a gateway as a process of its own, and yield its address."""
     command = [*ROOKERY, "serve", "--home", str(home), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -155,9 +151,7 @@ def served(home: Path) -> Iterator[str]:
 
 
 def one_round(home: Home, address: str, word: str) -> Round:
-    """Forget all that is on the page of a word and a thousand posts about it while a client reads
-    that page.
-    """
+    """Forget a thousand posts about a word while a client reads the page of that word."""
     progress(f"forgetting posts about {word}")
     hits = found(home, word)
     by_call, by_verb = [hit.id for hit in hits[:POSTS]], [hit.id for hit in hits[POSTS:]]
@@ -189,12 +183,15 @@ def found(home: Home, word: str) -> tuple[Hit, ...]:
     return search(open_index(home, HashedEmbedder()), word, limit=2 * POSTS).hits
 
 
-def lines_of_their_own(gone: Sequence[Hit], left: Sequence[Hit], forgotten: set[str]) -> list[str]:
-    """The longest line of each forgotten post, but for those that another post, which is not
-    forgotten, has too.
+def lines_of_their_own(
+    hidden: Sequence[Hit], left: Sequence[Hit], forgotten: set[str]
+) -> list[str]:
+    """Return the longest line of each forgotten post.
+
+    A line that occurs in another post, which is not forgotten, is left out.
     """
     assert forgotten.isdisjoint(hit.id for hit in left), "search still finds a forgotten post"
-    lines = [max(hit.text.splitlines(), key=len) for hit in gone]
+    lines = [max(hit.text.splitlines(), key=len) for hit in hidden]
     return [line for line in lines if not any(line in hit.text for hit in left)]
 
 

@@ -1,13 +1,13 @@
-"""Verbs killed with SIGKILL at random points, started again, and compared with an undisturbed run.
+"""Kill verbs with SIGKILL at random points, start them again, compare with an undisturbed run.
 
     python benchmarks/bench_kills.py --kills 200
 
 Each trial copies a prepared home and kills the real command, a process of its own, two to five
 times, each time after a random part of the time that an undisturbed run takes (most often counted
-from the moment at which its work begins). Right after each kill, what is there must be whole; then
-the command runs to its end, and everything must be as if nothing had happened: the same posts, the
-same log, the same digests, nothing left over. The seed is written down, so a trial that fails can
-be run again.
+from the moment at which its work begins). Right after each kill, everything in the home must be
+whole; then the command runs to its end, and everything must be as after an undisturbed run: the
+same posts, the same log, the same digests, nothing left over. The result records the seed, so a
+trial that fails can be run again.
 """
 
 import argparse
@@ -28,14 +28,12 @@ from kill_follow import follow_case
 from process import fresh, progress, stamps, start, wait_until_begun
 from record import table, write_result
 
-FROM_THE_START = 0.15  # of the kills: counted from the start of the process
+FROM_THE_START = 0.15  # the share of kills that are timed from the start
 
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """A run that nobody killed: seconds until its work began, seconds from there to its end, and
-    the outcome.
-    """
+    """A run without kills: seconds until its work began, seconds of work, and the outcome."""
 
     start_seconds: float
     work_seconds: float
@@ -47,7 +45,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--posts", type=int, default=3_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--case", help="only this verb")
+    parser.add_argument("--case", help="run only this verb")
     parser.add_argument("--no-record", action="store_true", help="write no result")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, follow_case(Path(name)) as follow:
@@ -69,8 +67,9 @@ def main() -> None:
 
 
 def under_fire(case: Case, kills: int, random: np.random.Generator, folder: Path) -> list[str]:
-    """Trials of one case until so many kills have hit; raises AssertionError at the first thing
-    that is not so.
+    """Run trials of one case until this many kills have hit.
+
+    Raises AssertionError at the first difference from an undisturbed run.
     """
     template, home = folder / "template", folder / "home"
     case.prepare(template)
@@ -85,7 +84,7 @@ def under_fire(case: Case, kills: int, random: np.random.Generator, folder: Path
         trials += 1
         fresh(template, home)
         delays = [delay(calm, random) for _ in range(random.integers(2, 6))]
-        told = ", ".join(f"{seconds:.3f} s after its {after}" for after, seconds in delays)
+        moments = ", ".join(f"{seconds:.3f} s after its {after}" for after, seconds in delays)
         try:
             for after, seconds in delays:
                 hits[after] += killed(case, home, after, seconds)
@@ -93,7 +92,9 @@ def under_fire(case: Case, kills: int, random: np.random.Generator, folder: Path
             run_to_the_end(case, home)
             check(case, home, calm)
         except (AssertionError, subprocess.CalledProcessError) as error:
-            raise AssertionError(f"{case.name}, trial {trials}, killed {told}: {error}") from error
+            raise AssertionError(
+                f"{case.name}, trial {trials}, killed {moments}: {error}"
+            ) from error
         if trials % 10 == 0:
             progress(f"{case.name}: {hits.total()} kills, {trials} runs to the end")
     shutil.rmtree(template)
@@ -104,7 +105,7 @@ def under_fire(case: Case, kills: int, random: np.random.Generator, folder: Path
 
 
 def undisturbed(case: Case, template: Path, home: Path) -> Undisturbed:
-    """Twice, and the second one counts: the first warms the machine."""
+    """Run a case twice and return the second run; the first warms the machine."""
     for _ in range(2):
         fresh(template, home)
         before, started = stamps(home, case.begun), time.monotonic()
@@ -119,8 +120,9 @@ def undisturbed(case: Case, template: Path, home: Path) -> Undisturbed:
 
 
 def delay(calm: Undisturbed, random: np.random.Generator) -> tuple[str, float]:
-    """When to kill: so many seconds after the work's beginning, or now and then after the process'
-    start.
+    """Return when to kill: the event from which time counts, and the seconds after it.
+
+    The event is mostly the beginning of the work, now and then the start of the process.
     """
     if random.random() < FROM_THE_START:
         return "start", float(random.uniform(0, calm.start_seconds + calm.work_seconds))
@@ -128,7 +130,7 @@ def delay(calm: Undisturbed, random: np.random.Generator) -> tuple[str, float]:
 
 
 def killed(case: Case, home: Path, after: str, seconds: float) -> bool:
-    """Start the command and kill it; False if it was done before."""
+    """Start the command and kill it; return False if it had ended before."""
     before = stamps(home, case.begun)
     process = start(home, case.words(home))
     if after == "beginning":
@@ -141,8 +143,8 @@ def killed(case: Case, home: Path, after: str, seconds: float) -> bool:
 
 def run_to_the_end(case: Case, home: Path) -> None:
     process = start(home, case.words(home))
-    _, said = process.communicate()
-    assert process.returncode == 0, f"the run after it failed: {said.decode().strip()}"
+    _, errors = process.communicate()
+    assert process.returncode == 0, f"the run after it failed: {errors.decode().strip()}"
 
 
 def check(case: Case, home: Path, calm: Undisturbed) -> None:

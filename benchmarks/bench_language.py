@@ -1,12 +1,12 @@
-"""Languages of posts: how many right, and how many posts a second, beside py3langid itself.
+"""Measure language identification of posts, accuracy and speed, beside py3langid itself.
 
     python benchmarks/bench_language.py --data tweets.parquet
 
 Truth is the vendor's tag on the English, Russian, German, Italian and French posts; its other tags
-are wrong too often. Links and mentions are taken away first for both (the key of
-`corpus/normalize.py`). Every post is guessed at, since that of an author may tell the language of
-another; no tag of the vendor is used. A post of which no language is known counts as wrong. Right
-is counted over a sample for both, and over all posts for ours.
+are wrong too often. Links and mentions are removed first for both (the key of
+`corpus/normalize.py`). The language of every post is guessed, since that of an author may help with
+another post; no tag of the vendor is used. A post without a known language counts as wrong.
+Accuracy is given over a sample for both, and over all posts for ours.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def read(data: Path) -> Tagged:
 
 
 def of_pipeline(posts: Tagged) -> np.ndarray:
-    """The language of every post as the pipeline gives it: guessed, else the author's."""
+    """Return every post's language as the pipeline gives it: guessed, else the author's."""
     guessed = language.guess(posts.keys).dictionary_encode()
     names = [*guessed.dictionary.to_pylist(), None]
     codes = guessed.indices.fill_null(language.UNKNOWN).to_numpy(zero_copy_only=False)

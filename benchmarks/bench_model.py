@@ -1,13 +1,12 @@
-"""What minutes of training buy: bits per byte on later tweets, beside what counting and packing
-make of the same posts.
+"""Measure what minutes of training buy: bits per byte on later tweets, beside other methods.
 
     python benchmarks/bench_model.py --data tweets.parquet --minutes 10 --work FOLDER
 
-Each point of the curve is a whole run of `rookery model train` at the scale that this machine
-trains in so many minutes: an eighth, a quarter, a half and all of `--minutes`. Evaluating is not
-counted. Started again with the same `--work` it goes on where it was. On a machine with a GPU the
-runs use it. Where `pyppmd` is installed PPMd stands beside. Learning from all posts takes the
-n-grams 9 GB of memory.
+The other methods are packers and n-grams of the same posts. Each point of the curve is a whole run
+of `rookery model train` at the scale that this machine trains in an eighth, a quarter, a half and
+all of `--minutes`. Evaluation is not counted. Started again with the same `--work` it continues. On
+a machine with a GPU the runs use it. PPMd is measured too where `pyppmd` is installed. The n-grams
+of all posts take 9 GB of memory.
 """
 
 import argparse
@@ -69,12 +68,12 @@ def theme() -> str:
 
 
 def machine() -> str:
-    """The GPU's name; nothing for a machine without."""
+    """Return the name of the GPU, or nothing for a machine without one."""
     return f"one {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
 
 
 def later_texts(corpus: Artifact) -> list[tuple[str, str]]:
-    """The texts that are judged, each with its author, in the order of time."""
+    """Return the texts for evaluation, each with its author, in the order of time."""
     rows: list[dict] = []
     for batch in read_documents(corpus, "validation", ["text", "author_ids", "created", "id"]):
         rows += batch.to_pylist()
@@ -83,7 +82,7 @@ def later_texts(corpus: Artifact) -> list[tuple[str, str]]:
 
 
 def once(home: Home, name: str, make: Callable[[], Any]) -> Any:
-    """A value that is made once and found again by a later start."""
+    """Return a value that is made once and read from its file after a restart."""
     path = home.path / "bench" / f"{name}.json"
     if not path.exists():
         progress(name.replace("_", " "))
@@ -95,7 +94,7 @@ def once(home: Home, name: str, make: Callable[[], Any]) -> Any:
 def point(
     home: Home, corpus: Artifact, judged: Sequence[tuple[str, str]], minutes: float
 ) -> dict[str, Any]:
-    """One point of the curve: train at the scale for so many minutes, and judge."""
+    """Return one point of the curve: train at the scale for these minutes, and evaluate."""
     scale = once(home, f"scale_for_{minutes:g}_minutes", lambda: scale_for_minutes(minutes))
     return once(home, f"trained_{minutes:g}_minutes", lambda: trained(home, scale, judged)) | {
         "minutes": minutes
@@ -105,7 +104,7 @@ def point(
 def trained(home: Home, scale: float, judged: Sequence[tuple[str, str]]) -> dict[str, Any]:
     measured = rookery(home.path, "model", "train", "--scale", scale)
     made = next(
-        c for c in find_artifacts(home.artifacts, "checkpoint") if c.key == measured.said["key"]
+        c for c in find_artifacts(home.artifacts, "checkpoint") if c.key == measured.output["key"]
     )
     shape, facts = load_shape(made), made.manifest.metrics
     seconds = json.loads((made.path / "notes" / METRICS).read_text().splitlines()[-1])[
@@ -126,7 +125,7 @@ def trained(home: Home, scale: float, judged: Sequence[tuple[str, str]]) -> dict
 
 
 def judge(checkpoint: Artifact, judged: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """The figures of a checkpoint, and how many bytes a token of these texts is long."""
+    """Return the figures of a checkpoint, and the bytes per token of these texts."""
     texts, authors = zip(*judged, strict=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = load_tokenizer(checkpoint)
@@ -141,7 +140,7 @@ def judge(checkpoint: Artifact, judged: Sequence[tuple[str, str]]) -> dict[str, 
 def baselines(
     home: Home, corpus: Artifact, texts: Sequence[str], bytes_seen: int
 ) -> list[list[object]]:
-    """Rows of the table: what, bytes learned from, bits per byte."""
+    """Return the rows of the table: method, bytes learned from, bits per byte, CPU seconds."""
     size = sum(len(text.encode()) for text in texts)
     everything = sum(len(text.encode()) for text in training_texts(corpus))
     equal = min(bytes_seen, everything)
@@ -186,7 +185,7 @@ def prefixed(corpus: Artifact, most_bytes: int) -> list[str]:
 
 
 def ppmd_bits(learned: Sequence[str], texts: Sequence[str]) -> float:
-    """Bits that PPMd adds for all texts as one stream after what it learned from."""
+    """Return the bits that PPMd adds for all texts as one stream after what it learned from."""
     import pyppmd
 
     encoder = pyppmd.Ppmd7Encoder(PPMD_ORDER, PPMD_MEMORY_BYTES)
@@ -194,30 +193,48 @@ def ppmd_bits(learned: Sequence[str], texts: Sequence[str]) -> float:
     return 8.0 * (len(encoder.encode("\n".join(texts).encode())) + len(encoder.flush()))
 
 
+def point_row(point: dict[str, Any]) -> list[str]:
+    """Return the row of the table for one point of the curve."""
+    return [
+        f"{point['minutes']:g}",
+        f"{point['took_minutes']:.1f}",
+        f"{point['load']:.1f}",
+        f"{point['scale']:g}",
+        point["shape"],
+        f"{point['parameters'] / 1e6:.2f}M",
+        f"{point['tokens'] / 1e6:.1f}M",
+        f"{point['bytes_seen'] / MEGABYTE:.0f} MB",
+        f"{point['tokens'] / point['took_minutes'] / 60:,.0f}",
+        f"{point['bits_per_byte']:.3f}",
+        "{:.3f} to {:.3f}".format(*point["interval"]),
+    ]
+
+
 def body(corpus: Artifact, judged: Sequence, points: Sequence[dict], beside: Sequence) -> str:
     size = sum(len(text.encode()) for text, _ in judged)
-    curve = [
-        [f"{p['minutes']:g}", f"{p['took_minutes']:.1f}", f"{p['load']:.1f}", f"{p['scale']:g}", p["shape"],
-         f"{p['parameters'] / 1e6:.2f}M", f"{p['tokens'] / 1e6:.1f}M", f"{p['bytes_seen'] / MEGABYTE:.0f} MB",
-         f"{p['tokens'] / p['took_minutes'] / 60:,.0f}", f"{p['bits_per_byte']:.3f}",
-         "{:.3f} to {:.3f}".format(*p["interval"])]
-        for p in points
-    ]  # fmt: skip
-    columns = ["minutes asked", "trained", "load", "petaFLOP", "vocabulary, width × layers", "parameters", "tokens",
-               "bytes", "tokens/s", "bits per byte", "95%"]  # fmt: skip
+    columns = [
+        "minutes asked",
+        "trained",
+        "load",
+        "petaFLOP",
+        "vocabulary, width × layers",
+        "parameters",
+        "tokens",
+        "bytes",
+        "tokens/s",
+        "bits per byte",
+        "95%",
+    ]
     return (
         f"{len(judged):,} later tweets, {size:,} bytes, whose text occurs neither in the "
         f"{corpus.manifest.metrics['documents_train']:,} texts that are learned from nor twice "
         f"(`later_tweets.py`). {BARS} Each point is a run of its own, decayed to its end; "
-        f"judging is not counted. "
-        "The interval draws the authors anew. A load above the number of cores says that the "
-        "machine was shared.\n\n"
-        + table(columns, curve)
-        + "\nOn the same bytes, fed as many bytes of the same posts as the longest run saw, and "
-        "all of them. Model, "
-        "zstd and n-grams judge each text alone; PPMd codes them as one stream in the order of "
-        "time and goes on "
-        "learning from it.\n\n"
+        "evaluation is not counted. The interval resamples authors. A load above the number of "
+        "cores means that the machine was shared.\n\n"
+        + table(columns, [point_row(point) for point in points])
+        + "\nOther methods on the same bytes, fed as many bytes of the same posts as the longest "
+        "run saw, and all of them. Model, zstd and n-grams code each text alone; PPMd codes them "
+        "as one stream in the order of time and goes on learning from it.\n\n"
         + table(["beside", "learned from", "bits per byte", "CPU seconds"], beside)
     )
 

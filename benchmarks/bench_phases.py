@@ -1,16 +1,16 @@
-"""From which state should a later phase go on: the end of the plateau, or the decayed weights that
-were published?
+"""Compare two states to start a later phase from: the end of the plateau, or the last step.
 
     python benchmarks/bench_phases.py --data tweets.parquet --scale 0.02 --work FOLDER
 
-The tweets of `later_tweets.py` arrive in three parts: the earliest six tenths, two more, the last
-two. A model learns from the first part, then goes on in two phases, each on all that has arrived
-and each with the compute of the first run. Both ways share that first run, its tokenizer and its
-batches; they differ in the state that the next phase starts from. Beside them stands a model that
-spends the same compute in one run on everything. The steps are the product's own
-(`model/training/run.py`), side by side on one thread each. Judged after each phase are the first of
-the later tweets; the differences are drawn anew over authors (`estimate.py`). Started again with
-the same `--work` it goes on where it was.
+The last step has the decayed weights that were published. The tweets of `later_tweets.py` arrive in
+three parts: the earliest six tenths, two more, the last two. A model learns from the first part,
+then continues in two phases, each on all that has arrived and each with the compute of the first
+run. Both ways share that first run, its tokenizer and its batches; they differ in the state that
+the next phase starts from. Beside them is a model that spends the same compute in one run on
+everything. The steps are the product's own (`model/training/run.py`), in parallel on one thread
+each. After each phase the model is evaluated on the first of the later tweets; the confidence
+intervals of the differences resample authors (`estimate.py`). Started again with the same `--work`
+it continues.
 """
 
 import argparse
@@ -51,7 +51,7 @@ from rookery.model.network import Network
 from rookery.model.tokenizer import load_tokenizer, train_tokenizer
 from rookery.model.training.run import Run, best_precision
 
-ARRIVED = (0.6, 0.8, 1.0)  # of the tweets, by time
+ARRIVED = (0.6, 0.8, 1.0)  # shares of the tweets, by time
 JUDGED = 6_000
 PLATEAU, LAST = "the end of the plateau", "the last step"
 ANEW = "one run on everything"
@@ -61,8 +61,9 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Story:
-    """What one process trains: a first run with its phases from both states, or one run of all the
-    compute.
+    """What one process trains.
+
+    Either a first run with its phases from both states, or one run of all the compute (`anew`).
     """
 
     decay: float
@@ -96,7 +97,7 @@ def main() -> None:
     texts = [text for text, _ in judged]
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as pool:
         made = [
-            pool.submit(told, home, story, arguments.scale, shards, tokenizer, texts)
+            pool.submit(story_bits, home, story, arguments.scale, shards, tokenizer, texts)
             for story in STORIES
         ]
         costs = {key: np.array(bits) for one in made for key, bits in one.result()}
@@ -109,7 +110,7 @@ def main() -> None:
 
 
 def arrived(home: Home, corpus: Artifact, share: float) -> Artifact:
-    """The corpus of the earliest such share of the documents to learn from."""
+    """Return the corpus of the earliest share of the documents to learn from."""
 
     def make(workspace: Workspace) -> dict[str, int]:
         train, validation = (
@@ -133,7 +134,7 @@ Key = tuple[Story, str, int]
 """A story, the state that its phases start from, and how many phases there were."""
 
 
-def told(
+def story_bits(
     home: Home,
     story: Story,
     scale: float,
@@ -141,7 +142,7 @@ def told(
     tokenizer: Artifact,
     texts: list[str],
 ) -> list[tuple[Key, list[float]]]:
-    """The bits of each judged text after each phase of a story."""
+    """Return the bits of each evaluated text after each phase of a story."""
     torch.set_num_threads(1)
 
     def make() -> list:
@@ -160,7 +161,11 @@ def told(
 def trained(
     story: Story, scale: float, shards: list[Artifact]
 ) -> Iterator[tuple[str, int, TrainConfig, State]]:
-    """Each published state with its way, the number of its phases, and how the last was trained."""
+    """Yield each published state.
+
+    With it come the way that it was trained, the number of its phases, and the configuration of the
+    last one.
+    """
     first = decaying(replace(config_for_scale(scale), seed=story.seed), story.decay)
     if story.anew:
         whole = replace(
@@ -185,9 +190,7 @@ def decaying(config: TrainConfig, share: float) -> TrainConfig:
 
 
 def run(config: TrainConfig, shards: Artifact, begun: State | None) -> tuple[State, State]:
-    """The states at the end of the plateau and after the last step, from a state or from
-    nothing.
-    """
+    """Train from a state or from nothing; return the states after the plateau and the last step."""
     progress(f"{config.steps} steps, {config.decay_steps} of them decay, seed {config.seed}")
     going = Run.begin(replace(config, compiled=False))
     if begun is not None:

@@ -1,11 +1,11 @@
-"""What training in bfloat16 costs in quality: its curve of the loss beside that of float32
-throughout.
+"""Measure what training in bfloat16 costs in quality: its losses beside those in float32.
 
     python benchmarks/bench_precision.py --data tweets.parquet --scale 0.01 --work FOLDER
 
-The same batches, seeds and schedule in the product's own steps (`model/training/run.py`), on the
-corpus of `later_tweets.py`. The optimizer's masters are float32 in both; what differs is the
-precision of weights, activations and gradients. How much another seed changes stands beside it.
+Both take the same batches, seeds and schedule in the product's own steps (`model/training/run.py`),
+on the corpus of `later_tweets.py`. The optimizer's master weights are float32 in both; what differs
+is the precision of weights, activations and gradients. A third curve shows how much another seed
+changes.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from rookery.model.data.batches import batches
 from rookery.model.tokenizer import load_tokenizer, train_tokenizer
 from rookery.model.training.run import Run
 
-POINTS = 10  # of a curve: each is the mean of as many steps
+POINTS = 10  # points per curve; each is the mean of equally many steps
 SIDES = {
     "float32": (torch.float32, 0),
     "bfloat16": (torch.bfloat16, 0),
@@ -62,7 +62,7 @@ def shards_of(home: Home, data: Path, config: TrainConfig) -> Artifact:
 
 
 def losses(shards: Artifact, config: TrainConfig, precision: torch.dtype) -> list[float]:
-    """The loss of each step, in nats a token."""
+    """Return the loss of each step, in nats per token."""
     run, made = Run.begin(config, precision=precision), []
     steps = batches(open_shards(shards, "train"), config, lambda documents: documents < 0)
     for number, step in zip(range(config.steps), steps, strict=False):

@@ -1,10 +1,10 @@
-"""Ingest and corpus of ever more posts: is time linear, does memory stay bounded?
+"""Measure ingest and corpus with ever more posts: is time linear, does memory stay bounded?
 
     python benchmarks/bench_scale.py --data tweets.parquet --millions 0.3 1.2 4 12
 
-The posts are the real ones again and again in other words each time (`many_posts.py`). Each size
-gets a new home; ingest, and the way from the lake to token shards, are each a process of its own.
-Needs about 2 GB of disk for a million posts while it runs.
+The posts are the real ones, repeated in other words each time (`many_posts.py`). Each size gets a
+new home; ingest, and the steps from the lake to token shards, are each a process of its own. Needs
+about 2 GB of disk per million posts while it runs.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from process import Measured, new_home, progress, rookery, step
 from record import table, write_result
 
 BAR_GIGABYTES = 4.0
-BAR_GROWTH = 1.25  # seconds a post at the largest size, over those at 1.2 million or the next above
+BAR_GROWTH = 1.25  # seconds per post at the largest size over those at 1.2 million or more
 MAP = "text=content,author=author_id,created=created_at,id=post_id"
 PARTS = ("ingest", "corpus and shards")
 
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--millions", type=float, nargs="+", default=[0.3, 1.2, 4, 12])
     parser.add_argument(
-        "--folder", type=Path, help="where there is room for all this; the system's own by default"
+        "--folder", type=Path, help="a folder with enough room; without it, the system's own"
     )
     parser.add_argument("--vocabulary", type=int, default=16_384)
     arguments = parser.parse_args()
@@ -49,8 +49,9 @@ def main() -> None:
 def measured_at(
     posts: int, data: Path, folder: Path, tokenizer: Path, vocabulary: int
 ) -> tuple[Measured, Measured, int]:
-    """Both parts at one size, and the bytes of the home after them; the first size trains the
-    tokenizer for all.
+    """Run both parts at one size; return their figures and the bytes of the home after them.
+
+    The first size trains the tokenizer for all.
     """
     progress(f"writing {posts:,} posts")
     write_posts(data, folder / "posts.parquet", posts)
@@ -60,7 +61,7 @@ def measured_at(
     (folder / "posts.parquet").unlink()
     if not tokenizer.exists():
         rookery(home, "corpus", "build")
-        shutil.copyfile(step("tokenizer", home, vocabulary).said["path"], tokenizer)
+        shutil.copyfile(step("tokenizer", home, vocabulary).output["path"], tokenizer)
         shutil.rmtree(home / "artifacts")
     progress(f"from the lake to shards: {posts:,} posts")
     made = step("corpus", home, tokenizer)
@@ -68,12 +69,12 @@ def measured_at(
 
 
 def body(runs: dict[int, tuple[Measured, Measured, int]]) -> str:
-    rows = [
-        [f"{posts:,}", part, f"{run.seconds:.1f}", f"{posts / run.seconds:,.0f}", f"{run.seconds / posts * 1e6:.1f}",
-         run.peak, *((f"{disk / 1e9:.2f}", f"{made.said['documents']:,}") if run is made else ("", ""))]
-        for posts, (taken, made, disk) in runs.items()
-        for part, run in zip(PARTS, (taken, made), strict=True)
-    ]  # fmt: skip
+    rows = []
+    for posts, (taken, made, disk) in runs.items():
+        rest = f"{disk / 1e9:.2f}", f"{made.output['documents']:,}"
+        for part, run, more in zip(PARTS, (taken, made), (("", ""), rest), strict=True):
+            speed = f"{posts / run.seconds:,.0f}", f"{run.seconds / posts * 1e6:.1f}"
+            rows.append([f"{posts:,}", part, f"{run.seconds:.1f}", *speed, run.peak, *more])
     columns = [
         "posts",
         "part",
@@ -88,24 +89,25 @@ def body(runs: dict[int, tuple[Measured, Measured, int]]) -> str:
 
 
 def verdicts(runs: dict[int, tuple[Measured, Measured, int]]) -> list[str]:
-    """Memory at the largest size; growth from the first size at which fixed costs no longer
-    matter.
+    """Return sentences about memory at the largest size, and about growth of time per post.
+
+    Growth counts from the first size at which fixed costs no longer matter.
     """
     largest = max(runs)
     from_posts = min((posts for posts in runs if posts >= 1e6), default=largest)
     peak = max(run.peak_bytes for run in runs[largest][:2]) / 1e9
-    said = [
+    sentences = [
         f"At {largest:,} posts at most {peak:.2f} GB; bar of {BAR_GIGABYTES} GB: "
         f"{_met(peak <= BAR_GIGABYTES)}."
     ]
     for place, part in enumerate(PARTS):
         a, b = (runs[posts][place].seconds / posts for posts in (from_posts, largest))
-        said.append(
+        sentences.append(
             f"From {from_posts:,} posts on the time of a post in {part} grows {b / a:.2f} times "
             f"(linear is 1; "
             f"bar of {BAR_GROWTH}: {_met(b / a <= BAR_GROWTH)})."
         )
-    return said
+    return sentences
 
 
 def _met(met: bool) -> str:

@@ -1,10 +1,10 @@
-"""How good search is on judged collections: words alone, vectors alone, and both, with the model of
-a home.
+"""Measure search on judged collections: words alone, vectors alone, and both.
 
     python benchmarks/bench_search.py --home HOME COLLECTION [COLLECTION …]
 
-A collection is a folder in BEIR layout; where it holds the run of another engine (`pool_ql.run.gz`,
-TREC format, query likelihood), that is judged beside it with the same measures.
+The vectors are those of the model of a home. A collection is a folder in BEIR layout; where it
+holds the run of another engine (`pool_ql.run.gz`, TREC format, query likelihood), that run is
+measured too.
 """
 
 import argparse
@@ -52,7 +52,10 @@ def main() -> None:
 
 
 def measured(folder: Path, home: Path) -> Iterator[list[str]]:
-    """Our systems through the real command, then the peer's run if the collection has one."""
+    """Yield a row for each of our systems, and for the peer's run if the collection has one.
+
+    Our systems are measured by the real command.
+    """
     systems = [word for name in SYSTEMS for word in ("--system", name)]
     command = [
         sys.executable,
@@ -74,7 +77,7 @@ def measured(folder: Path, home: Path) -> Iterator[list[str]]:
 
 
 def peer(folder: Path) -> list[float]:
-    """Means over the queries that have a relevant post, as `search evaluate` takes them."""
+    """Return means over the queries that have a relevant post, as `search evaluate` takes them."""
     runs: dict[str, list[str]] = defaultdict(list)
     with gzip.open(folder / PEER, "rt") as lines:
         for line in lines:
@@ -85,7 +88,7 @@ def peer(folder: Path) -> list[float]:
 
 
 def described(home: Path) -> str:
-    """What the home's newest model is."""
+    """Describe the home's newest model in a few words."""
     checkpoint = list(find_artifacts(open_home(home).artifacts, "checkpoint"))[-1].manifest
     numbers = checkpoint.metrics
     scale = checkpoint.config["scale_petaflop"]

@@ -1,6 +1,4 @@
-"""How long a person waits for `rookery --help`, beside Python itself and the two libraries that
-draw it.
-"""
+"""Measure how long `rookery --help` takes, beside Python itself and the two libraries it uses."""
 
 import statistics
 import subprocess

@@ -1,12 +1,12 @@
-"""Whether the defaults of a scale are well chosen: the same compute with one of them changed at a
-time.
+"""Measure whether the defaults of a scale are well chosen: change one at the same compute.
 
     python benchmarks/bench_sweep.py --data tweets.parquet --scale 0.034 --work FOLDER
 
-Each row is a run of `rookery model train` on the corpus of `later_tweets.py`; runs go side by side,
-one thread each, since what is compared is compute and not time. Judged are the first of the later
-tweets; the difference to the defaults is drawn anew over authors (`estimate.py`). How much another
-seed changes stands in the table, too. Started again with the same `--work` it goes on where it was.
+Each row is a run of `rookery model train` on the corpus of `later_tweets.py`; runs go in parallel,
+one thread each, since compute is compared and not time. They are evaluated on the first of the
+later tweets; the confidence interval of the difference to the defaults resamples authors
+(`estimate.py`). One row shows how much another seed changes. Started again with the same `--work`
+it continues.
 """
 
 import argparse
@@ -46,11 +46,11 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=0.034)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument(
-        "--only", nargs="*", help="only changes whose name holds one of these words"
+        "--only", nargs="*", help="run only changes whose name holds one of these words"
     )
     parser.add_argument("--theme", default="sweep")
     arguments = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the runs; this process only judges
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the runs; this process only evaluates
     torch.set_num_threads(1)
     home = opened_home(arguments.work)
     judged = later_texts(later_tweets(home, arguments.data, Context()))[:JUDGED]
@@ -76,8 +76,9 @@ def wanted(name: str, words: list[str] | None) -> bool:
 
 
 def changes(config: TrainConfig) -> dict[str, Settings]:
-    """The settings of each change, by its name; shapes and batches take as much compute as the
-    defaults.
+    """Return the settings of each change, by its name.
+
+    Other shapes and batches take as much compute as the defaults.
     """
     shape = config.shape
     made: dict[str, Settings] = {DEFAULTS: {}, "another seed": {"seed": 1}}
@@ -112,7 +113,7 @@ def changes(config: TrainConfig) -> dict[str, Settings]:
 
 
 def spending_all(config: TrainConfig, settings: Settings) -> Settings:
-    """With as many steps as the scale pays for, half of which decay."""
+    """Return the settings with all the steps that the scale pays for, half of them decaying."""
     steps = round(horizon_tokens(config.scale_petaflop, config.shape) / config.batch_tokens)
     return {**settings, "steps": steps, "decay_steps": steps // 2}
 
@@ -120,12 +121,12 @@ def spending_all(config: TrainConfig, settings: Settings) -> Settings:
 def bits_of(
     home: Home, config: TrainConfig, settings: Settings, judged: list[tuple[str, str]]
 ) -> np.ndarray:
-    """The bits of each judged text after a run with these settings."""
+    """Return the bits of each evaluated text after a run with these settings."""
     words = [f"--set={name}={str(value).lower()}" for name, value in settings.items()]
     progress(" ".join(words) or DEFAULTS)
-    said = rookery(home.path, "model", "train", "--scale", config.scale_petaflop, *words).said
+    made = rookery(home.path, "model", "train", "--scale", config.scale_petaflop, *words).output
     return judge(
-        next(c for c in find_artifacts(home.artifacts, "checkpoint") if c.key == said["key"]),
+        next(c for c in find_artifacts(home.artifacts, "checkpoint") if c.key == made["key"]),
         judged,
     )
 

@@ -1,14 +1,14 @@
-"""Training speed on this machine beside Hugging Face's `Trainer` and litgpt, at the same shape,
-batch and precision.
+"""Measure training speed on this machine beside Hugging Face's `Trainer` and litgpt.
 
     python benchmarks/bench_train.py --peer-python peers/bin/python
 
-Each side is a process of its own, one after the other in each round, on the same random tokens in
-full rows; the peers' environment is described in `peer_trainers.py`. The first steps, which compile
-and warm up, are shown apart. The share counts multiplications only (six for each matrix parameter
-and token, and attention) over this machine's own rate of large bf16 products. Others work on the
-same processors, and halve that rate for seconds or minutes at a time: so of each side and of the
-rate the quickest moment counts, and the median stands beside it.
+All have the same shape, batch and precision. Each side is a process of its own, one after the other
+in each round, on the same random tokens in full rows; `peer_trainers.py` describes the peers'
+environment. The first steps, which compile and warm up, are shown apart. The share counts
+multiplications only (six for each matrix parameter and token, and attention) over this machine's
+own rate of large bf16 matmuls. Others work on the same processors and halve that rate for seconds
+or minutes at a time, so the quickest moment of each side and of the rate counts; the median is
+shown too.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument(
-        "--ours", nargs=2, metavar=("SIDE", "SHAPE"), help="one side of ours: what a round runs"
+        "--ours", nargs=2, metavar=("SIDE", "SHAPE"), help="run one of our sides, as a round does"
     )
     arguments = parser.parse_args()
     if arguments.ours:
@@ -82,8 +82,9 @@ def main() -> None:
 
 
 def our_steps(shape: ModelShape, compiled: bool, steps: int) -> dict[str, Any]:
-    """The seconds of each step of the product's own loop, and for how many a save of the state
-    holds training up.
+    """Return the seconds of each step of the product's own loop.
+
+    Also return for how many seconds saving the state blocks training.
     """
     began = time.monotonic()
     tokens = ROWS * shape.context_tokens
@@ -125,11 +126,10 @@ Blocked = dict[tuple[str, str], list[float]]
 def measured(
     peer_python: Path, rounds: int, steps: int
 ) -> tuple[Seconds, Blocked, float, set[str]]:
-    """What each side said of each shape in each round, the peers' versions, and the best rate that
-    was seen.
+    """Return the figures of each side and shape in each round, the peers' versions, and the rate.
 
-    The rate is a limit, so it is looked at before each side: one look may fall into a moment when
-    others are at work.
+    The rate is a limit, so it is measured before each side and the best counts: one measurement may
+    fall into a moment when others are at work.
     """
     seconds: Seconds = {(shape, side): [] for shape in SHAPES for side in (*OURS, *PEERS)}
     blocked: Blocked = {key: [] for key in seconds if key[1] in OURS}
@@ -138,17 +138,17 @@ def measured(
         for shape, side in seconds:
             rate = max(rate, matrix_flops_per_second(torch.device("cpu"), torch.bfloat16))
             progress(f"round {number + 1} of {rounds}: {side} at {shape}")
-            said = steps_of(side, shape, peer_python, steps)
-            seconds[shape, side].append(said["seconds"])
+            printed = steps_of(side, shape, peer_python, steps)
+            seconds[shape, side].append(printed["seconds"])
             if side in OURS:
-                blocked[shape, side].append(said["blocked"])
+                blocked[shape, side].append(printed["blocked"])
             else:
-                versions.add(said["version"])
+                versions.add(printed["version"])
     return seconds, blocked, rate, versions
 
 
 def steps_of(side: str, shape: str, peer_python: Path, steps: int) -> dict[str, Any]:
-    """What one side says of its steps in a process of its own."""
+    """Return what one side prints about its steps in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "shape.json"
         file.write_text(json.dumps(to_plain(SHAPES[shape])))
@@ -178,7 +178,7 @@ def steps_of(side: str, shape: str, peer_python: Path, steps: int) -> dict[str, 
 
 
 def described(seconds: Seconds, blocked: Blocked, rate: float) -> str:
-    """A row for each shape and side, and whether the bars are met."""
+    """Return the text of the result: a row per shape and side, and whether the bars are met."""
     steps = {
         key: list(itertools.chain(*(run[FIRST_STEPS:] for run in runs)))
         for key, runs in seconds.items()
@@ -207,12 +207,12 @@ def described(seconds: Seconds, blocked: Blocked, rate: float) -> str:
         )
     ratios = {name: peer[name] / best[name] for name in SHAPES}
     share = share_of("30M", best["30M"], rate)
-    said = ", ".join(
+    sides = ", ".join(
         f"{ratio:.2f} times the faster peer at {name}" for name, ratio in ratios.items()
     )
     head = (
         f"Large bf16 products (2,048), the best of all looks: {rate / 1e9:,.0f} GFLOP/s. Ours: "
-        f"{said}; "
+        f"{sides}; "
         f"bar {BAR_RATIO:g}: {_met(min(ratios.values()) >= BAR_RATIO)}. "
         f"Share of that rate at 30M: {share:.0%}; bar {BAR_SHARE:.0%}: "
         f"{_met(share >= BAR_SHARE)}.\n\n"
@@ -236,12 +236,12 @@ def described(seconds: Seconds, blocked: Blocked, rate: float) -> str:
 
 
 def tokens_per_second(name: str, step_seconds: float) -> float:
-    """Of a shape whose step takes so long."""
+    """Return the tokens per second of a shape whose step takes this long."""
     return ROWS * MICRO_BATCHES * SHAPES[name].context_tokens / step_seconds
 
 
 def share_of(name: str, step_seconds: float, rate: float) -> float:
-    """The arithmetic of a second of training over what the machine multiplies in a second."""
+    """Return the FLOP of a second of training over those that the machine can do in a second."""
     return tokens_per_second(name, step_seconds) * training_flops_per_token(SHAPES[name]) / rate
 
 

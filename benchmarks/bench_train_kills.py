@@ -1,14 +1,13 @@
-"""Training and export killed with SIGKILL at random points: what is lost, and whether the end is as
-undisturbed.
+"""Kill training and export with SIGKILL at random points; measure what is lost.
 
     python benchmarks/bench_train_kills.py --kills 200
 
 Each trial copies a prepared home and kills, two to five times and each time after a random part of
 the time that an undisturbed run takes: the one process that trains, one of two (their launcher
 starts them again), the launcher of two, or an export. Right after each kill no process may live on
-that should not, and what is there must be whole; in the end weights, losses and files must be those
-of the undisturbed run. How many steps are done again is read off the notes of the losses before the
-kill and what the run then says it goes on from.
+that should have ended, and what is there must be whole; in the end weights, losses and files must
+be those of the undisturbed run. How many steps are done again follows from the losses noted before
+the kill and from the step after which the run then reports to go on.
 """
 
 import argparse
@@ -73,10 +72,11 @@ Victim = Callable[[int, np.random.Generator], int | None]
 
 @dataclass(frozen=True)
 class Target:
-    """A case and whom to kill of it: of a command's process the id, or None where the victim is not
-    there yet.
+    """A case, and which process of it to kill.
 
-    done: whether nothing is left to do, so that the command would refuse to run again.
+    victim: takes the id of the command's process and returns the id of the process to kill, or None
+    if it does not run yet. done: whether nothing is left to do, so that the command would refuse to
+    run again.
     """
 
     case: Case
@@ -85,9 +85,11 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Restrictions:
-    """How far a training has come that does not run: steps noted, in which file, and where it said
-    it went on.
+class TrainingProgress:
+    """How far a training that was killed had come.
+
+    noted: steps whose loss was noted. file: which file of losses, by its inode. went_on: the steps
+    after which it reported to go on.
     """
 
     noted: int = 0
@@ -105,20 +107,18 @@ class Toll:
 
 
 def main() -> int:
-    """0, or 1 if more was lost than is stated."""
+    """Run the benchmark; return 0, or 1 if more was lost than is stated."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--case", help="only this one")
+    parser.add_argument("--case", help="run only this case")
     parser.add_argument("--no-record", action="store_true", help="write no result")
     arguments = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"  # bit for bit, and the start is quicker
+    os.environ["OMP_NUM_THREADS"] = "1"  # results equal bit for bit, and a quicker start
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["TMPDIR"] = str(temporary(folder))
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(
-            folder / "cache"
-        )  # torch's own, one for all runs
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "cache")  # one for all runs
         chosen = [
             target for target in targets(folder) if arguments.case in (None, target.case.name)
         ]
@@ -128,13 +128,13 @@ def main() -> int:
             under_fire(target, share, np.random.default_rng(seed), folder)
             for target, seed in zip(chosen, seeds, strict=True)
         ]
-    said = body([target.case.name for target in chosen], *zip(*tolls, strict=True))
+    text = body([target.case.name for target in chosen], *zip(*tolls, strict=True))
     if arguments.no_record:
-        print(said)
+        print(text)
     else:
         print(
             write_result(
-                "train_kills", "Training and export killed and started again", ["torch"], said
+                "train_kills", "Training and export killed and started again", ["torch"], text
             ).read_text()
         )
     _, under = zip(*tolls, strict=True)
@@ -142,7 +142,7 @@ def main() -> int:
 
 
 def targets(folder: Path) -> list[Target]:
-    """All that is killed, over a made-up town whose files and homes are written into a folder."""
+    """Return all that is killed, on a synthetic town whose files are written into a folder."""
     posts = write_posts(folder, POSTS)
     ready, trained = folder / "ready", folder / "trained"
 
@@ -195,8 +195,9 @@ def one_of_its_own(command: int, random: np.random.Generator) -> int | None:
 def under_fire(
     target: Target, kills: int, random: np.random.Generator, folder: Path
 ) -> tuple[Undisturbed, Toll]:
-    """Trials of one case until so many kills have hit; raises AssertionError at the first thing
-    that is not so.
+    """Run trials of one case until this many kills have hit.
+
+    Raises AssertionError at the first difference from an undisturbed run.
     """
     case, template, home = target.case, folder / "template", folder / "home"
     case.prepare(template)
@@ -213,7 +214,7 @@ def under_fire(
         toll.trials += 1
         fresh(template, home)
         delays = [delay(calm, random) for _ in range(random.integers(2, 6))]
-        told = ", ".join(f"{seconds:.3f} s after its {after}" for after, seconds in delays)
+        moments = ", ".join(f"{seconds:.3f} s after its {after}" for after, seconds in delays)
         try:
             killed_and_ended(target, home, delays, random, toll)
             check(case, home, calm)
@@ -223,13 +224,15 @@ def under_fire(
             )
         except (AssertionError, subprocess.SubprocessError) as error:
             raise AssertionError(
-                f"{case.name}, trial {toll.trials}, killed {told}: {error}"
+                f"{case.name}, trial {toll.trials}, killed {moments}: {error}"
             ) from error
         progress(
             f"{case.name}: {toll.hits.total()} kills, {toll.trials} runs to the end, steps again "
             f"{toll.steps}"
         )
-    shutil.rmtree(temporary(folder))  # what killed launchers may leave is not the next case's
+    shutil.rmtree(
+        temporary(folder)
+    )  # so that the next case does not see what killed launchers left
     temporary(folder)
     return calm, toll
 
@@ -241,13 +244,11 @@ def killed_and_ended(
     random: np.random.Generator,
     toll: Toll,
 ) -> None:
-    """Kill after each delay what the target names, as long as it runs; then let the command come to
-    its end.
-    """
-    case, said = target.case, home.with_name("said")
-    said.write_bytes(b"")
-    process, at = None, Restrictions()
-    with open(said, "ab") as errors:
+    """Kill the target's process after each delay, then let the command run to its end."""
+    case, output = target.case, home.with_name("output")
+    output.write_bytes(b"")
+    process, at = None, TrainingProgress()
+    with open(output, "ab") as errors:
         for after, seconds in delays:
             before = stamps(home, case.begun)
             process = process or start(home, case.words(home), errors)
@@ -260,23 +261,23 @@ def killed_and_ended(
                 continue
             toll.hits[after] += 1
             case.whole(home)
-            at = gone_on(at, restrictions(home, said), toll)
+            at = gone_on(at, training_progress(home, output), toll)
             process = process if process.poll() is None else None
             if target.done(home):
                 return
         process = process or start(home, case.words(home), errors)
         assert process.wait(timeout=600) == 0, (
-            f"the run after it failed: {said.read_text()[-1000:]}"
+            f"the run after it failed: {output.read_text()[-1000:]}"
         )
-    gone_on(at, restrictions(home, said), toll)
+    gone_on(at, training_progress(home, output), toll)
     assert not at_work(home), "a process lives on after the end"
 
 
 def kill(process: subprocess.Popen, victim: int | None, home: Path) -> bool:
-    """Kill one process and wait until all that have to end with it are gone; False if it was done
-    before.
+    """Kill one process and wait until all that have to end with it have ended.
 
-    With a launcher all of its own end; with one of its own, the others of the same attempt.
+    With a launcher, all of its processes end; with one of its processes, the others of the same
+    attempt. Returns False if the process had ended before.
     """
     if victim is None:
         return False
@@ -292,7 +293,7 @@ def kill(process: subprocess.Popen, victim: int | None, home: Path) -> bool:
 
 
 def at_work(home: Path) -> set[int]:
-    """The processes whose command line names a home."""
+    """Return the processes whose command line names a home."""
     found = set()
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
@@ -301,40 +302,41 @@ def at_work(home: Path) -> set[int]:
     return found
 
 
-def restrictions(home: Path, said: Path) -> Restrictions:
+def training_progress(home: Path, output: Path) -> TrainingProgress:
     (file,) = list(home.glob(METRICS)) or [None]
     went_on = tuple(
-        int(step) for step in re.findall(r"Going on after step (\d+)\.", said.read_text())
+        int(step) for step in re.findall(r"Going on after step (\d+)\.", output.read_text())
     )
     return (
-        Restrictions(len(losses(file)), file.stat().st_ino, went_on)
+        TrainingProgress(len(losses(file)), file.stat().st_ino, went_on)
         if file
-        else Restrictions(went_on=went_on)
+        else TrainingProgress(went_on=went_on)
     )
 
 
-def gone_on(before: Restrictions, now: Restrictions, toll: Toll) -> Restrictions:
-    """Note how many steps were done again, if the run went on in between and had noted any
-    before.
+def gone_on(before: TrainingProgress, now: TrainingProgress, toll: Toll) -> TrainingProgress:
+    """Note how many steps were done again, if the run went on in between.
+
+    Nothing is noted where the run had noted no steps before.
     """
     new = now.went_on[len(before.went_on) :]
-    if before.noted and (
-        new or now.file != before.file
-    ):  # from the beginning it goes on without a word
+    # a run that starts from the beginning reports nothing, but writes another file
+    if before.noted and (new or now.file != before.file):
         toll.steps.append(before.noted - (new[-1] if new else 0))
     return now
 
 
 def losses(metrics: Path) -> list[tuple[int, float]]:
-    """What was noted; raises ValueError at a line cut short."""
+    """Return the steps and losses that were noted; raise ValueError for a line cut short."""
     return [
         (note["step"], note["loss"]) for note in map(json.loads, metrics.read_text().splitlines())
     ]
 
 
 def states_are_whole(home: Path) -> None:
-    """Every finished artifact is whole; of one in the making, every file of the newest two saved
-    states that count.
+    """Check that every finished artifact is whole.
+
+    Of one in the making, check every file of the newest two saved states that count.
     """
     no_half_artifact(home)
     unfinished = [
@@ -356,9 +358,7 @@ def states_are_whole(home: Path) -> None:
 
 
 def training_outcome(home: Path) -> dict[str, object]:
-    """Digests of the checkpoint and all else, the losses with each step once, and the names of all
-    files.
-    """
+    """Return the digests of all, the losses with each step once, and all file names."""
     (metrics,) = home.glob(METRICS)
     noted = losses(metrics)
     assert [step for step, _ in noted] == list(range(STEPS)), "a step is noted twice, or is missing"
@@ -386,15 +386,16 @@ def files(home: Path) -> list[str]:
 
 
 def temporary(folder: Path) -> Path:
-    """Where the commands' temporary files go."""
+    """Return the folder for the commands' temporary files."""
     path = folder / "temporary"
     path.mkdir(exist_ok=True)
     return path
 
 
 def left_in(folder: Path, empty: str | None = None) -> list[str]:
-    """What lies in the folder for temporary files, but for the empty folders whose names begin
-    so.
+    """Return the names in the folder for temporary files.
+
+    Empty folders whose name begins with `empty` are left out.
     """
     return [
         path.name
@@ -435,7 +436,7 @@ def body(names: list[str], calms: tuple[Undisturbed, ...], tolls: tuple[Toll, ..
 
 
 def most_again(tolls: tuple[Toll, ...]) -> int:
-    """The most steps that any resume did again."""
+    """Return the most steps that any resume did again."""
     return max((number for toll in tolls for number in toll.steps), default=0)
 
 

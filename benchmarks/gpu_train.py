@@ -1,14 +1,15 @@
-"""Training on one GPU: tokens a second, share of the card's own matrix rate, and memory, in bf16
-and in fp8.
+"""Measure training on one GPU: tokens per second, share of the card's matmul rate, memory.
 
-    python benchmarks/gpu_train.py          at most eight minutes on one H100, offline; writes results/gpu_train.md
-    python benchmarks/gpu_train.py --toy    the same steps at toy size on whatever is at hand; writes nothing
+    python benchmarks/gpu_train.py          at most eight minutes on one H100, offline;
+                                            writes results/gpu_train.md
+    python benchmarks/gpu_train.py --toy    the same steps at toy size on any machine;
+                                            writes nothing
 
-Rows of made-up tokens, each packed with `DOCUMENTS_PER_ROW` documents; loss and optimizer are the
-product's own, and so are the layers, compiled. Otherwise than in a run of `rookery model train`
-rows are of 1,024 tokens, micro-batches of 32,768, and the output matrix is the embedding. A share
-counts the arithmetic that must be done (a token attends to what went before it in its document, and
-to nothing else) over the rate of large bf16 products, measured first.
+Training is in bf16, on rows of synthetic tokens, each packed with `DOCUMENTS_PER_ROW` documents;
+loss and optimizer are the product's own, and so are the layers, compiled. Unlike in a run of
+`rookery model train`, rows are of 1,024 tokens, micro-batches of 32,768, and the output matrix is
+the embedding. A share counts the arithmetic that must be done (a token attends to what went before
+it in its document, and to nothing else) over the rate of large bf16 matmuls, measured first.
 """
 
 import argparse
@@ -37,10 +38,7 @@ SIZES = {
     "1.5B": (32, 2048, 16),
 }  # layers, width, heads
 TOY = {"toy": (2, 64, 4)}
-TOY_CONTEXT_TOKENS = (
-    64  # a CPU takes a second for the fp8 products of two such rows, and sixteen for full ones
-)
-PRECISIONS = ("bf16",)
+TOY_CONTEXT_TOKENS = 64
 
 
 def main() -> None:
@@ -55,7 +53,7 @@ def main() -> None:
     rows = []
     for row in measured(TOY if toy else SIZES, device, toy):
         rows.append(row)
-        if not toy:  # after each, so that one that is cut short leaves what it has
+        if not toy:  # after each size, so that a run that is cut short leaves what it has
             title, machine = "Training on one GPU", f"one {torch.cuda.get_device_name()}"
             write_result("gpu_train", title, ["torch"], described(rate, rows), machine)
     print(described(rate, rows))
@@ -63,13 +61,13 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Measured:
-    """One size at one precision: seconds of the median step, of the first, and the most memory that
-    was held.
+    """The figures of one size.
+
+    step_seconds: the median step; first_seconds: the first one; memory_gb: the most memory held.
     """
 
     name: str
     shape: ModelShape
-    precision: str
     micro_batch_tokens: int
     batch_tokens: int
     step_seconds: float
@@ -78,37 +76,38 @@ class Measured:
 
     @property
     def tokens_per_second(self) -> float:
+        """Return the tokens per second of the median step."""
         return self.batch_tokens / self.step_seconds
 
     @property
     def flops_per_second(self) -> float:
+        """Return the FLOP per second that must be done at this speed."""
         seen = (self.shape.context_tokens // DOCUMENTS_PER_ROW + 1) / 2
         return training_flops_per_token(self.shape, seen) * self.tokens_per_second
 
 
 def measured(sizes: dict, device: torch.device, toy: bool) -> Iterator[Measured]:
-    """All sizes and precisions, as long as the time lasts."""
+    """Yield the figures of all sizes, as long as the time lasts."""
     began = time.monotonic()
     for name, (layers, width, heads) in sizes.items():
         context = TOY_CONTEXT_TOKENS if toy else CONTEXT_TOKENS
         shape = shape_of(layers, width, heads, 512 if toy else 50_304, context)
-        for precision in PRECISIONS:
-            if time.monotonic() - began > BUDGET_SECONDS:
-                print(
-                    f"{name} in {precision}: left out, {BUDGET_SECONDS} s are used up", flush=True
-                )
-                continue
-            batch = context * 2 if toy else BATCH_TOKENS
-            micro = context if toy else 32 * context
-            made = fitting(name, shape, precision, device, micro, batch)
-            print(f"{name} in {precision}: {made.tokens_per_second:,.0f} tokens/s", flush=True)
-            yield made
+        if time.monotonic() - began > BUDGET_SECONDS:
+            print(f"{name}: left out, {BUDGET_SECONDS} s are used up", flush=True)
+            continue
+        batch = context * 2 if toy else BATCH_TOKENS
+        micro = context if toy else 32 * context
+        made = fitting(name, shape, device, micro, batch)
+        print(f"{name}: {made.tokens_per_second:,.0f} tokens/s", flush=True)
+        yield made
 
 
 def shape_of(
     layers: int, width: int, heads: int, vocabulary: int, context_tokens: int
 ) -> ModelShape:
-    """As many key-value heads as a quarter of the heads; the SwiGLU's hidden size 8/3 of the
+    """Return a shape of these sizes.
+
+    It has a quarter as many key-value heads as heads, and a SwiGLU whose hidden size is 8/3 of the
     width.
     """
     hidden = -(-width * 8 // 3 // 64) * 64
@@ -121,15 +120,17 @@ def shape_of(
 def fitting(
     name: str,
     shape: ModelShape,
-    precision: str,
     device: torch.device,
     micro_tokens: int,
     batch_tokens: int,
 ) -> Measured:
-    """With the largest micro-batch that fits into the memory, halved each time it does not."""
+    """Measure with the largest micro-batch that fits into the memory.
+
+    The micro-batch is halved each time it does not fit.
+    """
     while True:
         try:
-            return timed(name, shape, precision, device, micro_tokens, batch_tokens)
+            return timed(name, shape, device, micro_tokens, batch_tokens)
         except torch.OutOfMemoryError:
             if micro_tokens <= shape.context_tokens:
                 raise
@@ -140,33 +141,32 @@ def fitting(
 def timed(
     name: str,
     shape: ModelShape,
-    precision: str,
     device: torch.device,
     micro_tokens: int,
     batch_tokens: int,
 ) -> Measured:
-    """The median of some steps after the first ones, which compile."""
+    """Measure the median of some steps after the first ones, which compile."""
     torch.compiler.reset()
     # compiled layers hold themselves, and their weights would count as memory of this size
     gc.collect()
-    step = training_step(shape, precision, device, micro_tokens, batch_tokens)
+    step = training_step(shape, device, micro_tokens, batch_tokens)
     seconds = [seconds_of(step, device) for _ in range(WARM_STEPS + TIMED_STEPS)]
     memory = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else 0.0
     median = sorted(seconds[WARM_STEPS:])[TIMED_STEPS // 2]
-    return Measured(name, shape, precision, micro_tokens, batch_tokens, median, seconds[0], memory)
+    return Measured(name, shape, micro_tokens, batch_tokens, median, seconds[0], memory)
 
 
 def training_step(
-    shape: ModelShape, precision: str, device: torch.device, micro_tokens: int, batch_tokens: int
+    shape: ModelShape, device: torch.device, micro_tokens: int, batch_tokens: int
 ) -> Callable[[], object]:
-    """A step of the product's own loop on made-up tokens."""
+    """Return a step of the product's own loop on synthetic tokens."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     run = Run.begin(
         TrainConfig(0.0, shape, 1, batch_tokens, micro_tokens, compiled=False),
         precision=torch.bfloat16,
     )
-    # without the look at whether it is right, which would take minutes for all sizes
+    # without the check that compiled code is right, which would take minutes for all sizes
     run.placed.compile()
     context = shape.context_tokens
     rows = micro_tokens // context
@@ -174,13 +174,13 @@ def training_step(
     documents = np.broadcast_to(
         np.arange(context) * DOCUMENTS_PER_ROW // context, (rows, context)
     ).copy()
-    made_up = Rows(tokens[:, :-1].copy(), tokens[:, 1:].copy(), documents)
-    step = Step((made_up,) * (batch_tokens // micro_tokens), batch_tokens)
+    synthetic = Rows(tokens[:, :-1].copy(), tokens[:, 1:].copy(), documents)
+    step = Step((synthetic,) * (batch_tokens // micro_tokens), batch_tokens)
     return lambda: run.learn(step, 0.1)
 
 
 def seconds_of(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds until the work is really done."""
+    """Return the seconds until the work is really done."""
     began = time.monotonic()
     work()
     if device.type == "cuda":
@@ -189,10 +189,8 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
 
 
 def described(rate: float, rows: list[Measured]) -> str:
-    """The table, and whether the bar is met."""
-    large = [
-        m for m in rows if m.precision == "bf16" and parameters(m.shape) >= BAR_FROM_PARAMETERS
-    ]
+    """Return the table, and whether the bar is met."""
+    large = [m for m in rows if parameters(m.shape) >= BAR_FROM_PARAMETERS]
     lowest = min((m.flops_per_second / rate for m in large), default=None)
     met = (
         "not tried"
@@ -200,34 +198,33 @@ def described(rate: float, rows: list[Measured]) -> str:
         else f"{lowest:.0%}: {'met' if lowest >= BAR_SHARE else 'NOT met'}"
     )
     head = (
-        f"Large bf16 products: {rate / 1e12:,.1f} TFLOP/s. Bar: {BAR_SHARE:.0%} of that in bf16 "
-        f"at 350M parameters and above: {met}.\n\n"
+        f"Large bf16 matmuls: {rate / 1e12:,.1f} TFLOP/s. Bar: {BAR_SHARE:.0%} of that at 350M "
+        f"parameters and above: {met}.\n\n"
     )
     columns = [
         "size",
-        "precision",
         "parameters",
         "micro-batch",
         "tokens/s",
         "TFLOP/s",
         "of the bf16 rate",
         "GB",
+        "first step s",
     ]
     lines = [
         [
             m.name,
-            m.precision,
             f"{parameters(m.shape):,}",
             f"{m.micro_batch_tokens:,}",
             f"{m.tokens_per_second:,.0f}",
             f"{m.flops_per_second / 1e12:,.2f}",
             f"{m.flops_per_second / rate:.0%}",
             f"{m.memory_gb:.1f}",
+            f"{m.first_seconds:.0f}",
         ]
         for m in rows
     ]
-    lines = [[*line, f"{m.first_seconds:.0f}"] for line, m in zip(lines, rows, strict=True)]
-    return head + table([*columns, "first step s"], lines)
+    return head + table(columns, lines)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""All pairs of texts with a Jaccard similarity of at least so much, exactly: what near duplicates
-are judged by.
+"""Find exactly all pairs of texts of at least a given Jaccard similarity.
 
-Prefix filtering (Chaudhuri, Ganti, Kaushik 2006; PPJoin, Xiao et al. 2008): two sets of which so
-much is shared must share one of their few rarest members, so only texts that do are compared.
+This is the truth by which near-duplicate detection is measured (`bench_duplicates.py`). It uses
+prefix filtering (Chaudhuri, Ganti, Kaushik 2006; PPJoin, Xiao et al. 2008): two sets that are this
+similar must share one of their few rarest members, so only texts that do are compared.
 """
 
 import itertools
@@ -13,8 +13,9 @@ SHINGLE_CHARACTERS = 5
 
 
 def similar_pairs(texts: list[str], least: float) -> np.ndarray:
-    """int64 (pairs, 2), lower place first, ascending: the texts whose runs of five characters are
-    that alike.
+    """Return the pairs of texts whose runs of five characters are at least this similar.
+
+    int64 of shape (pairs, 2), the lower place first, ascending.
     """
     members, offsets = _sets(texts)
     sizes = np.diff(offsets)
@@ -27,8 +28,9 @@ def similar_pairs(texts: list[str], least: float) -> np.ndarray:
 
 
 def _sets(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The texts' sets of runs one after another, each from its rarest to its most common, and where
-    each starts.
+    """Return the texts' sets of runs one after another, and where each set starts.
+
+    Each set is ordered from its rarest to its most common run.
     """
     runs, owner = [], []
     for place, text in enumerate(texts):
@@ -47,7 +49,7 @@ def _sets(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sharing(members: np.ndarray, offsets: np.ndarray, prefix: np.ndarray) -> np.ndarray:
-    """Pairs of sets that have a member in common among the first `prefix` of each."""
+    """Return the pairs of sets that have a member in common among the first `prefix` of each."""
     places = np.arange(len(members)) - np.repeat(offsets[:-1], np.diff(offsets))
     owner = np.repeat(np.arange(len(prefix)), np.diff(offsets))
     first = places < prefix[owner]
@@ -58,7 +60,7 @@ def _sharing(members: np.ndarray, offsets: np.ndarray, prefix: np.ndarray) -> np
         same = np.flatnonzero(members[lag:] == members[:-lag])
         if not len(same):
             break
-        found.append(owner[same] << 32 | owner[same + lag])  # a member's owners ascend
+        found.append(owner[same] << 32 | owner[same + lag])  # the owners of a member ascend
         if lag % 64 == 0:
             found = [np.unique(np.concatenate(found))]
     packed = np.unique(np.concatenate(found))

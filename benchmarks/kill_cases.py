@@ -1,5 +1,4 @@
-"""What is killed in `bench_kills.py`: a verb, the home it starts from, and what must hold in the
-end.
+"""The cases of `bench_kills.py`: a verb, the home it starts from, and what must hold at the end.
 
 A case is cheap: little data, and a home that is prepared once and copied for every trial. `begun`
 is a pattern of files of which one is made or changed when the work itself begins, so that kills
@@ -37,11 +36,11 @@ COLUMNS = ["id", "author", "created", "text", "language", "reply_to", "conversat
 
 @dataclass(frozen=True)
 class Case:
-    """A verb under fire. Every function takes the home's folder.
+    """A verb that is killed. Every function takes the home's folder.
 
     prepare: makes the home in which the verb starts. words: the verb. begun: the pattern described
-    above. whole: raises AssertionError if, right after a kill, something is there by half. outcome:
-    all that must be equal to an undisturbed run, where that is not what `outcome` gives.
+    above. whole: raises AssertionError if, right after a kill, something is incomplete. outcome:
+    returns all that must be equal to an undisturbed run; by default `outcome`.
     """
 
     name: str
@@ -53,7 +52,7 @@ class Case:
 
 
 def cases(folder: Path, posts: int) -> list[Case]:
-    """All cases over a made-up town; its files are written into a folder."""
+    """Return all cases on a synthetic town, whose files are written into a folder."""
     first, second = write_posts(folder, posts)
     ids = pq.read_table(second, columns=["id"])["id"].to_pylist()[:FORGOTTEN_POSTS]
 
@@ -126,13 +125,13 @@ def cases(folder: Path, posts: int) -> list[Case]:
 
 
 def no_half_artifact(home: Path) -> None:
-    """Everything that counts as finished is whole."""
+    """Check that everything that counts as finished is whole."""
     for artifact in find_artifacts(Home(home).artifacts):
         artifact.verify()
 
 
 def write_posts(folder: Path, posts: int) -> tuple[Path, Path]:
-    """The posts of a town as two tables: a fifth of them, and the rest."""
+    """Write the posts of a town as two tables: a fifth of them, and the rest."""
     table = to_table(list(town_posts(TownConfig(posts=posts)))).select(COLUMNS)
     parts = table.slice(0, len(table) // 5), table.slice(len(table) // 5)
     paths = folder / "first.parquet", folder / "second.parquet"
@@ -146,8 +145,9 @@ def rows(path: Path) -> int:
 
 
 def outcome(home: Path) -> dict[str, object]:
-    """All that must be equal to an undisturbed run: posts, what was set aside, the log's word,
-    every artifact.
+    """Return all that must be equal to an undisturbed run.
+
+    It holds posts, rows that were set aside, the restrictions of the log, and every artifact.
     """
     opened = Home(home)
     lake, index = find_lake(opened), current_index(opened)
@@ -171,13 +171,13 @@ def outcome(home: Path) -> dict[str, object]:
 
 
 def contents(artifact: Artifact) -> str:
-    """What its files hold now; raises `DataError` if that is not what its manifest says."""
+    """Return a digest of what the files hold; raise `DataError` if the manifest disagrees."""
     artifact.verify()
     return digest_value([[entry.path, entry.digest] for entry in artifact.manifest.files])
 
 
 def left_over(home: Path) -> list[str]:
-    """Files that a kill left and the run after it should have removed."""
+    """Return the files that a kill left and that the run after it should have removed."""
     stray = unnamed(Home(home)) + [path for path in (home / "artifacts").glob("*/*/scratch")]
     return [
         path.relative_to(home).as_posix()
@@ -186,6 +186,6 @@ def left_over(home: Path) -> list[str]:
 
 
 def digest_of(posts: pa.Table) -> str:
-    """The rows of a table whatever their order."""
+    """Return a digest of the rows of a table that does not depend on their order."""
     lines = sorted(json.dumps(row, default=str, sort_keys=True) for row in posts.to_pylist())
     return digest_value(lines)

@@ -1,9 +1,8 @@
-"""`rookery posts follow` under fire, from a real server process that drops, repeats and reorders;
-see `kill_cases.py`.
+"""The case of `rookery posts follow`, on a server process that drops, repeats and reorders.
 
-Compared are the posts and the log's events. Not compared: in which hand-over an edit came
-(`edit_post` names a version of the lake), and how often an earlier version was told again; kills
-move both.
+How cases are killed is in `bench_kills.py`, what a case is in `kill_cases.py`. The posts and the
+log's events are compared. Not compared: in which hand-over an edit came (`edit_post` names a
+version of the lake), and how often an earlier version was sent again; kills move both.
 """
 
 import contextlib
@@ -35,7 +34,7 @@ _BASE_32 = "234567abcdefghijklmnopqrstuvwxyz"
 
 @contextlib.contextmanager
 def follow_case(folder: Path) -> Iterator[Case]:
-    """The case, as long as its server runs."""
+    """Yield the case for as long as its server runs."""
     script = folder / "stream.json"
     script.write_text(
         json.dumps(
@@ -70,22 +69,23 @@ def follow_case(folder: Path) -> Iterator[Case]:
 
 
 def events() -> list[dict]:
-    """Posts of three accounts; some are edited later, some deleted, and an account goes away and
-    comes back.
+    """Return the events of the stream: posts of three accounts.
+
+    Some posts are edited later, some deleted, and an account is suspended and comes back.
     """
-    told = []
+    made = []
     for number in range(POSTS):
-        told.append(
+        made.append(
             _record(number, "create", {"text": f"the rooks of elm {number}", "langs": ["en"]})
         )
         if number % 10 == 9:
-            told.append(
+            made.append(
                 _record(number - 5, "update", {"text": f"edited {number}", "langs": ["en"]}, number)
             )
         if number % 13 == 12:
-            told.append(_record(number - 7, "delete", None, number))
+            made.append(_record(number - 7, "delete", None, number))
         if number % 100 == 60:
-            told.append(
+            made.append(
                 {
                     **_head(1, number),
                     "kind": "account",
@@ -93,8 +93,8 @@ def events() -> list[dict]:
                 }
             )
         if number % 100 == 80:
-            told.append({**_head(1, number), "kind": "account", "account": {"active": True}})
-    return told
+            made.append({**_head(1, number), "kind": "account", "account": {"active": True}})
+    return made
 
 
 def nothing_doubled(home: Path) -> None:
@@ -104,7 +104,7 @@ def nothing_doubled(home: Path) -> None:
 
 
 def outcome(home: Path) -> dict[str, object]:
-    """All that must be equal to an undisturbed run."""
+    """Return all that must be equal to an undisturbed run."""
     lake = find_lake(Home(home))
     with live_log(Home(home)) as log:
         kinds = [kind for kind in KINDS if kind != "edit_post"]
@@ -145,8 +145,9 @@ def _head(account: int, at: int) -> dict:
 
 
 def _tid(microseconds: int) -> str:
-    """The revision of a moment (atproto.com/specs/tid): 53 bits of microseconds and 10 of a clock's
-    number.
+    """Return the revision of a moment (atproto.com/specs/tid).
+
+    It is 53 bits of microseconds and 10 of a clock's number.
     """
     bits = microseconds << 10
     return "".join(_BASE_32[bits >> 5 * (12 - place) & 31] for place in range(13))

@@ -1,9 +1,8 @@
-"""A corpus for judging models: all tweets of a file but the last, and 20,000 of the last that say
-something new.
+"""A corpus for evaluating models on 20,000 new texts among the last tweets of a file.
 
-The last 40,000 by time are set aside. Judged are 20,000 of them, drawn from those whose text occurs
-neither before nor twice. Learned from are all earlier texts, each once, as they were written: what
-is measured here is how a model learns, not how a corpus is cleaned.
+The last 40,000 tweets by time are set aside. The evaluated 20,000 are drawn from those whose text
+occurs neither earlier nor twice. The training texts are all earlier texts, each once, as they were
+written: what is measured here is how a model learns, not how a corpus is cleaned.
 """
 
 from pathlib import Path
@@ -27,7 +26,7 @@ COLUMNS = ["post_id", "author_id", "content", "language", "created_at"]
 
 
 def later_tweets(home: Home, data: Path, context: Context) -> Artifact:
-    """The corpus artifact of a Parquet file of tweets with the `COLUMNS`."""
+    """Return the corpus artifact of a Parquet file of tweets with the `COLUMNS`."""
     config = {"set_aside": SET_ASIDE, "judged": JUDGED, "seed": SEED}
 
     def make(workspace: Workspace) -> dict[str, int]:
@@ -47,8 +46,9 @@ def later_tweets(home: Home, data: Path, context: Context) -> Artifact:
 
 
 def split(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the texts, which are sorted by time, to learn from and to judge by, both
-    shuffled.
+    """Return the places of the texts to learn from and of those to evaluate on, both shuffled.
+
+    texts: all texts, sorted by time.
     """
     codes = pc.dictionary_encode(texts).indices
     cut = len(texts) - SET_ASIDE
@@ -61,13 +61,15 @@ def split(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _documents(tweets: pa.Table) -> pa.Table:
-    one = lambda name: pa.array([[value] for value in tweets[name].cast(pa.string()).to_pylist()])  # noqa: E731
+    def lists_of(name: str) -> pa.Array:
+        return pa.array([[value] for value in tweets[name].cast(pa.string()).to_pylist()])
+
     ids = tweets["post_id"].cast(pa.string())
     columns = [
         ids,
         tweets["content"],
-        one("post_id"),
-        one("author_id"),
+        lists_of("post_id"),
+        lists_of("author_id"),
         tweets["language"],
         tweets["created_at"],
     ]

@@ -1,13 +1,13 @@
-"""More posts than there are: the real ones again and again, in other words each time.
+"""Write more posts than there are: the real ones again and again, in other words each time.
 
     python benchmarks/many_posts.py tweets.parquet OUT.parquet --posts 12000000
 
-Copy 0 is the real posts. In every other copy each word stands for another one: the vocabulary is
-shuffled by the copy's seed, a word only among words of its own kind (link, mention, hashtag, or the
-language in which it occurs most) that are about as frequent. So within a copy equal posts stay
-equal and near duplicates stay near, lengths, languages and frequencies stay about what they were,
-and posts of two copies are no duplicates of each other. Ids and authors bear the copy's number.
-What is held in memory is one copy as word numbers, whatever the number of posts.
+Copy 0 is the real posts. In every other copy another word takes the place of each word: the
+vocabulary is shuffled by the copy's seed, a word only among words of its own kind (link, mention,
+hashtag, or the language in which it occurs most) that are about as frequent. So within a copy equal
+posts stay equal and near duplicates stay near; lengths, languages and frequencies stay about what
+they were; and posts of two copies are no duplicates of each other. Ids and authors carry the copy's
+number. Memory holds one copy as word numbers, whatever the number of posts.
 """
 
 import argparse
@@ -35,8 +35,9 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Numbered:
-    """The real posts with every word as its number; `words` are as bytes of UTF-8 in the order of
-    first use.
+    """The real posts with a number for every word.
+
+    words: the words as UTF-8, in the order of first use; a word's number is its place.
     """
 
     tweets: pa.Table
@@ -47,7 +48,7 @@ class Numbered:
 
 
 def write_posts(source: Path, target: Path, posts: int) -> None:
-    """Write exactly so many posts, copy after copy, the last one cut."""
+    """Write exactly this many posts, copy after copy, the last one cut."""
     real = numbered(source)
     with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
         left, copy = posts, 0
@@ -81,8 +82,9 @@ def numbered(source: Path) -> Numbered:
 
 
 def kinds_of(words: pa.Array, numbers: np.ndarray, languages: np.ndarray) -> np.ndarray:
-    """The kind of each word: links, mentions and hashtags, else the language in which it occurs
-    most often.
+    """Return the kind of each word.
+
+    It is link, mention or hashtag, else the language in which the word occurs most often.
     """
     seen = np.bincount(
         numbers.astype(np.int64) << 8 | languages.astype(np.int64), minlength=len(words) << 8
@@ -95,7 +97,7 @@ def kinds_of(words: pa.Array, numbers: np.ndarray, languages: np.ndarray) -> np.
 
 
 def blocks_of(kinds: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The words by kind, then from the most frequent down, and the block of each."""
+    """Return the words by kind, each from the most frequent down, and the block of each."""
     order = np.lexsort((-counts, kinds))
     starts = np.flatnonzero(np.diff(kinds[order], prepend=-1))
     place = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
@@ -103,7 +105,7 @@ def blocks_of(kinds: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def copied(real: Numbered, copy: int) -> Iterator[pa.RecordBatch]:
-    """One copy, batch by batch."""
+    """Yield one copy, batch by batch."""
     words = real.words if not copy else real.words.take(pa.array(stand_ins(real, copy)))
     for start in range(0, len(real.tweets), BATCH_POSTS):
         rows = real.tweets.slice(start, BATCH_POSTS).combine_chunks().to_batches()[0]
@@ -112,14 +114,17 @@ def copied(real: Numbered, copy: int) -> Iterator[pa.RecordBatch]:
         texts = pc.binary_join(
             pa.ListArray.from_arrays(pa.array(offsets - offsets[0], pa.int32()), inside), BLANK
         )
-        named = [pc.binary_join_element_wise(rows[name].cast(pa.string()), f"{copy}", "-") for name in
-                 ("post_id", "author_id")]  # fmt: skip
+        named = [
+            pc.binary_join_element_wise(rows[name].cast(pa.string()), f"{copy}", "-")
+            for name in ("post_id", "author_id")
+        ]
         yield pa.record_batch([*named, texts.cast(pa.string()), rows["created_at"]], schema=SCHEMA)
 
 
 def stand_ins(real: Numbered, copy: int) -> np.ndarray:
-    """For each word the number of the one that stands for it in a copy: shuffled inside its
-    block.
+    """Return for each word the number of the word that takes its place in a copy.
+
+    Words are shuffled inside their block.
     """
     order, blocks = real.blocks
     shuffled = np.empty_like(order)

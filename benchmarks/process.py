@@ -1,9 +1,9 @@
-"""Running a command as a program of its own: measured (seconds, and the most memory its whole
-family held), or only started, to be killed when its work has begun.
+"""Run a command as a program of its own: measured, or only started, to be killed later.
 
-Memory is the sum of the proportional set sizes (PSS) of the process and all its descendants, looked
-at in `/proc` twice a second, since a look takes some 15 ms of a core: pages that several of them
-share count once. Pages of files mapped into memory count too, so the figure is not too kind.
+Measured are seconds and the most memory that the process and all its descendants held. Memory is
+the sum of their proportional set sizes (PSS), read from `/proc` twice a second, since a reading
+takes some 15 ms of a core: pages that several of them share count once. Pages of files mapped into
+memory count too, so the figure is not too kind.
 """
 
 import contextlib
@@ -23,8 +23,9 @@ from rookery.core.home import Home, open_home
 STEPS = Path(__file__).with_name("steps.py")
 ROOKERY = [sys.executable, "-m", "rookery.cli.main"]
 IRA_MAP = "text=content,author=author_id,created=created_at,id=post_id"
-"""The columns of the tweets that the benchmarks read: not the vendor's language tags, so that
-languages are guessed.
+"""The columns of the tweets that the benchmarks read.
+
+The vendor's language tags are not among them, so that languages are guessed.
 """
 LOOKS_A_SECOND = 2
 POLL_SECONDS = 0.001
@@ -32,11 +33,11 @@ POLL_SECONDS = 0.001
 
 @dataclass(frozen=True)
 class Measured:
-    """How a command went. `said` is the JSON document that it printed, or None."""
+    """The figures of a command. `output` is the JSON document that it printed, or None."""
 
     seconds: float
     peak_bytes: int
-    said: Any
+    output: Any
 
     @property
     def peak(self) -> str:
@@ -44,31 +45,33 @@ class Measured:
 
 
 def rookery(home: Path, *words: object) -> Measured:
-    """A verb of Rookery with `--json`."""
+    """Run a verb of Rookery with `--json`, and measure it."""
     return measured([*ROOKERY, *map(str, words), "--home", str(home), "--json"])
 
 
 def step(name: str, *words: object) -> Measured:
-    """One of the steps in `steps.py`, which no verb does alone."""
+    """Run and measure one of the steps in `steps.py`, which no verb does alone."""
     return measured([sys.executable, str(STEPS), name, *map(str, words)])
 
 
 def new_home(folder: Path) -> Path:
-    """A home in a folder, with the policy that `rookery init` gives it."""
+    """Make a home in a folder, with the policy that `rookery init` gives it."""
     subprocess.run([*ROOKERY, "init", "--home", str(folder)], stdout=subprocess.DEVNULL, check=True)
     return folder
 
 
 def opened_home(folder: Path) -> Home:
-    """The home in a folder, made where there is none: a bench that is started again finds what it
-    made.
+    """Open the home in a folder, or make it where there is none.
+
+    A benchmark that is started again finds there what it made before.
     """
     return open_home(folder if folder.exists() else new_home(folder))
 
 
 def measured(command: Sequence[str]) -> Measured:
-    """Run a command to its end; raises `CalledProcessError` if it fails. What it prints is JSON or
-    nothing.
+    """Run a command to its end and measure it; raise `CalledProcessError` if it fails.
+
+    The command prints one JSON document or nothing.
     """
     started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -82,33 +85,33 @@ def measured(command: Sequence[str]) -> Measured:
 
 
 def start(home: Path, words: Sequence[str], errors: int | IO = subprocess.PIPE) -> subprocess.Popen:
-    """Start a verb in a home; what it says on standard error goes to `errors`."""
+    """Start a verb in a home; its standard error goes to `errors`."""
     return subprocess.Popen(
         [*ROOKERY, *words, "--home", str(home)], stdout=subprocess.DEVNULL, stderr=errors
     )
 
 
 def stamps(home: Path, pattern: str) -> dict[Path, int]:
-    """When each file of a pattern was changed last."""
+    """Return when each file of a pattern was changed last."""
     return {path: path.stat().st_mtime_ns for path in home.glob(pattern)}
 
 
 def wait_until_begun(
     process: subprocess.Popen, home: Path, pattern: str, before: dict[Path, int]
 ) -> None:
-    """Until one of the files that tell of the work's beginning changes, or the process ends."""
+    """Wait until a file that shows the beginning of work changes, or the process ends."""
     while process.poll() is None and stamps(home, pattern) == before:
         time.sleep(POLL_SECONDS)
 
 
 def fresh(template: Path, home: Path) -> None:
-    """A new copy of a prepared home."""
+    """Make a new copy of a prepared home."""
     shutil.rmtree(home, ignore_errors=True)
     shutil.copytree(template, home)
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process started and that are still there."""
+    """Return the processes that a process started and that still run."""
     with contextlib.suppress(OSError):
         files = Path(f"/proc/{pid}/task").glob("*/children")
         return [int(child) for file in files for child in file.read_text().split()]
@@ -116,12 +119,12 @@ def children(pid: int) -> list[int]:
 
 
 def progress(line: str) -> None:
-    """What the benchmark does now, on standard error."""
+    """Print on standard error what the benchmark does now."""
     print(f"{time.strftime('%H:%M:%S')}  {line}", file=sys.stderr, flush=True)
 
 
 class _Watch:
-    """A thread that looks at a process and its descendants until told to end."""
+    """A thread that measures the memory of a process and its descendants until it is ended."""
 
     def __init__(self, pid: int):
         self.peak_bytes = 0
@@ -139,7 +142,7 @@ class _Watch:
 
 
 def _family(pid: int) -> list[int]:
-    """A process and all its descendants."""
+    """Return a process and all its descendants."""
     family = [pid]
     for parent in family:
         family += children(parent)

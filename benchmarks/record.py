@@ -1,6 +1,4 @@
-"""What every result carries: the date, the machine, the versions and the command, above its
-tables.
-"""
+"""Write results: a page with date, machine, versions and command above its tables."""
 
 import os
 import platform
@@ -16,8 +14,9 @@ RESULTS = Path(__file__).parent / "results"
 def write_result(
     theme: str, title: str, packages: Sequence[str], body: str, machine: str = ""
 ) -> Path:
-    """Write `results/<theme>.md`; without a name for the machine it is described as one without a
-    GPU.
+    """Write `results/<theme>.md` and return its path.
+
+    machine: its description; without one it is described as a machine without a GPU.
     """
     command = " ".join(
         ["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(_shown, sys.argv[1:])]
@@ -38,19 +37,20 @@ def write_result(
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
 
 
 def _shown(word: str) -> str:
-    """A path as its last two parts: results name no machine's folders."""
+    """Return a path as its last two parts, so that results name no machine's folders."""
     return "/".join(Path(word).parts[-2:]) if "/" in word else word
 
 
 def bf16_unit() -> str:
-    """What multiplies bfloat16 on this processor: figures of training differ by it several times
-    over.
+    """Return the unit that multiplies bfloat16 on this processor.
+
+    Figures of training differ by it several times over.
     """
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     return next((name for name in ("amx_bf16", "avx512_bf16") if name in flags), "no_bf16")

@@ -16,7 +16,7 @@ from rookery.core.home import open_home
 
 
 def corpus(home: Path, tokenizer: str) -> dict[str, float]:
-    """From the lake to shards, with a tokenizer that is there already; seconds of the two parts."""
+    """Build a corpus and its shards with a given tokenizer; return counts and seconds."""
     from rookery.corpus.build import build
     from rookery.corpus.shards import write_shards
     from rookery.model.tokenizer import read_tokenizer
@@ -35,7 +35,7 @@ def corpus(home: Path, tokenizer: str) -> dict[str, float]:
 
 
 def tokenizer(home: Path, vocabulary: str) -> dict[str, str]:
-    """Where the `tokenizer.json` is."""
+    """Train a tokenizer on the newest corpus, and return the path of its `tokenizer.json`."""
     from rookery.model.tokenizer import FILE, train_tokenizer
 
     opened = open_home(home)

@@ -1,3 +1,5 @@
+"""The exact join against a naive one."""
+
 import importlib.util
 from itertools import combinations
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""What is judged is later than all that is learned from, says something new, and stands there
-once.
-"""
+"""Evaluated texts are later than all that is learned from, are new, and occur once."""
 
 import importlib.util
 from pathlib import Path
@@ -17,14 +15,15 @@ spec.loader.exec_module(later_tweets)
 
 @pytest.fixture
 def texts(monkeypatch):
-    """A thousand texts in the order of time, many of them said before, some missing or empty; a
-    fifth is set aside.
+    """A thousand texts in the order of time, of which a fifth is set aside.
+
+    Many occur earlier too, some are missing or empty.
     """
     monkeypatch.setattr(later_tweets, "SET_ASIDE", 200)
     monkeypatch.setattr(later_tweets, "JUDGED", 50)
-    said = np.random.default_rng(0).integers(700, size=1000)
+    numbers = np.random.default_rng(0).integers(700, size=1000)
     return pa.array(
-        [None if n == 1 else "" if n == 2 else f"text {n}" for n in said], pa.large_string()
+        [None if n == 1 else "" if n == 2 else f"text {n}" for n in numbers], pa.large_string()
     )
 
 

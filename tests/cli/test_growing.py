@@ -1,5 +1,6 @@
-"""`rookery model train --from`: as posts arrive the same model goes on, and every post it saw is
-still traced to it.
+"""`rookery model train --from`: a model goes on learning as posts arrive.
+
+Every post that it saw in an earlier phase is still traced to it.
 """
 
 import json
@@ -29,15 +30,15 @@ SCALE, SETTINGS = 0.0001, ["steps=4", "decay_steps=2"]
 
 @pytest.fixture
 def grow(home, put, a_post):
-    """More posts arrive, and a corpus is made of all."""
+    """Add more posts, and build a corpus of all."""
 
-    def more(said: str):
+    def more(when: str):
         texts = (
-            f"{said} {a} were better than {b}, said number {n}"
+            f"{when} {a} were better than {b}, said number {n}"
             for n, a in enumerate(WORDS)
             for b in WORDS
         )
-        put(*(a_post(text) for text in texts), key=said)
+        put(*(a_post(text) for text in texts), key=when)
         return build(home, Context())
 
     return more
@@ -138,7 +139,7 @@ def test_a_phase_keeps_the_settings_that_its_run_had(home, grow):
 
 
 def command(home, *options: str) -> subprocess.CompletedProcess:
-    """`rookery model train` as a person types it."""
+    """Run `rookery model train` as a person types it."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(sys.path),
         "ROOKERY_HOME": str(home.path),
@@ -178,5 +179,5 @@ def test_minutes_choose_a_scale_for_the_shape_that_goes_on(home, grow):
     made = config_of(home.newest("checkpoint"))
     assert made.shape == config_of(first).shape
     assert made.scale_petaflop == float(
-        re.search(r"--scale (\S+)\), which the same", done.stderr)[1]
+        re.search(r"--scale (\S+)\); the same command", done.stderr)[1]
     )

@@ -1,70 +1,118 @@
-"""The command as a person meets it: quick help, exit codes, and one line for what went wrong."""
+"""The command line: quick help, exit codes, one line for each error, completion, version."""
 
+import os
+import shlex
 import subprocess
 import sys
 
 import pytest
 
+from rookery import __version__
 from rookery.cli.demo import program_name
 
 ROOKERY = [sys.executable, "-m", "rookery.cli.main"]
+NO_DETECTION = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+"""Lets a test name the shell, which typer otherwise takes from the processes above it."""
+HEAVY = (
+    "torch",
+    "daft",
+    "deltalake",
+    "pyarrow",
+    "numpy",
+    "fastapi",
+    "sqlalchemy",
+    "tantivy",
+    "faiss",
+)
 
 
 def rookery(*words: object, **options) -> subprocess.CompletedProcess:
     return subprocess.run([*ROOKERY, *map(str, words)], capture_output=True, text=True, **options)
 
 
-def test_help_imports_nothing_heavy():
-    heavy = [
-        "torch",
-        "daft",
-        "deltalake",
-        "pyarrow",
-        "numpy",
-        "fastapi",
-        "sqlalchemy",
-        "tantivy",
-        "faiss",
-    ]
-    script = f"import sys, rookery.cli.main; print([m for m in {heavy} if m in sys.modules])"
-    result = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["--show-completion", "bash"]])
+def test_help_imports_nothing_heavy(words):
+    script = (
+        "import sys, rookery.cli.main as cli\n"
+        "try: cli.main()\n"
+        f"finally: print([m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
     )
-    assert result.stdout.strip() == "[]"
-    assert rookery("--help").returncode == 0
+    result = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        env=os.environ | NO_DETECTION,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stderr.strip() == "[]"
+    assert "rookery" in result.stdout
+
+
+def test_the_version_is_one_line():
+    result = rookery("--version")
+    assert (result.returncode, result.stdout) == (0, f"rookery {__version__}\n")
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("typed", "proposed"),
+    [
+        ("rookery po", ["posts"]),
+        ("rookery posts in", ["ingest"]),
+        ("rookery fleet plan --to", ["--tokens"]),
+    ],
+)
+def test_an_installed_completion_proposes_verbs_and_options(tmp_path, typed, proposed):
+    """Install it for bash into an empty home folder, and ask bash what it completes to."""
+    program = tmp_path / "rookery"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(ROOKERY)} "$@"\n')
+    program.chmod(0o755)
+    environment = os.environ | NO_DETECTION | {"HOME": str(tmp_path)}
+    environment["PATH"] = f"{tmp_path}{os.pathsep}{environment['PATH']}"
+    installed = rookery("--install-completion", "bash", env=environment)
+    assert installed.returncode == 0, installed.stderr
+    assert ".bash_completions/rookery.sh" in (tmp_path / ".bashrc").read_text()
+    script = (
+        f"source {tmp_path}/.bash_completions/rookery.sh\n"
+        f"COMP_WORDS=({typed}) COMP_CWORD=$(({len(typed.split())} - 1))\n"
+        '_rookery_completion rookery\necho "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script], env=environment, capture_output=True, text=True
+    )
+    assert (done.stdout.split(), done.stderr) == (proposed, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
     [
         (["posts", "stat"], "No such command 'stat'"),
         (["posts", "stats", "--hme", "x"], "No such option: --hme"),
-        (["fleet", "plan", "--tokens", "many"], "'many' is no number such as"),
+        (["fleet", "plan", "--tokens", "many"], "'many' is not a number such as"),
         (["posts", "ingest"], "Missing argument 'paths'"),
         (["posts", "stats", "--home", "{nowhere}"], "there is no Rookery home here"),
         (
             ["init", "--home", "{nowhere}", "--policy", "everything"],
-            "there is no policy 'everything'",
+            "--policy takes public or opt-in, not 'everything'",
         ),
         (
             ["demo", "--home", "{nowhere}", "--minutes", "1", "--scale", "1"],
-            "two ways to say the same",
+            "--scale and --minutes both set how long a run is",
         ),
         (
             ["model", "train", "--home", "{nowhere}", "--minutes", "1", "--scale", "1"],
-            "two ways to say the same",
+            "--scale and --minutes both set how long a run is",
         ),
         (
             ["model", "train", "--home", "{nowhere}", "--minutes", "1", "--set", "steps=9"],
-            "two ways to say the same",
+            "--set steps=… and --minutes both set how long a run is",
         ),
         (["demo", "--home", "{nowhere}", "--posts", "{nowhere}.csv"], "there is no such file"),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, words, said):
+def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, words, message):
     result = rookery(*[word.replace("{nowhere}", str(tmp_path / "nowhere")) for word in words])
     assert result.returncode == 2
-    assert said in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "nowhere").exists()
 

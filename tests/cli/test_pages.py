@@ -1,4 +1,4 @@
-"""Pages that a person asks for: written where they say, or refused in one line."""
+"""Pages that a person asks for are written to the file they name, or refused in one line."""
 
 import pytest
 
@@ -14,6 +14,7 @@ WORDS = ("rooks", "trams", "bread", "rowing")
 
 @pytest.fixture
 def full_home(home, put, a_post):
+    """A home with posts, a corpus and a tiny model."""
     put(
         *(
             a_post(f"today {a} were better than {b}, said number {n}")

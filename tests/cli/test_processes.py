@@ -1,4 +1,4 @@
-"""One command in many processes: who a process is, and the whole of `model train --processes`."""
+"""One command in many processes: the rank of each, and all of `model train --processes`."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from rookery.cli.processes import SCALES, rank_from_environment, scale_kept
+from rookery.cli.processes import SCALES, rank_from_environment, stored_scale
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.corpus.build import build
@@ -23,6 +23,7 @@ OF_A_LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 
 @pytest.fixture(autouse=True)
 def no_launcher(monkeypatch):
+    """Remove the variables of a launcher that may run these tests."""
     for name in OF_A_LAUNCHER:
         monkeypatch.delenv(name, raising=False)
 
@@ -42,7 +43,7 @@ def test_another_number_than_the_launchers_is_refused(monkeypatch):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "8")
     with pytest.raises(
-        UsageError, match=r"--processes 2 was asked for, and the launcher started 8"
+        UsageError, match=r"--processes is 2, but the launcher started 8 \(WORLD_SIZE\)"
     ):
         rank_from_environment(2)
 
@@ -51,16 +52,17 @@ def test_a_place_that_is_no_number_is_refused(monkeypatch):
     monkeypatch.setenv("RANK", "first")
     monkeypatch.setenv("WORLD_SIZE", "8")
     with pytest.raises(
-        UsageError, match="must be whole ones, not RANK 'first', WORLD_SIZE '8', LOCAL_RANK None"
+        UsageError,
+        match="must set whole numbers, not RANK 'first', WORLD_SIZE '8', LOCAL_RANK None",
     ):
         rank_from_environment(None)
 
 
 def test_a_scale_once_measured_is_kept_for_whoever_asks_the_same(home):
-    def kept(minutes: float, measured: float) -> float:
-        return scale_kept(home, Processes(), {"minutes": minutes}, lambda: measured)
+    def stored(minutes: float, measured: float) -> float:
+        return stored_scale(home, Processes(), {"minutes": minutes}, lambda: measured)
 
-    assert [kept(10, 0.021), kept(10, 0.034), kept(20, 0.055), kept(10, 0.089)] == [
+    assert [stored(10, 0.021), stored(10, 0.034), stored(20, 0.055), stored(10, 0.089)] == [
         0.021,
         0.021,
         0.055,
@@ -78,7 +80,7 @@ def test_degrees_and_patience_are_set_apart_from_the_run():
 
 @pytest.fixture
 def command(home, put, a_post):
-    """`rookery model train` on a small corpus, as a person types it."""
+    """Run `rookery model train` on a small corpus, as a person types it."""
     put(
         *(
             a_post(f"today {a} were better than {b}, said number {n}")
@@ -121,9 +123,8 @@ def test_two_processes_make_one_checkpoint_and_one_document_of_json(command, hom
     assert json.loads(done.stdout)["key"] == home.newest("checkpoint").key
     assert json.loads(done.stdout)["processes"] == 2
     again = command("--json")
-    assert (
-        json.loads(again.stdout)["key"] == home.newest("checkpoint").key
-    )  # one process finds it finished
+    # one process finds the run finished
+    assert json.loads(again.stdout)["key"] == home.newest("checkpoint").key
 
 
 @pytest.mark.slow

@@ -1,3 +1,5 @@
+"""The plan as a whole: its sums, its refusals, and its agreement with a published run."""
+
 import json
 from dataclasses import replace
 
@@ -50,11 +52,11 @@ def test_a_plan_names_the_laws_whose_compute_threshold_it_passes():
 
 
 def test_a_plan_says_in_what_its_model_differs_from_the_one_that_is_trained():
-    (said,) = [weakness for weakness in plan(BIG).weaknesses if "`rookery model train`" in weakness]
+    (weakness,) = [text for text in plan(BIG).weaknesses if "`rookery model train`" in text]
     planned, trained = plan(BIG).shape, config_for_scale(1.0).shape
     assert (planned.tied, trained.tied) == (True, False)
-    assert f"{planned.context_tokens:,} tokens" in said
-    assert f"contexts of {trained.context_tokens}" in said
+    assert f"{planned.context_tokens:,} tokens" in weakness
+    assert f"contexts of {trained.context_tokens}" in weakness
 
 
 def test_every_number_has_a_formula():
@@ -62,20 +64,20 @@ def test_every_number_has_a_formula():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"gpus": 0}, "at least one GPU"),
         ({"gpu": "tpu"}, "Known: a100"),
         ({"tokens": 0}, "tokens to train on"),
         ({"parameters": 5}, "between 10M and 100T"),
-        ({"gpus": 8}, r"do not fit on 8 h100.* 18 bytes each"),
+        ({"gpus": 8}, r"do not fit on 8 h100.* each parameter needs 18 bytes"),
     ],
 )
-def test_what_cannot_be_planned_is_refused_in_one_line(change, said):
+def test_what_cannot_be_planned_is_refused_in_one_line(change, message):
     request = PlanRequest(
         **({"gpus": 10_000, "gpu": "h100", "tokens": 15_000_000_000_000} | change)
     )
-    with pytest.raises(UsageError, match=said) as refused:
+    with pytest.raises(UsageError, match=message) as refused:
         plan(request)
     assert "\n" not in refused.value.line()
 

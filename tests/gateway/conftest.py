@@ -1,4 +1,4 @@
-"""An application served on a loopback port, on twins of search and model and the real ads."""
+"""Fixtures: an application on a loopback port, with twins of search and model and real ads."""
 
 import itertools
 import threading
@@ -36,7 +36,7 @@ keywords = ["tea"]
 
 @pytest.fixture
 def ads(home, tmp_path):
-    """The real ad server with one campaign, about tea."""
+    """A real ad server with one campaign, about tea."""
     file = tmp_path / "campaigns.toml"
     file.write_text(CAMPAIGNS)
     save_campaigns(home, load_campaigns(file))
@@ -60,8 +60,9 @@ def a_hit(text: str, **fields):
 
 @pytest.fixture
 def parts(home, ads) -> Parts:
-    """Search that finds one post with the query in it, an answer that cites it, real ads, the
-    untrained generator.
+    """The parts of a gateway in which every search finds one post.
+
+    The post holds the query and the answer cites it; the ads are real, the generator is untrained.
     """
     return Parts(
         search=lambda text, mode: SimpleNamespace(
@@ -82,7 +83,7 @@ def parts(home, ads) -> Parts:
 
 @pytest.fixture(scope="session")
 def served():
-    """Serve an application on a free port, for as long as the `with` lasts; yields its address."""
+    """A function that serves an application on a free port and yields its address."""
     return _served
 
 
@@ -102,13 +103,13 @@ def _served(app):
 
 
 def counting() -> Callable[[], str]:
-    """Names that count up: the twin of random ones."""
+    """Return a function that returns names that count up, in place of random ones."""
     numbers = itertools.count(1)
     return lambda: f"{next(numbers):032x}"
 
 
 @pytest.fixture
 def address(parts, served) -> str:
-    """The address of the application on these parts."""
+    """The address of an application that serves these parts."""
     with served(create_app(parts, SystemClock(), counting())) as found:
         yield found

@@ -1,5 +1,6 @@
-"""The page in a real browser, on the built-in town: real search, real answers, real ads, a real
-click and its bill.
+"""The page in a real browser, on a small town of synthetic posts.
+
+Search, answers, ads, a click and its charge are all real.
 """
 
 from pathlib import Path
@@ -44,7 +45,7 @@ def town(tmp_path_factory):
 
 
 def campaign(topic) -> Campaign:
-    """The first advert of one of the town's topics, at a quarter a click."""
+    """Return a campaign with the first advert of a topic, at a quarter per click."""
     advert = topic.adverts[0]
     return Campaign(
         id=topic.name,
@@ -76,10 +77,11 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium, town_address):
-    """Open the first page; whatever the page asks of the outside is answered here, and its
-    complaints fail the test.
+    """A function that opens the first page in a new browser context.
+
+    Requests to other sites are answered here; messages on the console fail the test.
     """
-    contexts, complaints = [], []
+    contexts, messages = [], []
 
     def open_page(**settings):
         context = chromium.new_context(**settings)
@@ -91,18 +93,17 @@ def open_page(chromium, town_address):
             ),
         )
         page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
         page.goto(town_address)
-        expect(
-            page.get_by_role("searchbox")
-        ).to_be_focused()  # a key before it would take the focus from there
+        # a key pressed earlier would take the focus away from it
+        expect(page.get_by_role("searchbox")).to_be_focused()
         return page
 
     yield open_page
     for context in contexts:
         context.close()
-    assert complaints == []
+    assert messages == []
 
 
 def search(page, words: str) -> None:
@@ -235,10 +236,9 @@ CONTRASTS = """() => {
   };
   const own = e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
   return [...document.querySelectorAll("body *")].filter(e => own(e) && e.offsetParent).map(e => {
-    const [a, b] = [luminance(numbers(getComputedStyle(e).color)), luminance(behind(e))].sort((x, y) => y - x);
+    const both = [numbers(getComputedStyle(e).color), behind(e)].map(luminance);
+    const [a, b] = both.sort((x, y) => y - x);
     return [e.className || e.tagName, (a + 0.05) / (b + 0.05)];
   });
 }"""
-"""The contrast of every element that holds text with what lies behind it, after WCAG 2.2
-(1.4.3).
-"""
+"""JavaScript: the contrast of every text with its background, by WCAG 2.2 (1.4.3)."""

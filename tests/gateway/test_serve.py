@@ -1,3 +1,5 @@
+"""Listening on a port, and `rookery serve` as a process: it answers, and ends at Ctrl-C."""
+
 import os
 import signal
 import socket
@@ -85,9 +87,8 @@ def test_rookery_serve_answers_and_ends_quietly_at_ctrl_c(home):
         address = process.stdout.readline().split()[1]
         assert httpx2.get(f"{address}healthz").json()["model"] == "untrained"
         found = httpx2.get(address, params={"q": "rooks"})
-        assert (
-            "rookery search index" in found.text
-        )  # there is no index yet: the page says how to make one
+        # there is no index yet: the page names the command that makes one
+        assert "rookery search index" in found.text
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
     finally:
@@ -106,5 +107,5 @@ def test_rookery_serve_on_a_taken_port_exits_2_with_one_line(home):
 
 
 def _env() -> dict[str, str]:
-    """The environment of this process, with this checkout first and output unbuffered."""
+    """Return this process's environment, with this checkout first and output unbuffered."""
     return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}

@@ -1,3 +1,5 @@
+"""The parts of a gateway, made from a home."""
+
 import pytest
 
 from rookery.core.context import Context

@@ -1,26 +1,34 @@
-"""`rookery ads …`: campaigns, one auction, a simulated day, the report."""
+"""`rookery ads …`: load campaigns, run one auction, and print the report.
+
+How an auction is decided and a click is charged is in the package `ads`.
+"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
 
 app = typer.Typer(
-    help="Who pays for which place, why, and whether the bill is right.", no_args_is_help=True
+    help="Load ad campaigns, run auctions, and report views, clicks and spend.",
+    no_args_is_help=True,
 )
 
 
 @app.command()
 def campaigns(
     file: Annotated[
-        Path | None, typer.Argument(help="A TOML file of campaigns to take in.")
+        Path | None,
+        typer.Argument(help="A TOML file of campaigns to load. Without it: list those there are."),
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Take campaigns in from a TOML file, or list those that are there."""
+    """Load campaigns from a TOML file, or list the campaigns of the home.
+
+    A campaign of the file takes the place of the one with the same id; all others stay.
+    """
     from rookery.ads.ledger.store import save_campaigns
     from rookery.ads.report import report
     from rookery.ads.terms.campaigns import load_campaigns
@@ -34,11 +42,13 @@ def campaigns(
 @app.command()
 def serve(
     query: Annotated[str, typer.Argument(help="The words that a person searched for.")],
-    language: Annotated[str | None, typer.Option(help="The person's language, such as en.")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="The person's language as a two-letter code, such as en.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Run one auction and say what became of every campaign."""
+    """Run one auction for a search, and show for every campaign why it was eligible or not."""
     from rookery.ads.server import AdRequest, AdServer
     from rookery.cli.show import context, show_json, show_table
     from rookery.core.config import to_plain
@@ -60,13 +70,13 @@ def serve(
 
 @app.command()
 def report(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """Offers, views, clicks and spend of every campaign, and whether the ledger agrees."""
+    """Show offers, views, clicks and spend of every campaign, and whether the ledger adds up."""
     from rookery.ads.report import report
 
     _show(report(opened(home)), as_json)
 
 
-def _show(found: dict, as_json: bool) -> None:
+def _show(found: dict[str, Any], as_json: bool) -> None:
     from rookery.cli.show import show_facts, show_json, show_table
 
     if as_json:

@@ -1,8 +1,8 @@
-"""`rookery demo`: the whole loop, from posts to a page, on the built-in town or on the user's own
-posts.
+"""`rookery demo`: the whole loop, from posts to a web page, on synthetic posts or the user's own.
 
-The choices of a demo, above all the scale that `--minutes` picked, are noted in its home before the
-first stage that depends on them, so that a demo that was killed goes on as the same one.
+The choices of a demo, above all the scale that `--minutes` picked, are stored in its home before
+the first stage that depends on them, so that a demo that was killed goes on as the same one. The
+synthetic posts come from the package `town`; each stage is one call of its own package.
 """
 
 import json
@@ -19,8 +19,11 @@ import typer
 from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, MapOption, read_map
 
 if TYPE_CHECKING:
+    from rookery.core.artifact import Artifact
     from rookery.core.context import Context
     from rookery.core.home import Home
+    from rookery.core.protocols import Embedder, Generator
+    from rookery.posts.ingest import IngestReport
 
 CHOICES = "demo.json"
 DEFAULT_MINUTES = 1.5
@@ -28,7 +31,7 @@ DEFAULT_MINUTES = 1.5
 
 @dataclass(frozen=True)
 class Choices:
-    """What a demo was asked for, and the scale that followed."""
+    """The options of a demo, and the scale that followed from them."""
 
     posts: str | None = None
     mapping: dict[str, str] | None = None
@@ -39,43 +42,44 @@ class Choices:
 
 def demo(
     posts: Annotated[
-        Path | None, typer.Option("--posts", help="Your own posts; else a built-in town.")
+        Path | None,
+        typer.Option(
+            "--posts",
+            help="A file of your own posts, in any format of `rookery posts ingest`. Without it: "
+            "the synthetic posts of a small town.",
+        ),
     ] = None,
     mapping: MapOption = None,
-    limit: Annotated[int | None, typer.Option(help="Take only the first N posts.", min=1)] = None,
+    limit: Annotated[int | None, typer.Option(help="Read only the first N posts.", min=1)] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
-            help=f"Train about this long; {DEFAULT_MINUTES:g} unless --scale is given.", min=0.01
+            help=f"Train the model for about this many minutes; {DEFAULT_MINUTES:g} unless "
+            "--scale is given.",
+            min=0.01,
         ),
     ] = None,
     scale: Annotated[
         float | None, typer.Option(help="Training compute in petaFLOP, instead of --minutes.")
     ] = None,
     serve: Annotated[
-        bool, typer.Option("--serve/--no-serve", help="Open the page at the end.")
+        bool, typer.Option("--serve/--no-serve", help="Serve the web page at the end.")
     ] = True,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Posts, corpus, model, search, answer, ads and a page: everything once, nothing faked."""
+    """Run everything once, from posts to a web page.
+
+    The stages: posts, corpus, model, evaluation, export, search, answer, ads, page.
+
+    A demo that was stopped goes on when the same command is given again.
+    """
     from rookery.cli.show import context, show_json
-    from rookery.core.errors import UsageError
     from rookery.core.home import create_home
 
-    if minutes is not None and scale is not None:
-        raise UsageError(
-            "--scale and --minutes are two ways to say the same", hint="Give one of them"
-        )
-    if scale is None and minutes is None:
-        minutes = DEFAULT_MINUTES
-    if posts is not None and not posts.exists():
-        raise UsageError("there is no such file", where=posts)
-    asked = Choices(
-        str(posts.absolute()) if posts else None, read_map(mapping), limit, minutes, scale
-    )
+    asked = _asked(posts, mapping, limit, minutes, scale)
     opened, shown = create_home(home), context()
-    result = run_demo(opened, _kept_choices(opened, asked), shown)
+    result = run_demo(opened, _stored_choices(opened, asked), shown)
     if as_json:
         show_json(result)
     else:
@@ -93,31 +97,56 @@ def demo(
         )
 
 
-def _kept_choices(home: "Home", asked: Choices) -> Choices:
-    """The choices noted in the home if they answer the same wish, else the new ones, noted."""
+def _asked(
+    posts: Path | None,
+    mapping: str | None,
+    limit: int | None,
+    minutes: float | None,
+    scale: float | None,
+) -> Choices:
+    """Return the choices that the options ask for; raise `UsageError` if they cannot be."""
+    from rookery.core.errors import UsageError
+
+    if minutes is not None and scale is not None:
+        raise UsageError(
+            "--scale and --minutes both set how long a run is", hint="Give one of them"
+        )
+    if scale is None and minutes is None:
+        minutes = DEFAULT_MINUTES
+    if posts is not None and not posts.exists():
+        raise UsageError("there is no such file", where=posts)
+    path = str(posts.absolute()) if posts else None
+    return Choices(path, read_map(mapping), limit, minutes, scale)
+
+
+def _stored_choices(home: "Home", asked: Choices) -> Choices:
+    """Return the stored choices if they are of the same demo, else store the new ones."""
     from rookery.core.config import from_plain
     from rookery.core.errors import UsageError
     from rookery.posts.lake import find_lake
 
     path = home.path / CHOICES
     if path.exists():
-        kept = from_plain(Choices, json.loads(path.read_text()))
-        others = (kept.posts, kept.mapping, kept.limit) != (asked.posts, asked.mapping, asked.limit)
-        if (
-            others and find_lake(home) is not None
-        ):  # without a lake the first wish failed, and may be mended
+        stored = from_plain(Choices, json.loads(path.read_text()))
+        others = (stored.posts, stored.mapping, stored.limit) != (
+            asked.posts,
+            asked.mapping,
+            asked.limit,
+        )
+        # without a lake the first demo took no posts, so other posts are welcome
+        if others and find_lake(home) is not None:
             raise UsageError(
                 "this home holds a demo on other posts",
                 where=home.path,
                 hint="Give another --home, or remove this one",
             )
-        if not others and asked.scale is None and kept.minutes == asked.minutes:
-            return kept
-    _note_choices(home, asked)
+        if not others and asked.scale is None and stored.minutes == asked.minutes:
+            return stored
+    _store_choices(home, asked)
     return asked
 
 
-def _note_choices(home: "Home", choices: Choices) -> None:
+def _store_choices(home: "Home", choices: Choices) -> None:
     from rookery.core.artifact import write_atomically
     from rookery.core.config import to_plain
 
@@ -132,7 +161,7 @@ class _Loop:
     stages: list[dict[str, Any]] = field(default_factory=list)
 
     def run(self, name: str, work: Callable[[], Any], made: Callable[[Any], str]) -> Any:
-        """Do one stage, timed; `made` says in a few words what it made."""
+        """Run one stage and time it; `made` describes its result in a few words."""
         clock = self.context.clock
         started = clock.monotonic_seconds()
         result = work()
@@ -147,7 +176,7 @@ class _Loop:
 
 
 def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, Any]:
-    """The whole loop; returns `{"stages": […], "bits_per_byte": {…}, "scale": …, …}`."""
+    """Run the whole loop and return `{"stages": […], "bits_per_byte": {…}, "scale": …, …}`."""
     from rookery.corpus.build import build
     from rookery.model.evaluate import evaluate, read_result
     from rookery.model.export import export_stage
@@ -169,9 +198,7 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
     evaluation = loop.run(
         "evaluation",
         lambda: read_result(evaluate(home, checkpoint, corpus, context)),
-        lambda r: (
-            ", ".join(f"{n} {b:.3f}" for n, b in r["bits_per_byte"].items()) + " bits per byte"
-        ),
+        _describe_evaluation,
     )
     loop.run(
         "export",
@@ -207,7 +234,7 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
     }
 
 
-def _take_posts(home: "Home", choices: Choices, context: "Context"):
+def _take_posts(home: "Home", choices: Choices, context: "Context") -> "IngestReport":
     from rookery.posts.ingest import ingest
     from rookery.town.posts import TownConfig, ingest_town
 
@@ -217,44 +244,50 @@ def _take_posts(home: "Home", choices: Choices, context: "Context"):
 
 
 def _with_scale(home: "Home", choices: Choices) -> Choices:
-    """The choices with a scale: measured once, noted, and kept from then on."""
+    """Return the choices with a scale, which is measured once and stored in the home."""
     from rookery.model.training.measure import scale_for_minutes
 
     if choices.scale is None:
-        choices = replace(choices, scale=scale_for_minutes(choices.minutes))
-        _note_choices(home, choices)
+        minutes = DEFAULT_MINUTES if choices.minutes is None else choices.minutes
+        choices = replace(choices, scale=scale_for_minutes(minutes))
+        _store_choices(home, choices)
     return choices
 
 
-def _embedder(checkpoint):
+def _embedder(checkpoint: "Artifact") -> "Embedder":
     from rookery.model.embed import load_embedder
 
     return load_embedder(checkpoint)
 
 
-def _sample(generator) -> str:
-    """A few words of the model's own."""
+def _sample(generator: "Generator") -> str:
+    """Return some words that the model writes of its own."""
     from rookery.core.protocols import GenerationOptions
 
     return "".join(p.text for p in generator.generate("", GenerationOptions(max_tokens=40, seed=1)))
 
 
-def _describe_ingest(report) -> str:
+def _describe_ingest(report: "IngestReport") -> str:
     aside = sum(report.set_aside.values())
     return (
         f"{report.added:,} posts added, {report.already_there:,} already there, {aside:,} set aside"
     )
 
 
-def _describe_corpus(corpus) -> str:
+def _describe_corpus(corpus: "Artifact") -> str:
     metrics = corpus.manifest.metrics
     train, validation = metrics["documents_train"], metrics["documents_validation"]
     return f"{train:,} documents to learn from, {validation:,} later ones held out"
 
 
-def _describe_model(checkpoint) -> str:
+def _describe_model(checkpoint: "Artifact") -> str:
     metrics = checkpoint.manifest.metrics
     return f"{metrics['parameters']:,} parameters, {metrics['tokens']:,} tokens seen"
+
+
+def _describe_evaluation(result: dict[str, Any]) -> str:
+    bits = ", ".join(f"{name} {value:.3f}" for name, value in result["bits_per_byte"].items())
+    return f"{bits} bits per byte"
 
 
 def _describe_ads(result: dict[str, Any]) -> str:
@@ -271,25 +304,21 @@ def _show(result: dict[str, Any], home: "Home") -> None:
         ["stage", "seconds", "made"],
         [[s["name"], f"{s['seconds']:.1f}", s["made"]] for s in result["stages"]],
     )
-    print(
-        f"\nTotal {sum(s['seconds'] for s in result['stages']):.0f} seconds. The model in its "
-        f"own words:"
-    )
+    seconds = sum(s["seconds"] for s in result["stages"])
+    print(f"\nTotal: {seconds:.0f} seconds. The model writes:")
     print(f"  {' '.join(result['sample'].split())}")
-    print(f"\nAsked: {result['question']}")
+    print(f"\nThe question: {result['question']}")
     for sentence in result["answer"]:
         print(f"  {sentence['text']} {''.join(f'[{n}]' for n in sentence['citations'])}")
     runs = shlex.join([program_name(), "runs", "--home", str(home.path)])
-    print(f"\nEverything lies in {home.path}; `{runs}` lists how it was made.")
+    print(f"\nEverything is in {home.path}; `{runs}` lists how it was made.")
 
 
 def program_name() -> str:
-    """What a person types to call this program again: its name where the PATH finds this very one,
-    else its path.
+    """Return what a person types to call this program again.
+
+    This is `rookery` where the PATH finds this very program under that name, else its path.
     """
     called = sys.argv[0]
-    return (
-        called
-        if Path(called).name == "rookery" and shutil.which("rookery") != called
-        else "rookery"
-    )
+    off_path = Path(called).name == "rookery" and shutil.which("rookery") != called
+    return called if off_path else "rookery"

@@ -1,9 +1,10 @@
-"""`rookery fleet …`: what a cluster would do before anybody rents it, and a hold on what runs
-now.
+"""`rookery fleet …`: plan a training run on a GPU cluster, and pause or resume a home's runs.
+
+The arithmetic of a plan is in the package `fleet`, what a pause does in `core/pause.py`.
 """
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,39 +16,48 @@ if TYPE_CHECKING:
     from rookery.core.home import Home
 
 app = typer.Typer(
-    help="What this hardware will do, how long, at what cost; and pausing it.", no_args_is_help=True
+    help="Plan a training run on a GPU cluster, and pause or resume the runs of a home.",
+    no_args_is_help=True,
 )
 
 
 def _number(text: str) -> int:
-    """`15e12`, `15T`, `8B`, `300M` or `1000` as a whole number."""
+    """Return `15e12`, `15T`, `8B`, `300M` or `1000` as a whole number."""
     units = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
     try:
         if text and text[-1].upper() in units:
             return round(float(text[:-1]) * units[text[-1].upper()])
         return round(float(text))
     except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{text!r} is no number such as 15e12, 15T or 8B") from None
+        raise typer.BadParameter(f"{text!r} is not a number such as 15e12, 15T or 8B") from None
 
 
 @app.command()
 def plan(
     tokens: Annotated[
-        int, typer.Option(parser=_number, metavar="N", help="Tokens to train on, such as 15T.")
+        int,
+        typer.Option(
+            parser=_number, metavar="N", help="Tokens to train on, such as 15T, 160B or 15e12."
+        ),
     ],
-    gpus: Annotated[int, typer.Option(help="How many GPUs.")] = 8,
+    gpus: Annotated[int, typer.Option(help="The number of GPUs.")] = 8,
     gpu: Annotated[
-        str, typer.Option(help=f"Which: {', '.join(gpu.name for gpu in CATALOGUE)}.")
+        str, typer.Option(help=f"The kind of GPU: {', '.join(gpu.name for gpu in CATALOGUE)}.")
     ] = "h100",
     parameters: Annotated[
         int | None,
         typer.Option(
-            parser=_number, metavar="N", help="Parameters, such as 70B; else 1 for 20 tokens."
+            parser=_number,
+            metavar="N",
+            help="Parameters of the model, such as 70B. Without it: one for every 20 tokens.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Parameters, layout, step time, days, memory and cost, each with its formula."""
+    """Plan a training run: model, layout, step time, days, memory and cost, each with its formula.
+
+    This is arithmetic only: nothing is started, and no GPU is needed.
+    """
     from rookery.cli.show import show_json, show_table
     from rookery.core.config import to_plain
     from rookery.fleet.plan import PlanRequest, plan
@@ -61,23 +71,28 @@ def plan(
         [[q.name, q.value, q.unit, q.formula] for q in made.quantities],
     )
     if made.duties:
-        print("\nLaws that look at so much compute:")
+        print("\nLaws with a threshold of compute that this run passes:")
     for duty in made.duties:
         print(f"  - {duty}")
-    print("\nWhat this first model does not know:")
+    print("\nWhat this plan does not account for:")
     for weakness in made.weaknesses:
         print(f"  - {weakness}")
 
 
 @app.command()
 def pause(
-    reason: Annotated[str, typer.Option(help="Why; everybody who is refused reads it.")] = "",
+    reason: Annotated[
+        str, typer.Option(help="The reason, shown to everybody whose run is refused.")
+    ] = "",
     wait_seconds: Annotated[
-        float, typer.Option(help="Wait at most so long for running work to stop.", min=0)
+        float, typer.Option(help="Wait at most this many seconds for running work to stop.", min=0)
     ] = 60,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Stop all training of the home at its next step, saved, and refuse new runs until `resume`."""
+    """Stop all training of the home at its next step, and refuse new runs until `resume`.
+
+    The state of a training run is saved before it stops. Other stages finish first.
+    """
     from rookery.cli.show import context, show_table
     from rookery.core import pause as home_pause
 
@@ -97,7 +112,10 @@ def pause(
 
 @app.command()
 def resume(home: HomeOption = DEFAULT_HOME) -> None:
-    """Let runs begin again; a run that was stopped goes on with the same command."""
+    """Let runs begin again after `pause`.
+
+    A run that was stopped goes on when the same command is given again.
+    """
     from rookery.core import pause as home_pause
 
     print(
@@ -105,8 +123,8 @@ def resume(home: HomeOption = DEFAULT_HOME) -> None:
     )
 
 
-def _running_after(home: "Home", wait_seconds: float, clock: "Clock") -> list[dict]:
-    """The runs that are still at work when all have stopped or the time is up."""
+def _running_after(home: "Home", wait_seconds: float, clock: "Clock") -> list[dict[str, Any]]:
+    """Wait until no run is at work or the time is up, and return the runs that still are."""
     from rookery.core.runs import read_runs
 
     until = clock.monotonic_seconds() + wait_seconds

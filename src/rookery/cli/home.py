@@ -1,34 +1,40 @@
-"""`rookery init`, `runs`, `trace` and `serve`: the home as a whole."""
+"""`rookery init`, `runs`, `trace` and `serve`: the verbs about a home as a whole.
 
-from typing import Annotated
+What a home is made of is in `core/home.py`.
+"""
+
+from typing import Annotated, get_args
 
 import typer
 
-from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
+from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, one_of, opened
 
 
 def init(
     home: HomeOption = DEFAULT_HOME,
     policy: Annotated[
-        str, typer.Option(help="What holds where an author said nothing: public or opt-in.")
+        str,
+        typer.Option(
+            help="Which public posts may be used. public: all, unless the author or the post says "
+            "no. opt-in: only those whose author, or the post itself, says yes."
+        ),
     ] = "public",
 ) -> None:
-    """Make a home folder with its settings."""
-    from typing import get_args
+    """Create a home: the folder that holds everything of one platform, and its settings.
 
-    from rookery.core.errors import UsageError
+    A folder that is a home already keeps its settings.
+    """
     from rookery.core.home import SETTINGS, Policy, create_home
 
-    if policy not in get_args(Policy):
-        raise UsageError(f"there is no policy {policy!r}", hint="Take public or opt-in")
-    made = create_home(home, policy)
+    policies: tuple[Policy, ...] = get_args(Policy)
+    made = create_home(home, one_of(policy, policies, "--policy"))
     print(
         f"Home {made.path} with policy {made.settings.rights.policy!r}; settings are in {SETTINGS}."
     )
 
 
 def runs(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """List every attempt to make something, failed ones too."""
+    """List every attempt to make something in the home, also those that failed."""
     from rookery.cli.show import show_json, show_table
     from rookery.core.runs import read_runs
 
@@ -42,12 +48,13 @@ def runs(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
 
 
 def trace(
-    post_id: Annotated[str, typer.Argument(help="The id of a post.")],
+    post_id: Annotated[str, typer.Argument(help="The id of the post.")],
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Say everything that holds a post or was made from it, and what is still owed if it is
-    forgotten.
+    """List every place that holds a post or was made from it.
+
+    For a post that was forgotten, also show what is still owed at each place, and by when.
     """
     from rookery.cli.show import show_facts, show_json, show_table
     from rookery.workflows.trace import trace as trace_post
@@ -63,12 +70,16 @@ def trace(
 
 def serve(
     host: Annotated[
-        str | None, typer.Option(help="Where to listen; the settings say 127.0.0.1.")
+        str | None,
+        typer.Option(help="The address to listen on. Without it: host in rookery.toml, 127.0.0.1."),
     ] = None,
-    port: Annotated[int | None, typer.Option(help="The port; the settings say 8700.")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="The port; 0 takes a free one. Without it: port in rookery.toml, 8700."),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Open the page and the API."""
+    """Serve the web page and the OpenAI-compatible API until Ctrl-C."""
     from rookery.cli.show import context
     from rookery.gateway.serve import serve
 

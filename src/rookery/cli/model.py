@@ -1,40 +1,67 @@
-"""`rookery model …`: make a language model of the corpus, judge it, use it."""
+"""`rookery model …`: train a language model on the corpus, evaluate it, run it and export it.
+
+The order of the stages is in `workflows/train.py`; everything about the model itself is in the
+package `model`.
+"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, SetOption, opened
 
-app = typer.Typer(help="How a language model is made, judged and used.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from rookery.core.artifact import Artifact
+    from rookery.core.home import Home
+    from rookery.model.config import TrainConfig
+    from rookery.model.degrees import Degrees
+    from rookery.model.parallel.processes import Processes, ProcessRank
+
+app = typer.Typer(
+    help="Train a language model on the corpus, evaluate it, run it and export it.",
+    no_args_is_help=True,
+)
 ScaleOption = Annotated[
     float | None,
     typer.Option(
-        help="The one dial: training compute in petaFLOP. Sets width, depth, batch, horizon. "
-        "0.03 unless given."
+        help="Training compute in petaFLOP; width, depth, batch and number of tokens follow from "
+        "it. Without it: 0.03, about two minutes on two cores."
     ),
 ]
 MinutesOption = Annotated[
     float | None,
     typer.Option(
-        help="Pick the scale that this machine trains in about so many minutes; asked again, the "
-        "same one."
+        help="Instead of --scale: measure this machine and take the scale that trains in about "
+        "this many minutes. The same command later takes the same scale."
     ),
 ]
 CHECKPOINT = "rookery model train"
 
-SETTINGS = """--set takes what the scale chooses: steps, batch_tokens, matrix_learning_rate, shape.layers=6 and more;
-seed; micro_batch_tokens (at once through the network); checkpoint_steps (how often a state is saved); compiled=true;
-parallel.shard, .replicate, .tensor, .context, .pipeline, .recompute, .offload (how a run is spread over processes);
-watch.seconds (how long a step may stand still). docs/training.md says more."""
+SETTINGS = """Some settings for --set, with example values (docs/training.md has more):
+
+steps=2000                    steps of the optimizer
+batch_tokens=65536            tokens per step
+micro_batch_tokens=4096       tokens that pass through the network at once
+matrix_learning_rate=0.02     peak learning rate of the layers' matrices
+shape.layers=6                also shape.width, shape.heads and others
+seed=0                        of the first weights and the order of documents
+checkpoint_steps=100          steps between two saved states of the run
+compiled=true                 compile the layers; without it: where it pays
+watch.seconds=300             call the run stalled after this long without a step
+
+Settings that spread a run over processes; the degrees multiply to their number:
+
+parallel.shard, parallel.replicate, parallel.tensor, parallel.context,
+parallel.pipeline, parallel.groups_per_stage, parallel.recompute,
+parallel.offload"""
 
 
 @app.command()
 def tokenizer(
     scale: ScaleOption = None, home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False
 ) -> None:
-    """Train the tokenizer on the newest corpus."""
+    """Train a tokenizer on the newest corpus; `rookery model train` does so by itself."""
     from rookery.cli.show import context, show_facts, show_json
     from rookery.model.tokenizer import train_tokenizer
     from rookery.workflows.train import base_config
@@ -52,42 +79,35 @@ def train(
     scale: ScaleOption = None,
     minutes: MinutesOption = None,
     processes: Annotated[
-        int | None, typer.Option(help="Train in so many processes on this machine.", min=1)
+        int | None,
+        typer.Option(help="Train in this many processes on this machine.", min=1),
     ] = None,
     max_restarts: Annotated[
         int,
         typer.Option(
-            help="With --processes: how often all are started again after one was killed.", min=0
+            help="With --processes: how often all processes are started again after one was "
+            "killed.",
+            min=0,
         ),
     ] = 3,
     earlier: Annotated[
         str | None,
         typer.Option(
             "--from",
-            help="Let a checkpoint go on learning from the grown corpus: its key, or newest. "
-            "--scale or --minutes say how much more; else it is as much as before.",
+            help="Continue an earlier checkpoint on the newest corpus: the beginning of its key, "
+            "or newest. --scale or --minutes give how much more compute; without them, as much "
+            "as before.",
         ),
     ] = None,
     settings: SetOption = [],  # noqa: B006
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Train on the newest corpus; killed at any moment and started again, it goes on where it
-    was.
+    """Train a language model on the newest corpus.
+
+    A run that was stopped or killed goes on when the same command is given again.
     """
-    from rookery.core.errors import UsageError
-
-    if scale is not None and minutes is not None:
-        raise UsageError(
-            "--scale and --minutes are two ways to say the same", hint="Give one of them"
-        )
-    if minutes is not None and any(
-        setting.partition("=")[0].strip() == "steps" for setting in settings
-    ):
-        raise UsageError(
-            "--minutes and --set steps=… are two ways to say the same", hint="Give one of them"
-        )
-
+    _refuse_two_lengths(scale, minutes, settings)
     from rookery.cli.processes import rank_from_environment, reporting_outcome, start_processes
     from rookery.model.degrees import check_fits, resolve_degrees
     from rookery.model.phases import find_checkpoint
@@ -100,23 +120,46 @@ def train(
         before = None if earlier is None else find_checkpoint(opened_home, earlier, corpus)
         config, degrees, _ = apply_settings(base_config(scale, before), settings)
         degrees = resolve_degrees(degrees, count)
-        if minutes is None:  # else the shape is not known yet
+        if minutes is None:  # with --minutes the shape is not known yet
             check_fits(degrees, config)
         if count > 1 and place is None:
             start_processes(count, max_restarts)
         else:
-            asked = {
+            request = {
                 "minutes": minutes,
                 "settings": sorted(settings),
                 "corpus": corpus.key,
                 "from": before and before.key,
             }
-            _train(opened_home, scale, asked, before, settings, place, degrees, as_json)
+            _train(opened_home, scale, request, before, settings, place, degrees, as_json)
 
 
-def _train(home, scale, asked, before, settings, place, degrees, as_json: bool) -> None:
-    """This process's part; the first shows what came of it."""
-    from rookery.cli.processes import scale_kept
+def _refuse_two_lengths(scale: float | None, minutes: float | None, settings: list[str]) -> None:
+    """Raise `UsageError` if a command gives the length of a run in two ways."""
+    from rookery.core.errors import UsageError
+
+    if minutes is None:
+        return
+    names = {setting.partition("=")[0].strip() for setting in settings}
+    for other, given in (("--scale", scale is not None), ("--set steps=…", "steps" in names)):
+        if given:
+            raise UsageError(
+                f"{other} and --minutes both set how long a run is", hint="Give one of them"
+            )
+
+
+def _train(
+    home: "Home",
+    scale: float | None,
+    request: dict[str, Any],
+    before: "Artifact | None",
+    settings: list[str],
+    place: "ProcessRank | None",
+    degrees: "Degrees",
+    as_json: bool,
+) -> None:
+    """Train in this process; the first process of the run prints the result."""
+    from rookery.cli.processes import stored_scale
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.context import Context
     from rookery.model.parallel.processes import ProcessRank, joined
@@ -124,16 +167,15 @@ def _train(home, scale, asked, before, settings, place, degrees, as_json: bool) 
 
     with joined(place or ProcessRank(), degrees) as processes:
         shown = context() if processes.is_first else Context()
-        if (minutes := asked["minutes"]) is not None:
-            asked = asked | {"processes": processes.count}
-            scale = scale_kept(
+        if (minutes := request["minutes"]) is not None:
+            scale = stored_scale(
                 home,
                 processes,
-                asked,
+                request | {"processes": processes.count},
                 lambda: _measured_scale(minutes, before, settings, processes),
             )
             shown.progress.say(
-                f"Scale {scale:g} petaFLOP (--scale {scale:g}), which the same command keeps to."
+                f"Scale {scale:g} petaFLOP (--scale {scale:g}); the same command takes it again."
             )
         made = workflow.train(
             home,
@@ -150,12 +192,14 @@ def _train(home, scale, asked, before, settings, place, degrees, as_json: bool) 
         )
 
 
-def _measured_scale(minutes, before, settings, processes) -> float:
-    """The scale at which the very run that is asked for takes so many minutes."""
+def _measured_scale(
+    minutes: float, before: "Artifact | None", settings: list[str], processes: "Processes"
+) -> float:
+    """Return the scale at which this very run, with its settings, takes about these minutes."""
     from rookery.model.training.measure import scale_for_minutes
     from rookery.workflows.train import apply_settings, base_config
 
-    def run_of(scale):
+    def run_of(scale: float) -> "TrainConfig":
         return apply_settings(base_config(scale, before), settings)[0]
 
     return scale_for_minutes(minutes, config_of=run_of, processes=processes)
@@ -166,14 +210,18 @@ def evaluate(
     texts: Annotated[
         Path | None,
         typer.Option(
-            help="CSV, JSONL, Parquet, or - for lines of standard input; else the held-out posts."
+            help="Texts to evaluate on: a CSV, JSON lines or Parquet file, or - for the lines of "
+            "standard input. Without it: the validation posts of the corpus."
         ),
     ] = None,
-    column: Annotated[str, typer.Option(help="The file's column with the text.")] = "text",
+    column: Annotated[str, typer.Option(help="The column of the file with the text.")] = "text",
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Bits per UTF-8 byte, beside zstd, an n-gram model and xz on the same bytes."""
+    """Measure the newest model in bits per UTF-8 byte (less is better).
+
+    Shown beside it: zstd, an n-gram model and xz on the same bytes.
+    """
     from rookery.cli.show import context, show_json
     from rookery.model.evaluate import PAGE, evaluate, evaluate_texts, read_result
 
@@ -193,11 +241,11 @@ def evaluate(
     else:
         _show_evaluation(result)
         if page:
-            print(f"\n  As a page, with the curve of months: {page}")
+            print(f"\n  As a page, with a curve by month: {page}")
 
 
 def _lines_or_column(path: Path, column: str) -> list[str]:
-    """The texts of a file's column, or the lines of standard input for `-`."""
+    """Return the texts of a file's column, or the lines of standard input for `-`."""
     import sys
 
     from rookery.core.errors import DataError
@@ -211,14 +259,13 @@ def _lines_or_column(path: Path, column: str) -> list[str]:
         raise DataError(
             "standard input is not UTF-8", hint="Convert it, for example with iconv -t utf-8"
         ) from None
-    lines = text.replace("\r\n", "\n").split(
-        "\n"
-    )  # `splitlines` also parts at marks that stand inside of posts
+    # `splitlines` would also split at characters that occur inside posts
+    lines = text.replace("\r\n", "\n").split("\n")
     return lines if lines[-1] else lines[:-1]
 
 
-def _show_evaluation(result: dict) -> None:
-    """The figures as a table, and what they rest on."""
+def _show_evaluation(result: dict[str, Any]) -> None:
+    """Print the figures as a table, and below it what they rest on."""
     from rookery.cli.show import show_table
     from rookery.model.pages.evaluation import groups
 
@@ -246,14 +293,14 @@ def _show_evaluation(result: dict) -> None:
         print(f"  {remark}")
 
 
-def _line(name: str, found: dict) -> list[str]:
-    bits, sure, less = found["bits_per_byte"], found["interval_95"], found["model_less"]
+def _line(name: str, found: dict[str, Any]) -> list[str]:
+    bits, interval, less = found["bits_per_byte"], found["interval_95"], found["model_less"]
     return [
         name,
         f"{found['documents']:,}",
         f"{found['bytes']:,}",
         f"{bits['model']:.3f}",
-        "{:.3f} to {:.3f}".format(*sure["model"]) if sure else "",
+        "{:.3f} to {:.3f}".format(*interval["model"]) if interval else "",
         f"{bits['ngram']:.3f}",
         f"{bits['zstd']:.3f}",
         "{:+.3f} ({:+.3f} to {:+.3f})".format(*less["ngram"]) if less else "",
@@ -264,16 +311,20 @@ def _line(name: str, found: dict) -> list[str]:
 def report(
     key: Annotated[
         str | None,
-        typer.Argument(help="The key of a run, or its beginning; else the one begun last."),
+        typer.Argument(
+            help="The key of a run, or its beginning. Without it: the run that was begun last."
+        ),
     ] = None,
     page: Annotated[
-        Path | None, typer.Option(help="Write the page here, with curves and samples.")
+        Path | None,
+        typer.Option(help="Also write the report as an HTML page, with curves, to this file."),
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a training run, finished or still going: loss, speed, phases, what it was made of, what
-    it writes.
+    """Show a training run, finished or still going on.
+
+    It shows loss, speed, phases, the inputs of the run, and samples of what the model writes.
     """
     from rookery.cli.show import show_facts, show_json, write_page
     from rookery.model import report
@@ -293,18 +344,30 @@ def report(
 
 @app.command()
 def generate(
-    prompt: Annotated[str, typer.Argument(help="How the text begins.")],
-    max_tokens: Annotated[int, typer.Option(help="At most so many tokens.", min=1)] = 64,
+    prompt: Annotated[str, typer.Argument(help="The beginning of the text.")],
+    max_tokens: Annotated[int, typer.Option(help="Write at most this many tokens.", min=1)] = 64,
     temperature: Annotated[
-        float, typer.Option(help="0 always takes the likeliest token.", min=0.0)
+        float,
+        typer.Option(
+            help="How much chance there is in the choice of each token; 0 always takes the "
+            "likeliest.",
+            min=0.0,
+        ),
     ] = 0.8,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same text.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="The same seed gives the same text. Without it: another text each time."),
+    ] = None,
     control: Annotated[
-        list[str], typer.Option(help="What the text shall be: language:en; repeatable.")
+        list[str],
+        typer.Option(
+            help="A control token for the text, such as language:en; the corpus must have been "
+            "built with --set controls=true. May be repeated."
+        ),
     ] = [],  # noqa: B006
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Continue a text with the newest model."""
+    """Continue a text with the newest model, on standard output."""
     from rookery.core.protocols import GenerationOptions
     from rookery.model.generate import load_generator
 
@@ -317,10 +380,10 @@ def generate(
 
 @app.command()
 def export(
-    folder: Annotated[Path, typer.Argument(help="Where to write; must not exist yet.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write; it must not exist yet.")],
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Write the newest model in the Hugging Face layout: transformers, vLLM and SGLang load it."""
+    """Write the newest model in the Hugging Face layout, for transformers, vLLM and SGLang."""
     from rookery.model.export import export
 
     export(opened(home).need("checkpoint", CHECKPOINT), folder)

@@ -1,7 +1,11 @@
-"""Options that several verbs share, and how a verb opens its home."""
+"""The options that several verbs share, and how a verb reads them.
 
+Not here: an option that only one verb has; it is declared with that verb.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -13,31 +17,50 @@ if TYPE_CHECKING:
 HomeOption = Annotated[
     Path,
     typer.Option(
-        "--home", envvar="ROOKERY_HOME", help="The folder of this platform.", show_default=True
+        "--home",
+        envvar="ROOKERY_HOME",
+        help="The folder that holds everything of one platform.",
+        show_default=True,
     ),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")
+    bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
 ]
 SetOption = Annotated[
-    list[str], typer.Option("--set", help="NAME=VALUE for one setting; repeatable.")
+    list[str],
+    typer.Option("--set", help="Change one setting: NAME=VALUE, see below. May be repeated."),
 ]
 MapOption = Annotated[
     str | None,
-    typer.Option("--map", help="Which column is what: text=…,author=…,created=…,language=…,id=…"),
+    typer.Option(
+        "--map",
+        help="Which column of a table holds which field, as FIELD=COLUMN pairs, for example "
+        "text=body,author=user. Fields: text, author, created, id, language, likes and more. "
+        "Without it the columns are guessed by their names.",
+    ),
 ]
 DEFAULT_HOME = Path("rookery-home")
 
+Choice = TypeVar("Choice", bound=str)
+
 
 def opened(home: Path) -> "Home":
-    """The home that `--home` names."""
+    """Open the home that `--home` names."""
     from rookery.core.home import open_home
 
     return open_home(home)
 
 
+def one_of(word: str, choices: Sequence[Choice], option: str) -> Choice:
+    """Return the choice that an option's word names; raise `UsageError` for any other word."""
+    for choice in choices:
+        if word == choice:
+            return choice
+    raise UsageError(f"{option} takes {' or '.join(choices)}, not {word!r}")
+
+
 def read_map(text: str | None) -> dict[str, str] | None:
-    """`text=content,author=user` as a mapping from our field to the file's column."""
+    """Parse `text=content,author=user` into a mapping from a post's field to the file's column."""
     if text is None:
         return None
     pairs = [part.partition("=") for part in text.split(",") if part]

@@ -1,25 +1,46 @@
-"""`rookery posts …`: take posts in, see what is there, note what may be done with them, forget."""
+"""`rookery posts …`: take posts in, count them, record consent and states, forget and erase.
 
+What each of these means for a post is in the package `posts`; `workflows/erase.py` erases.
+"""
+
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, MapOption, opened, read_map
+from rookery.cli.options import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    MapOption,
+    one_of,
+    opened,
+    read_map,
+)
 
-SaidOption = Annotated[str | None, typer.Option(help="yes, no or undefined.")]
+if TYPE_CHECKING:
+    from rookery.core.context import Context
+    from rookery.core.home import Home
 
 
-def _table(columns: str):
-    """The option of a platform's own table of what is to be noted."""
-    named = (
-        f"A table (CSV, JSON lines, Parquet) with the columns {columns}, and happened if it "
-        f"tells when"
+def _consent(use: str) -> Any:
+    """Return the option for an author's consent to one use."""
+    return typer.Option(help=f"Consent to {use}: yes, no or undefined.")
+
+
+def _table(columns: str) -> Any:
+    """Return the option for a platform's own table of consent or states."""
+    return typer.Option(
+        help=f"A table (CSV, JSON lines or Parquet) with the columns {columns} and, optionally, "
+        "happened (a time). All rows are recorded, or none."
     )
-    return typer.Option(help=f"{named}; all of it is noted, or nothing.")
 
 
-app = typer.Typer(help="What people wrote, and what may be done with it.", no_args_is_help=True)
+app = typer.Typer(
+    help="Take posts in, record what may be done with them, forget and erase them.",
+    no_args_is_help=True,
+)
 
 
 @app.command()
@@ -27,26 +48,27 @@ def ingest(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Files, also .gz, .zst: X archive zip, X API v2, Mastodon, Jetstream, AT-proto "
-            "repository, Discourse, "
-            "Reddit, or tables. "
-            "The format is found by itself; with --map every file is a table."
+            help="Files of any of these formats, also .gz or .zst: X archive zip, X API v2, "
+            "Mastodon, Jetstream, AT-proto repository, Discourse, Reddit, or a table (CSV, JSON "
+            "lines, Parquet). The format is recognised; with --map every file is a table."
         ),
     ],
     mapping: MapOption = None,
-    limit: Annotated[int | None, typer.Option(help="Take only the first N rows.", min=1)] = None,
+    limit: Annotated[int | None, typer.Option(help="Read only the first N rows.", min=1)] = None,
     source_name: Annotated[
         str | None,
         typer.Option(
-            help="What all ids are to begin with, such as the forum's host, where they are "
-            "numbers that two sources "
-            "may both have (Discourse)."
+            help="A prefix for all ids and authors, for example forum.example.org. For sources "
+            "whose ids are mere numbers that another source may have too (Discourse)."
         ),
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Take posts into the lake; what cannot be read is set aside with its reason."""
+    """Take posts from files into the home; rows that are no posts are set aside with a reason.
+
+    The same files taken in again add nothing.
+    """
     from rookery.cli.show import context, show_facts, show_json
     from rookery.posts.ingest import ingest
 
@@ -57,24 +79,33 @@ def ingest(
 @app.command()
 def follow(
     url: Annotated[
-        str, typer.Argument(help="wss://… (Jetstream) or https://… (a Mastodon server).")
+        str,
+        typer.Argument(
+            help="The address of the stream: wss://… (Jetstream) or https://… (a Mastodon server)."
+        ),
     ],
     for_seconds: Annotated[
-        float | None, typer.Option("--for", help="End after so many seconds.", min=0)
+        float | None, typer.Option("--for", help="End after this many seconds.", min=0)
     ] = None,
-    posts: Annotated[int | None, typer.Option(help="End after so many posts.", min=1)] = None,
+    posts: Annotated[int | None, typer.Option(help="End after this many posts.", min=1)] = None,
     lake_posts: Annotated[
-        int, typer.Option(help="Hand over to the lake after so many posts,", min=1)
+        int,
+        typer.Option(help="Write to the lake (the posts on disk) after this many posts.", min=1),
     ] = 5_000,
-    lake_seconds: Annotated[float, typer.Option(help="or after so many seconds.", min=0)] = 30.0,
+    lake_seconds: Annotated[
+        float,
+        typer.Option(help="Write to the lake after this many seconds, if that is sooner.", min=0),
+    ] = 30.0,
     token_file: Annotated[
-        Path | None, typer.Option(help="A file that holds the server's access token.")
+        Path | None,
+        typer.Option(help="A file that holds an access token for the server (Mastodon)."),
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Take posts from a live stream, read on where it was left; deletions hold at once. Ctrl-C ends
-    it.
+    """Take posts from a live stream until Ctrl-C.
+
+    Started again, it reads on from where it stopped. A deletion takes effect at once.
     """
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.errors import UsageError
@@ -92,28 +123,33 @@ def follow(
 
 @app.command()
 def forget(
-    ids: Annotated[list[str] | None, typer.Argument(help="Ids of posts.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids of the posts to forget.")] = None,
     author: Annotated[
-        list[str] | None, typer.Option(help="An author, with all posts; repeatable.")
+        list[str] | None,
+        typer.Option(help="An author to forget, with all posts. May be repeated."),
     ] = None,
     file: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A file of what a network asks to honour: X compliance, Jetstream, ActivityPub "
-            "deletions; repeatable. "
-            "What can be taken back (a suspension, say) hides and forgets nothing."
+            help="A file of deletions and other requests of a network: X compliance, Jetstream or "
+            "ActivityPub. What the network may take back, such as a suspension, only hides posts. "
+            "May be repeated."
         ),
     ] = None,
     ids_of: Annotated[
         str | None,
         typer.Option(
-            help="posts or authors: what the ids of X's batch compliance are; it does not say."
+            help="posts or authors: what the ids in X's batch compliance files belong to; the "
+            "files do not state it."
         ),
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Hide posts at once from search, answers and every later training batch."""
+    """Forget posts for good: hide them at once from search, answers and all later training.
+
+    The posts stay in files until `rookery posts erase`.
+    """
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.config import to_plain
     from rookery.core.errors import UsageError
@@ -126,10 +162,10 @@ def forget(
         )
     if file and (ids or author):
         raise UsageError("give either ids and authors, or files")
-    if ids_of not in (None, "posts", "authors"):
-        raise UsageError(f"--ids-of: {ids_of!r} is neither posts nor authors")
+    kinds: tuple[compliance.IdsOf, ...] = get_args(compliance.IdsOf)
+    kind = None if ids_of is None else one_of(ids_of, kinds, "--ids-of")
     if file:
-        report = to_plain(compliance.apply(opened(home), file, ids_of, context()))
+        report = to_plain(compliance.apply(opened(home), file, kind, context()))
     else:
         report = to_plain(forget(opened(home), ids or [], author or [], context()))
     show_json(report) if as_json else show_facts(report, "Honoured" if file else "Forgotten")
@@ -137,8 +173,9 @@ def forget(
 
 @app.command()
 def erase(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """Make what is forgotten, and every earlier text of what was edited, physically gone; say what
-    is still owed.
+    """Erase from every file all posts that were forgotten, and earlier texts of edited posts.
+
+    Then list what is still owed, such as models that learned from these posts, and by when.
     """
     from rookery.cli.show import context, show_json, show_table
     from rookery.workflows.erase import erase
@@ -159,75 +196,91 @@ def erase(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
 
 @app.command()
 def consent(
-    author: Annotated[list[str] | None, typer.Option(help="An author; repeatable.")] = None,
+    author: Annotated[
+        list[str] | None, typer.Option(help="The author who consents or refuses. May be repeated.")
+    ] = None,
     file: Annotated[Path | None, _table("author, use, word")] = None,
-    search: SaidOption = None,
-    answers: SaidOption = None,
-    ads: SaidOption = None,
-    training: SaidOption = None,
+    search: Annotated[str | None, _consent("being found in search")] = None,
+    answers: Annotated[str | None, _consent("being cited in answers")] = None,
+    ads: Annotated[str | None, _consent("being shown beside ads")] = None,
+    training: Annotated[str | None, _consent("the training of models")] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Note an author's word on uses of all their posts: yes, no, or undefined, where the platform's
-    policy holds.
+    """Record an author's consent for each use of all their posts.
+
+    yes and no hold until the next change; undefined leaves it to the home's policy.
+
+    Example: rookery posts consent --author ada --training no
     """
     from rookery.core.errors import UsageError
     from rookery.posts.consent import consent, consent_file
 
     words = {"search": search, "answers": answers, "ads": ads, "training": training}
     if file and (author or any(words.values())):
-        raise UsageError("give either an author's words, or --file")
+        raise UsageError("give either --author with the uses, or --file")
     if file:
-        _noted(lambda at, context: consent_file(at, file, context), home, as_json)
+        _record(lambda at, context: consent_file(at, file, context), home, as_json)
     else:
-        _noted(lambda at, context: consent(at, author or [], words, context), home, as_json)
+        _record(lambda at, context: consent(at, author or [], words, context), home, as_json)
 
 
 @app.command()
 def state(
     cause: Annotated[
         str | None,
-        typer.Argument(help="suspended, protected, deactivated, taken_down, withheld, …"),
+        typer.Argument(
+            help="Why they are hidden: suspended, protected, deactivated, taken_down, deleted, "
+            "dropped, withheld or signed_in_only."
+        ),
     ] = None,
-    value: Annotated[str | None, typer.Argument(help="on, or off when it ends.")] = None,
-    post: Annotated[list[str] | None, typer.Option(help="The id of a post; repeatable.")] = None,
+    value: Annotated[
+        str | None, typer.Argument(help="on when the state begins, off when it ends.")
+    ] = None,
+    post: Annotated[
+        list[str] | None, typer.Option(help="The id of a post. May be repeated.")
+    ] = None,
     author: Annotated[
-        list[str] | None, typer.Option(help="An author, with all posts; repeatable.")
+        list[str] | None, typer.Option(help="An author, with all posts. May be repeated.")
     ] = None,
     file: Annotated[Path | None, _table("post or author, cause, value")] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Hide posts or authors for a while, or show them again: nothing is forgotten."""
+    """Hide posts or authors for a while, or show them again; nothing is forgotten.
+
+    Example: rookery posts state suspended on --author ada
+    """
     from rookery.core.errors import UsageError
     from rookery.posts.consent import state, state_file
 
     if file and (cause or post or author):
         raise UsageError("give either a state with posts and authors, or --file")
     if file:
-        _noted(lambda at, context: state_file(at, file, context), home, as_json)
+        _record(lambda at, context: state_file(at, file, context), home, as_json)
         return
     if cause is None or value is None:
         raise UsageError(
-            "which state?", hint="Say, for example: suspended on --author NAME, or give --file FILE"
+            "no state is given", hint="Example: suspended on --author NAME, or give --file FILE"
         )
-    _noted(
+    _record(
         lambda at, context: state(at, post or [], author or [], cause, value, context),
         home,
         as_json,
     )
 
 
-def _noted(note, home: Path, as_json: bool) -> None:
+def _record(record: "Callable[[Home, Context], int]", home: Path, as_json: bool) -> None:
+    """Record something in the live log of a home, and print how many entries are new."""
     from rookery.cli.show import context, show_facts, show_json
 
-    report = {"new": note(opened(home), context())}
-    show_json(report) if as_json else show_facts(report, "Noted")
+    report = {"new": record(opened(home), context())}
+    show_json(report) if as_json else show_facts(report, "Recorded")
 
 
 @app.command()
 def stats(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """Count posts, authors, languages, and what the gate would drop for each use."""
+    """Count posts, authors and languages, and the posts that may not be used, by reason."""
     from rookery.cli.show import show_facts, show_json
     from rookery.posts.stats import stats
 

@@ -1,7 +1,8 @@
-"""One command in many processes: who this one is, and starting the others.
+"""One command in many processes: which rank this process has, and starting the others.
 
-A launcher tells each process its place by environment variables (RANK, WORLD_SIZE, LOCAL_RANK, as
-torchrun, Ray and others set them). Where there are none, `--processes` starts the processes here.
+A launcher (torchrun, Ray and others) gives each process its rank by environment variables: RANK,
+WORLD_SIZE, LOCAL_RANK. Where there are none, `--processes` starts the processes here. How processes
+work together is in `model/parallel/`; restarts are in `model/training/launch.py`.
 """
 
 import json
@@ -26,9 +27,10 @@ SCALES = "scales"  # in the home
 
 
 def rank_from_environment(processes: int | None) -> "ProcessRank | None":
-    """This process's place as its launcher said; None where no launcher said anything.
+    """Return this process's rank as its launcher set it, or None where no launcher set one.
 
-    Raises `UsageError` if it says another number of processes than `--processes`.
+    Raises `UsageError` for variables that are no whole numbers, or if the launcher started another
+    number of processes than `--processes` asks for.
     """
     from rookery.model.parallel.processes import ProcessRank
 
@@ -38,26 +40,29 @@ def rank_from_environment(processes: int | None) -> "ProcessRank | None":
         rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         place = ProcessRank(rank, count, int(os.environ.get("LOCAL_RANK", rank)))
     except ValueError:
-        told = ", ".join(
+        found = ", ".join(
             f"{name} {os.environ.get(name)!r}" for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")
         )
-        raise UsageError(f"the launcher's numbers must be whole ones, not {told}") from None
+        raise UsageError(f"the launcher must set whole numbers, not {found}") from None
     if processes not in (None, count):
-        what = (
-            f"--processes {processes} was asked for, and the launcher started {count} (WORLD_SIZE)"
+        raise UsageError(
+            f"--processes is {processes}, but the launcher started {count} (WORLD_SIZE)",
+            hint="Leave out --processes",
         )
-        raise UsageError(what, hint="Leave out --processes")
     return place
 
 
 def start_processes(processes: int, restarts: int) -> None:
-    """Run this very command in so many processes on this machine, and wait for them."""
+    """Run this very command in several processes on this machine, and wait until they end.
+
+    restarts: how often all processes are started again after one was killed.
+    """
     from rookery.model.training.launch import launch
 
     with tempfile.TemporaryDirectory(prefix="rookery-") as folder:
         outcome = Path(folder) / "outcome.json"
         os.environ[OUTCOME], os.environ[LAUNCHER] = str(outcome), str(os.getpid())
-        # the launcher's store dies with its first process otherwise, and with it every restart
+        # otherwise the rendezvous store ends with the launcher's first process, and a restart fails
         os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
         try:
@@ -66,26 +71,30 @@ def start_processes(processes: int, restarts: int) -> None:
             del os.environ[OUTCOME], os.environ[LAUNCHER]
 
 
-def scale_kept(
-    home: "Home", processes: "Processes", asked: dict[str, Any], measure: Callable[[], float]
+def stored_scale(
+    home: "Home", processes: "Processes", request: dict[str, Any], measure: Callable[[], float]
 ) -> float:
-    """The scale that all processes measure together, and that whoever asks the same of this home
-    later gets, too.
+    """Return the scale that the home stores for a request, or measure and store it.
+
+    All processes measure together and get the same scale. request: what identifies the run; the
+    same request later gets the same scale, so that a run that was stopped goes on.
     """
-    kept = home.path / SCALES / f"{digest_value(asked)[:16]}.json"
-    known = json.loads(kept.read_text())["scale"] if processes.is_first and kept.exists() else None
-    if (scale := processes.broadcast(known)) is None:
+    file = home.path / SCALES / f"{digest_value(request)[:16]}.json"
+    known = json.loads(file.read_text())["scale"] if processes.is_first and file.exists() else None
+    scale = processes.broadcast(known)
+    if scale is None:
         scale = measure()
         if processes.is_first:
-            kept.parent.mkdir(exist_ok=True)
-            write_atomically(kept, json.dumps(asked | {"scale": scale}, indent=1).encode())
+            file.parent.mkdir(exist_ok=True)
+            write_atomically(file, json.dumps(request | {"scale": scale}, indent=1).encode())
     return scale
 
 
 @contextmanager
 def reporting_outcome(place: "ProcessRank | None") -> Iterator[None]:
-    """Under `start_processes`, an error ends the run for good: it is told to the launcher, which
-    shows it.
+    """Report an error to the launcher of `start_processes`, which shows it and restarts nothing.
+
+    Elsewhere errors pass through. A process that is started after the run has ended exits at once.
     """
     if OUTCOME not in os.environ or place is None:
         yield
@@ -94,15 +103,14 @@ def reporting_outcome(place: "ProcessRank | None") -> Iterator[None]:
 
     outcome = Path(os.environ[OUTCOME])
     if outcome.exists():
-        sys.exit(
-            0
-        )  # started again only because another process was still at work when the run ended
+        # started again only because another process was still at work when the run ended
+        sys.exit(0)
     end_with_launcher(int(os.environ[LAUNCHER]))
     try:
         yield
     except (RookeryError, OSError) as error:
-        told = StorageError.of(error) if isinstance(error, OSError) else error
-        if told is None:
+        reported = StorageError.of(error) if isinstance(error, OSError) else error
+        if reported is None:
             raise
-        write_outcome(outcome, told, place.rank == 0)
+        write_outcome(outcome, reported, place.rank == 0)
         sys.exit(0)

@@ -1,18 +1,39 @@
-"""`rookery search …`: index the posts, search them, ask them."""
+"""`rookery search …`: index the posts, search them, and answer questions from them.
+
+Ranking, answers and the query language are in the package `search`.
+"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
-from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
+from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, one_of, opened
 
-app = typer.Typer(help="Given words, which posts, in what order.", no_args_is_help=True)
+app = typer.Typer(
+    help="Index the posts, search them, and answer questions from them.", no_args_is_help=True
+)
+
+QUERIES = """Examples of queries:
+
+night tram                       both words
+"night tram"                     the words in this order
+tram OR bus                      either word
+tram -late                       without a word
+(tram OR bus) late               brackets
+#rooks  @ada                     a tag, a mention
+from:ada  lang:en                an author, a language
+since:2026-01-31                 from this day on (UTC)
+until:2026-02-28                 before this day
+min_likes:5                      at least this many likes"""
 
 
 @app.command("index")
 def build(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
-    """Index every post that may be searched, with vectors of the newest model if there is one."""
+    """Index every post that may be searched, for words and for vectors of the newest model.
+
+    Without a model, the vectors are made of hashed words.
+    """
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.config import to_plain
     from rookery.search.index import build_index
@@ -23,29 +44,34 @@ def build(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     show_json(report) if as_json else show_facts(report, "Search index")
 
 
-@app.command()
+@app.command(epilog=QUERIES)
 def query(
     text: Annotated[
-        str, typer.Argument(help='Words, "phrases", OR, -not, from: since: until: lang: #tag …')
+        str,
+        typer.Argument(
+            help="The query, in quotation marks for the shell; see the examples below. A query "
+            "that begins with - comes after --."
+        ),
     ],
-    limit: Annotated[int, typer.Option(help="How many posts.", min=1, max=1000)] = 10,
-    mode: Annotated[str, typer.Option(help="best or latest.")] = "best",
+    limit: Annotated[int, typer.Option(help="Show at most this many posts.", min=1, max=1000)] = 10,
+    mode: Annotated[
+        str, typer.Option(help="best: the most relevant posts first. latest: the newest first.")
+    ] = "best",
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Search the posts."""
+    """Search the posts of the home."""
     from rookery.cli.show import show_json, show_table
     from rookery.core.config import to_plain
-    from rookery.core.errors import UsageError
     from rookery.search.index import open_index
-    from rookery.search.search import search
+    from rookery.search.search import Mode, search
     from rookery.workflows.models import embedder_of
 
-    if mode not in ("best", "latest"):
-        raise UsageError(f"there is no mode {mode!r}", hint="Take best or latest")
+    modes: tuple[Mode, ...] = get_args(Mode)
+    order = one_of(mode, modes, "--mode")
     opened_home = opened(home)
     results = search(
-        open_index(opened_home, embedder_of(opened_home)), text, limit=limit, mode=mode
+        open_index(opened_home, embedder_of(opened_home)), text, limit=limit, mode=order
     )
     if as_json:
         show_json(to_plain(results))
@@ -62,11 +88,13 @@ def query(
 
 @app.command()
 def ask(
-    question: Annotated[str, typer.Argument(help="A question to the posts.")],
+    question: Annotated[
+        str, typer.Argument(help='The question, for example "When does the regatta start?".')
+    ],
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer from the posts; every sentence names the posts it comes from."""
+    """Answer a question from the posts; every sentence of the answer cites its posts."""
     from rookery.cli.show import show_json
     from rookery.core.config import to_plain
     from rookery.search.ask import answer
@@ -88,22 +116,35 @@ def ask(
 
 @app.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="A judged collection in BEIR layout.")],
-    qrels: Annotated[str, typer.Option(help="Which judgments: qrels/NAME.tsv.")] = "test",
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="A judged collection in BEIR layout: corpus.jsonl, queries.jsonl and "
+            "qrels/NAME.tsv."
+        ),
+    ],
+    qrels: Annotated[
+        str, typer.Option(help="Which relevance judgments: the NAME in qrels/NAME.tsv.")
+    ] = "test",
     system: Annotated[
-        list[str] | None, typer.Option(help="bm25, dense or hybrid; repeatable.")
+        list[str] | None,
+        typer.Option(help="What to measure: bm25 (the default), dense or hybrid. May be repeated."),
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure search on judged queries: nDCG@10, MAP, recall@100, P@30, MRR."""
+    """Measure search on queries with relevance judgments: nDCG@10, MAP, recall@100, P@30, MRR.
+
+    dense and hybrid use the vectors of the home's newest model, if there is one.
+    """
     from rookery.cli.show import context, show_json, show_table
     from rookery.core.home import SETTINGS
-    from rookery.core.protocols import HashedEmbedder
+    from rookery.core.protocols import Embedder, HashedEmbedder
     from rookery.search.evaluate import evaluate
     from rookery.workflows.models import embedder_of
 
-    embedder = embedder_of(opened(home)) if (home / SETTINGS).exists() else HashedEmbedder()
+    has_home = (home / SETTINGS).exists()
+    embedder: Embedder = embedder_of(opened(home)) if has_home else HashedEmbedder()
     result = evaluate(folder, qrels, system or ["bm25"], embedder, context())
     if as_json:
         show_json(result)

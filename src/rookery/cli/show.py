@@ -1,4 +1,7 @@
-"""Showing things to a person or a program: tables, JSON, and a drawn progress display on stderr."""
+"""Output for a person or a program: tables, JSON, and progress bars on standard error.
+
+The verbs use it. The packages below report through a `Progress`, which `context` draws.
+"""
 
 import json
 import sys
@@ -12,6 +15,7 @@ from rich.progress import (
     BarColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -25,14 +29,12 @@ WORTH_A_LINE_SECONDS = 2
 
 
 def show_json(value: Any) -> None:
-    """One JSON document on standard output."""
+    """Print a value as one JSON document on standard output."""
     print(json.dumps(value, ensure_ascii=False, indent=1, default=str))
 
 
 def write_page(path: Path, html: str) -> None:
-    """Write a page where a person asked for it; raises `UsageError` if that is no place for a
-    file.
-    """
+    """Write a page to the file that a person named; raise `UsageError` if it cannot be written."""
     try:
         path.write_text(html, encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
@@ -42,7 +44,7 @@ def write_page(path: Path, html: str) -> None:
 def show_table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None
 ) -> None:
-    """A table on standard output; numbers stand right."""
+    """Print a table on standard output, with columns of numbers aligned to the right."""
     rows = [[_cell(value) for value in row] for row in rows]
     table = Table(
         *columns, title=title, title_justify="left", header_style="bold", pad_edge=False, box=None
@@ -60,7 +62,7 @@ def show_table(
 
 
 def show_facts(facts: Mapping[str, Any], title: str | None = None) -> None:
-    """Names and values, one a line."""
+    """Print names and values on standard output, one pair per line."""
     if title:
         _console().print(title, style="bold", highlight=False, markup=False)
     width = max((len(name) for name in facts), default=0)
@@ -88,8 +90,10 @@ def _console() -> Console:
 
 
 class DrawnProgress:
-    """Progress bars on standard error; on something that is no terminal, one line when a long task
-    ends.
+    """Progress bars on standard error.
+
+    Where standard error is no terminal, one line is printed when a task ends that took more than
+    `WORTH_A_LINE_SECONDS`.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -102,6 +106,7 @@ class DrawnProgress:
     def task(
         self, title: str, total: int | None = None, unit: str = ""
     ) -> Iterator["_DrawnTask | _CountedTask"]:
+        """Open a task of `total` units (None: unknown), shown until the `with` ends."""
         if not self._console.is_terminal:
             counted, started_seconds = _CountedTask(), self._clock.monotonic_seconds()
             yield counted
@@ -117,6 +122,7 @@ class DrawnProgress:
             self._stop()
 
     def say(self, line: str) -> None:
+        """Print one line that stays on the screen."""
         self._console.print(line)
 
     def _start(self) -> Progress:
@@ -144,12 +150,14 @@ class DrawnProgress:
 
 
 class _DrawnTask:
-    def __init__(self, drawn: Progress, number: Any):
+    def __init__(self, drawn: Progress, number: TaskID):
         self._drawn, self._number = drawn, number
 
     def advance(self, n: int = 1, note: str = "") -> None:
-        fields = {"note": note} if note else {}
-        self._drawn.update(self._number, advance=n, **fields)
+        if note:
+            self._drawn.update(self._number, advance=n, note=note)
+        else:
+            self._drawn.update(self._number, advance=n)
 
 
 class _CountedTask:
@@ -162,6 +170,6 @@ class _CountedTask:
 
 
 def context() -> Context:
-    """The system clock and a drawn progress display."""
+    """Return a context with the system clock and with progress bars on standard error."""
     clock = SystemClock()
     return Context(clock, DrawnProgress(clock))

@@ -1,9 +1,9 @@
-"""`rookery fleet plan`: from GPUs and tokens to a model, a layout, and what it takes in time,
-memory and money.
+"""`rookery fleet plan`: from GPUs and tokens to a model, its layout, time, memory and money.
 
-A first, analytic plan: every number with its formula, and at the end what it does not know. It is
-only arithmetic and starts nothing. The parts: `sizing.py` (model and batch), `layout.py` (degrees,
-memory, step time), `goodput.py` (failures), `gpus.py` (the hardware).
+The plan is analytic: every number has its formula, and a list at the end names what it does not
+account for. It is only arithmetic and starts nothing. The parts are in `planning/`: `sizing.py`
+(model and batch), `layout.py` (degrees, memory, step time), `goodput.py` (failures) and `gpus.py`
+(the hardware).
 """
 
 from dataclasses import dataclass
@@ -37,33 +37,32 @@ from rookery.model.training.thresholds import warnings
 SMALLEST_MODEL = 10_000_000
 LARGEST_MODEL = 100_000_000_000_000
 POWER_FACTOR = 1.5
-"""Everything in the hall for each watt of GPU: hosts, network, cooling. An assumption."""
+"""Watts of the whole hall (hosts, network, cooling) for each watt of GPU. An assumption."""
 
 WEAKNESSES = (
-    "Fitted to published bf16 runs of dense models on A100 and H100: half within an eighth, all "
-    "within a third; "
-    "nothing newer, no fp8 and no mixture of experts has been checked.",
-    "Links are one bandwidth each: no latency, no congestion, no oversubscribed spine, no slow "
-    "node among good ones.",
+    "The plan was fitted to published bf16 runs of dense models on A100 and H100: half of them "
+    "within an eighth, all within a third. Nothing newer, no fp8 and no mixture of experts has "
+    "been checked.",
+    "Each link is one bandwidth: no latency, no congestion, no oversubscribed spine, no slow node "
+    "among good ones.",
     "How much communication hides behind compute is one number, not a schedule.",
     "Activations are counted on the safe side; a tuned run may fit what is refused here.",
-    f"Planned is a model whose output matrix is the embedding, with contexts of "
-    f"{CONTEXT_TOKENS:,} tokens, trained by "
-    f"Adam. `rookery model train` gives it a matrix of its own and contexts of "
-    f"{config.CONTEXT_TOKENS}, and its Muon "
-    f"keeps 8 bytes a parameter of the layers' matrices, not {OPTIMIZER_BYTES}.",
-    "Only tensor, pipeline and data parallelism: no context parallelism, so long contexts are "
-    "out of reach.",
-    "The batch follows from the tokens alone; whether the data is worth so many tokens is not "
-    "asked.",
-    "Prices are assumptions of November 2026; storage, network traffic, staff and failed "
-    "attempts are not in them.",
+    "The planned model uses its embedding as output matrix, has contexts of "
+    f"{CONTEXT_TOKENS:,} tokens and is trained by Adam. `rookery model train` gives it an output "
+    f"matrix of its own and contexts of {config.CONTEXT_TOKENS}, and its Muon keeps 8 bytes per "
+    f"parameter of the layers' matrices, not {OPTIMIZER_BYTES}.",
+    "Tensor, pipeline and data parallelism are planned, but no context parallelism, so long "
+    "contexts are out of reach.",
+    "The batch follows from the tokens alone; whether the data is worth training on that many "
+    "tokens is not considered.",
+    "Prices are assumptions of November 2026, without storage, network traffic, staff and failed "
+    "attempts.",
 )
 
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What is there and what is wanted; without `parameters`, one for every 20 tokens."""
+    """A request for a plan; without `parameters`, the model has one for every 20 tokens."""
 
     gpus: int
     gpu: str
@@ -73,7 +72,7 @@ class PlanRequest:
 
 @dataclass(frozen=True)
 class Quantity:
-    """One number of a plan, and how it came about."""
+    """One number of a plan, with its unit and its formula."""
 
     name: str
     value: float | int | str
@@ -83,8 +82,10 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Plan:
-    """A model, its layout, and all that follows; `duties` are the laws whose compute threshold it
-    passes.
+    """A plan: a model, its layout, and the numbers that follow.
+
+    duties: the laws whose threshold of compute the run passes. weaknesses: what the plan does not
+    account for.
     """
 
     request: PlanRequest
@@ -95,13 +96,14 @@ class Plan:
     weaknesses: tuple[str, ...] = WEAKNESSES
 
     def value(self, name: str) -> float | int | str:
-        """The value of the quantity of a name."""
+        """Return the value of the quantity of a name."""
         return next(q.value for q in self.quantities if q.name == name)
 
 
 def plan(request: PlanRequest) -> Plan:
-    """Plan a training run; raises `UsageError` for an unknown GPU, for numbers out of range, or if
-    nothing fits.
+    """Plan a training run.
+
+    Raises `UsageError` for an unknown GPU, for numbers out of range, or if no layout fits.
     """
     gpu = find_gpu(request.gpu)
     wanted = _checked_parameters(request)
@@ -112,9 +114,8 @@ def plan(request: PlanRequest) -> Plan:
         each = WEIGHT_BYTES + GRADIENT_BYTES + OPTIMIZER_BYTES
         raise UsageError(
             f"{parameters(shape) / 1e9:,.1f}B parameters do not fit on {request.gpus:,} {gpu.name}",
-            hint=f"Take more GPUs or fewer parameters: {each} bytes each are needed before any "
-            f"activation, of "
-            f"{gpu.memory_bytes / 1e9:g} GB a GPU",
+            hint="Take more GPUs or fewer parameters: each parameter needs "
+            f"{each} bytes before any activation, and a GPU has {gpu.memory_bytes / 1e9:g} GB",
         )
     memory, time = memory_of(shape, layout), time_of(shape, layout, gpu)
     goodput = goodput_of(parameters(shape), layout.gpus)
@@ -144,7 +145,7 @@ def _checked_parameters(request: PlanRequest) -> int:
         wanted = max(SMALLEST_MODEL, request.tokens // TOKENS_PER_PARAMETER)
     if not SMALLEST_MODEL <= wanted <= LARGEST_MODEL:
         raise UsageError(
-            f"a model of {wanted:,} parameters is outside of what is planned here",
+            f"a model of {wanted:,} parameters is out of the range of this plan",
             hint="Give --parameters between 10M and 100T",
         )
     return wanted

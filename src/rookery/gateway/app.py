@@ -1,7 +1,6 @@
-"""The ASGI application: the routes put together, what every answer carries, and what errors look
-like.
+"""The ASGI application: all routes, the headers of every response, and the form of errors.
 
-A program that asks under `/v1` gets errors in OpenAI's envelope, a person gets a page. Nobody gets
+A request under `/v1` gets errors in OpenAI's envelope, any other request a page. No response holds
 a traceback. The routes are in `api/openai.py` and `pages/routes.py`; what they serve is opened in
 `wiring.py`.
 """
@@ -17,6 +16,7 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rookery.core.context import Clock
 from rookery.core.errors import RookeryError
@@ -39,7 +39,10 @@ SECURITY_HEADERS = {
 def create_app(
     parts: Parts, clock: Clock, new_id: Callable[[], str] = secrets.token_hex
 ) -> FastAPI:
-    """The application that serves some parts; `new_id` makes the names of requests and viewers."""
+    """Return the application that serves these parts.
+
+    new_id: returns a new random name; requests and viewers are named by it.
+    """
     app = FastAPI(
         title="Rookery",
         version=__version__,
@@ -55,7 +58,7 @@ def create_app(
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
-        """Alive, and which model serves."""
+        """Report that the server is alive, and which model serves."""
         return {"status": "ok", "version": __version__, "model": parts.generator.name}
 
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -66,14 +69,16 @@ def create_app(
 
 
 class _Envelope:
-    """Around everything: a request id and security headers on each response, and a response for
-    each crash.
+    """The outermost middleware.
+
+    It adds a request id and security headers to every response, and answers where the application
+    crashed.
     """
 
-    def __init__(self, app, new_id: Callable[[], str]):
+    def __init__(self, app: ASGIApp, new_id: Callable[[], str]):
         self._app, self._new_id = app, new_id
 
-    async def __call__(self, scope, receive, send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -81,11 +86,11 @@ class _Envelope:
         headers.append((b"x-request-id", f"req_{self._new_id()}".encode()))
         started = False
 
-        async def send_with_headers(message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message = message | {"headers": [*message.get("headers", []), *headers]}
+                message = {**message, "headers": [*message.get("headers", []), *headers]}
             await send(message)
 
         try:
@@ -101,18 +106,22 @@ def _crashed(path: str, error: Exception) -> Response:
     what = (
         error.line()
         if isinstance(error, RookeryError)
-        else "Something went wrong here; the log says what"
+        else "Something went wrong here; the log of the server has the details"
     )
     return _error_response(path, 500, what, "server_error")
 
 
-def _on_http_error(request: Request, error: HTTPException) -> Response:
+def _on_http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):  # the handler is registered for these alone
+        raise error
     what = "There is nothing at this address" if error.status_code == 404 else str(error.detail)
     return _error_response(request.url.path, error.status_code, what, "invalid_request_error")
 
 
-def _on_invalid(request: Request, error: RequestValidationError) -> Response:
-    """What pydantic says, as one line about the first wrong parameter."""
+def _on_invalid(request: Request, error: Exception) -> Response:
+    """Return pydantic's message about the first wrong parameter, as one line."""
+    if not isinstance(error, RequestValidationError):  # the handler is registered for these alone
+        raise error
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))
     what = "the body is not valid JSON" if first["type"] == "json_invalid" else first["msg"]

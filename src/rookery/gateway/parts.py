@@ -1,7 +1,6 @@
-"""What the gateway serves, as plain functions: the seam between the pages and everything behind
-them.
+"""What the gateway serves, as plain functions: the seam between the routes and all behind them.
 
-`wiring.py` fills it from a home; a test fills it with twins.
+`wiring.py` makes the parts from a home; a test makes them from twins.
 """
 
 from collections.abc import Callable
@@ -13,18 +12,18 @@ from rookery.core.protocols import Generator
 if TYPE_CHECKING:
     from rookery.ads.server import AdServer
     from rookery.search.ask import Answer
-    from rookery.search.search import Results
+    from rookery.search.search import Mode, Results
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Each may raise a `RookeryError`, whose line is then shown in its place.
+    """The functions behind the routes; each may raise a `RookeryError`, whose line is then shown.
 
-    search: what was typed and the mode (`best` or `latest`) to results. answer: the same to an
-    answer. report: what the ads ledger says, as `rookery ads report --json` does.
+    search: a query and the mode (`best` or `latest`) to results. answer: a query to an answer.
+    report: the report of the ads ledger, as `rookery ads report --json` prints it.
     """
 
-    search: Callable[[str, str], "Results"]
+    search: Callable[[str, "Mode"], "Results"]
     answer: Callable[[str], "Answer"]
     ads: "AdServer"
     report: Callable[[], dict[str, Any]]

@@ -1,6 +1,6 @@
-"""`rookery serve`: open everything once, listen, and stop quietly.
+"""`rookery serve`: open everything once, listen on a port, and stop quietly at Ctrl-C.
 
-What is served is made in `wiring.py` and `app.py`.
+What is served is opened in `wiring.py`; its routes are put together in `app.py`.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import uvicorn
+from fastapi import FastAPI
 
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
@@ -25,9 +26,10 @@ LEARN_POLL_SECONDS = 15  # how often to ask; whether learning is due is for the 
 
 
 def serve(home: Home, host: str, port: int, context: Context, ready: Callable[[str], None]) -> None:
-    """Serve a home until Ctrl-C; `ready` is called with the address once requests are answered.
+    """Serve a home until Ctrl-C.
 
-    Raises `UsageError` before any work if one cannot listen there. Port 0 takes any free one.
+    ready: called with the address to open as soon as requests are answered. Port 0 takes any free
+    port. Raises `UsageError` before any work if it cannot listen there.
     """
     with listening(host, port) as listener:
         parts = open_parts(home, context)
@@ -64,7 +66,7 @@ def learning_beside(
 
 @contextlib.contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket bound to an address; raises `UsageError` in words if that cannot be."""
+    """Listen on an address and yield the socket; raise `UsageError` if that cannot be done."""
     where = f"{host}:{port}"
     if not 0 <= port <= 65_535:
         raise UsageError(
@@ -77,7 +79,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         listener = socket.socket(family, kind, protocol)
     except (socket.gaierror, UnicodeError):
         raise UsageError(
-            "this is no address of this machine", where=where, hint="Take 127.0.0.1"
+            "this address does not belong to this machine", where=where, hint="Use 127.0.0.1"
         ) from None
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -94,15 +96,16 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 def _why_not(error: OSError) -> str:
     reasons = {
         errno.EADDRINUSE: "something else listens there already",
-        errno.EACCES: "this port needs more rights than you have",
-        errno.EADDRNOTAVAIL: "this is no address of this machine",
+        errno.EACCES: "you have no permission to listen on this port",
+        errno.EADDRNOTAVAIL: "this address does not belong to this machine",
     }
-    return reasons.get(error.errno, f"cannot listen there: {error.strerror}")
+    return reasons.get(error.errno or 0, f"cannot listen there: {error.strerror}")
 
 
-def run(app, listener: socket.socket, ready: Callable[[str], None]) -> None:
-    """Serve an application on a bound socket until Ctrl-C; requests in progress have a few seconds
-    to end.
+def run(app: FastAPI, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    """Serve an application on a listening socket until Ctrl-C.
+
+    Requests in progress then have `GRACE_SECONDS` to end.
     """
     settings = uvicorn.Config(
         app,
@@ -116,19 +119,19 @@ def run(app, listener: socket.socket, ready: Callable[[str], None]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Says when it has started."""
+    """A server that calls a function when it has started."""
 
     def __init__(self, settings: uvicorn.Config, started: Callable[[], None]):
         super().__init__(settings)
-        self._say_started = started
+        self._report_start = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._say_started()
+        self._report_start()
 
 
 def address_of(listener: socket.socket) -> str:
-    """The address to open in a browser."""
+    """Return the address to open in a browser."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{host}:{port}/"

@@ -1,10 +1,10 @@
-"""The one place where model, search and ads meet: which embedder and generator a home has, and what
-the pages get.
+"""The one place where model, search and ads are put together, for as long as a process serves.
 
-The newest checkpoint serves; where there is none, the untrained twins do. An index that is not
-there yet says so when it is asked, so that the rest of the page still works.
+The newest checkpoint serves; where there is none, the untrained twins do. Where there is no search
+index yet, a search raises an error that names the command to make one, and the rest of the page
+still works. What the parts are is in `parts.py`; how a model is chosen, in `workflows/models.py`.
 
-Imports stand inside the functions: a command that only wants an embedder must not wait for all the
+Imports are inside the functions: a command that only wants an embedder must not wait for all the
 rest, and torch is loaded only where there is a model.
 """
 
@@ -43,8 +43,9 @@ def open_parts(home: Home, context: Context) -> Parts:
 
 
 def _index_in_force(home: Home, embedder: Embedder) -> Callable[[], "SearchIndex"]:
-    """A function that gives the index in force: opened once, and again when `rookery search index`
-    made another.
+    """Return a function that returns the index in force.
+
+    It opens the index once, and again after `rookery search index` made another.
     """
     from rookery.search.index import CURRENT, open_index
 

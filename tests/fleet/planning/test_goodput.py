@@ -1,3 +1,5 @@
+"""Goodput against a published run, and that no other interval of checkpoints is better."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,9 +16,11 @@ def test_llama_3_was_interrupted_every_2_8_hours_and_kept_about_nine_tenths_of_i
 @given(st.floats(1e7, 1e13), st.integers(1, 100_000))
 def test_no_other_interval_loses_less(parameters, gpus):
     goodput = goodput_of(parameters, gpus)
-    overhead = lambda interval: (  # noqa: E731
-        goodput.checkpoint_seconds / interval + interval / 2 / goodput.between_interruptions_seconds
-    )
+
+    def overhead(interval: float) -> float:
+        lost = interval / 2 / goodput.between_interruptions_seconds
+        return goodput.checkpoint_seconds / interval + lost
+
     best = overhead(goodput.interval_seconds)
     assert best <= overhead(goodput.interval_seconds * 1.1) * (1 + 1e-9)
     assert best <= overhead(goodput.interval_seconds * 0.9) * (1 + 1e-9)

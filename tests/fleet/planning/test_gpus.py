@@ -1,3 +1,5 @@
+"""The catalogue of GPUs."""
+
 import pytest
 
 from rookery.core.errors import UsageError

@@ -1,4 +1,4 @@
-"""The layout model against published runs, and its laws."""
+"""The memory and time of layouts against published runs, and the laws that they obey."""
 
 import json
 import math
@@ -44,12 +44,13 @@ def published_rows(shared_data):
 
 
 def as_planned(row) -> tuple[ModelShape, Layout]:
-    """A published row in our terms; its two-matrix GELU becomes the SwiGLU of as many weights."""
-    head_size, hidden = (
-        row["hidden"] // row["heads"],
-        round((row["ffn"] or 4 * row["hidden"]) * 2 / 3),
-    )
+    """Return a published run as shape and layout.
+
+    Its GELU of two matrices becomes a SwiGLU of as many weights.
+    """
     heads = row["heads"]
+    head_size = row["hidden"] // heads
+    hidden = round((row["ffn"] or 4 * row["hidden"]) * 2 / 3)
     shape = ModelShape(
         row["vocab"],
         row["hidden"],
@@ -101,7 +102,6 @@ def test_more_gpus_are_never_slower_and_every_layout_fits(gpus, more, sequences)
     st.sampled_from([0.0, 0.5, 1.0]),
 )
 def test_recomputing_saves_memory_and_costs_time(tensor, pipeline, micro_batches, recompute):
-
     def layout(share: float) -> Layout:
         return Layout(Degrees(4, 1, 1, tensor, pipeline, 1, share), 4, micro_batches)
 

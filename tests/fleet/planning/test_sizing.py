@@ -1,3 +1,5 @@
+"""Planned shapes and batches against published models."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

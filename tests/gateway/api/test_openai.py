@@ -1,4 +1,4 @@
-"""The API, asked by the real client over a real socket."""
+"""The API, called by OpenAI's own client over a real socket."""
 
 import httpx2
 import openai
@@ -14,7 +14,7 @@ ASKED = {"model": "untrained", "messages": [{"role": "user", "content": "rooks a
 
 
 def only(generator) -> Parts:
-    """Parts of a gateway that is asked for nothing but text."""
+    """Return the parts of a gateway that only generates text."""
     return Parts(search=None, answer=None, ads=None, report=None, generator=generator)
 
 
@@ -168,18 +168,18 @@ def test_an_unknown_path_is_not_found_in_the_envelope(address):
 
 
 class Failing(SeededGenerator):
-    """Writes two pieces, then fails."""
+    """A generator that writes two pieces and then fails."""
 
     def generate(self, prompt, options):
         yield TextChunk(" one")
         yield TextChunk(" two")
-        raise RookeryError("the model has gone")
+        raise RookeryError("the model is not there")
 
 
 def test_a_failure_in_a_stream_reaches_the_client_as_an_error(served):
     with served(create_app(only(Failing()), SystemClock())) as address:
         with openai.OpenAI(base_url=f"{address}v1", api_key="none", max_retries=0) as client:
-            with pytest.raises(openai.APIError, match="the model has gone"):
+            with pytest.raises(openai.APIError, match="the model is not there"):
                 list(client.chat.completions.create(**ASKED, stream=True))
-            with pytest.raises(openai.InternalServerError, match="the model has gone"):
+            with pytest.raises(openai.InternalServerError, match="the model is not there"):
                 client.chat.completions.create(**ASKED)

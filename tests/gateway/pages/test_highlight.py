@@ -1,3 +1,5 @@
+"""Which words of a post are highlighted for a query."""
+
 from hypothesis import given
 from hypothesis import strategies as st
 

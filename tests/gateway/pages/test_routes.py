@@ -1,6 +1,4 @@
-"""The pages as bytes: hostile text stays text, money is counted once, and one part's failure is not
-the others'.
-"""
+"""The pages as HTML: hostile text stays text, money is counted once, parts fail independently."""
 
 import dataclasses
 import re
@@ -14,12 +12,14 @@ from rookery.core.context import SystemClock
 from rookery.core.errors import UsageError
 from rookery.gateway.app import create_app
 
-HOSTILE = """<script>alert(1)</script> "><img src=x onerror=alert(2)> javascript:alert(3) &amp; {{ 70*70 }}"""
+HOSTILE = (
+    '<script>alert(1)</script> "><img src=x onerror=alert(2)> javascript:alert(3) &amp; {{ 70*70 }}'
+)
 
 
 @pytest.fixture
 def ask(parts, served):
-    """Ask an application on these parts, with some of them changed, for one or more pages."""
+    """A function that requests pages from an application with some of the parts changed."""
 
     def ask(*requests, client=None, **changes):
         app = create_app(dataclasses.replace(parts, **changes), SystemClock())

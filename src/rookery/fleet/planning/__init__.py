@@ -1,1 +1,4 @@
-"""What does a layout need of memory and time?"""
+"""The parts of a plan: sizes, layouts with their memory and time, failures, the catalogue of GPUs.
+
+`fleet/plan.py` puts them together.
+"""

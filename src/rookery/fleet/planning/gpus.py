@@ -1,11 +1,11 @@
-"""The hardware catalogue: what one accelerator can do, what it is joined by, and what it is taken
-to cost.
+"""The hardware catalogue: speed, memory, links, power and assumed price of each accelerator.
 
-Peaks and links are the makers' data sheets (dense bf16, SXM boards in servers of eight); memory is
-what the driver reports, so 85.5e9 bytes for the 80 GB of an H100. `sustained` is measured, not
-promised: the share of the peak that wide matrix products reach in a whole training step when
-nothing waits for a network, set so that the plan meets the published runs named beside it. Prices
-are assumptions of November 2026, not offers. What a cluster of them does is in `layout.py`.
+Peaks and links are from the makers' data sheets (dense bf16, SXM boards in servers of eight);
+memory is what the driver reports, so 85.5e9 bytes for the 80 GB of an H100. `sustained` is
+measured, not promised: the share of the peak that wide matmuls reach in a whole training step when
+nothing waits for a network. It is fitted so that the plan agrees with the published runs named
+beside it. Prices are assumptions of November 2026, not offers. What a cluster of them does is in
+`layout.py`.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,11 @@ GPUS_PER_NODE = 8
 
 @dataclass(frozen=True)
 class Gpu:
-    """One accelerator. Bandwidths are in bytes per second, in one direction, per GPU."""
+    """One accelerator.
+
+    Bandwidths are in bytes per second, in one direction, per GPU: `link` within a node, `network`
+    between nodes. sustained: the share of the peak that a training step reaches.
+    """
 
     name: str
     peak_flops: float
@@ -48,13 +52,14 @@ CATALOGUE: tuple[Gpu, ...] = (
     ),
     Gpu("b200", 2250e12, 192e9, 900e9, 50e9, 1000, 6.00, 0.50, "assumed: few published bf16 runs"),
 )
-"""Smallest first. The h100 price is that of nanochat's README (about 24 dollars an hour for
-eight).
+"""All accelerators, the slowest first.
+
+The price of the h100 is that of nanochat's README (about 24 dollars an hour for eight).
 """
 
 
 def find_gpu(name: str) -> Gpu:
-    """The accelerator of a name; raises `UsageError` with the known names."""
+    """Return the accelerator of a name; raise `UsageError` for a name not in the catalogue."""
     for gpu in CATALOGUE:
         if gpu.name == name.lower():
             return gpu

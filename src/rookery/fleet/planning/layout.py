@@ -1,12 +1,11 @@
-"""How a model is laid out on GPUs: what each layout needs of memory and time, and which is the
-quickest that fits.
+"""Layouts of a model on GPUs: the memory and time that each needs, and the quickest that fits.
 
-Pure arithmetic, seconds and bytes. `memory_of` and `time_of` say what one layout costs, part by
-part; `best_layout` tries them all. The catalogue of GPUs is in `gpus.py`; days and money are in
-`plan.py`.
+Pure arithmetic, in seconds and bytes. `memory_of` and `time_of` give the costs of one layout, part
+by part; `best_layout` tries all layouts. The catalogue of GPUs is in `gpus.py`; days and money are
+in `plan.py`.
 
-Letters as in the field: t tensor, p pipeline and d data degree; m micro-batches a step; v layer
-groups a stage (interleaved 1F1B).
+Letters as in the field: t tensor, p pipeline and d data degree; m micro-batches per step; v layer
+groups per stage (interleaved 1F1B).
 """
 
 import itertools
@@ -26,28 +25,30 @@ from rookery.model.shape import (
 )
 
 MEMORY_SHARE = 0.92
-"""Of a GPU's memory that a plan may fill; the rest is for the framework and fragmentation."""
+"""The share of a GPU's memory to fill; the framework and fragmentation take the rest."""
 
 WEIGHT_BYTES, GRADIENT_BYTES, OPTIMIZER_BYTES = 2, 4, 12
-"""Of one parameter in mixed precision; the optimizer is Adam, with the weights in float32 and two
-moments.
+"""Bytes per parameter in mixed precision.
+
+The optimizer is Adam, with the weights in float32 and two moments.
 """
 
 LINK_SHARE = 0.7
-"""Of a link's bandwidth that collectives reach; about what NCCL's own tests show for large
-messages.
+"""The share of a link's bandwidth that collectives reach.
+
+This is about what NCCL's own tests show for large messages.
 """
 
 HALF_SPEED_WIDTH = 512
-"""The width of model at which matrix products reach half of the sustained share of the peak."""
+"""The width of a model at which matmuls reach half of the sustained share of the peak."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Degrees of parallelism as training takes them, and how a step's batch is cut.
+    """The degrees of parallelism, and how the batch of a step is cut into micro-batches.
 
     micro_batch: sequences that go through the model together; micro_batches: how many of those a
-    step has. Weights and gradients lie spread over `degrees.shard` (FSDP). The optimizer's state is
+    step has. Weights and gradients are spread over `degrees.shard` (FSDP). The optimizer's state is
     planned as spread over all of the data degree, over replicas too (ZeRO stage 1).
     """
 
@@ -57,15 +58,17 @@ class Layout:
 
     @property
     def gpus(self) -> int:
+        """Return the number of GPUs that the layout uses."""
         return self.degrees.processes
 
     @property
     def sharded(self) -> bool:
+        """Return whether weights and gradients are spread over processes (FSDP)."""
         return (self.degrees.shard or 1) > 1
 
     @property
     def sequences(self) -> int:
-        """The global batch."""
+        """Return the global batch: the sequences of one step."""
         return self.degrees.data * self.micro_batch * self.micro_batches
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,7 +88,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on the fullest GPU."""
+    """The bytes that are held on the fullest GPU, by kind."""
 
     weights: float
     gradients: float
@@ -94,12 +97,13 @@ class Memory:
 
     @property
     def total(self) -> float:
+        """Return the sum of all kinds."""
         return self.weights + self.gradients + self.optimizer + self.activations
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds of one optimizer step, in the parts that add up to it."""
+    """The seconds of one optimizer step, in the parts that add up to it."""
 
     compute: float
     tensor_wait: float
@@ -109,11 +113,12 @@ class StepTime:
 
     @property
     def total(self) -> float:
+        """Return the seconds of the whole step."""
         return self.compute + self.tensor_wait + self.bubble + self.pipeline_wait + self.data_wait
 
 
 def memory_of(shape: ModelShape, layout: Layout) -> Memory:
-    """Mixed precision with Adam; its state is always spread over d.
+    """Return the memory of a layout in mixed precision with Adam, whose state is spread over d.
 
     Activations: `layer_activation_bytes`, divided by t too (sequence parallel); the first stage
     holds the micro-batches in flight.
@@ -122,7 +127,7 @@ def memory_of(shape: ModelShape, layout: Layout) -> Memory:
     spread = layout.degrees.data if layout.sharded else 1
     stage_layers = math.ceil(shape.layers / layout.degrees.pipeline)
     tokens = layout.micro_batch * shape.context_tokens
-    in_flight = min(layout.degrees.pipeline, layout.micro_batches)
+    in_flight: float = min(layout.degrees.pipeline, layout.micro_batches)
     if layout.degrees.groups_per_stage > 1:
         in_flight *= 1 + (layout.degrees.pipeline - 1) / (
             layout.degrees.pipeline * layout.degrees.groups_per_stage
@@ -146,7 +151,10 @@ def memory_of(shape: ModelShape, layout: Layout) -> Memory:
 
 
 def time_of(shape: ModelShape, layout: Layout, gpu: Gpu) -> StepTime:
-    """Compute, and the waiting that no overlap hides. The slowest stage sets the pace."""
+    """Return the time of a step: compute, and the waits that no overlap hides.
+
+    The slowest stage of the pipeline sets the pace.
+    """
     stages, m = layout.degrees.pipeline, layout.micro_batches
     uneven = math.ceil(shape.layers / stages) * stages / shape.layers
     compute = m * _micro_batch_seconds(shape, layout, gpu) * uneven
@@ -170,8 +178,10 @@ def _micro_batch_seconds(shape: ModelShape, layout: Layout, gpu: Gpu) -> float:
 
 
 def executed_flops_per_token(shape: ModelShape, recompute: float) -> float:
-    """Forward and backward, and the forward again of the share of layers that is recomputed.
+    """Return the FLOP that are executed per token, with a share of the layers recomputed.
 
+    These are the forward pass, the backward pass (twice the forward) and the forward again of the
+    recomputed layers.
     Attention counts in full, not halved for causality: a causal kernel skips half of it, at about
     half the speed.
     """
@@ -179,8 +189,9 @@ def executed_flops_per_token(shape: ModelShape, recompute: float) -> float:
 
 
 def _tensor_seconds(shape: ModelShape, layout: Layout, gpu: Gpu) -> float:
-    """Per micro-batch: four all-reduces a layer (two forward, two backward) of the residual stream
-    in bf16.
+    """Return the seconds per micro-batch that all_reduces in a tensor group take.
+
+    There are four per layer (two forward, two backward), of the residual stream in bf16.
     """
     tokens = layout.micro_batch * shape.context_tokens
     bytes_moved = 2 * (layout.degrees.tensor - 1) / layout.degrees.tensor * tokens * shape.width * 2
@@ -190,8 +201,9 @@ def _tensor_seconds(shape: ModelShape, layout: Layout, gpu: Gpu) -> float:
 
 
 def _pipeline_seconds(shape: ModelShape, layout: Layout, gpu: Gpu) -> float:
-    """Per micro-batch: the residual stream to the next stage and its gradient back, for each layer
-    group.
+    """Return the seconds per micro-batch that sending between the stages of a pipeline takes.
+
+    For each layer group, the residual stream goes to the next stage and its gradient comes back.
     """
     if layout.degrees.pipeline == 1:
         return 0.0
@@ -202,10 +214,11 @@ def _pipeline_seconds(shape: ModelShape, layout: Layout, gpu: Gpu) -> float:
 
 
 def _data_wait_seconds(shape: ModelShape, layout: Layout, gpu: Gpu, compute: float) -> float:
-    """Gradients reduced (4 bytes) and weights gathered (2 bytes), less what overlaps.
+    """Return the seconds per step that the collectives of the data degree are waited for.
 
-    Sharded, this happens in every micro-batch (weights twice) and may hide behind all of the
-    compute; otherwise once a step, and it may hide behind one micro-batch. At most 0.8 of that time
+    Gradients (4 bytes per parameter) are reduced and weights (2 bytes) gathered. With sharding this
+    happens in every micro-batch (weights twice) and may hide behind all of the compute; otherwise
+    it happens once per step and may hide behind one micro-batch. At most 0.8 of that compute time
     hides it.
     """
     held = parameters(shape) / (layout.degrees.tensor * layout.degrees.pipeline)
@@ -221,11 +234,10 @@ def _data_wait_seconds(shape: ModelShape, layout: Layout, gpu: Gpu, compute: flo
 
 
 def _data_bandwidth(layout: Layout, gpu: Gpu) -> float:
-    """Bytes per second of a data-parallel group on one GPU: the link within a node, else a share of
-    the node's network.
+    """Return the bytes per second of a data-parallel group on one GPU.
 
-    The t members of a tensor group each run their own data-parallel group, so a group has 8/t of
-    the node's ports.
+    Within a node this is the link, else a share of the node's network: the t members of a tensor
+    group each run their own data-parallel group, so a group has 8/t of the node's ports.
     """
     if layout.gpus <= GPUS_PER_NODE:
         return gpu.link_bytes_per_second
@@ -236,19 +248,19 @@ def _data_bandwidth(layout: Layout, gpu: Gpu) -> float:
 
 
 def best_layout(shape: ModelShape, sequences: int, gpus: int, gpu: Gpu) -> Layout | None:
-    """The layout with the shortest step that fits the memory, on at most so many GPUs; None if none
-    fits.
+    """Return the layout with the shortest step that fits the memory, or None if none fits.
 
-    Candidates of n GPUs are candidates of n + 1 too, so more GPUs are never slower on paper.
+    gpus: how many GPUs it may use at most. The layouts on n GPUs are tried for n + 1 too, so more
+    GPUs are never slower on paper.
     """
     best, best_seconds = None, math.inf
     for base, sharded in itertools.product(_degrees(shape, gpus), (False, True)):
         if sharded and base.degrees.pipeline > 1:
-            continue  # a pipeline's micro-batches would gather the weights again and again
+            continue  # each micro-batch of a pipeline would gather the weights again
         for layout in _with_batches(base, sequences, gpus, sharded):
             time = time_of(shape, layout, gpu)
             if time.compute > best_seconds:
-                break  # the next have more micro-batches, so they compute no shorter
+                break  # the next layouts have more micro-batches, so their compute is no shorter
             if (
                 time.total < best_seconds
                 and memory_of(shape, layout).total <= MEMORY_SHARE * gpu.memory_bytes
@@ -258,8 +270,9 @@ def best_layout(shape: ModelShape, sequences: int, gpus: int, gpu: Gpu) -> Layou
 
 
 def _degrees(shape: ModelShape, gpus: int) -> Iterator[Layout]:
-    """Every combination of degrees within so many GPUs, with one replica and one micro-batch
-    yet.
+    """Yield every combination of degrees on at most this many GPUs, with one micro-batch.
+
+    The data degree of all is 1; `_with_batches` varies it.
     """
     for tensor in (1, 2, 4, 8):
         for pipeline in (1, 2, 4, 8, 16, 32, 64):
@@ -275,12 +288,13 @@ def _degrees(shape: ModelShape, gpus: int) -> Iterator[Layout]:
 
 
 def _with_batches(base: Layout, sequences: int, gpus: int, sharded: bool) -> Iterator[Layout]:
-    """The layout with every data degree that the batch can be spread over, the largest first."""
+    """Yield the layout with every data degree that suits the batch, the largest first."""
     room = gpus // base.degrees.processes
     last = 0
     for micro_batches in range(1, sequences // base.micro_batch + 1):
         data = math.ceil(sequences / (base.micro_batch * micro_batches))
         if data <= room and data != last:
             last = data
-            spread = {"replicate": 1, "shard": data} if sharded else {"replicate": data, "shard": 1}
-            yield Layout(replace(base.degrees, **spread), base.micro_batch, micro_batches)
+            replicas, shards = (1, data) if sharded else (data, 1)
+            degrees = replace(base.degrees, replicate=replicas, shard=shards)
+            yield Layout(degrees, base.micro_batch, micro_batches)

@@ -1,1 +1,1 @@
-"""How do programs reach it?"""
+"""The routes for programs, under `/v1`; the routes for people are in `pages/`."""

@@ -1,15 +1,15 @@
-"""The API that OpenAI's clients speak: `/v1/models`, `/v1/completions`, `/v1/chat/completions`,
-streamed or not.
+"""The API of OpenAI: `/v1/models`, `/v1/completions` and `/v1/chat/completions`, streamed or not.
 
-What the client sends and expects was captured from it. What would change the meaning of a request
-and is not done here (tools, log probabilities, several choices) is refused with 400, never ignored.
-The model is one of plain posts: a chat is read to it as a thread, one message after the other. The
-texts come from a `Generator`.
+What the client sends and expects was captured from OpenAI's own client. A parameter that would
+change the meaning of a request and is not supported here (tools, log probabilities, several
+choices) is refused with 400, never ignored. The model was trained on plain posts: a chat becomes a
+thread, one message per line. The texts come from a `Generator`; how one is made is not decided
+here.
 """
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,17 +19,18 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from rookery.core.context import Clock
 from rookery.core.errors import RookeryError
-from rookery.core.protocols import GenerationOptions, Generator
+from rookery.core.protocols import GenerationOptions, Generator, TextChunk
 
 log = logging.getLogger("rookery.gateway")
 
-LEGACY_MAX_TOKENS = 16  # what OpenAI's /v1/completions takes where nothing is said
+LEGACY_MAX_TOKENS = 16  # the default of OpenAI's /v1/completions
 MAX_TOKENS = 256
 
 
 class ApiError(Exception):
-    """An answer in the envelope `{"error": {"message", "type", "param", "code"}}` with an HTTP
-    status.
+    """An error with an HTTP status and a body in OpenAI's envelope.
+
+    The envelope is `{"error": {"message", "type", "param", "code"}}`.
     """
 
     def __init__(
@@ -47,16 +48,18 @@ class ApiError(Exception):
 
 
 def api_error_response(error: ApiError) -> JSONResponse:
-    """The error as a response."""
+    """Return the error as a response."""
     return JSONResponse(error.body, error.status)
 
 
 class StreamOptions(BaseModel):
+    """What a stream holds beside the text."""
+
     include_usage: bool = False
 
 
-class _Asked(BaseModel):
-    """What both kinds of request have in common. Unknown fields are let pass, as OpenAI does."""
+class _Request(BaseModel):
+    """The fields that both kinds of request share. Unknown fields are accepted, as by OpenAI."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -70,39 +73,48 @@ class _Asked(BaseModel):
     stream_options: StreamOptions | None = None
 
     def stops(self) -> tuple[str, ...]:
+        """Return the strings at which the text ends."""
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
     def wants_usage(self) -> bool:
+        """Return whether a stream ends with the counts of tokens."""
         return self.stream_options is not None and self.stream_options.include_usage
 
 
-class CompletionRequest(_Asked):
+class CompletionRequest(_Request):
+    """The body of a request to `/v1/completions`."""
+
     prompt: StrictStr | list[StrictStr]
 
 
 class TextPart(BaseModel):
+    """A part of a message that is text; other kinds of parts are refused."""
+
     type: Literal["text"]
     text: StrictStr
 
 
 class Message(BaseModel):
+    """One message of a chat."""
+
     role: Literal["system", "developer", "user", "assistant"]
     content: StrictStr | list[TextPart]
 
     def text(self) -> str:
-        return (
-            self.content
-            if isinstance(self.content, str)
-            else "".join(part.text for part in self.content)
-        )
+        """Return the whole text of the message."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content)
 
 
-class ChatRequest(_Asked):
+class ChatRequest(_Request):
+    """The body of a request to `/v1/chat/completions`."""
+
     messages: list[Message] = Field(min_length=1)
     max_completion_tokens: StrictInt | None = Field(None, ge=1)
 
 
-_NOT_DONE: dict[str, tuple[Any, ...]] = {
+_UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "n": (None, 1),
     "best_of": (None, 1),
     "echo": (None, False),
@@ -118,15 +130,15 @@ _NOT_DONE: dict[str, tuple[Any, ...]] = {
     "modalities": (None, ["text"]),
     "audio": (None,),
 }
-"""Parameters that would change the meaning of a request, with the values at which they would
-not.
-"""
+"""Parameters that would change the meaning of a request, with the values that change nothing."""
 
 
 @dataclass(frozen=True)
 class _Format:
-    """How one kind of endpoint writes its choices: whole, as the first chunk, as a chunk of text,
-    as the last.
+    """The form of one endpoint's choices.
+
+    whole: the choice of an answer in one piece. opening, piece, closing: the choice in the first
+    chunk of a stream (None: there is none), in a chunk of text, and in the last chunk.
     """
 
     id_prefix: str
@@ -162,7 +174,7 @@ _CHAT = _Format(
 
 
 def openai_routes(generator: Generator, clock: Clock, new_id: Callable[[], str]) -> APIRouter:
-    """The routes that serve one generator."""
+    """Return the routes that serve one generator; `new_id` names each completion."""
     routes = APIRouter(prefix="/v1", tags=["OpenAI API"])
     card = {
         "id": generator.name,
@@ -173,46 +185,47 @@ def openai_routes(generator: Generator, clock: Clock, new_id: Callable[[], str])
 
     @routes.get("/models")
     def models() -> dict[str, Any]:
-        """The one model that serves."""
+        """List the one model that serves."""
         return {"object": "list", "data": [card]}
 
     @routes.get("/models/{name:path}")
     def model(name: str) -> dict[str, Any]:
-        """One model."""
+        """Describe the model that serves; 404 for another name."""
         _check_model(name, generator)
         return card
 
     @routes.post("/completions", response_model=None)
-    def completions(asked: CompletionRequest) -> JSONResponse | StreamingResponse:
+    def completions(request: CompletionRequest) -> JSONResponse | StreamingResponse:
         """Continue a text."""
-        prompts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
+        prompts = [request.prompt] if isinstance(request.prompt, str) else request.prompt
         if len(prompts) != 1:
             raise ApiError(
                 400, "prompt must be one string; send one request for each", param="prompt"
             )
-        return respond(asked, prompts[0], asked.max_tokens, LEGACY_MAX_TOKENS, _TEXT)
+        return respond(request, prompts[0], request.max_tokens, LEGACY_MAX_TOKENS, _TEXT)
 
     @routes.post("/chat/completions", response_model=None)
-    def chat(asked: ChatRequest) -> JSONResponse | StreamingResponse:
+    def chat(request: ChatRequest) -> JSONResponse | StreamingResponse:
         """Continue a conversation."""
-        thread = "".join(f"{message.text()}\n" for message in asked.messages)
-        return respond(
-            asked, thread, asked.max_completion_tokens or asked.max_tokens, MAX_TOKENS, _CHAT
-        )
+        thread = "".join(f"{message.text()}\n" for message in request.messages)
+        wanted = request.max_completion_tokens or request.max_tokens
+        return respond(request, thread, wanted, MAX_TOKENS, _CHAT)
 
-    def respond(asked: _Asked, prompt: str, wanted: int | None, usual: int, form: _Format):
-        _check_model(asked.model, generator)
-        _check_done(asked)
+    def respond(
+        request: _Request, prompt: str, wanted: int | None, usual: int, form: _Format
+    ) -> JSONResponse | StreamingResponse:
+        _check_model(request.model, generator)
+        _check_supported(request)
         prompt_tokens = generator.count_tokens(prompt)
-        options = _options(asked, _room(generator, prompt_tokens, wanted, usual))
+        options = _options(request, _max_tokens(generator, prompt_tokens, wanted, usual))
         head = {
             "id": form.id_prefix + new_id(),
             "created": _unix_seconds(clock),
             "model": generator.name,
         }
-        if asked.stream:
+        if request.stream:
             events = _stream(
-                generator, prompt, options, prompt_tokens, head, form, asked.wants_usage()
+                generator, prompt, options, prompt_tokens, head, form, request.wants_usage()
             )
             return StreamingResponse(
                 events, media_type="text/event-stream", headers={"cache-control": "no-cache"}
@@ -226,71 +239,83 @@ def _check_model(name: str, generator: Generator) -> None:
     if name != generator.name:
         raise ApiError(
             404,
-            f"there is no model {name!r} here; {generator.name!r} serves",
+            f"there is no model {name!r} here; the model here is {generator.name!r}",
             param="model",
             code="model_not_found",
         )
 
 
-def _check_done(asked: _Asked) -> None:
-    if asked.stream_options is not None and not asked.stream:
-        raise ApiError(400, "stream_options goes only with stream", param="stream_options")
-    for name, harmless in _NOT_DONE.items():
-        value = (asked.model_extra or {}).get(name)
+def _check_supported(request: _Request) -> None:
+    if request.stream_options is not None and not request.stream:
+        raise ApiError(400, "stream_options needs stream to be true", param="stream_options")
+    for name, harmless in _UNSUPPORTED.items():
+        value = (request.model_extra or {}).get(name)
         if value not in harmless:
             raise ApiError(
                 400, f"{name} is not supported here", param=name, code="unsupported_parameter"
             )
-    if len(asked.stops()) > 4 or "" in asked.stops():
+    if len(request.stops()) > 4 or "" in request.stops():
         raise ApiError(400, "stop takes up to 4 strings, none of them empty", param="stop")
 
 
-def _room(generator: Generator, prompt_tokens: int, wanted: int | None, usual: int) -> int:
-    """How many tokens to write: as many as wanted if they fit, or as many as are usual and fit."""
+def _max_tokens(generator: Generator, prompt_tokens: int, wanted: int | None, usual: int) -> int:
+    """Return how many tokens to write at most: as wanted, else as usual or as the context allows.
+
+    Raises `ApiError` if the wanted tokens, or a single one, do not fit into the context.
+    """
     left = generator.context_tokens - prompt_tokens
     if (wanted or 1) > left:
-        what = (
-            f"{prompt_tokens} tokens of prompt and {wanted or 1} to write are more than the "
-            f"{generator.context_tokens}"
-        )
         raise ApiError(
             400,
-            f"{what} of this model's context",
+            f"the prompt has {prompt_tokens} tokens; with {wanted or 1} to write this is more "
+            f"than the {generator.context_tokens} tokens of this model's context",
             param="max_tokens",
             code="context_length_exceeded",
         )
     return wanted or min(usual, left)
 
 
-def _options(asked: _Asked, max_tokens: int) -> GenerationOptions:
+def _options(request: _Request, max_tokens: int) -> GenerationOptions:
     usual = GenerationOptions()
     return GenerationOptions(
         max_tokens=max_tokens,
-        temperature=usual.temperature if asked.temperature is None else asked.temperature,
-        top_p=usual.top_p if asked.top_p is None else asked.top_p,
-        seed=asked.seed,
-        stop=asked.stops(),
+        temperature=usual.temperature if request.temperature is None else request.temperature,
+        top_p=usual.top_p if request.top_p is None else request.top_p,
+        seed=request.seed,
+        stop=request.stops(),
     )
 
 
 def _whole(
-    generator, prompt, options, prompt_tokens: int, head: dict, form: _Format
+    generator: Generator,
+    prompt: str,
+    options: GenerationOptions,
+    prompt_tokens: int,
+    head: dict[str, Any],
+    form: _Format,
 ) -> dict[str, Any]:
     pieces = list(generator.generate(prompt, options))
     choice = {
         "index": 0,
         **form.whole("".join(p.text for p in pieces)),
-        "finish_reason": _why_ended(pieces),
+        "finish_reason": _finish_reason(pieces),
     }
     usage = _usage(prompt_tokens, sum(p.tokens for p in pieces))
     return head | {"object": form.whole_object, "choices": [choice], "usage": usage}
 
 
 def _stream(
-    generator, prompt, options, prompt_tokens: int, head: dict, form: _Format, include_usage: bool
+    generator: Generator,
+    prompt: str,
+    options: GenerationOptions,
+    prompt_tokens: int,
+    head: dict[str, Any],
+    form: _Format,
+    include_usage: bool,
 ) -> Iterator[str]:
-    """Server-sent events: the role, the pieces, why it ended, the usage if wanted, `[DONE]`; or an
-    error in between.
+    """Yield server-sent events: the role, the text in pieces, why it ended, usage, `[DONE]`.
+
+    A failure of the generator ends the stream with an error instead.
     """
     head = head | {"object": form.chunk_object}
     no_usage = {"usage": None} if include_usage else {}
@@ -314,7 +339,7 @@ def _stream(
         what = (
             error.line()
             if isinstance(error, RookeryError)
-            else "generation failed; the log says why"
+            else "generation failed; the log of the server has the details"
         )
         yield _event(ApiError(500, what, kind="server_error").body)
         return
@@ -328,7 +353,7 @@ def _event(value: dict[str, Any]) -> str:
     return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
 
 
-def _why_ended(pieces) -> str:
+def _finish_reason(pieces: Sequence[TextChunk]) -> str:
     return (pieces[-1].finish_reason if pieces else None) or "stop"
 
 

@@ -1,1 +1,1 @@
-"""How do people reach it?"""
+"""The routes for people, with their templates; the routes for programs are in `api/`."""

@@ -1,7 +1,7 @@
-"""Which words of a post answer to a query, for the eye: the same words that the search engine takes
-for alike.
+"""Highlighting: which words of a post match a query, by the same stems as in the search engine.
 
-Pure: text in, pieces out; the template escapes each piece.
+Pure: text in, pieces out; the template escapes each piece. Which posts match is not decided here
+but in the package `search`.
 """
 
 import re
@@ -14,7 +14,7 @@ _WORD = re.compile(r"\w+")
 
 
 def query_terms(query: str) -> frozenset[str]:
-    """The terms that a query looks for: operators, filters and excluded words left out.
+    """Return the terms that a query looks for, without operators, filters and excluded words.
 
     >>> sorted(query_terms('late trams OR "night bus" -ferry from:ada lang:en'))
     ['bus', 'late', 'night', 'tram']
@@ -29,7 +29,7 @@ def _is_wanted(term: str) -> bool:
 
 
 def highlighted(text: str, terms: frozenset[str]) -> Iterator[tuple[str, bool]]:
-    """The text in pieces, each with whether it is a word of the query.
+    """Yield the text in pieces, each with a flag: whether it is a word of the query.
 
     >>> list(highlighted("Late trams again", frozenset({"tram"})))
     [('Late ', False), ('trams', True), (' again', False)]

@@ -1,9 +1,9 @@
-"""The pages: search with an answer and one promoted post, the ads report, and what happens to a
-view and a click.
+"""The pages: search with an answer and one promoted post, views and clicks of it, the ads report.
 
-Each part of the search page may fail by itself; then its place says so and the others stand. The
-page works without JavaScript: the script only tells when the promoted post was really on the
-screen.
+Each part of the search page may fail by itself: search then shows the error in its place, an answer
+or an ad is left out, and the rest of the page is served. The page works without JavaScript; the
+script only reports that the promoted post was really on the screen. The templates are in
+`templates/`; errors of other kinds are answered in `app.py`.
 """
 
 import base64
@@ -11,29 +11,29 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from rookery.ads.server import AdRequest
+from rookery.ads.server import AdRequest, Offer
 from rookery.core.errors import RookeryError, UsageError
 from rookery.core.verdict import Drop
 from rookery.gateway.pages.highlight import highlighted, query_terms
 from rookery.gateway.parts import Parts
+
+if TYPE_CHECKING:
+    from rookery.search.search import Mode, Results
 
 log = logging.getLogger("rookery.gateway")
 T = TypeVar("T")
 
 VIEWER = "rookery_viewer"
 LONGEST_QUERY = 500
-MODES = ("best", "latest")
 _VIEWER_NAME = re.compile(r"[0-9a-f]{16,64}")
-_PIXEL = base64.b64decode(
-    "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
-)  # one transparent point
+_TRANSPARENT_PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -46,31 +46,32 @@ _templates.globals["highlighted"] = highlighted
 
 
 def render(name: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A template as a response."""
+    """Return a template, filled with the values, as a response."""
     return HTMLResponse(_templates.get_template(name).render(**values), status)
 
 
 def render_error(status: int, what: str) -> HTMLResponse:
-    """A page that says what went wrong, in one sentence."""
+    """Return a page that states in one sentence what went wrong."""
     return render("error.html", status, title="That did not work", what=what)
 
 
 def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
-    """The routes for people."""
+    """Return the routes for people; `new_id` names a viewer who has no name yet."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/")
     def search_page(request: Request, q: str = "", mode: str = "best") -> HTMLResponse:
-        """The search box, and below it what was found."""
-        query, mode = " ".join(q.split())[:LONGEST_QUERY], mode if mode in MODES else "best"
+        """Show the search box, and below it the results."""
+        query = " ".join(q.split())[:LONGEST_QUERY]
+        order: Mode = "latest" if mode == "latest" else "best"
         if not query:
             return render(
-                "search.html", query="", mode=mode, model=parts.generator.name, title="Rookery"
+                "search.html", query="", mode=order, model=parts.generator.name, title="Rookery"
             )
         viewer = request.cookies.get(VIEWER, "")
         known = _VIEWER_NAME.fullmatch(viewer) is not None
         viewer = viewer if known else new_id()
-        found, problem, status = _found(parts, query, mode)
+        found, problem, status = _found(parts, query, order)
         answer = None if problem else _or_none("the answer", lambda: parts.answer(query))
         ad = (
             None
@@ -82,7 +83,7 @@ def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
             status,
             title=f"{query} · Rookery",
             query=query,
-            mode=mode,
+            mode=order,
             model=parts.generator.name,
             found=found,
             problem=problem,
@@ -99,7 +100,7 @@ def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
 
     @routes.post("/ads/{token}/view")
     def view(token: str) -> JSONResponse:
-        """The promoted post was on the screen."""
+        """Count a view: the promoted post was on the screen."""
         verdict = parts.ads.view(token)
         return JSONResponse(
             {"counted": not isinstance(verdict, Drop), "reason": getattr(verdict, "reason", None)}
@@ -107,24 +108,26 @@ def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
 
     @routes.get("/ads/{token}/view.gif")
     def view_without_script(token: str) -> Response:
-        """The same, from a browser that runs no script."""
+        """Count a view in a browser that runs no script, which loads this image instead."""
         parts.ads.view(token)
-        return Response(_PIXEL, media_type="image/gif", headers={"cache-control": "no-store"})
+        return Response(
+            _TRANSPARENT_PIXEL, media_type="image/gif", headers={"cache-control": "no-store"}
+        )
 
     @routes.get("/ads/{token}/click")
     def click(token: str) -> Response:
-        """Count the click (who clicks has seen it), then go where the ad leads."""
+        """Count the click, and a view since who clicks has seen the ad; go where the ad leads."""
         parts.ads.view(token)
         _, landing = parts.ads.click(token)
         if landing is None:
-            return render_error(404, "There is no such ad, or it is long gone.")
+            return render_error(404, "There is no such ad, or it is no longer valid.")
         if urlsplit(landing).scheme not in ("http", "https"):
             return render_error(404, "This ad leads to no web page.")
         return RedirectResponse(landing, 303, {"cache-control": "no-store"})
 
     @routes.get("/ads/report")
     def ads_report() -> HTMLResponse:
-        """Offers, views, clicks and spend of every campaign."""
+        """Show offers, views, clicks and spend of every campaign."""
         report = parts.report()
         columns = [
             name for row in report["campaigns"][:1] for name in row if not name.endswith("_micros")
@@ -133,14 +136,14 @@ def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
 
     @routes.get("/ads/report.json")
     def ads_report_json() -> JSONResponse:
-        """The same for programs."""
+        """Return the same report for programs."""
         return JSONResponse(parts.report())
 
     return routes
 
 
-def _found(parts: Parts, query: str, mode: str) -> tuple[Any, str | None, int]:
-    """Results, or what went wrong in words, and the status of the page."""
+def _found(parts: Parts, query: str, mode: "Mode") -> "tuple[Results | None, str | None, int]":
+    """Return the results or an error in words, and the HTTP status of the page."""
     try:
         return parts.search(query, mode), None, 200
     except UsageError as error:
@@ -153,7 +156,7 @@ def _found(parts: Parts, query: str, mode: str) -> tuple[Any, str | None, int]:
 
 
 def _or_none(what: str, make: Callable[[], T]) -> T | None:
-    """What `make` makes, or None if it fails: the page can do without, the log must not."""
+    """Return what `make` returns; log an error and return None, as the page can do without."""
     try:
         return make()
     except Exception:
@@ -161,11 +164,11 @@ def _or_none(what: str, make: Callable[[], T]) -> T | None:
         return None
 
 
-def _offer(parts: Parts, query: str, language: str | None, viewer: str) -> Any:
+def _offer(parts: Parts, query: str, language: str | None, viewer: str) -> Offer | None:
     return parts.ads.serve(AdRequest(text=query, language=language, viewer=viewer)).offer
 
 
 def _language(request: Request) -> str | None:
-    """The language that the reader's browser asks for first, such as `en`."""
+    """Return the language that the browser asks for first, such as `en`, or None."""
     first = re.match(r"\s*([A-Za-z]{2,3})\b", request.headers.get("accept-language", ""))
     return first.group(1).lower() if first else None

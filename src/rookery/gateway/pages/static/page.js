@@ -1,4 +1,4 @@
-// Tells the server that the promoted post was really seen: half of it on the screen for one second, the page in front.
+// Reports to the server that the promoted post was really seen: half of it on the screen for one second, the page in front.
 const ad = document.querySelector("[data-view]");
 if (ad && "IntersectionObserver" in window) {
   let timer;
