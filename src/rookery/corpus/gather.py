@@ -6,8 +6,8 @@ becomes a row group of the file.
 """
 
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
@@ -82,12 +82,25 @@ def gather(posts: Posts, layout: SplitLayout, folder: Path, controls: bool) -> I
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each made by another thread while the one before it is used."""
+    """Yield the same items, each made by another thread while the one before it is used."""
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(next, items, None)
         while (item := following.result()) is not None:
             following = pool.submit(next, items, None)
             yield item
+
+
+def beside(items: Iterator[T], use: Callable[[T], object]) -> Iterator[T]:
+    """Yield the same items, and have another thread use each; it is never more than one behind."""
+    with ThreadPoolExecutor(1) as pool:
+        using: Future[object] | None = None
+        for item in items:
+            if using:
+                using.result()
+            using = pool.submit(use, item)
+            yield item
+        if using:
+            using.result()
 
 
 def _fill(posts: Posts, layout: SplitLayout, edges: np.ndarray, buckets: list[Path]) -> None:
