@@ -41,6 +41,7 @@ class SplitLayout:
 
     @property
     def documents(self) -> int:
+        """Return the number of documents, each counted as often as it is repeated."""
         return len(self.starts) - 1
 
 

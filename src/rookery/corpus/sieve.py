@@ -22,7 +22,7 @@ class Sieve:
     `dropped` holds the rows of each reason, in the order of the steps.
     """
 
-    def __init__(self, rows: int):
+    def __init__(self, rows: int) -> None:
         self.alive = np.ones(rows, dtype=bool)
         self.dropped: dict[str, np.ndarray] = {}
 

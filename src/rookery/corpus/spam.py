@@ -2,8 +2,8 @@
 
 Every rule is a pure function of fixed-size columns over posts sorted by time, and returns true for
 the posts that it drops. The rules are set to miss spam rather than to hit a person: each names its
-source and asks for more evidence than that source does. What they drop on real posts was read by eye
-(LOG.md). Not here: rules that look at one post (`quality.py`), and copies and floods of one
+source and asks for more evidence than that source does. What they drop on real posts was read by
+eye (LOG.md). Not here: rules that look at one post (`quality.py`), and copies and floods of one
 template (`dedup.py`).
 """
 

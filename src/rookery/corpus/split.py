@@ -66,7 +66,7 @@ class Overlap:
     validation keys are held in memory, and training documents are shown as they pass.
     """
 
-    def __init__(self, validation: pa.Array):
+    def __init__(self, validation: pa.Array) -> None:
         self._keys = validation
         words = _words(validation)
         self._known_words = pc.unique(words.flatten())

@@ -78,14 +78,14 @@ def _called(daft: ModuleType) -> type:
     """Return a class for Daft, which makes it once in each process and calls it with columns."""
 
     class Call:
-        def __init__(self, work: bytes, has_own_process: bool):
+        def __init__(self, work: bytes, has_own_process: bool) -> None:
             if has_own_process:
                 # A part makes many objects and no cycles; looking for cycles took 5% of the time.
                 gc.disable()
             self.work = pickle.loads(work)
 
         @daft.method.batch(return_dtype=daft.DataType.binary(), batch_size=1)
-        def run(self, items):
+        def run(self, items: Any) -> list[bytes]:
             return [
                 pickle.dumps(_outcome(self.work, pickle.loads(item))) for item in items.to_pylist()
             ]
