@@ -16,15 +16,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from mutants import Mutant, sites
 from process import progress
 from record import table, write_result
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[1]
 BAR = 0.85
@@ -176,11 +179,11 @@ def tried(benches: list[Bench], chosen: list[tuple[Module, Mutant]]) -> list[Tri
     return spread(benches, tasks)
 
 
-def spread(benches: list[Bench], tasks: list) -> list:
-    """Run tasks, each with a bench that no other one uses at the time; results in their order."""
+def spread(benches: list[Bench], tasks: Sequence[Callable[[Bench], T]]) -> list[T]:
+    """Run tasks, each with a bench to itself, and return their results in order."""
     free = list(benches)
 
-    def run(task):
+    def run(task: Callable[[Bench], T]) -> T:
         bench = free.pop()
         try:
             return task(bench)
@@ -188,7 +191,7 @@ def spread(benches: list[Bench], tasks: list) -> list:
             free.append(bench)
 
     with ThreadPoolExecutor(len(benches)) as pool:
-        results = []
+        results: list[T] = []
         for result in pool.map(run, tasks):
             results.append(result)
             if len(results) % 20 == 0:

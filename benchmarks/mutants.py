@@ -54,7 +54,9 @@ def sites(text: str) -> list[list[Mutant]]:
     return [mutants for mutants in found if mutants]
 
 
-def _expressions(node: ast.AST, parent: ast.AST | None = None) -> Iterator[tuple[ast.expr, ast.AST]]:
+def _expressions(
+    node: ast.AST, parent: ast.AST | None = None
+) -> Iterator[tuple[ast.expr, ast.AST]]:
     """Yield the expressions that count, each with the node around it, in the order of the text."""
     if isinstance(node, ast.Raise | ast.JoinedStr) or _is_all(node):
         return
@@ -133,7 +135,8 @@ def _mutant(text: str, node: ast.expr, changed: ast.expr) -> Mutant:
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line))
-    assert node.end_lineno is not None and node.end_col_offset is not None
+    assert node.end_lineno is not None
+    assert node.end_col_offset is not None
     start = starts[node.lineno - 1] + node.col_offset
     end = starts[node.end_lineno - 1] + node.end_col_offset
     data = text.encode()

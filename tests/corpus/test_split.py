@@ -1,4 +1,4 @@
-"""The split by time, and how much its sides share."""
+"""The split by time and by author, and how much its sides share."""
 
 import numpy as np
 import pyarrow as pa

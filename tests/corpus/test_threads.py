@@ -11,11 +11,14 @@ from rookery.corpus.threads import THREAD_POSTS, parents, reading_order, roots
 def linked(
     ids: str, reply_to: list, conversation: list | None = None, quote_of: list | None = None
 ) -> np.ndarray:
-    hashes = lambda names: np.array([hash_ids([n])[0] if n else 0 for n in names], np.uint64)  # noqa: E731
     none = [None] * len(ids)
     return parents(
-        hashes(ids), hashes(reply_to), hashes(quote_of or none), hashes(conversation or none)
+        _hashes(ids), _hashes(reply_to), _hashes(quote_of or none), _hashes(conversation or none)
     )
+
+
+def _hashes(names) -> np.ndarray:
+    return np.array([hash_ids([name])[0] if name else 0 for name in names], np.uint64)
 
 
 def test_a_reply_hangs_under_what_it_answers_and_else_under_its_conversation():
