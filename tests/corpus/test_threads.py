@@ -86,3 +86,9 @@ def test_a_quote_hangs_under_what_it_quotes_unless_it_answers_another():
         "abcd", [None, None, None, "b"], conversation=list("aacd"), quote_of=[None, None, "a", "a"]
     )
     assert parent.tolist() == [-1, 0, 0, 1]
+
+
+def test_a_document_holds_thirty_two_posts_of_a_thread_and_no_more():
+    for posts, starts in ((32, [0]), (33, [0, 32]), (65, [0, 32, 64])):
+        parent = np.arange(-1, posts - 1)
+        assert reading_order(np.arange(posts), parent, roots(parent))[1].tolist() == starts
