@@ -10,9 +10,9 @@ reached.
 """
 
 import argparse
+import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +24,6 @@ from typing import TypeVar
 
 import numpy as np
 from mutants import Mutant, sites
-from process import progress
 from record import table, write_result
 
 T = TypeVar("T")
@@ -44,6 +43,12 @@ MODULES = [
     "model/training/thresholds",
 ]
 OTHER_TESTS = {"posts/places": ["tests/posts/test_compliance.py"]}
+
+
+# Each mutant is tested in a process forked from one that has the libraries, but nothing of
+# Rookery: importing them would take most of the time.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["numpy", "pyarrow.parquet", "pytest", "torch"])
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class Bench:
 
     def original(self, name: str) -> Module:
         """Test a module as it is; raises `RuntimeError` unless its tests pass."""
-        self._test(name, LEAST_SECONDS * PATIENCE, PYTHONDONTWRITEBYTECODE="")  # compiles once
+        self._test(name, LEAST_SECONDS * PATIENCE, compiling=True)
         started = time.monotonic()
         if self._test(name, LEAST_SECONDS * PATIENCE) != 0:
             raise RuntimeError(f"the tests of {name} do not pass as they are")
@@ -97,38 +102,50 @@ class Bench:
             raise RuntimeError(f"pytest ended with {code} on {module.name}:{mutant.line}")
         return Trial(module.name, mutant, code != 0)
 
-    def _test(self, name: str, seconds: float, **environment: str) -> int | None:
+    def _test(self, name: str, seconds: float, compiling: bool = False) -> int | None:
         """Run the tests of a module; return pytest's exit code, None if they ran out of time."""
         # Failing examples are forgotten, so that no mutant is caught by those of another.
         shutil.rmtree(self.folder / "hypothesis", ignore_errors=True)
-        command = [
-            *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:randomly"),
-            *("-m", "not slow and not gpu", "--hypothesis-seed=0", *test_files(name)),
-        ]
-        changed = {
-            "PYTHONPATH": str(self.src),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "HYPOTHESIS_STORAGE_DIRECTORY": str(self.folder / "hypothesis"),
-            "OMP_NUM_THREADS": "1",
-        }
-        try:
-            return subprocess.run(
-                command,
-                cwd=ROOT,
-                env=os.environ | changed | environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=seconds,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
+        process = FORKS.Process(target=run_tests, args=(self.folder, test_files(name), compiling))
+        process.start()
+        process.join(seconds)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
             return None
+        return process.exitcode
+
+
+def run_tests(folder: Path, files: list[str], compiling: bool) -> None:
+    """Run test files on the copy of `src` in a folder, and exit with pytest's code."""
+    src, quiet = str(folder / "src"), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    os.chdir(ROOT)
+    os.environ |= {
+        "PYTHONPATH": src,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
+        "OMP_NUM_THREADS": "1",
+    }
+    sys.dont_write_bytecode = not compiling
+    assert not any(name.partition(".")[0] == "rookery" for name in sys.modules)
+    sys.path.insert(0, src)
+    import pytest
+
+    options = ["-x", "-q", "-p", "no:randomly", "-m", "not slow and not gpu"]
+    sys.exit(int(pytest.main([*options, "--hypothesis-seed=0", *files])))
 
 
 def test_files(name: str) -> list[str]:
     """Return the test files of a module."""
     folder, _, module = name.rpartition("/")
     return OTHER_TESTS.get(name, [f"tests/{folder}/test_{module}.py"])
+
+
+def progress(line: str) -> None:
+    """Print what the benchmark does now on standard error."""
+    print(f"{time.strftime('%H:%M:%S')}  {line}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
