@@ -124,3 +124,73 @@ def test_a_broken_file_is_one_line_that_names_it(tmp_path, text):
     path.write_text(text)
     with pytest.raises(DataError, match=r"rookery\.toml"):
         load_toml(Config, path)
+
+
+def test_every_kind_of_wrong_value_is_refused_inside_tuples_unions_and_mappings():
+    for plain, said in [
+        ({"steps": 1, "span": [1, "day", 2]}, "span must be 2 values"),
+        ({"steps": 1, "span": [1, 2]}, "span[1] must be str"),
+        ({"steps": 1, "names": 1}, "unknown setting names"),
+        ({"steps": 1, "shape": {"names": "ab"}}, "shape.names must be"),
+        ({"steps": 1, "shapes": [{"width": "x"}]}, "shapes[0].width must be int"),
+        ({"steps": 1, "words": 3}, "words must be"),
+        ({"steps": 1, "seed": "x"}, "seed must be int"),
+        ({"steps": 1, "again": None}, "again must be bool"),
+        ({"steps": 1, "shape": {"rate": True}}, "shape.rate must be float"),
+        ({"steps": 1, "shape": {"rate": "1"}}, "shape.rate must be float"),
+        ({"steps": 1, "limit": None}, "limit must be"),
+    ]:
+        with pytest.raises(DataError) as error:
+            from_plain(Config, plain)
+        assert said in error.value.line()
+
+
+def test_what_is_optional_may_be_left_out_and_what_is_given_is_read():
+    plain = {
+        "steps": 2,
+        "shape": {"width": 3, "names": ["a", "b"]},
+        "seed": None,
+        "limit": 4,
+        "span": [5, "week"],
+        "shapes": [{"rate": 1}, {}],
+        "words": {"a": 1, "b": 0.5},
+        "again": True,
+    }
+    assert from_plain(Config, plain) == Config(
+        *(2, Shape(3, 0.5, ("a", "b")), "best", None, 4, (5, "week")),
+        *((Shape(64, 1.0), Shape()), {"a": 1.0, "b": 0.5}, True),
+    )
+
+
+def test_a_wrong_setting_names_the_config_and_the_nearest_field():
+    for setting, said in [
+        ("stepz=1", "there is no setting 'run.stepz'. Did you mean steps?"),
+        ("qqq=1", "there is no setting 'run.qqq'. Known: again, limit, mode"),
+        ("shape.qqq=1", "Known: names, rate, width"),
+        ("words=3", "run.words must be"),
+        ("steps=true", "run.steps must be int, not True"),
+    ]:
+        with pytest.raises((UsageError, DataError)) as error:
+            with_settings(Config(1), [setting], where="run")
+        assert said in error.value.line()
+
+
+def test_a_mapping_takes_new_keys_and_a_dataclass_does_not():
+    changed = with_settings(Config(1), ["words.new=2", "words.new=3", " steps = 4", "limit=x=y"])
+    assert (changed.words, changed.steps, changed.limit) == ({"new": 3.0}, 4, "x=y")
+    with pytest.raises(UsageError, match=r"there is no setting 'shape\.new'"):
+        with_settings(Config(1), ["shape.new=1"])
+
+
+def test_diff_shows_what_only_one_of_two_has():
+    old, new = Config(1, words={"a": 1.0}), Config(1, words={"b": 2.0})
+    assert diff(old, new) == ["words.a: 1.0 -> (none)", "words.b: (none) -> 2.0"]
+
+
+def test_a_file_of_settings_is_read(tmp_path):
+    path = tmp_path / "rookery.toml"
+    path.write_text("steps = 3\n[shape]\nwidth = 8\n")
+    assert load_toml(Config, path) == Config(3, Shape(width=8))
+    path.write_text("steps = 'x'")
+    with pytest.raises(DataError, match="steps must be int"):
+        load_toml(Config, path)

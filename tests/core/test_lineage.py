@@ -87,3 +87,9 @@ def test_erased_in_any_steps_a_post_is_noted_exactly_once(tmp_path_factory, ids,
     gone = ids & set().union(*steps)
     assert sorted(held_hashes(folder, ERASED)) == sorted(hash_ids(gone))
     assert sorted(held_hashes(folder)) == sorted(hash_ids(ids - gone))
+
+
+def test_an_empty_note_holds_nothing(tmp_path):
+    write_held_hashes(tmp_path, hash_ids([]))
+    assert not holds(tmp_path, "1")
+    assert len(held_hashes(tmp_path)) == len(held_hashes(tmp_path, ERASED)) == 0

@@ -1,4 +1,4 @@
-"""The whole stage: what goes in and out, and the laws that hold over it."""
+"""The whole stage: its input, its output, and the laws that hold over it."""
 
 import os
 import re
@@ -34,9 +34,12 @@ PLACES = "river hill church tower meadow road market harbour school bridge mill 
 
 
 def sentence(n: int) -> str:
-    """A plain sentence, another one for each number."""
+    """Return a plain sentence, another one for each number."""
     random = np.random.default_rng(n)
-    pick = lambda words: words[random.integers(len(words))]  # noqa: E731
+
+    def pick(words: list[str]) -> str:
+        return words[random.integers(len(words))]
+
     return (
         f"{pick(SUBJECTS)} {pick(VERBS)} {pick(SUBJECTS)} near {pick(PLACES)} and "
         f"{pick(PLACES)} with {pick(SUBJECTS)}"

@@ -1,4 +1,4 @@
-"""The data card says what the facts say, for every kind of corpus, and shows no post."""
+"""The data card states the facts of every kind of corpus, and shows no post."""
 
 import re
 

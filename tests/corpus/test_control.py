@@ -1,4 +1,4 @@
-"""Control tokens say what is known of a document, and nothing else."""
+"""Control tokens state what is known of a document, and nothing else."""
 
 from datetime import UTC, datetime
 

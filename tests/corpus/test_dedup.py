@@ -19,7 +19,7 @@ TEXTS = st.lists(WORDS, min_size=1, max_size=12).map(" ".join)
 
 
 def edited(text: str, random: np.random.Generator) -> str:
-    """The text with one to three of its characters changed."""
+    """Return the text with one to three of its characters changed."""
     letters = list(text)
     for place in random.integers(len(letters), size=random.integers(1, 4)):
         letters[place] = "xyz"[random.integers(3)]
@@ -28,8 +28,11 @@ def edited(text: str, random: np.random.Generator) -> str:
 
 def near_duplicates(texts: pa.Array) -> np.ndarray:
     hashes = minhash.signatures(texts)
-    fetch = lambda places: texts.take(pa.array(places)).to_pylist()  # noqa: E731
-    return dedup.near_duplicates(minhash.bands(hashes).__getitem__, minhash.sketches(hashes), fetch)
+    return dedup.near_duplicates(
+        minhash.bands(hashes).__getitem__,
+        minhash.sketches(hashes),
+        lambda places: texts.take(pa.array(places)).to_pylist(),
+    )
 
 
 @given(st.lists(st.sampled_from("abcd")))
@@ -47,11 +50,11 @@ def test_a_flood_is_an_authors_fourth_of_one_template(posts):
 @given(st.lists(TEXTS, min_size=1, max_size=30, unique=True))
 @settings(max_examples=60)
 def test_each_dropped_text_is_alike_to_the_earlier_kept_one_that_stands_for_it(texts):
-    stands = near_duplicates(pa.array(texts))
-    assert (stands <= np.arange(len(texts))).all()
-    assert (stands[stands] == stands).all()
-    for place in np.flatnonzero(stands != np.arange(len(texts))):
-        assert jaccard(texts[place], texts[stands[place]]) >= ALIKE
+    representative = near_duplicates(pa.array(texts))
+    assert (representative <= np.arange(len(texts))).all()
+    assert (representative[representative] == representative).all()
+    for place in np.flatnonzero(representative != np.arange(len(texts))):
+        assert jaccard(texts[place], texts[representative[place]]) >= ALIKE
 
 
 def test_similarity_counts_runs_of_five_characters():
@@ -98,9 +101,57 @@ def test_real_posts_agree_with_brute_force(shared_data):
             shared = len(runs[a] & runs_b)
             if shared >= ALIKE * (len(runs[a]) + len(runs_b) - shared):
                 truth.add((a, b))
-    stands = near_duplicates(pa.array(keys))
-    kept = stands == np.arange(len(keys))
+    representative = near_duplicates(pa.array(keys))
+    kept = representative == np.arange(len(keys))
     found = [not (kept[a] and kept[b]) for a, b in truth]
     assert len(truth) >= 10
     assert np.mean(found) >= 0.95
-    assert all((stands[b], b) in truth for b in np.flatnonzero(~kept))
+    assert all((representative[b], b) in truth for b in np.flatnonzero(~kept))
+
+
+BASE = "abcdefghijklmnopqrstuvwx"  # 24 characters, so 20 runs of five
+
+
+@pytest.mark.parametrize(("more", "representative"), [("12345", [0, 0]), ("123456", [0, 1])])
+def test_four_fifths_of_all_runs_in_common_is_a_near_duplicate_and_less_is_none(
+    more, representative
+):
+    texts = [BASE, BASE + more]
+    assert (jaccard(*texts) >= 0.8) == (representative == [0, 0])
+    assert near_duplicates(pa.array(texts)).tolist() == representative
+
+
+def test_no_chain_joins_texts_that_are_not_alike():
+    """The second is like the first and the third like the second; the third stays all the same."""
+    texts = [BASE, BASE + "12345", BASE + "1234567890"]
+    assert jaccard(texts[1], texts[2]) > 0.8 > jaccard(texts[0], texts[2])
+    assert near_duplicates(pa.array(texts)).tolist() == [0, 0, 2]
+
+
+def test_a_text_like_two_kept_ones_is_represented_by_the_first():
+    texts = ["12345" + BASE, BASE + "67890", BASE]
+    assert near_duplicates(pa.array(texts)).tolist() == [0, 1, 0]
+
+
+def test_in_a_bucket_each_text_is_compared_with_the_first_and_the_eight_before_it():
+    band = np.array([7, *[5] * 12, 9], np.uint64)
+    pairs = dedup._pairs_of_band(band)
+    found = {(pair >> 32, pair & 0xFFFFFFFF) for pair in pairs.tolist()}
+    assert found == {(a, b) for b in range(1, 13) for a in range(1, b) if a == 1 or b - a <= 8}
+    assert len(pairs) == len(found)
+
+
+@pytest.mark.parametrize(("equal", "representative"), [(31, [0, 0]), (30, [0, 1])])
+def test_pairs_are_checked_down_to_three_deviations_below_the_threshold(equal, representative):
+    sketches = np.zeros((2, minhash.HASHES), np.uint8)
+    sketches[1, equal:] = 1
+    same_bucket = np.zeros(2, np.uint64)
+    found = dedup.near_duplicates(
+        lambda number: same_bucket, sketches, lambda places: [BASE] * len(places)
+    )
+    assert found.tolist() == representative
+
+
+def test_a_text_of_fewer_than_five_characters_is_one_run():
+    assert jaccard("abc", "abc") == 1
+    assert jaccard("abc", "xbc") == jaccard("", "abc") == 0

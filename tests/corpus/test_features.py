@@ -1,6 +1,4 @@
-"""What a corpus can be asked for, from the posts to the documents: mixture, control tokens,
-placeholders, authors.
-"""
+"""The settings of a corpus, from posts to documents: mixture, controls, placeholders, authors."""
 
 from collections import Counter
 

@@ -52,3 +52,11 @@ def test_items_made_ahead_come_in_order_and_an_error_after_those_before_it():
     with pytest.raises(ValueError, match="no fourth"):
         next(made)
     assert list(gather.ahead(iter(()))) == []
+
+
+def test_items_used_beside_come_in_order_and_an_error_of_their_use_is_raised():
+    used = []
+    assert list(gather.beside(iter(range(4)), used.append)) == used == [0, 1, 2, 3]
+    assert list(gather.beside(iter(()), used.append)) == []
+    with pytest.raises(ZeroDivisionError):
+        list(gather.beside(iter([1, 0]), lambda n: 1 / n))

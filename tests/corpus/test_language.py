@@ -1,6 +1,4 @@
-"""Languages are guessed where the text is long enough and the guess sure; elsewhere the author's is
-taken.
-"""
+"""Languages are guessed from long enough texts where the guess is sure, else from the author."""
 
 import functools
 

@@ -5,7 +5,7 @@ import pytest
 
 from rookery.core.digest import hash_ids
 from rookery.core.errors import UsageError
-from rookery.corpus.mixture import check, copies, weigh, years
+from rookery.corpus.mixture import chance, check, copies, weigh, years
 
 HASHES = hash_ids(f"post {n}" for n in range(20_000))
 
@@ -63,3 +63,23 @@ def test_a_weight_of_one_never_drops_and_never_repeats():
 def test_weights_that_make_no_sense_are_refused(weights):
     with pytest.raises(UsageError):
         check(weights)
+
+
+def test_the_same_documents_are_taken_in_every_release():
+    hashes = np.array([0, 1, 2, 1 << 63, (1 << 64) - 1], np.uint64)
+    assert chance(hashes, 0).tolist() == pytest.approx(
+        [0.3055549296, 0.6143747110, 0.2795934769, 0.3763354905, 0.6313510648]
+    )
+
+
+def test_weights_from_zero_to_sixteen_are_taken_and_products_end_there():
+    check({"language:en": 0.0, "language:de": 16.0, "year:2016": 1.0, "source:x": 1.0})
+    for wrong in ({"source:x": 16.1}, {"source:x": -0.1}, {"year:20166": 1.0}, {"colon": 1.0}):
+        with pytest.raises(UsageError):
+            check(wrong)
+    coded = {
+        "language": (np.array([0, 0, -1]), ["en"]),
+        "source": (np.array([0, 1, -1]), ["x", "y"]),
+    }
+    weights = {"language:en": 5.0, "source:x": 4.0, "source:unknown": 0.5, "source:absent": 9.0}
+    assert weigh(weights, coded, 3).tolist() == [16.0, 5.0, 0.5]

@@ -93,9 +93,7 @@ def test_placeholders_hide_mentions_and_links_and_nothing_else(text, expected):
 
 
 def test_characters_that_take_the_short_way_come_out_as_on_the_long_one():
-    """Every character there is, alone, inside a word, and after another letter that it might
-    join.
-    """
+    """Check every character alone, inside a word, and after a letter that it might combine with."""
     characters = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
     usual = pc.invert(pc.match_substring_regex(pa.array(characters), normalize._UNUSUAL))
     texts = [

@@ -1,4 +1,4 @@
-"""Personal data is found, proved and replaced; what only looks like it stays."""
+"""Personal data is found, verified and replaced; what only looks like it stays."""
 
 import pyarrow as pa
 import pytest

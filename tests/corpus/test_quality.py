@@ -1,4 +1,4 @@
-"""Each quality rule says no to what it was made for, and yes to plain posts."""
+"""Each quality rule drops the posts that it was made for, and keeps plain posts."""
 
 import pyarrow as pa
 import pytest
@@ -44,6 +44,37 @@ def test_plain_posts_pass(text):
 )
 def test_each_rule_names_its_reason(text, expected):
     assert reason(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept", "dropped"),
+    [
+        ("too_short", {"key": "x" * 12}, {"key": "x" * 11}),
+        ("broken_encoding", {"text": "\ufffd" + "x" * 19}, {"text": "\ufffd" + "x" * 18}),
+        (
+            "mostly_links_and_mentions",
+            {"text": "x" * 25, "plain": " fives "},
+            {"text": "x" * 26, "plain": " fives "},
+        ),
+        ("mostly_hashtags", {"plain": "#sixsix ab"}, {"plain": "#sevens1 ab"}),
+        (
+            "mostly_symbols",
+            {"plain": "x" * 10, "key": "x" * 5},
+            {"plain": "x" * 11, "key": "x" * 5},
+        ),
+        ("repeated_characters", {"key": "a" * 12}, {"key": "a" * 13}),
+        ("repeated_words", {"key": "a b c d" + " a" * 6}, {"key": "a b c" + " a" * 5}),
+        ("repeated_words", {"key": "a" + " a" * 6}, {"key": "a" + " a" * 7}),
+    ],
+)
+def test_the_last_post_that_a_rule_keeps_and_the_first_that_it_drops(rule, kept, dropped):
+    def drops(columns: dict[str, str]) -> bool:
+        return RULES[rule](*(pa.array([columns.get(n, "")]) for n in ("text", "plain", "key")))[
+            0
+        ].as_py()
+
+    assert not drops(kept)
+    assert drops(dropped)
 
 
 def test_every_rule_answers_for_a_batch_of_none():

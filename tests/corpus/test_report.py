@@ -1,4 +1,4 @@
-"""The report says what the corpus is, for a terminal and as a page of one file."""
+"""The report states the facts of a corpus, for a terminal and as a page of one file."""
 
 import html
 import json
@@ -18,7 +18,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 
 
 class Halves:
-    """An encoder that makes a token of every two bytes."""
+    """An encoder that makes one token of every two bytes."""
 
     digest, vocabulary, end_of_document, special = "halves", 300, 299, {}
 

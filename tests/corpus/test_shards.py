@@ -106,7 +106,7 @@ def test_shards_are_named_among_what_holds_a_post(home, corpus_of, a_document):
 def test_a_document_is_masked_when_a_post_was_edited_since_or_its_author_refuses_training(
     home, corpus_of, a_document, restrictions, masked
 ):
-    """The corpus was made of version 0 of the lake: an edit that came with version 0 is in it."""
+    """The corpus was made from version 0 of the lake, so an edit of version 0 is in it."""
     corpus = corpus_of([a_document("a", authors=["ada"])])
     assert open_shards(write_shards(home, corpus, Bytes(), Context()), "train").masked(
         restrictions

@@ -1,7 +1,8 @@
-"""Spam rules say no to machines and farms, and yes to people, however eager."""
+"""Spam rules drop the posts of machines and link farms, and keep those of eager people."""
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from rookery.corpus.spam import clockwork, domains, faster_than_human, link_farms
 
@@ -78,3 +79,64 @@ def test_no_posts_no_spam():
         == len(domains(pa.array([], pa.string())))
         == 0
     )
+
+
+def test_a_machine_has_a_hundred_waits_of_two_minutes_or_more_half_of_them_equal():
+    def is_machine(*minutes: int) -> bool:
+        created = np.cumsum([0, *minutes]) * MINUTE
+        return bool(clockwork(np.zeros(len(created), np.int64), created).all())
+
+    other = range(10, 110)
+    assert is_machine(*[2] * 100)
+    assert not is_machine(*[2] * 99)
+    assert not is_machine(*[1] * 100)
+    assert is_machine(*[5] * 100, *other)
+    assert not is_machine(*[5] * 99, *other)
+
+
+def test_a_wait_is_counted_in_whole_minutes_and_by_its_own_author_only():
+    uneven = np.cumsum([30 * MINUTE + n * MINUTE // 200 for n in range(101)])
+    assert clockwork(np.zeros(101, np.int64), uneven).all()
+    regular = np.arange(101) * 30 * MINUTE
+    two = np.repeat([1, 2], [51, 50])
+    assert not clockwork(two, regular).any()
+    assert clockwork(np.repeat([1, 2], 101), np.tile(regular, 2)).all()
+
+
+def test_a_day_ends_at_midnight_utc():
+    author = np.zeros(600, np.int64)
+    over_midnight = DAY - 300 + np.arange(600)
+    assert not faster_than_human(author, over_midnight).any()
+    assert faster_than_human(author, over_midnight - 300).all()
+
+
+@pytest.mark.parametrize(
+    ("authors", "posts", "repeated", "farm"),
+    [(5, 50, 40, True), (4, 50, 40, False), (5, 49, 49, False), (5, 50, 39, False)],
+)
+def test_a_farmed_site_has_five_authors_fifty_posts_and_four_fifths_copies(
+    authors, posts, repeated, farm
+):
+    author = np.append(np.arange(posts) % authors, [99] * 20)
+    domain = np.append(np.full(posts, 9), [8] * 20).astype(np.uint64)
+    hit = link_farms(author, domain, np.arange(posts + 20) < repeated)
+    assert hit.tolist() == [farm] * posts + [False] * 20
+
+
+@pytest.mark.parametrize(
+    ("posts", "linking", "repeated", "farm"),
+    [(50, 45, 23, True), (50, 44, 44, False), (50, 45, 22, False), (49, 49, 49, False)],
+)
+def test_a_farming_author_has_fifty_posts_nine_in_ten_to_one_site_and_half_copies(
+    posts, linking, repeated, farm
+):
+    places = np.arange(posts)
+    domain = np.where(places < linking, 6, 0).astype(np.uint64)
+    hit = link_farms(np.zeros(posts, np.int64), domain, places < repeated)
+    assert hit.tolist() == [farm] * linking + [False] * (posts - linking)
+
+
+@pytest.mark.parametrize("host", ["t.co", "bit.ly", "wp.me"])
+def test_a_shortened_link_leads_to_no_domain(host):
+    assert domains(pa.array([f"see https://{host}/x", f"see http://{host}.net/x"])).tolist()[0] == 0
+    assert domains(pa.array([f"see http://{host}.net/x"]))[0] != 0

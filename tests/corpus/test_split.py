@@ -1,4 +1,4 @@
-"""The split by time, and how much its sides share."""
+"""The split by time and by author, and how much its sides share."""
 
 import numpy as np
 import pyarrow as pa
@@ -121,3 +121,15 @@ def test_the_same_authors_are_held_out_whatever_else_is_there():
     held = held_out(hashes, seed=0)
     assert held.mean() == pytest.approx(HELD_AUTHORS, abs=0.02)
     assert (held_out(hashes[::7], seed=0) == held[::7]).all()
+
+
+def test_a_moment_with_half_of_all_posts_before_it_goes_to_validation_whole():
+    assert cut(np.repeat([0, 1], [50, 50]), 0.05, 20_000) == 50
+    assert cut(np.repeat([0, 1], [49, 51]), 0.05, 20_000) == 80
+    assert cut(np.arange(4), 0.05, 20_000) == 3
+
+
+def test_a_fifth_of_all_authors_is_held_out():
+    assert held_out(hash_ids(f"author {n}" for n in range(20_000)), seed=0).mean() == pytest.approx(
+        0.2, abs=0.01
+    )

@@ -1,6 +1,4 @@
-"""Work is spread over processes and comes back in order; a cluster gives the same documents as one
-machine.
-"""
+"""Work is spread over processes and its results come in order, on a cluster as on one machine."""
 
 import os
 import subprocess
@@ -37,7 +35,8 @@ from rookery.core.home import open_home
 from rookery.corpus.build import build
 
 if __name__ == "__main__":
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    head = {"num_cpus": 0, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     for _ in range(2):
         cluster.add_node(num_cpus=1)
     ray.init(address=cluster.address, log_to_driver=False)

@@ -11,11 +11,14 @@ from rookery.corpus.threads import THREAD_POSTS, parents, reading_order, roots
 def linked(
     ids: str, reply_to: list, conversation: list | None = None, quote_of: list | None = None
 ) -> np.ndarray:
-    hashes = lambda names: np.array([hash_ids([n])[0] if n else 0 for n in names], np.uint64)  # noqa: E731
     none = [None] * len(ids)
     return parents(
-        hashes(ids), hashes(reply_to), hashes(quote_of or none), hashes(conversation or none)
+        _hashes(ids), _hashes(reply_to), _hashes(quote_of or none), _hashes(conversation or none)
     )
+
+
+def _hashes(names) -> np.ndarray:
+    return np.array([hash_ids([name])[0] if name else 0 for name in names], np.uint64)
 
 
 def test_a_reply_hangs_under_what_it_answers_and_else_under_its_conversation():
@@ -83,3 +86,9 @@ def test_a_quote_hangs_under_what_it_quotes_unless_it_answers_another():
         "abcd", [None, None, None, "b"], conversation=list("aacd"), quote_of=[None, None, "a", "a"]
     )
     assert parent.tolist() == [-1, 0, 0, 1]
+
+
+def test_a_document_holds_thirty_two_posts_of_a_thread_and_no_more():
+    for posts, starts in ((32, [0]), (33, [0, 32]), (65, [0, 32, 64])):
+        parent = np.arange(-1, posts - 1)
+        assert reading_order(np.arange(posts), parent, roots(parent))[1].tolist() == starts

@@ -17,6 +17,8 @@ from rookery.model.degrees import (
     resolve_degrees,
     rows_a_piece,
     stage_layers,
+    units_per_micro_batch,
+    units_per_step,
 )
 
 small = st.integers(1, 4)
@@ -126,3 +128,64 @@ def test_a_pipelines_micro_batches_hold_the_whole_share_and_fill_the_pipeline(
     assert pieces % pipeline == 0
     rows = config.batch_tokens // config.shape.context_tokens
     assert rows_a_piece(config, data, pieces) * pieces * data >= rows
+
+
+def test_a_run_without_settings_has_one_copy_and_recomputes_nothing():
+    assert Degrees() == Degrees(1, None, 1, 1, 1, 1, 0.0, False)
+    degrees = Degrees(2, 3, 5, 7, 11, 13)
+    assert (degrees.data, degrees.processes, degrees.stages) == (6, 6 * 5 * 7 * 11, 11 * 13)
+    assert Degrees(2).data == 2
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_every_share_of_layers_may_be_computed_again(share):
+    assert resolve_degrees(Degrees(recompute=share), 1).shard == 1
+
+
+@pytest.mark.parametrize("name", ["replicate", "context", "tensor", "pipeline", "groups_per_stage"])
+def test_each_degree_is_at_least_one(name):
+    with pytest.raises(UsageError, match=rf"parallel\.{name} must be at least 1, not 0"):
+        resolve_degrees(Degrees(**{name: 0}), 1)
+
+
+def test_units_and_micro_batches_are_whole_and_at_least_one():
+    """A row has 32 tokens, a step 256 and a micro-batch 128."""
+    assert (units_per_step(CONFIG), units_per_micro_batch(CONFIG)) == (8, 4)
+    assert units_per_step(replace(CONFIG, batch_tokens=16)) == 1
+    assert units_per_micro_batch(replace(CONFIG, micro_batch_tokens=16)) == 1
+    assert units_per_micro_batch(replace(CONFIG, micro_batch_tokens=None)) == 4096 // 32
+    assert [rows_a_piece(CONFIG, shares, 2) for shares in (1, 2, 3, 5)] == [4, 2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("degrees", "pieces"),
+    [
+        (Degrees(1, 1), 2),
+        (Degrees(1, 1, 1, 1, 2), 2),
+        (Degrees(1, 1, 1, 1, 3), 3),
+        (Degrees(1, 1, 1, 1, 2, 3), 6),
+        (Degrees(1, 8, 1, 1, 2), 2),
+    ],
+)
+def test_a_step_has_as_many_micro_batches_as_its_rows_and_stages_need(degrees, pieces):
+    assert micro_batches(degrees, CONFIG) == pieces
+
+
+def test_uneven_layers_go_to_the_first_stages_and_recomputed_ones_lie_evenly():
+    shape = replace(SHAPE, layers=7)
+    assert stage_layers(shape, 3) == [range(0, 3), range(3, 5), range(5, 7)]
+    assert recomputed_layers(8, 0.5) == [1, 3, 5, 7]
+    assert recomputed_layers(4, 0.25) == [3]
+    assert (recomputed_layers(3, 0.0), recomputed_layers(3, 1.0)) == ([], [0, 1, 2])
+
+
+def test_a_step_is_spread_over_as_many_shares_as_it_has_rows_and_layers_over_as_many_stages():
+    check_fits(Degrees(shard=8, pipeline=2), CONFIG)
+    check_fits(Degrees(shard=1, context=16), CONFIG)
+    check_fits(Degrees(shard=1, pipeline=2, groups_per_stage=2), with_layers(4))
+    with pytest.raises(UsageError, match="4 layers cannot be spread over 6 pipeline stages"):
+        check_fits(Degrees(shard=1, pipeline=2, groups_per_stage=3), with_layers(4))
+
+
+def with_layers(layers: int):
+    return replace(CONFIG, shape=replace(SHAPE, layers=layers))

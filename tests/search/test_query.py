@@ -6,7 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.search.query import And, Field, Not, Or, Phrase, Since, Word, parse, words_query
+from rookery.search.query import (
+    And,
+    Field,
+    MinLikes,
+    Not,
+    Or,
+    Phrase,
+    Query,
+    Since,
+    Until,
+    Word,
+    is_plain,
+    parse,
+    words_query,
+)
 
 
 def parts(text):
@@ -111,3 +125,103 @@ def test_any_text_can_be_parsed_and_said(text):
 @given(st.text())
 def test_a_question_is_words_whatever_signs_it_has(text):
     assert all(isinstance(part, Word) for part in words_query(text).root.parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tram | bus", (Or((Word("tram"), Word("bus"))),)),
+        ("OR tram", (Word("tram"),)),
+        ("tram OR", (Word("tram"),)),
+        ("tram OR OR bus", (Or((Word("tram"), Word("bus"))),)),
+        ("late tram OR bus", (Word("late"), Or((Word("tram"), Word("bus"))))),
+        ("(tram)", (Word("tram"),)),
+        ("(tram bus) late", (And((Word("tram"), Word("bus"))), Word("late"))),
+        ("tram OR (bus late)", (Or((Word("tram"), And((Word("bus"), Word("late"))))),)),
+        ("()", ()),
+        ("-()", ()),
+        ('""', ()),
+        ("-", ()),
+        ("--", ()),
+        ("--bus", (Word("--bus"),)),
+        ("-b", (Not(Word("b")),)),
+        (") tram", (Word("tram"),)),
+        ("tram) bus) late", (Word("tram"), Word("bus"), Word("late"))),
+        ("“night tram”", (Phrase("night tram"),)),
+    ],
+)
+def test_or_brackets_and_signs_in_odd_places(text, expected):
+    assert parts(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("language:EN", (Field("language", "en"),)),
+        ("from:@Ada", (Field("author", "ada"),)),
+        ("min_likes:5 min_faves:6", (MinLikes(5), MinLikes(6))),
+        ("min_likes:" + "9" * 18, (MinLikes(10**18 - 1),)),
+        ("until:2026-02-01", (Until(datetime(2026, 2, 1, tzinfo=UTC)),)),
+        ("#Rooks! ＃Elm @ada.", (Field("tags", "rooks"), Field("tags", "elm"))),
+        ("＠Bob", (Field("mentions", "bob"),)),
+        ("#", ()),
+        ("#!", ()),
+        ("-#rooks", (Not(Field("tags", "rooks")),)),
+    ],
+)
+def test_fields_tags_and_mentions(text, expected):
+    assert parts(text)[: len(expected)] == expected
+
+
+@pytest.mark.parametrize(
+    "value", ["min_likes:" + "9" * 19, "since:2026-13-01", "until:0001-01-01T00:00:00+14:00"]
+)
+def test_a_number_or_a_date_out_of_range_is_taken_as_words(value):
+    query = parse(value)
+    assert "taken as words" in query.understood
+    assert query.root.parts == (Word(value),)
+
+
+def test_a_remark_is_made_once():
+    assert len(parse("near:berlin near:rome").remarks) == 1
+    assert len(parse("near:berlin far:rome").remarks) == 2
+
+
+def test_sixty_four_words_are_used_and_the_next_is_cut_off():
+    assert (len(parts("tram " * 64)), parse("tram " * 64).remarks) == (64, ())
+    assert (len(parts("tram " * 65)), len(parse("tram " * 65).remarks)) == (64, 1)
+    assert parts('"' + "tram " * 65 + '"') == ()
+    assert len(parts('"night tram" ' * 40)) == 32
+    assert len(words_query("tram " * 70).root.parts) == 64
+
+
+def test_brackets_are_read_twelve_deep():
+    assert parse("(" * 12 + "tram" + ")" * 12) == Query(And((Word("tram"),)))
+    assert "nested too deep" in parse("(" * 13 + "tram" + ")" * 13).understood
+
+
+def test_only_plain_words_may_be_wished_for():
+    query = parse('tram (bus OR ferry) "last one" -late from:ada (a -b) #rooks')
+    plain = (Word("tram"), Or((Word("bus"), Word("ferry"))))
+    assert query.plain_words() == plain
+    assert query.without_plain_words().parts == tuple(
+        part for part in query.root.parts if part not in plain
+    )
+    assert query.text == "tram bus ferry last one a rooks"
+    assert is_plain(And((Word("a"), Word("b"))))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("-(a OR b)", "without (a or b)"),
+        ("(a b) OR c", "(a, b) or c"),
+        ("lang:de #rooks @ada", "in de, tagged #rooks, mentioning @ada"),
+        ("since:2026-01-31T10:00:00", "from 2026-01-31 10:00:00 UTC on"),
+        ("since:2026-01-31T00:10:00", "from 2026-01-31 00:10:00 UTC on"),
+        ("until:2026-01-31T00:00:10", "before 2026-01-31 00:00:10 UTC"),
+        ("until:2026-01-31T00:00:00.5", "before 2026-01-31 00:00:00 UTC"),
+    ],
+)
+def test_every_part_reads_back_in_plain_words(text, said):
+    assert parse(text).understood == said

@@ -1,9 +1,9 @@
-"""The data card: what a corpus is, for whoever is handed it, written beside it from the report's
-facts alone.
+"""The data card: a description of a corpus for people who are given it.
 
-In the shape of a Hugging Face dataset card (a YAML head, then Markdown), with the questions of
-Datasheets for Datasets (Gebru et al. 2021) that can be answered from facts. It holds no post and no
-name, so that no deletion touches it. What a person should add (who paid, what for) is not guessed.
+It is written beside the corpus from the facts of the report alone (report.py), in the shape of a
+Hugging Face dataset card: a YAML head, then Markdown. It answers those questions of Datasheets for
+Datasets (Gebru et al. 2021) that facts can answer, and guesses nothing that a person should add
+(who paid, for what purpose). It holds no post and no name, so that no deletion touches it.
 """
 
 import json
@@ -28,8 +28,8 @@ LARGEST_SIZE = "n>10M"
 RULES = {
     quality.TOO_SHORT: "Fewer than 12 bytes of words (after BERTweet, Nguyen et al. 2020, which "
     "wants ten words; posts are shorter).",
-    quality.BROKEN_ENCODING: "More than one character in twenty is U+FFFD: what was written was lost "
-    "on the way here.",
+    quality.BROKEN_ENCODING: "More than one character in twenty is U+FFFD: what was written was "
+    "lost on the way here.",
     quality.MOSTLY_LINKS: "Less than a fifth of it is left when links and mentions are taken away.",
     quality.MOSTLY_HASHTAGS: "Less than a fifth of what is no link is left without its hashtags "
     "(after Gopher's symbol-to-word ratio).",
@@ -49,7 +49,7 @@ RULES = {
     spam.LINK_FARM: "Links of a site or an author that mostly repeat themselves (after Gao et "
     "al. 2010).",
 }
-"""What each rule says no to, with its source, in the order in which they are asked."""
+"""What each rule drops, with its source, in the order in which the rules are asked."""
 
 
 def write(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -58,8 +58,9 @@ def write(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def card(facts: Mapping[str, Any]) -> str:
-    """The card in Markdown, of the facts of `report.describe` with settings, policy and the lake's
-    name.
+    """Return the card in Markdown.
+
+    facts: those of `report.describe`, with the settings, the policy and the lake's name.
     """
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined

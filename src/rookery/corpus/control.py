@@ -1,12 +1,12 @@
-"""Control tokens: what a document is, said before it in tokens that no text can spell. A model can
-be asked by them.
+"""Control tokens: the language, year and engagement of a document, as tokens before its text.
 
-After CTRL (Keskar et al. 2019). A document's controls are names such as `<|language:en|>`,
-`<|time:2016|>` and `<|engagement:2|>`; what is not known of it is not said. Here they are only
-named: the tokenizer gives them ids, and the shards put them before the document.
+No text can spell these tokens, so a model can be asked for a kind of document by them (after CTRL,
+Keskar et al. 2019). A document's controls are names such as `<|language:en|>`, `<|time:2016|>` and
+`<|engagement:2|>`; what is unknown of it is left out. This module only names them: the tokenizer
+gives them ids (tokenizer.py), and the shards put them before the document (shards.py).
 
-Off unless asked for (`--set controls=true`): a model that is judged on plain text should learn
-plain text.
+They are off unless asked for (`--set controls=true`), since a model that is judged on plain text
+should learn plain text.
 """
 
 import numpy as np
@@ -14,27 +14,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 UNKNOWN = -1
-"""What stands for the number of reactions where it is not told."""
+"""The number of reactions where the source states none."""
 KINDS = ("language", "time", "engagement")
-"""In the order in which a document says them."""
+"""The kinds of control tokens, in the order in which a document carries them."""
 ENGAGEMENT_LEVELS = (1, 10, 100)
-"""Level 0 is a post without any reaction; levels 1, 2 and 3 begin at so many likes, reposts and
-replies together.
+"""The numbers of likes, reposts and replies together at which levels 1, 2 and 3 begin.
 
-By powers of ten, since reactions are spread over orders of magnitude; fixed, so that a level means
-the same in every corpus.
+Level 0 is a post without any reaction. The limits are powers of ten, since reactions are spread
+over orders of magnitude, and fixed, so that a level means the same in every corpus.
 """
 
 
 def name(kind: str, value: object) -> str:
-    """The control token of a value: `name("language", "en")` is `<|language:en|>`."""
+    """Return the control token of a value: `name("language", "en")` is `<|language:en|>`."""
     return f"<|{kind}:{value}|>"
 
 
 def reactions(likes: pa.Array, reposts: pa.Array, replies: pa.Array) -> pa.Array:
-    """int64: all reactions to each post, of those counts that the source tells; null where it tells
-    none.
-    """
+    """Add up the reactions to each post, as int64; null where the source states no count at all."""
     counts = [pc.cast(count, pa.int64()) for count in (likes, reposts, replies)]
     known = pc.or_(pc.or_(*(pc.is_valid(count) for count in counts[:2])), pc.is_valid(counts[2]))
     total = pc.add(
@@ -44,8 +41,7 @@ def reactions(likes: pa.Array, reposts: pa.Array, replies: pa.Array) -> pa.Array
 
 
 def controls(language: pa.Array, created: pa.Array, reaction_count: np.ndarray) -> pa.ListArray:
-    """The control tokens of each document: its language, the year of `created` (UTC), its
-    engagement level.
+    """Return the control tokens of each document: language, year (UTC) and engagement level.
 
     reaction_count: int64 (documents,), -1 where it is unknown.
     """

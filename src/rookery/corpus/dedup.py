@@ -1,13 +1,14 @@
-"""Duplicates: equal texts, floods of one template, and near duplicates. The earliest post
-represents the rest.
+"""Duplicates: equal texts, floods of one template, and near duplicates.
 
-Posts come sorted by time, as numbers only: 64-bit hashes of keys, authors and templates, and what
-MinHash makes of a text (`minhash.py`). Near duplicates are found by MinHash (Broder 1997) with
-banding (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4), and every pair is checked
-exactly on the texts
-themselves: nothing is merged on an estimate. Clusters are stars: each dropped post is itself alike
-to the post that stands for it, and no chain joins texts that are not. Recall is a matter of chance
-and is measured in the tests.
+The earliest post represents the others. Posts come sorted by time and as numbers only: 64-bit
+hashes of keys, authors and templates, and MinHash signatures of the texts (`minhash.py`). Near
+duplicates are found by MinHash (Broder 1997) with banding (Leskovec, Rajaraman, Ullman, Mining of
+Massive Datasets, 3.4), and every pair is then checked exactly on the texts themselves: nothing is
+merged on an estimate. Clusters are stars: each dropped post is itself similar to its
+representative, so that no chain joins texts that are not. Recall is a matter of chance and is
+measured in the tests.
+
+Not here: the order of the steps (`sieve.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ THREADS = 2  # sorting releases Python's lock; a band at 12 million posts takes 
 
 
 def earliest(keys: np.ndarray) -> np.ndarray:
-    """int64 (keys,): the first place at which each key stands."""
+    """Return the first place of each key, as int64 (keys,)."""
     order, starts, sizes = _groups(keys)
     first = np.empty(len(keys), dtype=np.int64)
     first[order] = np.repeat(order[starts], sizes)
@@ -40,7 +41,7 @@ def earliest(keys: np.ndarray) -> np.ndarray:
 
 
 def floods(authors: np.ndarray, templates: np.ndarray) -> np.ndarray:
-    """bool (posts,): true from an author's fourth post of one template on."""
+    """Return bool (posts,): true for an author's fourth post of one template and all later ones."""
     order, starts, sizes = _groups(authors * np.uint64(0x9E3779B97F4A7C15) ^ templates)
     flooded = np.zeros(len(order), dtype=bool)
     flooded[order] = np.arange(len(order)) - np.repeat(starts, sizes) >= FLOOD_KEEPS
@@ -52,12 +53,13 @@ def near_duplicates(
     sketches: np.ndarray,
     texts: Callable[[np.ndarray], Sequence[str]],
 ) -> np.ndarray:
-    """int64 (posts,): for each post the place of the one that stands for it, its own if that is
-    itself.
+    """Return for each post the place of its representative, as int64 (posts,).
 
-    `band` gives the band of a number, uint64 (posts,), and is asked from several threads. sketches:
-    uint8 (posts, hashes). `texts` gives the keys at some places. A post is dropped when the Jaccard
-    similarity of its five-character runs to those of an earlier post that is kept is at least 0.8.
+    A post that represents itself has its own place. It is represented by an earlier post that is
+    kept if the Jaccard similarity of their five-character runs is at least 0.8.
+
+    band: returns the band of a number, uint64 (posts,); it is called from several threads.
+    sketches: uint8 (posts, hashes). texts: returns the keys at some places.
     """
     pairs = np.empty(0, dtype=np.int64)
     with ThreadPoolExecutor(THREADS) as pool:
@@ -65,34 +67,38 @@ def near_duplicates(
             pairs = _distinct(np.concatenate([pairs, found]))
     pairs = pairs[_alike(sketches, pairs, ALIKE - MARGIN)]
     low, high = pairs >> 32, pairs & 0xFFFFFFFF
+    # Texts are fetched only for the posts of the pairs that are left, a small part of all.
     places = _distinct(np.concatenate([low, high]))
     order = np.lexsort((low, high))
     low, high = (np.searchsorted(places, side)[order] for side in (low, high))
-    stands = np.arange(len(sketches))
-    stands[places] = places[_stars(texts(places), low, high)]
-    return stands
+    representative = np.arange(len(sketches))
+    representative[places] = places[_stars(texts(places), low, high)]
+    return representative
 
 
 def jaccard(a: str, b: str) -> float:
-    """The similarity of two texts: shared runs of five characters over all their runs."""
+    """Return the Jaccard similarity of two texts: shared runs of five characters over all runs."""
     return _similarity(_runs(a), _runs(b))
 
 
 def _stars(texts: Sequence[str], low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Greedy: in the order of time, a text joins the first kept one that it is alike to, or is kept
-    itself.
+    """Return each text's representative: the first kept text that it is similar to, or itself.
+
+    The pairs (low, high) come in the order of time of their later text.
     """
-    stands = list(range(len(texts)))
+    representative = list(range(len(texts)))
     runs = lru_cache(maxsize=20_000)(lambda place: _runs(texts[place]))
     for a, b in zip(low.tolist(), high.tolist(), strict=True):
-        if stands[a] == a and stands[b] == b and _similarity(runs(a), runs(b)) >= ALIKE:
-            stands[b] = a
-    return np.array(stands, dtype=np.int64)
+        both_kept = representative[a] == a and representative[b] == b
+        if both_kept and _similarity(runs(a), runs(b)) >= ALIKE:
+            representative[b] = a
+    return np.array(representative, dtype=np.int64)
 
 
 def _pairs_of_band(band: np.ndarray) -> np.ndarray:
-    """Pairs, each packed in an int64 (earlier place above), of texts in one bucket: neighbours, and
-    with the first.
+    """Return the pairs of texts in one bucket: each text with its neighbours and with the first.
+
+    A pair is packed in an int64: the earlier place in the upper half, the later in the lower.
     """
     order, starts, sizes = _groups(band)
     many = np.repeat(sizes > 1, sizes)
@@ -105,7 +111,7 @@ def _pairs_of_band(band: np.ndarray) -> np.ndarray:
 
 
 def _alike(sketches: np.ndarray, pairs: np.ndarray, least: float) -> np.ndarray:
-    """bool (pairs,): whether the estimated similarity is at least `least`."""
+    """Return bool (pairs,): whether the estimated similarity is at least `least`."""
     kept = np.zeros(len(pairs), dtype=bool)
     for start in range(0, len(pairs), BATCH_PAIRS):
         part = pairs[start : start + BATCH_PAIRS]
@@ -117,12 +123,12 @@ def _alike(sketches: np.ndarray, pairs: np.ndarray, least: float) -> np.ndarray:
 
 
 def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places in an order that puts equal keys together, earlier ones first; where each group
-    starts; their sizes.
+    """Return an order that puts equal keys together, where each group starts, and the sizes.
+
+    Within a group the earlier places come first.
     """
-    order = np.argsort(
-        keys
-    )  # several times faster than a stable sort, which only groups of two or more need
+    # Several times faster than a stable sort, which only groups of two or more need.
+    order = np.argsort(keys)
     ordered = keys[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))[: len(keys)]
     sizes = np.diff(starts, append=len(keys))
@@ -133,7 +139,7 @@ def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _distinct(values: np.ndarray) -> np.ndarray:
-    """Sorted, each once; `np.unique` would hash, which is slower for integers."""
+    """Return the values sorted and each once; `np.unique` hashes, which is slower for integers."""
     values = np.sort(values)
     return values[np.concatenate([[True], values[1:] != values[:-1]])[: len(values)]]
 

@@ -1,8 +1,8 @@
-"""`Document`: a piece of training text, with the ids of the posts inside it; and reading a corpus
-of them.
+"""`Document`: a piece of training text with the ids of the posts inside it.
 
-No document is without its posts: that is how a forgotten post is found again in training data. In
-bulk, documents travel as Arrow batches of `DOCUMENT_SCHEMA`. How they are made is in `build.py`.
+No document is without its posts, since by their ids a forgotten post is found again in training
+data. In bulk, documents travel as Arrow batches of `DOCUMENT_SCHEMA`, which this module writes to
+Parquet files and reads from them. How documents are made is in `build.py`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,24 +19,21 @@ from rookery.core.errors import UsageError
 
 SPLITS = ("train", "validation")
 LAKE_VERSION = "lake_version"
-"""The metric that says of which version of the lake a corpus was made."""
+"""The metric that holds the version of the lake of which a corpus was made."""
 ERASED_ID = ""
-"""The only post id of a document that was erased; nothing else is left of it but its place
-(erase.py).
-"""
-MORE_IS_NEEDED = "`rookery corpus report` says why posts were dropped; take in more"
-"""How to mend a corpus that is too small for what is asked."""
+"""The only post id of an erased document, of which nothing but its place is left (erase.py)."""
+MORE_IS_NEEDED = "`rookery corpus report` shows why posts were dropped; ingest more posts"
+"""The hint for a corpus that is too small for its purpose."""
 BATCH_DOCUMENTS = 16_384
 GROUP_DOCUMENTS = 2 * BATCH_DOCUMENTS
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One post, or a thread. `author_ids` is parallel to `post_ids`; `created` is the time of the
-    last post.
+    """A piece of training text: one post, or a thread.
 
-    controls: what is said before the text in control tokens (control.py); empty unless the corpus
-    was made with them.
+    author_ids: parallel to `post_ids`. created: the time of the last post. controls: the control
+    tokens before the text (control.py), empty unless the corpus was made with them.
     """
 
     id: str
@@ -61,11 +58,11 @@ DOCUMENT_SCHEMA = pa.schema(
 )
 
 _REPEATED = ("author_ids.list.element", "language", "controls.list.element")
-"""The columns whose values occur again; of the others a dictionary would be made in vain."""
+"""The columns whose values repeat; for the others a dictionary would be useless work."""
 
 
 def from_row(row: dict[str, Any]) -> Document:
-    """A row of such a batch as a `Document`."""
+    """Return a row of such a batch as a `Document`."""
     return Document(
         **(
             row
@@ -79,8 +76,9 @@ def from_row(row: dict[str, Any]) -> Document:
 
 
 def write_documents(path: Path, documents: Iterable[pa.Table]) -> None:
-    """Write tables of documents as `DOCUMENT_SCHEMA`, one after another; equal tables give equal
-    bytes.
+    """Write tables of documents to one file, one after another, as `DOCUMENT_SCHEMA`.
+
+    Equal tables give equal bytes.
     """
     with pq.ParquetWriter(
         path, DOCUMENT_SCHEMA, compression="zstd", use_dictionary=list(_REPEATED)
@@ -92,10 +90,10 @@ def write_documents(path: Path, documents: Iterable[pa.Table]) -> None:
 def read_documents(
     corpus: Artifact, split: str, columns: Sequence[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """The documents of one split (or some of their columns), in the file's order.
+    """Yield the documents of one split, or some of their columns, in the order of the file.
 
-    That order is shuffled by the corpus' seed, so that a prefix is a fair sample; it is the same on
-    every reading. Raises `UsageError` for a split that does not exist.
+    That order was shuffled by the seed of the corpus, so that a prefix is a fair sample; it is the
+    same on every reading. Raises `UsageError` for a split that does not exist.
     """
     with pq.ParquetFile(split_file(corpus, split)) as file:
         yield from file.iter_batches(
@@ -104,12 +102,12 @@ def read_documents(
 
 
 def count_documents(corpus: Artifact, split: str) -> int:
-    """How many documents a split holds."""
+    """Count the documents of a split."""
     return pq.read_metadata(split_file(corpus, split)).num_rows
 
 
 def split_file(corpus: Artifact, split: str) -> Path:
-    """The Parquet file of one split."""
+    """Return the Parquet file of one split; raises `UsageError` for a split that does not exist."""
     if split not in SPLITS:
         raise UsageError(f"there is no split {split!r}", hint=f"Known: {', '.join(SPLITS)}")
     return corpus.file(f"{split}.parquet")

@@ -1,18 +1,17 @@
-"""Erasing posts from corpora and shards: their documents stay as empty places, so that nothing else
-moves.
+"""Erasing posts from corpora and shards; their documents become empty and keep their places.
 
-A document goes whole when one of its posts has to go. In a corpus its words, ids and control tokens
-are taken out; in shards its tokens become end-of-document tokens. Counts, offsets and order stay,
-and so do the artifact's key and digest: a run that was interrupted goes on with the same batches,
-in which these documents were masked before. Which posts went is noted as hashes
-(`core/lineage.py`), since what was trained on them before still derives from them.
+A whole document is erased when one of its posts has to be. In a corpus its text, ids and control
+tokens are removed; in shards its tokens become end-of-document tokens. Counts, offsets and order
+stay, and so do the artifact's key and digest: a training run that was interrupted goes on with the
+same batches, in which these documents were masked before. The erased posts are noted as hashes
+(`core/lineage.py`), since models that were trained on them before still derive from them.
 
-A kill leaves every file whole, some of them rewritten; the next erasure goes on
-(`core/artifact.py`).
+A kill leaves every file whole and some of them rewritten; the next erasure finishes the work
+(`core/artifact.py`). Not here: which posts have to be erased (`posts/erase.py`).
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +37,19 @@ from rookery.corpus.shards import Shards, open_shards
 from rookery.posts.erase import Erased, ErasurePlan
 
 ASKED = "first_asked"
-"""In the manifest's note: when the first of the posts that went was asked to be forgotten; "" if
-none was.
+"""The field of the manifest's note that holds when the first of the erased posts was asked to be
+forgotten; "" if none was.
 """
 
 
 def erase_corpus(corpus: Artifact, plan: ErasurePlan, context: Context) -> list[Erased]:
-    """Take out of a corpus what has to go; nothing changes where nothing has."""
-    gone = plan.posts(corpus.manifest.metrics[LAKE_VERSION])
-    posts, authors = _in_documents_that_go(corpus, gone, plan.authors)
-    posts |= set(gone.to_pylist())
+    """Erase the posts of a plan from a corpus, and report what was erased.
+
+    Nothing is written if the corpus holds none of them.
+    """
+    listed = plan.posts(corpus.manifest.metrics[LAKE_VERSION])
+    posts, authors = _names_in_affected(corpus, listed, plan.authors)
+    posts |= set(listed.to_pylist())
     if not _has_work(corpus, hash_ids(posts)):
         return []
     facts = report.read(corpus)
@@ -59,7 +61,7 @@ def erase_corpus(corpus: Artifact, plan: ErasurePlan, context: Context) -> list[
         note_erased(corpus.path, hash_ids(posts))
         report.write(corpus.path, left)
         for split in SPLITS:
-            documents += _rewrite_documents(split_file(corpus, split), gone, plan.authors)
+            documents += _rewrite_documents(split_file(corpus, split), listed, plan.authors)
         return {"documents": sum(_count_erased(split_file(corpus, split)) for split in SPLITS)}
 
     _rewrite(corpus, plan, hash_ids([*posts, *authors]), change, context)
@@ -68,13 +70,16 @@ def erase_corpus(corpus: Artifact, plan: ErasurePlan, context: Context) -> list[
 
 
 def erase_shards(shards: Artifact, plan: ErasurePlan, context: Context) -> list[Erased]:
-    """Take out of shards what has to go; nothing changes where nothing has."""
+    """Erase the posts of a plan from shards, and report what was erased.
+
+    Nothing is written if the shards hold none of them.
+    """
     opened = {split: open_shards(shards, split) for split in SPLITS}
     masked = {split: of.masked(plan.restrictions) for split, of in opened.items()}
     left = {split: _with_tokens(of, masked[split]) for split, of in opened.items()}
-    gone = plan.posts(shards.manifest.metrics[LAKE_VERSION])
+    listed = plan.posts(shards.manifest.metrics[LAKE_VERSION])
     inside = {name: _hashes_of(opened, masked, name) for name in ("post_hashes", "author_hashes")}
-    posts = np.union1d(hash_ids(gone.to_pylist()), inside["post_hashes"])
+    posts = np.union1d(hash_ids(listed.to_pylist()), inside["post_hashes"])
     documents = sum(map(len, left.values()))
     if not documents and not _has_work(shards, posts):
         return []
@@ -94,11 +99,13 @@ def _has_work(artifact: Artifact, posts: np.ndarray) -> bool:
 
 
 def _rewrite(
-    artifact: Artifact, plan: ErasurePlan, names: np.ndarray, change, context: Context
+    artifact: Artifact,
+    plan: ErasurePlan,
+    names: np.ndarray,
+    change: Callable[[], dict[str, Any]],
+    context: Context,
 ) -> None:
-    """Rewrite an artifact; the note keeps the earliest time of all its erasures, cut short or
-    not.
-    """
+    """Rewrite an artifact, and note the earliest time of all its erasures, finished or not."""
     times = (
         plan.first_asked(names),
         half_erased(artifact).get(ASKED),
@@ -115,60 +122,63 @@ def _counted(artifact: Artifact, **counts: int) -> list[Erased]:
     ]
 
 
-def _in_documents_that_go(
-    corpus: Artifact, gone: pa.Array, authors: pa.Array
+def _names_in_affected(
+    corpus: Artifact, listed: pa.Array, authors: pa.Array
 ) -> tuple[set[str], set[str]]:
-    """The ids and the authors of all posts in documents that go; the erased ones' empty names among
-    them.
+    """Return the ids and the authors of all posts in the documents to erase.
+
+    The empty names of documents that were erased before may be among them.
     """
     found: tuple[set[str], set[str]] = set(), set()
     columns = ["post_ids", "author_ids"]
     for split in SPLITS:
         with pq.ParquetFile(split_file(corpus, split)) as file:
             for batch in file.iter_batches(columns=columns):
-                going = batch.filter(_goes(batch, gone, authors))
+                affected = batch.filter(_is_affected(batch, listed, authors))
                 for names, column in zip(found, columns, strict=True):
-                    names.update(going[column].flatten().to_pylist())
+                    names.update(affected[column].flatten().to_pylist())
     return found
 
 
-def _goes(documents: pa.RecordBatch | pa.Table, gone: pa.Array, authors: pa.Array) -> pa.Array:
-    """bool for each document: whether one of its posts has to go."""
+def _is_affected(
+    documents: pa.RecordBatch | pa.Table, listed: pa.Array, authors: pa.Array
+) -> pa.Array:
+    """Return for each document, as bool, whether one of its posts has to be erased."""
     posts, writers = (_one_array(documents[name]) for name in ("post_ids", "author_ids"))
-    inside = pc.or_(pc.is_in(posts.flatten(), gone), pc.is_in(writers.flatten(), authors))
+    inside = pc.or_(pc.is_in(posts.flatten(), listed), pc.is_in(writers.flatten(), authors))
     document = np.repeat(np.arange(len(posts)), posts.value_lengths())
-    goes = np.zeros(len(posts), dtype=bool)
-    goes[document[inside.to_numpy(zero_copy_only=False)]] = True
-    return pa.array(goes)
+    affected = np.zeros(len(posts), dtype=bool)
+    affected[document[inside.to_numpy(zero_copy_only=False)]] = True
+    return pa.array(affected)
 
 
 def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.ListArray:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _rewrite_documents(path: Path, gone: pa.Array, authors: pa.Array) -> int:
-    """Write one split anew in the same row groups; returns how many documents were emptied."""
+def _rewrite_documents(path: Path, listed: pa.Array, authors: pa.Array) -> int:
+    """Rewrite the file of a split in the same row groups, and count the documents emptied."""
     emptied = 0
 
-    def left(file: pq.ParquetFile) -> Iterator[pa.Table]:
+    def rewritten(file: pq.ParquetFile) -> Iterator[pa.Table]:
         nonlocal emptied
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, use_threads=False)
-            goes = _goes(table, gone, authors)
-            emptied += pc.sum(goes).as_py() or 0
-            yield _emptied(table, goes)
+            affected = _is_affected(table, listed, authors)
+            emptied += pc.sum(affected).as_py() or 0
+            yield _emptied(table, affected)
 
     unfinished = path.with_name(f".{path.name}{TEMPORARY}")
     with pq.ParquetFile(path) as file:
-        write_documents(unfinished, left(file))
+        write_documents(unfinished, rewritten(file))
     sync(unfinished)
     os.replace(unfinished, path) if emptied else unfinished.unlink()
     sync(path.parent)
     return emptied
 
 
-def _emptied(table: pa.Table, goes: pa.Array) -> pa.Table:
-    """The documents, some without all but their time."""
+def _emptied(table: pa.Table, affected: pa.Array) -> pa.Table:
+    """Return the documents; of the affected ones only the time is left."""
     nothing = {
         "id": "",
         "text": "",
@@ -179,7 +189,7 @@ def _emptied(table: pa.Table, goes: pa.Array) -> pa.Table:
     }
     for name, value in nothing.items():
         field = DOCUMENT_SCHEMA.field(name)
-        values = pc.if_else(goes, pa.scalar(value, field.type), _one_array(table[name]))
+        values = pc.if_else(affected, pa.scalar(value, field.type), _one_array(table[name]))
         table = table.set_column(table.schema.get_field_index(name), field, values)
     return table
 
@@ -191,7 +201,7 @@ def _count_erased(path: Path) -> int:
 
 
 def _with_tokens(shards: Shards, masked: np.ndarray) -> list[int]:
-    """Those of the masked documents of which a token is left."""
+    """Return those of the masked documents that still have a token of their text."""
     offsets = shards.offsets
     inside = (
         (d, shards.tokens[offsets[d] : offsets[d + 1]]) for d in np.flatnonzero(masked).tolist()
@@ -200,7 +210,7 @@ def _with_tokens(shards: Shards, masked: np.ndarray) -> list[int]:
 
 
 def _hashes_of(opened: dict[str, Shards], masked: dict[str, np.ndarray], name: str) -> np.ndarray:
-    """The hashes of the posts, or of their authors, in the masked documents."""
+    """Return the hashes of the posts, or of their authors, in the masked documents."""
     parts = [
         getattr(of, name)[np.repeat(masked[split], np.diff(of.post_offsets))]
         for split, of in opened.items()
@@ -209,8 +219,9 @@ def _hashes_of(opened: dict[str, Shards], masked: dict[str, np.ndarray], name: s
 
 
 def _overwrite(path: Path, shards: Shards, documents: Iterable[int]) -> None:
-    """Put end-of-document tokens in the place of some documents, in the file that may be mapped
-    elsewhere now.
+    """Overwrite some documents with end-of-document tokens.
+
+    The file is changed in place, since a training process may have mapped it.
     """
     if not documents:
         return

@@ -1,13 +1,13 @@
-"""Documents written in their final order, with little memory: texts move through buckets on disk.
+"""Gathering: documents in their final order, with little memory, through buckets on disk.
 
-Where every post goes is known from numbers alone (`SplitLayout`). One pass over the prepared parts sends
-each text to the bucket of its document; then each bucket, which fits in memory, is put in order and
-becomes a row group of the file.
+The place of every post is known from numbers alone (`SplitLayout`). One pass over the prepared
+parts sends each text to the bucket of its document; then each bucket, which fits in memory, is
+sorted and becomes a row group of the file. Not here: which place a post gets (assemble.py).
 """
 
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,10 +30,10 @@ _COLUMNS = ("id", "author", "text", "key", "language", "created", "reactions")
 
 @dataclass(frozen=True)
 class SplitLayout:
-    """The posts of a split, row after row in the order of the file; document i is
-    `rows[starts[i]:starts[i + 1]]`.
+    """The posts of a split in the order of its file.
 
-    A row stands in it as often as its document is repeated.
+    Document i is `rows[starts[i]:starts[i + 1]]`. A row occurs as often as its document is
+    repeated.
     """
 
     rows: np.ndarray
@@ -41,14 +41,16 @@ class SplitLayout:
 
     @property
     def documents(self) -> int:
+        """Return the number of documents, each counted as often as it is repeated."""
         return len(self.starts) - 1
 
 
 def shuffled(
     rows: np.ndarray, starts: np.ndarray, copies: np.ndarray, random: np.random.Generator
 ) -> SplitLayout:
-    """Documents (one from each start), so many times each, in random order, the posts of each as
-    they are.
+    """Return the layout of documents in random order, each repeated by its number of copies.
+
+    A document begins at each of `starts` and keeps the order of its posts.
     """
     sizes = np.diff(starts, append=len(rows))
     order = random.permutation(np.repeat(np.arange(len(starts)), copies))
@@ -58,10 +60,9 @@ def shuffled(
 
 
 def gather(posts: Posts, layout: SplitLayout, folder: Path, controls: bool) -> Iterator[pa.Table]:
-    """The documents of a layout as tables of `DOCUMENT_SCHEMA` and `key`, in order, a row group
-    each.
+    """Yield the documents of a layout in order, in tables of a row group each.
 
-    controls: with their control tokens.
+    The columns are those of `DOCUMENT_SCHEMA`, and `key`. controls: with their control tokens.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -82,7 +83,7 @@ def gather(posts: Posts, layout: SplitLayout, folder: Path, controls: bool) -> I
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each made by another thread while the one before it is used."""
+    """Yield the same items, each made by another thread while the one before it is used."""
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(next, items, None)
         while (item := following.result()) is not None:
@@ -90,13 +91,24 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
             yield item
 
 
+def beside(items: Iterator[T], use: Callable[[T], object]) -> Iterator[T]:
+    """Yield the same items, and have another thread use each; it is never more than one behind."""
+    with ThreadPoolExecutor(1) as pool:
+        using: Future[object] | None = None
+        for item in items:
+            if using:
+                using.result()
+            using = pool.submit(use, item)
+            yield item
+        if using:
+            using.result()
+
+
 def _fill(posts: Posts, layout: SplitLayout, edges: np.ndarray, buckets: list[Path]) -> None:
-    """Each post of the layout into its bucket, with the place to which it goes."""
+    """Write each post of the layout into its bucket, with the place to which it goes."""
     times = np.bincount(layout.rows, minlength=len(posts))
-    places, first = (
-        np.argsort(layout.rows, kind="stable"),
-        np.cumsum(times) - times,
-    )  # all places of each row
+    # The places of row r are places[first[r] : first[r] + times[r]].
+    places, first = np.argsort(layout.rows, kind="stable"), np.cumsum(times) - times
     writers: list[pa.ipc.RecordBatchStreamWriter] = []
     with ExitStack() as stack:
         for row_at, table in ahead(posts.stream(_COLUMNS)):
@@ -107,9 +119,7 @@ def _fill(posts: Posts, layout: SplitLayout, edges: np.ndarray, buckets: list[Pa
             mine, to = mine[order], to[order]
             table = table.take(pa.array(mine)).append_column("to", pa.array(to))
             if not writers:
-                options = pa.ipc.IpcWriteOptions(compression="lz4")
-                new = lambda path: pa.ipc.new_stream(path, table.schema, options=options)  # noqa: B023, E731
-                writers = [stack.enter_context(new(path)) for path in buckets]
+                writers = [stack.enter_context(_writer(path, table.schema)) for path in buckets]
             for writer, (start, end) in zip(
                 writers, pairwise(np.searchsorted(to, edges)), strict=True
             ):
@@ -117,9 +127,14 @@ def _fill(posts: Posts, layout: SplitLayout, edges: np.ndarray, buckets: list[Pa
                     writer.write_table(table.slice(start, end - start))
 
 
+def _writer(path: Path, schema: pa.Schema) -> pa.ipc.RecordBatchStreamWriter:
+    return pa.ipc.new_stream(path, schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+
+
 def _documents(posts: pa.Table, starts: np.ndarray, controls: bool) -> pa.Table:
-    """Documents of posts in reading order, between starts; each has the id and language of its
-    first post.
+    """Return the documents of posts in reading order, each from one start up to the next.
+
+    A document has the id and the language of its first post.
     """
     inside, first = pa.array(starts, pa.int32()), pa.array(starts[:-1])
     column = {name: posts[name].combine_chunks() for name in _COLUMNS}
@@ -140,12 +155,11 @@ def _documents(posts: pa.Table, starts: np.ndarray, controls: bool) -> pa.Table:
         "key": pc.binary_join(lists["key"], " "),
     }
     if controls:
-        said = control.controls(
+        columns["controls"] = control.controls(
             columns["language"], columns["created"], column["reactions"].take(first).to_numpy()
         )
     else:
-        said = pa.ListArray.from_arrays(
+        columns["controls"] = pa.ListArray.from_arrays(
             pa.array(np.zeros(len(starts)), pa.int32()), pa.array([], pa.string())
         )
-    columns["controls"] = said
     return pa.table(columns)

@@ -1,13 +1,13 @@
-"""Language: what the platform says; where it says nothing, a guess from the text, made offline;
-else the author's.
+"""Language: a guess for posts whose platform states none, from the text, else from the author.
 
-A platform's tag comes from the author's settings or from a better detector than any that runs here.
-py3langid carries its model inside; on a few words it guesses badly, so a short text is taken to be
-in the language in which its author mostly writes.
+A platform's tag is never overruled: it comes from the author's settings or from a better detector
+than any that runs here. The guess is py3langid's, which carries its model inside and needs no
+network. On a few words it guesses badly, so a short text is taken to be in the language in which
+its author mostly writes.
 
 The model is a byte automaton that finds features, and naive Bayes over how often each was found.
-py3langid follows it one text at a time; here the automaton takes a step in many texts at once, with
-the same result.
+py3langid runs it on one text at a time; here the automaton takes a step in many texts at once,
+with the same result.
 """
 
 import functools
@@ -20,9 +20,8 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 MIN_CHARACTERS = 20
 MOST_CHARACTERS = 2000  # a longer text is judged by its beginning
-MIN_PROBABILITY = (
-    0.5  # on 9,700 tagged posts: .974 right over all, .995 right over the 93% at or above this
-)
+# On 9,700 tagged posts: .974 right over all, .995 right over the 93% at or above this.
+MIN_PROBABILITY = 0.5
 BATCH_TEXTS = 1024  # of like lengths, which go through the automaton together
 SCORED_TEXTS = 32  # of like numbers of features; their weights stay in cache
 PIECE_TEXTS = 16_384  # whose scores are held at once: 9 MB
@@ -31,8 +30,9 @@ UNKNOWN = -1
 
 
 def guess(keys: pa.Array) -> pa.Array:
-    """The language code of each text (given as its key); null where it is too short or the guess is
-    unsure.
+    """Return the language code of each text; null where it is too short or the guess is unsure.
+
+    keys: the normalised texts (normalize.py).
     """
     texts = pc.unique(keys)
     long = texts.filter(pc.greater_equal(pc.utf8_length(texts), MIN_CHARACTERS))
@@ -44,22 +44,20 @@ def guess(keys: pa.Array) -> pa.Array:
 
 
 def of_authors(codes: np.ndarray, authors: np.ndarray) -> np.ndarray:
-    """The same codes of languages; `UNKNOWN` becomes the language in which the author mostly
-    writes.
+    """Replace each `UNKNOWN` by the language in which the post's author mostly writes.
 
-    That is the one of more than half, and of two at least, of the author's posts whose language is
-    known. Both are integers of shape (posts,).
+    That is the language of more than half, and of at least two, of the author's posts whose
+    language is known. codes, authors: integers of shape (posts,); so is the result.
     """
     known = np.flatnonzero(codes != UNKNOWN)
     order = known[np.lexsort((codes[known], authors[known]))]
     who, language = authors[order], codes[order]
     new = (who[1:] != who[:-1]) | (language[1:] != language[:-1])
-    starts = np.flatnonzero(np.append(True, new))[
-        : len(order)
-    ]  # where an author's posts in one language begin
+    # A group is the posts of one author in one language.
+    starts = np.flatnonzero(np.append(True, new))[: len(order)]
     posts = np.diff(starts, append=len(order))
-    everything = np.searchsorted(who, who[starts], side="right") - np.searchsorted(who, who[starts])
-    mostly = starts[(posts >= 2) & (2 * posts > everything)]
+    of_author = np.searchsorted(who, who[starts], side="right") - np.searchsorted(who, who[starts])
+    mostly = starts[(posts >= 2) & (2 * posts > of_author)]
     if not len(mostly):
         return codes
     place = np.minimum(np.searchsorted(who[mostly], authors), len(mostly) - 1)
@@ -68,11 +66,12 @@ def of_authors(codes: np.ndarray, authors: np.ndarray) -> np.ndarray:
 
 
 def classify(texts: list[str]) -> tuple[list[str], np.ndarray]:
-    """The likeliest language of each text and its probability, as `LanguageIdentifier.classify`
-    gives them.
+    """Return the most likely language of each text, and its probability.
+
+    Both are those of py3langid's `LanguageIdentifier.classify`.
     """
     model = _model()
-    # the classifier lowers a text that is all capitals; a key has none
+    # py3langid puts a text that is all capitals in lower case; a key has no capitals.
     encoded = [text[:MOST_CHARACTERS].encode() for text in texts]
     scores = _scores(model, encoded)
     scores /= np.sqrt([max(len(text), 1) for text in encoded], dtype=np.float32)[:, None]
@@ -88,7 +87,9 @@ def classify(texts: list[str]) -> tuple[list[str], np.ndarray]:
 
 @dataclass(frozen=True)
 class _Model:
-    """`after[row_start[state] + byte]` is the next state, `feature[state]` the feature found there
+    """The automaton and the classifier as arrays.
+
+    `after[row_start[state] + byte]` is the next state; `feature[state]` is the feature found there,
     or -1.
     """
 
@@ -103,7 +104,7 @@ class _Model:
 
 @functools.cache
 def _model() -> _Model:
-    """The model, which never changes; unpacking it takes half a second."""
+    """Return the model, which never changes; unpacking it takes half a second."""
     it = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     row_start = np.asarray(it.tk_row, np.int32) << 8
     after, feature = np.asarray(it.tk_nextmove, np.int32), np.asarray(it.tk_output, np.int32)
@@ -114,8 +115,10 @@ def _model() -> _Model:
 
 
 def _scores(model: _Model, texts: list[bytes]) -> np.ndarray:
-    """float32 (texts, languages): naive Bayes over what the automaton finds, in texts of like
-    lengths at once.
+    """Return the naive Bayes scores, as float32 (texts, languages).
+
+    Texts of similar length go through the automaton together, and texts of similar numbers of
+    features through the matmul, so that little is padded.
     """
     scores = np.zeros((len(texts), len(model.languages)), np.float32)
     longest_first = np.argsort([-len(text) for text in texts], kind="stable")
@@ -137,10 +140,9 @@ def _scores(model: _Model, texts: list[bytes]) -> np.ndarray:
 
 
 def _features(model: _Model, texts: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of texts, the longest first: the features of each, and the logarithm of one more than how
-    often it was found.
+    """Return `ends`, the features found in the texts, and log(1 + how often) for each of them.
 
-    Those of text i stand from place `ends[i]` up to `ends[i + 1]`; `ends` comes first.
+    texts: the longest first. The features of text i are those from `ends[i]` up to `ends[i + 1]`.
     """
     lengths = np.array([len(text) for text in texts], np.int64)
     bytes_, starts = np.frombuffer(b"".join(texts), np.uint8), np.cumsum(lengths) - lengths

@@ -1,12 +1,14 @@
 """MinHash signatures of texts, and hashes of texts, by Daft's native functions.
 
-Daft takes words; here every character is made one, since a post is too short for runs of words.
-Both functions work on a column without a query engine, so nothing is started and nothing is
-printed. A signature is kept in two forms: its bands, by which alike texts meet, and a sketch of it,
-by which the similarity of two texts is estimated.
+Daft compares runs of words; here every character is made a word, since a post is too short for
+runs of words. Both functions work on a column without a query engine, so nothing is started and
+nothing is printed. A signature is stored in two forms: its bands, in which similar texts are equal
+somewhere, and a sketch of it, from which the similarity of two texts is estimated. Not here: how
+duplicates are found with them (`dedup.py`).
 """
 
 import os
+from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +20,7 @@ BANDS = HASHES // BAND_ROWS
 
 
 def signatures(texts: pa.Array) -> np.ndarray:
-    """uint32 of shape (texts, 48): least hashes over the runs of five characters.
+    """Return the least hashes over the runs of five characters, as uint32 (texts, 48).
 
     The share of equal places in two rows estimates the Jaccard similarity of two texts' runs.
     """
@@ -30,11 +32,12 @@ def signatures(texts: pa.Array) -> np.ndarray:
 
 
 def _spaced(texts: pa.Array) -> pa.Array:
-    """Each text with a space before every character, and its own spaces as underscores."""
-    texts = pa.concat_arrays([texts.cast(pa.large_string())])  # offsets from 0
+    """Return each text with a space before every character, and its own spaces as underscores."""
+    texts = pa.concat_arrays([texts.cast(pa.large_string())])  # a copy, whose offsets begin at 0
     offsets = np.frombuffer(texts.buffers()[1], np.int64)[: len(texts) + 1]
     data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)[: offsets[-1]]
-    begun = np.cumsum((data & 0xC0) != 0x80)  # characters that begin up to each byte of UTF-8
+    # The number of characters begun up to each byte: in UTF-8 only 0b10xxxxxx begins none.
+    begun = np.cumsum((data & 0xC0) != 0x80)
     spaced = np.full(len(data) + (begun[-1] if len(data) else 0), ord(" "), np.uint8)
     spaced[np.arange(len(data)) + begun] = np.where(data == ord(" "), ord("_"), data)
     moved = offsets + np.concatenate([[0], begun])[offsets]
@@ -44,7 +47,7 @@ def _spaced(texts: pa.Array) -> pa.Array:
 
 
 def bands(hashes: np.ndarray) -> np.ndarray:
-    """uint64 of shape (bands, texts): equal where two texts agree on all four hashes of a band."""
+    """Return uint64 (bands, texts), equal where two texts agree on all four hashes of a band."""
     packed = (
         np.ascontiguousarray(hashes).view(np.uint64).reshape(len(hashes), BANDS, BAND_ROWS // 2)
     )
@@ -54,14 +57,15 @@ def bands(hashes: np.ndarray) -> np.ndarray:
 
 
 def sketches(hashes: np.ndarray) -> np.ndarray:
-    """uint8 of shape (texts, 48): the lowest byte of each hash; two that differ look equal once in
-    256.
+    """Return the lowest byte of each hash, as uint8 (texts, 48).
+
+    Two hashes that differ have the same lowest byte once in 256.
     """
     return hashes.astype(np.uint8)
 
 
 def text_hashes(texts: pa.Array) -> np.ndarray:
-    """64-bit hashes of texts (xxHash3), uint64 of shape (texts,).
+    """Return 64-bit hashes of texts (xxHash3), as uint64 (texts,).
 
     Two of 12 million different texts share one with probability 4e-6 (birthday bound n²/2⁶⁵).
     """
@@ -70,8 +74,10 @@ def text_hashes(texts: pa.Array) -> np.ndarray:
     return load_daft().Series.from_arrow(texts).hash().to_arrow().to_numpy()
 
 
-def load_daft():
-    """Daft, which reports each import and run to its makers unless this is set before; it offers no
+def load_daft() -> ModuleType:
+    """Return the module `daft`, imported with its telemetry off.
+
+    Daft reports each import and run to its makers unless this variable is set before; it offers no
     other switch.
     """
     os.environ["DAFT_ANALYTICS_ENABLED"] = "0"

@@ -1,11 +1,11 @@
-"""The mixture: how much of each language, year or source a corpus takes, as weights.
+"""The mixture: how much of each language, year or source a corpus takes, by weights.
 
     rookery corpus build --set mixture.language:en=0.5 --set mixture.source:reddit=2
 
-A document's weight is the product of the weights that match it. Below one, it is the chance that
-the document is taken at all; above one, how often it is repeated in what is learned from. Held-out
-documents are never repeated. Chance is a hash of the document's id, so the same document is taken
-in every build, and one taken at weight 0.2 is also taken at 0.5.
+A document's weight is the product of the weights that match it. Below one, it is the probability
+that the document is taken at all; above one, it is how often the document is repeated in training.
+Validation documents are never repeated. The random choice is a hash of the document's id, so the
+same document is taken in every build, and one that is taken at weight 0.2 is also taken at 0.5.
 """
 
 import re
@@ -18,19 +18,18 @@ from rookery.core.errors import UsageError
 MIXTURE = "mixture"
 KINDS = ("language", "year", "source")
 UNKNOWN, UNKNOWN_CODE = "unknown", -1  # `language:unknown` matches documents without a language
-# Muennighoff et al. 2023: what is repeated more than 4 times teaches less, more than 16 times
-# nothing
+# Muennighoff et al. 2023: text repeated more than 4 times teaches less, more than 16 times nothing.
 MOST_COPIES = 16
 
 
 def check(weights: Mapping[str, float]) -> None:
-    """Raises `UsageError` for a key or a weight that makes no sense."""
+    """Raise `UsageError` for a key that does not exist or a weight out of range."""
     for key, weight in weights.items():
         kind, _, value = key.partition(":")
         if kind not in KINDS or not value or (kind == "year" and not re.fullmatch(r"\d{4}", value)):
             raise UsageError(
                 f"mixture knows no {key!r}",
-                hint="A key is language:en, year:2016 or source:reddit; a value a weight",
+                hint="A key is like language:en, year:2016 or source:reddit; its value is a weight",
             )
         if not 0 <= weight <= MOST_COPIES:
             raise UsageError(
@@ -41,9 +40,9 @@ def check(weights: Mapping[str, float]) -> None:
 def weigh(
     weights: Mapping[str, float], coded: Mapping[str, tuple[np.ndarray, list[str]]], documents: int
 ) -> np.ndarray:
-    """float64 (documents,): the weight of each, 1 where nothing matches.
+    """Return the weight of each document, as float64 (documents,); 1 where nothing matches.
 
-    coded: for each of `KINDS` the documents' codes, and the values that they stand for; -1 is
+    coded: for each of `KINDS` the documents' codes, and the values that the codes mean; -1 is
     unknown.
     """
     total = np.ones(documents)
@@ -58,7 +57,7 @@ def weigh(
 
 
 def years(created: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """The years (UTC) of some times in microseconds, coded."""
+    """Return the years (UTC) of times in microseconds, as codes and the years that they mean."""
     values, codes = np.unique(
         created.view("datetime64[us]").astype("datetime64[Y]"), return_inverse=True
     )
@@ -66,20 +65,22 @@ def years(created: np.ndarray) -> tuple[np.ndarray, list[str]]:
 
 
 def copies(weight: np.ndarray, id_hashes: np.ndarray, seed: int) -> np.ndarray:
-    """int64 (documents,): how often each document is learned from; zero drops it.
+    """Return how often each document is taken, as int64 (documents,); zero drops it.
 
-    The whole part of the weight, and once more with the chance of the rest.
+    That is the whole part of the weight, and one more with the probability of the remainder.
     """
     return np.floor(weight + chance(id_hashes, seed)).astype(np.int64)
 
 
 def chance(hashes: np.ndarray, seed: int) -> np.ndarray:
-    """float64 (hashes,): for each a number in [0, 1) that depends on it and the seed alone
-    (splitmix64's finaliser).
+    """Return for each hash a number in [0, 1) that depends on it and the seed alone.
+
+    float64 (hashes,), by the finaliser of splitmix64.
     """
     mixed = hashes.astype(np.uint64) + np.random.default_rng(seed).integers(
         1 << 64, dtype=np.uint64
     )
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    # The last factor keeps the largest hashes, which round to 2⁶⁴, below 1.
     return (mixed ^ (mixed >> np.uint64(31))) / np.float64(1 << 64) * (1 - 2**-53)

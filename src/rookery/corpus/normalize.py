@@ -1,10 +1,9 @@
-"""The forms of a post's text: the clean one that a model reads, and the key by which equal texts
-meet.
+"""The forms of a post's text: the clean one that a model reads, and the key for comparing texts.
 
 `clean` changes nothing that a reader would see: links, mentions, emoji, case and spelling stay.
-Between the two is the plain text, without links and mentions. The key forgets all that does not
-make a text another text. `placeholders` hides links and mentions, where that is wanted. All take
-whole columns.
+`plain` is the clean text without links and mentions, and `key` is what two texts that differ only
+in case, punctuation, links or mentions have in common. `placeholders` hides links and mentions,
+where that is wanted. All functions take whole columns. Not here: personal data (`privacy.py`).
 """
 
 import html
@@ -22,32 +21,35 @@ HASHTAG = r"[#＃][\p{L}\p{N}\p{M}_]+"
 REPOST_MARK = r"(?i:\brt @\w+:?)"
 
 USER_PLACEHOLDER, LINK_PLACEHOLDER = "@USER", "HTTPURL"
-# a sign before a handle must not be part of a word, and neither form takes the full stop of its
-# sentence along
+# The character before a handle must not be part of a word, and neither pattern takes the full stop
+# of its sentence along.
 _HANDLE = r"(^|[^\w@./-])@\w+(?:[.@-]+\w+)*"
 _ADDRESS = r"(?i:\bhttps?://|\bwww\.)\S*[^\s.,;:!?…)\]}\x22'»”]"
 
 _ENTITY = r"&(#\d{1,6}|#x[0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});"
 _LINE_END = "\r\n?|[\x0b\x0c\x85\u2028\u2029]"
-# control characters, zero-width spaces and marks of writing direction; joiners stay, emoji and
-# Persian need them
+# Control characters, zero-width spaces and marks of writing direction. Joiners stay, since emoji
+# and Persian need them.
 _INVISIBLE = "[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
-# runs of blanks, or one that is no space: a single space, the most frequent case, is not found and
-# not copied
+# Runs of blanks, or one blank that is no space. A single space, the most frequent case, does not
+# match, so that it is not copied.
 _BLANKS = "[\t\\p{Zs}]{2,}|[\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]"
-# any but ASCII, Western and Cyrillic letters, the usual quotes and dashes, and emoji: most texts
-# have none of these, and nothing of Unicode's forms to be brought into but simple lower case
+# All characters but ASCII, Western and Cyrillic letters, the usual quotes and dashes, and emoji.
+# Most texts have none of these and need nothing of Unicode's normal forms but simple lower case.
 _UNUSUAL = (
     "[^\x00-\x7f«»À-ÖØ-Þà-öø-ÿ\u0400-\u0482\u048a-\u052f–—‘’“”„…€\u200d\u2600-\u2775\u2794-\u27bf\ufe0f"
     "\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001f9ff]"
 )
 _WORD = f" ?([{UNSPACED}]|[^{UNSPACED} ]+)"
-_MARKS = r"[^\p{L}\p{N}\p{M}]{2,}|[^\p{L}\p{N}\p{M} ]"  # the same for all that is no part of a word
+# Runs of characters that are no part of a word, or one that is no space, for the same reason.
+_MARKS = r"[^\p{L}\p{N}\p{M}]{2,}|[^\p{L}\p{N}\p{M} ]"
 
 
 def clean(texts: pa.Array) -> pa.Array:
-    """Texts in Unicode NFC, entities resolved, invisible characters gone, one space or line end at
-    a time.
+    """Return the clean texts.
+
+    They are in Unicode NFC, with entities resolved, without invisible characters, and with one
+    space or line end at a time.
     """
     texts = _mapped(texts, texts, _ENTITY, html.unescape)
     texts = _mapped(texts, texts, _UNUSUAL, lambda text: unicodedata.normalize("NFC", text))
@@ -62,43 +64,42 @@ def clean(texts: pa.Array) -> pa.Array:
 
 
 def placeholders(texts: pa.Array) -> pa.Array:
-    """Texts with every link as HTTPURL and every mention as @USER, as BERTweet was trained (Nguyen
-    et al. 2020, 2.2).
+    """Return texts with every link as HTTPURL and every mention as @USER.
 
-    BERTweet also spells emoji as words; here they stay.
+    BERTweet was trained on this form (Nguyen et al. 2020, 2.2). It also spells emoji as words; here
+    they stay.
     """
     texts = pc.replace_substring_regex(texts, _ADDRESS, LINK_PLACEHOLDER)
     return pc.replace_substring_regex(texts, _HANDLE, rf"\1{USER_PLACEHOLDER}")
 
 
 def plain(texts: pa.Array) -> pa.Array:
-    """What is said in texts: a space in place of links, mentions and marks of reposts that stand
-    together.
-    """
+    """Return texts with one space in place of each run of links, mentions and marks of reposts."""
     return pc.replace_substring_regex(texts, rf"(?:(?:{REPOST_MARK}|{LINK}|{MENTION})\s*)+", " ")
 
 
 def key(texts: pa.Array) -> pa.Array:
-    """The normalised text: words and numbers in lower case, without links, mentions, marks and
-    punctuation.
+    """Return the normalised texts: words and numbers in lower case, and nothing else.
 
-    Two posts with one key say the same. Empty for a post without words.
+    Links, mentions, marks and punctuation are left out. Two posts with equal keys have the same
+    words. The key of a post without words is empty.
     """
     return words(plain(texts))
 
 
 def words(plain_texts: pa.Array) -> pa.Array:
-    """The keys of texts that are plain already."""
+    """Return the keys of texts that are plain already."""
     texts = _mapped(pc.utf8_lower(plain_texts), plain_texts, _UNUSUAL, _fold)
     texts = pc.replace_substring_regex(texts, _MARKS, " ")
     return pc.utf8_trim_whitespace(texts)
 
 
 def spaced(keys: pa.Array) -> pa.Array:
-    """Keys with spaces around each character of a script that writes none; all others are what they
-    were.
+    """Return keys with spaces around each character of a script that writes no spaces.
+
+    Keys in other scripts stay as they are.
     """
-    where = pc.invert(pc.string_is_ascii(keys))  # in a fifth of the time that the pattern takes
+    where = pc.invert(pc.string_is_ascii(keys))  # takes a fifth of the time of the pattern
     where = pc.replace_with_mask(
         where, where, pc.match_substring_regex(keys.filter(where), f"[{UNSPACED}]")
     )
@@ -107,8 +108,9 @@ def spaced(keys: pa.Array) -> pa.Array:
 
 
 def template(plain_texts: pa.Array, keys: pa.Array) -> pa.Array:
-    """The key without hashtags and with every number as 0: what stays equal when a form is filled
-    in again.
+    """Return the keys without hashtags and with every number as 0.
+
+    Two posts that fill in the same form have equal templates.
     """
     tagged = pc.match_substring_regex(plain_texts, HASHTAG)
     untagged = words(pc.replace_substring_regex(plain_texts.filter(tagged), HASHTAG, " "))
@@ -116,20 +118,18 @@ def template(plain_texts: pa.Array, keys: pa.Array) -> pa.Array:
 
 
 def _fold(text: str) -> str:
-    """Compatibility form and lower case, which is composed again since lower case may take a letter
-    apart.
-    """
+    """Return a text in compatibility form (NFKC) and folded case."""
+    # Composed a second time, since folding the case may decompose a letter.
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def _mapped(
     otherwise: pa.Array, texts: pa.Array, pattern: str, change: Callable[[str], str]
 ) -> pa.Array:
-    """What a Python function makes of the texts in which a pattern is found; in place of the
-    others, `otherwise`.
+    """Apply a Python function to the texts in which a pattern is found; take `otherwise` elsewhere.
 
-    For Unicode forms that is `unicodedata`: pyarrow 25's utf8_normalize leaves NFC and NFKC
-    decomposed.
+    For Unicode forms the function is `unicodedata`'s, since pyarrow 25's utf8_normalize leaves NFC
+    and NFKC decomposed.
     """
     where = pc.match_substring_regex(texts, pattern)
     changed = [change(text) for text in texts.filter(where).to_pylist()]

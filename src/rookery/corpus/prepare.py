@@ -1,13 +1,13 @@
-"""The map: every post of the lake through the gate, made ready to be compared; parts in, parts out.
+"""Preparation: every post of the lake through the gate, cleaned and described by numbers.
 
-Here a post becomes its clean, redacted text, its key, what the quality rules say, its language, and
-the numbers by which posts are compared later: hashes of its id, author, key, template, links and
-site, its reactions, and its MinHash. Every step looks at one post at a time, so the parts may be
-prepared anywhere (`spread.py`); what takes more than one post comes after, on the numbers alone
-(`prepared.py`, `build.py`).
+A post becomes its clean, redacted text, its key, the verdict of the quality rules, its language,
+and the numbers by which posts are compared later: hashes of its id, author, key, template, links
+and site, its reactions, and its MinHash signature. Every step looks at one post alone, so the parts
+of the lake may be prepared anywhere (`spread.py`). Not here: what takes more than one post, which
+is done later on the numbers alone (`prepared.py`, `sieve.py`).
 
-A part is a Parquet file in the stage's scratch folder, there whole or not at all; those that a
-killed run has finished are not made again.
+A part is a Parquet file in the stage's scratch folder, whole or absent; parts that a killed run has
+finished are not made again.
 """
 
 import functools
@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,7 @@ from rookery.corpus import control, language, minhash, normalize, privacy, quali
 from rookery.corpus.prepared import BAND, COUNTED, Posts, hash_repeated_ids, open_posts
 from rookery.corpus.spread import spread
 from rookery.posts.lake import Lake
-from rookery.posts.post import USES
+from rookery.posts.post import Use
 from rookery.posts.restrictions import Restrictions
 from rookery.posts.rights import GATE_COLUMNS, gate
 
@@ -44,7 +44,7 @@ PART_POSTS = 32_768
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of the lake: row groups of its files, each as (file, group)."""
+    """A part of the lake: row groups of its files, each as (file, group)."""
 
     number: int
     groups: tuple[tuple[str, int], ...]
@@ -53,10 +53,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Preparation:
-    """How posts are prepared: by which rights, and whether mentions and links are hidden in the
-    text.
+    """The settings of the preparation: the rights, and whether the text has placeholders.
 
-    What is compared among posts keeps them.
+    Placeholders hide mentions and links in the text only; posts are compared with both.
     """
 
     restrictions: Restrictions
@@ -67,7 +66,7 @@ class Preparation:
 def prepare(
     lake: Lake, preparation: Preparation, folder: Path, cluster: Cluster, context: Context
 ) -> Posts:
-    """Prepare every part of the lake in a folder, and open what is there then.
+    """Prepare every part of the lake in a folder, and open the prepared posts.
 
     Raises `DataError` if the lake is empty.
     """
@@ -85,8 +84,9 @@ def prepare(
 
 
 def _parts(lake: Lake) -> Iterator[Part]:
-    """The lake's row groups in the order of its files, some thousand posts a part."""
-    number, groups, posts = 0, [], 0
+    """Yield the lake's row groups in the order of its files, at least `PART_POSTS` posts a part."""
+    number, posts = 0, 0
+    groups: list[tuple[str, int]] = []
     for file in map(str, lake.paths()):
         metadata = pq.read_metadata(file)
         for group in range(metadata.num_row_groups):
@@ -107,7 +107,7 @@ def _prepare_part(folder: Path, preparation: Preparation, part: Part) -> None:
     path = _path(folder, part)
     if path.exists():
         return
-    pa.set_cpu_count(1)  # there is a process for each core already
+    pa.set_cpu_count(1)  # each core has a process already
     table, counted = _prepared(_read(part), preparation)
     table = table.replace_schema_metadata({COUNTED: json.dumps(counted | {"in_lake": part.posts})})
     unfinished = path.with_name(f".{path.name}{TEMPORARY}")
@@ -134,21 +134,23 @@ def _read(part: Part) -> pa.Table:
 
 
 def _prepared(posts: pa.Table, preparation: Preparation) -> tuple[pa.Table, dict[str, Any]]:
-    """What passes the gate, with its new columns; refusals by use and reason, and posts with
-    personal data by kind.
+    """Return the posts that pass the gate with their new columns, and the counts of this part.
+
+    Counted are the refusals by use and reason, and the posts with personal data by kind.
     """
-    verdicts = {use: gate(posts, use, preparation.policy, preparation.restrictions) for use in USES}
+    uses: tuple[Use, ...] = get_args(Use)
+    verdicts = {use: gate(posts, use, preparation.policy, preparation.restrictions) for use in uses}
     refused = {use: _counted(reasons) for use, reasons in verdicts.items()}
     posts = posts.select(list(COLUMNS)).filter(pc.is_null(verdicts["training"])).combine_chunks()
     column = {name: posts[name].combine_chunks() for name in COLUMNS}
     text, redacted = privacy.redact(normalize.clean(column["text"]))
     plain = normalize.plain(text)
     key = normalize.words(plain)
-    says_no = quality.judge(text, plain, key)
-    column |= {"text": text, "key": key, "quality": says_no.dictionary_encode()}
-    column["language"] = _with_guesses(
-        column["language"], key, pc.is_null(says_no)
-    ).dictionary_encode()
+    reasons = quality.judge(text, plain, key)
+    # Languages are guessed only for posts that no quality rule drops: the others need none.
+    language_tags = _with_guesses(column["language"], key, pc.is_null(reasons))
+    column |= {"text": text, "key": key, "quality": reasons.dictionary_encode()}
+    column |= {"language": language_tags.dictionary_encode()}
     column |= {"source": column["source"].dictionary_encode()}
     column |= _numbers(column, normalize.template(plain, key))
     if preparation.placeholders:
@@ -163,7 +165,7 @@ def _counted(reasons: pa.Array) -> dict[str, int]:
 
 
 def _numbers(column: dict[str, pa.Array], template: pa.Array) -> dict[str, pa.Array]:
-    """The fixed-size columns: what is compared among posts. A link to nothing is 0."""
+    """Return the columns of numbers by which posts are compared; the hash of no link is 0."""
     reactions = control.reactions(column["likes"], column["reposts"], column["replies"])
     keys = column["key"].dictionary_encode()  # equal keys have equal signatures
     hashes = minhash.signatures(keys.dictionary)[keys.indices.to_numpy()]
@@ -188,8 +190,9 @@ def _numbers(column: dict[str, pa.Array], template: pa.Array) -> dict[str, pa.Ar
 
 
 def _ends(ids: pa.Array) -> np.ndarray:
-    """The last eight bytes of each id as a number: ids count up at their ends, whether digits or
-    time stamps.
+    """Return the last eight bytes of each id as a number.
+
+    Ids count up at their ends, whether these are digits or time stamps.
     """
     offsets = np.frombuffer(ids.buffers()[1], np.int32)[
         ids.offset : ids.offset + len(ids) + 1
@@ -205,6 +208,6 @@ def _ends(ids: pa.Array) -> np.ndarray:
 
 
 def _with_guesses(tags: pa.Array, keys: pa.Array, wanted: pa.Array) -> pa.Array:
-    """The platform's tags, and guesses for those among the wanted that have none."""
+    """Return the platform's tags, with guesses for those wanted posts that have no tag."""
     wanted = pc.and_(wanted, pc.is_null(tags))
     return pc.replace_with_mask(tags, wanted, language.guess(keys.filter(wanted)).cast(tags.type))

@@ -1,9 +1,10 @@
-"""Prepared posts: the numbers of all of them in one order, and their strings by the part.
+"""Prepared posts: the numbers of all of them in one order, and their strings part by part.
 
-The order is by time; posts of one moment stand in the order of the ends of their ids
-(`prepare.py`), then of their ids' hashes. It is the same however the lake was cut into parts. A
-column of numbers is eight bytes a post or less and is read when asked for; strings are only ever
-read part by part, so that memory is bounded by the numbers.
+The order is by time; posts of one moment are in the order of the ends of their ids (`prepare.py`),
+then of the hashes of their ids. It does not depend on how the lake was cut into parts. A column of
+numbers takes eight bytes a post or less and is read when it is asked for; strings are read part by
+part only, so that memory is bounded by the numbers. Not here: how posts are prepared
+(`prepare.py`).
 """
 
 import json
@@ -22,40 +23,41 @@ from rookery.corpus.language import UNKNOWN, of_authors
 from rookery.posts.post import USES
 
 COUNTED = b"counted"
-"""Where a part says how many posts it met, refused and redacted."""
+"""The key in a part's metadata for the numbers of its posts: read, refused and redacted."""
 BAND = "band_"
 LANGUAGE = "language"
 
 
 @dataclass(frozen=True)
 class Posts:
-    """All posts that passed the gate. Row 0 is the earliest; `place[row]` is where the row lies in
-    the parts.
+    """All posts that passed the gate, in one order.
+
+    Row 0 is the earliest post; `place[row]` is the place of a row in the parts.
     """
 
     parts: tuple[Path, ...]
     starts: np.ndarray  # (parts + 1,): the first place of each part
     place: np.ndarray
     in_lake: int
-    refused: dict[str, Counter[str]]  # for each use of posts, by reason
+    refused: dict[str, Counter[str]]  # by use and reason
     redacted: Counter[str]
-    language: np.ndarray  # (posts,): of each row, a code into `languages` or -1
+    language: np.ndarray  # (posts,): a code into `languages`, or -1
     languages: list[str]
 
     def __len__(self) -> int:
         return len(self.place)
 
     def numbers(self, name: str, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """A column of numbers, of all rows or some; times are microseconds."""
+        """Return a column of numbers, of all rows or of some; times are microseconds."""
         return _read_numbers(self.parts, name)[self.place[rows]]
 
     def coded(self, name: str) -> tuple[np.ndarray, list[str]]:
-        """A column of few strings as codes into a sorted list; -1 for null."""
+        """Return a column of few distinct strings as codes into a sorted list; -1 for null."""
         codes, names = _read_coded(self.parts, name)
         return codes[self.place], names
 
     def sketches(self, rows: np.ndarray) -> np.ndarray:
-        """uint8 of shape (rows, hashes)."""
+        """Return the MinHash sketches of some rows, as uint8 (rows, hashes)."""
         parts = [
             _fixed(pq.read_table(part, columns=["sketch"])["sketch"].combine_chunks())
             for part in self.parts
@@ -63,8 +65,9 @@ class Posts:
         return np.concatenate(parts)[self.place[rows]]
 
     def stream(self, names: Sequence[str]) -> Iterator[tuple[np.ndarray, pa.Table]]:
-        """The strings, part by part: the row of each post, and its columns; among them may be
-        `language`.
+        """Yield columns of strings part by part, each part with the rows of its posts.
+
+        `language` is one of them, with the authors' languages filled in.
         """
         row_at = self._rows_at()
         for part, start, end in zip(self.parts, self.starts, self.starts[1:], strict=False):
@@ -75,7 +78,7 @@ class Posts:
             yield rows, table.select(names)
 
     def pick(self, rows: np.ndarray, names: Sequence[str]) -> pa.Table:
-        """The strings of some rows, in the order given."""
+        """Return the strings of some rows, in the order given."""
         wanted = np.full(len(self), -1, np.int64)
         wanted[rows] = np.arange(len(rows))
         tables, order = [], []
@@ -90,23 +93,23 @@ class Posts:
         )
 
     def _named(self, rows: np.ndarray) -> pa.Array:
-        """The languages of some rows."""
+        """Return the languages of some rows, as strings."""
         codes = self.language[rows]
         return pa.array(self.languages, pa.string()).take(pa.array(codes, mask=codes == UNKNOWN))
 
     def _rows_at(self) -> np.ndarray:
-        """The row of each place."""
+        """Return the row of each place."""
         rows = np.empty_like(self.place)
         rows[self.place] = np.arange(len(self.place))
         return rows
 
 
 def open_posts(parts: Sequence[Path]) -> Posts:
-    """The posts of some parts, put in order; those of unknown language get their author's, if that
-    is known.
+    """Open prepared parts as posts in one order.
+
+    Posts of unknown language get the language of their author, if that is known.
     """
-    metadata = [pq.read_schema(part).metadata[COUNTED] for part in parts]
-    counted = [json.loads(said) for said in metadata]
+    counted = [json.loads(pq.read_schema(part).metadata[COUNTED]) for part in parts]
     place = np.lexsort([_read_numbers(parts, name) for name in ("id_hash", "id_end", "created")])
     starts = np.cumsum([0, *(pq.read_metadata(part).num_rows for part in parts)])
     redacted = sum((Counter(c["redacted"]) for c in counted), Counter())
@@ -118,7 +121,7 @@ def open_posts(parts: Sequence[Path]) -> Posts:
 
 
 def hash_repeated_ids(ids: pa.Array) -> np.ndarray:
-    """`hash_ids` of a column in which values repeat; 0 for null."""
+    """Return `hash_ids` of a column in which values repeat, with 0 for null."""
     coded = ids.dictionary_encode()
     known = np.append(hash_ids(coded.dictionary.to_pylist()), np.uint64(0))
     return known[pc.fill_null(coded.indices, len(known) - 1).to_numpy(zero_copy_only=False)]
@@ -145,7 +148,7 @@ def _read_coded(parts: Sequence[Path], name: str) -> tuple[np.ndarray, list[str]
 
 
 def _dictionary(column: pa.DictionaryArray) -> tuple[np.ndarray, list]:
-    """Codes, and the values that they stand for; -1 for null."""
+    """Return the codes, with -1 for null, and the values that they mean."""
     codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return codes, column.dictionary.to_pylist()
 

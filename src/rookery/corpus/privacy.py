@@ -1,9 +1,9 @@
-"""Personal data: found by pattern, proved by check digit where there is one, replaced by a
-placeholder.
+"""Personal data: found by a pattern, verified by a check digit where there is one, and replaced.
 
-It finds what has a form: e-mail and IP addresses, phone, card and bank numbers, access keys. It
-does not find names, addresses or what a person tells about another; no pattern can. Mentions stay:
-a public handle is how posts speak to each other.
+The patterns find what has a form: e-mail and IP addresses, phone, card and bank numbers, access
+keys. They do not find names, postal addresses or what a person writes about another, since no
+pattern can. Mentions stay, since posts address each other by public handles; `placeholders` in
+`normalize.py` hides them where that is wanted.
 """
 
 import ipaddress
@@ -18,28 +18,33 @@ import pyarrow.compute as pc
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of personal data. The pattern is read by RE2 to find the posts, and by `re` to
-    replace in them.
+    """A kind of personal data.
+
+    pattern: read by RE2 to find the posts, and by `re` to replace in them. verifies: whether a
+    match is really of this kind.
     """
 
     name: str
     pattern: str
-    proves: Callable[[re.Match], bool] = lambda match: True
+    verifies: Callable[[re.Match], bool] = lambda match: True
 
     @property
     def placeholder(self) -> str:
+        """Return the text that takes the place of a match, such as `[email]`."""
         return f"[{self.name}]"
 
 
 def passes_luhn(digits: str) -> bool:
-    """The check digit of card numbers (ISO/IEC 7812-1, annex B)."""
+    """Return whether the check digit of a card number is right (ISO/IEC 7812-1, annex B)."""
     doubled = (int(d) * (1 + n % 2) for n, d in enumerate(reversed(digits)))
     return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0
 
 
 def passes_mod97(iban: str) -> bool:
-    """The check digits of bank account numbers (ISO 13616): letters as numbers from 10, modulo 97
-    equals 1.
+    """Return whether the check digits of a bank account number are right (ISO 13616).
+
+    With letters as numbers from 10, and the first four characters at the end, the number is 1
+    modulo 97.
     """
     return int("".join(str(int(c, 36)) for c in iban[4:] + iban[:4])) % 97 == 1
 
@@ -56,12 +61,12 @@ def _is_public_address(match: re.Match) -> bool:
 
 
 def _is_no_handle(match: re.Match) -> bool:
-    """`@name@host.org` is a Fediverse handle, no e-mail address."""
+    """Return whether no @ precedes the match: `@name@host.org` is a Fediverse handle, no e-mail."""
     return match.string[: match.start()][-1:] != "@"
 
 
 KINDS = (
-    # the documented prefixes of well-known services, and JSON Web Tokens
+    # The documented prefixes of well-known services, and JSON Web Tokens.
     Kind(
         "key",
         r"\b(?:sk-[\w-]{20,}|gh[pousr]_\w{36,}|github_pat_\w{22,}|AKIA[0-9A-Z]{16}\b|AIza[\w-]{35}"
@@ -73,7 +78,7 @@ KINDS = (
         r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b",
         lambda match: passes_mod97(match[0].replace(" ", "")),
     ),
-    # the ranges of Visa, Mastercard, American Express and Discover
+    # The ranges of Visa, Mastercard, American Express and Discover.
     Kind(
         "card",
         r"\b(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6011|65\d{2})(?:[ -]?\d{4}){3}\b|\b3[47]\d{2}[ "
@@ -85,8 +90,7 @@ KINDS = (
         r"\b(?:\d{1,3}\.){3}\d{1,3}\b|\b[0-9A-Fa-f]{1,4}(?:::?[0-9A-Fa-f]{1,4}){2,7}\b",
         _is_public_address,
     ),
-    # international (ITU-T E.164: at most 15 digits), North American, and national with a leading
-    # zero
+    # International (ITU-T E.164: at most 15 digits), North American, and national with a leading 0.
     Kind(
         "phone",
         r"\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}\b|(?:\b1[ .-])?(?:\(\d{3}\) ?|\b\d{3}[ "
@@ -101,11 +105,10 @@ _ANY = "|".join(f"(?:{kind.pattern})" for kind in KINDS)
 
 
 def redact(texts: pa.Array) -> tuple[pa.Array, Counter[str]]:
-    """Texts with placeholders such as `[email]`, and how many texts held each kind."""
+    """Return texts with placeholders such as `[email]`, and the number of texts with each kind."""
     held: Counter[str] = Counter()
-    suspect = pc.match_substring_regex(
-        texts, _ANY
-    )  # one look at all texts instead of one for each kind
+    # All kinds are looked for in one pass, since most texts have none.
+    suspect = pc.match_substring_regex(texts, _ANY)
     found = texts.filter(suspect).to_pylist()
     for kind in KINDS:
         before, found = found, [_replace(kind, text) for text in found]
@@ -115,5 +118,7 @@ def redact(texts: pa.Array) -> tuple[pa.Array, Counter[str]]:
 
 
 def _replace(kind: Kind, text: str) -> str:
-    change = lambda match: kind.placeholder if kind.proves(match) else match[0]  # noqa: E731
+    def change(match: re.Match) -> str:
+        return kind.placeholder if kind.verifies(match) else match[0]
+
     return re.sub(kind.pattern, change, text, flags=re.ASCII)

@@ -1,11 +1,10 @@
-"""The report: what became of every post, with samples, for the terminal, for programs and as a
-page.
+"""The report: what became of every post, with samples, as JSON, as a page and for the terminal.
 
-`report.json` holds the facts and `report.html` shows them, in one file without anything from
-outside. How well a tokenizer does is known later than the corpus, so the page with it is made anew
-on demand (`compression`). Samples are redacted, and never of posts that failed the gate. Each
-carries the ids of its posts: these are among the artifact's held ids, so that a forgotten one is
-traced to here too, and `without` takes it out.
+`report.json` holds the facts and `report.html` shows them, in one file that loads nothing from
+outside. How well a tokenizer compresses is known later than the corpus, so a page with it is made
+on demand (`compression`). Samples are redacted, and no sample is of a post that failed the gate.
+Each carries the ids of its posts: these are among the artifact's held ids, so that a forgotten post
+is traced to its sample too, and `without` removes it. Not here: the data card (`card.py`).
 """
 
 import itertools
@@ -41,12 +40,10 @@ LENGTH_LIMITS_BYTES = (32, 64, 128, 256, 512, 1024, 4096)
 
 
 class Documents:
-    """What is counted of the documents while they pass by, table after table; validation passes
-    first.
-    """
+    """The counts of all documents, taken table after table; validation comes first."""
 
-    def __init__(self):
-        self.splits = {
+    def __init__(self) -> None:
+        self.splits: dict[str, dict[str, Any]] = {
             name: {"documents": 0, "posts": 0, "bytes": 0, "first": None, "last": None}
             for name in SPLITS
         }
@@ -59,7 +56,7 @@ class Documents:
         self._overlap: split.Overlap | None = None
 
     def add(self, name: str, table: pa.Table) -> None:
-        """Documents of one split, as gather.py makes them."""
+        """Count a table of documents of one split, as gather.py makes it."""
         sizes, lengths = pc.list_value_length(table["post_ids"]), pc.binary_length(table["text"])
         facts, span = self.splits[name], pc.min_max(table["created"]).as_py()
         facts["documents"] += table.num_rows
@@ -81,12 +78,12 @@ class Documents:
         self._overlap.see(table["key"].combine_chunks())
 
     def repeated(self) -> int:
-        """How many documents to learn from stand there once more."""
+        """Count the training documents that are repeats of another."""
         ids = np.sort(np.concatenate([np.empty(0, np.uint64), *self._train_ids]))
         return int((ids[1:] == ids[:-1]).sum())
 
     def leakage(self) -> dict[str, int]:
-        """How much the two splits share all the same."""
+        """Count the validation documents that occur in training all the same."""
         overlap = self._overlap or split.Overlap(pa.concat_arrays(self._validation_keys))
         return overlap.counts()
 
@@ -94,10 +91,10 @@ class Documents:
 def describe(
     posts: Posts, sieve: Sieve, copies: dict[str, np.ndarray], documents: Documents, tally: Tally
 ) -> dict[str, Any]:
-    """All that the report says.
+    """Return the facts of the report.
 
-    copies: (n, 2) rows of each kind of copy: the post that stands, the other. `tally` counts all
-    reasons.
+    copies: (n, 2) rows of each kind of copy: the representative, the copy. tally: counts the posts
+    kept, and those dropped for each reason.
     """
     return {
         "posts": posts.in_lake,
@@ -105,7 +102,7 @@ def describe(
         "dropped": tally.to_dict()["dropped"],
         "funnel": _funnel(posts, sieve),
         "refused_by_use": {use: _ranked(counts) for use, counts in posts.refused.items()},
-        "splits": {name: _said(split_facts) for name, split_facts in documents.splits.items()},
+        "splits": {name: _with_iso_times(facts) for name, facts in documents.splits.items()},
         "documents_repeated": documents.repeated(),
         "threads": documents.threads,
         "languages": _ranked(documents.languages),
@@ -120,15 +117,18 @@ def describe(
 
 
 def shown(facts: dict[str, Any]) -> list[str]:
-    """The ids of all posts of which the report shows the text."""
+    """Return the ids of all posts of which the report shows the text."""
     samples = [*itertools.chain(*facts["samples"].values()), *facts["clusters"]["largest"]]
     return [post for sample in samples for post in sample["ids"]]
 
 
 def without(facts: dict[str, Any], forgotten: Collection[str]) -> dict[str, Any]:
-    """The same facts, without the samples that hold one of the posts given; the counts stay."""
-    gone = set(forgotten)
-    left = lambda samples: [s for s in samples if gone.isdisjoint(s["ids"])]  # noqa: E731
+    """Return the facts without the samples that hold a forgotten post; the counts stay."""
+    removed = set(forgotten)
+
+    def left(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [sample for sample in samples if removed.isdisjoint(sample["ids"])]
+
     clusters = facts["clusters"] | {"largest": left(facts["clusters"]["largest"])}
     return facts | {
         "clusters": clusters,
@@ -137,13 +137,13 @@ def without(facts: dict[str, Any], forgotten: Collection[str]) -> dict[str, Any]
 
 
 def write(folder: Path, facts: dict[str, Any]) -> None:
-    """Write both forms into the artifact's folder."""
+    """Write the facts as JSON and as a page into the artifact's folder."""
     (folder / JSON).write_text(json.dumps(facts, ensure_ascii=False, indent=1))
     (folder / HTML).write_text(page(facts))
 
 
 def page(facts: dict[str, Any]) -> str:
-    """The facts as one HTML file; whatever people wrote is escaped."""
+    """Return the facts as one HTML file, with all text of people escaped."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(Path(__file__).with_name("report.html.jinja").read_text())
     languages = _with_others(facts["languages"])
@@ -153,12 +153,12 @@ def page(facts: dict[str, Any]) -> str:
 
 
 def read(corpus: Artifact) -> dict[str, Any]:
-    """The facts of a corpus, as `describe` made them."""
+    """Return the facts of a corpus, as `describe` made them."""
     return json.loads(corpus.file(JSON).read_text())
 
 
 def summary(corpus: Artifact) -> dict[str, Any]:
-    """The facts of a corpus without its samples, flat enough for a terminal."""
+    """Return the facts of a corpus without its samples, flat enough for a terminal."""
     facts = read(corpus)
     train, validation = facts["splits"]["train"], facts["splits"]["validation"]
     return {
@@ -184,22 +184,22 @@ def summary(corpus: Artifact) -> dict[str, Any]:
 
 
 def compression(corpus: Artifact, shards: Artifact) -> dict[str, float]:
-    """Bytes of text in a token, by language, on the held-out documents; `shards` must be of this
-    corpus.
+    """Return the bytes of text per token, by language, on the validation documents.
+
+    shards: those of this corpus.
     """
     with pq.ParquetFile(split_file(corpus, HELD_OUT)) as file:
         table = file.read(["text", "language", "controls"])
     is_left = pc.greater(pc.binary_length(table["text"]), 0)
-    said_apart = (
-        1 + pc.list_value_length(table["controls"]).to_numpy()
-    )  # and the end of the document
-    tokens = np.diff(open_shards(shards, HELD_OUT).offsets) - said_apart
+    # The control tokens and the end-of-document token are no text.
+    special = 1 + pc.list_value_length(table["controls"]).to_numpy()
+    tokens = np.diff(open_shards(shards, HELD_OUT).offsets) - special
     columns = {
         "language": pc.fill_null(table["language"], "unknown"),
         "bytes": pc.binary_length(table["text"]),
         "tokens": pa.array(tokens),
     }
-    left = pa.table(columns).filter(is_left)  # of an erased document only its place
+    left = pa.table(columns).filter(is_left)  # an erased document has no text
     sums = left.group_by("language").aggregate([("bytes", "sum"), ("tokens", "sum")]).to_pylist()
     sums.sort(key=lambda row: (-row["bytes_sum"], row["language"]))
     return {
@@ -209,7 +209,7 @@ def compression(corpus: Artifact, shards: Artifact) -> dict[str, float]:
 
 
 def _funnel(posts: Posts, sieve: Sieve) -> list[dict[str, Any]]:
-    """How many posts are left after each step."""
+    """Count the posts that are left after each step."""
     left = len(posts)
     steps = [("are in the lake", posts.in_lake), ("may be trained on", left)]
     names = {
@@ -232,23 +232,23 @@ def _funnel(posts: Posts, sieve: Sieve) -> list[dict[str, Any]]:
     return [{"step": name, "posts": count} for name, count in steps]
 
 
-def _said(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a split with its times as text."""
+def _with_iso_times(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of a split with its times as ISO 8601 text."""
     return facts | {name: facts[name] and facts[name].isoformat() for name in ("first", "last")}
 
 
-def _counts(column) -> dict[str, int]:
-    """How often each value occurs."""
+def _counts(column: pa.Array | pa.ChunkedArray) -> dict[str, int]:
+    """Count how often each value occurs."""
     return {v["values"]: v["counts"] for v in pc.value_counts(column).to_pylist()}
 
 
 def _ranked(counts: Counter[str]) -> dict[str, int]:
-    """The most frequent first."""
+    """Return the counts, the largest first."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _months(created: np.ndarray) -> dict[str, int]:
-    """How many of some times, in microseconds and rising, lie in each month."""
+    """Count the times in each month; they are in microseconds and ascending."""
     months, counts = np.unique(
         created.view("datetime64[us]").astype("datetime64[M]"), return_counts=True
     )
@@ -256,34 +256,33 @@ def _months(created: np.ndarray) -> dict[str, int]:
 
 
 def _with_others(counts: dict[str, int]) -> dict[str, int]:
-    """The most frequent ones, and the rest as one."""
+    """Return the largest counts, and the sum of all others as one."""
     shown = dict(list(counts.items())[:SHOWN_LANGUAGES])
     rest = sum(counts.values()) - sum(shown.values())
     return shown | ({"others": rest} if rest else {})
 
 
 def _lengths(counts: np.ndarray) -> dict[str, int]:
-    """How many documents are of up to so many bytes, by name."""
+    """Return the counts of documents by the name of their range of bytes."""
     limits = [0, *LENGTH_LIMITS_BYTES]
     names = [f"{low + 1:,}-{high:,}" for low, high in itertools.pairwise(limits)]
     return dict(zip([*names, f"over {limits[-1]:,}"], counts.tolist(), strict=True))
 
 
 def _sources(posts: Posts, sieve: Sieve) -> dict[str, int]:
-    """How many kept posts are of each source."""
+    """Count the kept posts of each source."""
     codes, names = posts.coded("source")
     counts = np.bincount(codes[sieve.rows], minlength=len(names))
     return _ranked(Counter({name: int(n) for name, n in zip(names, counts, strict=True) if n}))
 
 
 def _clusters(posts: Posts, copies: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The posts that stand for the most others. A copy of one that is itself nearly another's is
-    that one's too.
-    """
-    stands = np.arange(len(posts))
+    """Return the number of groups of copies, and the representatives of the largest groups."""
+    representative = np.arange(len(posts))
     for pairs in copies.values():
-        stands[pairs[:, 1]] = pairs[:, 0]
-    size = np.bincount(stands[stands], minlength=len(posts))
+        representative[pairs[:, 1]] = pairs[:, 0]
+    # Twice, since the representative of an exact copy may itself be another post's near copy.
+    size = np.bincount(representative[representative], minlength=len(posts))
     largest = np.argsort(-size, kind="stable")[:CLUSTERS]
     largest = largest[size[largest] > 1]
     rows = posts.pick(largest, ["id", "text"]).to_pylist()
@@ -295,7 +294,7 @@ def _clusters(posts: Posts, copies: dict[str, np.ndarray]) -> dict[str, Any]:
 
 
 def _kept_samples(train: pa.Table) -> list[dict[str, Any]]:
-    """The first documents of the shuffled split."""
+    """Return the first documents of the shuffled split."""
     rows = train.select(["text", "language", "post_ids"]).slice(0, SAMPLES).to_pylist()
     return [
         {"ids": r["post_ids"], "text": _short(r["text"]), "language": r["language"]} for r in rows
@@ -303,7 +302,7 @@ def _kept_samples(train: pa.Table) -> list[dict[str, Any]]:
 
 
 def _dropped_samples(posts: Posts, sieve: Sieve) -> dict[str, list[dict[str, Any]]]:
-    """A few posts for each reason, spread evenly over time."""
+    """Return a few posts for each reason, spread evenly over time."""
     chosen = {
         reason: rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLES)).astype(int)]
         for reason, rows in sieve.dropped.items()
@@ -311,12 +310,11 @@ def _dropped_samples(posts: Posts, sieve: Sieve) -> dict[str, list[dict[str, Any
     }
     rows = np.concatenate([np.empty(0, np.int64), *chosen.values()])
     picked = iter(posts.pick(rows, ["id", "text", "language"]).to_pylist())
-    sample = lambda post: {  # noqa: E731
-        "ids": [post["id"]],
-        "text": _short(post["text"]),
-        "language": post["language"],
-    }
-    return {reason: [sample(next(picked)) for _ in rows] for reason, rows in chosen.items()}
+    return {reason: [_sample(next(picked)) for _ in rows] for reason, rows in chosen.items()}
+
+
+def _sample(post: dict[str, Any]) -> dict[str, Any]:
+    return {"ids": [post["id"]], "text": _short(post["text"]), "language": post["language"]}
 
 
 def _short(text: str) -> str:

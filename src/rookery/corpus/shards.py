@@ -2,15 +2,15 @@
 
 For each split:
 
-    <split>.tokens         uint16, or uint32 for a vocabulary beyond 65,536; documents one after another
+    <split>.tokens         uint16, or uint32 for a vocabulary beyond 65,536, document after document
     <split>.offsets        int64, documents + 1: document i is tokens[offsets[i]:offsets[i + 1]]
     <split>.post_hashes    uint64, the hashes of all posts' ids, document after document
     <split>.author_hashes  uint64, parallel to post_hashes
     <split>.post_offsets   int64, documents + 1, into the two above
 
 All little-endian. Each document begins with its control tokens, if the corpus has them, and ends
-with the encoder's end-of-document token. The hashes are how a forgotten post is masked in every
-later batch. Not here: how tokens become batches (`model`).
+with the encoder's end-of-document token. By the hashes a forgotten post is masked in every later
+batch. Not here: how tokens become batches (`model`).
 """
 
 import functools
@@ -44,10 +44,10 @@ BATCH_TEXTS = 4096
 
 
 class Encoder(Protocol):
-    """Texts to tokens. `digest` names the tokenizer; all tokens are below `vocabulary`.
+    """A tokenizer: text to tokens, all of them below `vocabulary`.
 
-    special: the tokens that are no text, by name; asked for only where documents carry control
-    tokens.
+    digest: identifies the tokenizer. special: the tokens that are no text, by name; read only where
+    documents carry control tokens.
     """
 
     digest: str
@@ -56,19 +56,19 @@ class Encoder(Protocol):
     special: Mapping[str, int]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of each text, without the end-of-document token."""
+        """Return the tokens of each text, without the end-of-document token."""
 
 
 @dataclass(frozen=True)
 class ShardConfig:
-    """What a reader has to know of the encoder."""
+    """The facts of the encoder that a reader of the shards needs."""
 
     vocabulary: int
     end_of_document: int
 
 
 class Exclusions(NamedTuple):
-    """The hashes of posts and of authors that no batch may hold; uint64, sorted, each once."""
+    """The hashes of posts and authors that no batch may hold: uint64, sorted, each once."""
 
     posts: np.ndarray
     authors: np.ndarray
@@ -76,7 +76,7 @@ class Exclusions(NamedTuple):
 
 @dataclass(frozen=True)
 class Shards:
-    """One split, mapped into memory; shapes as in this module's opening."""
+    """A split mapped into memory; shapes as at the top of this module."""
 
     tokens: np.ndarray
     offsets: np.ndarray
@@ -89,31 +89,29 @@ class Shards:
 
     @property
     def documents(self) -> int:
+        """Return the number of documents."""
         return len(self.offsets) - 1
 
     def masked(self, restrictions: Restrictions) -> np.ndarray:
-        """bool of shape (documents,): true where any post may no longer be trained on, or was
-        edited since.
-        """
+        """Return bool (documents,): true where a post may no longer be trained on or was edited."""
         return self.holding(self.exclusions(restrictions))
 
     def exclusions(self, restrictions: Restrictions) -> "Exclusions":
-        """Which posts and authors of a standing bar a document of these shards from training."""
+        """Return the posts and authors that exclude a document of these shards from training."""
+        consent = restrictions.consent.get("training", {})
+        refusing = (author for author, agreed in consent.items() if not agreed)
+        # An edit of the corpus' own version of the lake, or of an earlier one, is in the corpus.
         edited = (
             post for post, version in restrictions.edited.items() if version > self.lake_version
         )
-        refusing = (
-            author for author, said in restrictions.consent.get("training", {}).items() if not said
-        )
-        posts, authors = (
-            [*restrictions.posts, *edited, ERASED_ID],
-            [*restrictions.authors, *refusing],
-        )
+        posts = [*restrictions.posts, *edited, ERASED_ID]
+        authors = [*restrictions.authors, *refusing]
         return Exclusions(np.unique(hash_ids(posts)), np.unique(hash_ids(authors)))
 
     def holding(self, exclusions: "Exclusions", documents: np.ndarray | None = None) -> np.ndarray:
-        """Whether each of some documents, given by number, or of all, holds a post that is barred;
-        bool.
+        """Return for each document, as bool, whether it holds an excluded post or author.
+
+        documents: the numbers of some documents; all if left out.
         """
         if documents is None:
             documents = np.arange(self.documents)
@@ -128,7 +126,7 @@ class Shards:
 
 
 def write_shards(home: Home, corpus: Artifact, encoder: Encoder, context: Context) -> Artifact:
-    """Encode a corpus; the artifact holds both splits."""
+    """Encode a corpus, and return the artifact with the shards of both splits."""
     config = ShardConfig(encoder.vocabulary, encoder.end_of_document)
     stage = Stage("shards", VERSION, config, {"corpus": corpus.digest, "tokenizer": encoder.digest})
 
@@ -150,7 +148,7 @@ def write_shards(home: Home, corpus: Artifact, encoder: Encoder, context: Contex
 
 
 def open_shards(artifact: Artifact, split: str) -> Shards:
-    """One split of a shards artifact, mapped into memory and not read."""
+    """Map one split of a shards artifact into memory, without reading it."""
     config = ShardConfig(**artifact.manifest.config)
     return Shards(
         tokens=_mapped(artifact.file(f"{split}.tokens"), _token_type(config.vocabulary)),
@@ -166,7 +164,7 @@ def open_shards(artifact: Artifact, split: str) -> Shards:
 
 @dataclass(frozen=True)
 class _Group:
-    """A row group of a split's documents, and where its piece of the shards goes."""
+    """A row group of a split's documents, and the file for its piece of the shards."""
 
     documents_file: Path
     group: int
@@ -186,10 +184,12 @@ def _groups(workspace: Workspace, corpus: Artifact, split: str) -> list[_Group]:
 def _write_split(
     folder: Path, split: str, groups: list[_Group], encoded: Iterator[Any], task: Task
 ) -> dict[str, int]:
-    """Put the pieces of a split together, each as soon as it is there: `encoded` gives one value
-    for each.
+    """Join the pieces of a split, each as soon as it is finished, and return the split's metrics.
+
+    encoded: yields one value for each finished piece, in the order of `groups`.
     """
-    lengths, post_counts = [np.zeros(1, "<i8")], [np.zeros(1, "<i8")]
+    lengths: list[np.ndarray] = [np.zeros(1, "<i8")]
+    post_counts: list[np.ndarray] = [np.zeros(1, "<i8")]
     with ExitStack() as stack:
         files = {n: stack.enter_context(open(folder / f"{split}.{n}", "wb")) for n in _FLAT}
         for group in groups:
@@ -210,19 +210,20 @@ _FLAT = ("tokens", "post_hashes", "author_hashes")
 
 
 def _encode(encoder: Encoder, group: _Group) -> None:
-    """One piece: the tokens and hashes of a row group; there whole or not at all."""
+    """Write the tokens and hashes of a row group to its piece, whole or not at all."""
     if group.piece.exists():
         return
     columns = ["text", "post_ids", "author_ids", "controls"]
     table = pq.ParquetFile(group.documents_file).read_row_group(
         group.group, columns=columns, use_threads=False
     )
-    tokens, lengths = [], []
+    tokens: list[np.ndarray] = []
+    lengths: list[int] = []
     for batch in table.select(["text", "controls"]).to_batches(max_chunksize=BATCH_TEXTS):
         encoded = encoder.encode(batch["text"].to_pylist())
         if len(batch["controls"].flatten()):
-            said = (_said_before(encoder, names) for names in batch["controls"].to_pylist())
-            encoded = [before + one for before, one in zip(said, encoded, strict=True)]
+            controls = (_control_tokens(encoder, names) for names in batch["controls"].to_pylist())
+            encoded = [before + one for before, one in zip(controls, encoded, strict=True)]
         for one in encoded:
             one.append(encoder.end_of_document)
         lengths += map(len, encoded)
@@ -241,8 +242,8 @@ def _encode(encoder: Encoder, group: _Group) -> None:
     unfinished.rename(group.piece)
 
 
-def _said_before(encoder: Encoder, controls: Sequence[str]) -> list[int]:
-    """The control tokens of a document; a tokenizer of another corpus may not know them."""
+def _control_tokens(encoder: Encoder, controls: Sequence[str]) -> list[int]:
+    """Return a document's control tokens; raises `UsageError` if the tokenizer lacks one."""
     unknown = [name for name in controls if name not in encoder.special]
     if unknown:
         raise UsageError(
@@ -257,5 +258,5 @@ def _token_type(vocabulary: int) -> str:
 
 
 def _mapped(path: Path, kind: str) -> np.ndarray:
-    """A file as an array; an empty file cannot be mapped and is an empty array."""
+    """Return a file as an array; an empty file cannot be mapped and is an empty array."""
     return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.empty(0, kind)

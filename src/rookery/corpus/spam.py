@@ -1,10 +1,10 @@
-"""Spam: rules that need an author's posts together, or a site's: machines that post, and link
-farms.
+"""Spam: rules that look at all posts of an author or a site: machines that post, and link farms.
 
-Every rule is a pure function of fixed-size columns over posts sorted by time, and answers with true
-where it says no. They are set to miss rather than to hit a person: each names its source and asks
-for more than that source does. What they drop on real posts was read by eye (LOG.md). Rules that
-need one post are in `quality.py`; copies and floods of one template in `dedup.py`.
+Every rule is a pure function of fixed-size columns over posts sorted by time, and returns true for
+the posts that it drops. The rules are set to miss spam rather than to hit a person: each names its
+source and asks for more evidence than that source does. What they drop on real posts was read by
+eye (LOG.md). Not here: rules that look at one post (`quality.py`), and copies and floods of one
+template (`dedup.py`).
 """
 
 import numpy as np
@@ -28,15 +28,16 @@ SHORTENERS = (
     "amzn.to bit.ly buff.ly cutt.ly dld.bz dlvr.it fb.me goo.gl ift.tt is.gd j.mp lnkd.in "
     "ow.ly rebrand.ly shar.es t.co tinyurl.com tmblr.co trib.al wp.me"
 ).split()
-"""Hosts that say nothing of where a link leads, so they are no domain here."""
+"""The hosts that do not show where a link leads; they count as no domain."""
 _HOST = (
     r"(?i)(?:https?://|\bwww\.)(?:[^\s/@]*@)?(?:www\.)?(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)"
 )
 
 
 def domains(text: pa.Array) -> np.ndarray:
-    """uint64 (posts,): the hash of the host of each post's first link; 0 for no link or a shortened
-    one.
+    """Return the hash of the host of each post's first link, as uint64 (posts,).
+
+    It is 0 for a post without a link or with a shortened one.
     """
     found = pc.struct_field(pc.extract_regex(text, _HOST), "host")
     hosts = pc.ascii_lower(found).dictionary_encode()
@@ -49,7 +50,7 @@ def domains(text: pa.Array) -> np.ndarray:
 
 
 def faster_than_human(author: np.ndarray, created: np.ndarray) -> np.ndarray:
-    """bool (posts,): posts of a day (UTC) on which their author wrote more than 480.
+    """Return bool (posts,): true for the posts of a day (UTC) on which their author wrote over 480.
 
     The Digital Forensic Research Lab calls 72 a day suspicious and 144 highly so ("#BotSpot: twelve
     ways to spot a bot", 2017), the Oxford Internet Institute 50. `author`: integers; `created`:
@@ -63,12 +64,12 @@ def faster_than_human(author: np.ndarray, created: np.ndarray) -> np.ndarray:
 
 
 def clockwork(author: np.ndarray, created: np.ndarray) -> np.ndarray:
-    """bool (posts,): all posts of authors who mostly wait the same number of minutes between two
-    posts.
+    """Return bool (posts,): true for all posts of authors who mostly wait the same time.
 
-    Of at least 100 waits of two minutes or more, half or more are of one length. Programs are told
-    by their timing: Chu et al. 2010 ("Who is tweeting on Twitter", entropy of the waits), Zhang and
-    Paxson 2011 (minute of the hour).
+    The author has at least 100 waits of two minutes or more between two posts, and half of them or
+    more are of one length in whole minutes. Programs are recognised by their timing: Chu et al.
+    2010 ("Who is tweeting on Twitter", entropy of the waits), Zhang and Paxson 2011 (minute of the
+    hour).
     """
     order = np.lexsort((created, author))
     who, wait = author[order][1:], np.diff(created[order]) // MINUTE_MICROSECONDS
@@ -86,8 +87,7 @@ def clockwork(author: np.ndarray, created: np.ndarray) -> np.ndarray:
 
 
 def link_farms(author: np.ndarray, domain: np.ndarray, repeated: np.ndarray) -> np.ndarray:
-    """bool (posts,): posts with links of farms; `repeated` is true for posts dropped as a copy or a
-    flood.
+    """Return bool (posts,): true for the posts with links of farms.
 
     A farm is a site that five authors or more link to in at least 50 posts, four in five of them
     repeated; or an author of at least 50 posts, nine in ten of them with a link to one site and
@@ -99,41 +99,34 @@ def link_farms(author: np.ndarray, domain: np.ndarray, repeated: np.ndarray) -> 
     order = linked[np.lexsort((author[linked], domain[linked]))]
     pairs = _starts(domain[order], author[order])
     posts = np.diff(pairs, append=len(order))
-    again = np.add.reduceat(repeated[order].astype(np.int64), pairs) if len(pairs) else posts
-    of_site, of_author = domain[order][pairs], author[order][pairs]
-    farm = _is_farmed_site(of_site, posts, again) | _is_farming_author(
-        author, of_author, posts, again
-    )
+    copies = np.add.reduceat(repeated[order].astype(np.int64), pairs) if len(pairs) else posts
+    site, linking = domain[order][pairs], author[order][pairs]
+    farm = _is_farmed_site(site, posts, copies) | _is_farming_author(author, linking, posts, copies)
     return _scattered(order, np.repeat(farm, posts), len(author))
 
 
-def _is_farmed_site(site: np.ndarray, posts: np.ndarray, again: np.ndarray) -> np.ndarray:
-    """For each pair of site and author, sorted by site: whether the site is a farm's."""
+def _is_farmed_site(site: np.ndarray, posts: np.ndarray, copies: np.ndarray) -> np.ndarray:
+    """Return for each pair of site and author, sorted by site, whether the site is a farm."""
     starts = _starts(site)
     if not len(starts):
         return np.zeros(0, dtype=bool)
-    authors, posts, again = (
-        np.diff(starts, append=len(site)),
-        np.add.reduceat(posts, starts),
-        np.add.reduceat(again, starts),
-    )
-    return np.repeat(
-        (authors >= FARM_AUTHORS) & (posts >= FARM_POSTS) & (again >= FARM_REPEATED * posts),
-        authors,
-    )
+    authors = np.diff(starts, append=len(site))
+    posts, copies = np.add.reduceat(posts, starts), np.add.reduceat(copies, starts)
+    many = (authors >= FARM_AUTHORS) & (posts >= FARM_POSTS)
+    return np.repeat(many & (copies >= FARM_REPEATED * posts), authors)
 
 
 def _is_farming_author(
-    author: np.ndarray, of_pair: np.ndarray, posts: np.ndarray, again: np.ndarray
+    author: np.ndarray, linking: np.ndarray, posts: np.ndarray, copies: np.ndarray
 ) -> np.ndarray:
-    """For each pair of site and author: whether the author farms that site."""
+    """Return for each pair of site and author whether the author farms that site."""
     names, counts = np.unique(author, return_counts=True)
-    all_posts = counts[np.searchsorted(names, of_pair)]
-    return (all_posts >= FARM_POSTS) & (posts >= FARM_SHARE * all_posts) & (again * 2 >= posts)
+    all_posts = counts[np.searchsorted(names, linking)]
+    return (all_posts >= FARM_POSTS) & (posts >= FARM_SHARE * all_posts) & (copies * 2 >= posts)
 
 
 def _starts(*columns: np.ndarray) -> np.ndarray:
-    """Where a new group starts in sorted columns."""
+    """Return the places at which a new group starts in sorted columns."""
     new = np.zeros(len(columns[0]), dtype=bool)
     new[:1] = True
     for column in columns:
@@ -142,7 +135,7 @@ def _starts(*columns: np.ndarray) -> np.ndarray:
 
 
 def _scattered(order: np.ndarray, hit: np.ndarray, posts: int | None = None) -> np.ndarray:
-    """What was found in another order, put back in the posts' own."""
+    """Return what was found in another order in the posts' own order."""
     result = np.zeros(len(order) if posts is None else posts, dtype=bool)
     result[order] = hit
     return result

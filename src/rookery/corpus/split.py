@@ -1,11 +1,12 @@
-"""The split: what is learned from, and the later posts that it is judged by.
+"""The split: posts for training, and later posts for validation.
 
-A split by time is what a deployed model meets. No thread stands on both sides; equal texts and near
-duplicates cannot, since of each only the earliest post is left. How much is shared all the same is
-measured on the finished documents and stands in the report.
+A deployed model reads posts that are later than its training, so the split is by time. No thread is
+on both sides; equal texts and near duplicates cannot be, since only the earliest post of each is
+left. What the sides share all the same is measured on the finished documents and reported.
 
-Split by author too, what is held out is later and by people of whom nothing is learned: their
-earlier posts, and the later ones of all others, are dropped.
+With a split by author as well, validation is later and by people who are not in training at all:
+their earlier posts, and the later posts of all others, are dropped. Not here: where documents go
+within a split (`assemble.py`).
 """
 
 import numpy as np
@@ -19,15 +20,16 @@ THREAD_IN_TRAIN = "thread_in_train"
 HELD_OUT_AUTHOR = "held_out_author"
 AFTER_THE_CUT = "after_the_cut"
 
-HELD_AUTHORS = 0.2  # with a split by author too, the part of the authors that is held out
+HELD_AUTHORS = 0.2  # the share of the authors that a split by author holds out
 RUN_WORDS = 8
 
 
 def cut(created: np.ndarray, share: float, limit: int) -> int:
-    """How many of some posts, sorted by time, are for training; the rest is validation.
+    """Return how many of some posts, sorted by time, are for training.
 
-    The last `share`, but at least 50 (or a fifth of a small lake) and at most `limit`. Posts of one
-    moment stay on one side as long as neither side loses half of all for it.
+    The last `share` is for validation, but at least 50 posts (or a fifth of a small lake) and at
+    most `limit`. Posts of one moment stay on one side unless training would get less than half of
+    all posts, or validation none.
     """
     posts = len(created)
     wanted = min(max(round(posts * share), min(50, posts // 5), 1), limit)
@@ -38,20 +40,18 @@ def cut(created: np.ndarray, share: float, limit: int) -> int:
 
 
 def straddlers(root: np.ndarray, rows: np.ndarray, train_rows: int) -> np.ndarray:
-    """Of `rows` after the first `train_rows`, those whose thread has a post among the first."""
+    """Return the rows after the first `train_rows` whose thread has a post among the first."""
     later = rows[train_rows:]
     return later[np.isin(root[later], root[rows[:train_rows]])]
 
 
 def held_out(author_hashes: np.ndarray, seed: int) -> np.ndarray:
-    """bool (posts,): whether each post's author is held out, by chance of the author's hash
-    alone.
-    """
+    """Return bool (posts,): whether the author is held out, by the author's hash and the seed."""
     return chance(author_hashes, seed) < HELD_AUTHORS
 
 
 def shared_authors(train: np.ndarray, validation: np.ndarray, starts: np.ndarray) -> int:
-    """How many validation documents have an author who is learned from.
+    """Count the validation documents of which an author is in training as well.
 
     train, validation: hashes of all posts' authors; starts (documents + 1,) into `validation`.
     """
@@ -60,14 +60,13 @@ def shared_authors(train: np.ndarray, validation: np.ndarray, starts: np.ndarray
 
 
 class Overlap:
-    """How many validation documents occur in train, by their keys: whole, and by any run of eight
-    words.
+    """The validation documents that occur in training: as a whole, or by a run of eight words.
 
-    In scripts that write no spaces a character is a word. The validation keys are held, train is
-    seen as it passes.
+    Documents are compared by their keys. In scripts that write no spaces a character is a word. The
+    validation keys are held in memory, and training documents are shown as they pass.
     """
 
-    def __init__(self, validation: pa.Array):
+    def __init__(self, validation: pa.Array) -> None:
         self._keys = validation
         words = _words(validation)
         self._known_words = pc.unique(words.flatten())
@@ -77,7 +76,7 @@ class Overlap:
         self._seen_keys = np.zeros(len(validation), dtype=bool)
 
     def see(self, train: pa.Array) -> None:
-        """Some documents of train."""
+        """Compare some training documents, given as keys, with validation."""
         self._seen_keys |= pc.is_in(self._keys, value_set=train).to_numpy(zero_copy_only=False)
         if len(self._known):
             runs = _runs(_words(train), self._known_words)[0]
@@ -85,14 +84,13 @@ class Overlap:
             self._seen_runs[place[self._known[place] == runs]] = True
 
     def seen(self) -> tuple[np.ndarray, np.ndarray]:
-        """bool (documents,), twice: whose whole key, and of which any run of eight words, occurs in
-        train.
-        """
+        """Return bool (documents,) twice: the whole key, and a run of it, occurs in training."""
         shares_run = np.zeros(len(self._keys), dtype=bool)
         shares_run[self._owner[self._seen_runs[np.searchsorted(self._known, self._runs)]]] = True
         return self._seen_keys, shares_run
 
     def counts(self) -> dict[str, int]:
+        """Count the validation documents that occur in training, as a whole and by a run."""
         same_text, shares_run = self.seen()
         return {"same_text": int(same_text.sum()), "a_run_of_eight_words": int(shares_run.sum())}
 
@@ -102,9 +100,7 @@ def _words(keys: pa.Array) -> pa.ListArray:
 
 
 def _runs(words: pa.ListArray, known: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """64-bit hashes of all runs of eight known words in documents given as words, and the document
-    of each.
-    """
+    """Return 64-bit hashes of all runs of eight known words in documents, and their documents."""
     owner = np.repeat(np.arange(len(words)), words.value_lengths().to_numpy())
     place = pc.fill_null(pc.index_in(words.flatten(), value_set=known), -1).to_numpy(
         zero_copy_only=False

@@ -1,31 +1,34 @@
-"""Work spread over processes: on this machine by Daft's native runner, on a cluster by Ray, with
-the same code.
+"""Work spread over processes: by Daft's native runner on this machine, by Ray on a cluster.
 
 The work is a function of one item that reads and writes files; items travel, data does not. On a
 cluster every worker must therefore see the home at the same path (a shared folder) and have Rookery
-installed. `rookery.toml` says which runner; Daft keeps the first for the life of a process.
+installed. `rookery.toml` names the runner; Daft keeps the first one for the life of a process. Not
+here: what the work is (`prepare.py`, `shards.py`).
 """
 
 import gc
 import os
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import ModuleType
 from typing import Any, TypeVar
+
+import pyarrow as pa
 
 from rookery.core.errors import UsageError
 from rookery.core.home import Cluster
 from rookery.corpus.minhash import load_daft
 
 T = TypeVar("T")
-FEW = 2  # items
+FEW = 2  # so many items are done in this process before others have started
 
 
 def spread(work: Callable[[T], Any], items: Sequence[T], cluster: Cluster) -> Iterator[Any]:
-    """What `work` returns for each item, in the order of the items, as soon as it and those before
-    are done.
+    """Yield what `work` returns for each item, in the order of the items.
 
-    `work` and the items are pickled. More than two run in as many processes as there are cores; so
-    few are done before those have started. Raises whatever the work raises.
+    A result comes as soon as it and those before it are done. `work` and the items are pickled.
+    More than two items run in as many processes as there are cores; one or two run in this process,
+    since they are done before others have started. Raises whatever the work raises.
     """
     if not items:
         return
@@ -45,9 +48,10 @@ def spread(work: Callable[[T], Any], items: Sequence[T], cluster: Cluster) -> It
     yield from _in_order(done.to_arrow_iter())
 
 
-def _start(daft, cluster: Cluster) -> int:
-    """Choose the runner, and say how many cores it has. Raises `UsageError` if the other one runs
-    already.
+def _start(daft: ModuleType, cluster: Cluster) -> int:
+    """Choose the runner, and return how many cores it has.
+
+    Raises `UsageError` if the other runner has started in this process.
     """
     started = daft.runners.get_or_infer_runner_type
     if cluster.runner == "ray":
@@ -70,19 +74,18 @@ def _start(daft, cluster: Cluster) -> int:
 _ENVIRONMENT = {"env_vars": {"DAFT_ANALYTICS_ENABLED": "0"}}
 
 
-def _called(daft) -> type:
-    """A class as Daft wants it: made once in each process, called with columns of items."""
+def _called(daft: ModuleType) -> type:
+    """Return a class for Daft, which makes it once in each process and calls it with columns."""
 
     class Call:
-        def __init__(self, work: bytes, has_own_process: bool):
+        def __init__(self, work: bytes, has_own_process: bool) -> None:
             if has_own_process:
-                # a part makes many objects and no cycles: looking for some took a twentieth of the
-                # time
+                # A part makes many objects and no cycles; looking for cycles took 5% of the time.
                 gc.disable()
             self.work = pickle.loads(work)
 
         @daft.method.batch(return_dtype=daft.DataType.binary(), batch_size=1)
-        def run(self, items):
+        def run(self, items: Any) -> list[bytes]:
             return [
                 pickle.dumps(_outcome(self.work, pickle.loads(item))) for item in items.to_pylist()
             ]
@@ -91,21 +94,21 @@ def _called(daft) -> type:
 
 
 def _outcome(work: Callable, item: Any) -> tuple[bool, Any]:
-    """An error travels as a value, since Daft would put its own in its place."""
+    """Return (True, result) or (False, error): Daft would replace a raised error by its own."""
     try:
         return True, work(item)
     except Exception as error:
         return False, error
 
 
-def _in_order(batches) -> Iterator[Any]:
+def _in_order(batches: Iterable[pa.RecordBatch]) -> Iterator[Any]:
     waiting: dict[int, bytes] = {}
     sent = 0
     for batch in batches:
         waiting |= dict(zip(batch["place"].to_pylist(), batch["result"].to_pylist(), strict=True))
         while sent in waiting:
-            went_well, result = pickle.loads(waiting.pop(sent))
-            if not went_well:
+            succeeded, result = pickle.loads(waiting.pop(sent))
+            if not succeeded:
                 raise result
             yield result
             sent += 1

@@ -1,9 +1,11 @@
 """Threads: which post answers which, and posts in the order in which a reader follows them.
 
-A post hangs under the post that it answers; one that answers none, under the post that it quotes;
-else under the first one of its conversation. So a quoted post is read before what is said about it.
-All arrays are over posts sorted by time, and a parent is always an earlier post: a link that points
-forward (clocks differ between servers) is not followed, so there are no cycles.
+The parent of a post is the post that it answers; if it answers none, the post that it quotes; else
+the first post of its conversation. So a quoted post is read before the comment on it. All arrays
+are over posts sorted by time, and a parent is always an earlier post: a link that points forward
+(clocks differ between servers) is not followed, so there are no cycles.
+
+Not here: how a thread becomes a document (`assemble.py`, `gather.py`).
 """
 
 from collections import defaultdict
@@ -14,14 +16,15 @@ import numpy as np
 from rookery.corpus.dedup import earliest
 
 NONE = -1
-THREAD_POSTS = 32  # a document ends here and the thread goes on in the next
+THREAD_POSTS = 32  # the most posts of a document; a longer thread goes on in the next document
 
 
 def parents(
     ids: np.ndarray, reply_to: np.ndarray, quote_of: np.ndarray, conversation: np.ndarray
 ) -> np.ndarray:
-    """int64 (posts,): the place of the post above, or -1. Ids are given as `hash_ids`, nothing as
-    0.
+    """Return the place of each post's parent, or -1, as int64 (posts,).
+
+    Ids are given as `hash_ids`, and a missing link as 0.
     """
     above = _earlier(_places(reply_to, ids))
     for other in (_places(quote_of, ids), _places(conversation, ids), _first_of_each(conversation)):
@@ -30,7 +33,8 @@ def parents(
 
 
 def roots(parent: np.ndarray) -> np.ndarray:
-    """int64 (posts,): the place of each thread's first post, by pointer jumping."""
+    """Return the place of the first post of each post's thread, as int64 (posts,)."""
+    # Pointer jumping: each round doubles the length of the steps upward.
     root = np.where(parent == NONE, np.arange(len(parent)), parent)
     while not np.array_equal(higher := root[root], root):
         root = higher
@@ -40,10 +44,10 @@ def roots(parent: np.ndarray) -> np.ndarray:
 def reading_order(
     rows: np.ndarray, parent: np.ndarray, root: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The given posts, thread by thread, each answer after what it answers; and where each document
-    starts.
+    """Return the given posts thread by thread, and the places where documents start.
 
-    A document is a thread, or `THREAD_POSTS` posts of one.
+    In a thread each answer comes after the post that it answers. A document is a thread, or
+    `THREAD_POSTS` posts of one.
     """
     sorted_rows = rows[np.argsort(root[rows], kind="stable")]
     starts = np.flatnonzero(np.diff(root[sorted_rows], prepend=NONE))
@@ -57,7 +61,7 @@ def reading_order(
 
 
 def _places(wanted: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Where each wanted id stands first; -1 where it does not."""
+    """Return the first place of each wanted id, or -1."""
     places = np.full(len(wanted), NONE, dtype=np.int64)
     asked = np.flatnonzero(wanted)
     if len(asked):
@@ -68,9 +72,7 @@ def _places(wanted: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def _first_of_each(conversation: np.ndarray) -> np.ndarray:
-    """For each post the place of its conversation's first post; -1 where there is no
-    conversation.
-    """
+    """Return for each post the place of the first post of its conversation, or -1."""
     first = np.full(len(conversation), NONE, dtype=np.int64)
     named = np.flatnonzero(conversation)
     first[named] = named[earliest(conversation[named])]
@@ -82,18 +84,18 @@ def _earlier(places: np.ndarray) -> np.ndarray:
 
 
 def _nearest(parent: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The nearest post above that is among `rows`."""
-    gone = np.ones(len(parent) + 1, dtype=bool)
-    gone[rows] = False
-    gone[NONE] = False
+    """Return for each post the nearest post above it that is among `rows`, or -1."""
+    absent = np.ones(len(parent) + 1, dtype=bool)  # the last place is NONE's
+    absent[rows] = False
+    absent[NONE] = False
     above = parent.copy()
-    while (through := gone[above]).any():
+    while (through := absent[above]).any():
         above[through] = parent[above[through]]
     return above
 
 
 def _depth_first(members: list[int], above: np.ndarray) -> Iterator[int]:
-    """The posts of one thread: each followed by its answers, the earliest first."""
+    """Yield the posts of one thread, each followed by its answers, the earliest first."""
     answers = defaultdict(list)
     for member in members:
         answers[int(above[member])].append(member)

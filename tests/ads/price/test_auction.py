@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.ads.price.auction import WEIGHT_ONE, Bid, hold_auction, quality_weight
+from rookery.ads.price.auction import WEIGHT_ONE, Bid, Sale, hold_auction, quality_weight
 
 RESERVE = 10_000
 MICROS = st.integers(1, 2_000_000)
@@ -92,3 +92,24 @@ def test_equal_scores_go_to_the_smaller_tie():
 @given(st.floats(0, 1), st.floats(0.5, 1), st.floats(0, 1))
 def test_a_weight_is_a_positive_number_of_billionths(pctr, relevance, squash):
     assert 1 <= quality_weight(pctr, relevance, squash) <= WEIGHT_ONE
+
+
+def test_a_weight_is_the_product_of_click_rate_and_relevance_in_billionths():
+    assert quality_weight(0.25, 0.5, 0.5) == 250_000_000
+    assert quality_weight(0.25, 0.5, 1.0) == 125_000_000
+    assert quality_weight(0.0, 1.0, 1.0) == 1
+
+
+def test_a_bid_of_the_reserve_is_sold_at_it_and_a_lower_one_is_not_sold():
+    only = Bid("only", RESERVE, 7)
+    assert hold_auction([only], RESERVE) == Sale(only, RESERVE, 0)
+    assert hold_auction([only], RESERVE + 1) is None
+    assert only.tie == 0
+
+
+def test_a_sale_names_the_score_that_was_beaten_and_costs_one_more_where_a_tie_would_lose():
+    for tie, price in ((0, 50_000), (2, 50_001)):
+        winner, second = Bid("w", 100_000, 4, tie), Bid("s", 100_000, 2, tie=1)
+        assert hold_auction([second, winner], RESERVE) == Sale(winner, price, 200_000)
+    third = Bid("t", 30_000, 4)
+    assert hold_auction([Bid("w", 100_000, 7), third], RESERVE).price_micros == 17_143

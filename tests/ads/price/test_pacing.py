@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import math
 
 import numpy as np
 import pytest
@@ -74,3 +75,30 @@ def test_on_a_real_bid_log_pacing_comes_near_the_best_in_hindsight(shared_data, 
     spent, gained = _replay(prices, values, budget)
     assert 0.99 * budget <= spent <= budget
     assert gained >= least * best
+
+
+def test_the_shadow_price_is_one_on_time_and_grows_by_e_for_each_hundredth_of_the_budget():
+    assert shadow_price(500, 500, 1000) == 1.0
+    assert shadow_price(510, 500, 1000) == pytest.approx(math.e)
+    assert shadow_price(490, 500, 1000) == pytest.approx(1 / math.e)
+    assert shadow_price(1000, 0, 1000) == pytest.approx(math.exp(30))
+    assert shadow_price(0, 1000, 1000) == pytest.approx(math.exp(-30))
+
+
+def test_a_bid_is_divided_by_one_more_than_the_shadow_price():
+    assert [paced_bid(1000, price) for price in (0.0, 1.0, 3.0)] == [1000, 500, 250]
+
+
+def test_a_schedule_needs_both_its_ends_to_be_paced(a_campaign):
+    bid = a_campaign().bid_micros
+    on_time = CampaignState(25_000_000, 0, 0)
+    assert current_bid(a_campaign(start_seconds=0, end_seconds=100), on_time, 50) == bid // 2
+    assert current_bid(a_campaign(start_seconds=0), on_time, 50) == bid
+    assert current_bid(a_campaign(end_seconds=100), on_time, 50) == bid
+
+
+def test_a_day_is_paced_from_midnight_to_midnight(a_campaign):
+    campaign = a_campaign(daily_budget_micros=8_000_000, start_seconds=0, end_seconds=10 * DAY)
+    for hour, spent in ((6, 2_000_000), (18, 6_000_000)):
+        state = CampaignState(0, spent, 0)
+        assert current_bid(campaign, state, 5 * DAY + hour * 3600) == campaign.bid_micros // 2

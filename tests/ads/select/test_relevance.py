@@ -64,3 +64,32 @@ def test_campaigns_without_any_keyword_are_compared_without_complaint(a_campaign
 def test_quality_is_whole_with_a_keyword_and_grows_with_similarity():
     assert [Relevance((), s).quality for s in (3.0, 4.5, 9.0)] == [0.5, 0.75, 1.0]
     assert Relevance(("tea",), -2.0).quality == 1.0
+
+
+@pytest.mark.parametrize(("campaigns", "has_scale"), [(13, True), (12, False)])
+def test_meaning_counts_from_twelve_foreign_keywords_on(a_campaign, campaigns, has_scale):
+    ads = [a_campaign(f"ad{n}", keywords=(WORDS[n],)) for n in range(campaigns)]
+    prepared = prepare(ads, HashedEmbedder())
+    assert np.isfinite(prepared.spread).tolist() == [has_scale] * campaigns
+    assert (prepared.usual != 0).any() == has_scale
+
+
+def test_similarity_is_counted_in_deviations_of_foreign_keywords(a_campaign):
+    ads = [a_campaign(f"ad{n}", keywords=(WORDS[n],)) for n in range(14)]
+    prepared, embedder = prepare(ads, HashedEmbedder()), HashedEmbedder()
+    foreign = embedder.embed(sorted(WORDS[1:14])) @ prepared.vectors[0]
+    assert prepared.usual[0] == pytest.approx(foreign.mean(), abs=1e-6)
+    assert prepared.spread[0] == pytest.approx(foreign.std(), abs=1e-6)
+    (first, *_) = prepared.compare([], embedder.embed(["river"])[0])
+    similarity = float(prepared.vectors[0] @ embedder.embed(["river"])[0])
+    assert first.similarity == pytest.approx(
+        (similarity - foreign.mean()) / foreign.std(), abs=1e-3
+    )
+
+
+def test_an_ad_is_enough_from_three_deviations_on_and_its_quality_lies_between_half_and_one():
+    assert [Relevance((), s).is_enough for s in (2.99, 3.0)] == [False, True]
+    assert Relevance(("tea",), 0.0).is_enough
+    assert [Relevance((), s).quality for s in (0.0, 3.3, 6.0, 60.0)] == pytest.approx(
+        [0.5, 0.55, 1.0, 1.0]
+    )

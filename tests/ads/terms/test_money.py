@@ -27,3 +27,10 @@ def test_money_is_shown_with_two_decimals_rounded_half_up():
         "0.01",
         "1,234.57",
     ]
+
+
+def test_the_largest_amount_is_a_thousand_million_units():
+    assert to_micros(Decimal(1_000_000_000)) == 10**15
+    assert to_micros(1) == 1_000_000
+    with pytest.raises(ValueError, match="above 0"):
+        to_micros(Decimal("1000000000.000001"))

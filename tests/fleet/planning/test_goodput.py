@@ -25,3 +25,19 @@ def test_no_other_interval_loses_less(parameters, gpus):
     assert best <= overhead(goodput.interval_seconds * 1.1) * (1 + 1e-9)
     assert best <= overhead(goodput.interval_seconds * 0.9) * (1 + 1e-9)
     assert 0 < goodput.share < 1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "gpus", "bandwidth"),
+    [(1e9, 8, 2e9), (1e9, 9, 4e9), (405e9, 16_384, 200e9)],
+)
+def test_the_share_is_what_writing_lost_work_and_restarts_leave(parameters, gpus, bandwidth):
+    """A node writes 2 GB/s, all of them at most 200 GB/s; a parameter takes 14 bytes."""
+    goodput = goodput_of(parameters, gpus)
+    between, write = 16_384 * 54 * 86_400 / 466 / gpus, 14 * parameters / bandwidth
+    interval = (2 * write * between) ** 0.5
+    assert goodput.between_interruptions_seconds == pytest.approx(between)
+    assert goodput.checkpoint_seconds == pytest.approx(write)
+    assert goodput.interval_seconds == pytest.approx(interval)
+    lost = write / interval + (interval / 2 + 300) / between
+    assert goodput.share == pytest.approx(1 / (1 + lost), abs=1e-9)

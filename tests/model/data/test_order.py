@@ -74,3 +74,14 @@ def test_pools_of_an_epoch_together_hold_all_documents(monkeypatch):
     while going.position.epoch == 0:
         epoch += going.take().document_S.tolist()
     assert sorted(epoch) == list(range(25))
+
+
+def test_the_order_is_the_same_in_every_release():
+    """An interrupted run goes on with the documents that come next, in whatever release."""
+    assert shuffled(np.arange(12), 12, (3, 0)).tolist() == [1, 10, 5, 8, 0, 7, 11, 4, 3, 2, 6, 9]
+    some = shuffled(np.array([0, 999, 70_000]), 100_000, (3, 1))
+    assert some.tolist() == [25_372, 27_111, 70_876]
+
+
+def test_a_run_begins_with_the_first_unit_of_the_first_epoch():
+    assert BEGINNING == Position(0, 0, 0, 0) == Position()

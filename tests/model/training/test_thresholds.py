@@ -17,3 +17,9 @@ def test_each_warning_names_the_amount_the_threshold_and_the_law():
     assert "2.0e+25 FLOP is more than 1e+23. EU" in first
     assert "1e+25" in second
     assert "article 51(2)" in second
+
+
+@pytest.mark.parametrize(("threshold", "passed"), [(1e23, 1), (1e25, 2), (1e26, 3)])
+def test_a_run_of_exactly_a_threshold_has_not_passed_it(threshold, passed):
+    assert len(thresholds_passed(threshold)) == passed - 1
+    assert len(thresholds_passed(threshold * 1.01)) == passed

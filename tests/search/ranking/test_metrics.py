@@ -36,3 +36,39 @@ def test_recall_precision_and_reciprocal_rank():
 
 def test_negative_grades_count_as_not_relevant():
     assert ndcg(["spam", "a"], {"a": 1, "spam": -2}) == pytest.approx(1 / log2(3))
+
+
+def test_measures_look_at_as_many_places_as_they_are_asked_for():
+    run = ["x"] * 9 + ["a"]
+    assert ndcg(run, {"a": 1}) == pytest.approx(1 / log2(11))
+    assert ndcg(["x", *run], {"a": 1}) == 0.0
+    assert ndcg(run, {"a": 1}, at=9) == 0.0
+    many = ["x"] * 99 + ["a"]
+    assert recall(many, {"a": 1}) == 1.0
+    assert recall(["x", *many], {"a": 1}) == 0.0
+    thirty = ["x"] * 29 + ["a"]
+    assert precision(thirty, {"a": 1}) == pytest.approx(1 / 30)
+    assert precision(["x", *thirty], {"a": 1}) == 0.0
+
+
+def test_an_ideal_order_is_cut_as_well_and_the_best_grades_lead_it():
+    judged = {"a": 1, "b": 3, "c": 2}
+    assert ndcg(["b"], judged, at=1) == 1.0
+    assert ndcg(["a"], judged, at=1) == pytest.approx(1 / 3)
+    assert ndcg(["b", "c", "a"], judged) == 1.0
+
+
+def test_nothing_relevant_and_nothing_found_are_zero():
+    for judged in ({}, {"a": 0}):
+        assert ndcg(["a"], judged) == average_precision(["a"], judged) == 0.0
+        assert recall(["a"], judged) == reciprocal_rank(["a"], judged) == 0.0
+    for measure in (ndcg, average_precision, recall, precision, reciprocal_rank):
+        assert measure([], GRADES) == 0.0
+
+
+def test_unjudged_texts_count_as_not_relevant():
+    run = ["unknown", "no", "a"]
+    assert average_precision(run, GRADES) == pytest.approx(1 / 3 / 3)
+    assert recall(run, GRADES) == pytest.approx(1 / 3)
+    assert precision(run, GRADES, at=3) == pytest.approx(1 / 3)
+    assert reciprocal_rank(run, GRADES) == pytest.approx(1 / 3)
