@@ -12,7 +12,7 @@ from rookery.corpus.shards import Shards
 from rookery.model.config import TrainConfig
 from rookery.model.data.batches import EMPTY, Share, batches
 from rookery.model.data.order import BEGINNING
-from rookery.model.network import IGNORED
+from rookery.model.loss import IGNORED
 from rookery.model.shape import ModelShape
 
 CONTEXT = 16

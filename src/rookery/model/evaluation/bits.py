@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 
 from rookery.core.context import Progress, SilentProgress
-from rookery.model.network import IGNORED, Network
+from rookery.model.loss import IGNORED
+from rookery.model.network import Network
 from rookery.model.tokenizer import Tokenizer
 
 
