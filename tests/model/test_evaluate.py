@@ -251,6 +251,6 @@ def test_a_model_that_learned_with_control_tokens_is_told_them_and_that_is_said(
     assert given["bytes"] == without["bytes"]
     assert given["bits_per_byte"]["model"] != without["bits_per_byte"]["model"]
     assert given["bits_per_byte"]["ngram"] == without["bits_per_byte"]["ngram"]
-    assert "is told the control tokens" in given["remarks"][0]
+    assert "is given the control tokens" in given["remarks"][0]
     assert "is judged without them" in without["remarks"][0]
     assert "is judged without them" in asked(home, "--texts", "-", given="rooks\n").stdout

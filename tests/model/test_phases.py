@@ -195,7 +195,7 @@ def test_what_an_earlier_phase_learned_from_is_told_apart_document_by_document(
     shutil.rmtree(of_the_second.path)
     assert known(second) == [number < 200 for number in range(400)]
     assert len(said.lines) == 1
-    assert "are gone" in said.lines[0]
+    assert "no longer exist" in said.lines[0]
 
 
 def test_another_tokenizer_is_refused_by_name(growing, first):
@@ -217,7 +217,8 @@ def test_another_shape_is_refused_by_name(growing, first):
 def test_a_checkpoint_without_its_optimizer_is_refused(growing, first):
     first.file(OPTIMIZER).unlink()
     with pytest.raises(
-        DataError, match=f"{first.key} keeps no state to go on from.*{OPTIMIZER} was removed"
+        DataError,
+        match=f"{first.key} holds no optimizer state to continue from.*{OPTIMIZER} was removed",
     ):
         growing.train(SECOND, 300, first)
 

@@ -74,7 +74,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """SwiGLU (arXiv:2002.05202): one projection gates another, a third leads back to the width."""
+    """SwiGLU (arXiv:2002.05202): one projection gates another, a third returns to the width."""
 
     def __init__(self, shape: ModelShape):
         super().__init__()

@@ -166,6 +166,9 @@ def test_a_pipelines_micro_batches_are_of_one_size(lengths, count, pieces):
 
 def test_what_is_masked_is_not_counted_as_learned():
     shards = shards_of([6] * 12)
-    masked = lambda documents: documents % 2 == 0  # noqa: E731
+
+    def masked(documents):
+        return documents % 2 == 0
+
     step = next(batches(shards, CONFIG, masked))
     assert step.learned_tokens == len(places_of(step)) > 0

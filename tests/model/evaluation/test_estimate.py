@@ -27,7 +27,10 @@ def test_nineteen_of_twenty_intervals_hold_the_true_figure():
 def test_many_texts_of_few_authors_are_not_taken_for_certainty():
     one = judged(np.random.default_rng(0))
     as_if_alone = ScoredTexts(one.sizes, np.arange(len(one.sizes)), one.bits)
-    width = lambda j: np.ptp(np.percentile(bootstrap(j)["model"], (2.5, 97.5)))  # noqa: E731
+
+    def width(texts: ScoredTexts) -> float:
+        return np.ptp(np.percentile(bootstrap(texts)["model"], (2.5, 97.5)))
+
     assert width(one) > 3 * width(as_if_alone)
 
 
