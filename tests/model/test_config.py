@@ -1,4 +1,4 @@
-"""One dial: what follows from a scale."""
+"""The configuration of a run: all that follows from the one dial, the scale."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Degrees of parallelism: what fits together, and one clear line where it does not."""
+"""Degrees of parallelism: which fit together, and one clear error line for those that do not."""
 
 from dataclasses import replace
 

@@ -55,8 +55,8 @@ STAGE_VERSION = 3
 class EvaluationConfig:
     """The size of an evaluation.
 
-    most_documents: at most so many documents are judged. most_baseline_bytes: from at most so many
-    bytes of training text the baselines learn.
+    most_documents: the largest number of documents that are judged. most_baseline_bytes: the
+    largest number of bytes of training text that the baselines learn from.
     """
 
     most_documents: int = 20_000

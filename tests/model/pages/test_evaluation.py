@@ -1,4 +1,4 @@
-"""The page shows every group, draws one point a month, and needs nothing from outside."""
+"""The page of an evaluation: all groups, one point for each month, nothing from elsewhere."""
 
 import numpy as np
 import pytest

@@ -1,10 +1,10 @@
 """The order in which documents are learned: endless, and a function of the seed alone.
 
 All processes of a run have the same order. Each epoch is another shuffle of all documents. A
-*pool*, a stretch of documents in that shuffle, is packed at a time (`packing.py`), and its units are
-shuffled once more, since packing sorts by length. The shuffle is computed place by place, so that
-no memory grows with the corpus, and a run that continues from a known position repeats nothing. The
-tokens of the documents are read in `batches.py`.
+*pool*, a stretch of documents in that shuffle, is packed at a time (`packing.py`), and its units
+are shuffled once more, since packing sorts by length. The shuffle is computed place by place, so
+that no memory grows with the corpus, and a run that continues from a known position repeats
+nothing. The tokens of the documents are read in `batches.py`.
 """
 
 from typing import NamedTuple
