@@ -22,7 +22,7 @@ from rookery.core.artifact import open_artifact
 from rookery.core.context import Context, SilentProgress, SystemClock
 from rookery.core.errors import UsageError
 from rookery.core.home import open_home
-from rookery.model import network
+from rookery.model import loss
 from rookery.model import train as training
 from rookery.model.config import TrainConfig
 from rookery.model.degrees import Degrees
@@ -84,7 +84,7 @@ class Crew:
 
 def _serve(rank: int, count: int, end) -> None:
     torch.set_num_threads(1)
-    network.LOSS_CHUNK_TOKENS["cpu"] = 24  # several chunks, and a rest, of each micro-batch
+    loss.LOSS_CHUNK_TOKENS["cpu"] = 24  # several chunks, and a rest, of each micro-batch
     running.best_precision = training.best_precision = lambda device: torch.float32
     while True:
         job, port, arguments = end.recv()

@@ -30,7 +30,9 @@ from torch.distributed.tensor.parallel import (
 from torch.utils.checkpoint import checkpoint
 
 from rookery.model.degrees import recomputed_layers, stage_layers
-from rookery.model.network import Network, RMSNorm, initial_rows
+from rookery.model.initialization import initial_rows
+from rookery.model.network import Network
+from rookery.model.norm import RMSNorm
 from rookery.model.parallel.context import apply_context_parallel
 from rookery.model.parallel.processes import Processes
 from rookery.model.shape import ModelShape

@@ -13,14 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributed._functional_collectives import all_gather_single_autograd
 
-from rookery.model.network import IGNORED, Network, chunked_loss, summed_loss
+from rookery.model.loss import IGNORED, chunked_loss, summed_loss
+from rookery.model.network import Network
 from rookery.model.parallel.processes import Processes
 
 
 def _spread_chunk_loss(
     group: dist.ProcessGroup, hidden: Tensor, head_VD: Tensor, targets: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """`network.chunk_loss` where `head_VD` has the rows of this process's part of the vocabulary.
+    """`loss.chunk_loss` where `head_VD` has the rows of this process's part of the vocabulary.
 
     The loss is the same in each.
     """

@@ -8,14 +8,14 @@ import platform
 import torch
 from torch import Tensor, nn
 
-from rookery.model.config import PETA, TrainConfig
-from rookery.model.network import (
+from rookery.model.attention import (
     AttentionMask,
-    Layer,
     attention_mask,
     document_positions,
     rotary_angles,
 )
+from rookery.model.config import PETA, TrainConfig
+from rookery.model.network import Layer
 from rookery.model.parallel.processes import Processes
 from rookery.model.shape import ModelShape, training_flops_per_token
 
