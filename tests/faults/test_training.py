@@ -38,11 +38,11 @@ from pathlib import Path
 from tiny_run import train_longer
 from rookery.cli.processes import reporting_outcome, rank_from_environment
 from rookery.core.home import open_home
-from rookery.model import train
 from rookery.model.config import WatchConfig
+from rookery.model.training.split import Split
 from rookery.model.training.states import States
 home, where, once = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-owner, name = {"restoring": (States, "restore"), "judging": (train, "_validating")}[where]
+owner, name = {"restoring": (States, "restore"), "judging": (Split, "validation")}[where]
 plain, place = getattr(owner, name), rank_from_environment(None)
 def stops(*arguments):
     if place.rank == 1 and not once.exists():
@@ -155,7 +155,7 @@ def test_one_of_two_that_is_stopped_is_named_and_all_go_on_to_the_same_weights(
         for n in (1 - victim, victim)
     )
     assert (waited["state"], last["state"]) == ("waiting", "stopped")
-    assert "in _steps" in waited["stack"]
+    assert "in _take_steps" in waited["stack"]
     assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == [
         "killed",
         "finished",

@@ -276,7 +276,9 @@ def test_a_rate_measured_while_others_were_at_work_is_measured_again(
     home, shards, tokenizer, monkeypatch
 ):
     rates = iter([1.0, 1e15])  # more looks than that would end the run
-    monkeypatch.setattr("rookery.model.train.matrix_flops_per_second", lambda *_: next(rates))
+    monkeypatch.setattr(
+        "rookery.model.training.step_log.matrix_flops_per_second", lambda *_: next(rates)
+    )
     made = train(home, shards, tokenizer, CONFIG, Context())
     shares = [note["utilisation"] for note in read_notes(made.path / "notes")]
     assert shares[0] > 1

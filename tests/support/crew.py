@@ -85,7 +85,7 @@ class Crew:
 def _serve(rank: int, count: int, end) -> None:
     torch.set_num_threads(1)
     loss.LOSS_CHUNK_TOKENS["cpu"] = 24  # several chunks, and a rest, of each micro-batch
-    running.best_precision = training.best_precision = lambda device: torch.float32
+    running.best_precision = lambda device: torch.float32
     while True:
         job, port, arguments = end.recv()
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))

@@ -42,8 +42,7 @@ def four() -> Iterator[Crew]:
 @contextmanager
 def in_float32() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for module in (running, training):
-            patch.setattr(module, "best_precision", lambda device: torch.float32)
+        patch.setattr(running, "best_precision", lambda device: torch.float32)
         yield
 
 

@@ -35,7 +35,7 @@ with open(sys.argv[1], "a") as file:
 with reporting_outcome(place):
     how = sys.argv[2 + place.rank] if sys.argv[3:] else sys.argv[2]
     if how == "refused":
-        raise DataError("the corpus is gone", where="here", mend="Build it")
+        raise DataError("the corpus is gone", where="here", hint="Build it")
     if how == "full":
         raise OSError(errno.ENOSPC, "No space left on device")
     while sys.argv[3:] and not os.path.exists(os.environ[OUTCOME]):
@@ -57,8 +57,8 @@ def make():
         os.kill(os.getpid(), signal.SIGKILL)
     return open_artifact(artifact)
 with reporting_outcome(place), joined(place, Degrees()) as processes:
-    processes.wait_for_all()
-    assert processes.first_makes(make).path == artifact
+    processes.barrier()
+    assert processes.main_process_first(make).path == artifact
 """
 
 
@@ -69,9 +69,9 @@ from pathlib import Path
 import torch
 from rookery.cli.processes import reporting_outcome, rank_from_environment
 from rookery.core.context import Context, SystemClock
-from rookery.model import states
 from rookery.model.degrees import Degrees
 from rookery.model.parallel.processes import joined
+from rookery.model.training import states
 place, killed, folder = rank_from_environment(None), Path(sys.argv[1]), Path(sys.argv[2])
 plain = states.dcp.load
 def load(*arguments, **named):
@@ -82,7 +82,7 @@ def load(*arguments, **named):
 states.dcp.load = load
 with reporting_outcome(place), joined(place, Degrees()) as processes:
     with closing(states.States(folder, processes, SystemClock(), Context().progress)) as kept:
-        if processes.tell(not killed.exists()):
+        if processes.broadcast(not killed.exists()):
             kept.save(1, {"a": torch.ones(3)})
             kept.wait()
         found = {"a": torch.zeros(3)}

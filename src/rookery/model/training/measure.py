@@ -19,9 +19,9 @@ from rookery.model.config import TrainConfig, config_for_scale
 from rookery.model.data.batches import Step
 from rookery.model.degrees import check_fits
 from rookery.model.parallel.processes import Processes, single_process
-from rookery.model.train import Split
 from rookery.model.training import compiler
 from rookery.model.training.run import Run
+from rookery.model.training.split import Split
 
 FIRST_GUESS = 0.015  # petaFLOP a minute, of two cores with bfloat16
 ROUNDS = 8
@@ -109,7 +109,7 @@ def seconds_per_step(
 
 def synthetic_steps(run: Run) -> Iterator[Step]:
     """This process's share of steps over short documents of random tokens, without end."""
-    return Split(synthetic_shards(run.config), lambda documents: documents < 0).steps(run)
+    return Split(synthetic_shards(run.config)).steps(run)
 
 
 def synthetic_shards(config: TrainConfig) -> Shards:
