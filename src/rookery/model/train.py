@@ -178,7 +178,7 @@ def _take_steps(
         if done % config.checkpoint_steps == 0:
             say_who_is_slow(run, heartbeat, done, log.say)
         if done % config.checkpoint_steps == 0 or done == config.steps:
-            states.save(done, run.state())  # written beside the next steps
+            states.save(done, run.state())  # copied now, written during the next steps
         heartbeat(done, Activity.READING)
 
 

@@ -1,6 +1,4 @@
-"""Starting processes by torchrun's machinery: what becomes of a run when one is killed, or cannot
-go on.
-"""
+"""The launcher: what happens to a run when one of its processes is killed or cannot go on."""
 
 import json
 import os
@@ -39,7 +37,7 @@ with reporting_outcome(place):
     if how == "full":
         raise OSError(errno.ENOSPC, "No space left on device")
     while sys.argv[3:] and not os.path.exists(os.environ[OUTCOME]):
-        time.sleep(0.01)  # it ends of what the other has told
+        time.sleep(0.01)  # it ends because the other has reported
     sys.exit(int(how))
 """
 
@@ -92,7 +90,7 @@ with reporting_outcome(place), joined(place, Degrees()) as processes:
 
 @pytest.fixture
 def environment(monkeypatch, tmp_path):
-    """As `rookery model train --processes` sets it."""
+    """Set the environment as `rookery model train --processes` does; return the outcome's path."""
     monkeypatch.setenv(started.OUTCOME, str(tmp_path / "outcome.json"))
     monkeypatch.setenv(started.LAUNCHER, str(os.getpid()))
     monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
@@ -146,7 +144,7 @@ def test_one_killed_while_all_read_a_state_is_no_end(environment, tmp_path):
 
 
 def _kill_the_second(home: Path) -> None:
-    """When some steps are done."""
+    """Kill the second process when some steps are done."""
     while not any(
         path.read_bytes().count(b"\n") > LONGER.checkpoint_steps * 3 for path in _metrics(home)
     ):

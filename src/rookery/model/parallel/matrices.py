@@ -103,7 +103,7 @@ def map_whole_matrices(
     Both take names with tensors and give the same names with tensors of the same size. Where each
     process holds whole matrices it is `make` itself, which gets them one by one.
     """
-    if processes.shards * processes.degrees.context * processes.degrees.tensor == 1:
+    if processes.shard_degree * processes.degrees.context * processes.degrees.tensor == 1:
         return make
     owners = MatrixOwners(matrices, processes)
 

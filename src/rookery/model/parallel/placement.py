@@ -111,8 +111,8 @@ class PlacedNetwork:
                 if weight.grad.placements != weight.placements:
                     weight.grad = weight.grad.redistribute(placements=weight.placements)
         for shared in self.shared:
-            for weight in shared.weights:
-                dist.all_reduce(local(gradient(weight)), group=shared.group)
+            for one in shared.weights:
+                dist.all_reduce(local(gradient(one)), group=shared.group)
 
     def grad_norm(self) -> float:
         """Return the norm of all gradients held here; not finite if any of their numbers is not."""

@@ -78,7 +78,7 @@ class Processes:
         return self.mesh
 
     @property
-    def shards(self) -> int:
+    def shard_degree(self) -> int:
         """Return the degree `shard`; the processes of a run have it filled in."""
         return self.degrees.shard or 1
 
@@ -93,7 +93,7 @@ class Processes:
     @cached_property
     def context_mesh(self) -> DeviceMesh:
         """Return the mesh of those that share the tokens of the same rows."""
-        sizes = (self.shards, self.degrees.context)
+        sizes = (self.shard_degree, self.degrees.context)
         return self.device_mesh["spread"]._unflatten(0, sizes, ("shard", "context"))["context"]
 
     @property
@@ -104,7 +104,9 @@ class Processes:
     @property
     def data_part(self) -> int:
         """Return which share of a step's documents this process learns from."""
-        return self.part("replicate") * self.shards + self.part("spread") // self.degrees.context
+        return (
+            self.part("replicate") * self.shard_degree + self.part("spread") // self.degrees.context
+        )
 
     @property
     def counts_its_loss(self) -> bool:
