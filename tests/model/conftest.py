@@ -1,6 +1,4 @@
-"""A tiny checkpoint with random weights and a small tokenizer, for the tests of the model in
-use.
-"""
+"""A tiny checkpoint with random weights and a small tokenizer, for tests of a trained model."""
 
 import pytest
 import torch
@@ -30,7 +28,7 @@ WORDS = ["the rooks came back to the elms 🦜", "грачи вернулись 
 
 
 def random_network(shape: ModelShape, seed: int) -> Network:
-    """A network whose every weight is random, so that no part of it is without effect."""
+    """Return a network whose every weight is random, so that no part of it is without effect."""
     network, generator = Network(shape), torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in network.parameters():
@@ -41,8 +39,9 @@ def random_network(shape: ModelShape, seed: int) -> Network:
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Small tensors gain nothing from threads, and lose much where several test processes share the
-    cores.
+    """Compute with one thread during a test.
+
+    Small tensors gain nothing from threads, and lose much if test processes share the cores.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -52,9 +51,7 @@ def one_thread():
 
 @pytest.fixture
 def make_checkpoint(home):
-    """Make a checkpoint artifact of a shape and a seed, that says of which corpora its phases
-    learned.
-    """
+    """Return a function that makes a checkpoint of a shape, a seed and its phases' corpora."""
 
     def make(shape: ModelShape = TINY, seed: int = 0, corpora=(), controls=()):
         def write(workspace):

@@ -1,4 +1,4 @@
-"""A checkpoint that cannot be read says where, and how to mend it."""
+"""Checkpoints: one that cannot be read is refused with its path and a hint."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""One dial: what follows from a scale."""
+"""The configuration of a run: all that follows from the one dial, the scale."""
 
 import math
 
@@ -48,7 +48,10 @@ def test_the_schedule_rises_holds_and_falls_to_almost_nothing(scale):
 def test_micro_batches_of_a_gpu_are_a_power_of_two_that_fits_its_memory(scale, gigabytes):
     config = config_for_scale(scale)
     tokens = with_gpu_micro_batches(config, gigabytes * 10**9).micro_batch_tokens
-    kept = lambda tokens: tokens * config.shape.layers * layer_activation_bytes(config.shape)  # noqa: E731
+
+    def kept(tokens: int) -> int:
+        return tokens * config.shape.layers * layer_activation_bytes(config.shape)
+
     assert tokens.bit_count() == 1
     assert config.shape.context_tokens <= tokens <= LARGEST_MICRO_BATCH_TOKENS
     assert tokens == config.shape.context_tokens or kept(tokens) <= gigabytes * 1e9 / 3

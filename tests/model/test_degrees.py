@@ -1,4 +1,4 @@
-"""Degrees of parallelism: what fits together, and one clear line where it does not."""
+"""Degrees of parallelism: which fit together, and one clear error line for those that do not."""
 
 from dataclasses import replace
 
@@ -86,10 +86,8 @@ def test_a_degree_that_the_model_cannot_be_divided_by_is_refused(degrees, line):
 
 @pytest.mark.parametrize(("tokens", "wanted"), [(16, 32), (255, 224)])
 def test_a_step_that_is_no_whole_number_of_rows_is_refused(tokens, wanted):
-    line = (
-        rf"a step of {tokens} tokens is no whole number of rows of 32\. Set batch_tokens={wanted}"
-    )
-    with pytest.raises(UsageError, match=line):
+    line = rf"{tokens} tokens is not a whole number of rows of 32\. Set batch_tokens={wanted}"
+    with pytest.raises(UsageError, match=f"a step of {line}"):
         check_fits(Degrees(shard=1), replace(CONFIG, batch_tokens=tokens))
 
 
@@ -98,7 +96,7 @@ def test_tokens_of_a_row_that_context_and_tensor_together_cannot_share_are_refus
     check_fits(Degrees(shard=1, tensor=4, context=4), config)
     with pytest.raises(
         UsageError,
-        match=r"context × parallel\.tensor must divide 16, not be 32. Together they divide",
+        match=r"context × parallel\.tensor must divide 16, not be 32. Together they have to divide",
     ):
         check_fits(Degrees(shard=1, tensor=4, context=8), config)
 

@@ -1,6 +1,4 @@
-"""The embedder: unit vectors that depend on the text alone, nearer for texts that share what is
-rare.
-"""
+"""The embedder: unit vectors that depend on the text alone, closer if texts share rare tokens."""
 
 import numpy as np
 import pytest
@@ -23,7 +21,7 @@ TOKENIZER = Tokenizer(train_bpe(TEXTS * 5, 384))
 
 
 def made(texts=TEXTS, dimensions=16, shared=0.0):
-    """An embedder over random token embeddings, all of them shifted the same way by `shared`."""
+    """Return an embedder of random token embeddings, all shifted by the same vector, `shared`."""
     embedding = (
         np.random.default_rng(0)
         .standard_normal((TOKENIZER.vocabulary, dimensions))
@@ -93,7 +91,7 @@ def test_a_checkpoint_without_its_table_is_refused_by_name(checkpoint):
 
 
 def test_a_table_that_has_changed_is_refused(home):
-    """A flipped bit would still rank posts, and nobody would see why it ranks them so."""
+    """A table with a flipped bit would still rank posts, only wrongly, and nobody would notice."""
 
     def make(workspace):
         (workspace.path / FILE).write_bytes(save({"table": np.ones((384, 4), np.float32)}))

@@ -1,6 +1,4 @@
-"""Evaluation judges every byte of what may be judged on, by group too, and leaves out what was
-forgotten or learned.
-"""
+"""Evaluation: every byte counts, groups too, and forgotten or learned documents are left out."""
 
 import json
 import shutil
@@ -45,7 +43,7 @@ def documents(texts, controls=(), days_apart=0):
 
 @pytest.fixture
 def make_corpus(home):
-    """Make a corpus artifact with some held-out texts."""
+    """Return a function that makes a corpus artifact with some held-out texts."""
 
     def make_corpus(held_out, training=TRAINING, controls=(), days_apart=0):
         def make(workspace):
@@ -221,20 +219,20 @@ def test_the_baselines_learn_from_the_corpus_of_the_last_phase(home, make_checkp
 
 
 @pytest.mark.parametrize(
-    ("gone", "said"), [(1, "1 of the 2 corpora"), (2, "No corpus that the model learned from")]
+    ("missing", "remark"), [(1, "1 of the 2 corpora"), (2, "No corpus that the model learned from")]
 )
 def test_a_corpus_that_is_gone_is_told_and_the_evaluation_is_another(
-    home, make_checkpoint, make_corpus, gone, said
+    home, make_checkpoint, make_corpus, missing, remark
 ):
     corpora = [make_corpus(["rooks"]), make_corpus(["elms"])]
     judged, learned = make_corpus(HELD_OUT, OTHERS), make_checkpoint(corpora=corpora)
     whole = evaluate(home, learned, judged, Context())
-    for corpus in corpora[:gone]:
+    for corpus in corpora[:missing]:
         shutil.rmtree(corpus.path)
     again = evaluate(home, learned, judged, Context())
     assert again.key != whole.key
     for result in (read_result(again), evaluate_texts(home, learned, judged, HELD_OUT)):
-        assert [remark[: len(said)] for remark in result["remarks"]] == [said]
+        assert [found[: len(remark)] for found in result["remarks"]] == [remark]
 
 
 CONTROLS = ("<|language:en|>", "<|time:2026|>")
@@ -243,14 +241,14 @@ CONTROLS = ("<|language:en|>", "<|time:2026|>")
 def test_a_model_that_learned_with_control_tokens_is_told_them_and_that_is_said(
     home, make_checkpoint, make_corpus
 ):
-    plain, told = make_corpus(HELD_OUT), make_corpus(HELD_OUT, controls=CONTROLS)
-    model = make_checkpoint(corpora=[plain, told], controls=CONTROLS)
+    plain, controlled = make_corpus(HELD_OUT), make_corpus(HELD_OUT, controls=CONTROLS)
+    model = make_checkpoint(corpora=[plain, controlled], controls=CONTROLS)
     without, given = (
-        read_result(evaluate(home, model, corpus, Context())) for corpus in (plain, told)
+        read_result(evaluate(home, model, corpus, Context())) for corpus in (plain, controlled)
     )
     assert given["bytes"] == without["bytes"]
     assert given["bits_per_byte"]["model"] != without["bits_per_byte"]["model"]
     assert given["bits_per_byte"]["ngram"] == without["bits_per_byte"]["ngram"]
-    assert "is told the control tokens" in given["remarks"][0]
+    assert "is given the control tokens" in given["remarks"][0]
     assert "is judged without them" in without["remarks"][0]
     assert "is judged without them" in asked(home, "--texts", "-", given="rooks\n").stdout

@@ -120,7 +120,7 @@ def test_a_reader_that_knows_only_old_names_finds_them(exported):
 def test_a_folder_that_exists_is_left_as_it_is(checkpoint, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").write_text("mine")
-    with pytest.raises(UsageError, match="something there already"):
+    with pytest.raises(UsageError, match="exists already"):
         export(checkpoint, tmp_path / "mine")
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["file"]
 

@@ -1,6 +1,4 @@
-"""Generation: equal seeds write equal texts, in whole characters, within the context and up to the
-stop.
-"""
+"""Generation: equal seeds give equal texts, in whole characters, in the context, up to a stop."""
 
 import numpy as np
 import pytest
@@ -33,7 +31,7 @@ def test_equal_seeds_write_equal_texts_and_others_differ(checkpoint):
 
 
 def test_greedy_takes_the_likeliest_token_of_the_whole_text_each_time(checkpoint):
-    """The loop with a cache against the plain way: read everything anew for every token."""
+    """Compare the loop with a cache to the plain way: read the whole text again for every token."""
     import torch
 
     generator = load_generator(checkpoint)
@@ -153,8 +151,8 @@ def test_controls_are_said_in_the_order_in_which_documents_have_them():
 def test_a_control_changes_what_is_written(make_checkpoint):
     checkpoint = make_checkpoint(seed=1, controls=["<|language:en|>", "<|language:ru|>"])
     plain, english, russian = (
-        written(load_generator(checkpoint, said), "rooks", GREEDY)
-        for said in ([], ["language:en"], ["language:ru"])
+        written(load_generator(checkpoint, controls), "rooks", GREEDY)
+        for controls in ([], ["language:en"], ["language:ru"])
     )
     assert len({plain, english, russian}) == 3
 

@@ -1,6 +1,4 @@
-"""A model goes on learning from a grown corpus: from where it ended, killed or not, and only where
-it fits.
-"""
+"""Phases: a model continues to learn from a grown corpus, killed or not, and only if it fits."""
 
 import shutil
 from dataclasses import replace
@@ -47,7 +45,7 @@ class Growing:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A first run and a phase after it, undisturbed; not to be changed."""
+    """Return a home with a first run and a phase after it, which no test may change."""
     growing = Growing(tmp_path_factory.mktemp("undisturbed") / "home")
     first = growing.train()
     return growing, first, growing.train(SECOND, 300, first)
@@ -55,7 +53,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def growing(tmp_path, made):
-    """The same home after its first run, to do something else with."""
+    """Return a copy of the same home after its first run, which a test may change."""
     shutil.copytree(
         made[0].home.path, tmp_path / "home", ignore=shutil.ignore_patterns(f"{made[2].key}*")
     )
@@ -70,7 +68,7 @@ def first(growing, made):
 def test_a_phase_begins_with_the_weights_that_were_published_and_the_optimizer_of_then(
     made, tmp_path
 ):
-    """A phase that moves nothing publishes what it began with, and its optimizer has counted on."""
+    """A phase with rates of zero publishes the weights that it began with, and counts on."""
     first, still = made[1], Growing(tmp_path / "home")
     frozen = replace(SECOND, matrix_learning_rate=0.0, vector_learning_rate=0.0)
     second = still.train(frozen, 300, still.train())
@@ -165,9 +163,7 @@ def held_out_losses(checkpoint):
 
 
 def test_a_phase_is_not_judged_by_what_an_earlier_one_learned_from(growing, first, made):
-    """The cut has moved back: what is held out now are the first posts that the first phase learned
-    from.
-    """
+    """The date of the split moved back: the held-out posts are those the first phase learned."""
     assert None not in held_out_losses(made[2])
     assert set(held_out_losses(growing.train(SECOND, 300, first, held_out="train"))) == {None}
 
@@ -195,7 +191,7 @@ def test_what_an_earlier_phase_learned_from_is_told_apart_document_by_document(
     shutil.rmtree(of_the_second.path)
     assert known(second) == [number < 200 for number in range(400)]
     assert len(said.lines) == 1
-    assert "are gone" in said.lines[0]
+    assert "no longer exist" in said.lines[0]
 
 
 def test_another_tokenizer_is_refused_by_name(growing, first):
@@ -217,7 +213,8 @@ def test_another_shape_is_refused_by_name(growing, first):
 def test_a_checkpoint_without_its_optimizer_is_refused(growing, first):
     first.file(OPTIMIZER).unlink()
     with pytest.raises(
-        DataError, match=f"{first.key} keeps no state to go on from.*{OPTIMIZER} was removed"
+        DataError,
+        match=f"{first.key} holds no optimizer state to continue from.*{OPTIMIZER} was removed",
     ):
         growing.train(SECOND, 300, first)
 

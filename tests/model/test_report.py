@@ -1,6 +1,4 @@
-"""The report of a run: true of one that is going and of one with phases, and a page that shows no
-markup of others.
-"""
+"""The report of a run: of one that still trains, of one with phases, and its escaped page."""
 
 import json
 from dataclasses import replace
@@ -41,7 +39,7 @@ SECOND = replace(FIRST, warmup_steps=0, seed=1)
 
 @pytest.fixture
 def town(home, put):
-    """A home with a corpus, its tokenizer and its shards."""
+    """Return a home with a corpus, its tokenizer and its shards."""
     put(*town_posts(TownConfig(posts=500)))
     corpus = build(home, Context())
     tokenizer = train_tokenizer(home, corpus, Context(), SHAPE.vocabulary)

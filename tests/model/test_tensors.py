@@ -1,6 +1,4 @@
-"""Tensors on disk: several files hold what one would, each bounded, and whoever reads them finds
-all of it.
-"""
+"""Tensors on disk: several files of bounded size hold what one would, and all of it is found."""
 
 import json
 import os
@@ -104,6 +102,6 @@ def test_a_kill_leaves_nothing_that_would_be_published(tmp_path):
 def test_a_full_disk_is_one_clear_line_and_leaves_no_file(tmp_path):
     with full_disk(1000), pytest.raises(OSError, match="too large") as refused:
         write_tensors(tmp_path, NAME, held({"a": torch.ones(10_000)}))
-    told = StorageError.of(refused.value).line()  # as the command says it
-    assert told == f"the disk cannot be written ({tmp_path / NAME}). Free some space"
+    line = StorageError.of(refused.value).line()  # as the command prints it
+    assert line == f"the disk cannot be written ({tmp_path / NAME}). Free some space"
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,4 @@
-"""The tokenizer's laws: text comes back as it was, two libraries agree on the ids, no text becomes
-a special token.
-"""
+"""The tokenizer: text survives it, two libraries agree on ids, no text becomes a special token."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Attention: which tokens a token may see, where it stands, and the product that mixes them.
+"""Attention: the tokens that each token may see, their positions, and the attention product.
 
 Documents packed into one row attend only inside themselves. The attention mask comes in two forms:
 cu_seqlens for the GPU's kernel, a bias on the scores elsewhere. The projections around the product

@@ -1,16 +1,16 @@
-"""Checkpoints: what a trained model is on disk, and how it is read back.
+"""Checkpoints: the files of a trained model, and how they are written and read back.
 
 A checkpoint artifact is complete in itself:
 
     model.safetensors     the weights, float32, under the names of `network.py`
     shape.json            the sizes (`ModelShape`)
-    tokenizer.json        a copy of the tokenizer it was trained with
+    tokenizer.json        a copy of the tokenizer that it was trained with
     embedding.safetensors the table of its embedder (`embed.py`)
-    optimizer.safetensors what a later phase needs beside the weights (`phases.py`)
+    optimizer.safetensors what a later phase needs besides the weights (`phases.py`)
 
-Weights and optimizer of a large network are several files each (`tensors.py`). Not here: how one is
-trained (`train.py`), its states while it is (`states.py`), and the Hugging Face layout
-(`export.py`).
+The weights and the optimizer of a large network are several files each (`tensors.py`). Not here:
+how a model is trained (`train.py`), the states that a run saves on the way (`states.py`), and the
+Hugging Face layout (`export.py`).
 """
 
 import json
@@ -28,20 +28,22 @@ from rookery.model.shape import ModelShape
 from rookery.model.tensors import Stored, tensor_files, write_tensors
 
 WEIGHTS, SHAPE, TOKENIZER = "model.safetensors", "shape.json", "tokenizer.json"
-_MEND = "Restore it from a copy, or remove the checkpoint's folder and train anew"
+_HINT = "Restore it from a copy, or remove the checkpoint's folder and train anew"
 
 
 def save_network(folder: Path, shape: ModelShape, weights: Stored) -> None:
-    """Write a network's weights (float32), under their names in it, and its shape into an
-    artifact's folder.
+    """Write the weights (float32) and the shape of a network into an artifact's folder.
+
+    weights: under the names that they have in the network.
     """
     write_tensors(folder, WEIGHTS, weights)
     write_atomically(folder / SHAPE, json.dumps(to_plain(shape), indent=1).encode())
 
 
 def load_shape(checkpoint: Artifact) -> ModelShape:
-    """The sizes of a checkpoint's model; raises `DataError` if shape.json is not what was written,
-    or no shape.
+    """Return the sizes of a checkpoint's model.
+
+    Raises `DataError` if shape.json has changed since it was written, or is no shape.
     """
     path = checkpoint.file(SHAPE)
     checkpoint.verify([SHAPE])
@@ -49,17 +51,18 @@ def load_shape(checkpoint: Artifact) -> ModelShape:
         return from_plain(ModelShape, json.loads(path.read_text()))
     except (OSError, ValueError, DataError) as error:
         raise DataError(
-            f"the shape of a checkpoint cannot be read: {error}", where=path, hint=_MEND
+            f"the shape of a checkpoint cannot be read: {error}", where=path, hint=_HINT
         ) from None
 
 
 def load_network(checkpoint: Artifact, dtype: torch.dtype = torch.float32) -> Network:
-    """The trained network, ready to be asked (evaluation mode, no gradients).
+    """Return the trained network, ready for use (evaluation mode, no gradients).
 
-    Raises `DataError` if the weights are not what was written, or not those of the checkpoint's
-    shape.
+    Raises `DataError` if the weights have changed since they were written, or do not fit the
+    checkpoint's shape.
     """
-    network, weights = Network(load_shape(checkpoint)), {}
+    network = Network(load_shape(checkpoint))
+    weights: dict[str, torch.Tensor] = {}
     verify_weights(checkpoint)
     try:
         for file in tensor_files(checkpoint.path, WEIGHTS):
@@ -68,13 +71,14 @@ def load_network(checkpoint: Artifact, dtype: torch.dtype = torch.float32) -> Ne
     except (OSError, SafetensorError, RuntimeError) as error:
         where = checkpoint.file(WEIGHTS)
         raise DataError(
-            f"the weights of a checkpoint cannot be used: {error}", where=where, hint=_MEND
+            f"the weights of a checkpoint cannot be used: {error}", where=where, hint=_HINT
         ) from None
     return network.to(dtype).eval().requires_grad_(False)
 
 
 def verify_weights(checkpoint: Artifact) -> None:
-    """Raises `DataError` if the weights are not what was written: with a flipped bit they would
-    still write text.
+    """Raise `DataError` if the weights have changed since they were written.
+
+    A network with a flipped bit would still generate text, so nobody would notice.
     """
     checkpoint.verify([file.name for file in tensor_files(checkpoint.path, WEIGHTS)])

@@ -1,7 +1,8 @@
-"""How a model is trained: every number of a run, and the rules that give them all from one dial.
+"""The configuration of a training run: every number of it, and the rules that derive them all.
 
-Free of torch, so that the planner and `--help` may read it. The dial is compute in petaFLOP
-(docs/decisions/0001); the loop that spends it is in `train.py`.
+The one dial is compute in petaFLOP, the scale (docs/decisions/0001); shape, batch, steps and rates
+follow from it. This module does not import torch, so that the planner and `--help` may read it. The
+loop that spends the compute is in `train.py`.
 """
 
 import math
@@ -19,34 +20,34 @@ from rookery.model.shape import (
 PETA = 1e15
 WIDTHS = (64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288)
 HEAD_SIZE = 64
-CONTEXT_TOKENS = 256  # posts are short; longer documents go on in another row
+CONTEXT_TOKENS = 256  # posts are short; longer documents continue in another row
 SMALLEST_VOCABULARY, LARGEST_VOCABULARY = 2048, 65_536
 TOKENS_PER_PARAMETER = 5.0
 SMALLEST_BATCH, FEWEST_STEPS = 2048, 20
-BATCH_EXPONENT = 0.571  # of the horizon
+BATCH_EXPONENT = 0.571  # of the horizon in tokens
 CPU_MICRO_BATCH_TOKENS = 4096
-LARGEST_MICRO_BATCH_TOKENS = 32_768  # of a GPU, which small ones leave waiting for its next product
-ACTIVATIONS_SHARE = (
-    1 / 3
-)  # of a GPU's memory; layers that are not compiled keep nearly twice what is reckoned
+LARGEST_MICRO_BATCH_TOKENS = 32_768  # of a GPU; it waits for its next matmul between small ones
+# of a GPU's memory; layers that are not compiled keep nearly twice the predicted bytes
+ACTIVATIONS_SHARE = 1 / 3
 LARGEST_SETTING = 1e37  # a rate beyond it overflows float32
-SHORT_MOMENTUM, LONG_MOMENTUM, LONG_PETAFLOP = (
-    0.9,
-    0.95,
-    1.0,
-)  # the first measured to 0.1, the second Muon's author's
+# Muon's momentum below and from `LONG_PETAFLOP` on: the first measured up to 0.1 petaFLOP, the
+# second that of Muon's author
+SHORT_MOMENTUM, LONG_MOMENTUM, LONG_PETAFLOP = 0.9, 0.95, 1.0
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run. Learning rates are peaks; the schedule is `learning_rate_factor`.
+    """The configuration of one training run.
 
-    micro_batch_tokens: how many tokens go through the network at once; a step adds up several.
-    None: 4,096, or what suits a GPU (`with_gpu_micro_batches`).
+    micro_batch_tokens: how many tokens pass through the network at once; a step adds up the
+    gradients of several micro-batches. None: 4,096, or as many as suit a GPU
+    (`with_gpu_micro_batches`).
     matrix_learning_rate: Muon's, for the layers' matrices; vector_learning_rate: AdamW's, for
-    embedding, output matrix and norms. checkpoint_steps: after how many steps the state is saved.
-    compiled: whether torch.compile makes code of the layers; None: where it pays and works
+    embedding, output matrix and norms. Both are peaks; the schedule is `learning_rate_factor`.
+    checkpoint_steps: the number of steps between two saved states.
+    compiled: whether torch.compile compiles the layers; None: where it pays and works
     (`compiler.py`).
+    Raises `UsageError` for a number out of range.
     """
 
     scale_petaflop: float
@@ -64,7 +65,7 @@ class TrainConfig:
     compiled: bool | None = None
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         least = dict.fromkeys(
             ("steps", "batch_tokens", "micro_batch_tokens", "checkpoint_steps"), 1
         )
@@ -85,24 +86,26 @@ class TrainConfig:
 
     @property
     def tokens(self) -> int:
-        """The horizon: places for tokens that the whole run looks at, a few of which packing leaves
-        empty.
+        """Return the horizon: the places for tokens in all steps of the run.
+
+        Packing leaves a few of them empty.
         """
         return self.steps * self.batch_tokens
 
 
 @dataclass(frozen=True)
 class WatchConfig:
-    """When a run counts as stalled: if no step ended for `steps` times the median step, and not for
-    `seconds` either.
+    """The thresholds from which a run counts as stalled; both have to be passed.
 
-    No part of a run's name. Raises `UsageError` unless both are positive. Who looks: `watchdog.py`.
+    steps: time without a finished step, in multiples of the median step. seconds: the same in
+    seconds. They are no part of a run's name. Raises `UsageError` unless both are positive. The
+    stall detector is in `watchdog.py`.
     """
 
     steps: int = 20
     seconds: float = 300.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (self.steps > 0 and math.isfinite(self.seconds) and self.seconds > 0):
             raise UsageError(
                 f"watch.steps ({self.steps}) and watch.seconds ({self.seconds}) must be positive"
@@ -110,10 +113,10 @@ class WatchConfig:
 
 
 def with_gpu_micro_batches(config: TrainConfig, memory_bytes: int) -> TrainConfig:
-    """With micro-batches for a GPU of so much memory, unless a run says how large they are.
+    """Return the config with micro-batches that suit a GPU's memory, unless it sets their size.
 
-    A power of two tokens of which the layers keep at most a third of the memory for the backward
-    pass, or one row.
+    Their size is a power of two tokens, for which the layers keep at most a third of the memory for
+    the backward pass; it is one row at least.
     """
     if config.micro_batch_tokens is not None:
         return config
@@ -124,11 +127,10 @@ def with_gpu_micro_batches(config: TrainConfig, memory_bytes: int) -> TrainConfi
 
 
 def learning_rate_factor(config: TrainConfig, step: int) -> float:
-    """The share of the peak learning rate at a step: linear warmup, a plateau, linear decay to
-    zero.
+    """Return the share of the peak learning rate at a step, counted from 0.
 
-    Warmup-stable-decay (arXiv:2404.06395); a later phase rises to the peak at once and decays again
-    (arXiv:2410.05192).
+    Warmup-stable-decay (arXiv:2404.06395): linear warmup, a plateau, linear decay to zero. A later
+    phase rises to the peak at once and decays again (arXiv:2410.05192).
     """
     rising = (step + 1) / (config.warmup_steps + 1)
     falling = (config.steps - step) / (config.decay_steps + 1)
@@ -136,13 +138,13 @@ def learning_rate_factor(config: TrainConfig, step: int) -> float:
 
 
 def config_for_scale(scale_petaflop: float) -> TrainConfig:
-    """The run that spends a compute well; raises `UsageError` unless the scale is positive and
-    finite.
+    """Return the run that makes the best use of a given compute.
 
-    Shape: `shape_for_scale`. Batch: the horizon in tokens to the power 0.571, the nearest power of
-    two; the exponent is that of arXiv:2503.04715, whose batches for AdamW are 0.58 times as large.
-    Schedule: the second half decays. Muon's momentum: shorter in short runs. The sweeps that set
-    these numbers are in LOG.md.
+    Shape: `shape_for_scale`. Batch: the horizon in tokens to the power 0.571, rounded to the
+    nearest power of two; the exponent is that of arXiv:2503.04715, whose batches for AdamW are 0.58
+    times as large. Schedule: the second half decays. Muon's momentum: shorter in short runs. The
+    sweeps that set these numbers are in LOG.md. Raises `UsageError` unless the scale is positive
+    and finite.
     """
     _check(scale_petaflop)
     shape = shape_for_scale(scale_petaflop)
@@ -155,9 +157,9 @@ def config_for_scale(scale_petaflop: float) -> TrainConfig:
 
 
 def config_for_phase(earlier: TrainConfig, scale_petaflop: float) -> TrainConfig:
-    """The run that spends this compute on going on from where an earlier one ended.
+    """Return the run that continues an earlier one with this much more compute.
 
-    Shape, batch and learning rates stay; nothing warms up, which gains nothing (LOG.md); the
+    Shape, batch and learning rates stay; there is no warmup, since it gains nothing (LOG.md); the
     documents come in another order. Raises `UsageError` unless the scale is positive and finite.
     """
     _check(scale_petaflop)
@@ -172,7 +174,7 @@ def _check(scale_petaflop: float) -> None:
 
 
 def _spending_all(config: TrainConfig) -> TrainConfig:
-    """The same with as many steps as its scale pays for."""
+    """Return the config with as many steps as its scale pays for."""
     steps = max(
         FEWEST_STEPS,
         round(horizon_tokens(config.scale_petaflop, config.shape) / config.batch_tokens),
@@ -181,8 +183,9 @@ def _spending_all(config: TrainConfig) -> TrainConfig:
 
 
 def with_steps(config: TrainConfig, steps: int) -> TrainConfig:
-    """The same in so many steps, with what follows from their number: warmup, decay, and when
-    states are saved.
+    """Return the config with this number of steps and all that follows from it.
+
+    Those are the warmup, the decay, and how often a state is saved.
     """
     return replace(
         config,
@@ -194,17 +197,16 @@ def with_steps(config: TrainConfig, steps: int) -> TrainConfig:
 
 
 def horizon_tokens(scale_petaflop: float, shape: ModelShape) -> float:
-    """How many tokens a model of this shape can be trained on with this compute."""
+    """Return how many tokens a model of this shape can be trained on with this compute."""
     return scale_petaflop * PETA / training_flops_per_token(shape)
 
 
 def shape_for_scale(scale_petaflop: float) -> ModelShape:
-    """The shape that comes nearest to seeing `TOKENS_PER_PARAMETER` tokens for each matrix
-    parameter.
+    """Return the shape that sees closest to `TOKENS_PER_PARAMETER` tokens per matrix parameter.
 
-    The vocabulary grows fourfold for each thousandfold of compute: a larger one costs more for each
-    token, and says more with it. The output matrix is one of its own: as much compute, and fewer
-    bits (LOG.md).
+    The vocabulary grows fourfold for each thousandfold of compute: with a larger one, each token
+    costs more and carries more text. The output matrix is not tied to the embedding: as much
+    compute, and fewer bits (LOG.md).
     """
     wanted = 4096 * 2 ** (round(math.log(scale_petaflop / 0.1, 1000) * 2))
     vocabulary = min(LARGEST_VOCABULARY, max(SMALLEST_VOCABULARY, int(wanted)))
@@ -217,7 +219,7 @@ def shape_for_scale(scale_petaflop: float) -> ModelShape:
 
 
 def _sizes() -> Iterator[tuple[int, int]]:
-    """Widths with their depths: one layer for every 64 of width, to half as many again."""
+    """Yield widths with their depths: one layer for every 64 of width, up to half as many again."""
     for width in WIDTHS:
         yield from ((width, layers) for layers in range(width // 64, width * 3 // 128 + 1))
 

@@ -1,8 +1,8 @@
-"""Degrees of parallelism: how a run is spread over its processes.
+"""Degrees of parallelism: over how many processes a run is spread, and in which ways.
 
-Free of torch, so that the planner and the command line may read it. They are no part of a run's
-name: the same run may go on with other degrees. What each degree does is in `parallel/`; which
-degrees suit a cluster is for `fleet.layout`.
+They are no part of a run's name: the same run may continue with other degrees. This module does not
+import torch, so that the planner and the command line may read it. What each degree does is in
+`parallel/`; which degrees suit a cluster is decided by `fleet/planning/layout.py`.
 """
 
 import math
@@ -15,17 +15,18 @@ from rookery.model.shape import ModelShape
 
 @dataclass(frozen=True)
 class Degrees:
-    """The product of those up to `pipeline` is the number of processes.
+    """The degrees of a run; the product of those up to `pipeline` is the number of processes.
 
     replicate: copies of the weights, each learning from its share of a step (HSDP's outer degree).
-    shard: processes over which one copy's weights lie spread (FSDP); None takes all that are left.
-    context: processes that share the tokens of each row; tensor: the columns and rows of each
-    matrix, and between the matrices the tokens.
-    pipeline: processes that hold the layers one after another, each `groups_per_stage` groups of
-    them (more than one: interleaved 1F1B).
-    recompute: the share of layers of which nothing is kept for the backward pass but their input;
-    it computes the rest again. offload: whether the optimizer's state lies in the machine's memory
-    and not in the device's.
+    shard: processes over which one copy's weights are sharded (FSDP); None takes all that are left.
+    context: processes that share the tokens of each row.
+    tensor: processes that share the columns and rows of each matrix, and between the matrices the
+    tokens.
+    pipeline: processes that hold the layers one after another, each of them `groups_per_stage`
+    groups of layers (more than one: interleaved 1F1B).
+    recompute: the share of layers that keep only their input for the backward pass, which computes
+    the rest again.
+    offload: whether the optimizer's state lies in the machine's memory and not in the device's.
     """
 
     replicate: int = 1
@@ -39,22 +40,24 @@ class Degrees:
 
     @property
     def data(self) -> int:
-        """How many shares a step's documents are cut into."""
+        """Return how many shares a step's documents are cut into."""
         return self.replicate * (self.shard or 1)
 
     @property
     def processes(self) -> int:
+        """Return the number of processes of the run."""
         return self.data * self.context * self.tensor * self.pipeline
 
     @property
     def stages(self) -> int:
-        """Groups of layers in all."""
+        """Return the number of groups of layers, over all processes of the pipeline."""
         return self.pipeline * self.groups_per_stage
 
 
 def resolve_degrees(degrees: Degrees, processes: int) -> Degrees:
-    """The degrees with `shard` filled in; raises `UsageError` unless their product is the number of
-    processes.
+    """Return the degrees with `shard` filled in.
+
+    Raises `UsageError` unless their product is the number of processes.
     """
     if not 0 <= degrees.recompute <= 1:
         raise UsageError(
@@ -77,15 +80,13 @@ def resolve_degrees(degrees: Degrees, processes: int) -> Degrees:
 
 
 def check_fits(degrees: Degrees, config: TrainConfig) -> None:
-    """Raises `UsageError` naming the first degree that the model or its batch cannot be divided
-    by.
-    """
+    """Raise `UsageError` for the first degree that does not divide the model or its batch."""
     shape = config.shape
     units = units_per_step(config)
     half_row = math.gcd(shape.context_tokens, max(1, shape.context_tokens // 2))
     if config.batch_tokens % shape.context_tokens:
         raise UsageError(
-            f"a step of {config.batch_tokens} tokens is no whole number of rows of "
+            f"a step of {config.batch_tokens} tokens is not a whole number of rows of "
             f"{shape.context_tokens}",
             hint=f"Set batch_tokens={units * shape.context_tokens}",
         )
@@ -93,20 +94,19 @@ def check_fits(degrees: Degrees, config: TrainConfig) -> None:
     if divided % degrees.tensor:
         raise UsageError(
             f"parallel.tensor must divide {divided}, not be {degrees.tensor}",
-            hint=f"It divides the heads ({shape.heads}), the key-value heads ({shape.kv_heads}), "
-            f"the SwiGLU's inner "
-            f"size ({shape.hidden}) and the vocabulary ({shape.vocabulary}): a larger --scale "
-            f"has more of them",
+            hint=f"It has to divide the heads ({shape.heads}), the key-value heads "
+            f"({shape.kv_heads}), the SwiGLU's inner size ({shape.hidden}) and the vocabulary "
+            f"({shape.vocabulary}): a larger --scale has more of them",
         )
     if half_row % degrees.context:
         raise UsageError(
             f"parallel.context must divide {half_row}, not be {degrees.context}",
-            hint="It divides a row and half a row of tokens",
+            hint="It has to divide a row and half a row of tokens",
         )
     if half_row % (together := degrees.context * degrees.tensor):
         raise UsageError(
             f"parallel.context × parallel.tensor must divide {half_row}, not be {together}",
-            hint="Together they divide a row and half a row of tokens",
+            hint="Together they have to divide a row and half a row of tokens",
         )
     if degrees.stages > shape.layers:
         raise UsageError(
@@ -118,29 +118,28 @@ def check_fits(degrees: Degrees, config: TrainConfig) -> None:
     if degrees.data > units:
         raise UsageError(
             f"a step of {config.batch_tokens} tokens is {units} rows of {shape.context_tokens}: "
-            f"too few for "
-            f"{degrees.data} shares",
+            f"too few for {degrees.data} shares",
             hint="Raise batch_tokens with --set, or lower parallel.replicate and parallel.shard",
         )
 
 
 def units_per_step(config: TrainConfig) -> int:
-    """How many units of `context_tokens` places a step has."""
+    """Return how many units of `context_tokens` places a step has."""
     return max(1, config.batch_tokens // config.shape.context_tokens)
 
 
 def units_per_micro_batch(config: TrainConfig) -> int:
-    """How many of them go through the network together."""
+    """Return how many units pass through the network together."""
     return max(
         1, (config.micro_batch_tokens or CPU_MICRO_BATCH_TOKENS) // config.shape.context_tokens
     )
 
 
 def micro_batches(degrees: Degrees, config: TrainConfig) -> int:
-    """How many equal micro-batches a step passes through a pipeline in: as many as it has stages or
-    more.
+    """Return into how many equal micro-batches a pipeline cuts a step.
 
-    A multiple of the pipeline's degree, which the interleaved schedule asks for.
+    As many as it has stages at least, and a multiple of the pipeline's degree, which the
+    interleaved schedule asks for.
     """
     rows = rows_a_piece(config, degrees.data, 1)
     wanted = max(degrees.stages, math.ceil(rows / units_per_micro_batch(config)))
@@ -148,19 +147,17 @@ def micro_batches(degrees: Degrees, config: TrainConfig) -> int:
 
 
 def rows_a_piece(config: TrainConfig, shares: int, pieces: int) -> int:
-    """Rows of the largest share of a step, in each of so many equal pieces."""
+    """Return the rows in each of some equal pieces of a step's largest share."""
     return math.ceil(math.ceil(units_per_step(config) / shares) / pieces)
 
 
 def stage_layers(shape: ModelShape, stages: int) -> list[range]:
-    """Which layers each stage holds: as even as can be, the first ones having one more."""
+    """Return the layers of each stage: as even as possible, the first stages have one more."""
     each, more = divmod(shape.layers, stages)
     ends = [each * (n + 1) + min(n + 1, more) for n in range(stages)]
     return [range(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 def recomputed_layers(layers: int, share: float) -> list[int]:
-    """The numbers of the layers whose forward pass is computed again: so many of each stretch of
-    layers.
-    """
+    """Return the numbers of the layers whose forward pass is computed again, evenly spaced."""
     return [n for n in range(layers) if math.floor((n + 1) * share) > math.floor(n * share)]

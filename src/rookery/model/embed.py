@@ -1,11 +1,12 @@
-"""Embedding: a checkpoint as the `Embedder` that search and ads are given.
+"""Embedding: a checkpoint as the `Embedder` that search and ads receive.
 
-A text's vector is the mean of its tokens' rows of the output matrix, weighted down for frequent
-tokens (SIF: Arora, Liang and Ma 2017) and whitened over training documents, so that no direction
-that all texts share drowns what tells them apart. What a network makes of its tokens did no better
-at retrieval (LOG.md), and this needs no network: tens of thousands of posts a second. Weight and
-whitening are folded into one table, a row a token, which training stores with the checkpoint; it
-holds sums over all documents, and no post.
+A text's vector is the mean of its tokens' rows of the output matrix. Frequent tokens weigh less
+(SIF: Arora, Liang and Ma 2017), and the vectors are whitened over training documents, so that
+directions that all texts share do not hide their differences. The network's hidden states did no
+better at retrieval (LOG.md), and this needs no network: tens of thousands of posts a second.
+Weights and whitening are folded into one table with a row for each token, which training stores
+with the checkpoint; it holds sums over all documents, and no post. How search uses the vectors is
+not here.
 """
 
 from collections.abc import Sequence
@@ -24,15 +25,15 @@ from rookery.model.tokenizer import Tokenizer, load_tokenizer
 
 FILE = "embedding.safetensors"
 RARE = 1e-3  # SIF's a: a token of this frequency counts half
-FLOOR = 0.1  # what is added to every direction's variance, as a share of their mean
+FLOOR = 0.1  # added to every direction's variance, as a share of their mean
 MOST_DOCUMENTS = 50_000
 SLICE_DOCUMENTS = 1_024
 
 
 def load_embedder(checkpoint: Artifact) -> Embedder:
-    """The embedder of a checkpoint; safe to use from several threads.
+    """Return the embedder of a checkpoint; several threads may use it at once.
 
-    Raises `DataError` if its table is not what was written.
+    Raises `DataError` if its table has changed since it was written.
     """
     path = checkpoint.file(FILE)
     checkpoint.verify([FILE])
@@ -47,7 +48,7 @@ def load_embedder(checkpoint: Artifact) -> Embedder:
 
 @dataclass(frozen=True)
 class TableEmbedder:
-    """Sums of rows of a table (tokens, dimensions), each sum made a unit vector."""
+    """An `Embedder` that sums rows of a table (V, D, float32) and scales each sum to length 1."""
 
     digest: str
     table: np.ndarray
@@ -55,9 +56,11 @@ class TableEmbedder:
 
     @property
     def dimensions(self) -> int:
+        """Return D, the size of a vector."""
         return self.table.shape[1]
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the texts' vectors (texts, D, float32), zeros for a text without known tokens."""
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
         for start in range(0, len(texts), SLICE_DOCUMENTS):
             encoded = self.tokenizer.encode(texts[start : start + SLICE_DOCUMENTS])
@@ -69,22 +72,23 @@ class TableEmbedder:
 
 
 def save_table(folder: Path, rows_VD: np.ndarray, shards: Shards, masked: np.ndarray) -> None:
-    """Make the table of a trained matrix, a row a token, and write it into a checkpoint's folder.
+    """Make the table of a trained output matrix and write it into a checkpoint's folder.
 
-    masked: bool of shape (documents,), true for those that must not be looked at.
+    rows_VD: the matrix, a row for each token. masked: bool (documents,), true for documents that
+    must not be read.
     """
     chosen = np.flatnonzero(~masked)[:MOST_DOCUMENTS]
     offsets = shards.offsets
-    documents = [
-        shards.tokens[offsets[i] : offsets[i + 1] - 1] for i in chosen
-    ]  # without the end of the document
+    # each without its end-of-document token
+    documents = [shards.tokens[offsets[i] : offsets[i + 1] - 1] for i in chosen]
     table = make_table(rows_VD, documents)
     write_atomically(folder / FILE, save({"table": table}))
 
 
 def make_table(rows_VD: np.ndarray, documents: Sequence[np.ndarray]) -> np.ndarray:
-    """The table (V, D, float32) of a matrix, with the token frequencies and the spread of some
-    documents.
+    """Return the table (V, D, float32) of an output matrix.
+
+    documents: the tokens of each, from which token frequencies and covariance are taken.
     """
     tokens = np.concatenate([np.zeros(0, np.int64), *documents])
     offsets = np.cumsum([0, *map(len, documents)])
@@ -94,25 +98,29 @@ def make_table(rows_VD: np.ndarray, documents: Sequence[np.ndarray]) -> np.ndarr
     means = (sums / np.maximum(np.diff(offsets), 1)[:, None]).astype(np.float64)
     centre = means.mean(axis=0) if len(means) else np.zeros(rows_VD.shape[1])
     table = (weighted - centre) @ whitening(means - centre)
-    return np.where(frequency[:, None] > 0, table, 0.0).astype(
-        np.float32
-    )  # nothing was learned of tokens not met
+    # the rows of tokens that no document holds are noise: nothing was learned about them
+    return np.where(frequency[:, None] > 0, table, 0.0).astype(np.float32)
 
 
 def whitening(centred_ND: np.ndarray) -> np.ndarray:
-    """The symmetric matrix (D, D) that gives centred vectors the same spread in every direction,
-    smallest ones less.
+    """Return the symmetric matrix (D, D) that whitens centred vectors (N, D).
+
+    It gives them the same variance in every direction, except that directions of a variance far
+    below the mean stay small (`FLOOR`).
     """
-    spread = centred_ND.T @ centred_ND / max(len(centred_ND), 1)
-    variances, directions = np.linalg.eigh(spread)
+    covariance = centred_ND.T @ centred_ND / max(len(centred_ND), 1)
+    variances, directions = np.linalg.eigh(covariance)
     mean = variances.mean()
     if mean <= 0:
-        return np.eye(len(spread))
+        return np.eye(len(covariance))
     return directions @ np.diag((np.maximum(variances, 0) + FLOOR * mean) ** -0.5) @ directions.T
 
 
 def row_sums(table: np.ndarray, tokens: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """For each text, the sum (float32) of its tokens' rows; zeros for a text without tokens."""
+    """Return the sum (texts, D, float32) of each text's rows of a table; zeros for an empty text.
+
+    tokens: those of all texts, one after another; offsets: where each text begins, and the end.
+    """
     sums = np.zeros((len(offsets) - 1, table.shape[1]), np.float32)
     for start in range(0, len(sums), SLICE_DOCUMENTS):
         ends = offsets[start : start + SLICE_DOCUMENTS + 1]

@@ -1,19 +1,20 @@
-"""Evaluation: how many bits a model needs for each UTF-8 byte of texts it has not seen, beside
-three baselines.
+"""Evaluation: how many bits a model needs for each UTF-8 byte of texts that it has not seen.
 
 Model, zstd and n-grams are judged alike: each text alone, every byte of it. The two baselines
 (`baselines.py`) learn from the first training documents of the corpus that the model learned from
-last; how many bytes these are, how many the model saw and how many there were is said. xz learns
-nothing beforehand and packs all texts together. A model that learned with control tokens is told
-those of each document. Bits per byte compare across tokenizers and languages; perplexity does not.
+last. The result states how many bytes these are, how many the model saw, and how many there were.
+A third baseline, xz, learns nothing beforehand and packs all texts together. A model that learned
+with control tokens is given those of each document. Bits per byte compare across tokenizers and
+languages; perplexity does not.
 
-What is judged on comes from one corpus, and what training held from those of the checkpoint's
-phases: a corpus built since may hold back what the weights have learned, and holds what they never
-saw.
+The texts to judge on come from one corpus; the training texts come from the corpora of all of the
+checkpoint's phases. The two differ when a corpus was built since: it may hold out what the weights
+have learned, and it holds texts that they never saw.
 
 On a corpus the figures are also given by language, by month after training (how a model ages), by
-whether the author is known, and by whether the text is new (`held_out.py`); how sure they are is in
-`estimate.py`. Not here: what the model is good for (search has an evaluation of its own).
+whether the author is known, and by whether the text is new (`held_out.py`); their confidence
+intervals are computed in `estimate.py`. Not here: how useful the model is in a task (search has an
+evaluation of its own).
 """
 
 import json
@@ -52,8 +53,10 @@ STAGE_VERSION = 3
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """How much is looked at: documents that are judged, and bytes of training text the baselines
-    learn from.
+    """The size of an evaluation.
+
+    most_documents: the largest number of documents that are judged. most_baseline_bytes: the
+    largest number of bytes of training text that the baselines learn from.
     """
 
     most_documents: int = 20_000
@@ -67,11 +70,11 @@ def evaluate(
     context: Context,
     config: EvaluationConfig = EvaluationConfig(),
 ) -> Artifact:
-    """Judge a checkpoint on the corpus' held-out documents; `result.json` says it all,
-    `evaluation.html` shows it.
+    """Judge a checkpoint on a corpus' held-out documents, and return the artifact.
 
-    Documents forgotten since are left out, and so are those of which the checkpoint learned the
-    text or a post. Raises `DataError` if no document is left to judge on.
+    It holds all figures as `result.json` and a page that shows them, `evaluation.html`. Documents
+    that were forgotten since are left out, and so are those whose text, or a post of which, the
+    checkpoint has learned. Raises `DataError` if no document is left to judge on.
     """
     with live_log(home) as log:
         restrictions = log.restrictions()
@@ -87,7 +90,7 @@ def evaluate(
     def make(workspace: Workspace) -> dict[str, Any]:
         held = held_out(corpus, learned, restrictions, config.most_documents, context.progress)
         result = _result(checkpoint, learned[-1], held, config, context.progress)
-        result["remarks"] = [*remarks, *_of_controls(checkpoint, held.controls)]
+        result["remarks"] = [*remarks, *_remarks_on_controls(checkpoint, held.controls)]
         write_atomically(
             workspace.path / RESULT, json.dumps(result, indent=1, ensure_ascii=False).encode()
         )
@@ -98,18 +101,18 @@ def evaluate(
 
 
 def read_result(evaluation: Artifact) -> dict[str, Any]:
-    """What an evaluation found."""
+    """Return the figures of an evaluation, as `evaluate` wrote them."""
     return json.loads(evaluation.file(RESULT).read_text())
 
 
 def evaluate_texts(
     home: Home, checkpoint: Artifact, corpus: Artifact, texts: Sequence[str]
 ) -> dict[str, Any]:
-    """Judge a checkpoint on any texts: the figures of `estimate.py`, each text counting as an
-    author of its own.
+    """Judge a checkpoint on any texts, and return the figures of `estimate.py`.
 
-    corpus: what the baselines learn from if that of the model is gone. Empty texts are left out;
-    raises `DataError` if none is left. Nothing is said of whether they are in training.
+    Each text counts as an author of its own; empty ones are left out. Whether the texts are among
+    the training texts is not examined. corpus: what the baselines learn from if the model's own
+    corpus no longer exists. Raises `DataError` if no text is left.
     """
     texts = [text for text in texts if text]
     if not texts:
@@ -121,35 +124,36 @@ def evaluate_texts(
     judged, _ = _judged(
         checkpoint, learned[-1], texts, np.arange(len(texts)), EvaluationConfig(), SilentProgress()
     )
-    return _with_xz(summarize(judged), texts) | {"remarks": [*remarks, *_of_controls(checkpoint)]}
+    return _with_xz(summarize(judged), texts) | {
+        "remarks": [*remarks, *_remarks_on_controls(checkpoint)]
+    }
 
 
 def _learned(
     home: Home, checkpoint: Artifact, corpus: Artifact
 ) -> tuple[list[Artifact], list[str]]:
-    """The corpora that a checkpoint learned from, the last one last, and what has to be said of
-    them.
-    """
-    found, gone = corpora_of(home, checkpoint)
+    """Return the corpora that a checkpoint learned from, the last one last, and remarks on them."""
+    found, missing = corpora_of(home, checkpoint)
     if not found:
-        said = (
-            f"No corpus that the model learned from is known here, and {corpus.key} is taken for it"
+        remark = (
+            f"No corpus that the model learned from was found, so {corpus.key} is used in its place"
         )
-    elif gone:
-        said = f"{gone} of the {gone + len(found)} corpora that the model learned from are gone"
+    elif missing:
+        count = missing + len(found)
+        remark = f"{missing} of the {count} corpora that the model learned from no longer exist"
     else:
         return found, []
-    return found or [corpus], [f"{said}: it may have learned some of what it is judged on."]
+    return found or [corpus], [f"{remark}: it may have learned some of what it is judged on."]
 
 
-def _of_controls(checkpoint: Artifact, controls: Sequence[Sequence[str]] = ()) -> list[str]:
-    """What has to be said where a model learned with control tokens."""
+def _remarks_on_controls(checkpoint: Artifact, controls: Sequence[Sequence[str]] = ()) -> list[str]:
+    """Return the remark that belongs to a model that learned with control tokens."""
     if set(load_tokenizer(checkpoint).special) <= set(SPECIAL_TOKENS):
         return []
     if any(controls):
         return [
-            "The model is told the control tokens of each text, which are not counted; the "
-            "baselines are not."
+            "The model is given the control tokens of each text, which are not counted; the "
+            "baselines are not given them."
         ]
     return [
         "The model learned with control tokens before each text and is judged without them, "
@@ -192,8 +196,9 @@ def _judged(
     progress: Progress,
     controls: Sequence[Sequence[str]] | None = None,
 ) -> tuple[ScoredTexts, int]:
-    """The bits of each text under the model and under the baselines, and the bytes that these
-    learned from.
+    """Return the bits of each text under the model and the baselines.
+
+    Second, the number of bytes that the baselines learned from.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = load_network(checkpoint, best_precision(device)).to(device)
@@ -215,13 +220,14 @@ def _with_xz(result: dict[str, Any], texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _bytes_seen(checkpoint: Artifact, tokenizer: Tokenizer, held: HeldOut) -> int | None:
-    """About how many bytes the model learned from, repetitions counted: its tokens, as long as
-    these texts' are.
+    """Return about how many bytes the model learned from, with repetitions.
+
+    The estimate gives its training tokens the mean length of these texts' tokens. None for a
+    checkpoint that does not record its tokens.
     """
-    tokens = sum(map(len, (*tokenizer.encode(held.texts), *held.controls))) + len(held.texts)
     seen = checkpoint.manifest.metrics.get("tokens")
-    return (
-        None
-        if seen is None
-        else round(seen * sum(len(text.encode()) for text in held.texts) / tokens)
-    )
+    if seen is None:
+        return None
+    tokens = sum(len(one) for one in tokenizer.encode(held.texts))
+    tokens += sum(len(one) for one in held.controls) + len(held.texts)  # one end for each document
+    return round(seen * sum(len(text.encode()) for text in held.texts) / tokens)

@@ -1,7 +1,9 @@
-"""Export: a checkpoint in the Hugging Face layout, as transformers, vLLM and SGLang load it,
-without own code.
+"""Export: a checkpoint in the Hugging Face layout, which transformers, vLLM and SGLang can load.
 
-    config.json  generation_config.json  model.safetensors  tokenizer.json  tokenizer_config.json  chat_template.jinja
+They need no code of ours:
+
+    config.json     generation_config.json     model.safetensors
+    tokenizer.json  tokenizer_config.json      chat_template.jinja
 
 (Weights beyond 4 GiB are several files with an index, as everywhere in that layout.) The network
 has the names and the arithmetic of Qwen3ForCausalLM, so nothing is converted. Other formats (GGUF)
@@ -55,7 +57,7 @@ def export(checkpoint: Artifact, folder: Path) -> None:
     """
     if folder.exists():
         raise UsageError(
-            "there is something there already",
+            "the folder of the export exists already",
             where=folder,
             hint="Name a folder that does not exist yet",
         )
@@ -71,14 +73,16 @@ def export(checkpoint: Artifact, folder: Path) -> None:
 
 @contextmanager
 def _unfinished(folder: Path) -> Iterator[Path]:
-    """An empty hidden folder beside a folder, to make it in. It is held: what is found there unheld
-    a kill has left.
+    """Open an empty hidden folder beside the one that is to be made, and remove it afterwards.
+
+    The folder is locked while it is written. One that is found unlocked was left by a killed
+    process; it is emptied and used.
     """
     path = folder.with_name(f".{folder.name}{TEMPORARY}")
     path.mkdir(parents=True, exist_ok=True)
-    held = os.open(path, os.O_RDONLY)
+    lock = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             for left_by_a_kill in path.iterdir():
                 left_by_a_kill.unlink()
@@ -90,11 +94,11 @@ def _unfinished(folder: Path) -> Iterator[Path]:
             "another process is writing this export", where=folder, hint="Wait until it is done"
         ) from None
     finally:
-        os.close(held)
+        os.close(lock)
 
 
 def export_stage(home: Home, checkpoint: Artifact, context: Context) -> Artifact:
-    """The same as an artifact of kind `export`."""
+    """Write a checkpoint in the layout as an artifact of kind `export`, and return it."""
     stage = Stage("export", STAGE_VERSION, {}, {"checkpoint": checkpoint.digest})
 
     def make(workspace: Workspace) -> dict[str, Any]:
@@ -119,9 +123,10 @@ def write_layout(checkpoint: Artifact, folder: Path) -> None:
 
 
 def config_of(shape: ModelShape, tokenizer: Tokenizer) -> dict[str, Any]:
-    """config.json. Old and new names stand side by side where transformers 5 renamed a field: a
-    reader that knows only the old ones would silently take rope_theta = 10,000 and another
-    precision.
+    """Return the content of config.json.
+
+    Where transformers 5 renamed a field, both names are given: a reader that knows only the old one
+    would silently take rope_theta = 10,000 and another precision.
     """
     return {
         "architectures": ["Qwen3ForCausalLM"],
@@ -151,7 +156,7 @@ def config_of(shape: ModelShape, tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def generation_config(tokenizer: Tokenizer) -> dict[str, Any]:
-    """generation_config.json: where to end, and which tokens are never written."""
+    """Return the content of generation_config.json: the end tokens, and those never written."""
     never = sorted(set(range(tokenizer.vocabulary)) - set(writable(tokenizer).tolist()))
     return {
         "bos_token_id": tokenizer.end_of_document,
@@ -162,7 +167,7 @@ def generation_config(tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def tokenizer_config(shape: ModelShape) -> dict[str, Any]:
-    """tokenizer_config.json: which special token is what."""
+    """Return the content of tokenizer_config.json: the roles of the special tokens."""
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": END_OF_DOCUMENT,

@@ -1,9 +1,9 @@
-"""Generation: a checkpoint as the `Generator` that search and the gateway are given.
+"""Generation: a checkpoint as the `Generator` that search and the gateway receive.
 
-A loop over one prompt with a cache of keys and values; the next token is drawn by temperature,
-top-k and top-p with a seeded generator. Text leaves in whole characters, and never runs past a stop
-string. Serving many prompts in one batch is not here, nor is the shape of a chat (`export.py`
-writes it).
+A loop over one prompt with a cache of keys and values (`inference/cache.py`). The next token is
+drawn by temperature, top-k and top-p from a seeded random generator; text comes in whole characters
+and never runs past a stop string (`inference/sampling.py`). Not here: serving many prompts in one
+batch, and the format of a chat, which `export.py` writes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,21 +24,21 @@ from rookery.model.tokenizer import Tokenizer, load_tokenizer
 
 
 def load_generator(checkpoint: Artifact, controls: Sequence[str] = ()) -> Generator:
-    """The generator of a checkpoint; safe to use from several threads.
+    """Return the generator of a checkpoint; several threads may use it at once.
 
-    controls: what all its texts shall be, such as `language:en`. Raises `UsageError` for one the
-    model never saw.
+    controls: properties that all its texts shall have, such as `language:en`. Raises `UsageError`
+    for one that the model never saw.
     """
     tokenizer = load_tokenizer(checkpoint)
-    said = control_ids(tokenizer, controls)
-    return NetworkGenerator(
-        checkpoint.key, checkpoint.digest, load_network(checkpoint), tokenizer, said
-    )
+    control_tokens = control_ids(tokenizer, controls)
+    network = load_network(checkpoint)
+    return NetworkGenerator(checkpoint.key, checkpoint.digest, network, tokenizer, control_tokens)
 
 
 def control_ids(tokenizer: Tokenizer, controls: Sequence[str]) -> tuple[int, ...]:
-    """The tokens of some controls, in the order in which documents have them: that of their
-    kinds.
+    """Return the tokens of some controls, in the order that documents have them in (`KINDS`).
+
+    Raises `UsageError` for a control that has no token.
     """
     known = {name[2:-2]: token for name, token in tokenizer.special.items() if ":" in name}
     for control in controls:
@@ -48,7 +48,7 @@ def control_ids(tokenizer: Tokenizer, controls: Sequence[str]) -> tuple[int, ...
                 if known
                 else "Build the corpus with `--set controls=true` and train anew"
             )
-            raise UsageError(f"the model knows no control {control!r}", hint=hint)
+            raise UsageError(f"the model does not know the control {control!r}", hint=hint)
     return tuple(
         known[control]
         for control in sorted(controls, key=lambda c: KINDS.index(c.partition(":")[0]))
@@ -57,9 +57,7 @@ def control_ids(tokenizer: Tokenizer, controls: Sequence[str]) -> tuple[int, ...
 
 @dataclass(frozen=True)
 class NetworkGenerator:
-    """A trained network that continues prompts; `Generator` in core/protocols.py says what it
-    promises.
-    """
+    """A trained network that continues prompts: a `Generator` of core/protocols.py."""
 
     name: str
     digest: str
@@ -69,20 +67,23 @@ class NetworkGenerator:
 
     @property
     def context_tokens(self) -> int:
+        """Return how many tokens the network can see at once."""
         return self.network.shape.context_tokens
 
     def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text is."""
         return len(self.tokenizer.encode([text])[0])
 
     def generate(self, prompt: str, options: GenerationOptions) -> Iterator[TextChunk]:
+        """Yield the continuation of a prompt in pieces of whole characters."""
         tokens = self._continuation(prompt, sampler(options))
         yield from pieces(tokens, self.tokenizer, options.max_tokens, options.stop)
 
     def _continuation(self, prompt: str, choose: Callable[[np.ndarray], int]) -> Iterator[int]:
-        """Token after token, without end.
+        """Yield token after token, without end.
 
-        What no longer fits the context is forgotten from the front, a quarter of the context at a
-        time, as if the document began there; the rest is then read anew, since positions moved.
+        When the context is full, its first quarter is dropped, as if the document began after it;
+        the rest is then read anew, since its positions have moved.
         """
         allowed = writable(self.tokenizer)
         history = self.tokenizer.encode([prompt])[0]

@@ -46,7 +46,7 @@ class Attention(nn.Module):
         self.q_proj = nn.Linear(shape.width, queries, bias=False)
         self.k_proj = nn.Linear(shape.width, keys, bias=False)
         self.v_proj = nn.Linear(shape.width, keys, bias=False)
-        # begins at zero, so that a new layer adds nothing to the residual stream
+        # begins at zero (`initialization.py`): a new layer adds nothing to the residual stream
         self.o_proj = nn.Linear(queries, shape.width, bias=False)
         self.q_norm = RMSNorm(shape.head_size, shape.norm_epsilon)
         self.k_norm = RMSNorm(shape.head_size, shape.norm_epsilon)
@@ -74,7 +74,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """SwiGLU (arXiv:2002.05202): one projection gates another, a third leads back to the width."""
+    """SwiGLU (arXiv:2002.05202): one projection gates another, a third returns to the width."""
 
     def __init__(self, shape: ModelShape):
         super().__init__()
@@ -105,8 +105,8 @@ class Layer(nn.Module):
         cache: Cache | None,
         layer: int,
     ) -> Tensor:
-        # The norms stand before each part and not on the residual stream, which is only added to:
-        # gradients reach every layer along it unchanged.
+        # The norms are placed before each part and not on the residual stream, which is only added
+        # to: gradients reach every layer along it unchanged.
         x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotation, mask, cache, layer)
         return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
 
@@ -164,6 +164,7 @@ class Network(nn.Module):
         # Only now: while the layers ran, each had to write at the same place.
         if cache is not None:
             cache.length += row_length(tokens_BT, documents_BT, past)
+        # The only norm of the stream itself, whose size has grown with every layer.
         return self.model.norm(x_BTD)
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
-"""Phases: a model goes on learning when posts have arrived, without beginning anew.
+"""Phases: a model continues to learn when posts have arrived, instead of being trained anew.
 
-A run keeps, beside the weights that it publishes, what the optimizer knew at its end
+A run stores, beside the weights that it publishes, the state of the optimizer at its end
 (`optimizer.safetensors`). A later phase starts from both, at the full learning rate, on the shards
-of the grown corpus, and decays again. Why so is in docs/decisions/0005.
+of the grown corpus, and decays again. The reasons are in docs/decisions/0005.
 
-A checkpoint names all its phases, and all their shards are among its inputs: a post that any of
-them held is traced to it even where the earlier checkpoint is gone.
+A checkpoint names all its phases, and the shards of all of them are among its inputs: a post that
+any of them held is traced to the checkpoint even where the earlier checkpoint no longer exists.
 
 Not here: the loop (`train.py`), and how long a phase is (`config.py`).
 """
@@ -34,15 +34,15 @@ from rookery.model.training.optimizer import MASTER
 
 OPTIMIZER = "optimizer.safetensors"
 NEWEST = "newest"
-PIECE_POSTS = 1 << 22  # so many posts of an earlier phase are looked up at once
+PIECE_POSTS = 1 << 22  # posts of an earlier phase that are looked up at once
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of what a model's weights went through.
+    """A part of what a model's weights went through: one run on one artifact of shards.
 
-    shards: their key, digest: theirs, corpus: the digest of theirs; steps, tokens: how many of them
-    these weights saw.
+    shards, digest: the key and the digest of the shards; corpus: the digest of the corpus that they
+    were made of; steps, tokens: how many the weights went through in this phase.
     """
 
     shards: str
@@ -53,10 +53,10 @@ class Phase:
 
 
 def find_checkpoint(home: Home, name: str, corpus: Artifact | None = None) -> Artifact:
-    """A finished checkpoint by its key, or the beginning of it, or `newest`.
+    """Return a finished checkpoint by its key, by the beginning of its key, or as `newest`.
 
-    corpus: `newest` is then the newest that did not learn from this one last, so that a command can
-    be given again. Raises `UsageError` if there is none, or if several begin so.
+    corpus: `newest` is then the newest one whose last phase learned from another corpus, so that a
+    command can be repeated. Raises `UsageError` unless exactly one checkpoint is found.
     """
     every = list(find_artifacts(home.artifacts, "checkpoint"))
     if name == NEWEST:
@@ -81,10 +81,10 @@ def _last_corpus(checkpoint: Artifact) -> str:
 
 
 def corpora_of(home: Home, checkpoint: Artifact) -> tuple[list[Artifact], int]:
-    """The corpora that a checkpoint's phases learned from, each once, the last phase's last; and
-    how many are gone.
+    """Return the corpora that a checkpoint's phases learned from, and how many no longer exist.
 
-    Neither is known of a checkpoint that an earlier release made.
+    Each corpus is given once, that of the last phase last. A checkpoint of an earlier release does
+    not name its phases: no corpora, and none missing.
     """
     here = {one.digest: one for one in find_artifacts(home.artifacts, "corpus")}
     wanted = list(dict.fromkeys(phase.corpus for phase in reversed(phases(checkpoint))))[::-1]
@@ -93,21 +93,22 @@ def corpora_of(home: Home, checkpoint: Artifact) -> tuple[list[Artifact], int]:
 
 
 def config_of(checkpoint: Artifact) -> TrainConfig:
-    """How a checkpoint was trained; of its last phase."""
+    """Return the configuration of a checkpoint's last phase."""
     return from_plain(TrainConfig, checkpoint.manifest.config)
 
 
 def phases(checkpoint: Artifact) -> tuple[Phase, ...]:
-    """What a checkpoint's weights went through, in order; nothing of one that an earlier release
-    made.
-    """
+    """Return the phases of a checkpoint, first to last; none if an earlier release made it."""
     return tuple(
         from_plain(Phase, phase) for phase in checkpoint.manifest.metrics.get("phases", ())
     )
 
 
 def phases_on(shards: Artifact, config: TrainConfig, earlier: Artifact | None) -> tuple[Phase, ...]:
-    """What the weights of a run on some shards will have gone through, the earlier one's first."""
+    """Return the phases that the weights of a run on these shards will have gone through.
+
+    earlier: the checkpoint that the run continues, whose phases come first.
+    """
     own = Phase(
         shards.key,
         shards.digest,
@@ -119,8 +120,9 @@ def phases_on(shards: Artifact, config: TrainConfig, earlier: Artifact | None) -
 
 
 def inputs_on(shards: Artifact, tokenizer: Artifact, earlier: Artifact | None) -> dict[str, str]:
-    """What a checkpoint derives from: the shards of every phase, by the phase's number, and the
-    earlier checkpoint.
+    """Return the digests of all that a checkpoint derives from, by the name of the input.
+
+    The shards of every earlier phase are named by the phase's number.
     """
     inputs = {"shards": shards.digest, "tokenizer": tokenizer.digest}
     if earlier is None:
@@ -137,10 +139,10 @@ def learned_before(
     held_back: Shards,
     say: Callable[[str], None] = lambda line: None,
 ) -> np.ndarray:
-    """bool (documents,): which held-out documents hold a post that an earlier phase learned from.
+    """Return bool (documents,), true for held-out documents with a post that was learned before.
 
-    The cut between what is learned and what is held out may have moved back since. Shards that are
-    gone are told.
+    An earlier phase may have learned it, since the date that divides training from validation can
+    move back. Reports through `say` if shards of an earlier phase no longer exist.
     """
     passed = phases(earlier) if earlier else ()
     here = {one.digest: one for one in find_artifacts(home.artifacts, "shards")} if passed else {}
@@ -149,8 +151,8 @@ def learned_before(
     for digest in dict.fromkeys(phase.digest for phase in passed):
         if digest not in here:
             say(
-                "Shards of an earlier phase are gone: what is held out now may have been learned "
-                "from then."
+                "Shards of an earlier phase no longer exist: what is held out now may have been "
+                "learned then."
             )
             continue
         learned = open_shards(here[digest], "train").post_hashes
@@ -162,15 +164,15 @@ def learned_before(
 
 
 def check_goes_on(earlier: Artifact, tokenizer: Artifact, config: TrainConfig) -> None:
-    """Raises `DataError` naming what keeps a phase from going on from a checkpoint."""
+    """Raise `DataError` with the reason if no phase can continue from a checkpoint."""
     if not all(file.exists() for file in tensor_files(earlier.path, OPTIMIZER)) or not phases(
         earlier
     ):
         raise DataError(
-            f"the checkpoint {earlier.key} keeps no state to go on from",
+            f"the checkpoint {earlier.key} holds no optimizer state to continue from",
             where=earlier.path,
             hint=f"An earlier release made it, or {OPTIMIZER} was removed: train anew, without "
-            f"--from",
+            "--from",
         )
     if digest_file(earlier.file(TOKENIZER)) != digest_file(tokenizer.file(TOKENIZER)):
         raise DataError(
@@ -185,8 +187,9 @@ def check_goes_on(earlier: Artifact, tokenizer: Artifact, config: TrainConfig) -
 
 
 def tokenizer_of(home: Home, checkpoint: Artifact) -> Artifact:
-    """The tokenizer that a checkpoint was trained with; raises `DataError` if it is no longer
-    here.
+    """Return the tokenizer that a checkpoint was trained with.
+
+    Raises `DataError` if it no longer exists.
     """
     wanted = checkpoint.manifest.inputs["tokenizer"]
     found = (one for one in find_artifacts(home.artifacts, "tokenizer") if one.digest == wanted)
@@ -203,11 +206,10 @@ def tokenizer_of(home: Home, checkpoint: Artifact) -> Artifact:
 def load_last_state(
     checkpoint: Artifact, state: Mapping[str, Tensor], processes: Processes
 ) -> None:
-    """Read a checkpoint's weights and its optimizer into an optimizer's state, of which this
-    process may hold a piece.
+    """Read a checkpoint's weights and optimizer state into the state of a new run's optimizer.
 
-    Raises `DataError`, in every process, if a file of them has changed since it was written, and if
-    it lacks a tensor.
+    state: tensors by name, of which this process may hold a piece each. Raises `DataError` in every
+    process if a file has changed since it was written or if a tensor is missing.
     """
     files = [(MASTER, file) for file in tensor_files(checkpoint.path, WEIGHTS)]
     files += [("", file) for file in tensor_files(checkpoint.path, OPTIMIZER)]
@@ -231,7 +233,8 @@ def load_last_state(
                     )
         missing -= found
     if missing:
-        what = f"the checkpoint {checkpoint.key} keeps no {min(missing)}"
         raise DataError(
-            what, where=checkpoint.path, hint="Another release made it: train anew, without --from"
+            f"the checkpoint {checkpoint.key} holds no {min(missing)}",
+            where=checkpoint.path,
+            hint="Another release made it: train anew, without --from",
         )

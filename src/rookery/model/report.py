@@ -1,10 +1,9 @@
-"""The report of a training run: how the loss went, how fast it ran, what it went through, what it
-writes.
+"""The report of a training run: its loss curve, its speed, its phases and samples of its text.
 
-The facts are for programs and the terminal, `pages/run.py` shows them as one HTML file. A run that
-is still going has a report too, from what it has noted so far: without samples, and of held-out
-posts the few judged meanwhile. Not here: how good the model is (`evaluate.py`); its figures are
-shown where they exist.
+The facts are for programs and the terminal; `pages/run.py` shows them as one HTML file. A run that
+is still training has a report too, made of what it has recorded so far (`training/notes.py`): it
+has no samples, and its validation loss is that of the few documents judged on the way. Not here:
+how good the model is (`evaluate.py`); the figures of an evaluation are shown where there is one.
 """
 
 import json
@@ -29,10 +28,10 @@ SAMPLE_TOKENS = 48
 
 
 def find_run(home: Home, key: str | None = None) -> Path:
-    """The folder of a run, finished or not, by the beginning of its key; without one that begun
-    last.
+    """Return the folder of a run, finished or not.
 
-    Raises `UsageError` if there is none, or if several begin so.
+    key: the beginning of its key; None: the run that was begun last. Raises `UsageError` unless
+    exactly one run is found.
     """
     begun = sorted(
         home.artifacts.glob(f"checkpoint/*/notes/{BEGUN}"), key=lambda path: path.stat().st_mtime
@@ -40,13 +39,10 @@ def find_run(home: Home, key: str | None = None) -> Path:
     found = [path.parents[1] for path in begun if path.parents[1].name.startswith(key or "")]
     found = found if key else found[-1:]
     if len(found) != 1:
-        said = (
+        raise UsageError(
             f"{len(found) or 'no'} runs have a key that begins with {key!r}"
             if key
-            else "there is no run yet"
-        )
-        raise UsageError(
-            said,
+            else "there is no run yet",
             where=home.artifacts,
             hint="`rookery model train` begins one, `rookery runs` lists them",
         )
@@ -56,10 +52,10 @@ def find_run(home: Home, key: str | None = None) -> Path:
 def describe(
     home: Home, folder: Path, prompts: Sequence[str] = PROMPTS, seed: int = 0
 ) -> dict[str, Any]:
-    """All that the report says of the run in a checkpoint's folder.
+    """Return all facts of the report on the run in a checkpoint's folder.
 
-    `runs` are the phases that still lie in the home, the last being this one, each with its own
-    curve; steps are counted over all phases, as the weights went through them.
+    `runs` are the phases whose folders still exist, this one last, each with its own curve. Steps
+    are counted over all phases.
     """
     begun = json.loads((folder / "notes" / BEGUN).read_text())
     config = from_plain(TrainConfig, begun["config"])
@@ -82,14 +78,14 @@ def describe(
         "samples": _samples(checkpoint, prompts, seed) if checkpoint else [],
         "evaluation": _evaluation(home, checkpoint) if checkpoint else None,
     }
-    said = ("train_loss", "validation_loss", "epochs", "processes", "checkpoint_seconds_blocked")
-    return facts | (
-        {name: checkpoint.manifest.metrics[name] for name in said} if checkpoint else {}
-    )
+    if checkpoint is None:
+        return facts
+    metrics = ("train_loss", "validation_loss", "epochs", "processes", "checkpoint_seconds_blocked")
+    return facts | {name: checkpoint.manifest.metrics[name] for name in metrics}
 
 
 def summary(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts flat enough for a terminal."""
+    """Return the facts that matter most, flat enough for a terminal."""
     shown = (
         "finished",
         "steps_done",
@@ -117,7 +113,7 @@ def summary(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _runs_before(home: Home, earlier: str | None) -> list[dict[str, Any]]:
-    """The runs that a later phase goes on from, oldest first, as far as they still lie here."""
+    """Return the runs that a later phase continues, oldest first, as far as they still exist."""
     found = next(
         (one for one in find_artifacts(home.artifacts, "checkpoint") if one.digest == earlier), None
     )
@@ -129,11 +125,14 @@ def _runs_before(home: Home, earlier: str | None) -> list[dict[str, Any]]:
 
 
 def _run(folder: Path) -> dict[str, Any]:
-    """One phase: where it begins among all steps, its curve, and its loss on held-out posts."""
+    """Return one phase: its first step among all, its curve, and its validation loss."""
     begun = json.loads((folder / "notes" / BEGUN).read_text())
     config = from_plain(TrainConfig, begun["config"])
     finished = open_artifact(folder).manifest.metrics if (folder / MANIFEST).exists() else {}
-    rate = lambda step: config.matrix_learning_rate * learning_rate_factor(config, step)  # noqa: E731
+
+    def rate(step: int) -> float:
+        return config.matrix_learning_rate * learning_rate_factor(config, step)
+
     return {
         "key": folder.name,
         "first_step": sum(phase["steps"] for phase in begun["phases"][:-1]),
@@ -146,27 +145,27 @@ def _run(folder: Path) -> dict[str, Any]:
 
 
 def _named(home: Home, inputs: dict[str, str]) -> dict[str, str]:
-    """What a run was made of, as kind and key where it still lies here."""
+    """Return the inputs of a run by name, each as its kind and key if it still exists."""
     known = {one.digest: f"{one.kind} {one.key}" for one in find_artifacts(home.artifacts)}
     return {name: known.get(digest, f"gone ({digest[:16]})") for name, digest in inputs.items()}
 
 
 def _samples(checkpoint: Artifact, prompts: Sequence[str], seed: int) -> list[dict[str, str]]:
-    """What the model writes: the same for the same checkpoint, prompts and seed."""
+    """Return texts of the model: the same for the same checkpoint, prompts and seed."""
     generator = load_generator(checkpoint)
-    written = lambda prompt, number: "".join(  # noqa: E731
-        piece.text
-        for piece in generator.generate(
-            prompt, GenerationOptions(SAMPLE_TOKENS, seed=seed + number)
-        )
-    )
+
+    def continuation(prompt: str, number: int) -> str:
+        options = GenerationOptions(SAMPLE_TOKENS, seed=seed + number)
+        return "".join(piece.text for piece in generator.generate(prompt, options))
+
     return [
-        {"prompt": prompt, "text": written(prompt, number)} for number, prompt in enumerate(prompts)
+        {"prompt": prompt, "text": continuation(prompt, number)}
+        for number, prompt in enumerate(prompts)
     ]
 
 
 def _evaluation(home: Home, checkpoint: Artifact) -> dict[str, Any] | None:
-    """The newest evaluation of a checkpoint, or None."""
+    """Return the newest evaluation of a checkpoint, or None."""
     every = find_artifacts(home.artifacts, "evaluation")
     found = [one for one in every if one.manifest.inputs["checkpoint"] == checkpoint.digest]
     return {"key": found[-1].key, **read_result(found[-1])} if found else None

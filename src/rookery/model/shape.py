@@ -1,7 +1,7 @@
-"""The shape of a model: its sizes, and what they cost in parameters and arithmetic.
+"""The shape of a model: its sizes, and what they cost in parameters, memory and arithmetic.
 
-Free of torch, so that the fleet planner can reckon with it. The network that has this shape is in
-`network.py`; the rules that choose a shape for a scale are in `config.py`.
+This module does not import torch, so that the fleet planner can use it. The network that has this
+shape is in `network.py`; the rules that choose a shape for a scale are in `config.py`.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ from rookery.core.errors import DataError
 class ModelShape:
     """The sizes of a Qwen3-shaped decoder.
 
-    vocabulary: tokens the model knows, `width`: size of the residual stream, `hidden`: inner size
-    of the SwiGLU, `head_size`: size of one attention head (heads × head_size need not equal the
-    width).
+    vocabulary: how many tokens the model knows. width: size of the residual stream. heads,
+    kv_heads: query heads and key-value heads of a layer. head_size: size of one attention head
+    (heads × head_size need not equal the width). hidden: inner size of the SwiGLU. tied: whether
+    the output matrix is the embedding. Raises `DataError` for sizes that make no network.
     """
 
     vocabulary: int
@@ -55,21 +56,26 @@ class ModelShape:
 
 
 def layer_matrix_parameters(shape: ModelShape) -> int:
-    """Parameters of one layer's matrices: queries, keys, values, output, and the three of the
-    SwiGLU.
+    """Return the number of parameters in the matrices of one layer.
+
+    Those are queries, keys, values, output, and the three of the SwiGLU.
     """
     attention = shape.width * shape.head_size * (2 * shape.heads + 2 * shape.kv_heads)
     return attention + 3 * shape.width * shape.hidden
 
 
 def matrix_parameters(shape: ModelShape) -> int:
-    """Parameters that every token is multiplied with: all layers' matrices and the output head."""
+    """Return the number of parameters that every token is multiplied with.
+
+    Those are the matrices of all layers and the output matrix.
+    """
     return shape.layers * layer_matrix_parameters(shape) + shape.vocabulary * shape.width
 
 
 def parameters(shape: ModelShape) -> int:
-    """All parameters: matrices, norms (two a layer, two a head kind, one at the end), the untied
-    embedding if any.
+    """Return the number of all parameters: matrices, norms and an untied embedding.
+
+    Norms: two of the width and two of the head size in each layer, and one of the width at the end.
     """
     norms = shape.layers * (2 * shape.width + 2 * shape.head_size) + shape.width
     embedding = 0 if shape.tied else shape.vocabulary * shape.width
@@ -77,7 +83,7 @@ def parameters(shape: ModelShape) -> int:
 
 
 def layer_activation_bytes(shape: ModelShape) -> int:
-    """What the backward pass keeps for one token of one layer, in bytes (bf16).
+    """Return the bytes (bf16) that one layer keeps of one token for the backward pass.
 
     After arXiv:2205.05198, rewritten for SwiGLU and grouped queries: four tensors of the width (two
     residuals, attention's output and its projection), queries, keys, values, and two of the
@@ -89,11 +95,11 @@ def layer_activation_bytes(shape: ModelShape) -> int:
 
 
 def forward_flops_per_token(shape: ModelShape, attended_tokens: float | None = None) -> float:
-    """Floating-point operations of one token's forward pass.
+    """Return the floating-point operations of one token's forward pass.
 
-    2 for each matrix parameter, and 4 × heads × head_size × attended tokens a layer for scores and
-    their sum; attended tokens default to the whole context, not halved for causality, as in PaLM,
-    appendix B (arXiv:2204.02311).
+    They are 2 for each matrix parameter, and in each layer 4 × heads × head_size × attended tokens
+    for the scores and the weighted sum. The attended tokens default to the whole context, not
+    halved for causality, as in PaLM, appendix B (arXiv:2204.02311).
     """
     attended = shape.context_tokens if attended_tokens is None else attended_tokens
     return (
@@ -103,5 +109,8 @@ def forward_flops_per_token(shape: ModelShape, attended_tokens: float | None = N
 
 
 def training_flops_per_token(shape: ModelShape, attended_tokens: float | None = None) -> float:
-    """Of one token's forward and backward pass: three times the forward (same source)."""
+    """Return the floating-point operations of one token's forward and backward pass.
+
+    They are three times those of the forward pass (PaLM, appendix B).
+    """
     return 3.0 * forward_flops_per_token(shape, attended_tokens)

@@ -1,12 +1,11 @@
-"""Named tensors on disk, in files of bounded size, as Hugging Face's tools lay them out and read
-them.
+"""Named tensors on disk, in files of bounded size, in the layout of Hugging Face's tools.
 
-    model.safetensors                       where one file holds them all, else
-    model-00001-of-00007.safetensors …      as many as it takes, and
-    model.safetensors.index.json            which of them holds what
+    model.safetensors                       if one file holds all tensors; else
+    model-00001-of-00007.safetensors …      as many files as needed, and
+    model.safetensors.index.json            the file that holds each tensor
 
-Whoever writes them file by file holds no more than twice `FILE_BYTES`, whatever the network's size.
-Not here: what is written under which name (`checkpoint.py`, `phases.py`).
+A process writes them file by file and so holds no more than twice `FILE_BYTES`, whatever the size
+of the network. Not here: what is written under which name (`checkpoint.py`, `phases.py`).
 """
 
 import json
@@ -26,15 +25,17 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class Stored:
-    """Tensors that lie somewhere: the size of each in bytes, and how some of them are read, whole
-    and on the CPU.
+    """Tensors that lie somewhere, and a way to read them.
+
+    bytes_of: the size of each, by name. read: returns the tensors of some names, whole and on the
+    CPU.
     """
 
     bytes_of: Mapping[str, int]
     read: Callable[[Sequence[str]], Mapping[str, Tensor]]
 
     def renamed(self, name_of: Callable[[str], str | None]) -> "Stored":
-        """Those for which there is a name, under that name."""
+        """Return the same tensors under new names, without those whose new name is None."""
         old = {new: name for name in self.bytes_of if (new := name_of(name)) is not None}
 
         def read(names: Sequence[str]) -> dict[str, Tensor]:
@@ -54,8 +55,8 @@ def write_tensors(folder: Path, name: str, tensors: Stored) -> None:
     files = several if len(groups) > 1 else [name]
     for file, names in zip(files, groups, strict=True):
         given = {each: tensor.contiguous() for each, tensor in tensors.read(names).items()}
-        # not by `save_file`: of a kill it leaves a file of its own behind, which would be published
-        # with the artifact
+        # not by `save_file`: a process killed in it leaves a temporary file behind, which would be
+        # published with the artifact
         write_atomically(folder / file, save(given, {"format": "pt"}))
     if len(groups) > 1:
         holder = {each: file for file, names in zip(files, groups, strict=True) for each in names}
@@ -64,7 +65,7 @@ def write_tensors(folder: Path, name: str, tensors: Stored) -> None:
 
 
 def tensor_files(folder: Path, name: str) -> list[Path]:
-    """The files that hold what was written under a name; they need not be there any more."""
+    """Return the files that hold the tensors written under a name; they need not exist any more."""
     index = _index(folder, name)
     holder = json.loads(index.read_text())["weight_map"] if index.exists() else {"": name}
     return [folder / file for file in sorted(set(holder.values()))]
@@ -78,12 +79,12 @@ def copy_tensors(folder: Path, name: str, into: Path) -> None:
 
 
 def _index(folder: Path, name: str) -> Path:
-    """What says which of several files holds a tensor; it is there only where there are several."""
+    """Return the path of the index, which exists only where there are several files."""
     return folder / f"{name}.index.json"
 
 
 def _by_file(bytes_of: Mapping[str, int]) -> Iterator[list[str]]:
-    """Names in their order, as many together as one file takes; at least one file's."""
+    """Yield the names in their order, as many together as fit into one file; one group at least."""
     names: list[str] = []
     room = FILE_BYTES
     for name, size in bytes_of.items():

@@ -1,14 +1,13 @@
-"""The tokenizer: byte-level BPE trained on the corpus, encoded by tiktoken, stored as Hugging
-Face's `tokenizer.json`.
+"""The tokenizer: byte-level BPE, trained on the corpus and stored as a `tokenizer.json`.
 
-One file holds everything: `tokenizer.json` as transformers reads it. The merges in it are laid out
-so that tiktoken, which is several times faster, gives the same ids. The special tokens have the
-first ids; no text is ever encoded as one of them, however it looks: they are added by id only. A
-corpus made with control tokens (corpus/control.py) reserves those it holds, after the special ones
-of every model.
+That one file holds everything, in the format that transformers reads. Its merges are listed so that
+tiktoken, which is several times faster, gives the same ids; tiktoken does the encoding. The special
+tokens have the first ids; no text is ever encoded as one of them, however it looks: they are added
+by id only. For a corpus made with control tokens (corpus/control.py), those that it holds are
+reserved after the special tokens of every model.
 
-Not here: the chat template, which is written by `export.py`; the shards of tokens, which are
-`corpus/shards.py`, to which a `Tokenizer` is the `Encoder`.
+Not here: the chat template, which `export.py` writes, and the shards of tokens (`corpus/shards.py`,
+whose `Encoder` a `Tokenizer` is).
 """
 
 import json
@@ -23,7 +22,7 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as HfTokenizer
 
 from rookery.core.artifact import Artifact, write_atomically
-from rookery.core.context import Context
+from rookery.core.context import Context, Task
 from rookery.core.digest import digest_bytes
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
@@ -35,19 +34,17 @@ STAGE_VERSION = 1
 MULTIPLE = 64
 MOST_TRAINING_BYTES = 50_000_000
 
-_MEND = "Remove the folder that it is to lie in and run the command again"
+_HINT = "Remove the folder that should hold it and run the command again"
 END_OF_DOCUMENT = "<|endofdocument|>"
 SYSTEM, USER, ASSISTANT, END_OF_TURN = "<|system|>", "<|user|>", "<|assistant|>", "<|endofturn|>"
 SPECIAL_TOKENS = (END_OF_DOCUMENT, SYSTEM, USER, ASSISTANT, END_OF_TURN)
-"""Their ids are their places here. All but the first are for chat, and are not seen in
-pretraining.
-"""
+"""Each one's id is its place here. All but the first are for chat: pretraining never uses them."""
 
-# A piece is what no merge crosses: an English contraction, a word with the character before it, one
-# or two digits, a run of signs, line ends, blanks. After Qwen2's pattern; marks count as letters,
-# since a word of Hindi or Thai would be cut at every vowel; two digits, as nanochat found better
-# for small vocabularies. Runs of blanks are bounded, or a million of them would overflow the stack
-# of tiktoken's regular expressions.
+# No merge crosses the end of a piece: an English contraction, a word with the character before it,
+# one or two digits, a run of signs, line ends, blanks. This is Qwen2's pattern with three changes.
+# Marks count as letters, since a word of Hindi or Thai would be cut at every vowel. Numbers are cut
+# after two digits, which nanochat found better for small vocabularies. Runs of blanks are bounded,
+# since a million of them would overflow the stack of tiktoken's regular expressions.
 PIECES = "|".join(
     (
         r"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])",
@@ -62,10 +59,10 @@ PIECES = "|".join(
 
 
 class Tokenizer:
-    """Text to token ids and back; the `Encoder` of corpus/shards.py."""
+    """A tokenizer from text to token ids and back; an `Encoder` of corpus/shards.py."""
 
     def __init__(self, file_text: str):
-        """From the text of a `tokenizer.json` that `train_bpe` made."""
+        """Read the text of a `tokenizer.json` that `train_bpe` made."""
         self.file_text = file_text
         self.digest = digest_bytes(file_text.encode())
         file = json.loads(file_text)
@@ -85,29 +82,31 @@ class Tokenizer:
 
     @cached_property
     def textual(self) -> list[int]:
-        """The ids that stand for text, rising: neither special nor unused."""
+        """Return the ids that stand for text, in rising order: neither special nor unused."""
         return sorted(self._bytes)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """The tokens of each text, without an end-of-document token; half a surrogate pair becomes
-        U+FFFD.
+        """Return the tokens of each text, without an end-of-document token.
+
+        Half a surrogate pair becomes U+FFFD.
         """
         return [self._encoding.encode_ordinary(text) for text in texts]
 
     def token_bytes(self, token: int) -> bytes:
-        """What a token stands for; nothing for a special or unused one."""
+        """Return the bytes that a token stands for; none for a special or unused one."""
         return self._bytes.get(token, b"")
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of some tokens; bytes that are no UTF-8 become U+FFFD."""
+        """Return the text of some tokens; bytes that are no UTF-8 become U+FFFD."""
         return b"".join(map(self.token_bytes, tokens)).decode("utf-8", "replace")
 
 
 def train_tokenizer(home: Home, corpus: Artifact, context: Context, vocabulary: int) -> Artifact:
-    """The artifact of a tokenizer trained on the corpus' training documents (the first 50 MB of
-    their shuffled order).
+    """Train a tokenizer on a corpus' training documents, and return its artifact.
 
-    Its vocabulary is exactly the one asked for, whatever the corpus yields; a multiple of 64.
+    It learns from the first 50 MB of their shuffled order. vocabulary: how many tokens it has,
+    exactly, whatever the corpus yields; a multiple of 64. Raises `UsageError` for another number,
+    `DataError` if there are no training documents.
     """
     _check_vocabulary(vocabulary)
     config = {"vocabulary": vocabulary, "most_bytes": MOST_TRAINING_BYTES, "pieces": PIECES}
@@ -117,7 +116,7 @@ def train_tokenizer(home: Home, corpus: Artifact, context: Context, vocabulary: 
         texts = list(prefix(training_texts(corpus), MOST_TRAINING_BYTES))
         if not texts:
             raise DataError(
-                "the corpus has no training documents to make a tokenizer of",
+                "the corpus has no training documents to train a tokenizer on",
                 where=corpus.path,
                 hint=MORE_IS_NEEDED,
             )
@@ -132,32 +131,32 @@ def train_tokenizer(home: Home, corpus: Artifact, context: Context, vocabulary: 
 
 
 def load_tokenizer(artifact: Artifact) -> Tokenizer:
-    """The tokenizer of a tokenizer artifact, or of a checkpoint, which keeps a copy.
+    """Return the tokenizer of a tokenizer artifact, or of a checkpoint, which holds a copy.
 
-    Raises `DataError` if it is not what was written, or none of ours.
+    Raises `DataError` if it has changed since it was written, or is none of ours.
     """
     artifact.verify([FILE])
     return read_tokenizer(artifact.file(FILE))
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer of a file; raises `DataError` if it is missing or not one of ours."""
+    """Return the tokenizer of a file; raise `DataError` if it is missing or none of ours."""
     try:
         return Tokenizer(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError("there is no tokenizer.json", where=path, hint=_MEND) from None
+        raise DataError("there is no tokenizer.json", where=path, hint=_HINT) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"not a tokenizer of Rookery: {error!r}", where=path, hint=_MEND) from None
+        raise DataError(f"not a tokenizer of Rookery: {error!r}", where=path, hint=_HINT) from None
 
 
 def training_texts(corpus: Artifact) -> Iterator[str]:
-    """The texts of the corpus' training documents, in their shuffled order."""
+    """Yield the texts of the corpus' training documents, in their shuffled order."""
     for batch in read_documents(corpus, "train", columns=["text"]):
         yield from batch.column("text").to_pylist()
 
 
 def control_tokens(corpus: Artifact) -> list[str]:
-    """The control tokens that any document of the corpus begins with, sorted."""
+    """Return all control tokens that documents of the corpus begin with, sorted."""
     found: set[str] = set()
     for split in SPLITS:
         for batch in read_documents(corpus, split, columns=["controls"]):
@@ -166,8 +165,9 @@ def control_tokens(corpus: Artifact) -> list[str]:
 
 
 def train_bpe(texts: Iterable[str], vocabulary: int, controls: Sequence[str] = ()) -> str:
-    """The text of a `tokenizer.json` of exactly `vocabulary` tokens, of which `controls` are
-    reserved.
+    """Return the text of a `tokenizer.json` of exactly `vocabulary` tokens.
+
+    controls: tokens that are reserved, after the special ones.
     """
     special = [*SPECIAL_TOKENS, *controls]
     _check_vocabulary(vocabulary, len(special))
@@ -181,7 +181,7 @@ def train_bpe(texts: Iterable[str], vocabulary: int, controls: Sequence[str] = (
     trained.train_from_iterator(texts, trainer)
     learned = trained.get_vocab()
     whole = learned | _unused(len(learned), vocabulary)
-    # ignore_merges: a piece that is a token is that token, as tiktoken has it.
+    # ignore_merges: a piece that is a token becomes that token at once, as in tiktoken
     hf = _hf_tokenizer(
         models.BPE(vocab=whole, merges=_merges(learned, special), ignore_merges=True)
     )
@@ -202,7 +202,7 @@ def _hf_tokenizer(model: models.BPE) -> HfTokenizer:
 
 
 def _merges(vocabulary: dict[str, int], special: Sequence[str]) -> list[tuple[str, str]]:
-    """Every way to put each token together from two others, in the order of the tokens.
+    """Return every pair of tokens that joins into a token, in the order of the joined tokens.
 
     tiktoken joins any two neighbours whose joined bytes are a token, lowest id first; Hugging Face
     joins only pairs that are listed, first listed first. With all pairs listed in the order of ids,
@@ -219,24 +219,25 @@ def _merges(vocabulary: dict[str, int], special: Sequence[str]) -> list[tuple[st
 
 
 def _unused(learned: int, vocabulary: int) -> dict[str, int]:
-    """Names for ids that a small corpus left over. They hold a blank, which byte-level text never
-    does: none is met.
+    """Return names for the ids that a small corpus leaves over.
+
+    They contain a blank, which byte-level text never does, so that no text is encoded as one.
     """
     return {f"<|unused {n}|>": n for n in range(learned, vocabulary)}
 
 
 def _bytes_of_tokens(vocabulary: dict[str, int]) -> dict[int, bytes]:
-    """The bytes of every token that stands for text."""
+    """Return the bytes of every token that stands for text."""
     byte_of = _byte_of_character()
     texts = ((token, text) for text, token in vocabulary.items() if " " not in text)
     return {token: bytes(map(byte_of.__getitem__, text)) for token, text in texts}
 
 
 def _byte_of_character() -> dict[str, int]:
-    """The printable character that stands for each byte in a `tokenizer.json` (GPT-2's table,
-    openai/gpt-2 encoder.py).
+    """Return the byte that each printable character of a `tokenizer.json` stands for.
 
-    Bytes that are printable Latin-1 stand for themselves; the 68 others follow from U+0100 on.
+    This is GPT-2's table (openai/gpt-2 encoder.py): bytes that are printable Latin-1 stand for
+    themselves; the 68 others are written as the characters from U+0100 on.
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [b for b in range(256) if b not in printable]
@@ -252,7 +253,7 @@ def _check_vocabulary(vocabulary: int, special: int = len(SPECIAL_TOKENS)) -> No
 
 
 def prefix(texts: Iterable[str], most_bytes: int) -> Iterator[str]:
-    """The first texts, up to the one that passes `most_bytes`."""
+    """Yield the first texts, as many as have at most `most_bytes` bytes together."""
     taken = 0
     for text in texts:
         taken += len(text.encode())
@@ -261,16 +262,14 @@ def prefix(texts: Iterable[str], most_bytes: int) -> Iterator[str]:
         yield text
 
 
-def _advancing(texts: Iterable[str], task) -> Iterator[str]:
+def _advancing(texts: Iterable[str], task: Task) -> Iterator[str]:
     for text in texts:
         yield text
         task.advance()
 
 
 def _metrics(tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, Any]:
-    """What is worth knowing of a tokenizer; bytes per token on a sample of what it was trained
-    on.
-    """
+    """Return the metrics of a tokenizer; bytes per token on a sample of its training texts."""
     sample = texts[:2_000]
     tokens = sum(map(len, tokenizer.encode(sample)))
     return {

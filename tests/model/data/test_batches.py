@@ -1,4 +1,4 @@
-"""Which tokens a step sees: laws of shares, and of what was forgotten."""
+"""Batches: shares add up to the same step, and forgotten documents are not learned."""
 
 from itertools import islice
 
@@ -29,7 +29,7 @@ lengths_of_documents = st.lists(st.integers(1, 50), max_size=60)
 
 
 def shards_of(lengths: list[int]) -> Shards:
-    """Documents in which every token is another number, so that each can be told apart."""
+    """Return shards in which every token is another number, so that each can be recognised."""
     texts, following = [], 1
     for length in lengths:
         texts.append([*range(following, following + length - 1), END])
@@ -111,7 +111,7 @@ def test_without_documents_there_are_no_batches():
 
 
 def places_of(step) -> list[tuple[int, int]]:
-    """What a step shows and asks for, in no order: a token before, and the one to learn."""
+    """Return the pairs of input and target token in a step, in no order."""
     pairs = ((rows.inputs, rows.targets) for rows in step.rows)
     return [
         (int(i), int(t))
@@ -144,7 +144,7 @@ def test_all_shares_together_see_what_one_learner_sees(lengths, count, pieces):
 
 @given(lengths_of_documents.filter(any), shares)
 def test_every_share_has_as_many_micro_batches_of_one_kind(lengths, count):
-    """Else some learners would wait for ever for others."""
+    """Otherwise some processes would wait for others for ever."""
     shards = shards_of(lengths)
     parts = [
         next(batches(shards, CONFIG, nothing_masked(shards), share=Share(n, count)))
@@ -166,6 +166,9 @@ def test_a_pipelines_micro_batches_are_of_one_size(lengths, count, pieces):
 
 def test_what_is_masked_is_not_counted_as_learned():
     shards = shards_of([6] * 12)
-    masked = lambda documents: documents % 2 == 0  # noqa: E731
+
+    def masked(documents):
+        return documents % 2 == 0
+
     step = next(batches(shards, CONFIG, masked))
     assert step.learned_tokens == len(places_of(step)) > 0

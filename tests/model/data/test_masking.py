@@ -1,4 +1,4 @@
-"""What a run leaves out: whatever the log is told and when, it is what the whole log says."""
+"""Masking: whatever is written to the log, and when, the mask agrees with the whole log."""
 
 import numpy as np
 import pytest

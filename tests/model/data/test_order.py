@@ -1,4 +1,4 @@
-"""The order of documents: a shuffle for each epoch, the same from wherever it is begun."""
+"""The order of documents: a shuffle for each epoch, the same from any position on."""
 
 import numpy as np
 import pytest
@@ -36,9 +36,7 @@ def test_places_of_a_shuffle_do_not_depend_on_what_else_is_asked():
 
 @pytest.mark.parametrize("count", [5, 16, 100])
 def test_over_many_seeds_each_number_stands_everywhere_and_beside_every_other(count):
-    """χ² of 2,000 shuffles, with as many degrees of freedom as cells: its mean, within six
-    deviations.
-    """
+    """Compare χ² of 2,000 shuffles to its mean, the number of cells, within six deviations."""
     shuffles = np.stack([shuffled(np.arange(count), count, (seed, 7)) for seed in range(2000)])
     first_places = np.bincount(shuffles[:, 0], minlength=count)
     steps = np.bincount((shuffles[:, 1] - shuffles[:, 0]) % count, minlength=count)[1:]

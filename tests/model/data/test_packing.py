@@ -1,4 +1,4 @@
-"""Laws of packing, beside a plain best fit that puts one span at a time."""
+"""Packing: its laws, and a comparison with a plain best fit that places one span at a time."""
 
 import bisect
 
@@ -17,7 +17,7 @@ def packed(lengths: list[int]) -> Units:
 
 
 def rows_of(units: Units) -> list[tuple[bool, list[tuple[int, int, int]]]]:
-    """Each row: whether it is a half, and its spans as document, begin and tokens."""
+    """Return each row: whether it is a half, and its spans as (document, begin, tokens)."""
     rows, start = [], 0
     for is_halved, count in zip(units.is_halved_U, units.spans_U, strict=True):
         spans = range(start, start := start + count)
@@ -54,7 +54,7 @@ def test_posts_of_common_lengths_fill_nearly_all_places():
 
 
 def one_by_one(tokens: list[int], rooms: list[int], new_room: int | None) -> list[int]:
-    """The room that is left in the row of each span after it was put there; -1 without a row."""
+    """Return the room left in the row of each span once it was placed there; -1 without a row."""
     free, left = sorted(rooms), []
     for size in tokens:
         place = bisect.bisect_left(free, size)

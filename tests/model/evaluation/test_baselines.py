@@ -1,6 +1,4 @@
-"""The baselines are honest codes: probabilities sum to one, each text stands alone, and learning
-shortens it.
-"""
+"""The baselines: probabilities sum to one, each text counts alone, and learning shortens it."""
 
 import lzma
 

@@ -43,7 +43,7 @@ CONTROLS = ["<|language:en|>", "<|time:2026|>"]
 
 
 def test_control_tokens_are_known_and_not_counted(make_checkpoint):
-    """One that the model does not know is not said."""
+    """A control that the model does not know is left out."""
     made = make_checkpoint(controls=CONTROLS)
     network, tokenizer = load_network(made), load_tokenizer(made)
     (tokens,) = tokenizer.encode(["the rooks"])

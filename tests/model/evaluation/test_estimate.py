@@ -1,6 +1,4 @@
-"""Intervals hold the truth about as often as they say, follow authors, and compare systems on the
-same draws.
-"""
+"""Intervals hold the truth as often as they state, follow authors, and compare on equal draws."""
 
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ from rookery.model.evaluation.estimate import ScoredTexts, bootstrap, by, summar
 
 
 def judged(random, authors=60, texts=20, spread=0.3):
-    """Texts of 100 bytes; each author has a level of its own around 2 bits per byte."""
+    """Return texts of 100 bytes; each author has a level of its own around 2 bits per byte."""
     author = np.repeat(np.arange(authors), texts)
     level = 2 + spread * random.standard_normal(authors)
     model = 100 * (level[author] + 0.1 * random.standard_normal(len(author)))
@@ -27,7 +25,10 @@ def test_nineteen_of_twenty_intervals_hold_the_true_figure():
 def test_many_texts_of_few_authors_are_not_taken_for_certainty():
     one = judged(np.random.default_rng(0))
     as_if_alone = ScoredTexts(one.sizes, np.arange(len(one.sizes)), one.bits)
-    width = lambda j: np.ptp(np.percentile(bootstrap(j)["model"], (2.5, 97.5)))  # noqa: E731
+
+    def width(texts: ScoredTexts) -> float:
+        return np.ptp(np.percentile(bootstrap(texts)["model"], (2.5, 97.5)))
+
     assert width(one) > 3 * width(as_if_alone)
 
 

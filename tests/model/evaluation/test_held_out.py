@@ -1,6 +1,4 @@
-"""What is judged on: no text that was learned from, and each marked by month, acquaintance and
-novelty.
-"""
+"""Held-out documents: none was learned, and each is marked by month, author and novelty."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -37,7 +35,7 @@ TRAINING = [
 
 @pytest.fixture
 def make_corpus(home):
-    """Make a corpus artifact of training and held-out documents."""
+    """Return a function that makes a corpus artifact of training and held-out documents."""
 
     def make_corpus(training, validation=()):
         def make(workspace):
@@ -55,8 +53,9 @@ def make_corpus(home):
 
 @pytest.fixture
 def look(home, make_corpus):
-    """What is judged on, of some held-out documents; learned: the training documents of each
-    phase's corpus.
+    """Return a function from held-out documents to those of them that are judged on.
+
+    learned: the training documents of each phase's corpus.
     """
 
     def look(*documents, most=100, learned=None):
@@ -126,7 +125,7 @@ def test_what_any_phase_learned_from_is_not_judged_on_and_what_none_did_is(look)
 
 
 def test_a_document_with_a_post_that_was_learned_from_is_not_judged_on(look):
-    """A thread that has grown since says more than it did, and what it said is known by heart."""
+    """A thread that has grown since is a new text, but the model knows its first post by heart."""
     grown = document("elms\n\nand beeches", "eve") | {
         "post_ids": ["elms 0", "beeches 0"],
         "author_ids": ["eve", "gus"],

@@ -1,4 +1,4 @@
-"""The page shows every group, draws one point a month, and needs nothing from outside."""
+"""The page of an evaluation: all groups, one point for each month, nothing from elsewhere."""
 
 import numpy as np
 import pytest
@@ -59,6 +59,6 @@ def test_months_with_few_authors_have_a_point_and_no_band(result):
 
 def test_what_is_older_than_training_is_called_so(result):
     older = result | {"months": {"0": result["months"]["3"], **result["months"]}}
-    assert groups(older)[-4][0] == "older than the last in training"
-    assert "0 is what is older" in page(older)
-    assert "0 is what is older" not in page(result)
+    assert groups(older)[-4][0] == "older than the last post in training"
+    assert "(0: older posts)" in page(older)
+    assert "(0: older posts)" not in page(result)

@@ -1,14 +1,15 @@
-"""Batches: which tokens a training step sees.
+"""Batches: the tokens that a training step sees, laid out in rows.
 
-A step takes the next units of one order (`order.py`). A document begins after an end-of-document
-token, which stands for its beginning; short documents lie several to a row and are told apart by a
-number; one longer than a row goes on in another.
+A step takes the next units of one order (`order.py`). The input before a document's first token is
+an end-of-document token. Several short documents share a row, each with a number of its own; a
+document longer than a row continues in another.
 
-Several learners share a step: each takes some of its units, and the step is the same however many
-they are.
+The data-parallel shares of a step take some of its units each, and the step is the same however
+many shares there are.
 
-A forgotten document keeps its places, emptied: nothing of it is read or learned, and all others
-stay.
+A forgotten document keeps its places, but they are empty: nothing of it is read or learned, and all
+other documents stay where they are. Not here: how documents are packed into units (`packing.py`),
+and which ones are left out (`masking.py`).
 """
 
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from rookery.model.data.packing import Units
 from rookery.model.degrees import rows_a_piece, units_per_micro_batch, units_per_step
 from rookery.model.loss import IGNORED
 
-EMPTY = -1  # the document number of a place that no document has
+EMPTY = -1  # the document number of a place without a document
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Share:
-    """What one of several learners takes of each step: every `of`-th unit, from `number` on.
+    """One of several data-parallel shares of each step: every `of`-th unit, from `number` on.
 
-    pieces: cut into so many equal micro-batches of whole rows, as a pipeline needs them; None: as
-    they come.
+    pieces: how many equal micro-batches of whole rows the share is cut into, as a pipeline needs
+    them; None: micro-batches of whole rows and of half rows, as many as there are.
     """
 
     number: int = 0
@@ -52,10 +53,10 @@ class Share:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of one share: its micro-batches, as many in each share, and how many targets count
-    in all shares.
+    """One step of one share.
 
-    following: where the next step begins.
+    rows: its micro-batches, as many as in each other share. learned_tokens: how many targets are
+    learned in all shares. following: where the next step begins.
     """
 
     rows: tuple[Rows, ...]
@@ -70,10 +71,10 @@ def batches(
     begin: Position = BEGINNING,
     share: Share = Share(),
 ) -> Iterator[Step]:
-    """The steps of a share from a position on, without end. All shares of a step together do not
-    depend on `of`.
+    """Yield the steps of a share from a position on, without end.
 
-    masked: asked at each step which of its documents (int64) to leave out; bool of the same shape.
+    All shares of a step together are the same for any number of shares. masked: called at each step
+    with its documents (int64); returns bool of the same shape, true for those to leave out.
     """
     context = config.shape.context_tokens
     order = Order(shards, config.seed, context, units_per_step(config), begin)
@@ -82,11 +83,10 @@ def batches(
         documents = np.unique(units.document_S)
         hidden = documents[masked(documents)]
         learned = int(units.tokens_S[~np.isin(units.document_S, hidden)].sum())
-        cut = (
-            _cut_evenly(units, share, config)
-            if share.pieces
-            else _cut_by_length(units, share, config)
-        )
+        if share.pieces:
+            cut = _cut_evenly(units[share.number :: share.of], share.of, share.pieces, config)
+        else:
+            cut = _cut_by_length(units, share, config)
         rows = tuple(
             fill(shards, piece, rows, context // halves, halves == 2, hidden)
             for piece, rows, halves in cut
@@ -97,9 +97,9 @@ def batches(
 def _cut_by_length(
     units: Units, share: Share, config: TrainConfig
 ) -> Iterator[tuple[Units, int, int]]:
-    """Whole rows and half rows apart, each in as many micro-batches as the largest share needs.
+    """Yield micro-batches of whole rows, then of half rows, as many as the largest share needs.
 
-    Of each: its units, its number of rows, which is at least one, and how many of them a unit is.
+    Each is given as its units, its number of rows (at least one), and the rows of a unit (1 or 2).
     """
     at_once = units_per_micro_batch(config)
     for halves in (1, 2):
@@ -112,26 +112,29 @@ def _cut_by_length(
 
 
 def _cut_evenly(
-    units: Units, share: Share, config: TrainConfig
+    own: Units, shares: int, pieces: int, config: TrainConfig
 ) -> Iterator[tuple[Units, int, int]]:
-    """Whole rows only, the halves of one behind each other; filled up with empty rows."""
-    own = units[share.number :: share.of]
-    each = rows_a_piece(config, share.of, share.pieces)
-    for piece in range(share.pieces):
+    """Yield equal micro-batches of whole rows; two half rows are joined, missing rows are empty.
+
+    own: the units of this share. Each micro-batch is given as by `_cut_by_length`.
+    """
+    each = rows_a_piece(config, shares, pieces)
+    for piece in range(pieces):
         yield own[piece * each : (piece + 1) * each], each, 1
 
 
 def fill(
     shards: Shards, units: Units, rows: int, row_tokens: int, in_halves: bool, hidden: np.ndarray
 ) -> Rows:
-    """Lay the tokens of some units out in so many rows; empty places and hidden documents hold the
-    end token.
+    """Lay the tokens of some units out in rows.
 
-    in_halves: a unit is two rows. Raises `DataError` for a token that the vocabulary does not have.
+    rows, row_tokens: how many rows, and how long. in_halves: a unit is two rows. hidden: documents
+    whose places stay empty. Empty places hold the end-of-document token as input and `IGNORED` as
+    target. Raises `DataError` for a token that the vocabulary does not have.
     """
     unit_S = np.repeat(np.arange(len(units)), units.spans_U)
     row_S = 2 * unit_S + units.in_second_S if in_halves else unit_S
-    first_S = np.searchsorted(row_S, row_S)  # of the spans of its row
+    first_S = np.searchsorted(row_S, row_S)  # the first span of the same row
     before_S = np.cumsum(units.tokens_S) - units.tokens_S
     place_S = row_S * row_tokens + before_S - before_S[first_S]
 
@@ -146,6 +149,7 @@ def fill(
     places = ranges(place_S[shown], tokens)
     source = ranges(shards.offsets[units.document_S[shown]] + begin, tokens)
     targets[places] = shards.tokens[source]
+    # a document's first input stays the end-of-document token; every other is the token before
     follows = ranges(begin, tokens) > 0
     inputs[places[follows]] = shards.tokens[source[follows] - 1]
     if (largest := targets.max()) >= shards.vocabulary:

@@ -1,9 +1,9 @@
-"""Which documents may no longer be learned: the live log says so, at each step anew.
+"""Masking: which documents may no longer be learned, asked of the live log at each step.
 
-Of the log only what is new is read, and only the documents of a step are looked at: while a
-platform deletes by the second, a step costs no more than its own posts. Not here: what the log is
-(`posts.live`), and which documents an earlier phase learned from, by which a later one is not
-judged (`phases.py`).
+Only the new entries of the log are read, and only the documents of a step are examined: even while
+a platform deletes posts every second, a step costs no more than its own posts. Not here: what the
+log is (`posts/live.py`), and the documents that an earlier phase has learned, on which a later one
+must not be judged (`phases.py`).
 """
 
 import numpy as np
@@ -15,8 +15,9 @@ from rookery.posts.live import LiveLog
 
 
 class DocumentMask:
-    """Asks a log which documents of some shards are left out, beside those that always are (bool,
-    documents).
+    """A mask of the documents of some shards that are left out at this moment.
+
+    always: bool (documents,), true for those that are left out whatever the log contains.
     """
 
     def __init__(self, shards: Shards, log: LiveLog, always: np.ndarray | None = None):
@@ -26,11 +27,11 @@ class DocumentMask:
         self._exclusions, self._watermark = shards.exclusions(restrictions), restrictions.watermark
 
     def __call__(self, documents: np.ndarray) -> np.ndarray:
-        """Of some documents, given by number: bool of the same shape."""
+        """Return bool for each of some documents (int64): true if it is left out."""
         return self._shards.holding(self._current_exclusions(), documents) | self._always[documents]
 
     def all(self) -> np.ndarray:
-        """Of all documents: bool of shape (documents,)."""
+        """Return bool (documents,) for all documents: true for those that are left out."""
         return self._shards.holding(self._current_exclusions()) | self._always
 
     def _current_exclusions(self) -> Exclusions:
@@ -39,9 +40,9 @@ class DocumentMask:
             new = self._shards.exclusions(
                 self._log.restrictions_among([(subject, subject) for subject in subjects])
             )
-            told = np.unique(hash_ids(subjects))
+            changed = np.unique(hash_ids(subjects))
             posts, authors = (
-                exchanged(a, told, b) for a, b in zip(self._exclusions, new, strict=True)
+                exchanged(a, changed, b) for a, b in zip(self._exclusions, new, strict=True)
             )
             self._exclusions, self._watermark = Exclusions(posts, authors), watermark
         return self._exclusions

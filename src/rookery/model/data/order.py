@@ -1,10 +1,10 @@
-"""The order in which documents are learned: one for all processes of a run, without end, a function
-of the seed alone.
+"""The order in which documents are learned: endless, and a function of the seed alone.
 
-Each epoch is another shuffle of all documents. A *pool* of documents that follow each other in it
-is packed at a time (`packing.py`), and its units are shuffled once more, since packing sorts by
-length. The shuffle is reckoned place by place, so that nothing grows with the corpus, and a run
-that goes on from a known position has nothing to repeat.
+All processes of a run have the same order. Each epoch is another shuffle of all documents. A
+*pool*, a stretch of documents in that shuffle, is packed at a time (`packing.py`), and its units
+are shuffled once more, since packing sorts by length. The shuffle is computed place by place, so
+that no memory grows with the corpus, and a run that continues from a known position repeats
+nothing. The tokens of the documents are read in `batches.py`.
 """
 
 from typing import NamedTuple
@@ -15,13 +15,13 @@ from rookery.corpus.shards import Shards
 from rookery.model.data.packing import Units, joined, pack
 
 POOL_DOCUMENTS = 1 << 16  # enough to have many of each length, few enough to begin in a moment
-# of a Feistel network; four make a shuffle of large halves (Luby and Rackoff, 1988), small ones
-# want more
+# rounds of the Feistel network: four give a pseudorandom permutation if the halves are large (Luby
+# and Rackoff, 1988); small halves need more
 ROUNDS = 6
 
 
 class Position(NamedTuple):
-    """Where in the order a step begins: with a unit of a pool of an epoch, each counted from 0."""
+    """The position in the order at which a step begins: a unit of a pool of an epoch, from 0."""
 
     step: int = 0
     epoch: int = 0
@@ -33,7 +33,7 @@ BEGINNING = Position()
 
 
 class Order:
-    """The units of some documents, taken step by step from a position on."""
+    """The sequence of all units of some shards, taken step by step from a position on."""
 
     def __init__(
         self,
@@ -44,15 +44,15 @@ class Order:
         position: Position,
     ):
         self._shards, self._seed, self._context_tokens = shards, seed, context_tokens
-        self._units_a_step = units_per_step
+        self._units_per_step = units_per_step
         self.position = position  # of the next step
         self._units: Units | None = None  # of the pool in which that begins
 
     def take(self) -> Units:
-        """Those of the next step; there must be documents."""
+        """Return the units of the next step; the shards must not be empty."""
         step, epoch, pool, unit = self.position
         parts: list[Units] = []
-        while (missing := self._units_a_step - sum(map(len, parts))) > 0:
+        while (missing := self._units_per_step - sum(map(len, parts))) > 0:
             if self._units is None:
                 self._units = self._pool(epoch, pool)
             parts.append(self._units[unit : unit + missing])
@@ -77,11 +77,11 @@ class Order:
 
 
 def shuffled(places: np.ndarray, count: int, seed: tuple[int, ...]) -> np.ndarray:
-    """What stands at some places (int64) of a shuffle of `count` numbers; a Feistel network that
-    walks its cycles.
+    """Return the numbers at some places (int64) of a shuffle of the numbers below `count`.
 
-    The network shuffles four to the power of k, less than four times as many; what falls beyond
-    goes through it again.
+    A Feistel network permutes the numbers below a power of four, which is less than four times
+    `count` (4 for a single number); a result of `count` or more passes through the network again
+    (cycle walking).
     """
     keys = np.random.default_rng(seed).integers(1 << 63, size=ROUNDS, dtype=np.uint64)
     half_bits = np.uint64(max(1, ((count - 1).bit_length() + 1) // 2))
@@ -97,8 +97,9 @@ def shuffled(places: np.ndarray, count: int, seed: tuple[int, ...]) -> np.ndarra
 
 
 def _mixed(x: np.ndarray) -> np.ndarray:
-    """Each bit of uint64 depends on all: the finalizer of SplitMix64 (Steele, Lea and Flood,
-    2014).
+    """Return a hash of uint64: the finalizer of SplitMix64 (Steele, Lea and Flood, 2014).
+
+    Each bit of the result depends on all bits of x.
     """
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

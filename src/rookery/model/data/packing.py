@@ -1,13 +1,13 @@
-"""Packing: documents into rows of tokens, so that few places stay empty.
+"""Packing: how documents are placed in rows of tokens, so that few places stay empty.
 
 Attention over a row costs the square of its length, and most posts are short. So a *unit* of
 `context_tokens` places is either one whole row or two half rows, whichever its documents need. A
-*span* is a document, or as much of a long one as fits into a row; a row holds several, one behind
-the other.
+*span* is a document, or the part of a long one that fits into a row; a row holds several spans, one
+behind the other.
 
-Every process of a run packs the documents of all, so all is done on arrays: a document costs less
-than a microsecond. Not here: which documents are packed together (`order.py`), and their tokens
-(`batches.py`).
+Every process of a run packs the documents of all processes, so all work is done on arrays: a
+document costs less than a microsecond. Not here: which documents are packed together (`order.py`),
+and their tokens (`batches.py`).
 
 Letters in names: U units, S spans.
 """
@@ -23,12 +23,11 @@ from rookery.core.arrays import ranges
 
 @dataclass(frozen=True)
 class Units:
-    """Units, one after another, and their spans in the order in which they lie in them; int64
-    unless said otherwise.
+    """Several units, and their spans in the order in which they lie in the units.
 
-    is_halved: bool, whether a unit is two half rows; spans: how many it has. document, begin,
-    tokens: of each span, the tokens [begin, begin + tokens) of a document; in_second: bool, whether
-    it lies in the second of two half rows.
+    is_halved: bool, whether a unit is two half rows. spans: how many spans a unit has. document,
+    begin, tokens: a span is the tokens [begin, begin + tokens) of a document. in_second: bool,
+    whether a span lies in the second of two half rows. All but the bools are int64.
     """
 
     is_halved_U: np.ndarray
@@ -42,7 +41,7 @@ class Units:
         return len(self.spans_U)
 
     def __getitem__(self, chosen: slice | np.ndarray) -> "Units":
-        """Some of them, by their numbers, in the order given."""
+        """Return some units, chosen by number, in the order given."""
         units = np.arange(len(self))[chosen]
         spans = ranges((np.cumsum(self.spans_U) - self.spans_U)[units], self.spans_U[units])
         of_spans = (self.document_S, self.begin_S, self.tokens_S, self.in_second_S)
@@ -52,17 +51,17 @@ class Units:
 
 
 def joined(parts: Sequence[Units]) -> Units:
-    """All units of several, at least one, behind each other."""
+    """Return the units of several parts (at least one), one part after another."""
     return Units(
         *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Units))
     )
 
 
 def pack(documents: np.ndarray, lengths: np.ndarray, context_tokens: int) -> Units:
-    """Documents, given by number and length in tokens (both int64), in units; every token has
-    exactly one place.
+    """Return units in which every token of some documents has exactly one place.
 
-    What needs more than half a row opens whole rows; the short ones fill those up, then half rows.
+    documents, lengths: the number of each and its length in tokens (int64). Spans of more than half
+    a row open whole rows; short spans fill those up, and then half rows.
     """
     half_tokens = context_tokens // 2
     parts = -(-lengths // context_tokens)
@@ -86,15 +85,16 @@ def pack(documents: np.ndarray, lengths: np.ndarray, context_tokens: int) -> Uni
 
 
 def best_fit(tokens: np.ndarray, rooms: np.ndarray, new_room: int | None = None) -> np.ndarray:
-    """The row of each span: the one that it fills best; longest first, so at most 11/9 of the
-    fewest rows are opened.
+    """Return the row of each span: the one that it fills best, the longest span first.
 
-    tokens: of each span, falling; rooms: of the rows there are; new_room: of rows that are opened
-    where a span fits into none, numbered on. Without it such a span has the row -1.
+    tokens: the length of each span, in falling order. rooms: the free places of each existing row.
+    new_room: the places of a new row, opened where a span fits into no other and numbered after
+    them; None: such a span has the row -1.
 
-    All spans of one length are placed together, into as many rows of one room as there are: what
-    one by one would do, since the row that a span was put into has the least room for the next as
-    long as that fits.
+    Best-fit decreasing opens at most 11/9 of the fewest possible rows, up to a constant. All spans
+    of one length are placed together, into all rows of the same room. The result is that of placing
+    them one by one: the row that a span was put into is the tightest for the next one as long as
+    that fits.
     """
     row_of = np.full(len(tokens), -1)
     free, opened = _Free(rooms), len(rooms)
@@ -119,7 +119,7 @@ def best_fit(tokens: np.ndarray, rooms: np.ndarray, new_room: int | None = None)
             row_of[start : start + filled * each] = np.repeat(rows[:filled], each)
             free.keep(rows[:filled], room - each * size)
             start, rows = start + filled * each, rows[filled:]
-            if len(rows) and start < end:  # the last of this length fill one more row in part
+            if len(rows) and start < end:  # the last spans of this length fill a row in part
                 row_of[start:end] = rows[0]
                 free.keep(rows[:1], room - (end - start) * size)
                 start, rows = end, rows[1:]
@@ -129,7 +129,7 @@ def best_fit(tokens: np.ndarray, rooms: np.ndarray, new_room: int | None = None)
 
 
 class _Free:
-    """Rows by the room that is left in them."""
+    """Rows by their room: how many places they have left."""
 
     def __init__(self, rooms: np.ndarray):
         self._rows: dict[int, list[np.ndarray]] = {}
@@ -144,8 +144,9 @@ class _Free:
             self._bits |= 1 << room
 
     def take_tightest(self, size: int) -> tuple[np.ndarray, int] | None:
-        """All rows with the least room in which so many tokens fit, and that room; None if there
-        are none.
+        """Take out all rows of the least room in which `size` tokens fit; return them and the room.
+
+        None if no row has so much room.
         """
         fitting = self._bits >> size
         if not fitting:

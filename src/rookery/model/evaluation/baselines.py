@@ -1,15 +1,14 @@
-"""Baselines that a language model has to beat on the same bytes: zstd with a dictionary, character
-n-grams, and xz.
+"""Baselines that a language model has to beat on the same bytes: zstd, character n-grams, and xz.
 
-The first two learn from the model's training texts and say how many bits each text costs, taken
-alone. How all are set side by side is in `evaluate.py`; why the n-grams are our own is in
-docs/decisions/0004.
+zstd (with a dictionary) and the n-grams learn from the model's training texts and give the bits
+that each text costs, taken alone. How all baselines and the model are compared is in `evaluate.py`;
+why the n-gram model is our own is in docs/decisions/0004.
 
 The n-gram model is interpolated modified Kneser-Ney (Chen and Goodman 1998, TR-10-98, section 3)
-over characters, with eight characters of context. A character seen less than twice in training is
-an escape and then one of all other code points, each as likely. It gives some probability to the
-end of the text at every place, as the language model does; the end itself is not part of a text's
-cost.
+over characters, with eight characters of context. A character seen less than twice in training
+costs an escape and then the choice among all other code points, each equally likely. The model
+gives some probability to the end of the text at every place, as the language model does; the end
+itself is not part of a text's cost.
 """
 
 import lzma
@@ -30,13 +29,12 @@ BOUNDARY, ESCAPE, FIRST_CHARACTER = 0, 1, 2  # symbols; the boundary begins and 
 
 
 def zstd_bits(training: Sequence[str], texts: Sequence[str]) -> np.ndarray:
-    """Bits (float64, one a text) of each text compressed alone, with a dictionary trained on the
-    training texts.
+    """Return the bits (float64, one for each text) of each text compressed alone.
 
-    Frames without magic number, size, checksum and dictionary id, which a store of posts would not
-    keep.
+    The dictionary is trained on the training texts. The frames have no magic number, size, checksum
+    and dictionary id, which a store of posts would not keep.
     """
-    samples = [t.encode() for t in training]
+    samples: list[bytes | bytearray | memoryview] = [t.encode() for t in training]
     try:
         size = min(DICTIONARY_BYTES, max(1024, sum(map(len, samples)) // 10))
         dictionary = zstandard.train_dictionary(size, samples, k=512, d=8, threads=1)
@@ -58,9 +56,10 @@ def zstd_bits(training: Sequence[str], texts: Sequence[str]) -> np.ndarray:
 
 
 def xz_bits_per_byte(texts: Sequence[str]) -> float:
-    """Bits per byte of all texts packed together by the strongest preset; it learns only from them.
+    """Return the bits per byte of all texts packed together by xz's strongest preset.
 
-    Each text is a line. The line ends cost bits, but are no bytes of the texts.
+    It learns from these texts only. Each text is a line: the line ends cost bits, but do not count
+    as bytes of the texts.
     """
     packed = lzma.compress("\n".join(texts).encode(), preset=9 | lzma.PRESET_EXTREME)
     return 8.0 * len(packed) / sum(len(text.encode()) for text in texts)
@@ -68,12 +67,12 @@ def xz_bits_per_byte(texts: Sequence[str]) -> float:
 
 @dataclass(frozen=True)
 class Level:
-    """What is known after contexts of one length.
+    """The grams with contexts of one length, and their probabilities.
 
-    A gram is a context and the symbol after it; its number is its place in `keys`, and it is a
-    context of the next level under that number. keys: int64, context number × symbols + symbol.
-    share: what each gram keeps of its context's probability. rest: what each context leaves to the
-    next shorter one.
+    A gram is a context and the symbol after it; its number is its place in `keys`, and the next
+    level knows it as a context by that number. keys: int64, context number × symbols + symbol.
+    share: float32, the discounted probability of each gram after its context. rest: float32, the
+    probability that each context leaves to the next shorter one.
     """
 
     keys: np.ndarray
@@ -81,25 +80,29 @@ class Level:
     rest: np.ndarray
 
     def find(self, contexts: np.ndarray, symbols: np.ndarray, kinds: int) -> np.ndarray:
-        """The number of each gram, -1 for one that is not known (nor for a context that is -1)."""
+        """Return the number of each gram; -1 for an unknown one, and where the context is -1."""
         found = pc.index_in(pa.array(contexts * kinds + symbols), value_set=pa.array(self.keys))
         return pc.fill_null(found, -1).to_numpy()
 
 
 @dataclass(frozen=True)
 class NgramModel:
-    """A trained n-gram model. alphabet: the known characters' code points, rising."""
+    """A trained n-gram model.
+
+    alphabet: the code points of the known characters, in rising order. levels: by the length of the
+    context, from 0 on.
+    """
 
     alphabet: np.ndarray
     levels: tuple[Level, ...]
 
     @property
     def kinds(self) -> int:
-        """How many symbols there are: the characters, the boundary and the escape."""
+        """Return the number of symbols: the characters, the boundary and the escape."""
         return len(self.alphabet) + FIRST_CHARACTER
 
     def bits(self, texts: Sequence[str]) -> np.ndarray:
-        """Bits (float64, one a text) of each text taken alone."""
+        """Return the bits (float64, one for each text) of each text taken alone."""
         symbols, age = _symbols(texts, self.alphabet)
         cost = -np.log2(self.probabilities(symbols, age))
         cost[symbols == ESCAPE] += np.log2(CODE_POINTS - len(self.alphabet))
@@ -111,8 +114,9 @@ class NgramModel:
         )
 
     def probabilities(self, symbols: np.ndarray, age: np.ndarray) -> np.ndarray:
-        """The probability of each symbol of a stream after those before it, `age` of which belong
-        to its text.
+        """Return the probability of each symbol of a stream, given those before it.
+
+        age: how many of the symbols before it belong to its own text.
         """
         p = np.full(len(symbols), 1.0 / self.kinds)
         contexts = np.zeros(len(symbols), np.int64)
@@ -126,9 +130,9 @@ class NgramModel:
 
 
 def train_ngram(texts: Sequence[str], order: int = ORDER) -> NgramModel:
-    """An n-gram model of some texts with contexts of up to `order` characters.
+    """Train an n-gram model on some texts, with contexts of up to `order` characters.
 
-    For 20 MB of mixed English and Russian: 21 s of one core and 2.3 GB; for 40 MB twice the time
+    20 MB of mixed English and Russian take 21 s of one core and 2.3 GB; 40 MB take twice the time
     and 3.4 GB.
     """
     counts = np.bincount(_code_points("".join(texts)), minlength=1)
@@ -136,14 +140,14 @@ def train_ngram(texts: Sequence[str], order: int = ORDER) -> NgramModel:
     kinds = len(alphabet) + FIRST_CHARACTER
     symbols, age = _symbols(texts, alphabet)
     levels: list[Level] = []
-    pending, context_count = None, 1
-    for length in range(order + 1):
+    # A level's counts need the grams that are one longer, so each level is made one round later.
+    pending, context_count = _count(symbols, age, None, 0, kinds), 1
+    for length in range(1, order + 1):
         grams = _count(symbols, age, pending, length, kinds)
         if not len(grams.keys):
             break  # no text is so long
-        if pending is not None:
-            levels.append(_level(pending, _left_neighbours(pending, grams), context_count, kinds))
-            context_count = len(pending.keys)
+        levels.append(_level(pending, _left_neighbours(pending, grams), context_count, kinds))
+        context_count = len(pending.keys)
         pending = grams
     levels.append(_level(pending, pending.counts, context_count, kinds))
     return NgramModel(alphabet, tuple(levels))
@@ -151,9 +155,10 @@ def train_ngram(texts: Sequence[str], order: int = ORDER) -> NgramModel:
 
 @dataclass(frozen=True)
 class _Grams:
-    """The grams of one length. number: the gram that ends at each place of the stream, -1 where
-    none does. place: for each gram one place where it ends. begins: whether it begins at a text's
-    boundary.
+    """The grams of one length in a stream of symbols.
+
+    number: the gram that ends at each place of the stream, -1 where none does. place: for each
+    gram one place where it ends. begins: whether it begins at a text's boundary.
     """
 
     keys: np.ndarray
@@ -166,8 +171,9 @@ class _Grams:
 def _count(
     symbols: np.ndarray, age: np.ndarray, shorter: _Grams | None, length: int, kinds: int
 ) -> _Grams:
-    """Number and count the grams with a context of some length; `shorter` are those that are the
-    contexts.
+    """Number and count the grams with a context of some length.
+
+    shorter: the grams that are one symbol shorter, which are the contexts.
     """
     places = np.flatnonzero(age >= length).astype(np.int32)
     keys = symbols[places].astype(np.int64)
@@ -184,15 +190,16 @@ def _count(
 
 
 def _left_neighbours(grams: _Grams, longer: _Grams) -> np.ndarray:
-    """Kneser-Ney's count: after how many different symbols each gram stood; where it begins a text,
-    how often.
+    """Return Kneser-Ney's count of each gram: the number of different symbols seen before it.
+
+    For a gram that begins a text it is the plain count.
     """
     different = np.bincount(grams.number[longer.place], minlength=len(grams.keys))
     return np.where(grams.begins, grams.counts, different)
 
 
 def _level(grams: _Grams, counts: np.ndarray, context_count: int, kinds: int) -> Level:
-    """Discounted shares of the grams, and what each context leaves over."""
+    """Return the discounted probabilities of some grams, and the rest of each context."""
     discount = _discounts(counts)[np.minimum(counts, 3)]
     context = grams.keys // kinds
     total = np.bincount(context, counts, context_count)
@@ -205,7 +212,7 @@ def _level(grams: _Grams, counts: np.ndarray, context_count: int, kinds: int) ->
 
 
 def _discounts(counts: np.ndarray) -> np.ndarray:
-    """What is taken off counts of 0, 1, 2 and more (Chen and Goodman 1998, equation 26)."""
+    """Return the discounts for counts of 0, 1, 2 and more (Chen and Goodman 1998, equation 26)."""
     n1, n2, n3, n4 = np.bincount(np.minimum(counts, 5), minlength=6)[1:5]
     if not (n1 and n2 and n3):
         return np.array([0.0, 0.5, 0.5, 0.5])
@@ -215,8 +222,10 @@ def _discounts(counts: np.ndarray) -> np.ndarray:
 
 
 def _symbols(texts: Sequence[str], alphabet: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Texts as one stream of symbols, a boundary before, between and after; and how many symbols of
-    its own text, the boundary that begins it included, stand before each (127 for more).
+    """Return texts as one stream of symbols, with boundaries before, between and after them.
+
+    Second, the age of each symbol: how many symbols of its own text come before it, including the
+    boundary that begins the text; 127 for more.
     """
     lengths = np.array([len(t) for t in texts], np.int64)
     boundaries = np.concatenate([[0], np.cumsum(lengths + 1)])

@@ -1,9 +1,8 @@
-"""What a network needs, in bits, to say each of some texts: the measure that evaluation is made of.
+"""Bits: how many a network needs to encode each of some texts, the measure of all evaluation.
 
-Each text is judged alone, its own tokens only: what it would cost to say that it ends is not
-counted, nor what it would cost to say the control tokens (corpus/control.py) that it begins with in
-training. Works on the device and in the precision that the network has. What is made of the bits is
-in `evaluate.py`.
+Each text is judged alone, by its own tokens only: neither the end of the text costs anything, nor
+the control tokens (corpus/control.py) that come before it in training. The computation runs on the
+device and in the precision of the network. What the bits are used for is in `evaluate.py`.
 """
 
 import math
@@ -27,12 +26,12 @@ def text_bits(
     progress: Progress | None = None,
     controls: Sequence[Sequence[str]] | None = None,
 ) -> np.ndarray:
-    """Bits (float64, one a text) that the network needs for each text's own tokens.
+    """Return the bits (float64, one for each text) of the negative log-likelihood of its tokens.
 
-    The first token is predicted from the end-of-document token, and the text's control tokens after
-    it. A text longer than the context is read in windows that each begin halfway through the one
-    before, and every token is counted once. controls: of each text, by name; one that the tokenizer
-    has no token for is not said.
+    The first token is predicted from the end-of-document token and the text's control tokens. A
+    text longer than the context is read in windows, each of which begins halfway through the one
+    before, and every token is counted once. controls: those of each text, by name; a name for which
+    the tokenizer has no token is left out.
     """
     before = [
         _before(tokenizer, names) for names in ([()] * len(texts) if controls is None else controls)
@@ -49,8 +48,10 @@ def text_bits(
 
 @dataclass(frozen=True)
 class _Window:
-    """A stretch of tokens, the one before it included; the first `known` targets are no text or
-    counted elsewhere.
+    """A stretch of tokens, with the one before it.
+
+    text: the number of the text. known: how many of the first targets do not count, since they are
+    control tokens or are counted in another window.
     """
 
     text: int
@@ -59,7 +60,7 @@ class _Window:
 
 
 def _before(tokenizer: Tokenizer, controls: Sequence[str]) -> list[int]:
-    """What a text's first token is predicted from."""
+    """Return the tokens that a text's first token is predicted from."""
     return [
         tokenizer.end_of_document,
         *(tokenizer.special[name] for name in controls if name in tokenizer.special),
@@ -78,7 +79,7 @@ def _windows(
 
 
 def _batches(windows: list[_Window], tokens: int = 4_096) -> Iterator[list[_Window]]:
-    """Windows of like length together, so that little is padded."""
+    """Yield batches of windows of similar length, so that there is little padding."""
     batch: list[_Window] = []
     for window in sorted(windows, key=lambda w: (len(w.tokens), w.text)):
         if batch and (len(batch) + 1) * len(window.tokens) > tokens:
@@ -91,7 +92,7 @@ def _batches(windows: list[_Window], tokens: int = 4_096) -> Iterator[list[_Wind
 
 @torch.no_grad()
 def _losses(network: Network, batch: Sequence[_Window]) -> np.ndarray:
-    """Nats (float64, one a window) of the targets that are not counted elsewhere."""
+    """Return the nats (float64, one for each window) of the targets that count."""
     longest = max(len(w.tokens) for w in batch)
     tokens = torch.zeros(len(batch), longest, dtype=torch.long)
     targets = torch.full((len(batch), longest - 1), IGNORED)

@@ -1,9 +1,10 @@
-"""Bits per byte of groups of texts, and how sure they are.
+"""Estimates: bits per byte of groups of texts, with confidence intervals.
 
 The interval is a bootstrap (Efron 1979): the authors are drawn anew a thousand times, with all of
-their texts, since the texts of one author are alike; the 2.5th and the 97.5th percentile of what
-results are shown. Systems are compared on the same draws. It says how much another sample of
-authors would change the figure, not how much another training run would.
+their texts, since the texts of one author are similar; the interval goes from the 2.5th to the
+97.5th percentile of the results. Systems are compared on the same draws. The interval shows how
+much another sample of authors would change the figure, not how much another training run would. The
+bits of each text come from `bits.py` and `baselines.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,15 +14,16 @@ from typing import Any
 import numpy as np
 
 DRAWS = 1000
-FEWEST_AUTHORS = 10  # of fewer, an interval would say nothing
+FEWEST_AUTHORS = 10  # an interval from fewer would mean nothing
 PERCENTILES = (2.5, 97.5)
 MODEL = "model"
 
 
 @dataclass(frozen=True)
 class ScoredTexts:
-    """Texts and what they cost. sizes (bytes), authors (any number for each) and each system's
-    bits: one a text.
+    """Texts and the bits that they cost each system; every array has one value for each text.
+
+    sizes: in bytes. authors: any number for each author. bits: by the system's name.
     """
 
     sizes: np.ndarray
@@ -29,17 +31,18 @@ class ScoredTexts:
     bits: Mapping[str, np.ndarray]
 
     def of(self, chosen: np.ndarray) -> "ScoredTexts":
-        """Some of them, by place or by bool."""
+        """Return some of the texts, chosen by place or by bool."""
         costs = {name: cost[chosen] for name, cost in self.bits.items()}
         return ScoredTexts(self.sizes[chosen], self.authors[chosen], costs)
 
 
 def summarize(judged: ScoredTexts) -> dict[str, Any]:
-    """`{"bytes", "documents", "authors", "bits_per_byte", "interval_95", "model_less"}`.
+    """Return the figures of some texts.
 
+    Keys: `bytes`, `documents`, `authors`, `bits_per_byte`, `interval_95`, `model_less`.
     interval_95: [low, high] for each system. model_less: for each other system [difference, low,
-    high], below zero where the model needs fewer bits. Both are empty where fewer than ten authors
-    wrote.
+    high], below zero where the model needs fewer bits. Both are empty if there are fewer than ten
+    authors.
     """
     size, authors = int(judged.sizes.sum()), len(np.unique(judged.authors))
     per_byte = {name: float(cost.sum()) / size for name, cost in judged.bits.items()}
@@ -59,14 +62,17 @@ def summarize(judged: ScoredTexts) -> dict[str, Any]:
 
 
 def by(judged: ScoredTexts, names: Sequence[Any] | np.ndarray) -> dict[str, dict[str, Any]]:
-    """The figures of each group of texts, by the group's name; the group with most texts first."""
+    """Return the figures of each group of texts, by its name; the group with most texts first.
+
+    names: the name of each text's group.
+    """
     kinds, of_text, counts = np.unique(np.asarray(names), return_inverse=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return {str(kinds[group]): summarize(judged.of(of_text == group)) for group in order}
 
 
 def bootstrap(judged: ScoredTexts, seed: int = 0) -> dict[str, np.ndarray]:
-    """Bits per byte of each system on each of the draws of authors, float64 (DRAWS,)."""
+    """Return the bits per byte of each system on each draw of authors, float64 (DRAWS,)."""
     kinds, of_text = np.unique(judged.authors, return_inverse=True)
     count, random = len(kinds), np.random.default_rng(seed)
     sums = np.stack(

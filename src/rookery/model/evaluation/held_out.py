@@ -1,11 +1,11 @@
-"""The held-out documents of a corpus as an evaluation needs them: which may be judged on, and how
-far from training.
+"""Held-out documents: which of a corpus may be judged on, and how close they are to training.
 
-What training holds is what the model learned from, which may be other corpora than the one that is
-judged on. A text that stands there, or holds a post of it, is left out: a model that knows it by
-heart is no better for it. One that says the same but for links and marks, or shares a run of eight
-words with a training text (a quotation, a headline, a form filled in), is kept and marked. What the
-model makes of all this is in `evaluate.py`.
+The training documents are those that the model learned from; they may belong to other corpora than
+the held-out ones. A held-out document is left out if its text, or one of its posts, is in training:
+a model that knows it by heart is no better for it. A document is kept, but marked as repeated, if
+its text equals a training text but for links and marks, or shares a run of eight words with one (a
+quotation, a headline, a form filled in). How the model is judged on these documents is in
+`evaluate.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,13 +35,14 @@ REPEATED, NEW = "repeated", "new"
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Texts to judge on; all arrays have one value a text.
+    """The texts to judge on; lists and arrays have one value for each text.
 
     controls: the control tokens that each begins with. authors: a number for the first author of
-    each. months: 1 for the first thirty days after the last training document, 0 for what is older
-    than it. acquaintance: `SEEN` where something of any of its authors is learned from. novelty:
-    `REPEATED` where it is not new (see this module's opening). left_out: how many documents are not
-    judged on, by reason. training_bytes: of every training text once.
+    each. months: 1 for the first thirty days after the last training document, 0 for anything
+    older than it. acquaintance: `SEEN` if training holds a document of any of its authors, else
+    `UNSEEN`. novelty: `REPEATED` if it is not new (see this module's opening), else `NEW`.
+    left_out: how many documents are not judged on, by reason. training_bytes: the bytes of all
+    training texts, each counted once. trained_until: when the last training document was written.
     """
 
     texts: list[str]
@@ -63,17 +64,17 @@ def held_out(
     most: int,
     progress: Progress,
 ) -> HeldOut:
-    """Of the first `most` held-out documents that may still be trained on, those of which nothing
-    is in training.
+    """Return the held-out documents of a corpus that a model may be judged on.
 
-    learned: the corpora whose training documents the model learned from. Raises `DataError` if
-    there is none.
+    They are taken from the first `most` of those that may still be trained on; none has its text or
+    a post in training. learned: the corpora whose training documents the model learned from. Raises
+    `DataError` if no document is left.
     """
     judged, forgotten = _allowed(corpus, restrictions, most)
     training = _Training(judged)
     if judged.num_rows:
         total = sum(count_documents(one, "train") for one in learned)
-        with progress.task("what training holds", total, "documents") as task:
+        with progress.task("training documents", total, "documents") as task:
             for batch in chain.from_iterable(
                 read_documents(one, "train", TRAINING_COLUMNS) for one in learned
             ):
@@ -103,8 +104,9 @@ def held_out(
 
 
 def _allowed(corpus: Artifact, restrictions: Restrictions, most: int) -> tuple[pa.Table, int]:
-    """The first held-out documents all of whose posts may still be trained on, and how many before
-    them may not.
+    """Return the first held-out documents all of whose posts may still be trained on.
+
+    Second, how many documents were passed over because a post may not.
     """
     version, forgotten = corpus.manifest.metrics[LAKE_VERSION], 0
     batches, left = [], most
@@ -127,8 +129,10 @@ def _may(restrictions: Restrictions, row: dict, version: int) -> bool:
 
 
 class _Training:
-    """What the training documents have in common with those that are judged on; they pass by in
-    batches.
+    """A record of what the judged documents have in common with the training documents.
+
+    The training documents are shown to it in batches (`see`), so that they need not fit into
+    memory.
     """
 
     def __init__(self, judged: pa.Table):
@@ -150,46 +154,44 @@ class _Training:
         self.until = max(self.until, created)
 
     def holds(self) -> np.ndarray:
-        """bool (documents,): whether the text of each, or any of its posts, is in training."""
+        """Return bool (documents,): whether the text or any post of each is in training."""
         return self._holds_text | self._posts.any_seen()
 
     def knows_author(self) -> np.ndarray:
-        """bool (documents,): whether any author of each is one of training."""
+        """Return bool (documents,): whether any author of each has a document in training."""
         return self._authors.any_seen()
 
     def repeats(self) -> np.ndarray:
-        """bool (documents,): whether each says what training says, or a run of eight of its
-        words.
-        """
+        """Return bool (documents,): whether each repeats a training text or eight words of one."""
         return np.logical_or(*self._overlap.seen())
 
     def bytes(self) -> int:
-        """Of every training text once, however many of the corpora it stands in."""
+        """Return the bytes of all training texts, each counted once over all corpora."""
         _, first = np.unique(np.concatenate(self._hashes), return_index=True)
         return int(np.concatenate(self._sizes)[first].sum())
 
 
 class _Lists:
-    """The ids in each of the judged documents, and which of them pass by."""
+    """A record of the ids in each judged document, and of which of them were seen in training."""
 
     def __init__(self, ids: pa.ChunkedArray):
         lists = ids.combine_chunks()
         self._ids, self._ends = lists.flatten(), np.cumsum(lists.value_lengths().to_numpy())
         self._seen = np.zeros(len(self._ids), dtype=bool)
 
-    def see(self, passing: pa.ListArray) -> None:
-        self._seen |= pc.is_in(self._ids, value_set=pc.unique(passing.flatten())).to_numpy(
+    def see(self, ids: pa.ListArray) -> None:
+        self._seen |= pc.is_in(self._ids, value_set=pc.unique(ids.flatten())).to_numpy(
             zero_copy_only=False
         )
 
     def any_seen(self) -> np.ndarray:
-        """bool (documents,): whether any id of each passed by."""
+        """Return bool (documents,): whether any id of each was seen."""
         seen = np.concatenate([[0], np.cumsum(self._seen)])
         return seen[self._ends] > seen[np.concatenate([[0], self._ends[:-1]])]
 
 
 def _keys(texts: pa.Array) -> pa.Array:
-    """The normalised texts; a text without words is its own key."""
+    """Return the normalised texts; a text without words is its own key."""
     keys = normalize.key(texts)
     return pc.if_else(pc.equal(keys, ""), texts, keys)
 

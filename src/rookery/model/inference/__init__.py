@@ -1,1 +1,1 @@
-"""How does a trained network write?"""
+"""How does a trained network generate text?"""

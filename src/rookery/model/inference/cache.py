@@ -1,4 +1,8 @@
-"""The cache of keys and values: what a network remembers of the tokens before, while it writes."""
+"""The cache of keys and values: it spares a network from reading earlier tokens again.
+
+For generation only (`generate.py`); in training, `parallel/context.py` has another that gathers the
+keys and values of other processes.
+"""
 
 import torch
 from torch import Tensor
@@ -7,10 +11,9 @@ from rookery.model.shape import ModelShape
 
 
 class Cache:
-    """Keys and values (float32) of the tokens that went before, for generation; every row has the
-    same length.
+    """The keys and values (float32) of the tokens so far, with room for one context.
 
-    There is room for one context.
+    All rows have the same length. `length` is raised by the network, once after all layers.
     """
 
     def __init__(self, shape: ModelShape, rows: int):
@@ -20,7 +23,7 @@ class Cache:
         self.length = 0
 
     def extend(self, layer: int, keys_BKTS: Tensor, values_BKTS: Tensor) -> tuple[Tensor, Tensor]:
-        """Add one layer's new keys and values; returns those of all tokens so far."""
+        """Add one layer's new keys and values, and return those of all tokens so far."""
         end = self.length + keys_BKTS.shape[2]
         self.values[layer, 0, :, :, self.length : end] = keys_BKTS
         self.values[layer, 1, :, :, self.length : end] = values_BKTS

@@ -1,5 +1,7 @@
-"""An evaluation as a page: one HTML file without anything from outside, with the curve of how the
-model ages.
+"""The page of an evaluation: its figures, and the curve of how the model ages.
+
+It is one HTML file that loads nothing from elsewhere. The figures come from `evaluate.py`; the page
+of a training run (`pages/run.py`) shows the same curve.
 """
 
 from pathlib import Path
@@ -13,15 +15,16 @@ SHOWN_LANGUAGES = 14
 
 
 def page(result: dict[str, Any]) -> str:
-    """What `evaluate.py` found, as HTML."""
+    """Return the result of `evaluate.py` as HTML."""
     return render(
         "evaluation.html.jinja", result=result, groups=groups(result), curve=curve(result["months"])
     )
 
 
 def render(template: str, **facts: Any) -> str:
-    """One of this package's pages; all that is shown is escaped, and what is not given is an
-    error.
+    """Return one of this package's templates filled with facts.
+
+    All values are escaped; a value that is missing is an error.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -34,7 +37,7 @@ def render(template: str, **facts: Any) -> str:
 
 
 def groups(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Every line of the table: its name and its figures."""
+    """Return the rows of the table, each as its name and its figures."""
     languages = list(result["languages"].items())[:SHOWN_LANGUAGES]
     return [
         ("all", result),
@@ -46,17 +49,21 @@ def groups(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _month(name: str) -> str:
-    return "older than the last in training" if name == "0" else f"month {name} after training"
+    return "older than the last post in training" if name == "0" else f"month {name} after training"
 
 
 def curve(months: dict[str, Any]) -> dict[str, Any]:
-    """Bits per byte over months: points of each line, the model's band of 95%, and the ends of the
-    axes.
+    """Return the chart of bits per byte over months.
+
+    It has the points of each system's line, the model's 95% band, and the ends of the axes.
     """
     values = [v for found in months.values() for v in _heights(found)]
     low, high = min(values) - 0.05, max(values) + 0.05
     x = {name: CURVE_WIDTH * (place + 0.5) / len(months) for place, name in enumerate(months)}
-    y = lambda bits: CURVE_HEIGHT * (high - bits) / (high - low)  # noqa: E731
+
+    def y(bits: float) -> float:
+        return CURVE_HEIGHT * (high - bits) / (high - low)
+
     lines = {
         system: [
             (round(x[name], 1), round(y(found["bits_per_byte"][system]), 1))
@@ -64,13 +71,13 @@ def curve(months: dict[str, Any]) -> dict[str, Any]:
         ]
         for system in SHOWN
     }
-    sure = [
+    intervals = [
         (x[name], *map(y, found["interval_95"]["model"]))
         for name, found in months.items()
         if found["interval_95"]
     ]
-    band = [(round(a, 1), round(b, 1)) for a, b, _ in sure] + [
-        (round(a, 1), round(c, 1)) for a, _, c in sure[::-1]
+    band = [(round(a, 1), round(b, 1)) for a, b, _ in intervals] + [
+        (round(a, 1), round(c, 1)) for a, _, c in intervals[::-1]
     ]
     return {
         "width": CURVE_WIDTH,

@@ -1,5 +1,6 @@
-"""A training run as a page: its curves over the steps of all phases, what it wrote, and how it was
-judged.
+"""The page of a training run: its curves over all phases, samples of its text, its evaluation.
+
+The facts come from `report.py`.
 """
 
 import math
@@ -10,7 +11,7 @@ from typing import Any
 from rookery.model.pages.evaluation import curve, render
 
 WIDTH, HEIGHT = 640, 200
-MOST_POINTS = 300  # of a line; each is the mean of what lies between
+MOST_POINTS = 300  # of a line; each is the mean of its neighbours
 TICKS = 4
 
 Points = list[tuple[float, float]]
@@ -19,9 +20,7 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines and dots laid out on `WIDTH` × `HEIGHT`, and the ticks of both axes as (place,
-    words).
-    """
+    """A chart of `WIDTH` × `HEIGHT`: lines, dots with words, and ticks as (place, words)."""
 
     title: str
     note: str
@@ -32,7 +31,7 @@ class Chart:
 
 
 def page(facts: dict[str, Any]) -> str:
-    """What `report.py` describes, as HTML; whatever the model wrote is escaped."""
+    """Return the facts of `report.py` as HTML; all text of the model is escaped."""
     evaluation = facts["evaluation"]
     months = curve(evaluation["months"]) if evaluation else None
     sizes = {"width": WIDTH, "height": HEIGHT}
@@ -42,8 +41,9 @@ def page(facts: dict[str, Any]) -> str:
 
 
 def charts(runs: Sequence[dict[str, Any]]) -> list[Chart]:
-    """Loss, learning rate, speed and utilisation over the steps of all phases; one without points
-    is left out.
+    """Return the charts of loss, learning rate, speed and utilisation over all phases' steps.
+
+    A chart without points is left out.
     """
     measured = [(run["first_step"] + run["steps"], run["validation_loss"]) for run in runs]
     dots = [(step, loss, f"held out: {loss:.3f}") for step, loss in measured if loss is not None]
@@ -57,37 +57,41 @@ def charts(runs: Sequence[dict[str, Any]]) -> list[Chart]:
         for note in run["curve"]
         if note.get("held_out_loss") is not None
     ]
-    told = {
+    titles = {
         "loss": (
             "Loss",
-            "Nats a token: a line for training, dots for held-out posts, a few on the way and "
-            "more at the end.",
+            "In nats for each token: a line for training, dots for held-out posts, a few on the "
+            "way and more at the end.",
         ),
         "learning_rate": ("Learning rate", "Of the layers' matrices."),
-        "tokens_per_second": ("Tokens a second", "The mean since the run last began or went on."),
+        "tokens_per_second": ("Tokens per second", "The mean since the run last began or resumed."),
         "utilisation": (
             "Utilisation",
-            "Share of the rate at which this machine multiplies large matrices.",
+            "As a share of the rate at which this machine multiplies large matrices.",
         ),
     }
     drawn = (
-        (words, _lines(runs, name), dots if name == "loss" else []) for name, words in told.items()
+        (title, note, _lines(runs, name), dots if name == "loss" else [])
+        for name, (title, note) in titles.items()
     )
-    return [chart(*words, lines, seen) for words, lines, seen in drawn if lines]
+    return [chart(title, note, lines, seen) for title, note, lines, seen in drawn if lines]
 
 
 def chart(
     title: str, note: str, lines: Sequence[Points], dots: Sequence[tuple[float, float, str]] = ()
 ) -> Chart:
-    """Lay lines and dots, in their own units, out on the picture."""
-    every = [point for line in lines for point in line] + [(x, y) for x, y, _ in dots]
+    """Return a chart of lines and dots that are given in their own units."""
+    every = [point for line in lines for point in line] + [(step, value) for step, value, _ in dots]
     x_ticks, y_ticks = (ticks([point[axis] for point in every]) for axis in (0, 1))
     low, high = min(y_ticks), max(y_ticks)
-    last = max(*(x for x, _ in every), 1)
-    x, y = (
-        (lambda step: round(WIDTH * step / last, 1)),
-        (lambda v: round(HEIGHT * (high - v) / (high - low), 1)),
-    )
+    last = max(*(step for step, _ in every), 1)
+
+    def x(step: float) -> float:
+        return round(WIDTH * step / last, 1)
+
+    def y(value: float) -> float:
+        return round(HEIGHT * (high - value) / (high - low), 1)
+
     return Chart(
         title,
         note,
@@ -99,7 +103,7 @@ def chart(
 
 
 def ticks(values: Sequence[float]) -> list[float]:
-    """A few round numbers, evenly spaced, that hold all values between the first and the last."""
+    """Return a few round numbers, evenly spaced, that all values lie between."""
     low, high = min(values), max(values)
     rough = (high - low or abs(high) or 1) / TICKS
     unit = 10 ** math.floor(math.log10(rough))
@@ -109,7 +113,7 @@ def ticks(values: Sequence[float]) -> list[float]:
 
 
 def _lines(runs: Sequence[dict[str, Any]], name: str) -> list[Points]:
-    """A line for each phase."""
+    """Return a line for each phase."""
     lines = []
     for run in runs:
         points = [
@@ -122,7 +126,7 @@ def _lines(runs: Sequence[dict[str, Any]], name: str) -> list[Points]:
 
 
 def _thinned(points: Points) -> Points:
-    """At most `MOST_POINTS` of them, each the mean of its neighbours."""
+    """Return at most `MOST_POINTS` points, each the mean of several neighbours."""
     size = -(-len(points) // MOST_POINTS) or 1
     groups = (points[start : start + size] for start in range(0, len(points), size))
     return [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
