@@ -135,7 +135,7 @@ def _fit(
     with closing(states), watched_run(watch, run, workspace.notes) as heartbeat:
         first_step = resume(run, states, workspace.notes, earlier)
         heartbeat(first_step, Activity.READING)
-        heartbeat.reset()
+        heartbeat.reset()  # who is slow is judged by steps alone, not by how a state is read
         with log.opened(first_step):
             _take_steps(home, run, learned, held_out, states, heartbeat, log, first_step)
         heartbeat(config.steps, Activity.SAVING)
@@ -168,7 +168,7 @@ def _take_steps(
             raise pause
         heartbeat(number, Activity.LEARNING)
         loss = _learn(run, step, number)
-        run.position.copy_(torch.tensor(step.following))
+        run.position.copy_(torch.tensor(step.following))  # saved with the state
         heartbeat(number, Activity.SAVING)
         states.poll()
         note, done = log.note(number, loss), number + 1

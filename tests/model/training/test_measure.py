@@ -18,7 +18,7 @@ from rookery.model.training.run import Run
 
 @dataclass
 class TickingClock(FixedClock):
-    """A clock that goes on by a twentieth of a second at every look: a machine of constant speed."""
+    """A clock that moves by a twentieth of a second at every look: a machine of constant speed."""
 
     tick_seconds: float = 0.05
 
