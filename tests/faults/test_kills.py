@@ -21,7 +21,7 @@ def test_verbs_killed_at_random_points_lose_nothing_and_double_nothing():
 
 
 @pytest.mark.slow
-def test_training_and_export_killed_at_random_points_end_as_if_undisturbed_and_lose_no_more_than_is_stated():
+def test_training_and_export_killed_at_random_points_end_alike_and_lose_no_more_than_stated():
     done = killed("bench_train_kills.py", "--kills", "8")
     assert done.returncode == 0, done.stderr
     assert "every one ended with the weights" in done.stdout

@@ -1,6 +1,4 @@
-"""Processes that train together, of which one is killed, stopped or slowed; and data that is cut
-under their hands.
-"""
+"""Processes that train together: one is killed, stopped or slowed, or their data is cut."""
 
 import json
 import os
@@ -38,11 +36,11 @@ from pathlib import Path
 from tiny_run import train_longer
 from rookery.cli.processes import reporting_outcome, rank_from_environment
 from rookery.core.home import open_home
-from rookery.model import train
 from rookery.model.config import WatchConfig
+from rookery.model.training.split import Split
 from rookery.model.training.states import States
 home, where, once = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-owner, name = {"restoring": (States, "restore"), "judging": (train, "_validating")}[where]
+owner, name = {"restoring": (States, "restore"), "judging": (Split, "validation")}[where]
 plain, place = getattr(owner, name), rank_from_environment(None)
 def stops(*arguments):
     if place.rank == 1 and not once.exists():
@@ -57,7 +55,7 @@ with reporting_outcome(place):
 
 @pytest.fixture(autouse=True)
 def outcome(monkeypatch, tmp_path) -> Path:
-    """As `rookery model train --processes` sets its environment."""
+    """Set the environment as `rookery model train --processes` does."""
     monkeypatch.setenv(OUTCOME, str(tmp_path / "outcome.json"))
     monkeypatch.setenv(LAUNCHER, str(os.getpid()))
     monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
@@ -75,7 +73,7 @@ def undisturbed(tmp_path_factory) -> Artifact:
 
 
 def torchrun(home: Home, *options: str) -> subprocess.Popen:
-    """Training in two processes that the person's own launcher starts."""
+    """Start training in two processes with torchrun, as a person would."""
     command = [
         sys.executable,
         "-m",
@@ -112,7 +110,7 @@ def wait_for_steps(home: Home) -> None:
 
 
 def pids(home: Home) -> list[int]:
-    """Of all processes that were started so far."""
+    """Return the process ids of all processes that were started so far."""
     return [int(line) for line in (home.path / "pids").read_text().split()]
 
 
@@ -149,13 +147,13 @@ def test_one_of_two_that_is_stopped_is_named_and_all_go_on_to_the_same_weights(
     assert min(gone_on_after(home)) >= SURELY_SAVED
     (told,) = made.path.glob("notes/stall-*/culprits.json")
     assert json.loads(told.read_text())["ranks"] == [victim]
-    assert f"by the fault of process {victim} (stopped, step " in capfd.readouterr().err
+    assert f"because of process {victim} (stopped, step " in capfd.readouterr().err
     waited, last = (
         json.loads((told.parent / f"process-0000{n}.json").read_text())
         for n in (1 - victim, victim)
     )
     assert (waited["state"], last["state"]) == ("waiting", "stopped")
-    assert "in _steps" in waited["stack"]
+    assert "in _take_steps" in waited["stack"]
     assert [run["state"] for run in read_runs(home) if run["kind"] == "checkpoint"] == [
         "killed",
         "finished",
@@ -225,9 +223,7 @@ def test_one_process_without_a_launcher_ends_with_one_line_and_a_rerun_goes_on(h
         said = process.stderr.read()
     assert process.returncode == -signal.SIGKILL
     (line,) = said.splitlines()
-    assert line.startswith(
-        "rookery: no step ends any more, by the fault of process 0 (stopped, step "
-    )
+    assert line.startswith("rookery: no step ends any more, because of process 0 (stopped, step ")
     subprocess.run(command, check=True, timeout=200)
     # the state after step 12 may still have been in writing
     assert re.search(r"Going on after step (8|12)\.", (home.path / "said").read_text())

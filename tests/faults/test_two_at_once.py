@@ -1,6 +1,4 @@
-"""Two processes at once on one home: one waits or is refused with a clear line, and nothing is
-lost.
-"""
+"""Two processes on one home: one waits or is refused with a clear line, and nothing is lost."""
 
 import subprocess
 import sys
@@ -23,7 +21,7 @@ COLUMNS = ["id", "author", "created", "text", "language", "visibility"]
 
 @pytest.fixture
 def parts(tmp_path):
-    """The posts of a town in several tables."""
+    """Return the posts of a town in several tables."""
     table = to_table(list(town_posts(TownConfig(posts=PARTS * PART_POSTS + 10)))).select(COLUMNS)
     paths = [tmp_path / f"part{number}.parquet" for number in range(PARTS)]
     for number, path in enumerate(paths):
@@ -50,7 +48,7 @@ def start(home):
 
 
 def ended(process) -> tuple[int, list[str]]:
-    """Its exit code and its last words, without what its progress says."""
+    """Return the exit code of a process and its error lines, without its progress."""
     _, said = process.communicate(timeout=120)
     return process.returncode, [line for line in said.splitlines() if line.startswith("rookery:")]
 

@@ -1,7 +1,7 @@
 """Training end to end, on sizes small enough to run in a second.
 
-The golden curve is made anew by `PYTHONPATH=src:tests/support python tests/model/test_train.py`,
-after a change that is meant to change how a model learns.
+After a change that is meant to change how a model learns, the golden curve is written again by
+`PYTHONPATH=src:tests/support python tests/model/test_train.py`.
 """
 
 import itertools
@@ -63,7 +63,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "loss_tiny.json"
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """The end of the process, as a kill causes it."""
 
 
 class ActingProgress:
@@ -86,7 +86,7 @@ class ActingProgress:
 
 
 def killing(step: int) -> ActingProgress:
-    """Ends the run when a step is done."""
+    """Return a display that ends the run when a step is done."""
 
     def end() -> None:
         raise Killed
@@ -142,7 +142,7 @@ def test_the_loss_follows_the_golden_curve():
 
 @pytest.fixture
 def undisturbed(tmp_path) -> Artifact:
-    """The same run in a home of its own."""
+    """Return the checkpoint of the same run in a home of its own."""
     home = create_home(tmp_path / "undisturbed")
     tokenizer = make_tokenizer(home)
     return train(home, make_shards(home, tokenizer), tokenizer, CONFIG, Context())
@@ -260,7 +260,7 @@ def test_killed_by_the_system_again_and_again_it_ends_with_the_same_weights(
 
 
 def _surely_saved(steps: int) -> int:
-    """Of a run killed after so many steps: the state whose successor was begun."""
+    """Return the newest state that is surely whole when a run is killed after so many steps."""
     every = LONGER.checkpoint_steps
     return ((steps - 1) // every - 1) * every
 
@@ -276,7 +276,9 @@ def test_a_rate_measured_while_others_were_at_work_is_measured_again(
     home, shards, tokenizer, monkeypatch
 ):
     rates = iter([1.0, 1e15])  # more looks than that would end the run
-    monkeypatch.setattr("rookery.model.train.matrix_flops_per_second", lambda *_: next(rates))
+    monkeypatch.setattr(
+        "rookery.model.training.step_log.matrix_flops_per_second", lambda *_: next(rates)
+    )
     made = train(home, shards, tokenizer, CONFIG, Context())
     shares = [note["utilisation"] for note in read_notes(made.path / "notes")]
     assert shares[0] > 1
@@ -353,7 +355,7 @@ def test_a_loss_that_is_no_number_moves_no_weight(shards):
 def test_a_gradient_that_is_no_number_ends_the_run_before_it_is_published(
     home, shards, tokenizer, undisturbed, monkeypatch
 ):
-    """Even in the last step, after which no loss would tell of it."""
+    """Even in the last step, after which no loss would show it."""
     plain, calls = PlacedNetwork.finish_gradients, []
 
     def finish_gradients(self):
@@ -406,7 +408,7 @@ def test_a_disk_that_is_full_for_a_while_costs_a_state_and_nothing_else(
 def test_a_pause_leaves_the_state_that_was_just_saved_as_it_is(
     home, shards, tokenizer, undisturbed, monkeypatch
 ):
-    """Else a disk that has filled up since would take the last good state with it."""
+    """Otherwise a disk that has filled up since would destroy the last good state."""
 
     def stop(*_):
         pause(home, "an outage", SystemClock())
@@ -436,7 +438,7 @@ def test_what_is_shown_beside_the_bar_counts_the_minutes_down(home, shards, toke
 
 
 def held_out_losses(artifact: Artifact) -> dict[int, float | None]:
-    """Those while it trained, by step."""
+    """Return the held-out losses of a run while it trained, by step."""
     notes = read_notes(artifact.path / "notes")
     return {note["step"]: note["held_out_loss"] for note in notes if "held_out_loss" in note}
 
@@ -540,7 +542,7 @@ def test_a_shard_that_vanishes_while_training_is_held_until_its_end(
 
 
 class JumpingClock(SystemClock):
-    """A wall clock that is set forth and back by years; what counts seconds goes on."""
+    """A clock whose date jumps by years, while its seconds go on."""
 
     def __init__(self):
         self._days = itertools.cycle([0, 4000, -4000])

@@ -1,8 +1,7 @@
 """Real processes that train together, started once for many tests: a crew.
 
 Each member waits for jobs; a job is a function of this module, called in every member with its
-place among them. Losses are to be compared closely, so members train in float32 and with one
-thread.
+rank. Losses are compared closely, so members train in float32 and with one thread.
 """
 
 import multiprocessing
@@ -35,18 +34,19 @@ PATIENCE_SECONDS = 600
 
 
 class Stopped(BaseException):
-    """Ends a run between two steps, as the end of all processes would."""
+    """The end of a run between two steps, as if all processes had ended."""
 
 
 class Crew:
-    """So many processes, started when they are first needed, and anew after a job that failed."""
+    """Processes that are started when they are first needed, and again after a job that failed."""
 
     def __init__(self, count: int):
         self._count, self._members = count, []
 
     def run(self, job: Callable, *arguments: Any) -> list[Any]:
-        """What the job returned in each member; raises what the first to fail raised, its traceback
-        as text.
+        """Run a job in all members, and return what each returned.
+
+        Raises `RuntimeError` with the traceback of the first member that failed.
         """
         ends = self._ends if self._members else self._start()
         port = _free_port()
@@ -84,8 +84,8 @@ class Crew:
 
 def _serve(rank: int, count: int, end) -> None:
     torch.set_num_threads(1)
-    loss.LOSS_CHUNK_TOKENS["cpu"] = 24  # several chunks, and a rest, of each micro-batch
-    running.best_precision = training.best_precision = lambda device: torch.float32
+    loss.LOSS_CHUNK_TOKENS["cpu"] = 24  # several chunks and a rest in each micro-batch
+    running.best_precision = lambda device: torch.float32
     while True:
         job, port, arguments = end.recv()
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
@@ -103,7 +103,7 @@ def _free_port() -> int:
 
 @contextmanager
 def followed(stop: int | None) -> Iterator[list[int]]:
-    """The numbers of the steps that a run takes here; it ends before the step `stop`."""
+    """Yield the list of the steps that a run takes here; it ends before the step `stop`."""
     plain, numbers = training._learn, []
 
     def learn(run, step, number):
@@ -129,8 +129,8 @@ def trained(
     stop: int | None,
     earlier: Path | None,
 ) -> tuple[Path | None, int]:
-    """Train, or go on; the checkpoint's folder, or None where the run stopped before a step, and
-    the first step.
+    """Train, or go on; return the checkpoint's folder, None if the run was stopped, and its first
+    step.
     """
     with followed(stop) as steps:
         try:
@@ -143,7 +143,7 @@ def trained(
 
 
 def kept_by_each(place: ProcessRank, degrees: Degrees, config: TrainConfig) -> int:
-    """How many bytes a micro-batch keeps in each process for its backward pass, weights aside."""
+    """Return how many bytes a micro-batch keeps in each process for its backward pass."""
     with joined(place, degrees) as processes:
         run = running.Run.begin(config, processes)
         return kept_bytes(run, next(synthetic_steps(run)).rows[0])
@@ -152,9 +152,7 @@ def kept_by_each(place: ProcessRank, degrees: Degrees, config: TrainConfig) -> i
 def compiles_where_one_cannot(
     place: ProcessRank, degrees: Degrees, config: TrainConfig, victim: int
 ) -> str:
-    """What a run that asks for compiled layers is refused with here, where one process finds that
-    it cannot.
-    """
+    """Return how a run is refused that asks for compiled layers where one process cannot."""
     plain = running.compiler.fault
     running.compiler.fault = lambda *_: "there is no compiler" if place.rank == victim else None
     try:
@@ -170,8 +168,9 @@ def compiles_where_one_cannot(
 def saved_where_a_note_fails(
     place: ProcessRank, degrees: Degrees, folder: Path, victim: int
 ) -> tuple[list[str], int]:
-    """Save two states, the note of the second failing in one process: what is said here, and which
-    is gone on with.
+    """Save two states, where one process cannot write its note of the second.
+
+    Returns the lines printed here, and the step of the state that a run would go on from.
     """
     plain, said = states.write_atomically, []
 

@@ -8,6 +8,6 @@ from rookery.model.tensors import Stored
 
 
 def held(tensors: Mapping[str, Tensor]) -> Stored:
-    """A store of tensors that this process holds already."""
+    """Return a store of tensors that this process holds already."""
     bytes_of = {name: tensor.nbytes for name, tensor in tensors.items()}
     return Stored(bytes_of, lambda names: {name: tensors[name] for name in names})

@@ -1,9 +1,8 @@
-"""A run of training small enough for a second: its shape, its documents, and how its losses are
-read.
+"""A training run that takes a second: its shape, its documents, and how its losses are read.
 
-Run as `python tiny_run.py HOME`, it trains in that home, in as many processes as its launcher
-started; that is how tests train in processes that they can kill. `tiny_run.py HOME SECONDS`:
-watched, with this much patience. What is said lies in HOME/said.
+`python tiny_run.py HOME` trains in that home, in as many processes as its launcher started; that is
+how tests train in processes that they can kill. `tiny_run.py HOME SECONDS` is watched, with this
+much patience. What the run prints lies in HOME/said.
 """
 
 import json
@@ -52,7 +51,7 @@ needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="there is no
 
 
 def kept_bytes(run: Run, rows: Rows) -> int:
-    """How many bytes some rows keep here for their backward pass, weights aside."""
+    """Return how many bytes some rows keep for their backward pass, without the weights."""
     kept = {}
     weights = {local(weight).data_ptr() for weight in run.placed.weights().values()}
 
@@ -82,10 +81,10 @@ def make_shards(
     vocabulary: int = 64,
     held_out: str = "validation",
 ) -> Artifact:
-    """Documents that count upwards from a random token: something that can be learned.
+    """Make documents that count upwards from a random token: something that can be learned.
 
-    held_out: what the posts by which it is judged are called; by `train` they are the first of
-    those learned from.
+    held_out: the prefix of the ids of validation posts; with `train` they are the first of the
+    posts that are learned from.
     """
 
     def make(workspace):
@@ -112,13 +111,14 @@ def make_shards(
 
 
 def losses(artifact: Artifact) -> list[float]:
+    """Return the loss of each step of a checkpoint's run."""
     lines = (artifact.path / "notes" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(len(lines)))
     return [json.loads(line)["loss"] for line in lines]
 
 
 def gone_on_after(home: Home) -> list[int]:
-    """After which steps runs in a home said that they go on, the last one last."""
+    """Return after which steps runs in a home went on, the last one last."""
     path = home.path / "said"
     said = path.read_text() if path.exists() else ""
     return [int(step) for step in re.findall(r"^Going on after step (\d+)\.$", said, re.MULTILINE)]
@@ -134,7 +134,7 @@ class _Noted(SilentProgress):
 
 
 def train_longer(home: Home, place: ProcessRank, watch: WatchConfig | None = None) -> None:
-    """`LONGER`, in this process or all that the launcher started."""
+    """Train `LONGER`, in this process or in all that the launcher started."""
     with joined(place, Degrees()) as processes:
         tokenizer = processes.main_process_first(lambda: make_tokenizer(home))
         shards = processes.main_process_first(lambda: make_shards(home, tokenizer))

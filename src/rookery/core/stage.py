@@ -1,48 +1,44 @@
-"""Running a stage: skip what is finished, go on with what was killed, record every attempt.
+"""Stages: run what makes an artifact, skip what is finished, resume what was killed.
 
-A stage is a plain function `make(workspace) -> metrics` together with what its result depends on.
-The workspace is the artifact's own folder: it is named by the key, so a stage that is started again
-finds its parts and goes on. `run_stage` publishes by writing the manifest last.
+A stage works in the folder of its artifact, which is named by the digest of all that the artifact
+depends on (the key). A stage that is started again therefore finds its parts there and resumes.
+The manifest is written last, and only when the stage ended without an error: it finishes the
+artifact.
 
-Not here: what the stages do. Each lives in the package that owns its result.
+Not here: what the stages do. Each lives in the package that owns its result. What a stage may use
+of its folder is in `workspace.py`.
 """
 
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rookery.core.artifact import (
     MANIFEST,
-    NOTES,
     SCRATCH,
-    TEMPORARY,
     Artifact,
-    Manifest,
-    content_digest,
     key_of,
-    list_files,
     open_artifact,
-    sync,
     write_manifest,
 )
-from rookery.core.config import to_plain
 from rookery.core.context import Context
 from rookery.core.home import Home
 from rookery.core.locks import exclusive
 from rookery.core.pause import refuse_if_paused
 from rookery.core.runs import lock_of, recorded
-from rookery.core.verdict import Tally
-from rookery.version import __version__
+from rookery.core.workspace import Workspace, finished_manifest
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What an artifact depends on: raise `version` by hand when the same input gives other output.
+    """All that an artifact depends on: two stages that are equal make equal artifacts.
 
-    flops: the compute it will take, in floating-point operations, where that is known before; it is
-    noted in the register and no part of the key.
+    version: raised by hand when the same config and inputs give other output. inputs: digests by
+    name. flops: the compute that the stage will take, in floating-point operations, where that is
+    known before; it is noted in the register and is no part of the key.
     """
 
     kind: str
@@ -56,30 +52,8 @@ class Stage:
         return key_of(self.kind, self.version, self.config, self.inputs)
 
     def folder(self, home: Home) -> Path:
-        """Where its artifact lies, or will lie."""
+        """Return the folder of the artifact, whether it exists yet or not."""
         return home.artifacts / self.kind / self.key
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """Where a stage works.
-
-    path: the artifact's folder; every file left here is published. Found again after a kill.
-    scratch: parts and temporary files; kept after a kill, removed when the artifact is finished.
-    notes: what may differ between equal runs (timings); published but not digested.
-    """
-
-    path: Path
-    context: Context
-    tally: Tally = field(default_factory=Tally)
-
-    @property
-    def scratch(self) -> Path:
-        return _folder(self.path / SCRATCH)
-
-    @property
-    def notes(self) -> Path:
-        return _folder(self.path / NOTES)
 
 
 def run_stage(
@@ -87,76 +61,64 @@ def run_stage(
 ) -> Artifact:
     """Make the artifact of a stage, or return it if it is finished already.
 
-    Raises `BusyError` if another process is making it at this moment, `PausedError` if the home is, and
-    whatever `make` raises.
+    make: does the work in the workspace and returns the metrics of the manifest. Raises what
+    `open_stage` and `make` raise.
+    """
+    with open_stage(home, stage, context) as workspace:
+        if workspace is not None:
+            workspace.metrics.update(make(workspace))
+    return open_artifact(stage.folder(home))
+
+
+@contextmanager
+def open_stage(home: Home, stage: Stage, context: Context) -> Iterator[Workspace | None]:
+    """Yield the workspace of a stage to work in, or None if its artifact is finished already.
+
+    When the block ends without an error, what lies in the workspace is published as the artifact.
+    However it ends, the attempt is recorded in the run register. Raises `BusyError` if another
+    process is making the artifact at this moment, `PausedError` if the home is paused.
     """
     folder = stage.folder(home)
-    if (folder / MANIFEST).exists():
-        return _finished(folder)
+    if _is_finished(folder):
+        _remove_scratch(folder)  # a kill between manifest and removal left it
+        yield None
+        return
     refuse_if_paused(home)
     with exclusive(lock_of(home, stage.kind, stage.key), f"the {stage.kind} {stage.key}"):
-        if (folder / MANIFEST).exists():
-            return _finished(folder)
-        with recorded(home, stage.kind, stage.key, context, stage.flops) as started_seconds:
-            workspace = Workspace(_folder(folder), context)
-            metrics = make(workspace)
-            seconds = context.clock.monotonic_seconds() - started_seconds
-            return _publish(home, stage, workspace, metrics, seconds)
+        if _is_finished(folder):  # by another process, before this one held the lock
+            yield None
+            return
+        with recorded(home, stage.kind, stage.key, context, stage.flops) as began_seconds:
+            folder.mkdir(parents=True, exist_ok=True)
+            workspace = Workspace(folder, context)
+            yield workspace
+            _publish(home, stage, workspace, began_seconds)
 
 
-def _publish(
-    home: Home, stage: Stage, workspace: Workspace, metrics: Mapping, seconds: float
-) -> Artifact:
-    for left_by_a_kill in workspace.path.rglob(f".*{TEMPORARY}"):
-        left_by_a_kill.unlink()
-    files = list_files(workspace.path)
-    for entry in files:
-        sync(workspace.path / entry.path)
-    sync(workspace.path)
-    inputs = dict(stage.inputs)
-    write_manifest(
-        workspace.path,
-        Manifest(
-            kind=stage.kind,
-            key=stage.key,
-            stage_version=stage.version,
-            config=to_plain(stage.config),
-            inputs=inputs,
-            files=files,
-            digest=content_digest(stage.kind, stage.version, stage.config, inputs, files),
-            tally=dict(workspace.tally.to_dict()),
-            metrics=dict(metrics),
-            policy=home.settings.rights.policy,
-            rookery_version=__version__,
-            created=workspace.context.clock.now().isoformat(),
-            seconds=round(seconds, 3),
-        ),
-    )
-    return _finished(workspace.path)
+def _is_finished(folder: Path) -> bool:
+    return (folder / MANIFEST).exists()
 
 
-def _finished(folder: Path) -> Artifact:
-    """A finished artifact, without its scratch: that goes last, for until then a killed stage goes
-    on from it.
-    """
+def _publish(home: Home, stage: Stage, workspace: Workspace, began_seconds: float) -> None:
+    seconds = workspace.context.clock.monotonic_seconds() - began_seconds
+    policy = home.settings.rights.policy
+    write_manifest(workspace.path, finished_manifest(stage, workspace, policy, seconds))
+    _remove_scratch(workspace.path)  # only now: until the manifest is there a stage resumes from it
+
+
+def _remove_scratch(folder: Path) -> None:
     shutil.rmtree(folder / SCRATCH, ignore_errors=True)
-    return open_artifact(folder)
 
 
 def remove_unfinished(home: Home, kind: str) -> int:
-    """Remove what killed stages of a kind have left; returns how many. For a caller that knows that
-    none runs.
+    """Remove what killed stages of a kind left behind; return how many folders that were.
+
+    The caller must know that no stage of this kind runs.
     """
     folders = [
-        path if not (path / MANIFEST).exists() else path / SCRATCH
-        for path in home.artifacts.glob(f"{kind}/*/")
+        path / SCRATCH if _is_finished(path) else path for path in home.artifacts.glob(f"{kind}/*/")
     ]
     left = [folder for folder in folders if folder.exists()]
     for folder in left:
         shutil.rmtree(folder)
     return len(left)
-
-
-def _folder(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    return path

@@ -42,20 +42,16 @@ def four() -> Iterator[Crew]:
 @contextmanager
 def in_float32() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for module in (running, training):
-            patch.setattr(module, "best_precision", lambda device: torch.float32)
+        patch.setattr(running, "best_precision", lambda device: torch.float32)
         yield
 
 
 class Attempt:
-    """One home with one run in it, which may be trained by different numbers of processes after
-    another.
-    """
+    """A home with one run in it, which different numbers of processes may train in turn."""
 
     def __init__(self, folder, config):
         self.home, self.config, self.earlier = create_home(folder), config, None
-        self.began_at: int | None = None
-        """The first step of those that were trained last."""
+        self.began_at: int | None = None  # the first step of the newest attempt
         self.tokenizer = tiny_run.make_tokenizer(self.home)
         self.shards = tiny_run.make_shards(
             self.home, self.tokenizer, vocabulary=config.shape.vocabulary
@@ -71,7 +67,7 @@ class Attempt:
         return made
 
     def by(self, crew: Crew | None, stop: int | None = None, **degrees: int) -> Artifact | None:
-        """crew: none is one process, this one."""
+        """Train with a crew of processes; None: in this process alone."""
         if crew is None:
             return self.single_process(stop)
         paths = self.home.path, self.shards.path, self.tokenizer.path
@@ -82,7 +78,7 @@ class Attempt:
         return None if path is None else open_artifact(path)
 
     def grown(self, earlier: Artifact) -> "Attempt":
-        """A later phase in the same home, on more documents."""
+        """Return a later phase in the same home, on more documents."""
         later = copy(self)
         later.config = replace(self.config, warmup_steps=0, seed=1)
         later.shards = tiny_run.make_shards(
@@ -105,7 +101,7 @@ def _attempt(
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory):
-    """The checkpoint of one process, of the given shape."""
+    """Return a function that gives one process's checkpoint of a shape."""
     made: dict[frozenset, Artifact] = {}
 
     def of(**shape: Any) -> Artifact:

@@ -1,6 +1,4 @@
-"""However a run is spread over processes, it learns what one process learns: real processes on
-gloo, in float32.
-"""
+"""However a run is spread, it learns what one process learns: real processes, gloo, float32."""
 
 import pytest
 from crew import compiles_where_one_cannot, kept_by_each
@@ -64,7 +62,7 @@ def named(degrees: dict) -> str:
 
 
 def held_out_losses(made) -> list[float]:
-    """Those while it trained."""
+    """Return the held-out losses of a run while it trained."""
     return [
         note["held_out_loss"] for note in read_notes(made.path / "notes") if "held_out_loss" in note
     ]
@@ -133,9 +131,7 @@ def test_tensor_parallel_spreads_what_is_kept_for_the_backward_pass(two, attempt
 
 @pytest.mark.slow
 def test_steps_that_do_not_divide_evenly_are_learned_all_the_same(four, attempt):
-    """Seven rows a step for three shares of unequal size, of which the last has none of some
-    kinds.
-    """
+    """Seven rows a step for shares of unequal size, of which the last has none of some kinds."""
     single_process, spread = (
         attempt(name, batch_tokens=7 * 32, steps=5, decay_steps=0) for name in ("alone", "spread")
     )

@@ -1,6 +1,4 @@
-"""A later phase starts from the same state however the earlier one was spread, and however it is
-spread itself.
-"""
+"""A later phase starts from the same state, however it and the earlier one were spread."""
 
 import pytest
 from safetensors.torch import load_file
@@ -13,9 +11,7 @@ LAYOUTS = [{"shard": 2}, {"tensor": 2}, {"pipeline": 2}, {"replicate": 2}]
 
 
 def assert_goes_on_alike(crew, single_process, spread, degrees) -> None:
-    """The optimizer that a crew keeps is that of one process, and from what the crew wrote both
-    learn the same.
-    """
+    """Assert that a crew saves one process's optimizer state, and that both go on alike from it."""
     earlier = spread.by(crew, **degrees)
     ours, theirs = (
         load_file(made.file(OPTIMIZER)) for made in (earlier, single_process.single_process())

@@ -1,4 +1,4 @@
-"""Who is in a run: what its launcher said, held against what the machine has."""
+"""The processes of a run: what the launcher reports, compared with what the machine has."""
 
 import pytest
 import torch

@@ -1,6 +1,4 @@
-"""Processes of one attempt meet each other, and none of an attempt before: threads on a real
-store.
-"""
+"""The rendezvous of one attempt's processes, apart from attempts before: threads, a real store."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -23,9 +21,7 @@ def client(store):
 
 
 def attempt(store, number: int, ranks=range(COUNT)) -> list:
-    """Each in a thread, the first last, so that the others meet what the attempt before has
-    left.
-    """
+    """Run each process in a thread, the first last: the others find an earlier attempt's rest."""
     with ThreadPoolExecutor(COUNT) as threads:
         order = sorted(ranks, reverse=True)
         met = {

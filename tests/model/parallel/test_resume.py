@@ -1,6 +1,4 @@
-"""A run goes on where it stopped, whoever saved it: the same batches, on any number of
-processes.
-"""
+"""A run goes on where it stopped, with the same batches, on any number of processes."""
 
 import math
 

@@ -1,6 +1,4 @@
-"""Compiled layers: only where they pay, and never where the compiler is missing or makes wrong
-code.
-"""
+"""Compiled layers: only where they pay, and never if the compiler is missing or makes errors."""
 
 import os
 import subprocess
@@ -54,11 +52,11 @@ def test_a_run_of_minutes_is_compiled_on_each_of_some_gpus(gpus):
     "wrong", [lambda y: y * 1.5, lambda y: y * torch.nan, lambda y: y + y.detach()]
 )
 def test_code_that_reckons_wrong_is_found(monkeypatch, wrong):
-    compile_wrong = lambda layer, options: layer.register_forward_hook(  # noqa: E731
-        lambda layer, inputs, y: wrong(y)
-    )
+    def compile_wrong(layer, options):
+        layer.register_forward_hook(lambda layer, inputs, y: wrong(y))
+
     monkeypatch.setattr(Layer, "compile", compile_wrong)
-    assert "does not reckon" in fault(SHAPE, torch.float32, CPU)
+    assert "does not compute" in fault(SHAPE, torch.float32, CPU)
 
 
 def test_a_run_that_asks_for_what_cannot_be_had_is_refused_in_one_line(monkeypatch):
@@ -78,9 +76,7 @@ def test_code_of_a_compiler_that_is_here_reckons_right(precision):
 @needs_compiler
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 def test_what_a_step_learns_does_not_depend_on_the_rows_of_earlier_steps(two_threads):
-    """As it would if torch made code for the first rows it meets, and other code for all later
-    ones.
-    """
+    """It would if torch made code for the first rows it gets, and other code for all later ones."""
     config = replace(config_for_scale(0.17), compiled=True)
     first_of_few, first_of_many = (
         gradients(config, sizes) for sizes in ([(28, 128)], [(32, 128), (28, 128)])
@@ -103,7 +99,7 @@ def test_compiled_layers_keep_as_much_as_a_plan_for_a_fleet_reckons():
 
 
 def bytes_of_two_rows(shape: ModelShape) -> int:
-    """What compiled layers keep of them for the backward pass."""
+    """Return the bytes that compiled layers keep of two rows for the backward pass."""
     torch._dynamo.reset()
     inputs = np.random.default_rng(0).integers(shape.vocabulary, size=(2, shape.context_tokens))
     run = Run.begin(TrainConfig(0.0, shape, 1, 2048, 2048, compiled=True))
@@ -111,9 +107,7 @@ def bytes_of_two_rows(shape: ModelShape) -> int:
 
 
 def activation_bytes(shape: ModelShape) -> float:
-    """What the plan says of the same: one GPU, one micro-batch of two rows, no layer computed
-    again.
-    """
+    """Return the plan's number: one GPU, a micro-batch of two rows, no layer computed again."""
     single_process = Layout(
         1, 1, 1, 1, micro_batch=2, micro_batches=1, sharded=False, recompute=0.0
     )
@@ -129,7 +123,7 @@ def two_threads():
 
 
 def gradients(config: TrainConfig, sizes: list[tuple[int, int]]) -> dict[str, torch.Tensor]:
-    """Those of the last of some micro-batches, in a process that compiled nothing before."""
+    """Return the gradients of the last of some micro-batches, as if nothing was compiled before."""
     torch._dynamo.reset()
     run = Run.begin(config)
     generator = torch.Generator().manual_seed(0)

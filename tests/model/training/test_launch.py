@@ -1,6 +1,4 @@
-"""Starting processes by torchrun's machinery: what becomes of a run when one is killed, or cannot
-go on.
-"""
+"""The launcher: what happens to a run when one of its processes is killed or cannot go on."""
 
 import json
 import os
@@ -35,11 +33,11 @@ with open(sys.argv[1], "a") as file:
 with reporting_outcome(place):
     how = sys.argv[2 + place.rank] if sys.argv[3:] else sys.argv[2]
     if how == "refused":
-        raise DataError("the corpus is gone", where="here", mend="Build it")
+        raise DataError("the corpus is gone", where="here", hint="Build it")
     if how == "full":
         raise OSError(errno.ENOSPC, "No space left on device")
     while sys.argv[3:] and not os.path.exists(os.environ[OUTCOME]):
-        time.sleep(0.01)  # it ends of what the other has told
+        time.sleep(0.01)  # it ends because the other has reported
     sys.exit(int(how))
 """
 
@@ -57,8 +55,8 @@ def make():
         os.kill(os.getpid(), signal.SIGKILL)
     return open_artifact(artifact)
 with reporting_outcome(place), joined(place, Degrees()) as processes:
-    processes.wait_for_all()
-    assert processes.first_makes(make).path == artifact
+    processes.barrier()
+    assert processes.main_process_first(make).path == artifact
 """
 
 
@@ -69,9 +67,9 @@ from pathlib import Path
 import torch
 from rookery.cli.processes import reporting_outcome, rank_from_environment
 from rookery.core.context import Context, SystemClock
-from rookery.model import states
 from rookery.model.degrees import Degrees
 from rookery.model.parallel.processes import joined
+from rookery.model.training import states
 place, killed, folder = rank_from_environment(None), Path(sys.argv[1]), Path(sys.argv[2])
 plain = states.dcp.load
 def load(*arguments, **named):
@@ -82,7 +80,7 @@ def load(*arguments, **named):
 states.dcp.load = load
 with reporting_outcome(place), joined(place, Degrees()) as processes:
     with closing(states.States(folder, processes, SystemClock(), Context().progress)) as kept:
-        if processes.tell(not killed.exists()):
+        if processes.broadcast(not killed.exists()):
             kept.save(1, {"a": torch.ones(3)})
             kept.wait()
         found = {"a": torch.zeros(3)}
@@ -92,7 +90,7 @@ with reporting_outcome(place), joined(place, Degrees()) as processes:
 
 @pytest.fixture
 def environment(monkeypatch, tmp_path):
-    """As `rookery model train --processes` sets it."""
+    """Set the environment as `rookery model train --processes` does; return the outcome's path."""
     monkeypatch.setenv(started.OUTCOME, str(tmp_path / "outcome.json"))
     monkeypatch.setenv(started.LAUNCHER, str(os.getpid()))
     monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
@@ -146,7 +144,7 @@ def test_one_killed_while_all_read_a_state_is_no_end(environment, tmp_path):
 
 
 def _kill_the_second(home: Path) -> None:
-    """When some steps are done."""
+    """Kill the second process when some steps are done."""
     while not any(
         path.read_bytes().count(b"\n") > LONGER.checkpoint_steps * 3 for path in _metrics(home)
     ):

@@ -18,9 +18,7 @@ from rookery.model.training.run import Run
 
 @dataclass
 class TickingClock(FixedClock):
-    """On which every look takes as long, a twentieth of a second: a machine that needs as long for
-    any step.
-    """
+    """A clock that moves by a twentieth of a second at every look: a machine of constant speed."""
 
     tick_seconds: float = 0.05
 

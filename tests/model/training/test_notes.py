@@ -1,6 +1,4 @@
-"""What is noted and shown of a run; on a full disk nothing is written that need not be, so a run
-that goes on does.
-"""
+"""The notes of a run; on a full disk nothing needless is written, so that a run can go on."""
 
 import pytest
 from disk import full_disk

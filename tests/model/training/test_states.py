@@ -96,7 +96,7 @@ def test_a_damaged_state_is_passed_over_aloud_for_the_one_before(
     found = state(0)
     assert states.restore(found) == 1
     assert torch.equal(found["master.a"], state(1)["master.a"])
-    assert said.lines[0].startswith("The state after 2 steps is passed over, for ")
+    assert said.lines[0].startswith("The state after 2 steps is passed over, because ")
     assert said.lines[1:] == ["Going on after step 1."]
 
 
@@ -172,6 +172,6 @@ def test_a_last_state_that_is_damaged_ends_the_run_with_what_is_wrong(states, tm
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(
         StorageError,
-        match=r"cannot be used, for its file __0_0.distcp is damaged.*the state before",
+        match=r"cannot be used, because its file __0_0.distcp is damaged.*the state before",
     ):
         whole_state(tmp_path, 5)

@@ -1,6 +1,4 @@
-"""The watchdog, on real processes that stand still; they train nothing, so that each takes a second
-or two.
-"""
+"""The watchdog, on real processes that stall; they train nothing, so each takes a second or two."""
 
 import json
 import os
@@ -56,9 +54,9 @@ def pid(rank):
             return int(begun(rank).read_text())
 
 folder, rank, count, how = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-with watched(WatchConfig(seconds=0.5), folder, rank, count) as beats:
+with watched(WatchConfig(seconds=0.5), folder, rank, count) as heartbeat:
     for step in range(20):
-        beats(step, Activity.LEARNING)
+        heartbeat(step, Activity.LEARNING)
         time.sleep(0.05)  # a second in all: the watchdog is there by then
     begun(rank).write_text(str(os.getpid()))
     hang(how)
@@ -67,7 +65,7 @@ with watched(WatchConfig(seconds=0.5), folder, rank, count) as beats:
 
 @pytest.fixture
 def start(tmp_path, monkeypatch):
-    """Begin a trainer that stands still after twenty steps, in a way."""
+    """Start a trainer that stalls after twenty steps, in a given way."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     script = tmp_path / "trainer.py"
     script.write_text(TRAINER)
@@ -98,7 +96,7 @@ def test_however_a_trainer_stands_still_it_is_named_and_killed(start, tmp_path, 
     _, said = trainer.communicate(timeout=60)
     assert trainer.returncode == -signal.SIGKILL
     (line,) = said.splitlines()
-    assert line.startswith("rookery: no step ends any more, by the fault of process 0 (")
+    assert line.startswith("rookery: no step ends any more, because of process 0 (")
     assert "step 19, learning" in line
     assert "go on from the newest saved state" in line
     (last,) = written(tmp_path)
@@ -115,7 +113,7 @@ def test_of_two_that_stand_still_the_one_that_the_other_waits_for_is_named_and_b
     waiting, other = start("waiting", 0, 2), start(how, 1, 2)
     said = [trainer.communicate(timeout=60)[1] for trainer in (waiting, other)]
     assert [waiting.returncode, other.returncode] == [-signal.SIGKILL] * 2
-    assert "by the fault of process 1 (" in said[0]
+    assert "because of process 1 (" in said[0]
     assert said[1] == ""
     assert [last["rank"] for last in written(tmp_path)] == [0, 1]
     assert json.loads((stall(tmp_path) / STALLED_RANKS).read_text())["ranks"] == [1]
@@ -128,7 +126,7 @@ def test_none_is_killed_before_the_first_has_said_whose_fault_it_is(start, tmp_p
     other = start("stopped", 1, 2)  # so its watchdog is the last to write what it saw
     said = waiting.communicate(timeout=60)[1]
     assert waiting.returncode == -signal.SIGKILL, said
-    assert "by the fault of process 1 (stopped" in said
+    assert "because of process 1 (stopped" in said
     other.communicate(timeout=60)
     assert json.loads((stall(tmp_path) / STALLED_RANKS).read_text())["ranks"] == [1]
 
@@ -176,11 +174,11 @@ def test_a_watchdog_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def looked(patience: StallDetector, clock, seconds: float, step: int, every: float = 0.1) -> bool:
-    """Look on for some seconds while the trainer stays at a step; whether patience was lost."""
+def looked(detector: StallDetector, clock, seconds: float, step: int, every: float = 0.1) -> bool:
+    """Look on while the trainer stays at a step; return whether it has stalled by then."""
     for _ in range(round(seconds / every)):
         clock.elapsed_seconds += every
-        if patience.is_over(clock.monotonic_seconds(), step):
+        if detector.is_over(clock.monotonic_seconds(), step):
             return True
     return False
 
@@ -191,56 +189,56 @@ def clock() -> FixedClock:
 
 
 @pytest.fixture
-def patience(clock):
-    """One that has seen a hundred steps of a second each."""
-    patience = StallDetector(WatchConfig(steps=20, seconds=5.0), 0, clock.monotonic_seconds())
+def detector(clock):
+    """A detector that has seen a hundred steps of a second each."""
+    detector = StallDetector(WatchConfig(steps=20, seconds=5.0), 0, clock.monotonic_seconds())
     for step in range(100):
-        assert not looked(patience, clock, 1.0, step)
-    return patience
+        assert not looked(detector, clock, 1.0, step)
+    return detector
 
 
-def test_patience_is_so_many_median_steps(patience, clock):
-    assert not looked(patience, clock, 19.0, 100)
-    assert looked(patience, clock, 3.0, 100)
+def test_patience_is_so_many_median_steps(detector, clock):
+    assert not looked(detector, clock, 19.0, 100)
+    assert looked(detector, clock, 3.0, 100)
 
 
-def test_one_long_step_is_no_measure_of_others(patience, clock):
-    assert not looked(patience, clock, 18.0, 100)
-    assert not looked(patience, clock, 18.0, 101)
-    assert patience.limit_seconds == pytest.approx(20.0, rel=0.1)
+def test_one_long_step_is_no_measure_of_others(detector, clock):
+    assert not looked(detector, clock, 18.0, 100)
+    assert not looked(detector, clock, 18.0, 101)
+    assert detector.limit_seconds == pytest.approx(20.0, rel=0.1)
 
 
 def test_quick_steps_are_given_so_many_seconds_all_the_same(clock):
-    patience = StallDetector(WatchConfig(steps=20, seconds=5.0), 0, 0.0)
+    detector = StallDetector(WatchConfig(steps=20, seconds=5.0), 0, 0.0)
     for step in range(100):
-        assert not looked(patience, clock, 0.1, step)
-    assert not looked(patience, clock, 4.8, 99)
-    assert looked(patience, clock, 0.5, 99)
+        assert not looked(detector, clock, 0.1, step)
+    assert not looked(detector, clock, 4.8, 99)
+    assert looked(detector, clock, 0.5, 99)
 
 
 def test_the_first_step_may_take_longer(clock):
-    patience = StallDetector(WatchConfig(steps=20, seconds=5.0), 7, 0.0)
-    assert not looked(patience, clock, FIRST_STEP * 5.0 - 1, 7)
-    assert looked(patience, clock, 2.0, 7)
+    detector = StallDetector(WatchConfig(steps=20, seconds=5.0), 7, 0.0)
+    assert not looked(detector, clock, FIRST_STEP * 5.0 - 1, 7)
+    assert looked(detector, clock, 2.0, 7)
 
 
 def test_reading_a_state_is_no_step(clock):
-    """Else the many steps that it leaps would make each look quick, and the first one be killed for
-    its compiler.
+    """A state that is read skips many steps; counted as quick ones, they would make the first step,
+    with its compiler, too slow to live.
     """
-    patience = StallDetector(WatchConfig(steps=20, seconds=5.0), BEFORE, 0.0)
-    assert not looked(patience, clock, FIRST_STEP * 5.0 - 1, BEFORE)
-    assert not looked(patience, clock, FIRST_STEP * 5.0 - 1, 500)
-    assert looked(patience, clock, 2.0, 500)
+    detector = StallDetector(WatchConfig(steps=20, seconds=5.0), BEFORE, 0.0)
+    assert not looked(detector, clock, FIRST_STEP * 5.0 - 1, BEFORE)
+    assert not looked(detector, clock, FIRST_STEP * 5.0 - 1, 500)
+    assert looked(detector, clock, 2.0, 500)
 
 
 @pytest.mark.parametrize("jump", [3600.0, -3600.0, 1e9])
-def test_a_clock_that_jumps_makes_no_stall_and_hides_none(patience, clock, jump):
-    assert not looked(patience, clock, 10.0, 100)
+def test_a_clock_that_jumps_makes_no_stall_and_hides_none(detector, clock, jump):
+    assert not looked(detector, clock, 10.0, 100)
     clock.elapsed_seconds += jump
-    assert not looked(patience, clock, 0.1, 100)
-    assert patience.stood_seconds <= 10.0 + LONGEST_LOOK_SECONDS + 0.2
-    assert looked(patience, clock, 11.0, 100)
+    assert not looked(detector, clock, 0.1, 100)
+    assert detector.step_seconds <= 10.0 + LONGEST_LOOK_SECONDS + 0.2
+    assert looked(detector, clock, 11.0, 100)
 
 
 def last_seen(rank: int, step: int = 5, doing: str = "learning", state: str = WAITING) -> LastSeen:

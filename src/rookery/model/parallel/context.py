@@ -1,10 +1,12 @@
-"""Context parallel: each process holds a piece of every row, and sees the keys and values of those
-before it.
+"""Context parallel: each process holds a piece of every row, and sees the keys of earlier pieces.
 
-Keys and values are gathered whole, as in Llama 3 (arXiv:2407.21783, section 3.3.2): it works with
-the masks of packed documents, which PyTorch's ring attention refuses. Its cost is a gather of two
-tensors of key-value heads a layer, small with grouped queries. Pieces are plain cuts, so the last
-process attends to most: fine for rows of posts, to be cut in a zigzag for very long ones.
+An all_gather collects keys and values whole, as in Llama 3 (arXiv:2407.21783, section 3.3.2): it
+works with the masks of packed documents, which PyTorch's ring attention refuses. Its cost is one
+all_gather of two tensors of key-value heads for each layer, small with grouped queries. Pieces are
+plain cuts, so the last process attends to most: fine for rows of posts; very long rows would have
+to be cut in a zigzag.
+
+Not here: attention itself (`attention.py`).
 """
 
 from dataclasses import dataclass
@@ -20,11 +22,10 @@ from rookery.model.parallel.processes import Processes
 
 @dataclass
 class GatheredCache:
-    """Stands where a cache stands in generation: the tokens that went before lie in other
-    processes.
+    """A stand-in for the cache of generation: earlier tokens are in other processes.
 
-    end: how many tokens of a row there are up to this process's last. length: how many come before
-    the network's next call, as in `Cache`; the network raises it after each, so that a layer that
+    end: how many tokens a row has up to this process's last. length: how many come before the
+    network's next call, as in `Cache`; the network raises it after each call, so that a layer that
     is computed again must go by `end`.
     """
 
@@ -33,18 +34,15 @@ class GatheredCache:
     length: int
 
     def extend(self, layer: int, keys_BKTS: Tensor, values_BKTS: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of all tokens up to this process's last."""
+        """Return keys and values of all tokens up to this process's last."""
         both = torch.stack([keys_BKTS, values_BKTS])
-        gathered = all_gather_single_autograd(both.contiguous(), gather_dim=3, group=self.group)[
-            ..., : self.end, :
-        ]
-        return gathered[0], gathered[1]
+        gathered = all_gather_single_autograd(both.contiguous(), gather_dim=3, group=self.group)
+        seen = gathered[..., : self.end, :]
+        return seen[0], seen[1]
 
 
 def apply_context_parallel(part: Network, processes: Processes) -> None:
-    """Let a network take pieces of rows: its tokens are this process's, its documents those of the
-    whole rows.
-    """
+    """Let a network take pieces of rows: this process's tokens, and the documents of whole rows."""
     group, piece = processes.context_mesh.get_group(), processes.context_part
 
     def with_earlier(_: Network, inputs: tuple, named: dict) -> tuple[tuple, dict]:
@@ -60,13 +58,13 @@ def apply_context_parallel(part: Network, processes: Processes) -> None:
 
 
 def local_tensors(rows: Rows, processes: Processes) -> tuple[Tensor, Tensor, Tensor]:
-    """On this process's device: its piece of inputs and targets, and the documents of the whole
-    rows (B, T).
+    """Return this process's piece of inputs and targets, and the documents of the whole rows.
+
+    All int64 and on its device; documents (B, T), the pieces (B, T / context).
     """
-    whole = (
-        torch.from_numpy(a).to(processes.device)
-        for a in (rows.inputs, rows.targets, rows.documents)
+    inputs, targets, documents = (
+        torch.from_numpy(array).to(processes.device)
+        for array in (rows.inputs, rows.targets, rows.documents)
     )
-    inputs, targets, documents = whole
     count, number = processes.degrees.context, processes.context_part
     return inputs.chunk(count, dim=1)[number], targets.chunk(count, dim=1)[number], documents

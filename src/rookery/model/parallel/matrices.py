@@ -1,11 +1,13 @@
-"""Whole matrices from pieces: Muon's iteration needs all of a matrix, of which each process holds a
-part.
+"""Whole matrices from pieces, for Muon's iteration, which needs all of a matrix.
 
-Each matrix has one owner among the processes that share a copy of the weights. The pieces go to the
-owners in one exchange, each owner does its matrices, and the pieces of the results come back in
-another. So the work is divided, not repeated, and what a process sends is twice its own pieces,
-once a step (in bfloat16 4 bytes a weight that it holds): a small part of what gathering the weights
-sends in one micro-batch. Copies (`replicate`) each do all of it, so they need not talk.
+Each matrix has one owner among the processes that share a copy of the weights. One all_to_all sends
+the pieces to the owners, each owner computes on its matrices, and another all_to_all returns the
+pieces of the results. So the work is divided, not repeated, and a process sends twice its own
+pieces, once a step (in bfloat16 4 bytes for each weight that it holds): a small part of what FSDP's
+all_gather of the weights sends in one micro-batch. Each copy (`replicate`) does all of the work, so
+that copies exchange nothing.
+
+Not here: the iteration itself (`training/optimizer.py`).
 """
 
 import math
@@ -15,27 +17,25 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from rookery.model.parallel.placement import piece
+from rookery.model.parallel.pieces import Slices, piece
 from rookery.model.parallel.processes import Processes
-
-TextChunk = tuple[slice, ...]
 
 
 class MatrixOwners:
-    """Which process does which matrix, and where each one's pieces lie."""
+    """The owner of each matrix, and the places of all processes' pieces of it."""
 
     def __init__(self, matrices: Mapping[str, Tensor], processes: Processes):
         self._device = processes.device
-        self._group = processes.mesh["spread", "tensor"]._flatten("copy").get_group()
+        self._group = processes.device_mesh["spread", "tensor"]._flatten("copy").get_group()
         self._rank, count = dist.get_rank(self._group), dist.get_world_size(self._group)
         self._sizes = {name: matrix.shape for name, matrix in matrices.items()}
-        self._pieces: list[dict[str, TextChunk]] = [{} for _ in range(count)]
+        self._pieces: list[dict[str, Slices]] = [{} for _ in range(count)]
         own = {name: piece(matrix) for name, matrix in matrices.items()}
         dist.all_gather_object(self._pieces, own, group=self._group)
         self._owned = divided({name: math.prod(size) for name, size in self._sizes.items()}, count)
 
     def whole(self, pieces: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The matrices that this process owns, from all processes' pieces, all of one precision."""
+        """Return the matrices that this process owns, from all pieces, which have one precision."""
         sent = [pieces[name].reshape(-1) for names in self._owned for name in names]
         send = [self._elements(self._rank, names) for names in self._owned]
         mine = self._owned[self._rank]
@@ -50,7 +50,7 @@ class MatrixOwners:
         return whole
 
     def pieces(self, whole: Mapping[str, Tensor], precision: torch.dtype) -> dict[str, Tensor]:
-        """Back again: this process's pieces of all matrices, from their owners; it may own none."""
+        """Return this process's pieces of all matrices, from their owners; it may own none."""
         mine = self._owned[self._rank]
         sent = [whole[name][held[name]].reshape(-1) for held in self._pieces for name in mine]
         send = [self._elements(rank, mine) for rank in range(len(self._owned))]
@@ -76,13 +76,13 @@ class MatrixOwners:
         return sum(math.prod(extent(self._pieces[rank][name])) for name in names)
 
 
-def extent(place: TextChunk) -> tuple[int, ...]:
-    """The size of a piece."""
-    return tuple(side.stop - side.start for side in place)
+def extent(where: Slices) -> tuple[int, ...]:
+    """Return the size of a piece."""
+    return tuple(side.stop - side.start for side in where)
 
 
 def divided(costs: Mapping[str, int], count: int) -> list[list[str]]:
-    """Names dealt to so many owners, the largest first, each to the one that has least."""
+    """Return the names by owner: dealt out by falling cost, each to the one that has least."""
     owned: list[list[str]] = [[] for _ in range(count)]
     loads = [0] * count
     for name in sorted(costs, key=lambda name: (-costs[name], name)):
@@ -98,13 +98,12 @@ Pairs = Iterable[tuple[str, Tensor]]
 def map_whole_matrices(
     matrices: Mapping[str, Tensor], processes: Processes, make: Callable[[Pairs], Pairs]
 ) -> Callable[[Pairs], Pairs]:
-    """How something is made of all whole matrices: from names with this process's pieces to names
-    with pieces of that.
+    """Return `make`, which takes and gives whole matrices, as a function of this process's pieces.
 
-    Where a process holds whole matrices, as they come.
+    Both take names with tensors and give the same names with tensors of the same size. Where each
+    process holds whole matrices it is `make` itself, which gets them one by one.
     """
-    degrees = processes.degrees
-    if degrees.shard * degrees.context * degrees.tensor == 1:
+    if processes.shard_degree * processes.degrees.context * processes.degrees.tensor == 1:
         return make
     owners = MatrixOwners(matrices, processes)
 

@@ -1,9 +1,11 @@
-"""Pipeline: layers one after another in several processes, micro-batches flowing through them.
+"""Pipeline: processes hold the layers one after another, and micro-batches flow through them.
 
-PyTorch's own schedules: 1F1B (arXiv:2006.09503), or interleaved 1F1B (arXiv:2104.04473) where a
-process holds several groups of layers. Every micro-batch of a step is of one size
+The schedules are PyTorch's: 1F1B (arXiv:2006.09503), or interleaved 1F1B (arXiv:2104.04473) where
+a process holds several groups of layers. Every micro-batch of a step has one size
 (`batches.Share.pieces`). Tied embeddings lie at both ends, and their gradients are summed once a
-step (`placement.SharedWeights`).
+step (`shared.py`).
+
+Not here: which layers a process holds (`sharding.py`).
 """
 
 from collections.abc import Callable
@@ -17,8 +19,9 @@ from rookery.model.data.batches import Step
 from rookery.model.degrees import micro_batches, rows_a_piece
 from rookery.model.network import Network
 from rookery.model.parallel.context import local_tensors
-from rookery.model.parallel.placement import PlacedNetwork, stages_of
+from rookery.model.parallel.placement import PlacedNetwork
 from rookery.model.parallel.processes import Processes
+from rookery.model.parallel.sharding import stages_of
 from rookery.model.parallel.vocabulary import local_loss
 
 if TYPE_CHECKING:
@@ -26,13 +29,14 @@ if TYPE_CHECKING:
 
 
 class Pipeline:
-    """This process's stages, and the schedule in which micro-batches pass them."""
+    """The pipeline stages of this process, and the schedule in which micro-batches pass them."""
 
     def __init__(self, placed: PlacedNetwork, config: TrainConfig, processes: Processes):
-        # brings torch's compiler along, whose import the other runs need not wait for
+        # imported here: it loads torch's compiler, for which other runs need not wait
         from torch.distributed.pipelining.schedules import Schedule1F1B, ScheduleInterleaved1F1B
 
-        self._processes, self._learned_tokens = processes, 1
+        self._processes = processes
+        self._learned_tokens = 1  # by which a micro-batch's summed loss is divided
         pieces = micro_batches(processes.degrees, config)
         rows = rows_a_piece(config, processes.degrees.data, pieces)
         size = (rows, config.shape.context_tokens // processes.degrees.context)
@@ -46,28 +50,25 @@ class Pipeline:
         def mean_loss(hidden: Tensor, targets: Tensor) -> Tensor:
             return local_loss(placed.parts[-1], hidden, targets, processes) / self._learned_tokens
 
-        interleaved = len(stages) > 1
-        kind = ScheduleInterleaved1F1B if interleaved else Schedule1F1B
-        self._schedule = kind(
-            stages if interleaved else stages[0], pieces, loss_fn=mean_loss, scale_grads=False
+        # gradients are scaled by the loss itself, so the schedule must not scale them again
+        self._schedule = (
+            ScheduleInterleaved1F1B([*stages], pieces, loss_fn=mean_loss, scale_grads=False)
+            if len(stages) > 1
+            else Schedule1F1B(stages[0], pieces, loss_fn=mean_loss, scale_grads=False)
         )
 
     def learn(self, step: Step) -> float:
-        """Forward and backward of a step; the mean loss where this process has the last stage, else
-        0.
-        """
+        """Run a step forward and backward; return its mean loss, or 0 without the last stage."""
         self._learned_tokens = step.learned_tokens
-        return self._passed(self._schedule.step, step)
+        return self._run(self._schedule.step, step)
 
     @torch.no_grad()
     def loss(self, step: Step) -> float:
-        """The summed loss of a step where this process has the last stage, else 0; nothing is
-        learned.
-        """
+        """Return the summed loss of a step, or 0 without the last stage; learn nothing."""
         self._learned_tokens = 1
-        return self._passed(self._schedule.eval, step)
+        return self._run(self._schedule.eval, step)
 
-    def _passed(self, schedule: Callable, step: Step) -> float:
+    def _run(self, schedule: Callable, step: Step) -> float:
         pieces = [local_tensors(rows, self._processes) for rows in step.rows]
         inputs, targets, documents = (torch.cat(parts) for parts in zip(*pieces, strict=True))
         losses: list[Tensor] = []

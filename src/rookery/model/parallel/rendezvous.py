@@ -1,10 +1,12 @@
-"""Where the processes of one attempt meet, apart from all attempts before.
+"""The rendezvous: processes of one attempt find each other, apart from all attempts before.
 
 torchrun gives a restarted run the store of the attempt before it (PyTorch 2.13 means to make a new
-one, and does not), so that processes would call each other at addresses where nobody answers any
-more; and no launcher tells all machines alike which attempt it is. So each process puts up a name
-of its own, the first announces the names that it finds, and a meeting is open when every process
-has found itself in one announcement.
+one, and does not), so that processes would connect to addresses where nobody answers any more; and
+no launcher reports to all machines alike which attempt it is. So each process writes a name of its
+own into the store, the first one announces the names that it finds, and the rendezvous is complete
+when every process has found itself in one announcement.
+
+Not here: how the processes exchange anything afterwards (`processes.py`).
 """
 
 import json
@@ -18,39 +20,39 @@ LOOK_SECONDS = 0.1
 
 
 def rendezvous(store: Store, rank: int, count: int, name: str) -> Store:
-    """The part of a store that belongs to these processes alone; `name`: one that no other attempt
-    has.
+    """Return the part of a store that belongs to the processes of this attempt alone.
 
-    Waits until all are there. Raises what the store does if one of them does not come in the
-    store's time.
+    name: one that no process of another attempt has. Waits until all are there; raises what the
+    store raises if one of them does not come within the store's timeout.
     """
     store.set(f"name/{rank}", name)
     look = _announce if rank == 0 else _look
-    while (meeting := look(store, rank, count, name)) is None:
+    while (agreed := look(store, rank, count, name)) is None:
         time.sleep(LOOK_SECONDS)
-    return PrefixStore(f"meeting/{meeting}", store)
+    return PrefixStore(f"meeting/{agreed}", store)
 
 
 def _announce(store: Store, rank: int, count: int, name: str) -> str | None:
-    """The first's part; the meeting, if all have agreed to it."""
+    """Announce the names found, in the first process; return their digest if all have agreed."""
     names = [
         found.decode() for found in store.multi_get([f"name/{other}" for other in range(count)])
     ]
-    meeting = digest_value(names)
+    digest = digest_value(names)
     store.set("names", json.dumps(names))
-    if not store.check([f"agreed/{meeting}/{other}" for other in range(1, count)]):
+    if not store.check([f"agreed/{digest}/{other}" for other in range(1, count)]):
         return None
-    store.set(f"open/{meeting}", "")
-    return meeting
+    store.set(f"open/{digest}", "")
+    return digest
 
 
 def _look(store: Store, rank: int, count: int, name: str) -> str | None:
-    """The others' part; a name that is not this attempt's stands in no announcement that all agree
-    to.
+    """Agree to the announced names, in the others; return their digest once all have agreed.
+
+    A name of an earlier attempt is in no announcement to which all agree.
     """
     names = json.loads(store.get("names"))
     if len(names) != count or names[rank] != name:
         return None
-    meeting = digest_value(names)
-    store.set(f"agreed/{meeting}/{rank}", "")
-    return meeting if store.check([f"open/{meeting}"]) else None
+    digest = digest_value(names)
+    store.set(f"agreed/{digest}/{rank}", "")
+    return digest if store.check([f"open/{digest}"]) else None

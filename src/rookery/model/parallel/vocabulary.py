@@ -1,8 +1,10 @@
-"""The loss where the vocabulary is spread: each process has the logits of its own part of it only.
+"""The loss where the vocabulary is spread: each process computes the logits of its part of it only.
 
-Each process has the hidden states of its share of the tokens (`placement.py`), so all are gathered,
-and their gradients summed and scattered. Three numbers a target cross the group as well: maximum,
-sum, the target's logit.
+Each process has the hidden states of its share of the tokens (`sharding.py`), so an all_gather
+collects them, and a reduce_scatter sums their gradients. Beside these, three numbers for each
+target are reduced over the group: the maximum, the sum of exponentials and the target's logit.
+
+Not here: the loss over a whole vocabulary (`loss.py`).
 """
 
 from functools import partial
@@ -15,15 +17,16 @@ from torch.distributed._functional_collectives import all_gather_single_autograd
 
 from rookery.model.loss import IGNORED, chunked_loss, summed_loss
 from rookery.model.network import Network
+from rookery.model.parallel.pieces import local
 from rookery.model.parallel.processes import Processes
 
 
 def _spread_chunk_loss(
     group: dist.ProcessGroup, hidden: Tensor, head_VD: Tensor, targets: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """`loss.chunk_loss` where `head_VD` has the rows of this process's part of the vocabulary.
+    """Return what `loss.chunk_loss` does, from this process's rows of the output matrix.
 
-    The loss is the same in each.
+    The loss is the same in each process of the group.
     """
     first = dist.get_rank(group) * len(head_VD)
     own = (targets >= first) & (targets < first + len(head_VD))
@@ -45,15 +48,13 @@ def _spread_chunk_loss(
 def local_loss(
     network: Network, hidden_BTD: Tensor, targets_BT: Tensor, processes: Processes
 ) -> Tensor:
-    """The summed loss in nats (float32) of this process's rows, over a spread vocabulary or a whole
-    one.
+    """Return the summed loss in nats (float32) of this process's rows.
 
-    Beside tensor parallel it is the sum of the whole group, the same in each of its processes.
+    With tensor parallel it is the sum of the whole group, the same in each of its processes.
     """
     if processes.degrees.tensor == 1:
         return summed_loss(network, hidden_BTD, targets_BT)
     group = processes.group("tensor")
     hidden_BTD = all_gather_single_autograd(hidden_BTD, gather_dim=1, group=group)
-    return chunked_loss(
-        hidden_BTD, network.head_VD.to_local(), targets_BT, partial(_spread_chunk_loss, group)
-    )
+    head_VD = local(network.head_VD)
+    return chunked_loss(hidden_BTD, head_VD, targets_BT, partial(_spread_chunk_loss, group))

@@ -1,6 +1,7 @@
-"""Code that torch.compile makes of a run's layers: does it pay, is it right, and what does it keep?
+"""Compiled layers: when torch.compile pays for a run, and whether its code computes the same.
 
-Not here: which layers (`PlacedNetwork.compile`).
+Not here: which layers are compiled (`PlacedNetwork.compile`), and what a run does when they cannot
+be (`run.py`).
 """
 
 import platform
@@ -19,27 +20,28 @@ from rookery.model.network import Layer
 from rookery.model.parallel.processes import Processes
 from rookery.model.shape import ModelShape, training_flops_per_token
 
-# GCC 12 makes wrong code of 512 bits out of torch's transposes of bfloat16 (the gradients of keys
-# were NaN), and makes code of 512 bits by itself only for processors that it does not know by name,
-# such as a virtual one with AMX
+# GCC 12 makes wrong 512-bit code from torch's transposes of bfloat16 (the gradients of keys were
+# NaN). Unasked it makes 512-bit code only for processors that it does not know by name, such as a
+# virtual one with AMX
 OPTIONS = (
     {"cpp.march": "native -mprefer-vector-width=256"} if platform.machine() == "x86_64" else {}
 )
-# of what torch would keep; from any share below 1 on it looks for what can be had without products
+# of what torch would store for the backward pass; with any share below 1 it looks for what can be
+# computed again without matmuls
 KEPT_SHARE = 0.99
+# compute of one process from which on compiling pays. On a CPU six minutes of two cores: compiling
+# takes up to 50 s and saves up to a third (LOG.md). On a GPU a guess: some two minutes of plain
+# layers, half of which a GPU waits for its next matmul
 PAYS_FROM_PETAFLOP = {"cpu": 0.1, "cuda": 30.0}
-"""Of one process. Six minutes of two cores: making code takes up to 50 s and saves up to a third
-(LOG.md). A GPU's is a guess: some two minutes of plain layers, half of which a GPU waits for its
-next product.
-"""
-UNUSUAL_ROWS = ((5, 3), (13, 5))  # how many, and how much shorter than a row
-LARGEST_DIFFERENCE = 0.1  # of the length of a gradient; rounding makes one in a hundred
+UNUSUAL_ROWS = ((5, 3), (13, 5))  # numbers of rows, and how much shorter than usual these are
+LARGEST_DIFFERENCE = 0.1  # relative, in the norm of a gradient; rounding causes about 0.01
 
 
 def pays(config: TrainConfig, processes: Processes) -> bool:
-    """Whether a run is long enough, by its floating-point operations: alike each time it goes on.
+    """Return whether a run is long enough to pay for compiling, by its floating-point operations.
 
-    Not in many processes on CPUs, which share the cores that make the code.
+    The answer is the same each time that the run goes on. Many processes on CPUs never compile:
+    they share the cores on which the compiler runs.
     """
     device = processes.device.type
     flops = config.tokens * training_flops_per_token(config.shape) / processes.count
@@ -47,32 +49,29 @@ def pays(config: TrainConfig, processes: Processes) -> bool:
 
 
 def compile_layer(layer: nn.Module) -> None:
-    """Let torch make code of a layer when it is first called.
+    """Let torch compile a layer when it is first called.
 
     The backward pass computes again what costs next to nothing (norms, rotations, the SwiGLU's
-    product): a third less is kept for it, about what `fleet plan` reckons, in no more time
+    product): a third less is stored for it, about what `fleet plan` predicts, in no more time
     (LOG.md).
     """
-    from torch._functorch import (
-        config as partitioner,
-    )  # brings torch's compiler along, which takes its time
+    # imported here: it loads torch's compiler, which takes its time
+    from torch._functorch import config as partitioner
 
     partitioner.activation_memory_budget = KEPT_SHARE
-    partitioner.unsafe_treat_script_objects_as_zero_size = (
-        True  # these are groups of processes, which hold no tensors
-    )
+    # script objects here are process groups, which hold no tensors
+    partitioner.unsafe_treat_script_objects_as_zero_size = True
     layer.compile(options=OPTIONS)
 
 
 def fault(shape: ModelShape, precision: torch.dtype, device: torch.device) -> str | None:
-    """Why layers of this shape cannot be compiled here, or None if compiled code reckons as plain
-    code does.
+    """Return why layers of this shape cannot be compiled here, or None if they can.
 
-    There may be no compiler, and one that is there may make wrong code (`OPTIONS` knows of such a
-    one): so one layer is run both ways, forward and backward. The rows are of numbers and lengths
-    that no step has: torch makes code for one size alone of the first and for every size of the
-    second, which all steps then use. Else it would depend on a step's predecessors which code it
-    uses, and on the code in which order threads add up.
+    There may be no compiler, or one that makes wrong code (`OPTIONS` works around such a one), so
+    one layer is run both ways, forward and backward. The inputs have numbers and lengths of rows
+    that no step has: for the first input torch makes code for this size alone, for the second one
+    code for every size, which all steps then use. Otherwise it would depend on earlier steps which
+    code a step uses, and so in which order threads add up.
     """
     generator = torch.Generator().manual_seed(0)
     layer = Layer(shape)
@@ -96,7 +95,7 @@ def fault(shape: ModelShape, precision: torch.dtype, device: torch.device) -> st
         for outcomes in zip(plain, compiled, strict=True)
         for pair in zip(*outcomes, strict=True)
     )
-    return None if alike else "compiled code does not reckon as plain code does"
+    return None if alike else "compiled code does not compute what plain code does"
 
 
 def _inputs(
@@ -107,7 +106,7 @@ def _inputs(
     device: torch.device,
     generator: torch.Generator,
 ) -> tuple:
-    """A stream of rows that hold two documents each, and what a layer is given with it."""
+    """Return the inputs of a layer: a random residual stream of rows with two documents each."""
     x_BTD = (
         torch.randn(rows, tokens, shape.width, generator=generator)
         .to(device, precision)
@@ -121,9 +120,7 @@ def _inputs(
 def _outcome(
     layer: Layer, x_BTD: Tensor, rotation: tuple[Tensor, Tensor], mask: AttentionMask
 ) -> list[Tensor]:
-    """What a layer makes of a stream, and the gradients of the sum of squares by stream and
-    weights.
-    """
+    """Return a layer's output, and the gradients of its sum of squares by input and weights."""
     y_BTD = layer(x_BTD, rotation, mask, None, 0)
     return [
         y_BTD.detach(),
@@ -133,6 +130,4 @@ def _outcome(
 
 def _alike(plain: Tensor, compiled: Tensor) -> bool:
     difference = (plain.float() - compiled.float()).norm()
-    return bool(
-        difference <= LARGEST_DIFFERENCE * plain.float().norm()
-    )  # not so for what is no number
+    return bool(difference <= LARGEST_DIFFERENCE * plain.float().norm())  # False for NaN

@@ -1,8 +1,8 @@
-"""Starting a run in many processes on this machine, by torchrun's own machinery.
+"""The launcher: it starts a run in many processes on this machine, with torchrun's own machinery.
 
 The processes are copies of one command. If one is killed, all are started again and go on from the
-newest saved state; after so many restarts the run is given up. An error that another attempt would
-only meet again is told to the launcher in a file, the *outcome*, and ends the run at once.
+newest saved state; after a number of restarts the run is given up. An error that would only come
+again is reported to the launcher in a file, the *outcome*, and ends the run at once.
 
 On several machines an outer launcher (torchrun, Slurm, Ray) starts the same command instead:
 docs/training.md. Not here: what the processes do once they run (`parallel/`).
@@ -28,9 +28,10 @@ LOOK_SECONDS = 0.5
 
 
 def launch(command: Sequence[str], processes: int, restarts: int, outcome: Path) -> None:
-    """Run a command (after the interpreter) in so many processes until all have ended well.
+    """Run a command in many processes until all have ended well.
 
-    Raises `RookeryError` with the outcome that a process told, or if the restarts are used up.
+    command: the words after the interpreter. Raises `RookeryError` with the outcome that a process
+    reported, or if the restarts are used up.
     """
     config = LaunchConfig(
         min_nodes=1,
@@ -42,13 +43,14 @@ def launch(command: Sequence[str], processes: int, restarts: int, outcome: Path)
         local_addr="127.0.0.1",
         max_restarts=restarts,
         monitor_interval=LOOK_SECONDS,
-        logs_specs=DefaultLogsSpecs(log_dir=os.devnull),  # else every run leaves a temporary folder
+        logs_specs=DefaultLogsSpecs(log_dir=os.devnull),  # otherwise a temporary folder stays
     )
     try:
         elastic_launch(config, sys.executable)(*command)
     except ChildFailedError as error:
-        if outcome.exists():  # one has told why, and another ended of it
-            raise _told(outcome) from None
+        # one process has reported its error, and another one failed because that one ended
+        if outcome.exists():
+            raise _reported(outcome) from None
         rank, failure = error.get_first_failure()
         raise RookeryError(
             f"process {rank} of the run ended with exit code {failure.exitcode}, after "
@@ -58,39 +60,37 @@ def launch(command: Sequence[str], processes: int, restarts: int, outcome: Path)
     except SignalException as stopped:
         sys.exit(128 + stopped.sigval)
     if outcome.exists():
-        raise _told(outcome)
+        raise _reported(outcome)
 
 
 def write_outcome(outcome: Path, error: RookeryError, is_first: bool) -> None:
-    """Note why the run cannot go on; the first process's word counts before that of others."""
-    told = {
+    """Report why the run cannot go on; the first process's report replaces that of others."""
+    report = {
         "what": error.what,
         "where": error.where,
         "hint": error.hint,
         "exit_code": error.exit_code,
     }
     own = outcome.with_name(f"{outcome.name}.{os.getpid()}")
-    own.write_text(json.dumps(told))
+    own.write_text(json.dumps(report))
     if is_first:
         own.replace(outcome)
         return
-    with suppress(FileExistsError):  # a link never takes the place of a word that is there
+    with suppress(FileExistsError):  # a link never replaces a report that is there
         os.link(own, outcome)
     own.unlink()
 
 
 def end_with_launcher(launcher: int) -> None:
-    """Let this process be killed when its launcher, given by its id, is, so that none is left over
-    (Linux).
-    """
+    """Let this process be killed when its launcher, given by its process id, ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != launcher:  # it was killed before this process could ask for that
+    if os.getppid() != launcher:  # it ended before this process could ask for that
         sys.exit(1)
 
 
-def _told(outcome: Path) -> RookeryError:
-    told = json.loads(outcome.read_text())
-    error = RookeryError(told["what"], where=told["where"], hint=told["hint"])
-    error.exit_code = told["exit_code"]
+def _reported(outcome: Path) -> RookeryError:
+    report = json.loads(outcome.read_text())
+    error = RookeryError(report["what"], where=report["where"], hint=report["hint"])
+    error.exit_code = report["exit_code"]
     return error

@@ -1,9 +1,10 @@
-"""Measuring this machine: which scale does it train in so many minutes?
+"""Measuring this machine: which scale does it train in a given number of minutes?
 
 A few real steps of training are timed at the shape that the answer would have, by all processes of
-the run together; the answer and its shape are found together. Run once, before a run is named: the
-scale is what gets recorded, never the minutes. Not here: predicting machines that are not at hand
-(`fleet`).
+the run together; the answer and its shape are found together. This happens once, before a run has
+its name: the scale is recorded, never the minutes.
+
+Not here: the time that other machines would take (`fleet`).
 """
 
 import math
@@ -19,12 +20,12 @@ from rookery.model.config import TrainConfig, config_for_scale
 from rookery.model.data.batches import Step
 from rookery.model.degrees import check_fits
 from rookery.model.parallel.processes import Processes, single_process
-from rookery.model.train import Split
 from rookery.model.training import compiler
 from rookery.model.training.run import Run
+from rookery.model.training.split import Split
 
 FIRST_GUESS = 0.015  # petaFLOP a minute, of two cores with bfloat16
-ROUNDS = 8
+ROUNDS = 8  # scales that are tried at most
 TIMED_SECONDS, FEWEST_TIMED = 1.0, 3  # a processor does not keep the speed of its first moments
 DOCUMENTS, DOCUMENT_TOKENS = 1 << 13, 40  # short posts
 
@@ -35,10 +36,10 @@ def scale_for_minutes(
     config_of: Callable[[float], TrainConfig] = config_for_scale,
     processes: Processes | None = None,
 ) -> float:
-    """The scale, to two significant digits, whose training takes about so many minutes here.
+    """Return the scale (two significant digits) whose training takes so many minutes here.
 
-    config_of: the run of a scale. Called in every process of the run alike, each of which gets the
-    same answer. Takes some seconds, and up to a minute where layers are compiled. Raises
+    config_of: gives the run of a scale. Called in every process of the run alike, each of which
+    gets the same answer. Takes some seconds, and up to a minute where layers are compiled. Raises
     `UsageError` unless the minutes are positive and finite, or if the run cannot be spread over the
     processes.
     """
@@ -60,11 +61,11 @@ def scale_for_minutes(
 def nearest_scale(
     wanted_seconds: float, first: float, predicted_seconds: Callable[[float], float]
 ) -> float:
-    """The scale, to two digits, of those tried from `first` on whose predicted time comes nearest
-    to the wanted.
+    """Return the scale, of those tried from `first` on, with the time nearest to the wanted one.
 
-    The time leaps where the shape changes, so a step by proportion may land on the other side,
-    again and again: then the middle of the closest two sides is tried.
+    All scales have two digits. Where the shape changes the time jumps, so that a step by proportion
+    may land on the other side of the jump again and again: then the geometric mean of the closest
+    scale on each side is tried.
     """
     tried: dict[float, float] = {}
     scale = two_digits(first)
@@ -81,16 +82,14 @@ def nearest_scale(
 
 
 def two_digits(scale: float) -> float:
-    """Rounded to what a person can repeat."""
+    """Return a scale rounded to two digits, which a person can repeat."""
     return float(f"{scale:.2g}")
 
 
 def seconds_per_step(
     config: TrainConfig, clock: Clock, processes: Processes | None = None
 ) -> float:
-    """Seconds of one training step, timed on made-up documents; what the first process read on its
-    clock, to all.
-    """
+    """Return the median seconds of a training step on synthetic documents, by the first's clock."""
     processes = processes or single_process()
     check_fits(processes.degrees, config)
     run = Run.begin(config, processes)
@@ -108,12 +107,12 @@ def seconds_per_step(
 
 
 def synthetic_steps(run: Run) -> Iterator[Step]:
-    """This process's share of steps over short documents of random tokens, without end."""
-    return Split(synthetic_shards(run.config), lambda documents: documents < 0).steps(run)
+    """Return this process's share of steps over short synthetic documents, without end."""
+    return Split(synthetic_shards(run.config)).steps(run)
 
 
 def synthetic_shards(config: TrainConfig) -> Shards:
-    """Such as the steps are made of."""
+    """Return short documents of random tokens."""
     tokens = np.random.default_rng(0).integers(
         config.shape.vocabulary, size=DOCUMENTS * DOCUMENT_TOKENS
     )

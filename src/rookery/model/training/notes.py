@@ -1,10 +1,11 @@
-"""What is noted of a run while it trains, in its artifact's `notes/`, which no digest counts.
+"""The notes of a run while it trains: files in its artifact's `notes/`, which no digest counts.
 
     run.json        what the run is: its config, inputs and phases
-    metrics.jsonl   a line a step: its loss, how fast the steps are, and after some the loss of a few held-out posts
+    metrics.jsonl   a line for each step: its loss, how fast the steps are, and after some steps
+                    the loss of a few held-out posts
 
-The first process writes, and a run that goes on forgets what was noted beyond the state that it
-goes on from. What people see of them: `report.py`.
+The first process writes them. A run that goes on from a saved state removes the notes of all later
+steps. Not here: when they are written (`step_log.py`), and what people see of them (`report.py`).
 """
 
 import json
@@ -21,8 +22,9 @@ METRICS, BEGUN = "metrics.jsonl", "run.json"
 
 
 def note_begun(folder: Path, facts: dict[str, Any]) -> None:
-    """What the run is. Where that stands already nothing is written: a full disk keeps no run from
-    going on.
+    """Note what the run is, unless that is noted already.
+
+    A run that goes on then writes nothing here, and a full disk does not keep it from going on.
     """
     path, text = folder / BEGUN, json.dumps(facts).encode()
     if not path.exists() or path.read_bytes() != text:
@@ -36,7 +38,7 @@ def step_metrics(
     config: TrainConfig,
     flops_per_second: float,
 ) -> dict[str, Any]:
-    """What is noted of a step; `flops_per_second` is what the devices multiply at best."""
+    """Return the note of a step; `flops_per_second`: the peak rate of all devices together."""
     tokens_per_second = config.batch_tokens / max(seconds_per_step, 1e-9)
     return {
         "step": step,
@@ -50,19 +52,19 @@ def step_metrics(
 
 
 def shown(note: dict[str, Any], config: TrainConfig) -> str:
-    """What stands beside the progress bar."""
-    said = "nothing left to learn from" if note["loss"] is None else f"loss {note['loss']:.3f}"
+    """Return what is shown of a step beside the progress bar."""
+    loss = "nothing left to learn from" if note["loss"] is None else f"loss {note['loss']:.3f}"
     speed = (
         f"{note['tokens_per_second']:,} tokens/s ({note['utilisation']:.0%} of the "
         f"matrix-product peak)"
     )
     minutes_left = note["seconds_per_step"] * (config.steps - note["step"] - 1) / 60
-    return f"{said}, {speed}, {minutes_left:.1f} min left"
+    return f"{loss}, {speed}, {minutes_left:.1f} min left"
 
 
 @contextmanager
 def metrics_logger(folder: Path, is_first: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """How a step is noted, which the first process does alone."""
+    """Yield a function that writes the note of a step; only the first process's does."""
     if not is_first:
         yield lambda note: None
         return
@@ -76,7 +78,7 @@ def metrics_logger(folder: Path, is_first: bool) -> Iterator[Callable[[dict[str,
 
 
 def read_notes(folder: Path) -> list[dict[str, Any]]:
-    """What was noted of each step; lines cut short by a kill or a full disk are left out."""
+    """Return the notes of all steps, without lines cut short by a kill or a full disk."""
     path, notes = folder / METRICS, []
     for line in path.read_text().splitlines() if path.exists() else []:
         with suppress(ValueError):
@@ -85,12 +87,11 @@ def read_notes(folder: Path) -> list[dict[str, Any]]:
 
 
 def truncate_metrics(step: int, folder: Path) -> None:
-    """Forget what was noted of a step and all later ones."""
+    """Remove the notes of a step and all later ones."""
     path = folder / METRICS
     kept = "".join(
         json.dumps(note) + "\n" for note in read_notes(folder) if note["step"] < step
     ).encode()
-    if (
-        path.read_bytes() if path.exists() else b""
-    ) != kept:  # on a full disk nothing is written that need not be
+    # a full disk does not matter where there is nothing to remove
+    if (path.read_bytes() if path.exists() else b"") != kept:
         write_atomically(path, kept)

@@ -1,11 +1,12 @@
-"""The optimizer: Muon for the layers' matrices, AdamW for embedding, output matrix and norms, in
-one class.
+"""The optimizer: Muon for the layers' matrices, AdamW for embedding, output matrix and norms.
 
-It owns the weights in float32 (the masters); the network works on a copy that may be bfloat16, and
-gets a new one after each step. All is done on what this process holds of each weight; only Muon's
-iteration needs matrices whole, and is told how it gets them (`parallel/matrices.py`). Its state
-lies where the weights do, or offloaded in the machine's memory, from where it comes to the device
-weight by weight.
+It owns the weights in float32 (the masters); the network computes with a copy that may be bfloat16,
+and gets a new one after each step. All updates are made on this process's piece of each weight;
+only Muon's iteration needs whole matrices, which `parallel/matrices.py` collects. The state lies
+where the weights do, or offloaded in the machine's memory, from where it comes to the device weight
+by weight.
+
+Not here: when a step is taken, and with which learning rate (`run.py`, `config.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,23 +17,22 @@ from torch import Tensor, nn
 
 from rookery.model.config import TrainConfig
 from rookery.model.parallel.matrices import Pairs, map_whole_matrices
-from rookery.model.parallel.placement import local
+from rookery.model.parallel.pieces import gradient, local
 from rookery.model.parallel.processes import Processes
 
 ADAM_BETAS = (0.9, 0.95)
 ADAM_EPSILON = 1e-10
-MASTER = "master."  # begins the names of the weights in the state
+MASTER = "master."  # the prefix of the weights' names in the state
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # from Muon's author, kellerjordan.github.io/posts/muon
-NEWTON_SCHULZ_STEPS = (1, 1, 1, 1, 1)  # each on the matrices themselves
-WIDE, WIDE_STEPS = (
-    1.5,
-    (3, 2),
-)  # from so many columns a row on, fewer operations: 4 C/R + 14 for 10 C/R + 5, times R³
-TOGETHER = 1 << 22  # so many numbers of matrices of one size go through the iteration at once
+NEWTON_SCHULZ_STEPS = (1, 1, 1, 1, 1)  # five steps, each on the matrices themselves
+# from this many columns for each row on, steps on the small square matrix take fewer operations:
+# 4 C/R + 14 instead of 10 C/R + 5, times R³
+WIDE, WIDE_STEPS = 1.5, (3, 2)
+TOGETHER = 1 << 22  # elements of matrices of one size that go through the iteration at once
 
 
 class Optimizer:
-    """Updates weights, given by name, from their gradients."""
+    """The optimizer of weights that are given by name; it holds all state of their updates."""
 
     def __init__(
         self,
@@ -45,22 +45,18 @@ class Optimizer:
         self._directions = map_whole_matrices(matrices, processes, each_orthogonal)
         self._matrices = frozenset(matrices)
         self._state = {"steps": torch.zeros((), dtype=torch.int64)}
-        on_gpu = processes.device.type == "cuda"
-        where = {"device": "cpu", "pin_memory": on_gpu} if processes.degrees.offload else {}
         for name, weight in weights.items():
             for kind in (MASTER, "first.") if name in matrices else (MASTER, "first.", "second."):
-                self._state[kind + name] = torch.zeros_like(
-                    weight, dtype=torch.float32, requires_grad=False, **where
-                )
+                self._state[kind + name] = _zeros_like(weight, processes)
             self._local(MASTER, name).copy_(local(weight.detach()))
 
     @torch.no_grad()
     def step(self, factor: float) -> None:
-        """One update with `factor` times the peak learning rates; gradients are used up."""
+        """Update all weights with `factor` times the peak learning rates; drop the gradients."""
         self._state["steps"] += 1
         moving = [name for name, weight in self._weights.items() if weight.grad is not None]
-        looking = ((name, self._look_ahead(name)) for name in moving if name in self._matrices)
-        for name, direction in self._directions(looking):
+        momenta = ((name, self._momentum(name)) for name in moving if name in self._matrices)
+        for name, direction in self._directions(momenta):
             self._muon(name, direction, factor)
             self.give_weights([name])  # while the masters are in cache
         for name in moving:
@@ -71,18 +67,19 @@ class Optimizer:
             self._weights[name].grad = None
 
     def masters(self) -> dict[str, Tensor]:
-        """The weights in float32, by name."""
+        """Return the weights in float32, by name."""
         return {name: self._state[MASTER + name] for name in self._weights}
 
     def state(self) -> dict[str, Tensor]:
-        """All that a later optimizer needs to go on exactly; after writing into it,
-        `give_weights`.
+        """Return all that a later optimizer needs to go on exactly.
+
+        Whoever writes into these tensors must call `give_weights` afterwards.
         """
         return dict(self._state)
 
     @torch.no_grad()
     def give_weights(self, names: Iterable[str] | None = None) -> None:
-        """Give the network its weights from the masters."""
+        """Copy the masters, or those named, into the weights of the network."""
         for name in self._weights if names is None else names:
             local(self._weights[name]).copy_(self._local(MASTER, name))
 
@@ -90,66 +87,71 @@ class Optimizer:
         return local(self._state[kind + name])
 
     @contextmanager
-    def _here(self, kind: str, name: str) -> Iterator[Tensor]:
-        """A part of the state beside its weight, to be changed in place."""
-        kept = self._local(kind, name)
-        here = kept.to(local(self._weights[name]).device)
-        yield here
-        if here is not kept:
-            kept.copy_(here)
+    def _on_device(self, kind: str, name: str) -> Iterator[Tensor]:
+        """Yield a tensor of the state on its weight's device, to be changed in place."""
+        stored = self._local(kind, name)
+        on_device = stored.to(local(self._weights[name]).device)
+        yield on_device
+        if on_device is not stored:
+            stored.copy_(on_device)
 
-    def _look_ahead(self, name: str) -> Tensor:
-        """Momentum, with Nesterov's look ahead; in the precision that the network works in."""
+    def _momentum(self, name: str) -> Tensor:
+        """Return the new Nesterov momentum of a matrix, in the precision of the network."""
         weight = self._weights[name]
-        gradient = local(weight.grad).float()
-        with self._here("first.", name) as momentum:
-            momentum.lerp_(gradient, 1 - self._config.momentum)
-            return gradient.lerp(momentum, self._config.momentum).to(weight.dtype)
+        grad = local(gradient(weight)).float()
+        with self._on_device("first.", name) as momentum:
+            momentum.lerp_(grad, 1 - self._config.momentum)
+            return grad.lerp(momentum, self._config.momentum).to(weight.dtype)
 
     def _muon(self, name: str, direction: Tensor, factor: float) -> None:
-        """A step along the momentum made orthogonal (Muon), and decoupled weight decay."""
+        """Move a matrix along its orthogonal momentum (Muon), with decoupled weight decay."""
         size = self._weights[name].shape
         rate = factor * self._config.matrix_learning_rate
-        tall = max(1.0, size[0] / size[1]) ** 0.5
-        with self._here(MASTER, name) as master:
+        tall = max(1.0, size[0] / size[1]) ** 0.5  # of rows to columns, as Muon's author scales
+        with self._on_device(MASTER, name) as master:
             master.mul_(1 - rate * self._config.weight_decay).add_(direction, alpha=-rate * tall)
 
     def _adamw(self, name: str, factor: float) -> None:
-        """Adam with bias correction (arXiv:1412.6980); embedding, output matrix and norms are not
-        decayed.
-        """
+        """Move a weight as Adam does, with bias correction (arXiv:1412.6980), without decay."""
         (beta1, beta2), steps = ADAM_BETAS, int(self._state["steps"])
-        gradient = local(self._weights[name].grad).float()
+        grad = local(gradient(self._weights[name])).float()
         rate = factor * self._config.vector_learning_rate / (1 - beta1**steps)
-        with self._here("second.", name) as second:
-            second.lerp_(gradient.square(), 1 - beta2)
+        with self._on_device("second.", name) as second:
+            second.lerp_(grad.square(), 1 - beta2)
             scale = (second / (1 - beta2**steps)).sqrt_().add_(ADAM_EPSILON)
-        with self._here("first.", name) as first, self._here(MASTER, name) as master:
-            first.lerp_(gradient, 1 - beta1)
+        with self._on_device("first.", name) as first, self._on_device(MASTER, name) as master:
+            first.lerp_(grad, 1 - beta1)
             master.addcdiv_(first, scale, value=-rate)
 
 
+def _zeros_like(weight: Tensor, processes: Processes) -> Tensor:
+    """Return zeros (float32) spread as a weight is, in the machine's memory if offloaded."""
+    if not processes.degrees.offload:
+        return torch.zeros_like(weight, dtype=torch.float32, requires_grad=False)
+    pinned = processes.device.type == "cuda"  # copied to a GPU faster
+    return torch.zeros_like(
+        weight, dtype=torch.float32, requires_grad=False, device="cpu", pin_memory=pinned
+    )
+
+
 def is_matrix(name: str, weight: Tensor) -> bool:
-    """Whether Muon updates it: the matrices inside the layers, not embedding, head or norms."""
+    """Return whether Muon updates a weight: a matrix inside a layer."""
     return weight.dim() == 2 and ".layers." in name
 
 
 def orthogonal(matrices_NRC: Tensor) -> Tensor:
-    """Roughly the nearest matrices with orthogonal rows or columns: singular values come to about
-    0.7 to 1.2.
+    """Return roughly the nearest matrices with orthogonal rows or columns.
 
-    N matrices of R rows and C columns in and out, all in the precision of the former. Newton-Schulz
-    iteration x ← f·x with f = a + b·s + c·s² and s = xxᵀ, five times. It takes s to f·s·f, so for
-    wide matrices the steps are done on s, the smaller, and x is multiplied by the product of all f
-    (dao-lab.ai/blog/2026/gram-newton-schulz). After three of them s is made anew from x: in
-    bfloat16 it drifts.
+    N matrices of R rows and C columns in and out, in the same precision; the singular values become
+    about 0.7 to 1.2. The Newton-Schulz iteration is x ← f·x with f = a + b·s + c·s² and s = xxᵀ,
+    five times. It takes s to f·s·f, so for wide matrices the steps are done on s, which is smaller,
+    and x is multiplied by the product of all f (dao-lab.ai/blog/2026/gram-newton-schulz). After
+    three steps s is computed anew from x: in bfloat16 it drifts.
     """
     rows, columns = matrices_NRC.shape[1:]
     tall = rows > columns
-    length_N11 = torch.linalg.vector_norm(
-        matrices_NRC, dim=(1, 2), keepdim=True, dtype=torch.float32
-    )
-    x = (matrices_NRC.mT.contiguous() if tall else matrices_NRC) / (length_N11 + 1e-7).to(
+    norm_N11 = torch.linalg.vector_norm(matrices_NRC, dim=(1, 2), keepdim=True, dtype=torch.float32)
+    x = (matrices_NRC.mT.contiguous() if tall else matrices_NRC) / (norm_N11 + 1e-7).to(
         matrices_NRC.dtype
     )
     is_wide = max(rows, columns) > WIDE * min(rows, columns)
@@ -165,7 +167,7 @@ def orthogonal(matrices_NRC: Tensor) -> Tensor:
 
 
 def _factor(square_NRR: Tensor) -> Tensor:
-    """What one step of the iteration multiplies by: a + b·s + c·s²."""
+    """Return by what one step of the iteration multiplies: a + b·s + c·s²."""
     a, b, c = NEWTON_SCHULZ
     factor = torch.baddbmm(square_NRR, square_NRR, square_NRR, beta=b, alpha=c)
     factor.diagonal(dim1=1, dim2=2).add_(a)
@@ -173,8 +175,10 @@ def _factor(square_NRR: Tensor) -> Tensor:
 
 
 def each_orthogonal(matrices: Pairs) -> Iterator[tuple[str, Tensor]]:
-    """`orthogonal` of each, those of one size together up to `TOGETHER` numbers: small ones keep no
-    device busy.
+    """Yield each matrix made `orthogonal`, not in the order in which they come.
+
+    Matrices of one size are computed together, up to `TOGETHER` elements: small ones alone would
+    not keep a device busy.
     """
     waiting: dict[torch.Size, list[tuple[str, Tensor]]] = {}
 

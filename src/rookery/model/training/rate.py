@@ -1,7 +1,7 @@
-"""How fast this device multiplies: what the speed of training is held against.
+"""The peak rate of this device: how fast it multiplies large matrices.
 
-Utilisation is the arithmetic that training needs a second (`shape.py`) over this measured rate of
-large products, and not over the number on a data sheet.
+Utilisation is the arithmetic that training needs in a second (`shape.py`) divided by this measured
+rate, and not by the number on a data sheet. Not here: who compares the two (`step_log.py`).
 """
 
 import torch
@@ -10,17 +10,16 @@ from rookery.core.context import Clock, SystemClock
 
 SIZES = {"cpu": 2048, "cuda": 8192}
 TRIES = 3
-PRODUCTS = {
-    "cpu": 1,
-    "cuda": 200,
-}  # at once: a GPU lowers its clock only after some tenths of a second
+# matmuls that are timed together: a GPU lowers its clock only after some tenths of a second
+PRODUCTS = {"cpu": 1, "cuda": 200}
 
 
 def matrix_flops_per_second(
     device: torch.device, dtype: torch.dtype, clock: Clock = SystemClock(), size: int | None = None
 ) -> float:
-    """Floating-point operations a second of a square product, the best of a few tries after a first
-    one.
+    """Return the floating-point operations a second of a square matmul.
+
+    The best of a few tries; a first one is not counted. size: rows and columns of each matrix.
     """
     size = size or SIZES[device.type]
     a = torch.randn(size, size, device=device).to(dtype)
@@ -29,7 +28,7 @@ def matrix_flops_per_second(
 
 
 def _seconds_of_product(a: torch.Tensor, products: int, clock: Clock) -> float:
-    """Of one, where so many follow on each other."""
+    """Return the seconds of one matmul, where so many follow on each other."""
     began = clock.monotonic_seconds()
     for _ in range(products):
         torch.matmul(a, a)

@@ -1,8 +1,7 @@
-"""A network in training: its weights as they are spread, its optimizer, and what one step does to
-both.
+"""A network in training: its weights and its optimizer, and what one step does to both.
 
-Not here: which tokens a step sees (`batches.py`), and what becomes of a run over its steps
-(`train.py`).
+Not here: which tokens a step sees (`data/batches.py`), how weights are spread over processes
+(`parallel/placement.py`), and what happens between the steps (`train.py`).
 """
 
 import ctypes
@@ -27,12 +26,16 @@ from rookery.model.training import compiler
 from rookery.model.training.optimizer import Optimizer
 
 POSITION = "position"
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from glibc's malloc.h
 
 
 @dataclass(frozen=True)
 class Run:
-    """A network in training with its optimizer: this process's part of them."""
+    """This process's part of a network in training and of its optimizer.
+
+    position: where the next step begins in the order of documents (`order.Position`), int64; saved
+    with the state.
+    """
 
     config: TrainConfig
     processes: Processes
@@ -40,9 +43,6 @@ class Run:
     optimizer: Optimizer
     pipeline: Pipeline | None
     position: Tensor
-    """Where the next step begins in the order of documents (`order.Position`), int64; kept with the
-    state.
-    """
 
     @classmethod
     def begin(
@@ -52,7 +52,11 @@ class Run:
         precision: torch.dtype | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> "Run":
-        """From the seed; in the best precision of this machine's device unless one is given."""
+        """Return a run with the weights that the config's seed gives.
+
+        precision: of the network; None takes the best one of this machine's device. say: prints a
+        line. Raises `UsageError` if the run asks for compiled layers and they cannot be compiled.
+        """
         processes = processes or single_process()
         if processes.device.type == "cpu":
             keep_freed_memory()
@@ -61,6 +65,7 @@ class Run:
                 config, torch.cuda.get_device_properties(processes.device).total_memory
             )
         placed = place(config.shape, config.seed, processes)
+        # before the network is rounded to its precision: the masters keep all of float32
         optimizer = Optimizer(placed.weights(), config, processes)
         precision = precision or best_precision(processes.device)
         placed.to(precision)
@@ -70,22 +75,23 @@ class Run:
         return cls(config, processes, placed, optimizer, pipeline, torch.tensor(BEGINNING))
 
     def state(self) -> dict[str, Tensor]:
-        """All that a later process needs to go on exactly; after writing into it,
-        `optimizer.give_weights`.
+        """Return all that a later process needs to go on exactly.
+
+        Whoever writes into these tensors must call `optimizer.give_weights` afterwards.
         """
         return self.optimizer.state() | {POSITION: self.position}
 
     def learn(self, step: Step, factor: float) -> float | None:
-        """One step; returns the mean loss in nats a token, or None if all of it is masked.
+        """Take one step; return its mean loss in nats a token, or None if all of it is masked.
 
-        If the loss or a gradient is no finite number: `RookeryError` in every process, and nothing
-        has moved.
+        factor: of the peak learning rates. If the loss or a gradient is not finite, `RookeryError`
+        is raised in every process, and no weight has moved.
         """
         if not step.learned_tokens:
             return None
         own = self.pipeline.learn(step) if self.pipeline else self._learn_alone(step)
         self.placed.finish_gradients()
-        # 0 × a number that is not finite is none, so one sum asks all processes for both
+        # 0 × (infinite or NaN) is NaN: one all_reduce tests loss and gradients of all processes
         unsound = 0.0 * self.placed.grad_norm()
         total = self.processes.all_reduce(
             unsound + (own if self.processes.counts_its_loss else 0.0)
@@ -96,10 +102,9 @@ class Run:
         return total
 
     def held_out_loss(self, steps: Iterable[Step]) -> float | None:
-        """The mean loss in nats a token of all processes' shares of some steps; None if nothing
-        counts.
+        """Return the mean loss in nats a token of some steps, over all processes; learn nothing.
 
-        Nothing is learned.
+        None if every token is masked.
         """
         own, tokens = 0.0, 0
         for step in steps:
@@ -113,31 +118,29 @@ class Run:
         return total / tokens if tokens else None
 
     def loss(self, rows: Rows) -> Tensor:
-        """The summed loss in nats of some rows, where no pipeline divides the network."""
+        """Return the summed loss in nats of some rows, where no pipeline divides the network."""
         inputs, targets, documents = local_tensors(rows, self.processes)
         (network,) = self.placed.parts
         return local_loss(network, network(inputs, documents_BT=documents), targets, self.processes)
 
     def _learn_alone(self, step: Step) -> float:
-        losses = []
+        losses: list[Tensor] = []
         for number, rows in enumerate(step.rows, 1):
             self.placed.set_gradient_sync(number == len(step.rows))
             loss = self.loss(rows) / step.learned_tokens
             losses.append(loss.detach())
             loss.backward()
-        return sum(
-            loss.item() for loss in losses
-        )  # asked for last: whoever asks waits for the device
+        # only now: `item` waits until the device has done all work that was given to it
+        return sum(loss.item() for loss in losses)
 
 
 def _compiles(
     config: TrainConfig, processes: Processes, precision: torch.dtype, say: Callable[[str], None]
 ) -> bool:
-    """Whether layers are compiled: those of a run that asks for it, else where it pays and code can
-    be made.
+    """Return whether layers are compiled: if the run asks for it, or where it pays and works.
 
-    The same in all processes. Says what takes its time, and why the layers stay as they are.
-    `UsageError` if a run asks for what cannot be had.
+    The same in all processes. Prints why the first step takes long, and why layers stay uncompiled.
+    Raises `UsageError` if the run asks for compiled layers and they cannot be compiled.
     """
     if not (compiler.pays(config, processes) if config.compiled is None else config.compiled):
         return False
@@ -156,7 +159,7 @@ def _compiles(
 
 
 def best_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device multiplies it natively, else float32."""
+    """Return bfloat16 where the device multiplies it natively, else float32."""
     native = (
         device.type == "cuda"
         or torch.cpu._is_avx512_bf16_supported()
@@ -166,11 +169,11 @@ def best_precision(device: torch.device) -> torch.dtype:
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep the memory it frees, where glibc is the C library.
+    """Let this process keep the memory that it frees, where glibc is the C library.
 
-    Each step takes and frees the same tensors. Given back to the kernel, their pages are cleared
-    and mapped anew each time: 190,000 page faults a step at 30M parameters, 7% of its processor
-    time (LOG.md).
+    Each step allocates and frees the same tensors. If their pages went back to the kernel, they
+    would be cleared and mapped again each time: 190,000 page faults a step at 30M parameters, 7% of
+    its processor time (LOG.md).
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         mallopt(M_MMAP_MAX, 0)

@@ -2,9 +2,9 @@
 
 Each lies in a folder `step-00000100/` of the stage's scratch folder, in the format of PyTorch's
 distributed checkpoints: every process writes what it holds, and any number of processes can read
-it. A process that has written its files adds `whole-00000-of-00002.json` with their digests. A
-state counts when all those notes are there and true; a damaged one is passed over, aloud, for the
-one before it.
+it. A process that has written its files adds a note, `whole-00000-of-00002.json`, with their
+digests. A state is whole when the notes of all processes are there and match the files. A run that
+goes on passes over a state that is not whole, with a line to the person, and takes the one before.
 
 Not here: what a finished model is on disk (`checkpoint.py`).
 """
@@ -22,6 +22,7 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 
 from rookery.core.artifact import write_atomically
@@ -31,45 +32,38 @@ from rookery.core.errors import DataError, StorageError
 from rookery.model.parallel.processes import Processes
 from rookery.model.tensors import Stored
 
-A_PLAIN_COPY = StagingOptions(False, False, False, False)  # it is done when training goes on
+# no pinned, shared or asynchronous copies: the copy is complete when training goes on
+A_PLAIN_COPY = StagingOptions(False, False, False, False)
 KEPT_STATES = 2  # the newest, and the one before it in case the newest is damaged
 
 
 class States:
-    """The saved states of one run. Saving goes on beside training; `poll` looks whether it is
-    done.
-    """
+    """The saved states of one run, written by a thread beside training."""
 
     def __init__(self, folder: Path, processes: Processes, clock: Clock, progress: Progress):
-        self._folder, self._processes, self._clock, self._progress = (
-            folder,
-            processes,
-            clock,
-            progress,
-        )
+        self._folder, self._processes = folder, processes
+        self._clock, self._progress = clock, progress
         self._writer = ThreadPoolExecutor(max_workers=1)
         self._writing: Future | None = None
-        self._saving = folder  # where to
+        self._saving = folder  # of the state that is being written
         self._newest: int | None = None  # the step of the state that was saved or read last
-        # what the writer's threads agree on must not mix with what training does
+        # a group of its own: the collectives of the writing threads must not mix with training's
         self._group = dist.new_group(backend="gloo") if processes.count > 1 else None
         self.blocked_seconds = 0.0
 
     def save(self, step: int, state: Mapping[str, Tensor]) -> float:
-        """Begin to save the state after `step` steps. Returns for how many seconds training was
-        held up.
-        """
+        """Begin to save the state after `step` steps; return how many seconds that blocked."""
         began = self._clock.monotonic_seconds()
         self.wait()
-        if step == self._newest:  # a pause where the state was saved anyway: nothing is put at risk
+        # a pause right after a save: writing again would put the good state at risk
+        if step == self._newest:
             return 0.0
         folder = self._saving = _folder(self._folder, step)
         self._remove(folder)  # what a killed run left of this step
         self._processes.barrier()
         _expect_one_process()
         stager = DefaultStager(A_PLAIN_COPY)
-        # what is copied lies in the machine's memory: torch's default would go through a GPU's
-        # queue once more
+        # the copy lies in the machine's memory; torch's default would use a GPU's queue once more
         writer = dcp.FileSystemWriter(folder, per_thread_copy_ahead=0)
         written = dcp.async_save(
             dict(state),
@@ -78,19 +72,21 @@ class States:
             process_group=self._group,
             no_dist=self._group is None,
         )
-        self._writing = self._writer.submit(self._finish, written, stager, folder, step)
+        done = written if isinstance(written, Future) else written.upload_completion
+        self._writing = self._writer.submit(self._finish, done, stager, folder, step)
         blocked = self._clock.monotonic_seconds() - began
         self.blocked_seconds += blocked
         return blocked
 
     def poll(self) -> None:
-        """Take note of a save that has ended."""
+        """Take the result of a save, if one has ended."""
         if self._writing and self._writing.done():
             self.wait()
 
     def wait(self) -> None:
-        """Until nothing is being written. A save that failed is said, and the run goes on with the
-        one before.
+        """Wait until nothing is being written.
+
+        If a save failed, the person sees a line, and the state before stays the newest.
         """
         if not self._writing:
             return
@@ -107,15 +103,14 @@ class States:
         self._writing = None
 
     def close(self) -> None:
-        """Wait for what is being written, and end the writer."""
+        """Wait for what is being written, and end the writing thread."""
         self.wait()
         self._writer.shutdown()
 
     def restore(self, state: Mapping[str, Tensor]) -> int:
-        """Read the newest whole state into the given tensors; returns its step, or 0 if there is
-        none.
+        """Read the newest whole state into the given tensors; return its step, or 0 without one.
 
-        Raises `DataError` if it is one of another network, `StorageError` if it cannot be read.
+        Raises `DataError` if it belongs to another network, `StorageError` if it cannot be read.
         """
         steps = [_step(folder) for folder in _newest_first(self._folder)]
         for step in self._processes.broadcast(steps):
@@ -138,9 +133,8 @@ class States:
                 process_group=self._group,
                 no_dist=self._group is None,
             )
-        except (
-            CheckpointException
-        ) as error:  # another process that ends raises something else: no fault of the state
+        # where another process has ended something else is raised: no fault of the state
+        except CheckpointException as error:
             causes = [cause for cause, _ in error.failures.values()]
             if any(isinstance(cause, OSError) for cause in causes):
                 what = f"a saved state cannot be read: {_reason(error)}"
@@ -153,14 +147,12 @@ class States:
             ) from None
 
     def _finish(self, written: Future, stager: DefaultStager, folder: Path, step: int) -> None:
-        """After this process's files are written: the note that vouches for them. Fails where any
-        process's does.
-        """
+        """Add this process's note once its files are written; fail if that of any process fails."""
         with closing(stager):
             written.result()
         problem: OSError | None = None
         try:
-            self._vouch(folder, step)
+            self._write_note(folder, step)
         except OSError as error:
             problem = error
         problems = [problem] * self._processes.count
@@ -169,17 +161,16 @@ class States:
         for each in filter(None, problems):
             raise each
 
-    def _vouch(self, folder: Path, step: int) -> None:
+    def _write_note(self, folder: Path, step: int) -> None:
         place = self._processes.place
-        files = [
-            *folder.glob(f"__{place.rank}_*"),
-            *(folder.glob(".metadata") if self._processes.is_first else ()),
-        ]
+        files = [*folder.glob(f"__{place.rank}_*")]
+        if self._processes.is_first:
+            files += folder.glob(".metadata")
         note = {"step": step, "files": {file.name: digest_file(file) for file in sorted(files)}}
         write_atomically(_note(folder, place.rank, place.count), json.dumps(note).encode())
 
     def _prune(self) -> None:
-        """Remove what is older than the newest states that are whole by their notes."""
+        """Remove all states that are older than the newest ones with the notes of all processes."""
         whole = [folder for folder in _newest_first(self._folder) if _notes(folder)]
         for folder in _newest_first(self._folder):
             if folder < min(whole[:KEPT_STATES], default=folder):
@@ -195,9 +186,10 @@ class States:
 
 
 def whole_state(scratch: Path, step: int) -> Stored:
-    """The state after a step, whatever wrote it, once it was found to be whole.
+    """Return the state after a step, however many processes wrote it.
 
-    Raises `StorageError` if that state could not be saved, or is damaged.
+    Its tensors are read when they are asked for. Raises `StorageError` if that state could not be
+    saved, or is damaged.
     """
     folder = _folder(scratch, step)
     if not _notes(folder):
@@ -211,7 +203,10 @@ def whole_state(scratch: Path, step: int) -> Stored:
         raise StorageError(
             what, where=folder, hint="Run the command again: it goes on from the state before"
         )
-    entries = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
+    found = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
+    entries = {
+        name: entry for name, entry in found.items() if isinstance(entry, TensorStorageMetadata)
+    }
 
     def read(names: Sequence[str]) -> dict[str, Tensor]:
         state = {
@@ -230,7 +225,7 @@ def whole_state(scratch: Path, step: int) -> Stored:
 
 
 def _expect_one_process() -> None:
-    """PyTorch warns at each save that it takes the run for one process, though it was told so."""
+    """Silence PyTorch's warning that it takes the run for one process, which `no_dist` states."""
     warnings.filterwarnings(
         "ignore", "torch.distributed is disabled, unavailable or uninitialized", UserWarning
     )
@@ -253,17 +248,17 @@ def _note(folder: Path, rank: int, count: int) -> Path:
 
 
 def _notes(folder: Path) -> list[Path] | None:
-    """The notes of all processes that wrote a state, or None if one is missing."""
+    """Return the notes of all processes that wrote a state, or None if one is missing."""
     found = sorted(folder.glob("whole-*-of-*.json"))
     count = int(found[0].stem.rsplit("-", 1)[1]) if found else -1
     return found if len(found) == count else None
 
 
 def _damage(folder: Path, processes: Processes) -> str | None:
-    """What is wrong with this process's share of a state's files, or None."""
+    """Return what is wrong with this process's share of a state's files, or None."""
     notes = _notes(folder)
     if notes is None:
-        return "for it is not whole"
+        return "because it is not whole"
     try:
         files = {
             name: digest
@@ -271,22 +266,22 @@ def _damage(folder: Path, processes: Processes) -> str | None:
             for name, digest in json.loads(note.read_text())["files"].items()
         }
     except (OSError, ValueError, KeyError):
-        return "for one of its notes cannot be read"
+        return "because one of its notes cannot be read"
     for name in sorted(files)[processes.place.rank :: processes.count]:
         if not _is_whole(folder / name, files[name]):
-            return f"for its file {name} is damaged"
+            return f"because its file {name} is damaged"
     return None
 
 
 def _is_whole(path: Path, digest: str) -> bool:
     try:
         return digest_file(path) == digest
-    except OSError:  # it is missing, or its disk cannot read it
+    except OSError:  # the file is missing, or the disk cannot read it
         return False
 
 
-def _reason(error: Exception) -> str:
-    """One line of what went wrong in some process."""
+def _reason(error: BaseException) -> str:
+    """Return one line about what went wrong in some process."""
     failures = getattr(error, "failures", None)
     cause = next(iter(failures.values()))[0] if failures else error
     return f"{type(cause).__name__}: {cause}".splitlines()[0]

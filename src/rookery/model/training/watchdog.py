@@ -1,20 +1,21 @@
-"""A watchdog beside each training process: it sees that steps no longer end, says who stands still,
-and ends the run.
+"""The watchdog: a process beside each training process that ends the run when steps no longer end.
 
-It is a process of its own, so that it looks on while the trainer is stopped or hangs in C. The
-trainer tells it what it does through a few bytes of shared memory (`Heartbeat`); the watchdog looks ten
-times a second. When no step has ended for too long (`StallDetector`), every watchdog of the run writes
-what its process did last into one folder of the run's notes, the first says whose fault it is
-(`stalled_ranks`), and only then does each kill its own trainer: a trainer that loses another fails, and
-takes its watchdog with it. Starting again is the launcher's work (`launch.py`, torchrun): killed
-processes are all it has to see.
+A process of its own can look on while the trainer is stopped or hangs in C. The trainer reports
+what it does through a few bytes of shared memory (`Heartbeat`), and the watchdog looks at them ten
+times a second. When no step has ended for too long (`StallDetector`), every watchdog of the run
+writes what its process did last into one folder of the run's notes, the first one prints which
+process is the cause (`stalled_ranks`), and only then does each kill its own trainer: a trainer that
+loses another fails, and its watchdog ends with it. Starting again is the launcher's work
+(`launch.py`, torchrun): it needs to see nothing but killed processes.
 
-A process that is only slow is not killed but named (`slow_ranks`): it is always at work while the others
-wait for it.
+A process that is only slow is not killed but named (`slow_ranks`): it is always at work while the
+others wait for it.
 
-Free of torch, for its start costs each trainer's machine as much as it imports. Linux only;
-elsewhere nobody watches. Watched is a run from the state that it goes on from to its last judging:
-not how processes find each other, nor what is made of the finished weights.
+This module is free of torch, since its start costs each trainer's machine as much as it imports. It
+works on Linux only; elsewhere nothing is watched. A run is watched from when it reads the state
+that it goes on from to its last validation. Not here: how processes find each other
+(`parallel/rendezvous.py`), and what is made of the finished weights (`finish.py`); neither is
+watched.
 """
 
 import faulthandler
@@ -28,7 +29,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from enum import IntEnum
@@ -40,18 +41,16 @@ from rookery.core.context import Clock, SystemClock
 from rookery.model.config import WatchConfig
 
 LOOK_SECONDS = 0.1
-LONGEST_LOOK_SECONDS = (
-    1.0  # a longer gap is one of the watchdog itself: a machine that slept, a clock that jumped
-)
-LOOKS_A_QUESTION = 10  # so often it looks whether another watchdog of the run has found it stalled
+# a longer gap between two looks is the watchdog's own: a machine that slept, a clock that jumped
+LONGEST_LOOK_SECONDS = 1.0
+LOOKS_A_QUESTION = 10  # looks until it asks whether another watchdog has found the run stalled
 BEFORE = -1  # the step of a run that has not read its state yet
-FIRST_STEP = 10  # so many times as long may that and the first step take: compilers, cold disks
-PACES = 101  # the median is over so many looks at which steps had ended
-GATHER_SECONDS = (
-    10.0  # how long each waits for what the others write, and then for who speaks for all
-)
+FIRST_STEP = 10  # reading the state and the first step may take so many times longer: compilers
+PACES = 101  # looks at which steps had ended: the median step is over the last so many
+# how long each waits for what the other watchdogs write, and then for the first one's line
+GATHER_SECONDS = 10.0
 STACK_SECONDS = 1.0
-ENOUGH_LOOKS = 50  # before anything is said of a process's share of time
+ENOUGH_LOOKS = 50  # fewer say nothing about a process's share of time
 SLOW = 2.0  # at work so many times as much of the time as most others
 STOPPED, WAITING = "stopped", "waiting"
 STATES = {
@@ -65,9 +64,7 @@ STALLED_RANKS = "culprits.json"
 
 
 class Activity(IntEnum):
-    """What a trainer does before its first step, within a step and after the last, in the order in
-    which it does it.
-    """
+    """What a trainer does before its first step, within a step and after the last, in order."""
 
     RESTORING = 0
     READING = 1
@@ -78,9 +75,7 @@ class Activity(IntEnum):
 
 
 class _Cell(IntEnum):
-    """What lies where in the shared memory, eight bytes each: the trainer's, then the
-    watchdog's.
-    """
+    """The places in the shared memory, eight bytes each: the trainer's, then the watchdog's."""
 
     STEP = 0
     DOING = 1
@@ -89,27 +84,32 @@ class _Cell(IntEnum):
 
 
 class Heartbeat:
-    """What a trainer does at this moment, seen from both sides. Without cells: nobody watches."""
+    """What a trainer does at this moment; the trainer and its watchdog share it.
 
-    def __init__(self, cells: MutableSequence[int] | None = None):
+    cells: the shared memory; without it nothing is watched.
+    """
+
+    def __init__(self, cells: "list[int] | memoryview[int] | None" = None):
         self._cells = [0] * len(_Cell) if cells is None else cells
         self.reset()
 
     def __call__(self, step: int, doing: Activity) -> None:
-        """The trainer's word; each cell is stored at once, for the price of two assignments."""
+        """Report what the trainer does, for the price of two assignments; each is atomic."""
         self._cells[_Cell.STEP], self._cells[_Cell.DOING] = step, doing
 
     def last(self) -> tuple[int, Activity]:
+        """Return the step and the activity that the trainer reported last."""
         return self._cells[_Cell.STEP], Activity(self._cells[_Cell.DOING])
 
     def saw(self, state: str) -> None:
-        """The watchdog's word: how it found the trainer's main thread."""
+        """Count a look of the watchdog, which found the trainer's main thread in a state."""
         self._cells[_Cell.LOOKS] += 1
         self._cells[_Cell.BUSY] += state != WAITING
 
     def busy_share(self) -> float | None:
-        """The share of looks since `reset` that found the trainer at work; None where they
-        were too few.
+        """Return the share of looks since `reset` that found the trainer at work.
+
+        None if they were fewer than `ENOUGH_LOOKS`.
         """
         busy, looks = (
             self._cells[cell] - self._cells_then[cell] for cell in (_Cell.BUSY, _Cell.LOOKS)
@@ -117,11 +117,12 @@ class Heartbeat:
         return busy / looks if looks >= ENOUGH_LOOKS else None
 
     def reset(self) -> None:
+        """Begin to count looks again."""
         self._cells_then = list(self._cells)
 
 
 class StallDetector:
-    """Whether steps still end, as one finds who looks again and again.
+    """The judgement whether steps still end, from looks at which step a trainer is.
 
     Only time that was watched counts, so that no jump of any clock makes a stall.
     """
@@ -129,24 +130,24 @@ class StallDetector:
     def __init__(self, config: WatchConfig, step: int, now_seconds: float):
         self._config, self._step, self._last_seconds = config, step, now_seconds
         self._paces: deque[float] = deque(maxlen=PACES)
-        self.stood_seconds = 0.0
+        self.step_seconds = 0.0
 
     @property
     def limit_seconds(self) -> float:
-        """For so long a step may not end."""
+        """Return how long a step may take."""
         if not self._paces:
             return FIRST_STEP * self._config.seconds
         return max(self._config.steps * statistics.median(self._paces), self._config.seconds)
 
     def is_over(self, now_seconds: float, step: int) -> bool:
-        """Look once: the trainer is at this step now."""
-        self.stood_seconds += min(max(0.0, now_seconds - self._last_seconds), LONGEST_LOOK_SECONDS)
+        """Look once, when the trainer is at this step; return whether it has stalled."""
+        self.step_seconds += min(max(0.0, now_seconds - self._last_seconds), LONGEST_LOOK_SECONDS)
         self._last_seconds = now_seconds
         if step > self._step:
             if self._step != BEFORE:
-                self._paces.append(self.stood_seconds / (step - self._step))
-            self._step, self.stood_seconds = step, 0.0
-        return self.stood_seconds > self.limit_seconds
+                self._paces.append(self.step_seconds / (step - self._step))
+            self._step, self.step_seconds = step, 0.0
+        return self.step_seconds > self.limit_seconds
 
 
 @dataclass(frozen=True)
@@ -163,16 +164,17 @@ class LastSeen:
     stack: str
 
     def line(self) -> str:
+        """Return the process, its state and what it did, in words."""
         step = "" if self.step == BEFORE else f"step {self.step}, "
         return f"process {self.rank} ({self.state}, {step}{self.doing}, for {self.seconds:.0f} s)"
 
 
 def stalled_ranks(seen: Sequence[LastSeen], processes: int) -> tuple[list[int], str]:
-    """Whose fault a stall is, by rank, and how one knows.
+    """Return the ranks of the processes that caused a stall, and by which sign.
 
-    All stand still, for they wait for each other; so: who is stopped; else who gave no sign (its
-    machine is gone); else who is furthest behind; else who is at work while others wait. Where
-    these are all, none can be told from another.
+    All processes stall, since they wait for each other. The cause are those that are stopped; else
+    those whose watchdog wrote nothing (their machine is lost); else those furthest behind; else
+    those at work while others wait. A sign that fits all processes tells nothing.
     """
     if processes == 1:
         return [0], "alone"
@@ -193,7 +195,7 @@ def stalled_ranks(seen: Sequence[LastSeen], processes: int) -> tuple[list[int], 
 
 
 def slow_ranks(shares: Sequence[float]) -> list[int]:
-    """Who is slow, by rank, from each process's share of time at work: the others wait for it."""
+    """Return the ranks of slow processes, from each one's share of time at work."""
     return [
         rank for rank, share in enumerate(shares) if share > SLOW * statistics.median_low(shares)
     ]
@@ -201,8 +203,9 @@ def slow_ranks(shares: Sequence[float]) -> list[int]:
 
 @dataclass(frozen=True)
 class WatchTask:
-    """Which process a watchdog watches, and where it writes if it must. Memory and stack are open
-    files' numbers.
+    """The task of a watchdog: which process it watches, and where it writes if it must.
+
+    steps, seconds: as in `WatchConfig`. memory, stack: file descriptors.
     """
 
     pid: int
@@ -219,10 +222,10 @@ class WatchTask:
 def watched(
     config: WatchConfig | None, folder: Path, rank: int, processes: int
 ) -> Iterator[Heartbeat]:
-    """Have this process watched while it trains; it says to what is yielded what it does.
+    """Have this process watched while it trains; yield the heartbeat that it must update.
 
-    folder: one for all processes of the run, not there yet; where what each did last is written in
-    a stall.
+    folder: one for all processes of the run, which does not exist yet; if the run stalls, what each
+    process did last is written there.
     """
     if config is None or sys.platform != "linux":
         yield Heartbeat()
@@ -233,15 +236,17 @@ def watched(
     heartbeat = Heartbeat(cells)
     heartbeat(BEFORE, Activity.RESTORING)
     faulthandler.register(signal.SIGUSR1, stack)
-    duty = WatchTask(
+    task = WatchTask(
         os.getpid(), rank, processes, str(folder), config.steps, config.seconds, memory, stack
     )
-    # in a session of its own: what a terminal or a launcher sends to the trainer's group is not
-    # meant for it
     watchdog = subprocess.Popen(
-        [sys.executable, "-m", __name__, json.dumps(asdict(duty))],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(memory, stack), start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, "-m", __name__, json.dumps(asdict(task))],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        pass_fds=(memory, stack),
+        # signals that a terminal or a launcher sends to the trainer's group are not meant for it
+        start_new_session=True,
+    )
     try:
         yield heartbeat
     finally:
@@ -252,72 +257,71 @@ def watched(
         os.close(stack)
 
 
-def watch(duty: WatchTask, clock: Clock) -> None:
-    """Look on until the trainer ends, or the run stands still."""
-    heartbeat = Heartbeat(memoryview(mmap.mmap(duty.memory, mmap.PAGESIZE)).cast("q"))
-    patience = StallDetector(
-        WatchConfig(duty.steps, duty.seconds), heartbeat.last()[0], clock.monotonic_seconds()
+def watch(task: WatchTask, clock: Clock) -> None:
+    """Look on until the trainer ends, or end the run when it stalls."""
+    heartbeat = Heartbeat(memoryview(mmap.mmap(task.memory, mmap.PAGESIZE)).cast("q"))
+    stall = StallDetector(
+        WatchConfig(task.steps, task.seconds), heartbeat.last()[0], clock.monotonic_seconds()
     )
     for look in count():
-        if os.getppid() != duty.pid:
+        if os.getppid() != task.pid:
             return
-        heartbeat.saw(_state(duty.pid))
-        over = patience.is_over(clock.monotonic_seconds(), heartbeat.last()[0])
-        if over or (look % LOOKS_A_QUESTION == 0 and Path(duty.folder).exists()):
+        heartbeat.saw(_state(task.pid))
+        over = stall.is_over(clock.monotonic_seconds(), heartbeat.last()[0])
+        if over or (look % LOOKS_A_QUESTION == 0 and Path(task.folder).exists()):
             break
         time.sleep(LOOK_SECONDS)
-    _end_run(duty, heartbeat, patience, clock)
+    _end_run(task, heartbeat, stall, clock)
 
 
-def _end_run(duty: WatchTask, heartbeat: Heartbeat, patience: StallDetector, clock: Clock) -> None:
-    """Write what the trainer did last, let the first watchdog speak for all, and then kill the
-    trainer.
-    """
+def _end_run(task: WatchTask, heartbeat: Heartbeat, stall: StallDetector, clock: Clock) -> None:
+    """Write what the trainer did last, let the first watchdog print the cause, kill the trainer."""
     step, doing = heartbeat.last()
-    state, stood_seconds = _state(duty.pid), round(patience.stood_seconds, 1)
+    state, step_seconds = _state(task.pid), round(stall.step_seconds, 1)
     own = LastSeen(
-        duty.rank,
+        task.rank,
         socket.gethostname(),
-        duty.pid,
+        task.pid,
         step,
         doing.name.lower(),
-        stood_seconds,
+        step_seconds,
         state,
-        _stack(duty),
+        _stack(task),
     )
-    folder = Path(duty.folder)
-    with suppress(OSError):  # a full disk must not keep a stalled run
+    folder = Path(task.folder)
+    with suppress(OSError):  # a full disk must not keep a stalled run alive
         folder.mkdir(exist_ok=True)
-        _write(folder / f"process-{duty.rank:05d}.json", asdict(own))
-    _wait(lambda: len(_written(folder)) == duty.processes, clock)
+        _write(folder / f"process-{task.rank:05d}.json", asdict(own))
+    _wait(lambda: len(_written(folder)) == task.processes, clock)
     seen = [LastSeen(**json.loads(path.read_text())) for path in _written(folder)] or [own]
-    if duty.rank == seen[0].rank:
-        _say(seen, duty.processes, folder)
+    if task.rank == seen[0].rank:
+        _report(seen, task.processes, folder)
     else:
         _wait((folder / STALLED_RANKS).exists, clock)
-    if os.getppid() == duty.pid:
-        os.kill(duty.pid, signal.SIGKILL)
+    if os.getppid() == task.pid:
+        os.kill(task.pid, signal.SIGKILL)
 
 
 def _written(folder: Path) -> list[Path]:
-    """What watchdogs wrote, by rank."""
+    """Return the files that watchdogs wrote, by rank."""
     return sorted(folder.glob("process-*.json"))
 
 
 def _wait(until: Callable[[], bool], clock: Clock) -> None:
-    """For what other watchdogs write, which may be gone with their machines."""
+    """Wait for other watchdogs, but not for ever: they may be lost with their machines."""
     ends = clock.monotonic_seconds() + GATHER_SECONDS
     while not until() and clock.monotonic_seconds() < ends:
         time.sleep(LOOK_SECONDS)
 
 
-def _say(seen: Sequence[LastSeen], processes: int, folder: Path) -> None:
+def _report(seen: Sequence[LastSeen], processes: int, folder: Path) -> None:
+    """Print which processes caused a stall, and write it beside what each did last."""
     ranks, why = stalled_ranks(seen, processes)
     named = ", ".join(one.line() for one in seen if one.rank in ranks) or f"processes {ranks}"
     line = (
-        f"rookery: no step ends any more, by the fault of {named}. All are ended here and go on "
-        f"from the newest saved "
-        f"state when they are started again; what each did last is in {folder}"
+        f"rookery: no step ends any more, because of {named}. All processes are ended here and go "
+        f"on from the newest saved state when they are started again; what each did last is in "
+        f"{folder}"
     )
     print(line, file=sys.stderr, flush=True)  # noqa: T201
     with suppress(OSError):
@@ -325,22 +329,22 @@ def _say(seen: Sequence[LastSeen], processes: int, folder: Path) -> None:
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    """Whole or not at all; `core.artifact` does so too, but loads numpy."""
+    """Write a file whole or not at all, as `core.artifact` does, which loads numpy."""
     unfinished = path.with_suffix(".part.tmp")
     unfinished.write_text(json.dumps(value, indent=1))
     unfinished.replace(path)
 
 
-def _stack(duty: WatchTask) -> str:
-    """Where in the code the trainer's threads are; a process that is stopped does not answer."""
+def _stack(task: WatchTask) -> str:
+    """Return where in the code the trainer's threads are; empty if the process is stopped."""
     with suppress(ProcessLookupError):
-        os.kill(duty.pid, signal.SIGUSR1)
+        os.kill(task.pid, signal.SIGUSR1)
     time.sleep(STACK_SECONDS)
-    return os.pread(duty.stack, 1 << 16, 0).decode(errors="replace")
+    return os.pread(task.stack, 1 << 16, 0).decode(errors="replace")
 
 
 def _state(pid: int) -> str:
-    """How a process's main thread is at this moment."""
+    """Return the state of a process's main thread at this moment."""
     try:
         letter = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
