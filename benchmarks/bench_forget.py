@@ -32,7 +32,7 @@ from rookery.core.home import Home, open_home
 from rookery.core.protocols import HashedEmbedder
 from rookery.posts.forget import forget
 from rookery.search.index import open_index
-from rookery.search.search import Hit, search
+from rookery.search.search import Hit, search_posts
 
 POSTS = 1_000
 SHOWN = 20  # posts on a page
@@ -180,7 +180,7 @@ def one_round(home: Home, address: str, word: str) -> Round:
 
 
 def found(home: Home, word: str) -> tuple[Hit, ...]:
-    return search(open_index(home, HashedEmbedder()), word, limit=2 * POSTS).hits
+    return search_posts(open_index(home, HashedEmbedder()), word, limit=2 * POSTS).hits
 
 
 def lines_of_their_own(

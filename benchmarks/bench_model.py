@@ -25,7 +25,8 @@ from later_tweets import later_tweets
 from process import opened_home, progress, rookery
 from record import bf16_unit, table, write_result
 
-from rookery.core.artifact import Artifact, find_artifacts, write_atomically
+from rookery.core.artifact import Artifact, find_artifacts
+from rookery.core.atomic import write_atomically
 from rookery.core.context import Context
 from rookery.core.home import Home
 from rookery.corpus.document import read_documents

@@ -37,7 +37,7 @@ from rookery.core.artifact import MANIFEST
 from rookery.core.context import Context
 from rookery.core.digest import digest_file
 from rookery.core.home import Home, create_home
-from rookery.corpus.build import build
+from rookery.corpus.build import build_corpus
 from rookery.corpus.shards import write_shards
 from rookery.model.config import config_for_scale
 from rookery.model.tokenizer import load_tokenizer, train_tokenizer
@@ -150,7 +150,7 @@ def targets(folder: Path) -> list[Target]:
         if not ready.exists():
             made = create_home(ready)
             ingest(made, posts, None, Context())
-            corpus = build(made, Context())
+            corpus = build_corpus(made, Context())
             tokenizer = train_tokenizer(
                 made, corpus, Context(), config_for_scale(SCALE).shape.vocabulary
             )

@@ -18,13 +18,13 @@ from rookery.core.context import Context
 from rookery.core.digest import digest_value
 from rookery.core.home import Home, create_home
 from rookery.core.protocols import HashedEmbedder
-from rookery.corpus.build import build
+from rookery.corpus.build import build_corpus
 from rookery.corpus.document import SPLITS
 from rookery.corpus.shards import write_shards
 from rookery.model.tokenizer import load_tokenizer, train_tokenizer
 from rookery.posts.forget import forget
 from rookery.posts.ingest import ingest
-from rookery.posts.lake import find_lake, unnamed
+from rookery.posts.lake import find_lake, unreferenced_files
 from rookery.posts.live import live_log
 from rookery.posts.post import to_table
 from rookery.search.index import build_index, current_index
@@ -63,7 +63,7 @@ def cases(folder: Path, posts: int) -> list[Case]:
 
     def with_all_to_erase(home: Path) -> None:
         made = with_lake(home)
-        corpus = build(made, Context())
+        corpus = build_corpus(made, Context())
         tokenizer = train_tokenizer(made, corpus, Context(), 1024)
         write_shards(made, corpus, load_tokenizer(tokenizer), Context())
         build_index(made, HashedEmbedder(), Context())
@@ -178,7 +178,9 @@ def contents(artifact: Artifact) -> str:
 
 def left_over(home: Path) -> list[str]:
     """Return the files that a kill left and that the run after it should have removed."""
-    stray = unnamed(Home(home)) + [path for path in (home / "artifacts").glob("*/*/scratch")]
+    stray = unreferenced_files(Home(home)) + [
+        path for path in (home / "artifacts").glob("*/*/scratch")
+    ]
     return [
         path.relative_to(home).as_posix()
         for path in [*stray, *home.rglob("*.part"), *home.rglob("*.part.tmp")]

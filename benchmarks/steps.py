@@ -17,12 +17,12 @@ from rookery.core.home import open_home
 
 def corpus(home: Path, tokenizer: str) -> dict[str, float]:
     """Build a corpus and its shards with a given tokenizer; return counts and seconds."""
-    from rookery.corpus.build import build
+    from rookery.corpus.build import build_corpus
     from rookery.corpus.shards import write_shards
     from rookery.model.tokenizer import read_tokenizer
 
     opened, context, started = open_home(home), Context(), time.monotonic()
-    made = build(opened, context)
+    made = build_corpus(opened, context)
     built = time.monotonic()
     shards = write_shards(opened, made, read_tokenizer(Path(tokenizer)), context)
     numbers = shards.manifest.metrics

@@ -10,9 +10,9 @@
     index = rookery.open_index(home)
     print(rookery.ask(index, "Where is the seed swap?"))
 
-These names are the public interface. Each is loaded when it is first used, so that `import rookery` costs
-nothing, and only what needs the language model needs PyTorch (`pip install 'rookery[model]'`). What
-is in each package, and where to begin to read: ARCHITECTURE.md.
+These names are the public interface. Each is loaded when it is first used, so that `import rookery`
+costs nothing, and only the language model needs PyTorch (`pip install 'rookery[model]'`). What is
+in each package, and where to begin to read: ARCHITECTURE.md.
 """
 
 from importlib import import_module

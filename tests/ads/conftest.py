@@ -39,7 +39,7 @@ def engine(tmp_path):
 @pytest.fixture
 def take(engine):
     """Save campaigns in the store."""
-    return lambda *campaigns: store.save_into(engine, Campaigns("EUR", campaigns))
+    return lambda *campaigns: store.save_campaigns_into(engine, Campaigns("EUR", campaigns))
 
 
 @pytest.fixture

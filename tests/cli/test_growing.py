@@ -16,7 +16,7 @@ import pytest
 from rookery.core.artifact import find_artifacts
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
-from rookery.corpus.build import build
+from rookery.corpus.build import build_corpus
 from rookery.model.config import with_steps
 from rookery.model.phases import config_of, find_checkpoint, phases
 from rookery.posts.forget import forget
@@ -39,7 +39,7 @@ def grow(home, put, a_post):
             for b in WORDS
         )
         put(*(a_post(text) for text in texts), key=when)
-        return build(home, Context())
+        return build_corpus(home, Context())
 
     return more
 

@@ -6,7 +6,7 @@ from rookery.cli.corpus import report as corpus_report
 from rookery.cli.model import report as model_report
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
-from rookery.corpus.build import build
+from rookery.corpus.build import build_corpus
 from rookery.workflows.train import train
 
 WORDS = ("rooks", "trams", "bread", "rowing")
@@ -22,7 +22,7 @@ def full_home(home, put, a_post):
             for b in WORDS
         )
     )
-    build(home, Context())
+    build_corpus(home, Context())
     train(home, 0.0001, settings=["steps=2"])
     return home
 

@@ -11,7 +11,7 @@ import pytest
 from rookery.cli.processes import SCALES, rank_from_environment, stored_scale
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
-from rookery.corpus.build import build
+from rookery.corpus.build import build_corpus
 from rookery.model.config import WatchConfig
 from rookery.model.degrees import Degrees
 from rookery.model.parallel.processes import Processes
@@ -88,7 +88,7 @@ def command(home, put, a_post):
             for b in WORDS
         )
     )
-    build(home, Context())
+    build_corpus(home, Context())
 
     def run(
         *options: str,

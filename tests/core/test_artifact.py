@@ -13,15 +13,14 @@ from rookery.core.artifact import (
     Manifest,
     content_digest,
     find_artifacts,
-    half_erased,
     key_of,
     list_files,
     open_artifact,
-    rewrite,
-    write_atomically,
     write_manifest,
 )
+from rookery.core.atomic import write_atomically
 from rookery.core.errors import DataError
+from rookery.core.rewrite import half_erased, rewrite
 
 
 def publish(folder, files, created="2026-01-01", kind="thing"):

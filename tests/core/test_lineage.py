@@ -57,8 +57,11 @@ def test_trace_finds_what_holds_a_post_and_all_that_derives_from_it(home):
     make(home, "checkpoint", {"corpus": other.digest, "tokenizer": "t"})
     found = {t.artifact.digest: t.how for t in trace(home, "1")}
     assert found == {
-        corpus.digest: "holds", shards.digest: "holds", model.digest: "derives", export.digest: "derives"
-    }  # fmt: skip
+        corpus.digest: "holds",
+        shards.digest: "holds",
+        model.digest: "derives",
+        export.digest: "derives",
+    }
     assert list(trace(home, "3")) == []
 
 

@@ -20,7 +20,7 @@ from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import create_home
 from rookery.core.lineage import trace
-from rookery.corpus.build import CorpusConfig, build
+from rookery.corpus.build import CorpusConfig, build_corpus
 from rookery.corpus.document import SPLITS, Document, from_row, read_documents
 from rookery.corpus.normalize import key
 from rookery.posts.forget import forget
@@ -67,7 +67,7 @@ def plain(a_post):
 
 def test_every_plain_post_becomes_a_document_with_its_own_id(home, put, plain):
     put(*plain)
-    corpus = build(home, Context())
+    corpus = build_corpus(home, Context())
     assert {(d.id, d.text, d.post_ids, d.author_ids, d.created) for d in documents(corpus)} == {
         (p.id, p.text, (p.id,), (p.author,), p.created) for p in plain
     }
@@ -80,7 +80,7 @@ def test_every_plain_post_becomes_a_document_with_its_own_id(home, put, plain):
 
 def test_no_lake_is_wrong_use(home):
     with pytest.raises(UsageError, match="no posts yet"):
-        build(home, Context())
+        build_corpus(home, Context())
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_too_few_posts_are_one_clear_line_with_the_reasons(home, put, a_post):
         a_post(sentence(1)),
     )
     with pytest.raises(DataError, match=r"1 of 3 posts are left.*Dropped: .*too_short 1"):
-        build(home, Context())
+        build_corpus(home, Context())
     assert home.newest("corpus") is None
 
 
@@ -138,7 +138,7 @@ def test_what_may_not_be_trained_on_is_nowhere_in_the_artifact(home, put, plain,
     ]
     put(*plain, *closed)
     forget(home, ["gone"], ["leaver"], Context())
-    corpus = build(home, Context())
+    corpus = build_corpus(home, Context())
     assert held_posts(corpus) == {p.id for p in plain}
     assert corpus.manifest.tally["dropped"] == {
         "not_public": 3,
@@ -154,16 +154,16 @@ def test_opt_in_takes_only_those_who_said_yes(tmp_path, plain):
     home = create_home(tmp_path / "opt-in", "opt-in")
     willing = [replace(p, consent_training=True) for p in plain[:10]]
     append(home, to_table([*willing, *plain[10:]]).to_batches(), "test")
-    corpus = build(home, Context())
+    corpus = build_corpus(home, Context())
     assert held_posts(corpus) == {p.id for p in willing}
     assert corpus.manifest.policy == "opt-in"
 
 
 def test_forgetting_makes_another_corpus_without_the_post(home, put, plain):
     put(*plain)
-    before = build(home, Context())
+    before = build_corpus(home, Context())
     forget(home, [plain[3].id], [], Context())
-    after = build(home, Context())
+    after = build_corpus(home, Context())
     assert held_posts(before) - held_posts(after) == {plain[3].id}
     assert [t.artifact.key for t in trace(home, plain[3].id)] == [before.key]
 
@@ -175,14 +175,14 @@ def test_of_texts_that_say_the_same_only_the_earliest_is_kept(home, put, plain, 
     ]
     near = a_post(plain[1].text + "s", author="cy")
     put(*plain, *copies, near)
-    corpus = build(home, Context())
+    corpus = build_corpus(home, Context())
     assert held_posts(corpus) == {p.id for p in plain}
     assert corpus.manifest.tally["dropped"] == {"exact_duplicate": 3, "near_duplicate": 1}
 
 
 def test_personal_data_is_redacted_before_anything_is_written(home, put, plain, a_post):
     put(*plain, a_post("write to ada.lovelace@example.org about the rooks"))
-    corpus = build(home, Context())
+    corpus = build_corpus(home, Context())
     assert "write to [email] about the rooks" in {d.text for d in documents(corpus)}
     assert all(b"lovelace" not in path.read_bytes() for path in corpus.path.iterdir())
 
@@ -199,7 +199,7 @@ def test_a_thread_is_one_document_with_all_its_posts_and_authors(home, put, plai
         deeper,
         *(replace(p, created=deeper.created.replace(year=2027)) for p in plain),
     )
-    (thread,) = [d for d in documents(build(home, Context())) if d.id == first.id]
+    (thread,) = [d for d in documents(build_corpus(home, Context())) if d.id == first.id]
     assert thread.text.split("\n\n") == [first.text, answer.text, deeper.text, other.text]
     assert thread.post_ids == (first.id, answer.id, deeper.id, other.id)
     assert thread.author_ids == ("ada", "bo", "ada", "cy")
@@ -213,7 +213,7 @@ def test_no_thread_and_no_text_stands_on_both_sides_and_validation_is_later(
         a_post(sentence(1000 + n), reply_to=plain[n % 60].id if n % 2 else None) for n in range(20)
     ]
     put(*plain, *late)
-    corpus = build(home, Context(), CorpusConfig(validation_limit=20))
+    corpus = build_corpus(home, Context(), CorpusConfig(validation_limit=20))
     train, validation = documents(corpus, "train"), documents(corpus, "validation")
     assert max(d.created for d in train) < min(d.created for d in validation)
     assert corpus.manifest.tally["dropped"] == {"thread_in_train": 8}
@@ -226,7 +226,7 @@ def test_a_post_shown_as_a_sample_of_what_was_dropped_is_traced_to_the_corpus(
 ):
     short = a_post("too short")
     put(*plain, short)
-    corpus = build(home, Context())
+    corpus = build_corpus(home, Context())
     assert short.id not in held_posts(corpus)
     assert [(t.artifact.key, t.how) for t in trace(home, short.id)] == [(corpus.key, "holds")]
 
@@ -237,7 +237,7 @@ def test_the_order_in_which_posts_came_in_changes_nothing(tmp_path, plain):
         home = create_home(tmp_path / name)
         append(home, to_table(posts[:25]).to_batches(), "one")
         append(home, to_table(posts[25:]).to_batches(), "two")
-        made.append(build(home, Context()))
+        made.append(build_corpus(home, Context()))
     assert made[0].manifest.files == made[1].manifest.files
     assert made[0].digest == made[1].digest
 
@@ -245,7 +245,8 @@ def test_the_order_in_which_posts_came_in_changes_nothing(tmp_path, plain):
 def test_another_seed_shuffles_otherwise_and_keeps_the_same_documents(home, put, plain):
     put(*plain)
     one, two = (
-        documents(build(home, Context(), CorpusConfig(seed=seed)), "train") for seed in (0, 1)
+        documents(build_corpus(home, Context(), CorpusConfig(seed=seed)), "train")
+        for seed in (0, 1)
     )
     assert one != two
     assert sorted(d.id for d in one) == sorted(d.id for d in two)
@@ -277,7 +278,7 @@ def test_every_post_of_the_lake_is_kept_or_dropped_for_one_reason(tmp_path_facto
     drawn = [a_post(t, visibility=v, consent_training=c) for t, v, c in posts]
     sure = [a_post(sentence(100 + n)) for n in range(2)]
     append(home, to_table([*drawn, *sure]).to_batches(), "test")
-    tally = (corpus := build(home, Context())).manifest.tally
+    tally = (corpus := build_corpus(home, Context())).manifest.tally
     assert tally["kept"] + sum(tally["dropped"].values()) == open_lake(home).count()
     assert (
         tally["kept"] == len(held_posts(corpus)) == sum(len(d.post_ids) for d in documents(corpus))
@@ -286,7 +287,7 @@ def test_every_post_of_the_lake_is_kept_or_dropped_for_one_reason(tmp_path_facto
 
 def test_the_town_keeps_its_rules(home):
     ingest_town(home, TownConfig(posts=5000), Context())
-    corpus = build(home, Context())
+    corpus = build_corpus(home, Context())
     tally, lake = (
         corpus.manifest.tally,
         pa.Table.from_batches(open_lake(home).batches()).to_pylist(),
@@ -306,8 +307,8 @@ import sys
 from pathlib import Path
 from rookery.core.context import Context
 from rookery.core.home import open_home
-from rookery.corpus.build import build
-print(build(open_home(Path(sys.argv[1])), Context()).digest)
+from rookery.corpus.build import build_corpus
+print(build_corpus(open_home(Path(sys.argv[1])), Context()).digest)
 """
 
 

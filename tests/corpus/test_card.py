@@ -5,7 +5,7 @@ import re
 import pytest
 
 from rookery.core.context import Context
-from rookery.corpus.build import CorpusConfig, build
+from rookery.corpus.build import CorpusConfig, build_corpus
 from rookery.corpus.report import read, shown
 
 WORDS = "river hill church tower meadow road market harbour school bridge".split()
@@ -31,7 +31,7 @@ def posts(put, a_post):
 
 
 def card_of(home, **settings) -> tuple[str, dict]:
-    corpus = build(home, Context(), CorpusConfig(**settings))
+    corpus = build_corpus(home, Context(), CorpusConfig(**settings))
     return corpus.file("card.md").read_text(), read(corpus)
 
 

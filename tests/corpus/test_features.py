@@ -7,7 +7,7 @@ import pytest
 from rookery.core.config import with_settings
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
-from rookery.corpus.build import CorpusConfig, build
+from rookery.corpus.build import CorpusConfig, build_corpus
 from rookery.corpus.document import read_documents
 
 WORDS = "river hill church tower meadow road market harbour school bridge mill pond".split()
@@ -34,7 +34,7 @@ def documents(corpus, split="train"):
 
 
 def built(home, *settings):
-    return build(home, Context(), with_settings(CorpusConfig(), settings))
+    return build_corpus(home, Context(), with_settings(CorpusConfig(), settings))
 
 
 def adds_up(corpus) -> bool:

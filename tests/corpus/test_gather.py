@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rookery.core.context import Context
 from rookery.corpus import gather
-from rookery.corpus.build import CorpusConfig, build
+from rookery.corpus.build import CorpusConfig, build_corpus
 from rookery.corpus.document import from_row, read_documents
 from rookery.town.posts import TownConfig, ingest_town
 
@@ -30,7 +30,7 @@ def test_the_size_of_the_buckets_changes_nothing(home, monkeypatch):
     made = []
     for documents, share in ((gather.GROUP_DOCUMENTS, 0.05), (7, 0.0500001)):
         monkeypatch.setattr(gather, "GROUP_DOCUMENTS", documents)
-        corpus = build(home, Context(), CorpusConfig(validation_share=share))
+        corpus = build_corpus(home, Context(), CorpusConfig(validation_share=share))
         made.append(
             [
                 from_row(row)

@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 
 from rookery.core.context import Context
 from rookery.core.lineage import holds
-from rookery.corpus.build import build
+from rookery.corpus.build import build_corpus
 from rookery.corpus.report import compression, page, read, shown, summary, without
 from rookery.corpus.shards import write_shards
 
@@ -46,7 +46,7 @@ def corpus(home, put, a_post):
         for a, b in pairs
     ]
     put(*posts, a_post("short"), a_post("<s>1</s>", created=posts[0].created))
-    return build(home, Context())
+    return build_corpus(home, Context())
 
 
 def test_the_summary_adds_up(corpus):
@@ -104,7 +104,7 @@ def test_groups_of_copies_are_shown_with_their_size(home, put, a_post):
         for colour in ("black", "grey", "white", "tame")
     ]
     put(*(a_post(text) for text in [*texts, *["copied by many people word for word"] * 4]))
-    clusters = read(build(home, Context()))["clusters"]
+    clusters = read(build_corpus(home, Context()))["clusters"]
     assert (clusters["count"], clusters["posts"]) == (1, 4)
     assert clusters["largest"][0]["text"] == "copied by many people word for word"
     assert clusters["largest"][0]["posts"] == 4
@@ -121,7 +121,7 @@ def test_rights_are_told_for_every_use(home, put, a_post):
         a_post("a post that is not for ads but for all else", consent_ads=False),
         a_post("for friends", visibility="followers"),
     )
-    assert read(build(home, Context()))["refused_by_use"] == {
+    assert read(build_corpus(home, Context()))["refused_by_use"] == {
         "search": {"not_public": 1},
         "answers": {"not_public": 1},
         "ads": {"not_public": 1, "author_opted_out": 1},

@@ -9,7 +9,7 @@ import pytest
 
 from rookery.core.context import Context
 from rookery.core.home import SETTINGS, Cluster, create_home
-from rookery.corpus.build import build
+from rookery.corpus.build import build_corpus
 from rookery.corpus.prepare import PART_POSTS
 from rookery.corpus.spread import spread
 from rookery.town.posts import TownConfig, ingest_town
@@ -32,7 +32,7 @@ import ray
 from ray.cluster_utils import Cluster
 from rookery.core.context import Context
 from rookery.core.home import open_home
-from rookery.corpus.build import build
+from rookery.corpus.build import build_corpus
 
 if __name__ == "__main__":
     head = {"num_cpus": 0, "include_dashboard": False}
@@ -40,7 +40,7 @@ if __name__ == "__main__":
     for _ in range(2):
         cluster.add_node(num_cpus=1)
     ray.init(address=cluster.address, log_to_driver=False)
-    print(build(open_home(Path(sys.argv[1])), Context()).digest)
+    print(build_corpus(open_home(Path(sys.argv[1])), Context()).digest)
     ray.shutdown()
     cluster.shutdown()
 """
@@ -54,7 +54,7 @@ def test_two_workers_of_a_ray_cluster_make_the_same_documents_as_this_machine(tm
         ingest_town(home, TownConfig(posts=3 * PART_POSTS), Context())
     settings = homes[1].path / SETTINGS
     settings.write_text(settings.read_text().replace('runner = "native"', 'runner = "ray"'))
-    here = build(homes[0], Context())
+    here = build_corpus(homes[0], Context())
     (tmp_path / "on_ray.py").write_text(ON_RAY)
     environment = os.environ | {
         "PYTHONPATH": str(Path(__file__).parents[2] / "src"),

@@ -35,7 +35,7 @@ from rookery.core.digest import digest_value
 from rookery.core.errors import DataError
 from rookery.core.home import create_home
 from rookery.core.protocols import HashedEmbedder
-from rookery.corpus.build import build
+from rookery.corpus.build import build_corpus
 from rookery.corpus.shards import open_shards, write_shards
 from rookery.model.config import TrainConfig
 from rookery.model.data.batches import batches
@@ -47,9 +47,9 @@ from rookery.posts.ingest import ingest_batches
 from rookery.posts.live import live_log
 from rookery.posts.post import Post
 from rookery.posts.sources.files import in_batches
-from rookery.search.ask import answer
+from rookery.search.ask import ask
 from rookery.search.index import build_index, current_index, open_index
-from rookery.search.search import search
+from rookery.search.search import search_posts
 from rookery.workflows.erase import erase
 from tests.workflows.full_home import walk
 
@@ -247,7 +247,7 @@ class Forgetting(RuleBasedStateMachine):
     @rule(crash=crashes)
     def build_corpus(self, crash):
         def made():
-            write_shards(self.home, build(self.home, self.context), TOKENIZER, self.context)
+            write_shards(self.home, build_corpus(self.home, self.context), TOKENIZER, self.context)
 
         self.attempt(made, crash)
 
@@ -304,9 +304,9 @@ class Forgetting(RuleBasedStateMachine):
     def no_search_finds_a_refused_word(self):
         index = open_index(self.home, HashedEmbedder(), self.clock)
         for one in self.refused("search"):
-            assert not [hit for hit in search(index, one).hits if one in hit.text]
+            assert not [hit for hit in search_posts(index, one).hits if one in hit.text]
         for one in self.refused("answers"):
-            found = answer(index, one)
+            found = ask(index, one)
             assert one not in " ".join(
                 [*(s.text for s in found.sentences), *(hit.text for hit in found.sources)]
             )

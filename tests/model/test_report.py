@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
-from rookery.corpus.build import build
+from rookery.corpus.build import build_corpus
 from rookery.corpus.shards import write_shards
 from rookery.model.config import TrainConfig
 from rookery.model.evaluate import EvaluationConfig, evaluate
@@ -41,7 +41,7 @@ SECOND = replace(FIRST, warmup_steps=0, seed=1)
 def town(home, put):
     """Return a home with a corpus, its tokenizer and its shards."""
     put(*town_posts(TownConfig(posts=500)))
-    corpus = build(home, Context())
+    corpus = build_corpus(home, Context())
     tokenizer = train_tokenizer(home, corpus, Context(), SHAPE.vocabulary)
     return home, write_shards(home, corpus, load_tokenizer(tokenizer), Context()), tokenizer, corpus
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from rookery.core.artifact import TEMPORARY
+from rookery.core.atomic import TEMPORARY
 from rookery.core.errors import StorageError
 from rookery.model import tensors
 from rookery.model.tensors import Stored, copy_tensors, tensor_files, write_tensors

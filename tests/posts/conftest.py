@@ -76,10 +76,10 @@ def start_rookery(home):
 
 
 @pytest.fixture
-def standing_of(home):
+def restrictions_of(home):
     """Record the events that reading a source yields, and return the log's restrictions."""
 
-    def standing_of(read) -> Restrictions:
+    def restrictions_of(read) -> Restrictions:
         with live_log(home) as log:
             log.record(
                 (item for _, beside in read for item in beside if isinstance(item, Event)),
@@ -87,4 +87,4 @@ def standing_of(home):
             )
             return log.restrictions()
 
-    return standing_of
+    return restrictions_of

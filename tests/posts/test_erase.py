@@ -7,11 +7,11 @@ import pytest
 
 from rookery.core.context import Context, FixedClock
 from rookery.posts.erase import (
-    erase_arrivals,
+    erase_inbox,
     erase_lake,
     erase_set_aside,
-    note_what_came_due,
     plan_erasure,
+    record_due_forgetting,
 )
 from rookery.posts.event import THE_POST, Event
 from rookery.posts.forget import forget
@@ -68,7 +68,7 @@ def test_versions_of_a_forgotten_post_are_forgotten_whichever_of_them_was_named(
     )
     for named in ("1", "2"):
         forget(home, [named], [], Context())
-        note_what_came_due(home, Context())
+        record_due_forgetting(home, Context())
         erase_lake(home, plan_erasure(home))
         assert all_ids(home) == ["9"]
 
@@ -90,10 +90,10 @@ def test_an_account_that_came_back_in_between_waits_anew(home, a_post, put):
             for a, v, d in reversed(deleted)
         ),
     )
-    assert note_what_came_due(home, Context(FixedClock(start + timedelta(days=29)))) == 0
-    note_what_came_due(home, Context(FixedClock(start + timedelta(days=31))))
+    assert record_due_forgetting(home, Context(FixedClock(start + timedelta(days=29)))) == 0
+    record_due_forgetting(home, Context(FixedClock(start + timedelta(days=31))))
     assert plan_erasure(home).restrictions.forgotten_authors == {"ben"}
-    note_what_came_due(home, Context(FixedClock(start + timedelta(days=51))))
+    record_due_forgetting(home, Context(FixedClock(start + timedelta(days=51))))
     assert plan_erasure(home).restrictions.forgotten_authors == {"ada", "ben"}
 
 
@@ -133,4 +133,4 @@ def test_a_single_place_that_somebody_wants_gone_goes(home, a_post, put):
 
 def test_a_home_that_never_followed_a_stream_has_no_arrivals_to_erase(home):
     forget(home, ["1"], [], Context())
-    assert erase_arrivals(home, plan_erasure(home)) == []
+    assert erase_inbox(home, plan_erasure(home)) == []

@@ -22,9 +22,9 @@ def indexed(home, put):
 @pytest.fixture
 def found():
     """Return the ids that a search finds."""
-    from rookery.search.search import search
+    from rookery.search.search import search_posts
 
     def found(index, text, **options):
-        return [hit.id for hit in search(index, text, **options).hits]
+        return [hit.id for hit in search_posts(index, text, **options).hits]
 
     return found

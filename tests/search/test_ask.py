@@ -5,7 +5,7 @@ import pytest
 from rookery.core.context import Context
 from rookery.posts.forget import forget
 from rookery.search import ask as module
-from rookery.search.ask import answer
+from rookery.search.ask import ask
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def town(indexed, a_post):
 
 
 def test_sentences_stand_in_the_posts_they_cite(town):
-    found = answer(town, "Why is the night tram late?")
+    found = ask(town, "Why is the night tram late?")
     assert found.sentences
     assert found.note is None
     for sentence in found.sentences:
@@ -36,17 +36,17 @@ def test_sentences_stand_in_the_posts_they_cite(town):
 
 
 def test_a_sentence_that_several_posts_say_cites_them_all_and_a_question_answers_nothing(town):
-    found = answer(town, "night tram late")
+    found = ask(town, "night tram late")
     cited = [[found.sources[n - 1].id for n in s.citations] for s in found.sentences]
     assert sorted(map(sorted, cited)) == [["1", "2"], ["5"]]
 
 
 def test_where_nothing_fits_a_note_says_so(town, indexed):
     for question in ("Who won the chess tournament?", "zeppelin", "bicycle zeppelin balloon"):
-        found = answer(town, question)
+        found = ask(town, question)
         assert (found.sentences, found.sources) == ((), ())
         assert "No post says enough about" in found.note
-    assert "no word" in answer(town, " ?! ").note
+    assert "no word" in ask(town, " ?! ").note
 
 
 def test_only_posts_whose_authors_let_them_be_used_for_answers(indexed, a_post):
@@ -54,7 +54,7 @@ def test_only_posts_whose_authors_let_them_be_used_for_answers(indexed, a_post):
         a_post("The harbour ferry leaves at noon today", id="no", consent_answers=False),
         a_post("The harbour ferry leaves at nine or ten", id="yes"),
     )
-    assert [h.id for h in answer(index, "harbour ferry").sources] == ["yes"]
+    assert [h.id for h in ask(index, "harbour ferry").sources] == ["yes"]
 
 
 def test_a_post_forgotten_while_the_answer_is_made_is_not_in_it(home, town, monkeypatch):
@@ -65,10 +65,10 @@ def test_a_post_forgotten_while_the_answer_is_made_is_not_in_it(home, town, monk
         return chosen(claims)
 
     monkeypatch.setattr(module, "_chosen", forget_meanwhile)
-    found = answer(town, "night tram late")
+    found = ask(town, "night tram late")
     assert [h.id for h in found.sources] == ["2"]
     assert [s.citations for s in found.sentences] == [(1,)]
 
 
 def test_an_index_without_posts_answers_with_a_note(indexed, a_post):
-    assert answer(indexed(a_post(visibility="direct")), "rooks").note
+    assert ask(indexed(a_post(visibility="direct")), "rooks").note

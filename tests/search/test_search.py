@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rookery.core.context import Context
 from rookery.core.home import Rights, Settings
 from rookery.posts.forget import forget
-from rookery.search.search import search
+from rookery.search.search import search_posts
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_query_finds_exactly_these_posts(town, found, text, ids):
 
 
 def test_a_hit_shows_the_post_and_what_its_score_is_made_of(town):
-    hit = search(town, "straßenbahn").hits[0]
+    hit = search_posts(town, "straßenbahn").hits[0]
     assert (hit.id, hit.author, hit.language) == ("german", "bob", "de")
     assert hit.created == datetime(2026, 1, 1, 0, 3, tzinfo=UTC)
     assert hit.text == "Die Straßenbahn kommt nie, sagt @Ada"
@@ -86,7 +86,7 @@ def test_a_hit_shows_the_post_and_what_its_score_is_made_of(town):
 
 
 def test_where_no_post_has_all_words_those_with_some_are_shown_and_that_is_said(town, found):
-    results = search(town, "zeppelin night again -turned lang:en")
+    results = search_posts(town, "zeppelin night again -turned lang:en")
     assert {hit.id for hit in results.hits} == {"late", "buses", "turned"}
     assert results.understood == (
         "zeppelin, night, again, without turned, in en; no post has all of this, these have some "
@@ -111,11 +111,11 @@ def test_copies_of_a_text_are_shown_once_and_counted(indexed, a_post):
         *(a_post(f"Rooks are back https://t.co/{n}", id=f"copy{n}") for n in range(5)),
         a_post("a rook"),
     )
-    results = search(index, "rooks", limit=2)
+    results = search_posts(index, "rooks", limit=2)
     assert len(results.hits) == 2
     assert results.left_out == {"copy": 4}
     assert max(hit.copies for hit in results.hits) == 4
-    assert len(search(index, "rooks", mode="latest").hits) == 6
+    assert len(search_posts(index, "rooks", mode="latest").hits) == 6
 
 
 def test_a_page_is_filled_up_in_place_of_what_may_not_be_shown(home, indexed, a_post):
@@ -126,10 +126,10 @@ def test_a_page_is_filled_up_in_place_of_what_may_not_be_shown(home, indexed, a_
         )
     )
     forget(home, [], ["eve"], Context())
-    results = search(index, "rook", limit=10)
+    results = search_posts(index, "rook", limit=10)
     assert {hit.author for hit in results.hits} == {"ada"}
     assert len(results.hits) == 10
-    assert len(search(index, "rook", limit=11).hits) == 10
+    assert len(search_posts(index, "rook", limit=11).hits) == 10
 
 
 def test_a_policy_that_changed_holds_at_once(indexed, a_post, found):
@@ -147,13 +147,14 @@ _SEARCHER = """
     from rookery.core.home import open_home
     from rookery.core.protocols import HashedEmbedder
     from rookery.search.index import open_index
-    from rookery.search.ask import answer
-    from rookery.search.search import search
+    from rookery.search.ask import ask
+    from rookery.search.search import search_posts
 
     index = open_index(open_home(Path(sys.argv[1])), HashedEmbedder())
     for line in sys.stdin:
-        ids = [h.id for mode in ("best", "latest") for h in search(index, line, mode=mode).hits]
-        ids += [h.id for h in answer(index, line).sources]
+        results = [search_posts(index, line, mode=mode) for mode in ("best", "latest")]
+        ids = [hit.id for found in results for hit in found.hits]
+        ids += [h.id for h in ask(index, line).sources]
         print(" ".join(sorted(ids)), flush=True)
 """
 
@@ -211,4 +212,4 @@ def test_a_filter_only_narrows(town, found, words, more):
 )
 def test_any_text_can_be_searched(town, text):
     for mode in ("best", "latest"):
-        assert search(town, text, mode=mode).understood
+        assert search_posts(town, text, mode=mode).understood

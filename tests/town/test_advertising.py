@@ -19,7 +19,7 @@ from rookery.core.home import create_home
 from rookery.core.protocols import HashedEmbedder
 from rookery.core.stage import Stage, run_stage
 from rookery.corpus.document import DOCUMENT_SCHEMA, SPLITS, write_documents
-from rookery.town.advertising import DATABASE, DayConfig, a_question, simulate_day
+from rookery.town.advertising import DATABASE, DayConfig, choose_question, simulate_day
 from rookery.town.posts import TOPICS
 
 SHORT = DayConfig(town=True, searches=150)
@@ -102,11 +102,11 @@ def test_a_corpus_without_words_is_refused(home):
 
 def test_the_question_is_one_of_the_town_s_where_the_town_tells_its_answer(home):
     fact = TOPICS[1].facts[0]
-    assert a_question(_corpus(home, [*fact.tellings, *fact.tellings])) == fact.question
+    assert choose_question(_corpus(home, [*fact.tellings, *fact.tellings])) == fact.question
 
 
 def test_the_question_is_made_of_words_that_stand_together_elsewhere(home):
-    assert set(a_question(_corpus(home, OWN_WORDS)).split()) in (
+    assert set(choose_question(_corpus(home, OWN_WORDS)).split()) in (
         {"heron", "marsh"},
         {"flour", "bakery"},
     )

@@ -18,7 +18,7 @@ import zstandard
 from rookery.core.context import Context
 from rookery.core.home import Home, create_home
 from rookery.core.protocols import HashedEmbedder
-from rookery.corpus.build import build
+from rookery.corpus.build import build_corpus
 from rookery.corpus.shards import write_shards
 from rookery.model.tokenizer import load_tokenizer, train_tokenizer
 from rookery.posts.event import Event
@@ -123,7 +123,7 @@ def make_full_home(path: Path) -> Home:
         home, *town, *(public(post) for post in [*GOING.values(), second, placed, copy, answer])
     )
     _put_aside(home)
-    corpus = build(home, Context())
+    corpus = build_corpus(home, Context())
     tokenizer = train_tokenizer(home, corpus, Context(), 384)
     write_shards(home, corpus, load_tokenizer(tokenizer), Context())
     build_index(home, HashedEmbedder(), Context())
@@ -139,7 +139,7 @@ def make_full_home(path: Path) -> Home:
         version_of="1000",
     )
     in_lake(home, edit, version)
-    write_shards(home, build(home, Context()), load_tokenizer(tokenizer), Context())
+    write_shards(home, build_corpus(home, Context()), load_tokenizer(tokenizer), Context())
     _follow(home)
     _leave_unfinished(home)
     _forget(home)

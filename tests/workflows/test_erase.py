@@ -20,7 +20,7 @@ from rookery.core.home import Home, Rights, Settings, open_home
 from rookery.core.locks import erasing_posts, exclusive, reading_posts
 from rookery.core.protocols import HashedEmbedder
 from rookery.corpus import report
-from rookery.corpus.build import build
+from rookery.corpus.build import build_corpus
 from rookery.corpus.document import SPLITS, read_documents
 from rookery.corpus.shards import open_shards, write_shards
 from rookery.model.config import TrainConfig
@@ -32,7 +32,7 @@ from rookery.posts import consent as word
 from rookery.posts.lake import open_lake
 from rookery.posts.live import live_log
 from rookery.search.index import build_index, open_index
-from rookery.search.search import search
+from rookery.search.search import search_posts
 from rookery.workflows.erase import erase
 from rookery.workflows.trace import trace as trace_post
 from tests.workflows.full_home import (
@@ -319,7 +319,7 @@ def test_it_is_refused_while_something_is_made_of_posts_and_the_other_way(full, 
     assert walk(home, b"quazzlebrick") == before
     with erasing_posts(home):
         for make in (
-            lambda: build(home, Context()),
+            lambda: build_corpus(home, Context()),
             lambda: build_index(home, HashedEmbedder(), Context()),
         ):
             with pytest.raises(BusyError, match="the erasure of posts"):
@@ -349,8 +349,8 @@ def test_a_forgotten_post_does_not_come_back_after_it(full, tmp_path):
 
 def test_an_edited_post_is_not_found_by_its_old_words_before_the_index_is_built_anew(full):
     index = open_index(full, HashedEmbedder())
-    assert search(index, "frandlewick").left_out == {"edited": 1}
-    assert not search(index, "frandlewick").hits
+    assert search_posts(index, "frandlewick").left_out == {"edited": 1}
+    assert not search_posts(index, "frandlewick").hits
 
 
 def places_of(home: Home, post: str) -> dict[str, tuple[str, str]]:

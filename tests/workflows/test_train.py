@@ -4,7 +4,7 @@ import pytest
 
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
-from rookery.corpus.build import build
+from rookery.corpus.build import build_corpus
 from rookery.model.checkpoint import load_shape
 from rookery.model.config import config_for_scale, learning_rate_factor
 from rookery.workflows.train import apply_settings, train
@@ -21,7 +21,7 @@ def home_with_a_corpus(home, put, a_post):
             for b in WORDS
         )
     )
-    build(home, Context())
+    build_corpus(home, Context())
     return home
 
 

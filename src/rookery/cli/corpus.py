@@ -38,7 +38,7 @@ mixture.source:reddit=0"""
 
 
 @app.command(epilog=SETTINGS)
-def build(
+def build_corpus(
     settings: SetOption = [],  # noqa: B006
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
@@ -46,10 +46,10 @@ def build(
     """Make a corpus from all posts of the home that may be used for training."""
     from rookery.cli.show import context
     from rookery.core.config import with_settings
-    from rookery.corpus.build import CorpusConfig, build
+    from rookery.corpus.build import CorpusConfig, build_corpus
 
     opened_home = opened(home)
-    made = build(opened_home, context(), with_settings(CorpusConfig(), settings))
+    made = build_corpus(opened_home, context(), with_settings(CorpusConfig(), settings))
     _show(opened_home, made, as_json)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, MapOption, read_map
+from rookery.core.extras import require_model
 
 if TYPE_CHECKING:
     from rookery.core.artifact import Artifact
@@ -87,13 +88,8 @@ def demo(
     if serve and not as_json:
         from rookery.gateway.serve import serve as serve_pages
 
-        settings = opened.settings.serve
         serve_pages(
-            opened,
-            settings.host,
-            settings.port,
-            shown,
-            lambda url: print(f"\nOpen {url} (Ctrl-C ends it)"),
+            opened, context=shown, ready=lambda url: print(f"\nOpen {url} (Ctrl-C ends it)")
         )
 
 
@@ -147,7 +143,7 @@ def _stored_choices(home: "Home", asked: Choices) -> Choices:
 
 
 def _store_choices(home: "Home", choices: Choices) -> None:
-    from rookery.core.artifact import write_atomically
+    from rookery.core.atomic import write_atomically
     from rookery.core.config import to_plain
 
     write_atomically(home.path / CHOICES, json.dumps(to_plain(choices), indent=1).encode())
@@ -177,18 +173,19 @@ class _Loop:
 
 def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, Any]:
     """Run the whole loop and return `{"stages": […], "bits_per_byte": {…}, "scale": …, …}`."""
-    from rookery.corpus.build import build
+    require_model()
+    from rookery.corpus.build import build_corpus
     from rookery.model.evaluate import evaluate, read_result
     from rookery.model.export import export_stage
     from rookery.model.generate import load_generator
-    from rookery.search.ask import answer
+    from rookery.search.ask import ask
     from rookery.search.index import build_index, open_index
     from rookery.town import advertising as ads_demo
     from rookery.workflows.train import train
 
     loop = _Loop(context)
     loop.run("posts", lambda: _take_posts(home, choices, context), _describe_ingest)
-    corpus = loop.run("corpus", lambda: build(home, context), _describe_corpus)
+    corpus = loop.run("corpus", lambda: build_corpus(home, context), _describe_corpus)
     choices = loop.run(
         "scale", lambda: _with_scale(home, choices), lambda c: f"{c.scale:g} petaFLOP"
     )
@@ -211,10 +208,10 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
         lambda: build_index(home, embedder, context),
         lambda r: f"{r.posts:,} posts in the index",
     )
-    question = ads_demo.a_question(corpus)
+    question = ads_demo.choose_question(corpus)
     found = loop.run(
         "answer",
-        lambda: answer(open_index(home, embedder), question),
+        lambda: ask(open_index(home, embedder), question),
         lambda a: f"“{question}”: {len(a.sentences)} sentences citing {len(a.sources)} posts",
     )
     simulation = loop.run(

@@ -60,9 +60,9 @@ def plan(
     """
     from rookery.cli.show import show_json, show_table
     from rookery.core.config import to_plain
-    from rookery.fleet.plan import PlanRequest, plan
+    from rookery.fleet.plan import plan
 
-    made = plan(PlanRequest(gpus=gpus, gpu=gpu, tokens=tokens, parameters=parameters))
+    made = plan(tokens=tokens, gpus=gpus, gpu=gpu, parameters=parameters)
     if as_json:
         show_json(to_plain(made) | {"layout": made.layout.to_dict()})
         return

@@ -57,9 +57,9 @@ def trace(
     For a post that was forgotten, also show what is still owed at each place, and by when.
     """
     from rookery.cli.show import show_facts, show_json, show_table
-    from rookery.workflows.trace import trace as trace_post
+    from rookery.workflows.trace import trace
 
-    found = trace_post(opened(home), post_id)
+    found = trace(opened(home), post_id)
     if as_json:
         show_json(found)
     else:
@@ -83,13 +83,4 @@ def serve(
     from rookery.cli.show import context
     from rookery.gateway.serve import serve
 
-    opened_home = opened(home)
-    settings = opened_home.settings.serve
-    port = settings.port if port is None else port
-    serve(
-        opened_home,
-        host or settings.host,
-        port,
-        context(),
-        lambda url: print(f"Open {url}", flush=True),
-    )
+    serve(opened(home), host, port, context(), lambda url: print(f"Open {url}", flush=True))

@@ -13,6 +13,7 @@ import typer
 from rookery import __version__
 from rookery.cli import ads, corpus, demo, fleet, home, model, posts, search
 from rookery.core.errors import RookeryError, StorageError, UsageError
+from rookery.core.extras import missing_package
 
 NAME = "rookery"
 
@@ -71,6 +72,11 @@ def main() -> None:
         context = getattr(error, "ctx", None)
         hint = f"See {context.command_path if context else NAME} --help"
         _end(UsageError(error.format_message().rstrip("."), hint=hint))
+    except ImportError as error:
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        _end(missing)
     except OSError as error:
         if error.errno == errno.EPIPE:
             sys.exit(0)  # whoever read the output has closed it

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rookery.core.artifact import write_atomically
+from rookery.core.atomic import write_atomically
 from rookery.core.digest import digest_value
 from rookery.core.errors import RookeryError, StorageError, UsageError
 

@@ -36,11 +36,9 @@ def build(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.config import to_plain
-    from rookery.search.index import build_index
-    from rookery.workflows.models import embedder_of
+    from rookery.workflows.search import build_index
 
-    opened_home = opened(home)
-    report = to_plain(build_index(opened_home, embedder_of(opened_home), context()))
+    report = to_plain(build_index(opened(home), context()))
     show_json(report) if as_json else show_facts(report, "Search index")
 
 
@@ -63,16 +61,12 @@ def query(
     """Search the posts of the home."""
     from rookery.cli.show import show_json, show_table
     from rookery.core.config import to_plain
-    from rookery.search.index import open_index
-    from rookery.search.search import Mode, search
-    from rookery.workflows.models import embedder_of
+    from rookery.search.search import Mode, search_posts
+    from rookery.workflows.search import open_index
 
     modes: tuple[Mode, ...] = get_args(Mode)
     order = one_of(mode, modes, "--mode")
-    opened_home = opened(home)
-    results = search(
-        open_index(opened_home, embedder_of(opened_home)), text, limit=limit, mode=order
-    )
+    results = search_posts(open_index(opened(home)), text, limit=limit, mode=order)
     if as_json:
         show_json(to_plain(results))
     else:
@@ -97,12 +91,10 @@ def ask(
     """Answer a question from the posts; every sentence of the answer cites its posts."""
     from rookery.cli.show import show_json
     from rookery.core.config import to_plain
-    from rookery.search.ask import answer
-    from rookery.search.index import open_index
-    from rookery.workflows.models import embedder_of
+    from rookery.search.ask import ask
+    from rookery.workflows.search import open_index
 
-    opened_home = opened(home)
-    found = answer(open_index(opened_home, embedder_of(opened_home)), question)
+    found = ask(open_index(opened(home)), question)
     if as_json:
         show_json(to_plain(found))
         return

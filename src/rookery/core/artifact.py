@@ -15,13 +15,12 @@ an artifact is made is in `stage.py`; which artifacts hold a post is in `lineage
 """
 
 import json
-import os
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rookery.core.atomic import TEMPORARY, write_atomically
 from rookery.core.config import from_plain, to_plain
 from rookery.core.digest import digest_file, digest_value
 from rookery.core.errors import DataError
@@ -29,9 +28,8 @@ from rookery.core.errors import DataError
 MANIFEST = "manifest.json"
 NOTES = "notes"
 SCRATCH = "scratch"
-TEMPORARY = ".part.tmp"
-# in the folder while it is rewritten; holds what is already known of the note
-_ERASING = f"erasing{TEMPORARY}"
+# present while an erasure rewrites the artifact (`rewrite.py`); holds what it must not forget
+ERASING = f"erasing{TEMPORARY}"
 
 
 @dataclass(frozen=True)
@@ -152,27 +150,6 @@ def list_files(folder: Path) -> tuple[FileEntry, ...]:
     )
 
 
-def verify_once(artifact: Artifact, note: Path) -> None:
-    """Verify an artifact, unless a note from an earlier attempt shows that its files did not
-    change.
-
-    The note holds size, time of change and inode of each file. Without it, a cluster would read
-    terabytes again at each restart.
-    """
-    found = _touched(artifact)
-    if is_half_erased(artifact) or not note.exists() or json.loads(note.read_text()) != found:
-        artifact.verify()
-        with suppress(OSError):  # a full disk: it is read again at the next attempt
-            write_atomically(note, json.dumps(found).encode())
-
-
-def _touched(artifact: Artifact) -> dict[str, list[int]]:
-    """Return size, time of change in nanoseconds and inode of each existing file."""
-    paths = {entry.path: artifact.file(entry.path) for entry in artifact.manifest.files}
-    stats = {name: path.stat() for name, path in paths.items() if path.exists()}
-    return {name: [stat.st_size, stat.st_mtime_ns, stat.st_ino] for name, stat in stats.items()}
-
-
 def write_manifest(folder: Path, manifest: Manifest) -> Artifact:
     """Publish a folder: from this moment it is a finished artifact."""
     text = json.dumps(to_plain(manifest), indent=1, ensure_ascii=False, sort_keys=True)
@@ -207,59 +184,6 @@ def find_artifacts(root: Path, kind: str | None = None) -> Iterator[Artifact]:
     yield from sorted(found, key=lambda a: (a.manifest.created, a.kind, a.key))
 
 
-def rewrite(
-    artifact: Artifact, known: dict[str, Any], change: Callable[[], dict[str, Any]]
-) -> Artifact:
-    """Change files of a finished artifact with `change`, which returns the manifest's new `erased`.
-
-    If it is killed half-way, `is_half_erased` is true and the same call must come again. So
-    `change` must be able to continue its own half-done work, and must write every file whole.
-    `known` is what `half_erased` returns in that case.
-    """
-    marker = artifact.path / _ERASING
-    for left_by_a_kill in artifact.path.rglob(f".*{TEMPORARY}"):
-        left_by_a_kill.unlink()
-    write_atomically(marker, json.dumps(known).encode())
-    erased = change()
-    manifest = replace(artifact.manifest, files=list_files(artifact.path), erased=erased)
-    rewritten = write_manifest(artifact.path, manifest)
-    marker.unlink()
-    sync(artifact.path)
-    return rewritten
-
-
 def is_half_erased(artifact: Artifact) -> bool:
     """Return whether a `rewrite` of this artifact was killed."""
-    return (artifact.path / _ERASING).exists()
-
-
-def half_erased(artifact: Artifact) -> dict[str, Any]:
-    """Return the `known` facts of a `rewrite` that was killed; empty if there was none."""
-    marker = artifact.path / _ERASING
-    return json.loads(marker.read_text()) if marker.exists() else {}
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a whole file so that a reader sees the old bytes or the new ones, never a mixture."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        error.filename = str(path)  # a full disk is not said with its file otherwise
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Make a file's bytes, or a folder's new and renamed files, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return (artifact.path / ERASING).exists()

@@ -1,7 +1,7 @@
 """Optional parts of the installation, and the one clear line where one is missing.
 
-`pip install rookery` brings all but the language model; `rookery[model]` brings PyTorch and what the
-`model` package needs with it, `rookery[ray]` the cluster engine of the corpus.
+`pip install rookery` brings all but the language model. `rookery[model]` adds PyTorch and what else
+the package `model` needs, `rookery[ray]` the cluster engine of the corpus.
 """
 
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ def require_model() -> None:
 
 
 def missing_package(error: ImportError) -> UsageError | None:
-    """Return what to tell a person whose installation lacks a package; None if it is not optional."""
+    """Return the error for an optional package that is not installed; None for any other."""
     name = (error.name or "").partition(".")[0]
     if name == "fcntl":
         return UsageError(

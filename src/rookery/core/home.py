@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rookery.core.artifact import Artifact, find_artifacts, write_atomically
+from rookery.core.artifact import Artifact, find_artifacts
+from rookery.core.atomic import write_atomically
 from rookery.core.config import load_toml
 from rookery.core.errors import DataError, UsageError
 

@@ -14,7 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from rookery.core.artifact import Artifact, find_artifacts, write_atomically
+from rookery.core.artifact import Artifact, find_artifacts
+from rookery.core.atomic import write_atomically
 from rookery.core.digest import hash_ids
 from rookery.core.home import Home
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from rookery.core.artifact import write_atomically
+from rookery.core.atomic import write_atomically
 from rookery.core.context import Clock
 from rookery.core.errors import DataError, PausedError
 from rookery.core.home import Home

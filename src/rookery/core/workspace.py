@@ -8,15 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rookery.core.artifact import (
-    NOTES,
-    SCRATCH,
-    TEMPORARY,
-    Manifest,
-    content_digest,
-    list_files,
-    sync,
-)
+from rookery.core.artifact import NOTES, SCRATCH, Manifest, content_digest, list_files
+from rookery.core.atomic import TEMPORARY, sync
 from rookery.core.config import to_plain
 from rookery.core.context import Context
 from rookery.core.verdict import Tally

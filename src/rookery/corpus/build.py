@@ -50,7 +50,9 @@ VERSION = 7
 DUPLICATES = "duplicates.parquet"
 
 
-def build(home: Home, context: Context, config: CorpusConfig = CorpusConfig()) -> Artifact:
+def build_corpus(
+    home: Home, context: Context = Context(), config: CorpusConfig = CorpusConfig()
+) -> Artifact:
     """Make the corpus of the newest version of the lake, without the posts that are forgotten now.
 
     Raises `UsageError` if there is no lake, `DataError` if fewer than two posts are left or one

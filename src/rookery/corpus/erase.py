@@ -20,10 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rookery.core.artifact import TEMPORARY, Artifact, half_erased, is_half_erased, rewrite, sync
+from rookery.core.artifact import Artifact, is_half_erased
+from rookery.core.atomic import TEMPORARY, sync
 from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.lineage import held_hashes, note_erased
+from rookery.core.rewrite import half_erased, rewrite
 from rookery.corpus import report
 from rookery.corpus.document import (
     DOCUMENT_SCHEMA,

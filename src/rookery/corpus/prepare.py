@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rookery.core.artifact import TEMPORARY
+from rookery.core.atomic import TEMPORARY
 from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.errors import DataError

@@ -113,7 +113,9 @@ def open_posts(parts: Sequence[Path]) -> Posts:
     place = np.lexsort([_read_numbers(parts, name) for name in ("id_hash", "id_end", "created")])
     starts = np.cumsum([0, *(pq.read_metadata(part).num_rows for part in parts)])
     redacted = sum((Counter(c["redacted"]) for c in counted), Counter())
-    refused = {use: sum((Counter(c["refused"][use]) for c in counted), Counter()) for use in USES}
+    refused: dict[str, Counter[str]] = {
+        use: sum((Counter(c["refused"][use]) for c in counted), Counter()) for use in USES
+    }
     codes, languages = _read_coded(parts, LANGUAGE)
     language = of_authors(codes, _read_numbers(parts, "author_hash"))[place]
     in_lake = sum(c["in_lake"] for c in counted)

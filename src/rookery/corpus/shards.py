@@ -26,7 +26,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from rookery.core.arrays import among, ranges
-from rookery.core.artifact import TEMPORARY, Artifact
+from rookery.core.artifact import Artifact
+from rookery.core.atomic import TEMPORARY
 from rookery.core.context import Context, Task
 from rookery.core.digest import hash_ids
 from rookery.core.errors import UsageError

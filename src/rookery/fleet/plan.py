@@ -31,7 +31,8 @@ from rookery.fleet.planning.sizing import (
     shape_for_parameters,
 )
 from rookery.model import config
-from rookery.model.shape import ModelShape, parameters, training_flops_per_token
+from rookery.model.shape import ModelShape, training_flops_per_token
+from rookery.model.shape import parameters as parameters_of
 from rookery.model.training.thresholds import warnings
 
 SMALLEST_MODEL = 10_000_000
@@ -100,31 +101,33 @@ class Plan:
         return next(q.value for q in self.quantities if q.name == name)
 
 
-def plan(request: PlanRequest) -> Plan:
-    """Plan a training run.
+def plan(*, tokens: int, gpus: int = 8, gpu: str = "h100", parameters: int | None = None) -> Plan:
+    """Plan a training run on so many tokens; without `parameters`, one for every 20 tokens.
 
     Raises `UsageError` for an unknown GPU, for numbers out of range, or if no layout fits.
     """
-    gpu = find_gpu(request.gpu)
+    request = PlanRequest(gpus, gpu, tokens, parameters)
+    hardware = find_gpu(request.gpu)
     wanted = _checked_parameters(request)
     shape = shape_for_parameters(wanted)
     sequences = sequences_per_step(request.tokens)
-    layout = best_layout(shape, sequences, request.gpus, gpu)
+    layout = best_layout(shape, sequences, request.gpus, hardware)
     if layout is None:
         each = WEIGHT_BYTES + GRADIENT_BYTES + OPTIMIZER_BYTES
         raise UsageError(
-            f"{parameters(shape) / 1e9:,.1f}B parameters do not fit on {request.gpus:,} {gpu.name}",
+            f"{parameters_of(shape) / 1e9:,.1f}B parameters do not fit on "
+            f"{request.gpus:,} {hardware.name}",
             hint="Take more GPUs or fewer parameters: each parameter needs "
-            f"{each} bytes before any activation, and a GPU has {gpu.memory_bytes / 1e9:g} GB",
+            f"{each} bytes before any activation, and a GPU has {hardware.memory_bytes / 1e9:g} GB",
         )
-    memory, time = memory_of(shape, layout), time_of(shape, layout, gpu)
-    goodput = goodput_of(parameters(shape), layout.gpus)
+    memory, time = memory_of(shape, layout), time_of(shape, layout, hardware)
+    goodput = goodput_of(parameters_of(shape), layout.gpus)
     quantities = (
         *_of_model(request, shape),
         *_of_layout(request, shape, layout),
-        *_of_memory(memory, layout, gpu),
-        *_of_time(shape, layout, time, gpu),
-        *_of_run(request, shape, layout, time, goodput, gpu),
+        *_of_memory(memory, layout, hardware),
+        *_of_time(shape, layout, time, hardware),
+        *_of_run(request, shape, layout, time, goodput, hardware),
     )
     duties = warnings(training_flops_per_token(shape) * request.tokens)
     return Plan(request, shape, layout, quantities, tuple(duties))
@@ -162,7 +165,7 @@ def _of_model(request: PlanRequest, shape: ModelShape) -> list[Quantity]:
         f"heads of "
     )
     return [
-        Quantity("parameters", parameters(shape), "", rule),
+        Quantity("parameters", parameters_of(shape), "", rule),
         Quantity(
             "shape",
             f"{sizes}{shape.head_size}",

@@ -25,12 +25,21 @@ GRACE_SECONDS = 3
 LEARN_POLL_SECONDS = 15  # how often to ask; whether learning is due is for the ad server to decide
 
 
-def serve(home: Home, host: str, port: int, context: Context, ready: Callable[[str], None]) -> None:
+def serve(
+    home: Home,
+    host: str | None = None,
+    port: int | None = None,
+    context: Context = Context(),
+    ready: Callable[[str], None] = lambda address: None,
+) -> None:
     """Serve a home until Ctrl-C.
 
-    ready: called with the address to open as soon as requests are answered. Port 0 takes any free
-    port. Raises `UsageError` before any work if it cannot listen there.
+    host, port: those of `rookery.toml` unless given; port 0 takes any free port. ready: called with
+    the address to open as soon as requests are answered. Raises `UsageError` before any work if it
+    cannot listen there.
     """
+    settings = home.settings.serve
+    host, port = host or settings.host, settings.port if port is None else port
     with listening(host, port) as listener:
         parts = open_parts(home, context)
         with learning_beside(parts.ads.learn):

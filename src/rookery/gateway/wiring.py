@@ -28,14 +28,14 @@ def open_parts(home: Home, context: Context) -> Parts:
     """Load the models and open index and ads once, for as long as the process serves."""
     from rookery.ads.report import report
     from rookery.ads.server import AdServer
-    from rookery.search.ask import answer
-    from rookery.search.search import search
+    from rookery.search.ask import ask
+    from rookery.search.search import search_posts
 
     embedder = embedder_of(home)
     index = _index_in_force(home, embedder)
     return Parts(
-        search=lambda text, mode: search(index(), text, limit=RESULTS, mode=mode),
-        answer=lambda text: answer(index(), text),
+        search=lambda text, mode: search_posts(index(), text, limit=RESULTS, mode=mode),
+        answer=lambda text: ask(index(), text),
         ads=AdServer(home, embedder, context.clock),
         report=functools.partial(report, home),
         generator=generator_of(home),

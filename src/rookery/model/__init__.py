@@ -1,8 +1,8 @@
 """How is a language model made, judged and used?
 
-Before torch is loaded, its threads are told to wait asleep. OpenMP's threads spin for each other, and
-beside other work a spinning thread takes the processor from the thread that it waits for: training
-then takes more than four times its quiet time on two cores (benchmarks/results/busy.md).
+Before torch is loaded, its threads are told to wait asleep. OpenMP's threads spin for each other,
+and beside other work a spinning thread takes the processor from the thread that it waits for:
+training then takes several times its quiet time (benchmarks/results/busy.md).
 """
 
 import os

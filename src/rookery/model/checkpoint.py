@@ -20,7 +20,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from rookery.core.artifact import Artifact, write_atomically
+from rookery.core.artifact import Artifact
+from rookery.core.atomic import write_atomically
 from rookery.core.config import from_plain, to_plain
 from rookery.core.errors import DataError
 from rookery.model.network import Network

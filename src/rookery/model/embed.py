@@ -17,7 +17,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from rookery.core.artifact import Artifact, write_atomically
+from rookery.core.artifact import Artifact
+from rookery.core.atomic import write_atomically
 from rookery.core.errors import DataError
 from rookery.core.protocols import Embedder
 from rookery.corpus.shards import Shards

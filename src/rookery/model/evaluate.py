@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from rookery.core.artifact import Artifact, write_atomically
+from rookery.core.artifact import Artifact
+from rookery.core.atomic import write_atomically
 from rookery.core.context import Context, Progress, SilentProgress
 from rookery.core.errors import DataError
 from rookery.core.home import Home

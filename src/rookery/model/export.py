@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rookery.core.artifact import TEMPORARY, Artifact
+from rookery.core.artifact import Artifact
+from rookery.core.atomic import TEMPORARY
 from rookery.core.context import Context
 from rookery.core.errors import BusyError, StorageError, UsageError
 from rookery.core.home import Home

@@ -17,7 +17,7 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import Tensor
 
-from rookery.core.artifact import write_atomically
+from rookery.core.atomic import write_atomically
 
 FILE_BYTES = 4 << 30  # of tensors in a file; a larger tensor has one of its own
 SUFFIX = ".safetensors"

@@ -11,7 +11,7 @@ whose `Encoder` a `Tokenizer` is).
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ import tiktoken
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as HfTokenizer
 
-from rookery.core.artifact import Artifact, write_atomically
+from rookery.core.artifact import Artifact
+from rookery.core.atomic import write_atomically
 from rookery.core.context import Context, Task
 from rookery.core.digest import digest_bytes
 from rookery.core.errors import DataError, UsageError
@@ -69,7 +70,7 @@ class Tokenizer:
         vocabulary = file["model"]["vocab"]
         self.vocabulary = len(vocabulary)
         self.end_of_document = vocabulary[END_OF_DOCUMENT]
-        self.special = {
+        self.special: Mapping[str, int] = {
             token["content"]: vocabulary[token["content"]] for token in file["added_tokens"]
         }
         self._bytes = _bytes_of_tokens(

@@ -199,5 +199,5 @@ def _kind_and_outcome(
         kind = f"record_{event.action}" if event.collection else event.action
         return kind, jetstream.outcome(event)
     if "type" in item:
-        return words(item["type"]), mastodon.taken_back(item)
+        return words(item["type"]), mastodon.deletion_events(item)
     return next(iter(item), ""), of_stream(item)

@@ -18,6 +18,7 @@ from rookery.posts.live import live_log
 from rookery.posts.post import USES
 from rookery.posts.sources import tabular
 from rookery.posts.sources.bounds import CLOCKS_DIFFER, EARLIEST
+from rookery.posts.sources.values import parse_time
 
 WORDS = {"yes": "yes", "no": "no", "undefined": ""}
 """The answers that a person may type, and the values that the log records for them."""
@@ -171,7 +172,7 @@ def _happened(row: Row, now: datetime) -> datetime | str:
     """
     if not (text := row.get("happened")):
         return now
-    time = tabular.parse_time(text)
+    time = parse_time(text)
     if time is None:
         return f"{text!r} is not a time"
     return time if EARLIEST <= time <= now + CLOCKS_DIFFER else f"the clock was wrong: {text}"

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rookery.core.artifact import write_atomically
+from rookery.core.atomic import write_atomically
 from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.home import Home
@@ -107,7 +107,7 @@ class Erased:
     unit: str
 
 
-def note_what_came_due(home: Home, context: Context) -> int:
+def record_due_forgetting(home: Home, context: Context) -> int:
     """Record as forgotten what came due by now, and return how many are new.
 
     These are accounts that were deleted for too long to come back, and other versions of a
@@ -184,7 +184,7 @@ def _column(parts: Iterable[pa.Array]) -> pa.Array:
     return pa.concat_arrays([pa.array([], pa.string()), *parts])
 
 
-def erase_arrivals(home: Home, plan: ErasurePlan) -> list[Erased]:
+def erase_inbox(home: Home, plan: ErasurePlan) -> list[Erased]:
     """Remove posts that wait for the lake from the live log's file, also from its free pages."""
     with live_log(home) as log:
         inbox = Inbox(log)

@@ -122,7 +122,7 @@ def ingest(
     formats = ", ".join(sorted({how["format"] for how, _ in sources}))
     reads = (_with_names(path, read) for path, (_, read) in zip(files, sources, strict=True))
     if source_name is not None:
-        reads = (source_names.under(source_name, read) for read in reads)
+        reads = (source_names.prefix_ids(source_name, read) for read in reads)
     return ingest_batches(home, formats, key, lambda: _first(limit, reads), context)
 
 

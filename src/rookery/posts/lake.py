@@ -29,7 +29,7 @@ from deltalake.exceptions import TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 from pyarrow.fs import LocalFileSystem
 
-from rookery.core.artifact import sync
+from rookery.core.atomic import sync
 from rookery.core.digest import digest_value
 from rookery.core.errors import BusyError, UsageError
 from rookery.core.home import Home
@@ -350,7 +350,7 @@ def _remove_uncommitted(home: Home) -> None:
     """
     lake = find_lake(home)
     newest = lake.version if lake else -1
-    for path in unnamed(home):
+    for path in unreferenced_files(home):
         if _number_of(path) >= newest:
             path.unlink()
 
@@ -366,13 +366,13 @@ def remove_replaced(home: Home, older_than_seconds: float) -> list[Path]:
     newest = (home.lake / "_delta_log" / f"{lake.version:020d}.json").stat().st_mtime
     # not 0, because the file system's clock is coarse and an age may come out negative
     least = older_than_seconds or float("-inf")
-    removed = [path for path in unnamed(home) if newest - path.stat().st_mtime >= least]
+    removed = [path for path in unreferenced_files(home) if newest - path.stat().st_mtime >= least]
     for path in removed:
         path.unlink()
     return removed
 
 
-def unnamed(home: Home) -> list[Path]:
+def unreferenced_files(home: Home) -> list[Path]:
     """Return the data files that are no part of the newest version."""
     lake = find_lake(home)
     named = set(map(_name, lake.paths())) if lake else set()

@@ -76,7 +76,7 @@ class _Claim:
     score: float
 
 
-def answer(index: SearchIndex, question: str) -> Answer:
+def ask(index: SearchIndex, question: str) -> Answer:
     """Answer a question in the words of posts: at most four sentences, each with its sources."""
     query = _topic(question)
     if not query.terms:

@@ -17,7 +17,7 @@ from rookery.posts.lake import version_in
 from rookery.search.index import BUILD_LOCK, build_index, current_index, remove_others
 
 
-def erase_index(
+def erase_from_index(
     home: Home, plan: ErasurePlan, embedder: Callable[[], Embedder], context: Context
 ) -> list[Erased]:
     """Rebuild the index if it holds a post to erase, and remove the leftovers of killed builds."""

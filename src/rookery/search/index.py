@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tantivy
 
-from rookery.core.artifact import write_atomically
+from rookery.core.atomic import write_atomically
 from rookery.core.config import from_plain
 from rookery.core.context import Clock, Context, SystemClock
 from rookery.core.digest import digest_value

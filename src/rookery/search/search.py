@@ -54,7 +54,7 @@ class Results:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-def search(index: SearchIndex, text: str, limit: int = 10, mode: Mode = "best") -> Results:
+def search_posts(index: SearchIndex, text: str, limit: int = 10, mode: Mode = "best") -> Results:
     """Return the best (or latest) `limit` posts, each of which may be shown at this moment.
 
     best: by words, feedback and vectors; copies of one text are shown once. If no post has all the

@@ -22,7 +22,8 @@ from sqlalchemy.engine import Engine
 from rookery.ads.ledger import store
 from rookery.ads.report import report_of
 from rookery.ads.terms.campaigns import Campaigns
-from rookery.core.artifact import Artifact, write_atomically
+from rookery.core.artifact import Artifact
+from rookery.core.atomic import write_atomically
 from rookery.core.context import Context
 from rookery.core.digest import canonical_json
 from rookery.core.errors import UsageError
@@ -82,7 +83,7 @@ def simulate_day(
     return json.loads(day.file(RESULT).read_text()) | {"installed": _install(home, day)}
 
 
-def a_question(corpus: Artifact) -> str:
+def choose_question(corpus: Artifact) -> str:
     """Return a question for the posts of this corpus.
 
     It is one of the town's where the posts state the answer, else two words of theirs.
@@ -134,7 +135,7 @@ def _simulate(
     day = list(
         simulation.visits(market, _interests(config, themes, random), config.searches, random)
     )
-    store.save_into(engine, Campaigns(CURRENCY, market.campaigns))
+    store.save_campaigns_into(engine, Campaigns(CURRENCY, market.campaigns))
     with store.writing(engine) as connection:
         store.set_state(connection, store.VIEWER_KEY, _SIMULATED_KEY)
         store.set_state(

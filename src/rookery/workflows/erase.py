@@ -15,7 +15,7 @@ from rookery.core.locks import erasing_posts, exclusive
 from rookery.core.stage import remove_unfinished
 from rookery.corpus.erase import ASKED, erase_corpus, erase_shards
 from rookery.posts import erase as posts
-from rookery.search.erase import erase_index
+from rookery.search.erase import erase_from_index
 from rookery.workflows.models import embedder_of
 
 LEARNED = ("tokenizer", "checkpoint", "export")
@@ -31,12 +31,12 @@ def erase(home: Home, context: Context = Context()) -> dict[str, Any]:
     while another process writes to the lake or reads posts into an artifact.
     """
     with exclusive(home.path / "lake.lock", "the lake"), erasing_posts(home):
-        posts.note_what_came_due(home, context)
+        posts.record_due_forgetting(home, context)
         plan = posts.plan_erasure(home)
-        erased = posts.erase_set_aside(home, plan) + posts.erase_arrivals(home, plan)
+        erased = posts.erase_set_aside(home, plan) + posts.erase_inbox(home, plan)
         erased += _erase_artifacts(home, plan, context)
         erased += posts.erase_lake(home, plan)
-    erased += erase_index(home, plan, lambda: embedder_of(home), context)
+    erased += erase_from_index(home, plan, lambda: embedder_of(home), context)
     return {"erased": [vars(one) for one in erased], "owed": list(_owed(home))}
 
 

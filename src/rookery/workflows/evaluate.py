@@ -14,8 +14,8 @@ def evaluate(
     """Return the bits per UTF-8 byte of the newest model, beside baselines on the same bytes.
 
     texts: what to judge on; None takes the validation documents of the newest corpus. The result
-    has `bytes`, `bits_per_byte` (model, zstd, ngram, xz) and more, as `rookery model evaluate --json`
-    prints. Raises `UsageError` if there is no checkpoint or corpus yet.
+    has `bytes`, `bits_per_byte` (model, zstd, ngram, xz) and more, as `rookery model evaluate
+    --json` prints. Raises `UsageError` if there is no checkpoint or corpus yet.
     """
     require_model()
     from rookery.model import evaluate as judging

@@ -37,7 +37,7 @@ class _Status:
 
 @dataclass(frozen=True)
 class _Place:
-    """A place that a post reached; `lake_version`: the version of the lake that it was made from."""
+    """A place that a post reached, and the version of the lake that the place was made from."""
 
     name: str
     how: str

@@ -164,7 +164,9 @@ def test_whatever_is_sent_in_whatever_order_the_books_are_right(
 
 def _hot_campaign(engine, budget: int, prices) -> None:
     terms = {"advertiser": "A", "title": "T", "body": "B", "url": URL, "bid_micros": 1}
-    store.save_into(engine, Campaigns("EUR", (Campaign(id="hot", budget_micros=budget, **terms),)))
+    store.save_campaigns_into(
+        engine, Campaigns("EUR", (Campaign(id="hot", budget_micros=budget, **terms),))
+    )
     with writing(engine) as connection:
         for token, price in enumerate(prices):
             shown = OfferTerms(str(token), "hot", "v", price, 0.1, (), URL)

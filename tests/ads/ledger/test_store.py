@@ -77,7 +77,7 @@ def test_a_budget_below_what_was_spent_is_refused_and_nothing_is_taken_in(engine
 def test_a_file_in_another_currency_is_refused(engine, take, a_campaign):
     take(a_campaign())
     with pytest.raises(UsageError, match="keeps its books in EUR, the file is in USD"):
-        store.save_into(engine, Campaigns("USD", (a_campaign(),)))
+        store.save_campaigns_into(engine, Campaigns("USD", (a_campaign(),)))
 
 
 def test_a_lower_daily_budget_never_falls_below_what_the_day_has_spent(engine, take, a_campaign):

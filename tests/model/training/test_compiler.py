@@ -15,6 +15,7 @@ from rookery.core.errors import UsageError
 from rookery.fleet.planning.layout import Layout, memory_of
 from rookery.model.config import TrainConfig, config_for_scale
 from rookery.model.data.batches import Rows
+from rookery.model.degrees import Degrees
 from rookery.model.network import Layer
 from rookery.model.parallel.processes import Processes, ProcessRank, single_process
 from rookery.model.shape import ModelShape
@@ -108,10 +109,8 @@ def bytes_of_two_rows(shape: ModelShape) -> int:
 
 def activation_bytes(shape: ModelShape) -> float:
     """Return the plan's number: one GPU, a micro-batch of two rows, no layer computed again."""
-    single_process = Layout(
-        1, 1, 1, 1, micro_batch=2, micro_batches=1, sharded=False, recompute=0.0
-    )
-    return memory_of(shape, single_process).activations
+    one_gpu = Layout(Degrees(shard=1), micro_batch=2, micro_batches=1)
+    return memory_of(shape, one_gpu).activations
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_a_clock_of_the_future_gives_way_to_the_commits(reading):
 
 
 def test_other_records_are_set_aside_by_address_and_the_owners_word_is_noted(
-    reading, tmp_path, standing_of
+    reading, tmp_path, restrictions_of
 ):
     records = posts(1) | {
         "app.bsky.feed.like/a": {"subject": {}},
@@ -110,7 +110,7 @@ def test_other_records_are_set_aside_by_address_and_the_owners_word_is_noted(
         ("other_collection", "a"),
         ("repost", "a"),
     ]
-    restrictions = standing_of(read(tmp_path / "repo.car"))
+    restrictions = restrictions_of(read(tmp_path / "repo.car"))
     assert (restrictions.authors, restrictions.consent["training"]) == (
         {DID: "signed_in_only"},
         {DID: False},
@@ -125,7 +125,9 @@ def test_other_records_are_set_aside_by_address_and_the_owners_word_is_noted(
         ("2999-01-01T00:00:00Z", True),
     ],
 )
-def test_an_old_word_does_not_pass_for_a_new_one(tmp_path, home, standing_of, declared, consent):
+def test_an_old_word_does_not_pass_for_a_new_one(
+    tmp_path, home, restrictions_of, declared, consent
+):
     with live_log(home) as log:
         no = Event(
             "consent_author", DID, "training", "no", datetime(2025, 2, 1, tzinfo=UTC), "by hand"
@@ -136,7 +138,7 @@ def test_an_old_word_does_not_pass_for_a_new_one(tmp_path, home, standing_of, de
     path.write_bytes(
         an_export({"community.lexicon.preference.ai/self": {"preferences": {"training": stance}}})
     )
-    assert standing_of(read(path)).consent["training"] == {DID: consent}
+    assert restrictions_of(read(path)).consent["training"] == {DID: consent}
 
 
 def test_it_is_known_by_its_content_and_read_through_compression(tmp_path, reading):

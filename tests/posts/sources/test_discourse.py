@@ -256,10 +256,10 @@ def test_real_answers_are_read(shared_data, name, public, unknown, reasons):
     [({"user_deleted": True}, "forgotten"), ({"deleted_at": "2024-01-01T00:00:00Z"}, "taken_down"),
      ({"hidden": True}, "taken_down"), ({}, None)],
 )  # fmt: skip
-def test_what_was_taken_away_is_noted_for_earlier_copies(tmp_path, standing_of, change, reason):
+def test_what_was_taken_away_is_noted_for_earlier_copies(tmp_path, restrictions_of, change, reason):
     path = tmp_path / "topic.json"
     path.write_text(json.dumps(topic(POST | change)))
-    assert standing_of(read(path)).posts == ({str(POST["id"]): reason} if reason else {})
+    assert restrictions_of(read(path)).posts == ({str(POST["id"]): reason} if reason else {})
 
 
 def test_a_changed_post_says_when(tmp_path):

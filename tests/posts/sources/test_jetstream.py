@@ -90,13 +90,13 @@ def posts_of(tmp_path):
 
 
 @pytest.fixture
-def standing_after(tmp_path, standing_of):
+def standing_after(tmp_path, restrictions_of):
     """Return the restrictions of the live log after the events of some lines."""
 
     def standing_after(*lines):
         path = tmp_path / "events.jsonl"
         path.write_text("\n".join(map(json.dumps, lines)))
-        return standing_of(read(path))
+        return restrictions_of(read(path))
 
     return standing_after
 

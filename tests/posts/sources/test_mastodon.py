@@ -367,7 +367,9 @@ def test_the_private_posts_of_a_real_outbox_stay_private(shared_data):
     assert not any("</" in post["text"] for post in posts)
 
 
-def test_deletions_of_an_outbox_are_forgotten_and_an_account_may_come_back(tmp_path, standing_of):
+def test_deletions_of_an_outbox_are_forgotten_and_an_account_may_come_back(
+    tmp_path, restrictions_of
+):
     deletion = {
         "type": "Delete",
         "actor": HOME,
@@ -378,24 +380,26 @@ def test_deletions_of_an_outbox_are_forgotten_and_an_account_may_come_back(tmp_p
     tombstone = {"type": "Tombstone", "id": f"{HOME}/statuses/8"}
     path = tmp_path / "outbox.json"
     path.write_text(json.dumps(outbox(deletion, tombstone, account)))
-    restrictions = standing_of(read(path))
+    restrictions = restrictions_of(read(path))
     assert restrictions.forgotten_posts == {f"{HOME}/statuses/8", f"{HOME}/statuses/9"}
     assert restrictions.authors == {HOME: "deleted"}
     path.write_text(json.dumps(outbox(undo, account)))
-    assert standing_of(read(path)).authors == {}
+    assert restrictions_of(read(path)).authors == {}
 
 
-def test_an_accounts_no_holds_for_its_author_and_silence_does_not_lift_it(tmp_path, standing_of):
+def test_an_accounts_no_holds_for_its_author_and_silence_does_not_lift_it(
+    tmp_path, restrictions_of
+):
     path = tmp_path / "statuses.json"
     path.write_text(json.dumps([STATUS | {"account": STATUS["account"] | {"noindex": True}}]))
-    assert standing_of(read(path)).consent["training"] == {HOME: False}
+    assert restrictions_of(read(path)).consent["training"] == {HOME: False}
     later = STATUS | {
         "id": "11",
         "uri": f"{HOME}/statuses/11",
         "created_at": "2024-02-18T12:33:11Z",
     }
     path.write_text(json.dumps([later]))
-    assert standing_of(read(path)).consent["training"] == {HOME: False}
+    assert restrictions_of(read(path)).consent["training"] == {HOME: False}
 
 
 def test_an_edited_post_says_when(posts_of):

@@ -224,9 +224,9 @@ def test_the_real_sample_is_taken(rookery, shared_data):
         ({}, None),
     ],
 )
-def test_what_was_taken_away_is_noted_for_earlier_copies(tmp_path, standing_of, change, reason):
+def test_what_was_taken_away_is_noted_for_earlier_copies(tmp_path, restrictions_of, change, reason):
     posts_of(tmp_path, COMMENT | change)
-    assert standing_of(read(tmp_path / "x.ndjson")).posts == (
+    assert restrictions_of(read(tmp_path / "x.ndjson")).posts == (
         {"t1_cnas8zv": reason} if reason else {}
     )
 

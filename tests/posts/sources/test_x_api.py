@@ -110,7 +110,7 @@ def test_a_tweet_marked_for_followers_is_for_followers(tmp_path):
     assert post["visibility"] == "followers"
 
 
-def test_what_is_withheld_anywhere_is_kept_and_hidden_while_it_is(tmp_path, standing_of):
+def test_what_is_withheld_anywhere_is_kept_and_hidden_while_it_is(tmp_path, restrictions_of):
     withheld = {"copyright": False, "country_codes": ["DE"]}
     other = TWEET | {"id": "11", "author_id": "8"}
     lines = [
@@ -119,19 +119,19 @@ def test_what_is_withheld_anywhere_is_kept_and_hidden_while_it_is(tmp_path, stan
     ]
     posts, aside = posts_of(tmp_path, *lines)
     assert ([post["id"] for post in posts], aside) == (["10", "11"], [])
-    restrictions = standing_of(read(tmp_path / "x.jsonl"))
+    restrictions = restrictions_of(read(tmp_path / "x.jsonl"))
     assert (restrictions.posts, restrictions.authors) == ({"10": "withheld"}, {"8": "withheld"})
 
 
-def test_a_protected_account_is_a_state_of_its_author(tmp_path, standing_of):
+def test_a_protected_account_is_a_state_of_its_author(tmp_path, restrictions_of):
     posts_of(tmp_path, a_page(TWEET, users=[AUTHOR | {"protected": True}]))
-    assert standing_of(read(tmp_path / "x.jsonl")).authors == {"7": "protected"}
+    assert restrictions_of(read(tmp_path / "x.jsonl")).authors == {"7": "protected"}
 
 
-def test_versions_name_their_first_and_the_replaced_ones_are_noted(tmp_path, standing_of):
+def test_versions_name_their_first_and_the_replaced_ones_are_noted(tmp_path, restrictions_of):
     (post,), _ = posts_of(tmp_path, a_page(NEW))
     assert post["version_of"] == "10"
-    assert standing_of(read(tmp_path / "x.jsonl")).posts == {"10": "superseded"}
+    assert restrictions_of(read(tmp_path / "x.jsonl")).posts == {"10": "superseded"}
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,7 @@ def test_a_zip_of_something_else_is_refused(tmp_path):
 
 
 def test_deleted_tweets_are_forgotten_by_their_headers_and_their_words_stay_shut(
-    tmp_path, standing_of
+    tmp_path, restrictions_of
 ):
     header = {
         "tweet": {"tweet_id": "8", "user_id": "1", "deleted_at": "Sat Feb 18 12:33:11 +0000 2023"}
@@ -262,18 +262,18 @@ def test_deleted_tweets_are_forgotten_by_their_headers_and_their_words_stay_shut
         deleted_tweets="private",
     )
     assert [post["id"] for post in posts_of(path)[0]] == ["10"]
-    assert standing_of(read(path)).posts == {"8": "forgotten"}
+    assert restrictions_of(read(path)).posts == {"8": "forgotten"}
 
 
 @pytest.mark.parametrize(
     "wrap", [lambda h: {"initial": h}, lambda h: {"edit": {"editControlInitial": h}}]
 )
-def test_of_an_edited_tweet_the_newest_version_is_taken(tmp_path, standing_of, wrap):
+def test_of_an_edited_tweet_the_newest_version_is_taken(tmp_path, restrictions_of, wrap):
     info = {"edit_info": wrap({"editTweetIds": ["9", "10"]})}
     path = an_archive(tmp_path, tweets=[TWEET | info, TWEET | info | {"id_str": "9"}])
     (post,), (aside,) = posts_of(path)
     assert (post["id"], post["version_of"], aside.reason) == ("10", "9", "edited_since")
-    assert standing_of(read(path)).posts == {"9": "superseded"}
+    assert restrictions_of(read(path)).posts == {"9": "superseded"}
 
 
 def test_all_parts_of_a_long_archive_are_read_in_order(tmp_path):

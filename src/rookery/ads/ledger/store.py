@@ -301,10 +301,10 @@ def save_campaigns(home: Home, found: Campaigns) -> None:
     would fall below what its campaign has spent.
     """
     with opened_store(home) as engine:
-        save_into(engine, found)
+        save_campaigns_into(engine, found)
 
 
-def save_into(engine: Engine, found: Campaigns) -> None:
+def save_campaigns_into(engine: Engine, found: Campaigns) -> None:
     """Do the same as `save_campaigns` on an open store."""
     with writing(engine) as connection:
         insert_once(connection, state, name=CURRENCY, value=found.currency.encode())

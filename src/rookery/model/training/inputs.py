@@ -4,10 +4,11 @@ Also what a person should know before a run begins. Not here: what a later phase
 earlier checkpoint (`phases.py`).
 """
 
-from rookery.core.artifact import Artifact, verify_once
+from rookery.core.artifact import Artifact
 from rookery.core.context import Progress
 from rookery.core.digest import digest_file
 from rookery.core.errors import DataError
+from rookery.core.verify import verify_once
 from rookery.core.workspace import Workspace
 from rookery.corpus.document import MORE_IS_NEEDED
 from rookery.corpus.shards import Shards

@@ -25,7 +25,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 
-from rookery.core.artifact import write_atomically
+from rookery.core.atomic import write_atomically
 from rookery.core.context import Clock, Progress
 from rookery.core.digest import digest_file
 from rookery.core.errors import DataError, StorageError

@@ -120,7 +120,7 @@ def visibility_of(activity: Mapping[str, Any], post: Mapping[str, Any]) -> Visib
     return max(audiences, key=VISIBILITIES.index, default="unknown")
 
 
-def taken_back(activity: Mapping[str, Any]) -> list[Event] | str:
+def deletion_events(activity: Mapping[str, Any]) -> list[Event] | str:
     """Return the events for a Delete, a Tombstone or an Undo of a post or an actor.
 
     A string is the reason why nothing follows from it. A deletion counts if its object is on the
@@ -241,7 +241,7 @@ def _activities(value: Value, actor: Mapping[str, Any]) -> Iterator[Post | SetAs
             yield _taken(where, "not_a_post", item)
         elif item.get("type") in _DELETIONS:
             is_owners = not actor or _id(item.get("actor")) in ("", words(actor.get("id")))
-            events = taken_back(item) if is_owners else "not_the_owners"
+            events = deletion_events(item) if is_owners else "not_the_owners"
             yield from [SetAside(where, events, item)] if isinstance(events, str) else events
         else:
             yield _taken(where, _from_activity(item, actor), item)

@@ -22,7 +22,7 @@ _KINDS_WITH_POST_IDS = ("replace_post", "scrub_place")
 """The kinds of events whose value is the id of a post."""
 
 
-def under(name: str, read: Read) -> Read:
+def prefix_ids(name: str, read: Read) -> Read:
     """Yield the same posts and events, each id in them prefixed with the name of their source."""
     for batch, beside in read:
         yield (

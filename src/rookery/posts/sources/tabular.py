@@ -34,18 +34,7 @@ from rookery.posts.sources.files import (
     parse_json,
     well_formed,
 )
-from rookery.posts.sources.values import language_codes, parse_time, parse_times
-
-__all__ = [
-    "columns_of",
-    "kind_of",
-    "parse_time",
-    "read_column",
-    "read_posts",
-    "read_raw",
-    "resolve_mapping",
-    "to_posts",
-]
+from rookery.posts.sources.values import language_codes, parse_times
 
 BATCH_ROWS = 65_536
 LARGEST_ROW_BYTES = 1 << 24

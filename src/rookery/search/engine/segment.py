@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import tantivy
 
-from rookery.core.artifact import write_atomically
+from rookery.core.atomic import write_atomically
 from rookery.core.config import from_plain, to_plain
 from rookery.core.context import Context
 from rookery.core.digest import hash_ids
