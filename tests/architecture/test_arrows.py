@@ -86,3 +86,40 @@ def test_no_folder_holds_more_than_can_be_seen_at_a_glance():
     }
     assert max(counts.values()) <= 25
     assert max(counts["posts"], counts["model"]) <= 20
+
+
+NO_VERBS = {"a", "all", "an", "every", "for", "how", "it", "of", "one", "that", "the", "these"}
+NO_VERBS |= {"this", "those", "what", "when", "where", "whether", "which", "who", "whose", "why"}
+
+
+def test_the_docstring_of_a_function_begins_with_a_verb():
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    assert not [
+        f"{path.relative_to(SOURCE)}:{node.lineno}"
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, functions)
+        and (ast.get_docstring(node) or "Nothing").split()[0].lower() in NO_VERBS
+    ]
+
+
+def test_no_public_class_has_the_name_of_another():
+    names = [
+        node.name
+        for path in SOURCE.rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_every_public_function_of_a_module_says_what_it_does():
+    assert not [
+        f"{path.relative_to(SOURCE)}:{node.lineno}"
+        for path in SOURCE.rglob("*.py")
+        if "__init__" not in path.name
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)
+        and not node.name.startswith("_")
+        and not ast.get_docstring(node)
+    ]

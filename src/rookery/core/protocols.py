@@ -20,11 +20,11 @@ class Embedder(Protocol):
 
     @property
     def digest(self) -> str:
-        """A name of the model's content; an index refuses vectors of another one."""
+        """Return a name of the model's content; an index refuses vectors of another one."""
 
     @property
     def dimensions(self) -> int:
-        """The length of its vectors."""
+        """Return the length of its vectors."""
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return float32 vectors of shape (len(texts), dimensions), each of length 1.
@@ -59,15 +59,15 @@ class Generator(Protocol):
 
     @property
     def name(self) -> str:
-        """The name that the API reports."""
+        """Return the name that the API reports."""
 
     @property
     def digest(self) -> str:
-        """A name of the model's content."""
+        """Return a name of the model's content."""
 
     @property
     def context_tokens(self) -> int:
-        """The number of tokens that prompt and continuation may have together."""
+        """Return how many tokens prompt and continuation may have together."""
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens of a text."""

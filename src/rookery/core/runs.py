@@ -81,4 +81,5 @@ def read_runs(home: Home) -> list[dict[str, Any]]:
 
 
 def lock_of(home: Home, kind: str, key: str) -> Path:
+    """Return the lock file of a stage's artifact, held while it is made."""
     return home.artifacts / kind / f"{key}.lock"

@@ -54,7 +54,7 @@ EventRow = tuple[Kind, str, str, str, str, str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a post or an author.
+    """A change to a post or an author.
 
     happened: the source's own time, None if the source reports none. note: the reason for people
     to read, such as the countries of a withholding.

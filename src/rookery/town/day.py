@@ -37,7 +37,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Quality:
-    """How well clicks were predicted, on the views of the day's last quarter.
+    """The quality of the click predictions on the views of the day's last quarter.
 
     Each prediction was made before its view was learnt from. auc_truth: the AUC of the planted
     probabilities themselves, which is the ceiling.

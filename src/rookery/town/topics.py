@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fact:
-    """Something true in the town, with a question about it.
+    """A true statement about the town, with a question about it.
 
     answer: the words that a correct answer contains. tellings: the sentences that people write.
     """

@@ -38,10 +38,12 @@ StateRule = Callable[[Campaign, CampaignState], Verdict]
 
 
 def paused(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
+    """Drop a campaign that its advertiser paused."""
     return Drop("paused") if campaign.paused else KEEP
 
 
 def outside_schedule(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
+    """Drop a campaign before its start and from its end on."""
     too_early = campaign.start_seconds is not None and page.now_seconds < campaign.start_seconds
     too_late = campaign.end_seconds is not None and page.now_seconds >= campaign.end_seconds
     return Drop("outside_schedule") if too_early or too_late else KEEP
@@ -54,10 +56,12 @@ def wrong_language(campaign: Campaign, page: Page, relevance: Relevance) -> Verd
 
 
 def excluded_word(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
+    """Drop a campaign that excludes a word or phrase of the page."""
     return Drop("excluded_word") if matching_terms(page.words, campaign.excluded_words) else KEEP
 
 
 def not_relevant(campaign: Campaign, page: Page, relevance: Relevance) -> Verdict:
+    """Drop a campaign that fits the page neither by keywords nor by meaning."""
     return KEEP if relevance.is_enough else Drop("not_relevant")
 
 
@@ -71,6 +75,7 @@ def budget_spent(campaign: Campaign, state: CampaignState) -> Verdict:
 
 
 def daily_budget_spent(campaign: Campaign, state: CampaignState) -> Verdict:
+    """Drop a campaign whose budget of this day could not pay a click at the full bid."""
     if campaign.daily_budget_micros is None:
         return KEEP
     left = campaign.daily_budget_micros - state.spent_today_micros
@@ -78,6 +83,7 @@ def daily_budget_spent(campaign: Campaign, state: CampaignState) -> Verdict:
 
 
 def frequency_capped(campaign: Campaign, state: CampaignState) -> Verdict:
+    """Drop a campaign that this viewer has seen as often today as the advertiser allows."""
     cap = campaign.views_per_viewer_per_day
     return Drop("frequency_capped") if cap is not None and state.views_by_viewer >= cap else KEEP
 

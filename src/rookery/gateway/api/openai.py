@@ -53,7 +53,7 @@ def api_error_response(error: ApiError) -> JSONResponse:
 
 
 class StreamOptions(BaseModel):
-    """What a stream holds beside the text."""
+    """The options of a stream: what it holds beside the text."""
 
     include_usage: bool = False
 

@@ -74,7 +74,7 @@ def _fill(part: Network, seed: int) -> None:
 
 @dataclass(frozen=True)
 class PlacedNetwork:
-    """This process's part of a network.
+    """A network spread over processes: the part that this process holds.
 
     parts: one network, or in a pipeline one for each of this process's groups of layers, without
     the other layers. shared: weights whose gradients are summed with those of other processes.

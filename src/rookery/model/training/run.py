@@ -31,7 +31,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from glibc's malloc.h
 
 @dataclass(frozen=True)
 class Run:
-    """This process's part of a network in training and of its optimizer.
+    """A network in training with its optimizer: the part that this process holds.
 
     position: where the next step begins in the order of documents (`order.Position`), int64; saved
     with the state.

@@ -64,7 +64,7 @@ STALLED_RANKS = "culprits.json"
 
 
 class Activity(IntEnum):
-    """What a trainer does before its first step, within a step and after the last, in order."""
+    """The activities of a trainer before its first step, within a step and after the last."""
 
     RESTORING = 0
     READING = 1
@@ -84,7 +84,7 @@ class _Cell(IntEnum):
 
 
 class Heartbeat:
-    """What a trainer does at this moment; the trainer and its watchdog share it.
+    """A trainer's current activity, in memory that it shares with its watchdog.
 
     cells: the shared memory; without it nothing is watched.
     """
@@ -152,7 +152,7 @@ class StallDetector:
 
 @dataclass(frozen=True)
 class LastSeen:
-    """What one process of a stalled run did last; `seconds`: since its last step ended."""
+    """The last activity of a process in a stalled run; `seconds`: since its last step ended."""
 
     rank: int
     host: str

@@ -64,7 +64,7 @@ RIGHTS = ("visibility", *CONSENT_FIELD.values())
 
 @dataclass(frozen=True)
 class RawBatch:
-    """Some rows of a file, only the mapped columns, with their positions and the unreadable rows.
+    """A batch of rows of a file: the mapped columns, their positions, and the unreadable rows.
 
     place_is: the word for a position, "row" or "line".
     """
