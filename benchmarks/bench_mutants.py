@@ -10,6 +10,7 @@ reached.
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
 import shutil
@@ -118,6 +119,7 @@ class Bench:
 
 def run_tests(folder: Path, files: list[str], compiling: bool) -> None:
     """Run test files on the copy of `src` in a folder, and exit with pytest's code."""
+    gc.freeze()  # pytest collects garbage again and again, and the libraries hold none
     src, quiet = str(folder / "src"), os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
