@@ -128,16 +128,18 @@ def trained(
     config: TrainConfig,
     stop: int | None,
     earlier: Path | None,
-) -> tuple[Path | None, int]:
-    """Train, or go on; return the checkpoint's folder, None if the run was stopped, and its first
-    step.
+) -> tuple[Path | None, int | None]:
+    """Train, or go on; return the checkpoint's folder and the first step that was taken here.
+
+    The folder is None if the run was stopped, the step if the checkpoint was finished already.
     """
     with followed(stop) as steps:
         try:
             with joined(place, degrees) as processes:
                 opened = open_home(home), open_artifact(shards), open_artifact(tokenizer)
                 before = None if earlier is None else open_artifact(earlier)
-                return training.train(*opened, config, Context(), processes, before).path, steps[0]
+                made = training.train(*opened, config, Context(), processes, before)
+                return made.path, steps[0] if steps else None
         except Stopped:
             return None, steps[0]
 

@@ -6,7 +6,8 @@ import pytest
 from crew import saved_where_a_note_fails
 from tiny_run import losses
 
-from rookery.core.context import Context
+from rookery.core.context import Context, FixedClock
+from rookery.core.pause import pause, resume
 from rookery.model.degrees import Degrees
 from rookery.posts.forget import forget
 from tests.model.parallel.test_curves import named
@@ -22,6 +23,22 @@ def test_two_processes_go_on_bit_for_bit(two, attempt):
     assert stopped.began_at == SAVED
     assert made.digest == undisturbed.digest
     assert losses(made) == losses(undisturbed)
+
+
+def test_a_finished_checkpoint_is_found_by_all_processes_and_no_step_is_taken(two, attempt):
+    run = attempt()
+    made = run.by(two)
+    assert run.by(two) == made
+    assert run.began_at is None
+
+
+def test_a_first_process_that_may_not_begin_keeps_no_other_waiting(two, attempt):
+    run = attempt()
+    pause(run.home, "an outage", FixedClock())
+    with pytest.raises(RuntimeError, match=r"an outage|the first process of the run could not go"):
+        run.by(two)
+    resume(run.home)
+    assert run.by(two).kind == "checkpoint"
 
 
 @pytest.mark.slow
