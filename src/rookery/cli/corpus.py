@@ -38,7 +38,7 @@ mixture.source:reddit=0"""
 
 
 @app.command(epilog=SETTINGS)
-def build_corpus(
+def build(
     settings: SetOption = [],  # noqa: B006
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
