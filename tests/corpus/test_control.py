@@ -45,3 +45,12 @@ def test_reactions_are_unknown_only_where_no_count_is_told():
 
 def test_none_in_none_out():
     assert len(controls(pa.array([], pa.string()), WHEN[:0], numbers())) == 0
+
+
+def test_levels_begin_at_their_first_number():
+    said = controls(
+        pa.array([None] * 5, pa.string()), WHEN, numbers(10, 11, 101, 1_000_000, 2)
+    ).to_pylist()
+    assert [row[-1][-3] for row in said] == list("22331")
+    assert all(len(row) == 2 for row in said)
+    assert reactions(counts(None), counts(None), counts(0)).to_pylist() == [0]

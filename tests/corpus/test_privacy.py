@@ -62,3 +62,30 @@ def test_check_digits_by_the_standards_own_examples():
     assert not passes_luhn("79927398710")
     assert passes_mod97("GB82WEST12345698765432")
     assert not passes_mod97("GB82WEST12345698765431")
+
+
+@pytest.mark.parametrize(
+    ("number", "is_phone"),
+    [
+        ("+49 30 901", False),
+        ("+49 30 9018", True),
+        ("+123 4567 8901 2345", True),
+        ("+123 4567 8901 2345 6", False),
+    ],
+)
+def test_an_international_number_has_eight_to_fifteen_digits(number, is_phone):
+    assert redacted(f"call {number} now") == f"call {'[phone]' if is_phone else number} now"
+
+
+def test_check_digits_of_every_kind_of_digit():
+    assert all(map(passes_luhn, ("0", "18", "59", "91", "4111111111111111", "5555555555554444")))
+    assert not any(map(passes_luhn, ("1", "19", "50", "90", "4111111111111112")))
+    assert passes_mod97("DE89370400440532013000")
+    assert not passes_mod97("DE89370400440532013001")
+
+
+def test_of_several_kinds_in_one_post_each_is_counted_once():
+    text = f"ada@example.org, bo@example.org, {KEY}, 8.8.8.8 and 127.0.0.1"
+    clean, held = redact(pa.array([text, "none"]))
+    assert clean.to_pylist() == ["[email], [email], [key], [ip] and 127.0.0.1", "none"]
+    assert held == {"email": 1, "key": 1, "ip": 1}

@@ -92,3 +92,14 @@ def test_some_of_the_units_are_those_and_in_the_order_asked_for(lengths, random)
     assert rows_of(units[np.array(chosen, dtype=int)]) == rows
     if chosen:
         assert rows_of(joined([parts[n] for n in chosen])) == rows
+
+
+def test_two_documents_of_half_a_row_share_a_unit_of_two_halves():
+    assert rows_of(packed([8, 8])) == [(True, [(0, 0, 8)]), (True, [(1, 0, 8)])]
+    assert rows_of(packed([9, 8])) == [(False, [(0, 0, 9)]), (True, [(1, 0, 8)]), (True, [])]
+    assert rows_of(packed([9, 7])) == [(False, [(0, 0, 9), (1, 0, 7)])]
+    assert rows_of(packed([40])) == [
+        *((False, [(0, begin, 16)]) for begin in (0, 16)),
+        *((True, [(0, 32, 8)]), (True, [])),
+    ]
+    assert len(packed([])) == 0
