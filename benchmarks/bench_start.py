@@ -2,7 +2,7 @@
 
     python benchmarks/bench_start.py [--before CHECKOUT]
 
-Beside them: Python itself, the two libraries that draw the help, and, with `--before`, the same help
+Beside them: Python itself, the two libraries that draw the help, and, with `--before`, the help
 of an earlier checkout. The commands alternate.
 """
 
