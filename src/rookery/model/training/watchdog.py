@@ -174,7 +174,7 @@ def stalled_ranks(seen: Sequence[LastSeen], processes: int) -> tuple[list[int], 
 
     All processes stall, since they wait for each other. The cause are those that are stopped; else
     those whose watchdog wrote nothing (their machine is lost); else those furthest behind; else
-    those at work while others wait. A sign that fits all processes tells nothing.
+    those at work while others wait. A sign that fits all processes decides nothing.
     """
     if processes == 1:
         return [0], "alone"
