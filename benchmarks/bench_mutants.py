@@ -140,7 +140,8 @@ def run_tests(folder: Path, files: list[str], compiling: bool) -> None:
 def test_files(name: str) -> list[str]:
     """Return the test files of a module."""
     folder, _, module = name.rpartition("/")
-    return OTHER_TESTS.get(name, [f"tests/{folder}/test_{module}.py"])
+    own = f"tests/{folder}/test_{module}.py"
+    return [*([own] if (ROOT / own).exists() else []), *OTHER_TESTS.get(name, [])]
 
 
 def progress(line: str) -> None:
