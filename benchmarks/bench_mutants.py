@@ -10,6 +10,7 @@ reached.
 """
 
 import argparse
+import compileall
 import gc
 import multiprocessing
 import os
@@ -78,10 +79,11 @@ class Bench:
         self.src, self.folder = folder / "src", folder
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "src", self.src, ignore=ignored)
+        compileall.compile_dir(self.src, quiet=1)
 
     def original(self, name: str) -> Module:
         """Test a module as it is; raises `RuntimeError` unless its tests pass."""
-        if (code := self._test(name, compiling=True)) != 0:
+        if (code := self._test(name)) != 0:
             raise RuntimeError(f"the tests of {name} do not pass as they are: {code}")
         return Module(name, sites((ROOT / "src/rookery" / f"{name}.py").read_text()))
 
@@ -94,18 +96,15 @@ class Bench:
             compiled.unlink()
         path.write_text(mutant.text)
         try:
-            code = self._test(module.name)
+            return Trial(module.name, mutant, self._test(module.name) != 0)
         finally:
             path.write_text(before)
-        if code in (3, 4, 5):  # pytest itself failed, or found no test
-            raise RuntimeError(f"pytest ended with {code} on {module.name}:{mutant.line}")
-        return Trial(module.name, mutant, code != 0)
 
-    def _test(self, name: str, compiling: bool = False) -> int | None:
+    def _test(self, name: str) -> int | None:
         """Run the tests of a module; return pytest's exit code, or what ended the process."""
         # Failing examples are forgotten, so that no mutant is caught by those of another.
         shutil.rmtree(self.folder / "hypothesis", ignore_errors=True)
-        process = FORKS.Process(target=run_tests, args=(self.folder, test_files(name), compiling))
+        process = FORKS.Process(target=run_tests, args=(self.folder, test_files(name)))
         process.start()
         process.join(SECONDS)
         if process.exitcode is None:
@@ -115,7 +114,7 @@ class Bench:
         return process.exitcode
 
 
-def run_tests(folder: Path, files: list[str], compiling: bool) -> None:
+def run_tests(folder: Path, files: list[str]) -> None:
     """Run test files on the copy of `src` in a folder, and exit with pytest's code."""
     # Time of the processor and not of the clock: on a busy machine nothing is caught by being slow.
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
@@ -131,7 +130,7 @@ def run_tests(folder: Path, files: list[str], compiling: bool) -> None:
         "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
         "OMP_NUM_THREADS": "1",
     }
-    sys.dont_write_bytecode = not compiling
+    sys.dont_write_bytecode = True
     assert not any(name.partition(".")[0] == "rookery" for name in sys.modules)
     sys.path.insert(0, src)
     import pytest
@@ -143,7 +142,8 @@ def run_tests(folder: Path, files: list[str], compiling: bool) -> None:
 def test_files(name: str) -> list[str]:
     """Return the test files of a module."""
     folder, _, module = name.rpartition("/")
-    return OTHER_TESTS.get(name, [f"tests/{folder}/test_{module}.py"])
+    own = f"tests/{folder}/test_{module}.py"
+    return [*([own] if (ROOT / own).exists() else []), *OTHER_TESTS.get(name, [])]
 
 
 def progress(line: str) -> None:

@@ -1,5 +1,6 @@
 """The query language: what is understood, and that nothing is refused."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -225,3 +226,13 @@ def test_only_plain_words_may_be_wished_for():
 )
 def test_every_part_reads_back_in_plain_words(text, said):
     assert parse(text).understood == said
+
+
+def test_a_moment_without_a_zone_is_in_utc_wherever_the_machine_is(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert parts("since:2026-01-31T12:00") == (Since(datetime(2026, 1, 31, 12, tzinfo=UTC)),)
+    finally:
+        monkeypatch.undo()
+        time.tzset()

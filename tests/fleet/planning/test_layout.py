@@ -274,3 +274,9 @@ def test_a_layout_is_printed_flat():
         "sharded": False,
         "recompute": 0.0,
     }
+
+
+def test_eight_billion_parameters_on_one_node_are_sharded_over_all_of_it():
+    best = best_layout(EIGHT_B, 256, 8, H100)
+    assert best == Layout(Degrees(1, 8), micro_batch=1, micro_batches=32)
+    assert best.sharded
