@@ -15,6 +15,7 @@ from rookery.core.errors import UsageError
 from rookery.fleet.planning.layout import Layout, memory_of
 from rookery.model.config import TrainConfig, config_for_scale
 from rookery.model.data.batches import Rows
+from rookery.model.degrees import Degrees
 from rookery.model.network import Layer
 from rookery.model.parallel.processes import Processes, ProcessRank, single_process
 from rookery.model.shape import ModelShape
@@ -88,9 +89,7 @@ def test_what_a_step_learns_does_not_depend_on_the_rows_of_earlier_steps(two_thr
 @needs_compiler
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 def test_compiled_layers_keep_as_much_as_a_plan_for_a_fleet_reckons():
-    """Rows longer than those that attend by plain products on a CPU, as on a GPU no attention
-    matrix is kept.
-    """
+    """Rows are longer than those with plain matmuls on a CPU, so no attention matrix is kept."""
     two, four = (
         ModelShape(512, 256, layers, 4, 2, 64, 704, context_tokens=1024) for layers in (2, 4)
     )
@@ -108,10 +107,8 @@ def bytes_of_two_rows(shape: ModelShape) -> int:
 
 def activation_bytes(shape: ModelShape) -> float:
     """Return the plan's number: one GPU, a micro-batch of two rows, no layer computed again."""
-    single_process = Layout(
-        1, 1, 1, 1, micro_batch=2, micro_batches=1, sharded=False, recompute=0.0
-    )
-    return memory_of(shape, single_process).activations
+    one_gpu = Layout(Degrees(shard=1), micro_batch=2, micro_batches=1)
+    return memory_of(shape, one_gpu).activations
 
 
 @pytest.fixture
