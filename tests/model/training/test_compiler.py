@@ -89,9 +89,7 @@ def test_what_a_step_learns_does_not_depend_on_the_rows_of_earlier_steps(two_thr
 @needs_compiler
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 def test_compiled_layers_keep_as_much_as_a_plan_for_a_fleet_reckons():
-    """Rows longer than those that attend by plain products on a CPU, as on a GPU no attention
-    matrix is kept.
-    """
+    """Rows are longer than those with plain matmuls on a CPU, so no attention matrix is kept."""
     two, four = (
         ModelShape(512, 256, layers, 4, 2, 64, 704, context_tokens=1024) for layers in (2, 4)
     )

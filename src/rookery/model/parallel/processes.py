@@ -123,8 +123,7 @@ class Processes:
     def broadcast_mask(self, own: np.ndarray | None, length: int) -> np.ndarray:
         """Return the first process's bools, of shape (length,), in all processes.
 
-        own: the mask of the first process; None where nothing is masked. Eight bools are sent in one
-        byte.
+        own: the mask of the first process; None where nothing is masked. It is sent as packed bits.
         """
         mask = np.zeros(length, dtype=bool) if own is None else own
         if not self.control:
