@@ -18,7 +18,7 @@ home = rookery.open_home("home")
 rookery.build_index(home)
 index = rookery.open_index(home)
 hits = rookery.search_posts(index, "today").hits
-print(len(hits), len(rookery.ask(index, "What was seen today?").sources))
+print(len(hits), len(rookery.ask(index, hits[0].text).sources))
 print(rookery.plan(tokens=10**11).value("gpus used"))
 try:
     rookery.train(home)

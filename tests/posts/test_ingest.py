@@ -301,3 +301,11 @@ def test_a_real_file_in_no_known_encoding_is_refused_in_one_line(rookery, shared
     )
     assert (ran.code, len(ran.said)) == (2, 1)
     assert "Convert it to UTF-8" in ran.err
+
+
+def test_what_a_killed_ingest_left_is_removed_by_the_next_one_whatever_it_takes(home, write):
+    home.set_aside.mkdir()
+    left = home.set_aside / "follow-000000000001-000000000009.part"
+    left.write_text("half a row")
+    ingest(home, [write("good.csv", HEADER + rows(1, 2))], None, CONTEXT)
+    assert not left.exists()

@@ -132,6 +132,8 @@ def ingest_batches(
     """Add what `read` yields in one transaction, unless the lake's history has this key already."""
     aside_path = home.set_aside / f"{key}.jsonl"
     with exclusive(home.path / "lake.lock", "the lake"), _disk_errors(home):
+        for left_by_a_kill in home.set_aside.glob("*.part"):  # nobody else writes under this lock
+            left_by_a_kill.unlink()
         if (done := lake.find_ingest(home, key)) is not None:
             counts = _Counts(already_there=done, set_aside=_reasons_in(aside_path))
             counts.read = done + counts.set_aside.total()
