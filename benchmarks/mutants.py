@@ -88,7 +88,8 @@ def _changes(node: ast.expr, parent: ast.AST) -> Iterator[ast.expr]:
         case ast.Constant(value=int()):
             yield from (ast.Constant(node.value + step) for step in (1, -1))
         case ast.Constant(value=float()):
-            yield from (ast.Constant(node.value * factor) for factor in (1.1, 0.9))
+            steps = (1.1, 0.9) if node.value else (0.1,)
+            yield from (ast.Constant(node.value * s if node.value else s) for s in steps)
         case ast.BinOp(op=operator) if type(operator) in _OPERATORS and not _is_type(node):
             yield _with(node, op=_OPERATORS[type(operator)]())
         case ast.BoolOp(op=operator, values=values):

@@ -24,6 +24,8 @@ def changes(text: str) -> list[tuple[str, str]]:
         ("a < b", [("a < b", "a <= b"), ("a < b", "a >= b")]),
         ("a not in b", [("a not in b", "a in b")]),
         ("n = 7", [("7", "8"), ("7", "6")]),
+        ("n = 2.0", [("2.0", "2.2"), ("2.0", "1.8")]),
+        ("n = 0.0", [("0.0", "0.1")]),
         ("a + b", [("a + b", "a - b")]),
         ("a and b", [("a and b", "a or b"), ("a and b", "b"), ("a and b", "a")]),
         ("def f():\n    return True", [("True", "False")]),

@@ -103,6 +103,12 @@ def test_a_wait_is_counted_in_whole_minutes_and_by_its_own_author_only():
     assert clockwork(np.repeat([1, 2], 101), np.tile(regular, 2)).all()
 
 
+def test_posts_of_a_whole_day_are_counted_together():
+    created = np.arange(481) * (DAY // 481)
+    assert faster_than_human(np.zeros(481, np.int64), created).all()
+    assert not faster_than_human(np.zeros(481, np.int64), created * 2).any()
+
+
 def test_a_day_ends_at_midnight_utc():
     author = np.zeros(600, np.int64)
     over_midnight = DAY - 300 + np.arange(600)
