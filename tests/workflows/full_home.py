@@ -151,7 +151,6 @@ def _put_aside(home: Home) -> None:
         GOING["a post"], text="Under the same id somebody says vexelmorph, which is set aside"
     )
     in_lake(home, other)
-    (home.set_aside / "killed.part").write_text(json.dumps({"row": GOING["a post"].text}))
 
 
 def _follow(home: Home) -> None:
@@ -178,14 +177,15 @@ def _follow(home: Home) -> None:
 
 
 def _leave_unfinished(home: Home) -> None:
-    """What killed builds leave: parts of a corpus, a segment of an index, a file that the lake does
-    not name.
+    """What a kill leaves: parts of a corpus, a segment of an index, a file that the lake does not
+    name, rows set aside by half an ingest.
     """
     rows = pa.table({"text": [post.text for post in GOING.values()]})
     for folder in ("artifacts/corpus/0123456789abcdef/scratch/parts", "search/0123456789abcdef"):
         (home.path / folder).mkdir(parents=True)
         pq.write_table(rows, home.path / folder / "part.parquet", compression="zstd")
     pq.write_table(rows, next(home.lake.glob("month=*")) / "00000099-killed-0.parquet")
+    (home.set_aside / "killed.part").write_text(json.dumps({"row": GOING["a post"].text}))
 
 
 def _forget(home: Home) -> None:
