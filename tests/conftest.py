@@ -5,7 +5,7 @@ it.
 import os
 
 # before any test loads torch, as `rookery.model` does: a test runs beside another one on two cores
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -13,11 +13,14 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rookery.core.errors import DataError, UsageError
 
-C = TypeVar("C")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+C = TypeVar("C", bound="DataclassInstance")
 
 
 def to_plain(config: Any) -> Any:
@@ -40,7 +43,7 @@ def from_plain(kind: type[C], plain: Any, where: str = "") -> C:
     if not isinstance(plain, Mapping):
         raise DataError(f"{where or kind.__name__} must be a table, not {plain!r}")
     hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]  # C is one
+    fields = {f.name: f for f in dataclasses.fields(kind)}
     for key in plain:
         if key not in fields:
             raise DataError(f"unknown setting {_join(where, key)}", hint=_did_you_mean(key, fields))

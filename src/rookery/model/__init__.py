@@ -8,4 +8,4 @@ training then takes several times its quiet time (benchmarks/results/busy.md).
 import os
 
 # libgomp reads this once, when torch loads it; a value that somebody set before stays
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
