@@ -20,8 +20,8 @@ def test_verbs_killed_at_random_points_lose_nothing_and_double_nothing():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.soak  # tests of training kill it too, each at one chosen point
 def test_training_and_export_killed_at_random_points_end_alike_and_lose_no_more_than_stated():
-    done = killed("bench_train_kills.py", "--kills", "8")
+    done = killed("bench_train_kills.py", "--kills", "16")
     assert done.returncode == 0, done.stderr
     assert "every one ended with the weights" in done.stdout

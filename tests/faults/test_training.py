@@ -133,7 +133,7 @@ def test_torchruns_own_restart_after_a_kill_goes_on_to_the_same_weights(home, un
     assert second == "finished"
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.soak)])
 def test_one_of_two_that_is_stopped_is_named_and_all_go_on_to_the_same_weights(
     home, outcome, undisturbed, victim, capfd
 ):

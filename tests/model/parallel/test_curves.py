@@ -51,9 +51,9 @@ FOUR += [pytest.param(degrees, marks=pytest.mark.soak) for degrees in OTHERS_OF_
 COMPILED = [
     {"shard": 2},
     {"tensor": 2},
-    {"context": 2},
     {"pipeline": 2, "groups_per_stage": 2},
-    {"shard": 2, "recompute": 0.5},
+    pytest.param({"context": 2}, marks=pytest.mark.soak),
+    pytest.param({"shard": 2, "recompute": 0.5}, marks=pytest.mark.soak),
 ]
 SHAPES = {
     "tensor4": {"kv_heads": 4},
@@ -142,7 +142,11 @@ def test_steps_that_do_not_divide_evenly_are_learned_all_the_same(four, attempt)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("degrees", [{"shard": 2, "tensor": 2}, {"shard": 4}], ids=named)
+@pytest.mark.parametrize(
+    "degrees",
+    [{"shard": 2, "tensor": 2}, pytest.param({"shard": 4}, marks=pytest.mark.soak)],
+    ids=named,
+)
 def test_sizes_that_do_not_divide_evenly_are_cut_all_the_same(four, attempt, degrees):
     """33 of 66 rows for each of two, cut again into 17 and 16; norms of two numbers for four
     processes.

@@ -59,6 +59,8 @@ CHANGES = [
     ({}, {"shard": 4}),
     ({"tensor": 2, "pipeline": 2}, {}),
     ({"shard": 2}, {"shard": 4}),
+]
+OTHER_CHANGES = [
     ({"shard": 4}, {"tensor": 2}),
     ({"pipeline": 2}, {"tensor": 2, "pipeline": 2}),
     ({"tensor": 2, "pipeline": 2}, {"shard": 2}),
@@ -75,7 +77,8 @@ def count(degrees: dict[str, int]) -> int:
 
 @pytest.mark.parametrize(
     ("saved_by", "goes_on"),
-    [with_marks(*change) for change in CHANGES],
+    [with_marks(*change) for change in CHANGES]
+    + [pytest.param(*change, marks=pytest.mark.soak) for change in OTHER_CHANGES],
     ids=lambda degrees: named(degrees) or "alone",
 )
 def test_what_some_saved_any_other_number_goes_on_with(
