@@ -9,8 +9,13 @@ KEY = "sk-" + "a1B2" * 8
 TOKEN = "ghp_" + "Zx9" * 12
 
 
-def redacted(text: str) -> str:
-    return redact(pa.array([text]))[0][0].as_py()
+def of(*texts: str, language: str | None = None):
+    """Redact some texts, all of one language or of none that is known."""
+    return redact(pa.array(texts), pa.array([language] * len(texts), pa.string()))
+
+
+def redacted(text: str, language: str | None = None) -> str:
+    return of(text, language=language)[0][0].as_py()
 
 
 @pytest.mark.parametrize(
@@ -51,9 +56,7 @@ def test_what_only_looks_like_personal_data_stays(text):
 
 
 def test_each_kind_is_counted_by_posts():
-    _, held = redact(
-        pa.array(["a@example.org b@example.org", "c@example.org", "none", "+49 30 9018200"])
-    )
+    _, held = of("a@example.org b@example.org", "c@example.org", "none", "+49 30 9018200")
     assert held == {"email": 2, "phone": 1}
 
 
@@ -86,6 +89,21 @@ def test_check_digits_of_every_kind_of_digit():
 
 def test_of_several_kinds_in_one_post_each_is_counted_once():
     text = f"ada@example.org, bo@example.org, {KEY}, 8.8.8.8 and 127.0.0.1"
-    clean, held = redact(pa.array([text, "none"]))
+    clean, held = of(text, "none")
     assert clean.to_pylist() == ["[email], [email], [key], [ip] and 127.0.0.1", "none"]
     assert held == {"email": 1, "key": 1, "ip": 1}
+
+
+def test_a_national_number_is_found_by_the_language_stated_or_guessed():
+    number = "06 12 34 56 78"
+    assert redacted(f"appelle {number}", "fr") == "appelle [phone]"
+    assert redacted(f"appelle {number}", "ja") == f"appelle {number}"
+    guessed = "appelle-moi demain matin avant de partir au travail, c'est le"
+    assert redacted(f"{guessed} {number}") == f"{guessed} [phone]"
+    assert redacted(f"ok {number}") == f"ok {number}"
+
+
+def test_a_post_with_numbers_of_both_kinds_counts_once():
+    clean, held = of("+49 30 9018200 oder 030 901820", language="de")
+    assert clean.to_pylist() == ["[phone] oder [phone]"]
+    assert held == {"phone": 1}

@@ -1,8 +1,9 @@
 """Personal data: found by a pattern, verified by a check digit where there is one, and replaced.
 
 The patterns find what has a form: e-mail and IP addresses, phone, card and bank numbers, access
-keys. They do not find names, postal addresses or what a person writes about another, since no
-pattern can. Mentions stay, since posts address each other by public handles; `placeholders` in
+keys. National phone numbers have their country's form, which the language of a post suggests
+(`phones.py`). Names, postal addresses and what a person writes about another are not found, since
+no pattern can. Mentions stay, since posts address each other by public handles; `placeholders` in
 `normalize.py` hides them where that is wanted.
 """
 
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from rookery.corpus import language, normalize, phones
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ KINDS = (
         r"\b(?:\d{1,3}\.){3}\d{1,3}\b|\b[0-9A-Fa-f]{1,4}(?:::?[0-9A-Fa-f]{1,4}){2,7}\b",
         _is_public_address,
     ),
-    # International (ITU-T E.164: at most 15 digits), North American, and national with a leading 0.
+    # International (ITU-T E.164: at most 15 digits), North American, and national with a leading 0:
+    # what can be found whatever the language of the post.
     Kind(
         "phone",
         r"\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}\b|(?:\b1[ .-])?(?:\(\d{3}\) ?|\b\d{3}[ "
@@ -101,20 +105,41 @@ KINDS = (
 )
 
 
-_ANY = "|".join(f"(?:{kind.pattern})" for kind in KINDS)
+PHONE = KINDS[-1]
+_ANY = "|".join([*(f"(?:{kind.pattern})" for kind in KINDS), phones.CANDIDATE])
 
 
-def redact(texts: pa.Array) -> tuple[pa.Array, Counter[str]]:
-    """Return texts with placeholders such as `[email]`, and the number of texts with each kind."""
+def redact(texts: pa.Array, languages: pa.Array) -> tuple[pa.Array, Counter[str]]:
+    """Return texts with placeholders such as `[email]`, and the number of texts with each kind.
+
+    languages: the code of each text's language; one that is null is guessed where it matters.
+    """
     held: Counter[str] = Counter()
     # All kinds are looked for in one pass, since most texts have none.
     suspect = pc.match_substring_regex(texts, _ANY)
     found = texts.filter(suspect).to_pylist()
     for kind in KINDS:
         before, found = found, [_replace(kind, text) for text in found]
+        if kind is PHONE:
+            found = _without_national_numbers(found, languages.filter(suspect))
         if count := sum(a != b for a, b in zip(before, found, strict=True)):
             held[kind.name] += count
     return pc.replace_with_mask(texts, suspect, pa.array(found, texts.type)), held
+
+
+def _without_national_numbers(texts: list[str], languages: pa.Array) -> list[str]:
+    """Return the texts without the telephone numbers of their languages' countries."""
+    places = [place for place, text in enumerate(texts) if phones.is_candidate(text)]
+    some = pa.array([texts[place] for place in places], pa.string())
+    known = languages.take(pa.array(places, pa.int64())).cast(pa.string())
+    is_open = pc.is_null(known)
+    known = pc.replace_with_mask(
+        known, is_open, language.guess(normalize.key(some.filter(is_open)))
+    )
+    texts = list(texts)
+    for place, code in zip(places, known.to_pylist(), strict=True):
+        texts[place] = phones.redact(texts[place], code, PHONE.placeholder)
+    return texts
 
 
 def _replace(kind: Kind, text: str) -> str:
