@@ -1,9 +1,11 @@
 """Personal data is found, verified and replaced; what only looks like it stays."""
 
+import phonenumbers
 import pyarrow as pa
 import pytest
+from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from rookery.corpus.privacy import passes_luhn, passes_mod97, redact
+from rookery.corpus.privacy import COUNTRIES, passes_luhn, passes_mod97, redact
 
 KEY = "sk-" + "a1B2" * 8
 TOKEN = "ghp_" + "Zx9" * 12
@@ -107,3 +109,58 @@ def test_a_post_with_numbers_of_both_kinds_counts_once():
     clean, held = of("+49 30 9018200 oder 030 901820", language="de")
     assert clean.to_pylist() == ["[phone] oder [phone]"]
     assert held == {"phone": 1}
+
+
+LANGUAGE_OF = {
+    "AU": "en", "BR": "pt", "CN": "zh", "CZ": "cs", "DE": "de", "ES": "es", "FR": "fr", "GB": "en",
+    "GR": "el", "ID": "id", "IN": "hi", "IT": "it", "JP": "ja", "KR": "ko", "NL": "nl", "PL": "pl",
+    "RU": "ru", "SE": "sv", "TR": "tr", "US": "en",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE])
+@pytest.mark.parametrize(("country", "language"), LANGUAGE_OF.items())
+def test_the_examples_of_twenty_countries_are_found_as_they_are_written_there(
+    country, language, kind
+):
+    number = phonenumbers.example_number_for_type(country, kind)
+    written = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
+    assert redacted(f"({written}), ok", language) == "([phone]), ok"
+    assert redacted(f"{written}: {written}", language) == "[phone]: [phone]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "am 07.06.2017 um 20:15, 04/05.11.2016, 1944-1994, 2016 180 000 people, 13 13 13",
+        "2017-01-18 08:30:00 and 20170118 083000 and 1485000000 and 0.12345678",
+        "https://a.org/0301234567 @ada_2125550187 #2125550187 t2125550187",
+        "UserID 14603308715533, [1460330871], 598765432109876543, 1 234 567 890 Euro",
+        "ISBN 978-3-16-148410-0, 1.000.000.000",
+    ],
+)
+@pytest.mark.parametrize("language", ["en", "de", "ru"])
+def test_dates_names_links_and_other_numbers_stay(text, language):
+    assert redacted(text, language) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("call 2124567890 now", "en", "call * now"),
+        ("call 03012345678 now", "de", "call * now"),
+        ("звоните 84951234567", "ru", "звоните *"),
+        ("ring 3123456789", "it", "ring 3123456789"),
+        ("اتصل ٠١٠٠١٢٣٤٥٦٧ الآن", "ar", "اتصل * الآن"),
+        ("電話は０９０-１２３４-５６７８です", "ja", "電話は*です"),
+    ],
+)
+def test_digits_in_one_piece_count_with_a_trunk_prefix_or_in_north_america(
+    text, language, expected
+):
+    assert redacted(text, language) == expected.replace("*", "[phone]")
+
+
+def test_every_country_of_the_table_has_a_plan():
+    countries = {country for regions in COUNTRIES.values() for country in regions}
+    assert countries <= phonenumbers.SUPPORTED_REGIONS

@@ -77,9 +77,13 @@ def _fates(home: Home, post_id: str) -> list[dict[str, str]]:
     fates = [(corpus.key, fate) for corpus in corpora if (fate := fate_of(corpus, post_id))]
     wanted = {fate.representative for _, fate in fates if fate.representative is not None}
     lake = find_lake(home)
-    ids: dict[int | None, str] = {**find_ids(wanted, lake.batches(["id"]))} if lake else {}
+    ids = find_ids(wanted, lake.batches(["id"])) if lake else {}
     return [
-        {"corpus": key, "fate": fate.name, "represented_by": ids.get(fate.representative, "")}
+        {
+            "corpus": key,
+            "fate": fate.name,
+            "represented_by": ids.get(fate.representative, "") if fate.representative else "",
+        }
         for key, fate in fates
     ]
 
