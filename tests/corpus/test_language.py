@@ -40,6 +40,8 @@ def test_longer_texts_get_their_language_and_short_ones_stay_unknown():
         ("காக்கைகள் வந்தன", "ta"),
         ("iphone 까마귀가 돌아왔어", "ko"),
         ("2024 12 31 까마귀가돌아", "ko"),
+        ("pc の設定です", "ja"),
+        ("αβγ abcd", None),
         ("さようなら", None),
         ("까마귀가 돌 rooks rooks", None),
         ("грачи вернулись", None),
@@ -47,7 +49,7 @@ def test_longer_texts_get_their_language_and_short_ones_stay_unknown():
         ("rooks again", None),
     ],
 )
-def test_a_script_of_one_language_decides_from_six_characters_on(text, language):
+def test_a_script_of_one_language_decides_from_six_letters_on(text, language):
     assert guess(normalize.key(pa.array([text, "rooks"]))).to_pylist() == [language, None]
 
 
