@@ -4,10 +4,10 @@
 
 Numbers to find are `phonenumbers`' own examples of twenty countries, one mobile and one of a fixed
 line, as people there write them, in a sentence tagged with the country's language. Beside stands
-what the patterns find that know no country. Of the tweets those with a telephone number were
-removed before they were published, so everything found in them is counted as wrong; it is printed
-to standard error, to be read. The cost is the CPU time that the numbering plans add to the
-redaction of these tweets, over that of the whole build of a corpus from them.
+what the patterns find that know no country. What is found in tweets is printed to standard error,
+to be read: how much of it is wrong no program can tell (LOG.md has what a reader said). The cost is
+the CPU time that the numbering plans add to the redaction of these tweets, over that of the whole
+build of a corpus from them.
 """
 
 import argparse
@@ -36,7 +36,7 @@ KINDS = {
     "fixed": phonenumbers.PhoneNumberType.FIXED_LINE,
 }
 NO_COUNTRY = "eo"  # Esperanto: no plan is asked, so the patterns stand alone
-BAR_FOUND, BAR_WRONG, BAR_COST = 36, 5, 0.10
+BAR_FOUND, BAR_COST = 36, 0.10
 
 
 def main() -> None:
@@ -101,10 +101,9 @@ def tweets(data: Path, posts: int, seed: int) -> str:
     added, build = seconds["plans"] - seconds["patterns"], build_seconds(taken)
     share = added / (build - added)
     return (
-        f"\n\nOf {len(texts):,} tweets {len(marked)} are given a number. Bar of {BAR_WRONG} wrong: "
-        f"{_met(len(marked) <= BAR_WRONG)}. The plans take {added:.2f} s of CPU time, the whole "
-        f"build of a corpus {build:.1f} s: {share:.1%} more. Bar of {BAR_COST:.0%}: "
-        f"{_met(share <= BAR_COST)}.\n"
+        f"\n\nIn {len(marked)} of {len(texts):,} tweets a number is found. The plans take "
+        f"{added:.2f} s of CPU time, the whole build of a corpus {build:.1f} s: {share:.1%} more. "
+        f"Bar of {BAR_COST:.0%}: {_met(share <= BAR_COST)}.\n"
     )
 
 
