@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from rookery.corpus import normalize
-from rookery.corpus.language import UNKNOWN, classify, guess, of_authors
+from rookery.corpus.language import UNKNOWN, by_script, classify, guess, of_authors
 
 
 def test_longer_texts_get_their_language_and_short_ones_stay_unknown():
@@ -22,6 +22,41 @@ def test_longer_texts_get_their_language_and_short_ones_stay_unknown():
         "rooks again",
     ]
     assert guess(pa.array(texts)).to_pylist() == ["en", "ru", "de", None]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("今朝カラスが帰った", "ja"),
+        ("コンビニの前です", "ja"),
+        ("今天早上乌鸦回来了", "zh"),
+        ("今天早上の烏鴉回來了啊朋友", "zh"),
+        ("까마귀가 돌아왔어요", "ko"),
+        ("ㅋㅋㅋㅋㅋㅋㅋ", "ko"),
+        ("อีกากลับมา", "th"),
+        ("העורבים חזרו", "he"),
+        ("γύρισαν τα κοράκια", "el"),
+        ("კრუხები დაბრუნდნენ", "ka"),
+        ("காக்கைகள் வந்தன", "ta"),
+        ("iphone 까마귀가 돌아왔어", "ko"),
+        ("2024 12 31 까마귀가돌아", "ko"),
+        ("pc の設定です", "ja"),
+        ("αβγ abcd", None),
+        ("さようなら", None),
+        ("까마귀가 돌 rooks rooks", None),
+        ("грачи вернулись", None),
+        ("عادت الغربان", None),
+        ("rooks again", None),
+    ],
+)
+def test_a_script_of_one_language_decides_from_six_letters_on(text, language):
+    assert guess(normalize.key(pa.array([text, "rooks"]))).to_pylist() == [language, None]
+
+
+@given(st.lists(st.text(st.sampled_from("aя 漢かカ한กαא1"), max_size=40), max_size=10))
+def test_a_text_is_in_a_script_whatever_stands_beside_it(texts):
+    together = by_script(pa.array(texts, pa.string()))
+    assert together.to_pylist() == [by_script(pa.array([text]))[0].as_py() for text in texts]
 
 
 def test_nothing_to_guess_is_no_work():

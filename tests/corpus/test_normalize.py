@@ -5,6 +5,7 @@ import unicodedata
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from ftfy.badness import MOJIBAKE_CATEGORIES, is_bad
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -36,6 +37,54 @@ def key_of(text: str) -> str:
 )
 def test_clean_keeps_what_a_reader_sees(text, expected):
     assert cleaned(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("un cafÃ© crÃ¨me", "un café crème"),
+        ("itâ€™s the rooksâ€¦", "it’s the rooks…"),
+        ("it\u00e2\u0080\u0099s the rooks", "it’s the rooks"),
+        ("Ð³Ñ€Ð°Ñ‡Ð¸ Ð²ÐµÑ€Ð½ÑƒÐ»Ð¸Ñ\u0081ÑŒ", "грачи вернулись"),
+        ("РіСЂР°С‡Рё РІРµСЂРЅСѓР»РёСЃСЊ", "грачи вернулись"),
+        ("&Atilde;&copy;t&Atilde;&copy;", "été"),
+        ("rooks ðŸ\u0090¦ again", "rooks 🐦 again"),
+    ],
+)
+def test_mojibake_is_repaired_before_control_characters_go(text, expected):
+    assert cleaned(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Größe, naïve café, œuf, señor ¿qué?, «Ё-моё», № 5, 20 °C, 5 € – 10 £",
+        "ΑΠΟΣΤΟΛΗ «Γ» και έτσι",
+        "Tiếng Việt, žluťoučký kůň, İstanbul'da",
+        "¯\\_(ツ)_/¯ ಠ_ಠ (╯°□°）╯︵ ┻━┻",
+    ],
+)
+def test_what_is_no_mojibake_stays(text):
+    assert cleaned(text) == cleaned(cleaned(text)) == unicodedata.normalize("NFC", text)
+
+
+BAD_CHARACTERS = "".join(MOJIBAKE_CATEGORIES.values()) + "œŒЂÃÂàabzAZ .…€“’☺漢"
+
+
+@given(st.text(st.sampled_from(BAD_CHARACTERS), max_size=12))
+def test_whatever_ftfy_calls_bad_is_looked_at(text):
+    looked_at = pc.match_substring_regex(pa.array([text]), normalize._MOJIBAKE)[0].as_py()
+    assert looked_at or not is_bad(text)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "windows-1252", "windows-1251", "macroman"])
+@pytest.mark.parametrize(
+    "text", ["“Où sont les corneilles ? Là-haut…”", "Ñandú, pingüino y cigüeña — ¡qué día!"]
+)
+def test_a_text_that_was_read_in_a_wrong_encoding_reads_as_it_was_written(text, encoding):
+    misread = text.encode().decode(encoding, errors="replace")
+    if "\ufffd" not in misread:
+        assert cleaned(misread) == text
 
 
 @given(st.text())

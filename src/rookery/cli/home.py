@@ -52,9 +52,11 @@ def trace(
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """List every place that holds a post or was made from it.
+    """List every place that holds a post or was made from it, and say what corpora made of it.
 
-    For a post that was forgotten, also show what is still owed at each place, and by when.
+    The fate of a post in a corpus is the split that holds it, or the reason why it was dropped,
+    and for a copy the post that represents it. For a post that was forgotten, also show what is
+    still owed at each place, and by when.
     """
     from rookery.cli.show import show_facts, show_json, show_table
     from rookery.workflows.trace import trace
@@ -63,9 +65,16 @@ def trace(
     if as_json:
         show_json(found)
     else:
-        show_facts({k: v for k, v in found.items() if k != "places"}, f"Post {post_id}")
+        facts = {k: v for k, v in found.items() if k not in ("fates", "places")}
+        facts |= {f"in corpus {one['corpus']}": _fate(one) for one in found["fates"]}
+        show_facts(facts, f"Post {post_id}")
         columns = ["place", "how", "owed", "by"]
         show_table(columns, [[p[c] for c in columns] for p in found["places"]])
+
+
+def _fate(found: dict[str, str]) -> str:
+    of = found["represented_by"]
+    return f"{found['fate']} of {of}" if of else found["fate"]
 
 
 def serve(

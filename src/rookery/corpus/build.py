@@ -5,18 +5,18 @@ This module is the map of how a corpus is made. Each step has a module of its ow
     prepare    each post alone: rights, clean text, personal data,
                quality, language, hashes                         prepare.py, prepared.py
     sift       posts compared: machines, exact duplicates,
-               floods, near duplicates, link farms               sieve.py, spam.py, dedup.py
+               floods, near duplicates                           sieve.py, spam.py, dedup.py
     assemble   where each post goes: split, threads, mixture     assemble.py, split.py, threads.py
     write      documents in their final order                    gather.py, document.py
-    describe   the report and the data card                      report.py, card.py
+    describe   each post's fate, the report, the data card       fates.py, report.py, card.py
 
 Two laws hold over all steps. Every post of the lake is in a document or is counted under exactly
 one reason. And the result does not depend on how the work was divided: a lake has no order, so the
 posts are sorted by time before any step that looks at more than one.
 
 The artifact holds `train.parquet` and `validation.parquet`, `report.json` and `report.html`,
-`card.md`, `duplicates.parquet` (each dropped copy with the post that represents it, both as
-`hash_ids`), and `held.ids`, by which a post is traced to this corpus (core/lineage.py).
+`card.md`, the fates (what became of each post of the lake, as hashes), and `held.ids`, by which a
+post is traced to this corpus (core/lineage.py).
 """
 
 import functools
@@ -24,7 +24,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rookery.core.artifact import Artifact
 from rookery.core.config import to_plain
@@ -34,7 +33,7 @@ from rookery.core.home import Home
 from rookery.core.lineage import write_held_hashes
 from rookery.core.locks import reading_posts
 from rookery.core.stage import Stage, Workspace, run_stage
-from rookery.corpus import card, report
+from rookery.corpus import card, fates, report
 from rookery.corpus.assemble import assemble, require_documents, shared_authors
 from rookery.corpus.config import CorpusConfig
 from rookery.corpus.document import LAKE_VERSION, SPLITS, write_documents
@@ -46,8 +45,7 @@ from rookery.posts.lake import Lake, open_lake
 from rookery.posts.live import live_log
 
 # Raised by hand when the same posts and settings give other documents: old corpora are built anew.
-VERSION = 7
-DUPLICATES = "duplicates.parquet"
+VERSION = 8
 
 
 def build_corpus(
@@ -90,8 +88,7 @@ def _make(
 
     workspace.tally.kept = len(sieve.rows)
     workspace.tally.dropped.update(count_dropped(posts, sieve))
-    duplicates = _duplicates(posts, copies)
-    pq.write_table(duplicates, workspace.path / DUPLICATES, compression="zstd")
+    fates.write(workspace.path, posts, sieve, layouts, copies)
     documents = _write(workspace, posts, layouts, config.controls)
 
     facts = report.describe(posts, sieve, copies, documents, workspace.tally)
@@ -128,12 +125,3 @@ def _without_keys(tables: Iterator[pa.Table], task: Task) -> Iterator[pa.Table]:
     for table in tables:
         task.advance(table.num_rows)
         yield table.drop_columns("key")
-
-
-def _duplicates(posts: Posts, copies: dict[str, np.ndarray]) -> pa.Table:
-    """Return each dropped copy with the post that represents it, in the order of time."""
-    hashes = posts.numbers("id_hash")[np.concatenate(list(copies.values()))]
-    kind = np.repeat(list(copies), [len(pairs) for pairs in copies.values()])
-    return pa.table(
-        {"representative": hashes[:, 0], "post": hashes[:, 1], "kind": pa.array(kind, pa.string())}
-    )

@@ -46,8 +46,6 @@ RULES = {
     "hashtags only.",
     dedup.NEAR_DUPLICATE: "An earlier post shares four in five runs of five characters (after "
     "Broder 1997).",
-    spam.LINK_FARM: "Links of a site or an author that mostly repeat themselves (after Gao et "
-    "al. 2010).",
 }
 """What each rule drops, with its source, in the order in which the rules are asked."""
 

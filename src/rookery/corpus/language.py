@@ -1,9 +1,10 @@
 """Language: a guess for posts whose platform states none, from the text, else from the author.
 
 A platform's tag is never overruled: it comes from the author's settings or from a better detector
-than any that runs here. The guess is py3langid's, which carries its model inside and needs no
-network. On a few words it guesses badly, so a short text is taken to be in the language in which
-its author mostly writes.
+than any that runs here. A script that one language alone writes decides, in texts of six letters
+or more. Any other guess is py3langid's, which carries its model inside and needs no network.
+On a few words it guesses badly, so a short text is taken to be in the language in which its author
+mostly writes.
 
 The model is a byte automaton that finds features, and naive Bayes over how often each was found.
 py3langid runs it on one text at a time; here the automaton takes a step in many texts at once,
@@ -11,6 +12,7 @@ with the same result.
 """
 
 import functools
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
+from rookery.core.scripts import OF_ONE_LANGUAGE
+
 MIN_CHARACTERS = 20
+MIN_SCRIPT_LETTERS = 6
+SYLLABLES = ("ja", "ko", "zh")  # one character of theirs says as much as two letters
+KANA_SHARE = 0.1  # Japanese mixes kana into Han, Chinese quotes a の here and there
 MOST_CHARACTERS = 2000  # a longer text is judged by its beginning
 # On 9,700 tagged posts: .974 right over all, .995 right over the 93% at or above this.
 MIN_PROBABILITY = 0.5
@@ -35,12 +42,66 @@ def guess(keys: pa.Array) -> pa.Array:
     keys: the normalised texts (normalize.py).
     """
     texts = pc.unique(keys)
-    long = texts.filter(pc.greater_equal(pc.utf8_length(texts), MIN_CHARACTERS))
-    guesses = [pa.array([], pa.string())]
+    guesses = by_script(texts)
+    is_open = pc.and_(pc.is_null(guesses), pc.greater_equal(pc.utf8_length(texts), MIN_CHARACTERS))
+    long, by_model = texts.filter(is_open), [pa.array([], pa.string())]
     for start in range(0, len(long), PIECE_TEXTS):
         languages, probability = classify(long.slice(start, PIECE_TEXTS).to_pylist())
-        guesses.append(pa.array(languages, pa.string(), mask=probability < MIN_PROBABILITY))
-    return pa.concat_arrays(guesses).take(pc.index_in(keys, value_set=long))
+        by_model.append(pa.array(languages, pa.string(), mask=probability < MIN_PROBABILITY))
+    guesses = pc.replace_with_mask(guesses, is_open, pa.concat_arrays(by_model))
+    return guesses.take(pc.index_in(keys, value_set=texts))
+
+
+def by_script(keys: pa.Array) -> pa.Array:
+    """Return the language of each key whose script decides it; null for the others.
+
+    A script decides if only one language writes it, and if it has more than half of the letters of
+    a key with six or more. Characters that stand for syllables count twice.
+    """
+    has_any = pc.match_substring_regex(keys, f"[{''.join(OF_ONE_LANGUAGE.values())}]")
+    written = keys.filter(has_any)
+    if not len(written):
+        return pa.nulls(len(keys), pa.string())
+    points = np.frombuffer("\n".join(written.to_pylist()).encode("utf-32-le"), "<u4")
+    script, scripts = _script_of_points(), len(OF_ONE_LANGUAGE) + 2
+    of_character = script[np.minimum(points, len(script) - 1)]
+    in_text = np.cumsum(points == ord("\n"))
+    counts = np.bincount(in_text * scripts + of_character, minlength=len(written) * scripts)
+    letters = counts.reshape(len(written), scripts)[:, 1:]
+    is_long, by_language = letters.sum(axis=1) >= MIN_SCRIPT_LETTERS, letters[:, 1:]
+    _share_out_han(by_language)
+    by_language *= [2 if code in SYLLABLES else 1 for code in OF_ONE_LANGUAGE]
+    best = by_language.argmax(axis=1)
+    most = by_language[np.arange(len(best)), best]
+    decided = is_long & (2 * most > letters.sum(axis=1))
+    names = pa.array(np.array(list(OF_ONE_LANGUAGE), object)[best], pa.string(), mask=~decided)
+    return pc.replace_with_mask(pa.nulls(len(keys), pa.string()), has_any, names)
+
+
+def _share_out_han(counts: np.ndarray) -> None:
+    """Count Han and kana together, as Japanese where there is enough kana, else as Chinese.
+
+    counts: (texts, languages), changed in place.
+    """
+    names = list(OF_ONE_LANGUAGE)
+    japanese, chinese = names.index("ja"), names.index("zh")
+    kana, both = counts[:, japanese].copy(), counts[:, japanese] + counts[:, chinese]
+    is_japanese = kana > KANA_SHARE * both
+    counts[:, japanese], counts[:, chinese] = both * is_japanese, both * ~is_japanese
+
+
+@functools.cache
+def _script_of_points() -> np.ndarray:
+    """Return for each code point below 2¹⁶ a number: 0 no letter, 1 any other, then the scripts.
+
+    The last place stands for the code points above.
+    """
+    script = np.ones((1 << 16) + 1, np.uint8)
+    script[[ord(character) for character in "\n 0123456789"]] = 0
+    for number, characters in enumerate(OF_ONE_LANGUAGE.values(), 2):
+        for first, last in re.findall("(.)-(.)", characters):
+            script[ord(first) : ord(last) + 1] = number
+    return script
 
 
 def of_authors(codes: np.ndarray, authors: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The forms of a post's text: the clean one that a model reads, and the key for comparing texts.
 
-`clean` changes nothing that a reader would see: links, mentions, emoji, case and spelling stay.
+`clean` changes nothing that a reader would see, except that it repairs text whose encoding was
+mistaken on the way here (`cafÃ©`): links, mentions, emoji, case and spelling stay.
 `plain` is the clean text without links and mentions, and `key` is what two texts that differ only
 in case, punctuation, links or mentions have in common. `placeholders` hides links and mentions,
 where that is wanted. All functions take whole columns. Not here: personal data (`privacy.py`).
@@ -12,6 +13,8 @@ from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from ftfy import fix_encoding
+from ftfy.badness import MOJIBAKE_CATEGORIES, is_bad
 
 from rookery.core.scripts import UNSPACED
 
@@ -27,6 +30,17 @@ _HANDLE = r"(^|[^\w@./-])@\w+(?:[.@-]+\w+)*"
 _ADDRESS = r"(?i:\bhttps?://|\bwww\.)\S*[^\s.,;:!?…)\]}\x22'»”]"
 
 _ENTITY = r"&(#\d{1,6}|#x[0-9A-Fa-f]{1,6}|[A-Za-z]{2,8});"
+# What every text has that ftfy calls bad: a control character beyond ASCII, or two characters
+# beyond ASCII of which one is of these groups, or one of a few pairs. It is looked for first, since
+# ftfy's own search is slow.
+_SUSPECT = "".join(
+    MOJIBAKE_CATEGORIES[group]
+    for group in ("bad", "law", "currency", "numeric", "upper_accented", "lower_accented", "box")
+)
+_MOJIBAKE = (
+    rf"[\x80-\x9fŒœЂ]|[ÃÂ] |[{_SUSPECT}][^\x00-\x7f]|[^\x00-\x7f][{_SUSPECT}]"
+    r"|[ВГРС][^\x00-\x7f\p{L}][ВГРС]|[ΒΓΞΟ][^\x00-\x7f\p{L}][ΒΓΞΟ]"
+)
 _LINE_END = "\r\n?|[\x0b\x0c\x85\u2028\u2029]"
 # Control characters, zero-width spaces and marks of writing direction. Joiners stay, since emoji
 # and Persian need them.
@@ -48,10 +62,12 @@ _MARKS = r"[^\p{L}\p{N}\p{M}]{2,}|[^\p{L}\p{N}\p{M} ]"
 def clean(texts: pa.Array) -> pa.Array:
     """Return the clean texts.
 
-    They are in Unicode NFC, with entities resolved, without invisible characters, and with one
-    space or line end at a time.
+    They are in Unicode NFC, with entities resolved and mojibake repaired, without invisible
+    characters, and with one space or line end at a time.
     """
     texts = _mapped(texts, texts, _ENTITY, html.unescape)
+    # Before control characters go, since they are the larger part of much mojibake.
+    texts = _mapped(texts, texts, _MOJIBAKE, _repaired)
     texts = _mapped(texts, texts, _UNUSUAL, lambda text: unicodedata.normalize("NFC", text))
     for pattern, replacement in (
         (_LINE_END, "\n"),
@@ -115,6 +131,10 @@ def template(plain_texts: pa.Array, keys: pa.Array) -> pa.Array:
     tagged = pc.match_substring_regex(plain_texts, HASHTAG)
     untagged = words(pc.replace_substring_regex(plain_texts.filter(tagged), HASHTAG, " "))
     return pc.replace_substring_regex(pc.replace_with_mask(keys, tagged, untagged), r"\p{N}+", "0")
+
+
+def _repaired(text: str) -> str:
+    return fix_encoding(text) if is_bad(text) else text
 
 
 def _fold(text: str) -> str:

@@ -1,13 +1,14 @@
 """Preparation: every post of the lake through the gate, cleaned and described by numbers.
 
 A post becomes its clean, redacted text, its key, the verdict of the quality rules, its language,
-and the numbers by which posts are compared later: hashes of its id, author, key, template, links
-and site, its reactions, and its MinHash signature. Every step looks at one post alone, so the parts
-of the lake may be prepared anywhere (`spread.py`). Not here: what takes more than one post, which
-is done later on the numbers alone (`prepared.py`, `sieve.py`).
+and the numbers by which posts are compared later: hashes of its id, author, key, template and links
+to other posts, its reactions, and its MinHash signature. Every step looks at one post alone, so the
+parts of the lake may be prepared anywhere (`spread.py`). Not here: what takes more than one post,
+which is done later on the numbers alone (`prepared.py`, `sieve.py`).
 
 A part is a Parquet file in the stage's scratch folder, whole or absent; parts that a killed run has
-finished are not made again.
+finished are not made again. Of the posts that the gate refuses, a second file beside it holds the
+hashes of the ids with the reasons, for their fates (`fates.py`).
 """
 
 import functools
@@ -27,8 +28,15 @@ from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.errors import DataError
 from rookery.core.home import Cluster, Policy
-from rookery.corpus import control, language, minhash, normalize, privacy, quality, spam
-from rookery.corpus.prepared import BAND, COUNTED, Posts, hash_repeated_ids, open_posts
+from rookery.corpus import control, language, minhash, normalize, privacy, quality
+from rookery.corpus.prepared import (
+    BAND,
+    COUNTED,
+    Posts,
+    hash_repeated_ids,
+    open_posts,
+    refused_file,
+)
 from rookery.corpus.spread import spread
 from rookery.posts.lake import Lake
 from rookery.posts.post import Use
@@ -108,7 +116,8 @@ def _prepare_part(folder: Path, preparation: Preparation, part: Part) -> None:
     if path.exists():
         return
     pa.set_cpu_count(1)  # each core has a process already
-    table, counted = _prepared(_read(part), preparation)
+    table, refused, counted = _prepared(_read(part), preparation)
+    pq.write_table(refused, refused_file(path))  # first: the part itself says that both are whole
     table = table.replace_schema_metadata({COUNTED: json.dumps(counted | {"in_lake": part.posts})})
     unfinished = path.with_name(f".{path.name}{TEMPORARY}")
     packed = {
@@ -133,23 +142,28 @@ def _read(part: Part) -> pa.Table:
     return pa.concat_tables(tables).combine_chunks()
 
 
-def _prepared(posts: pa.Table, preparation: Preparation) -> tuple[pa.Table, dict[str, Any]]:
-    """Return the posts that pass the gate with their new columns, and the counts of this part.
+def _prepared(
+    posts: pa.Table, preparation: Preparation
+) -> tuple[pa.Table, pa.Table, dict[str, Any]]:
+    """Return the posts that pass the gate with their new columns, the others, and the counts.
 
-    Counted are the refusals by use and reason, and the posts with personal data by kind.
+    The others are hashes with reasons. Counted are the refusals by use and reason, and the posts
+    with personal data by kind.
     """
     uses: tuple[Use, ...] = get_args(Use)
     verdicts = {use: gate(posts, use, preparation.policy, preparation.restrictions) for use in uses}
-    refused = {use: _counted(reasons) for use, reasons in verdicts.items()}
-    posts = posts.select(list(COLUMNS)).filter(pc.is_null(verdicts["training"])).combine_chunks()
+    counts = {use: _counted(reasons) for use, reasons in verdicts.items()}
+    reasons = verdicts["training"]
+    refused = _refused(posts["id"].filter(pc.is_valid(reasons)), pc.drop_null(reasons))
+    posts = posts.select(list(COLUMNS)).filter(pc.is_null(reasons)).combine_chunks()
     column = {name: posts[name].combine_chunks() for name in COLUMNS}
-    text, redacted = privacy.redact(normalize.clean(column["text"]))
+    text, redacted = privacy.redact(normalize.clean(column["text"]), column["language"])
     plain = normalize.plain(text)
     key = normalize.words(plain)
-    reasons = quality.judge(text, plain, key)
+    faults = quality.judge(text, plain, key)
     # Languages are guessed only for posts that no quality rule drops: the others need none.
-    language_tags = _with_guesses(column["language"], key, pc.is_null(reasons))
-    column |= {"text": text, "key": key, "quality": reasons.dictionary_encode()}
+    language_tags = _with_guesses(column["language"], key, pc.is_null(faults))
+    column |= {"text": text, "key": key, "quality": faults.dictionary_encode()}
     column |= {"language": language_tags.dictionary_encode()}
     column |= {"source": column["source"].dictionary_encode()}
     column |= _numbers(column, normalize.template(plain, key))
@@ -157,7 +171,13 @@ def _prepared(posts: pa.Table, preparation: Preparation) -> tuple[pa.Table, dict
         column["text"] = normalize.placeholders(text)
     for name in ("reply_to", "quote_of", "conversation", "likes", "reposts", "replies"):
         del column[name]
-    return pa.table(column), {"refused": refused, "redacted": redacted}
+    return pa.table(column), refused, {"refused": counts, "redacted": redacted}
+
+
+def _refused(ids: pa.ChunkedArray, reasons: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """Return the posts that the gate refuses, as hashes of their ids with the reasons."""
+    hashes = pa.array(hash_ids(ids.to_pylist()))
+    return pa.table({"id_hash": hashes, "reason": reasons.dictionary_encode()})
 
 
 def _counted(reasons: pa.Array) -> dict[str, int]:
@@ -179,7 +199,6 @@ def _numbers(column: dict[str, pa.Array], template: pa.Array) -> dict[str, pa.Ar
         "conversation_hash": hash_repeated_ids(column["conversation"]),
         "key_hash": minhash.text_hashes(column["key"]),
         "template_hash": minhash.text_hashes(template),
-        "domain_hash": spam.domains(column["text"]),
         "reactions": pc.fill_null(reactions, control.UNKNOWN),
         "length": pc.binary_length(column["text"]),
     } | {f"{BAND}{number}": band for number, band in enumerate(minhash.bands(hashes))}

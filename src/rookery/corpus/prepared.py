@@ -56,6 +56,14 @@ class Posts:
         codes, names = _read_coded(self.parts, name)
         return codes[self.place], names
 
+    def refused_posts(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Return the posts that may not be trained on: their ids' hashes, reasons, reasons' names.
+
+        A reason is a code into the sorted names. These posts are no rows, and in no order.
+        """
+        files = [refused_file(part) for part in self.parts]
+        return _read_numbers(files, "id_hash"), *_read_coded(files, "reason")
+
     def sketches(self, rows: np.ndarray) -> np.ndarray:
         """Return the MinHash sketches of some rows, as uint8 (rows, hashes)."""
         parts = [
@@ -120,6 +128,11 @@ def open_posts(parts: Sequence[Path]) -> Posts:
     language = of_authors(codes, _read_numbers(parts, "author_hash"))[place]
     in_lake = sum(c["in_lake"] for c in counted)
     return Posts(tuple(parts), starts, place, in_lake, refused, redacted, language, languages)
+
+
+def refused_file(part: Path) -> Path:
+    """Return the file beside a part that holds the posts which did not pass the gate."""
+    return part.with_suffix(".refused")
 
 
 def hash_repeated_ids(ids: pa.Array) -> np.ndarray:

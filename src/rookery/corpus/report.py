@@ -218,7 +218,6 @@ def _funnel(posts: Posts, sieve: Sieve) -> list[dict[str, Any]]:
         "are no exact duplicate": (dedup.EXACT_DUPLICATE,),
         "are no flood": (dedup.TEMPLATE_FLOOD,),
         "are no near duplicate": (dedup.NEAR_DUPLICATE,),
-        "are of no link farm": (spam.LINK_FARM,),
         "are on one side of the split": (
             split.HELD_OUT_AUTHOR,
             split.AFTER_THE_CUT,

@@ -44,10 +44,10 @@ class Sieve:
 
 
 def sift(posts: Posts, context: Context) -> tuple[Sieve, dict[str, np.ndarray]]:
-    """Drop posts by quality, then machines, copies and link farms.
+    """Drop posts by quality, then machines and copies.
 
-    Each step looks at what the steps before it have left. Returned as well are the copies of each
-    kind, as (n, 2) rows: the post that represents the copy, and the copy.
+    Each step looks at what the steps before it have left. Returned as well are the copies by their
+    reason, as (n, 2) rows: the post that represents the copy, and the copy.
     """
     sieve = Sieve(len(posts))
     _drop_by_quality(sieve, posts)
@@ -58,9 +58,7 @@ def sift(posts: Posts, context: Context) -> tuple[Sieve, dict[str, np.ndarray]]:
     )
     _drop_floods(sieve, posts)
     near = _drop_copies(sieve, dedup.NEAR_DUPLICATE, _near_duplicates(posts, sieve.rows, context))
-    # Farms come last, since a farm shows by how many of its posts were dropped as copies.
-    _drop_link_farms(sieve, posts)
-    return sieve, {"exact": exact, "near": near}
+    return sieve, {dedup.EXACT_DUPLICATE: exact, dedup.NEAR_DUPLICATE: near}
 
 
 def count_dropped(posts: Posts, sieve: Sieve) -> Counter[str]:
@@ -122,10 +120,3 @@ def _drop_copies(sieve: Sieve, reason: str, representative: np.ndarray) -> np.nd
     copies = np.flatnonzero(representative != np.arange(len(rows)))
     sieve.drop(reason, rows[copies])
     return np.stack([rows[representative[copies]], rows[copies]], axis=1)
-
-
-def _drop_link_farms(sieve: Sieve, posts: Posts) -> None:
-    copied = np.zeros(len(posts), dtype=bool)
-    copied[np.concatenate([sieve.dropped[reason] for reason in dedup.REASONS])] = True
-    author, domain = posts.numbers("author_hash"), posts.numbers("domain_hash")
-    sieve.drop(spam.LINK_FARM, np.flatnonzero(spam.link_farms(author, domain, copied)))

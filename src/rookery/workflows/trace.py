@@ -11,8 +11,10 @@ from typing import Any
 import pyarrow.compute as pc
 
 from rookery.core import lineage
+from rookery.core.artifact import find_artifacts
 from rookery.core.home import Home
 from rookery.corpus.document import LAKE_VERSION
+from rookery.corpus.fates import fate_of, find_ids
 from rookery.posts.lake import find_lake, version_in
 from rookery.posts.live import live_log
 from rookery.search.index import current_index, holds
@@ -47,9 +49,9 @@ class _Place:
 def trace(home: Home, post_id: str) -> dict[str, Any]:
     """Return all places of a post, with what is owed there and by when, if it must be erased.
 
-    `{"post", "author", "in_lake", "forgotten", "superseded_by", "places": [{"place", "how", "owed",
-    "by"}]}`; how: the place `holds` the post (or an earlier version), `held` it until an erasure,
-    or `derives` from a place that does.
+    `{"post", "author", "in_lake", "forgotten", "superseded_by", "fates": [{"corpus", "fate",
+    "represented_by"}], "places": [{"place", "how", "owed", "by"}]}`; how: the place `holds` the
+    post (or an earlier version), `held` it until an erasure, or `derives` from a place that does.
     """
     author = _author_in_lake(home, post_id)
     status = _status(home, post_id, author)
@@ -59,10 +61,31 @@ def trace(home: Home, post_id: str) -> dict[str, Any]:
         "in_lake": author is not None,
         "forgotten": status.forgotten_at is not None,
         "superseded_by": status.superseded_by,
+        "fates": _fates(home, post_id),
         "places": [
             _owed(home, status, place) for place in _places(home, post_id, author is not None)
         ],
     }
+
+
+def _fates(home: Home, post_id: str) -> list[dict[str, str]]:
+    """Return what became of a post in each corpus, and for a copy the id of what represents it.
+
+    That id is empty for a post that is no copy, or whose representative is no longer in the lake.
+    """
+    corpora = find_artifacts(home.artifacts, "corpus")
+    fates = [(corpus.key, fate) for corpus in corpora if (fate := fate_of(corpus, post_id))]
+    wanted = {fate.representative for _, fate in fates if fate.representative is not None}
+    lake = find_lake(home)
+    ids = find_ids(wanted, lake.batches(["id"])) if lake else {}
+    return [
+        {
+            "corpus": key,
+            "fate": fate.name,
+            "represented_by": ids.get(fate.representative, "") if fate.representative else "",
+        }
+        for key, fate in fates
+    ]
 
 
 def _places(home: Home, post_id: str, in_lake: bool) -> list[_Place]:

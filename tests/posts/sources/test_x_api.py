@@ -157,6 +157,23 @@ def test_a_long_text_takes_the_place_of_its_beginning(tmp_path):
     assert post["text"] == long.replace("&lt;", "<")
 
 
+@pytest.mark.parametrize("long", [False, True])
+def test_shortened_links_are_expanded_in_every_tweet_by_its_own_entities(tmp_path, long):
+    def linked(address: str, **fields) -> dict:
+        entities = {"urls": [{"start": 0, "end": 23, "url": "https://t.co/x"}]}
+        entities["urls"][0]["expanded_url"] = address
+        note = {"note_tweet": {"text": TWEET["text"], "entities": entities}, "text": "Bread…"}
+        return TWEET | fields | (note if long else {"entities": entities})
+
+    referred = linked("https://b.org/2", id="5")
+    posts, aside = posts_of(tmp_path, a_page(linked("https://a.org/1"), tweets=[referred]))
+    assert aside == []
+    assert {post["id"]: post["text"] for post in posts} == {
+        "10": "Bread & butter https://a.org/1",
+        "5": "Bread & butter https://b.org/2",
+    }
+
+
 def test_a_retweet_is_set_aside_and_what_it_repeats_is_taken(tmp_path):
     original = TWEET | {"id": "5", "text": "words", "author_id": "8"}
     bo = AUTHOR | {"id": "8"}
@@ -273,7 +290,11 @@ def test_what_a_tweet_lacks_sets_it_aside(tmp_path, change, reason):
 
 
 @pytest.mark.parametrize(
-    "field", ["referenced_tweets", "public_metrics", "attachments", "note_tweet", "lang", "scopes"]
+    "field",
+    [
+        *("referenced_tweets", "public_metrics", "attachments", "note_tweet", "lang", "scopes"),
+        "entities",
+    ],
 )
 @pytest.mark.parametrize("odd", [None, 3, "x", [], [1], {}, {"media_keys": 3}])
 def test_odd_values_do_not_stop_the_reading(tmp_path, field, odd):

@@ -144,6 +144,25 @@ def test_a_long_text_takes_the_place_of_its_beginning(tmp_path, note):
     assert (post["text"], aside) == (LONG, [])
 
 
+def test_shortened_links_are_expanded_in_short_and_long_texts(tmp_path):
+    short, page, picture = (f"https://t.co/{name}" for name in ("l", "p", "m"))
+    entities = {"urls": [{"url": page, "expanded_url": "https://a.org/"}]}
+    media = {
+        "media": [{"url": picture, "expanded_url": "https://twitter.com/owner/status/10/photo/1"}]
+    }
+    tweet = TWEET | {"full_text": f"{page} {picture}", "entities": entities}
+    (post,), _ = posts_of(an_archive(tmp_path, [tweet | {"extended_entities": media}]))
+    assert post["text"] == "https://a.org/ https://twitter.com/owner/status/10/photo/1"
+    long = {
+        "text": f"{short} {LONG}",
+        "urls": [{"shortUrl": short, "expandedUrl": "https://b.org/"}],
+    }
+    note = BY_TIME | {"core": long}
+    tweet = TWEET | {"full_text": f"{short} {LONG[:60]}…"}
+    (post,), aside = posts_of(an_archive(tmp_path, [tweet], note_tweet=[{"noteTweet": note}]))
+    assert (post["text"], aside) == (f"https://b.org/ {LONG}", [])
+
+
 def test_a_long_text_of_the_same_second_that_begins_otherwise_is_another(tmp_path):
     note = BY_TIME | {"core": {"text": "Something else entirely"}}
     (post,), (aside,) = posts_of(an_archive(tmp_path, note_tweet=[{"noteTweet": note}]))

@@ -41,6 +41,7 @@ from rookery.posts.sources.files import (
 from rookery.posts.sources.json_values import Value, mapping, mappings, read_values
 from rookery.posts.sources.values import language_code, parse_time
 from rookery.posts.sources.x_compliance import StateKind, of_stream, replaced, withheld
+from rookery.posts.sources.x_links import expanded
 
 PAGE_KEYS = {"data", "includes", "errors", "meta", "matching_rules", "__twarc"}
 COMPLIANCE_EVENTS = {
@@ -230,8 +231,9 @@ def _post(tweet: Mapping[str, Any], included: _Included, replaced: Collection[st
     """Return a tweet as a post, or the reason why it is not taken."""
     tweet_id, author = as_text(tweet["id"]), included.author(tweet)
     author_id = as_text(tweet.get("author_id") or author.get("id"))
-    long_text = as_text(mapping(tweet.get("note_tweet")).get("text"))
-    text = html.unescape(long_text or as_text(tweet["text"]))
+    note = mapping(tweet.get("note_tweet"))
+    written = html.unescape(as_text(note.get("text")) or as_text(tweet["text"]))
+    text = expanded(written, tweet.get("entities"), note.get("entities"))
     created = parse_time(as_text(tweet.get("created_at")))
     references = _dicts(tweet, "referenced_tweets")
     refers = {as_text(ref.get("type")): as_text(ref.get("id")) for ref in references}

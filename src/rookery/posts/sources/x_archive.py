@@ -31,6 +31,7 @@ from rookery.posts.sources.files import Read, SetAside, as_count, as_text, in_ba
 from rookery.posts.sources.json_values import mapping, mappings, words
 from rookery.posts.sources.values import language_code, parse_time
 from rookery.posts.sources.x_compliance import replaced
+from rookery.posts.sources.x_links import expanded
 
 LARGEST_FILE_BYTES = 1 << 29
 """The largest file inside: one that claims to be larger is refused unread. X itself cuts long lists
@@ -187,23 +188,22 @@ class _Notes:
             self._left.setdefault(key, []).append(note)
 
     def take(self, tweet_id: str, created: datetime, text: str) -> str | None:
-        """Return the long text of a tweet, None if it has none; each text is returned once."""
+        """Return the long text of a tweet, None if it has none; each text is returned once.
+
+        text: the tweet's own, in which links are shortened as they are in the long text.
+        """
         for key in (tweet_id, created):
             for note in self._left.get(key, ()):
-                long = _long_text(note)
+                body = mapping(note.get("core") or note.get("noteTweetResults"))
+                long = html.unescape(as_text(body.get("text")))
                 if long and (key is tweet_id or long[:40] in text):
                     self._left[key].remove(note)
-                    return long
+                    return expanded(long, body, body.get("entitySet"))
         return None
 
     def unused(self) -> list[dict[str, Any]]:
         """Return the long texts that no tweet has taken."""
         return [note for notes in self._left.values() for note in notes]
-
-
-def _long_text(note: Mapping[str, Any]) -> str:
-    body = note.get("core") or note.get("noteTweetResults")
-    return html.unescape(as_text(body.get("text"))) if isinstance(body, dict) else ""
 
 
 def _history(tweet: Mapping[str, Any]) -> list[str]:
@@ -241,7 +241,8 @@ def _post(
     return Post(
         id=tweet_id,
         author=author,
-        text=notes.take(tweet_id, created, text) or text,
+        text=notes.take(tweet_id, created, text)
+        or expanded(text, tweet.get("entities"), tweet.get("extended_entities")),
         created=created,
         language=language_code(as_text(tweet.get("lang"))),
         reply_to=as_text(tweet.get("in_reply_to_status_id_str")) or None,
