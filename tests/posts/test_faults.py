@@ -111,7 +111,7 @@ def damaged(draw) -> bytes:
 
 
 def _read_all(path) -> None:
-    _, read = ingest._source(path, None)
+    _, read, _ = ingest._source(path)
     for batch, _ in read():
         batch.validate(full=True)
 
@@ -182,7 +182,7 @@ def test_a_line_that_no_post_fills_is_set_aside_and_the_next_ones_read(tmp_path,
     path = tmp_path / "x.jsonl.gz"
     lines = [row, row | {"text": "x" * 5000}, row | {"text": "x" * 1000}, row | {"id": "2"}]
     path.write_bytes(gzip.compress("\n".join(map(json.dumps, lines)).encode()))
-    _, read = ingest._source(path, None)
+    _, read, _ = ingest._source(path)
     ((batch, aside),) = read()
     assert batch["id"].to_pylist() == ["1", "2"]
     assert [(item.where, item.reason, item.row) for item in aside] == [

@@ -24,6 +24,7 @@ import zstandard
 from rookery.core.errors import DataError, UsageError
 from rookery.posts.event import Event
 from rookery.posts.post import Post, to_batch
+from rookery.posts.sources.zipped import opened_member
 
 BATCH_POSTS = 20_000
 LARGEST_DOCUMENT_BYTES = 1 << 29
@@ -127,7 +128,7 @@ def in_batches(found: Iterable[Post | SetAside | Event]) -> Read:
 
 @contextmanager
 def opened(path: Path) -> Iterator[OpenFile]:
-    """Open a file for reading its bytes, decompressing gzip and zstd.
+    """Open a file for reading its bytes, decompressing gzip, zstd and a zip of one table.
 
     Raises `DataError` for UTF-16, which would otherwise be reported as damaged JSON.
     """
@@ -140,14 +141,20 @@ def opened(path: Path) -> Iterator[OpenFile]:
                 reader: io.BufferedReader = io.BufferedReader(_Unzstd(packed), 1 << 16)
                 with reader:
                     yield reader
+        case ".zip":
+            with opened_member(path) as member:
+                yield member
         case _:
             with open(path, "rb") as file:
                 yield file
 
 
 def _compression(path: Path) -> str:
-    """Return `.gz` or `.zst`, by the file's name or else by its first bytes; empty for neither."""
-    if (suffix := path.suffix.lower()) in (".gz", ".zst"):
+    """Return `.gz`, `.zst` or `.zip`, by the file's name or else by its first bytes.
+
+    Empty for none of them. A zip shows itself by its name only.
+    """
+    if (suffix := path.suffix.lower()) in (".gz", ".zst", ".zip"):
         return suffix
     with open(path, "rb") as file:
         head = file.read(4)
