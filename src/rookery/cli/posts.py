@@ -86,7 +86,7 @@ def ingest(
     from rookery.posts.ingest import ingest
 
     options = _table_options(mapping, visibility, dates)
-    report = ingest(
+    taken = ingest(
         opened(home),
         paths,
         options.mapping,
@@ -96,13 +96,13 @@ def ingest(
         options.visibility,
         options.dates,
         anyway,
-    ).to_dict()
+    )
+    report = taken.to_dict()
     if as_json:
         show_json(report)
         return
-    notes = report.pop("notes")
-    show_facts(report, "Ingested")
-    for note in notes:
+    show_facts({name: value for name, value in report.items() if name != "notes"}, "Ingested")
+    for note in taken.notes:
         typer.echo(note, err=True)
 
 

@@ -369,14 +369,14 @@ def _first(limit: int | None, sources: Iterable[tuple[Read, Tally | None]]) -> R
     left = limit
     for source, check in sources:
         for batch, beside in source:
+            if check is not None:
+                check.count(batch.num_rows, beside)
             if left is not None:
                 events, aside = _separated(beside)
                 aside = aside[:left]
                 batch = batch.slice(0, left - len(aside))
                 beside = aside + events
                 left -= batch.num_rows + len(aside)
-            if check is not None:
-                check.count(batch.num_rows, beside)
             yield batch, beside
             if left == 0:
                 break

@@ -110,7 +110,6 @@ class Versions:
         was_seen = is_repeated | self._seen.find(ids)[0] | _is_in(posts["id"], stored["id"])
         decision = np.full(posts.num_rows, _NEW)
         decision[_adds_nothing(posts, stored) & ~is_repeated] = _KNOWN
-        self._vouched.append(posts.filter(pa.array(_vouches(posts, stored) & (decision == _KNOWN))))
         superseded = self._compare(
             posts,
             stored,
@@ -118,6 +117,7 @@ class Versions:
             (ids, texts, edited),
             decision,
         )
+        self._vouched.append(posts.filter(pa.array(_vouches(posts, stored) & (decision == _KNOWN))))
         new = decision == _NEW
         if new.any():
             self._seen.add(ids[new], texts[new], edited[new])

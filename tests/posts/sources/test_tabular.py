@@ -339,7 +339,7 @@ def test_a_zipped_table_is_read(tmp_path):
 
 
 def test_a_zip_of_several_tables_is_refused_by_their_names(tmp_path):
-    with pytest.raises(DataError, match=r"2 tables: a\.csv, b\.csv"):
+    with pytest.raises(DataError, match=r"2 files: a\.csv, b\.csv"):
         posts_of(zipped(tmp_path, a__csv=HEADER, b__csv=HEADER))
 
 

@@ -71,12 +71,10 @@ def _numeric(text: str, order: DateOrder | None) -> datetime | None:
         return None
     a, b, c = found["a"], found["b"], found["c"]
     if len(a) == 4:
-        day = day_of(a, b, c)
-    elif order is None:
+        return _at(day_of(a, b, c), found)
+    if order is None:
         return None
-    else:
-        day = day_of(c, b, a) if order == "day-first" else day_of(c, a, b)
-    return day and _at(day, found)
+    return _at(day_of(c, b, a) if order == "day-first" else day_of(c, a, b), found)
 
 
 def _named(text: str) -> datetime | None:
@@ -84,8 +82,7 @@ def _named(text: str) -> datetime | None:
         if found := pattern.fullmatch(text):
             name = found["mon"].lower()
             month = next((n for n, full in enumerate(_MONTHS, 1) if full.startswith(name)), 0)
-            day = day_of(found["y"], str(month), found["d"])
-            return day and _at(day, found)
+            return _at(day_of(found["y"], str(month), found["d"]), found)
     try:
         return email.utils.parsedate_to_datetime(text) if re.search(NAMED_MONTH, text) else None
     except (ValueError, TypeError, IndexError):
@@ -105,8 +102,10 @@ def day_of(year: str, month: str, day: str) -> date | None:
         return None
 
 
-def _at(day: date, found: re.Match[str]) -> datetime:
+def _at(day: date | None, found: re.Match[str]) -> datetime | None:
     """Return the time of a day that a match of `_CLOCK` gives; its beginning if there is none."""
+    if day is None:
+        return None
     if found["h"] is None:
         return datetime(day.year, day.month, day.day)
     hour, half = int(found["h"]), (found["half"] or "").lower()

@@ -103,7 +103,8 @@ def _lines(file: io.BufferedIOBase) -> Iterator[bytes]:
 def parse_json(text: bytes) -> Any:
     """Return the JSON value that UTF-8 text holds; None for text that is not JSON."""
     try:
-        return json.loads(text.decode("utf-8-sig"))
+        # `utf-8-sig` would take an eighth of the time of reading JSON lines
+        return json.loads(text.removeprefix(codecs.BOM_UTF8).decode())
     except (ValueError, RecursionError):
         return None
 

@@ -58,7 +58,7 @@ def _only(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     members = _members(archive)
     if len(members) != 1:
         names = ", ".join(member.filename for member in members[:3])
-        what = f"the zip holds {len(members)} tables: {names}"
+        what = f"the zip holds {len(members)} files: {names}"
         raise DataError(what, where=path, hint="Unpack it, and give the tables that you mean")
     if members[0].flag_bits & _ENCRYPTED:
         hint = "Unpack it with its password, and zip it again without one"

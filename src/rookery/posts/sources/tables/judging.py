@@ -50,6 +50,26 @@ class Judge(Protocol):
         """Look at the next batch of the column."""
 
 
+class Reading(Protocol):
+    """The decision how a column is read, and why; or why it cannot be, and what would help."""
+
+    @property
+    def how(self) -> str:
+        """Return the decision in words."""
+
+    @property
+    def why(self) -> str:
+        """Return its reason in words."""
+
+    @property
+    def refusal(self) -> str | None:
+        """Return why the column cannot be read; None if it can."""
+
+    @property
+    def hint(self) -> str | None:
+        """Return what would help."""
+
+
 @dataclass(frozen=True)
 class Judgement:
     """The columns of a table, and how each is read.
@@ -71,7 +91,7 @@ class Judgement:
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Return the field, the column, the reading and its reason for each column read."""
-        readings = {**self.ids, **self.times}
+        readings: dict[str, Reading] = {**self.ids, **self.times}
         found = []
         for field, column in self.columns.fields.items():
             reading = readings.get(field)
@@ -82,10 +102,11 @@ class Judgement:
 
     def refusals(self, path: Path) -> list[DataError | UsageError]:
         """Return the errors for the columns that cannot be read."""
-        readings = [(self.columns.fields[field], r) for field, r in self.ids.items()]
-        times = [(self.columns.fields[field], r) for field, r in self.times.items()]
+        fields: dict[str, Reading] = {**self.ids, **self.times}
+        readings = [(self.columns.fields[field], reading) for field, reading in fields.items()]
+        readings += self.readers.items()
         found: list[DataError | UsageError] = []
-        for column, reading in [*readings, *times, *self.readers.items()]:
+        for column, reading in readings:
             if reading.refusal:
                 what = f"the column {column!r} {reading.refusal}"
                 found.append(DataError(what, where=path, hint=reading.hint))

@@ -295,6 +295,8 @@ def _names(row: Mapping[str, Any], prefix: str = "", depth: int = DEEPEST) -> It
 
 def _shape(row: Mapping[str, Any]) -> tuple:
     """Return the keys of an object and of the objects inside it."""
+    if dict not in map(type, row.values()):  # most objects are flat
+        return tuple(row)
     inside = [(name, _shape(value)) for name, value in row.items() if type(value) is dict]
     return (*row, *inside)
 
@@ -310,9 +312,12 @@ def _column(rows: Collection[dict[str, Any]], column: str) -> list[str | None]:
     Of a list the first value counts (of languages), but for a list of readers, which is kept whole.
     """
     as_text = _whole_text if what_it_says(column) else _text
-    if "." not in column:
-        return [as_text(row.get(column)) for row in rows]
-    return [as_text(row[column] if column in row else _dotted(row, column)) for row in rows]
+    if "." in column:
+        values = [row[column] if column in row else _dotted(row, column) for row in rows]
+    else:
+        values = [row.get(column) for row in rows]
+    # nearly all values are such texts, and a call for each would take as long as all the rest
+    return [v if type(v) is str and v.isascii() else as_text(v) for v in values]
 
 
 def _dotted(row: Any, column: str) -> Any:

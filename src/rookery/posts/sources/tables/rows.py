@@ -54,8 +54,8 @@ def _fields_of(
         "visibility": narrowest(readers, judgement.otherwise, n),
         "source": pa.repeat(source, n),
     }
-    for field, reading in (*judgement.ids.items(), *judgement.times.items()):
-        fields[field] = reading.read(column[field])
+    fields |= {field: ids.read(column[field]) for field, ids in judgement.ids.items()}
+    fields |= {field: times.read(column[field]) for field, times in judgement.times.items()}
     conversions = {
         **dict.fromkeys(("likes", "reposts", "replies"), _counts),
         **dict.fromkeys(CONSENT_FIELD.values(), _consents),

@@ -38,21 +38,18 @@ _YES, _NO = (
     {"false", "no", "f", "n", "0", "0.0", "off"},
 )
 _EMPTY = {"[]", "{}"}
-_READERS: Mapping[str, Visibility] = {
-    word: visibility
-    for visibility, words in (
-        ("public", "public, everyone, everybody, anyone, all, world, open, publico, offentlich, "
-                   "as public, https www w org ns activitystreams public"),
-        ("unlisted", "unlisted, quiet public, home"),
-        ("followers", "followers, followers only, private, protected, mutuals, subscribers, "
-                      "subscribers only, members, members only, circle, limited, restricted"),
-        ("direct", "direct, direct message, dm, mentioned, specified, self, me, only me"),
-        ("unknown", "unknown, internal, local, custom, hidden, friends, all friends, "
-                    "friends only, friends of friends"),
-    )
-    for word in words.split(", ")
+_WORDS: Mapping[Visibility, str] = {
+    "public": "public, everyone, everybody, anyone, all, world, open, publico, offentlich, "
+              "as public, https www w org ns activitystreams public",
+    "unlisted": "unlisted, quiet public, home",
+    "followers": "followers, followers only, private, protected, mutuals, subscribers, "
+                 "subscribers only, members, members only, circle, limited, restricted",
+    "direct": "direct, direct message, dm, mentioned, specified, self, me, only me",
+    "unknown": "unknown, internal, local, custom, hidden, friends, all friends, friends only, "
+               "friends of friends",
 }  # fmt: skip
-"""The visibilities by the words of networks; of Mastodon, `private` means followers."""
+"""The words of networks for each visibility; of Mastodon, `private` means followers."""
+_READERS = {word: found for found, words in _WORDS.items() for word in words.split(", ")}
 
 _OF_READERS = re.compile("visib|privacy|audience|sichtbar")
 _NOT_ALL = re.compile("(protected|private|privat|privad[oa]|privee?|geschutzt)$")
