@@ -41,7 +41,7 @@ from rookery.posts.sources.bounds import within_bounds
 from rookery.posts.sources.dates import DateOrder
 from rookery.posts.sources.files import Read, SetAside, clear_errors
 from rookery.posts.sources.tables.judging import TableOptions
-from rookery.posts.sources.tables.shortfall import Tally
+from rookery.posts.sources.tables.shortfall import RowTally
 from rookery.posts.sources.tabular import PostTable
 from rookery.posts.versions import (
     ID_TAKEN,
@@ -138,7 +138,7 @@ def ingest(
     formats = ", ".join(sorted({how["format"] for how, *_ in sources}))
     now = context.clock.now()
     reads = (
-        (_with_names(path, read), None if anyway or table is None else Tally(path))
+        (_with_names(path, read), None if anyway or table is None else RowTally(path))
         for path, (_, read, table) in zip(files, sources, strict=True)
     )
     if source_name is not None:
@@ -360,7 +360,7 @@ def _with_names(path: Path, read: Callable[[], Read]) -> Read:
         )
 
 
-def _first(limit: int | None, sources: Iterable[tuple[Read, Tally | None]]) -> Read:
+def _first(limit: int | None, sources: Iterable[tuple[Read, RowTally | None]]) -> Read:
     """Yield the first `limit` rows of all sources together.
 
     Rows that are set aside count too; events do not. Raises `DataError` for a source of which the

@@ -15,7 +15,7 @@ from rookery.posts.sources import formats, tabular
 from rookery.posts.sources.bounds import within_bounds
 from rookery.posts.sources.files import Read
 from rookery.posts.sources.tables.judging import TableOptions
-from rookery.posts.sources.tables.shortfall import Tally
+from rookery.posts.sources.tables.shortfall import RowTally
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _report(
     notes: list[str],
     error: RookeryError | None,
 ) -> LookReport:
-    tally = Tally(path)
+    tally = RowTally(path)
     visibility: dict[str, int] = {}
     for batch, beside in within_bounds(read, now):
         tally.count(batch.num_rows, beside)

@@ -19,7 +19,7 @@ SHOWN = 3
 
 
 @dataclass
-class Tally:
+class RowTally:
     """What became of the rows of one file so far.
 
     refused: rows set aside, by reason. values: for each reason, a few of the wrong values; where
