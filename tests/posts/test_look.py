@@ -57,6 +57,8 @@ def test_what_an_ingest_would_refuse_is_shown_and_ends_with_exit_2(rookery, look
     ran = looked(HEADER + rows, "--json")
     assert ran.code == 2
     assert message in ran.json()["refused"]
+    is_a_column = "refused as" not in message
+    assert ("refused" in [row["reading"] for row in ran.json()["readings"]]) == is_a_column
     assert message in ran.said[-1]
 
 

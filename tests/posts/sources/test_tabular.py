@@ -304,6 +304,13 @@ def test_headers_may_have_blanks_and_capitals(tmp_path):
     assert len(posts_of(csv_file(tmp_path, header + "1,a,bo,2020-01-01,\n"), mapping)[0]) == 1
 
 
+@pytest.mark.parametrize("name", ["text", "visibility"])
+def test_a_column_that_is_read_and_is_there_twice_is_refused(tmp_path, name):
+    text = f"id,text,author,created,visibility,{name}\n1,a,bo,2020-01-01,public,direct\n"
+    with pytest.raises(DataError, match=f"two columns '{name}'"):
+        posts_of(csv_file(tmp_path, text))
+
+
 def test_a_json_list_is_a_table(tmp_path):
     rows = [{"id": 1, "text": "a", "author": "bo", "created": "2020-01-01"}, 7, {"id": 2}]
     (tmp_path / "x.json").write_text(json.dumps(rows, indent=1))

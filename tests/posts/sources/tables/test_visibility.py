@@ -43,7 +43,7 @@ from rookery.posts.sources.tables.visibility import VisibilityJudge, narrowest, 
                 "id", "text", "author", "followers", "following", "publish_date", "published_at",
                 "publisher", "public_id", "public_metrics.like_count", "author.public_metrics",
                 "public_repos", "audience_size", "privacy_policy", "last_access", "retweet",
-                "post_type", "", "2020", "reply_settings", "verified",
+                "post_type", "score_hidden", "", "2020", "reply_settings", "verified",
             )
         ),
     ],

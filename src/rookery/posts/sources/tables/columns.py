@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rookery.core.errors import UsageError
+from rookery.core.errors import DataError, UsageError
 from rookery.posts.post import CONSENT_FIELD, POST_SCHEMA
 from rookery.posts.sources.tables.readers import no_column
 from rookery.posts.sources.tables.visibility import Says, what_it_says
@@ -57,7 +57,8 @@ class TableColumns:
 def resolve(path: Path, columns: Sequence[str], mapping: Mapping[str, str] | None) -> TableColumns:
     """Return the columns to read of a file that has these columns.
 
-    Raises `UsageError` for a wrong or missing field, `DataError` for a column that the file lacks.
+    Raises `UsageError` for a wrong or missing field, `DataError` for a column that the file lacks
+    or has twice.
     """
     found = guess(columns) if mapping is None else _given(path, columns, mapping)
     _check_required(path, columns, found)
@@ -70,7 +71,12 @@ def resolve(path: Path, columns: Sequence[str], mapping: Mapping[str, str] | Non
         readers = {named: what_it_says(named) or "audience"} | readers
     fields = {field: name for field, name in resolved.items() if field != "visibility"}
     readers = {name: says for name, says in readers.items() if name not in fields.values()}
-    return TableColumns(fields, readers, mapping is not None, resolved)
+    found_columns = TableColumns(fields, readers, mapping is not None, resolved)
+    for name in found_columns.names:
+        if columns.count(name) > 1:
+            hint = "Give each column a name of its own"
+            raise DataError(f"there are two columns {name!r}", where=path, hint=hint)
+    return found_columns
 
 
 def guess(columns: Sequence[str]) -> dict[str, str]:

@@ -95,9 +95,8 @@ class Judgement:
         found = []
         for field, column in self.columns.fields.items():
             reading = readings.get(field)
-            how, why = (reading.how, reading.why) if reading else (field, "by its name")
-            found.append((field, column, how, why))
-        found += [("visibility", name, r.how, r.why) for name, r in self.readers.items()]
+            found.append((field, column, *(_in_words(reading) if reading else (field, ""))))
+        found += [("visibility", name, *_in_words(r)) for name, r in self.readers.items()]
         return found
 
     def refusals(self, path: Path) -> list[DataError | UsageError]:
@@ -111,6 +110,11 @@ class Judgement:
                 what = f"the column {column!r} {reading.refusal}"
                 found.append(DataError(what, where=path, hint=reading.hint))
         return found
+
+
+def _in_words(reading: Reading) -> tuple[str, str]:
+    """Return how a column is read, and why; or that it is refused, and why."""
+    return ("refused", reading.refusal) if reading.refusal else (reading.how, reading.why)
 
 
 def judge(path: Path, options: TableOptions) -> Judgement:

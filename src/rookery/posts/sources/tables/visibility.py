@@ -80,7 +80,7 @@ _UNDERSTOOD = "public, unlisted, followers, direct or unknown"
 def what_it_says(column: str) -> Says | None:
     """Return what a column says about readers, by its name; None if it does not speak of them."""
     words = words_of(column)
-    if not words or words[-1] in _MEASURES or "policy" in words:
+    if not words or words[-1] in _MEASURES or {"policy", "score"} & set(words):
         return None
     if words[-1] in _DATED:  # protected_at: there is a date or there is none
         return "hiding" if _hides(words[:-1]) else None
