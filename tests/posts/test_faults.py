@@ -80,6 +80,10 @@ def seeds() -> list[bytes]:
         info = tarfile.TarInfo("outbox.json")
         info.size = len(documents[1])
         archive.addfile(info, io.BytesIO(documents[1]))
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("posts.csv", table)
+    row = {"id": 1.0, "text": "rook", "author": {"name": "ada", "protected": True}, "created": 1}
     plain = [
         *documents,
         table,
@@ -87,6 +91,9 @@ def seeds() -> list[bytes]:
         packed.getvalue(),
         tarred.getvalue(),
         b"[" * 10_000,
+        zipped.getvalue(),
+        json.dumps([row | {"author": "ada", "visibility": ["public", "x"]}, row]).encode(),
+        b"id,text,author,created,is_private\n1e5,rook,nan,1/2/20 5:30 PM,maybe\n",
     ]
     return [
         *plain,

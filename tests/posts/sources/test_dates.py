@@ -52,10 +52,23 @@ def test_a_date_of_numbers_is_read_in_the_order_that_is_given(day_first, month_f
 
 @pytest.mark.parametrize(
     "text",
-    ["31/02/2020", "2020-13-01", "Martha 5, 2020", "1/2/2020 25:00", "1/2/2020 13:00 PM", "12.5"],
+    [
+        "2/1/2020 17",
+        "31/02/2020",
+        "2020-13-01",
+        "Martha 5, 2020",
+        "1/2/2020 25:00",
+        "1/2/2020 13:00 PM",
+        "12.5",
+    ],
 )
 def test_what_no_calendar_has_is_no_date(text):
     assert parse_date(text, "day-first") is None
+
+
+def test_a_half_day_needs_no_minutes():
+    assert parse_date("1/2/2020 5 PM", "month-first") == FIVE.replace(minute=0)
+    assert parse_date("2 January 2020, 12 a.m.") == FIVE.replace(hour=0, minute=0)
 
 
 @given(st.text(max_size=120), st.sampled_from([None, *DATE_ORDERS]))

@@ -15,7 +15,7 @@ DATE_ORDERS: tuple[DateOrder, ...] = get_args(DateOrder)
 LONGEST_CHARACTERS_OF_A_DATE = 80
 
 _CLOCK = (
-    r"(?P<h>\d{1,2})[:.](?P<m>\d{2})(?:[:.](?P<s>\d{2})(?:[.,](?P<f>\d{1,9}))?)?"
+    r"(?P<h>\d{1,2})(?:[:.](?P<m>\d{2})(?:[:.](?P<s>\d{2})(?:[.,](?P<f>\d{1,9}))?)?)?"
     r"(?:\s*(?P<half>[AaPp])\.?\s?[Mm]\.?)?(?:\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?))?"
 )
 _NUMERIC_TIME = re.compile(
@@ -109,13 +109,15 @@ def _at(day: date | None, found: re.Match[str]) -> datetime | None:
     if found["h"] is None:
         return datetime(day.year, day.month, day.day)
     hour, half = int(found["h"]), (found["half"] or "").lower()
+    if not half and found["m"] is None:
+        return None
     if half:
         if not 1 <= hour <= 12:
             raise ValueError("an hour of a half day is between 1 and 12")
         hour = hour % 12 + (12 if half == "p" else 0)
     micros = int((found["f"] or "0")[:6].ljust(6, "0"))
     time = datetime(
-        day.year, day.month, day.day, hour, int(found["m"]), int(found["s"] or 0), micros
+        day.year, day.month, day.day, hour, int(found["m"] or 0), int(found["s"] or 0), micros
     )
     return time.replace(tzinfo=_zone(found["zone"]))
 
