@@ -41,6 +41,7 @@ _ZSTD_STEP_BYTES = 4096  # a frame can grow some 30,000-fold, so that a step sta
 _GZIP = b"\x1f\x8b"  # RFC 1952
 _ZSTD = b"\x28\xb5\x2f\xfd"  # RFC 8878; a skippable frame may come first
 _ZSTD_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+_DECODE = json.JSONDecoder().decode
 _TO_UTF8 = "Convert it to UTF-8, for example with iconv"
 
 
@@ -103,8 +104,8 @@ def _lines(file: io.BufferedIOBase) -> Iterator[bytes]:
 def parse_json(text: bytes) -> Any:
     """Return the JSON value that UTF-8 text holds; None for text that is not JSON."""
     try:
-        # `utf-8-sig` would take an eighth of the time of reading JSON lines
-        return json.loads(text.removeprefix(codecs.BOM_UTF8).decode())
+        # `utf-8-sig` and `json.loads` would take a fifth more time for a line
+        return _DECODE(text.removeprefix(codecs.BOM_UTF8).decode())
     except (ValueError, RecursionError):
         return None
 
@@ -235,9 +236,11 @@ def clear_errors(path: Path) -> Iterator[None]:
 
 def well_formed(text: str) -> str:
     """Return text that UTF-8 can hold: lone surrogates, which JSON can escape, become U+FFFD."""
-    if text.isascii():
+    try:
+        text.encode()  # nearly every text is well-formed, and this is the quickest check
         return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def as_text(value: Any) -> str:
