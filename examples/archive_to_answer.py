@@ -15,7 +15,8 @@ def main(archive: str, question: str, folder: str = "archive-home") -> None:
     home = rookery.create_home(folder)
 
     # A file of any known format; a row that is not a usable post is set aside with its reason.
-    report = rookery.ingest(home, [Path(archive)])
+    # `visibility` vouches for a table that does not say who may read its posts.
+    report = rookery.ingest(home, [Path(archive)], visibility="public")
     print(f"{report.added:,} posts added, {report.already_there:,} were there already")
 
     # Only posts that pass the gate of rights for search come into the index.

@@ -13,7 +13,7 @@ from rookery.core.protocols import GenerationOptions
 def main(archive: str, scale: str = "0.01", folder: str = "model-home") -> None:
     """Train a model of `scale` petaFLOP on an archive, and print how good it is."""
     home = rookery.create_home(folder)
-    rookery.ingest(home, [Path(archive)])
+    rookery.ingest(home, [Path(archive)], visibility="public")
 
     corpus = rookery.build_corpus(home)
     print("dropped:", corpus.manifest.tally["dropped"])

@@ -68,7 +68,9 @@ def test_all_but_the_model_works_and_the_model_says_what_is_missing(installed, t
     write_posts(tmp_path / "posts.csv")
     assert rookery("--version").stdout == "rookery 0.1.0\n"
     assert rookery("init", "--home", "home").returncode == 0
-    taken = rookery("posts", "ingest", "posts.csv", "--json", "--home", "home")
+    taken = rookery(
+        "posts", "ingest", "posts.csv", "--visibility", "public", "--json", "--home", "home"
+    )
     assert json.loads(taken.stdout)["added"] == 500
     assert rookery("corpus", "build", "--home", "home").returncode == 0
     script = [installed / "python", "-c", SCRIPT]

@@ -106,6 +106,19 @@ def test_a_bad_row_of_a_file_is_named_and_nothing_of_the_file_is_noted(
     assert restrictions(home).watermark == 0
 
 
+def test_the_columns_of_a_file_are_judged_whole(rookery, home, tmp_path):
+    path = tmp_path / "words.csv"
+    rows = ("7.0,ads,no,13/2/2025", "8,ads,no,1/3/2025 5:00 PM", "9,ads,no,NaN")
+    path.write_text("\n".join(["author,use,word,happened", *rows]))
+    assert rookery("posts", "consent", "--file", path).code == 0
+    assert restrictions(home).consent["ads"] == {"7": False, "8": False, "9": False}
+    for row in ("7,ads,no,1/2/2025", "1.23457E+17,ads,no,"):
+        path.write_text(f"author,use,word,happened\n{row}\n")
+        ran = rookery("posts", "consent", "--file", path)
+        assert (ran.code, len(ran.said)) == (2, 1)
+        assert repr(row.split(",")[3 if "2025" in row else 0]) in ran.err
+
+
 @pytest.mark.parametrize(
     "content", ["", "author,word\nada,no\n", "author,use,word\nada,ads\n", "author,use,word\n\xff"]
 )

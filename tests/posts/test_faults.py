@@ -80,6 +80,10 @@ def seeds() -> list[bytes]:
         info = tarfile.TarInfo("outbox.json")
         info.size = len(documents[1])
         archive.addfile(info, io.BytesIO(documents[1]))
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("posts.csv", table)
+    row = {"id": 1.0, "text": "rook", "author": {"name": "ada", "protected": True}, "created": 1}
     plain = [
         *documents,
         table,
@@ -87,6 +91,9 @@ def seeds() -> list[bytes]:
         packed.getvalue(),
         tarred.getvalue(),
         b"[" * 10_000,
+        zipped.getvalue(),
+        json.dumps([row | {"author": "ada", "visibility": ["public", "x"]}, row]).encode(),
+        b"id,text,author,created,is_private\n1e5,rook,nan,1/2/20 5:30 PM,maybe\n",
     ]
     return [
         *plain,
@@ -111,7 +118,7 @@ def damaged(draw) -> bytes:
 
 
 def _read_all(path) -> None:
-    _, read = ingest._source(path, None)
+    _, read, _ = ingest._source(path)
     for batch, _ in read():
         batch.validate(full=True)
 
@@ -182,7 +189,7 @@ def test_a_line_that_no_post_fills_is_set_aside_and_the_next_ones_read(tmp_path,
     path = tmp_path / "x.jsonl.gz"
     lines = [row, row | {"text": "x" * 5000}, row | {"text": "x" * 1000}, row | {"id": "2"}]
     path.write_bytes(gzip.compress("\n".join(map(json.dumps, lines)).encode()))
-    _, read = ingest._source(path, None)
+    _, read, _ = ingest._source(path)
     ((batch, aside),) = read()
     assert batch["id"].to_pylist() == ["1", "2"]
     assert [(item.where, item.reason, item.row) for item in aside] == [

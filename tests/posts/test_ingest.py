@@ -56,7 +56,8 @@ def test_posts_are_taken_and_stats_count_them(rookery, write):
     report = rookery("posts", "ingest", write("a.csv", HEADER + rows(1, 2, 3)), "--json").json()
     assert (report["format"], report["read"], report["added"]) == ("csv", 3, 3)
     counts = rookery("posts", "stats", "--json").json()
-    assert (counts["posts"], counts["authors"], counts["dropped"]) == (3, 1, {})
+    assert (counts["posts"], counts["authors"]) == (3, 1)
+    assert counts["dropped"] == {"visibility_unknown": 3}
 
 
 def test_the_same_ingest_again_adds_nothing(rookery, home, write):
@@ -82,9 +83,9 @@ def test_a_post_that_is_there_is_not_added_again_and_other_words_under_its_id_ar
 
 
 def test_rows_that_cannot_be_taken_are_written_down_with_file_place_and_reason(rookery, write):
-    text = HEADER + rows(1) + "2,short\n3,,bo,2020-01-01\n"
+    text = HEADER + rows(1, 4) + "2,short\n3,,bo,2020-01-01\n"
     report = rookery("posts", "ingest", write("a.csv", text), "--json").json()
-    assert report["read"] == report["added"] + sum(report["set_aside"].values()) == 3
+    assert report["read"] == report["added"] + sum(report["set_aside"].values()) == 4
     noted = [json.loads(line) for line in open(report["set_aside_path"], encoding="utf-8")]
     assert {(item["where"].split(",")[0], item["reason"]) for item in noted} == {
         ("a.csv", "wrong_number_of_columns"), ("a.csv", "no_text")
@@ -279,7 +280,7 @@ def data_of(home):
         ("tweets_ira/raw_csv_sample/*.csv", None, 992),
         ("posts_bluesky/nytimes_posts.parquet", None, 6271),
         ("posts_bluesky/sports_snowball.parquet", None, 1407),
-        ("tweets_engagement_538/BarackObama.parquet", None, 3207),
+        ("tweets_engagement_538/BarackObama.parquet", None, 2856),
         ("formats/reddit/*.ndjson", None, 1),
         ("formats/x_archive/*.zip", None, 1),
     ],
@@ -309,3 +310,81 @@ def test_what_a_killed_ingest_left_is_removed_by_the_next_one_whatever_it_takes(
     left.write_text("half a row")
     ingest(home, [write("good.csv", HEADER + rows(1, 2))], None, CONTEXT)
     assert not left.exists()
+
+
+def test_posts_that_nobody_vouched_for_become_public_when_somebody_does(rookery, home, write):
+    path = write("a.csv", HEADER + rows(*range(1, 9)))
+    ran = rookery("posts", "ingest", path)
+    assert "give the same file with --visibility public, or with --map" in " ".join(ran.said)
+    assert rookery("posts", "stats", "--json").json()["dropped"] == {"visibility_unknown": 8}
+    report = rookery("posts", "ingest", path, "--visibility", "public", "--json").json()
+    assert (report["added"], report["already_there"], report["vouched"]) == (0, 8, 8)
+    assert report["notes"] == []
+    assert rookery("posts", "stats", "--json").json()["dropped"] == {}
+    assert ids_in(home) == sorted(map(str, range(1, 9)))
+    again = rookery("posts", "ingest", path, "--json").json()
+    assert (again["added"], again["vouched"]) == (0, 0)
+    assert rookery("posts", "stats", "--json").json()["dropped"] == {}
+
+
+def test_a_post_is_vouched_for_once_and_its_edit_counts(rookery, home, write):
+    header = "id,text,author,created,edited\n"
+    text = header + "1,a,bo,2020-01-01,\n2,b,bo,2020-01-01,\n"
+    names = "id=id,text=text,author=author,created=created,edited=edited"
+    rookery("posts", "ingest", write("a.csv", text))
+    files = [
+        write("b.csv", text),
+        write("c.csv", header + "1,new,bo,2020-01-01,2020-01-02\n2,b,bo,2020-01-01,\n"),
+    ]
+    report = rookery("posts", "ingest", *files, "--map", names, "--json").json()
+    assert (report["edited"], report["vouched"]) == (1, 1)
+    lake = open_lake(home).batches(["id", "text", "visibility"])
+    assert sorted(tuple(row.values()) for batch in lake for row in batch.to_pylist()) == [
+        ("1", "new", "public"), ("2", "b", "public")
+    ]  # fmt: skip
+
+
+def test_under_half_of_the_rows_refuse_the_file_and_anyway_takes_them(rookery, home, write):
+    bad = "".join(f"{n},a,bo,day {n}\n" for n in range(11, 16))
+    good = write("good.csv", HEADER + rows(1))
+    path = write("bad.csv", HEADER + rows(*range(2, 6)) + bad)
+    ran = rookery("posts", "ingest", good, path)
+    assert (ran.code, len(ran.said)) == (2, 1)
+    for words in ("only 4 of 9", "5 are refused as bad_time", "'day 11', 'day 12', 'day 13'",
+                  "bad.csv", "--anyway"):  # fmt: skip
+        assert words in ran.err
+    assert find_lake(home) is None
+    assert rookery("posts", "ingest", good, path, "--anyway").code == 0
+    assert ids_in(home) == ["1", "2", "3", "4", "5"]
+
+
+def test_times_out_of_bounds_count_as_rows_that_are_not_taken(rookery, write):
+    path = write("a.csv", HEADER + "1,a,bo,1970-01-01\n2,a,bo,1970-01-02\n" + rows(3))
+    ran = rookery("posts", "ingest", path)
+    assert ran.code == 2
+    assert "2 are refused as wrong_clock: '1970-01-01" in ran.err
+
+
+def test_reposts_are_no_rows_that_were_not_understood(rookery, home, write):
+    path = write("a.csv", HEADER + "1,RT @a b,bo,2020-01-01\n2,RT @a c,bo,2020-01-01\n" + rows(3))
+    report = rookery("posts", "ingest", path, "--json").json()
+    assert (report["added"], report["set_aside"]) == (1, {"repost": 2})
+
+
+@pytest.mark.parametrize("order", ["day-first", "month-first"])
+def test_dates_that_fit_both_orders_are_asked_for(rookery, home, write, order):
+    path = write("a.csv", HEADER + "1,a,bo,5/1/2020 10:00\n2,a,bo,6/1/2020 10:00\n")
+    ran = rookery("posts", "ingest", path)
+    assert (ran.code, len(ran.said)) == (2, 1)
+    assert "--dates" in ran.err
+    assert rookery("posts", "ingest", path, "--dates", order).code == 0
+    batches = open_lake(home).batches(["created"])
+    months = {time.month for batch in batches for time in batch["created"].to_pylist()}
+    assert months == ({1} if order == "day-first" else {5, 6})
+
+
+@pytest.mark.parametrize("option", ["--dates", "--visibility"])
+def test_a_word_that_an_option_does_not_take_is_one_line(rookery, write, option):
+    ran = rookery("posts", "ingest", write("a.csv", HEADER + rows(1)), option, "odd")
+    assert (ran.code, len(ran.said)) == (2, 1)
+    assert option in ran.err

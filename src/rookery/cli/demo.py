@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, MapOption, read_map
+from rookery.cli.options import (
+    DEFAULT_HOME,
+    DatesOption,
+    HomeOption,
+    JsonOption,
+    MapOption,
+    date_order,
+    read_map,
+)
 from rookery.core.extras import require_model
 
 if TYPE_CHECKING:
@@ -39,6 +47,7 @@ class Choices:
     limit: int | None = None
     minutes: float | None = None
     scale: float | None = None
+    dates: str | None = None
 
 
 def demo(
@@ -46,11 +55,13 @@ def demo(
         Path | None,
         typer.Option(
             "--posts",
-            help="A file of your own posts, in any format of `rookery posts ingest`. Without it: "
+            help="A file of your own posts, in any format of `rookery posts ingest`. You vouch "
+            "that those of a table are public, but for what the table itself says. Without it: "
             "the synthetic posts of a small town.",
         ),
     ] = None,
     mapping: MapOption = None,
+    dates: DatesOption = None,
     limit: Annotated[int | None, typer.Option(help="Read only the first N posts.", min=1)] = None,
     minutes: Annotated[
         float | None,
@@ -78,7 +89,7 @@ def demo(
     from rookery.cli.show import context, show_json
     from rookery.core.home import create_home
 
-    asked = _asked(posts, mapping, limit, minutes, scale)
+    asked = _asked(posts, mapping, limit, minutes, scale, dates)
     opened, shown = create_home(home), context()
     result = run_demo(opened, _stored_choices(opened, asked), shown)
     if as_json:
@@ -99,6 +110,7 @@ def _asked(
     limit: int | None,
     minutes: float | None,
     scale: float | None,
+    dates: str | None,
 ) -> Choices:
     """Return the choices that the options ask for; raise `UsageError` if they cannot be."""
     from rookery.core.errors import UsageError
@@ -112,7 +124,7 @@ def _asked(
     if posts is not None and not posts.exists():
         raise UsageError("there is no such file", where=posts)
     path = str(posts.absolute()) if posts else None
-    return Choices(path, read_map(mapping), limit, minutes, scale)
+    return Choices(path, read_map(mapping), limit, minutes, scale, date_order(dates))
 
 
 def _stored_choices(home: "Home", asked: Choices) -> Choices:
@@ -124,10 +136,11 @@ def _stored_choices(home: "Home", asked: Choices) -> Choices:
     path = home.path / CHOICES
     if path.exists():
         stored = from_plain(Choices, json.loads(path.read_text()))
-        others = (stored.posts, stored.mapping, stored.limit) != (
+        others = (stored.posts, stored.mapping, stored.limit, stored.dates) != (
             asked.posts,
             asked.mapping,
             asked.limit,
+            asked.dates,
         )
         # without a lake the first demo took no posts, so other posts are welcome
         if others and find_lake(home) is not None:
@@ -237,7 +250,16 @@ def _take_posts(home: "Home", choices: Choices, context: "Context") -> "IngestRe
 
     if choices.posts is None:
         return ingest_town(home, TownConfig(), context)
-    return ingest(home, [Path(choices.posts)], choices.mapping, context, choices.limit)
+    # these are the person's own posts, and `--posts` says that giving them vouches for them
+    return ingest(
+        home,
+        [Path(choices.posts)],
+        choices.mapping,
+        context,
+        choices.limit,
+        visibility="public",
+        dates=date_order(choices.dates),
+    )
 
 
 def _with_scale(home: "Home", choices: Choices) -> Choices:

@@ -13,6 +13,7 @@ from rookery.core.errors import UsageError
 
 if TYPE_CHECKING:
     from rookery.core.home import Home
+    from rookery.posts.sources.dates import DateOrder
 
 HomeOption = Annotated[
     Path,
@@ -36,7 +37,24 @@ MapOption = Annotated[
         "--map",
         help="Which column of a table holds which field, as FIELD=COLUMN pairs, for example "
         "text=body,author=user. Fields: text, author, created, id, language, likes and more. "
-        "Without it the columns are guessed by their names.",
+        "Without it the columns are guessed by their names. Who names the columns vouches that the "
+        "posts are public, but for what the table itself says of who may read them.",
+    ),
+]
+VisibilityOption = Annotated[
+    str | None,
+    typer.Option(
+        "--visibility",
+        help="Who may read a table's posts of which no column says it: public, unlisted, followers "
+        "or direct. Without it and without --map nobody has vouched, and no use accepts them.",
+    ),
+]
+DatesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dates",
+        help="day-first or month-first: how a table's dates such as 5/1/2026 are meant, where they "
+        "fit both.",
     ),
 ]
 DEFAULT_HOME = Path("rookery-home")
@@ -71,3 +89,10 @@ def read_map(text: str | None) -> dict[str, str] | None:
                 hint="Example: --map text=body,author=user",
             )
     return {field.strip(): column.strip() for field, _, column in pairs}
+
+
+def date_order(word: str | None) -> "DateOrder | None":
+    """Return the order of day and month that `--dates` names, None if it was not given."""
+    from rookery.posts.sources.dates import DATE_ORDERS
+
+    return None if word is None else one_of(word, DATE_ORDERS, "--dates")

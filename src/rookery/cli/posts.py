@@ -1,4 +1,4 @@
-"""`rookery posts …`: take posts in, count them, record consent and states, forget and erase.
+"""`rookery posts …`: take posts in, look at files, record consent and states, forget and erase.
 
 What each of these means for a post is in the package `posts`; `workflows/erase.py` erases.
 """
@@ -11,9 +11,12 @@ import typer
 
 from rookery.cli.options import (
     DEFAULT_HOME,
+    DatesOption,
     HomeOption,
     JsonOption,
     MapOption,
+    VisibilityOption,
+    date_order,
     one_of,
     opened,
     read_map,
@@ -22,6 +25,8 @@ from rookery.cli.options import (
 if TYPE_CHECKING:
     from rookery.core.context import Context
     from rookery.core.home import Home
+    from rookery.posts.look import LookReport
+    from rookery.posts.sources.tables.judging import TableOptions
 
 
 def _consent(use: str) -> Any:
@@ -50,10 +55,17 @@ def ingest(
         typer.Argument(
             help="Files of any of these formats, also .gz or .zst: X archive zip, X API v2, "
             "Mastodon, Jetstream, AT-proto repository, Discourse, Reddit, or a table (CSV, JSON "
-            "lines, Parquet). The format is recognised; with --map every file is a table."
+            "lines, a JSON list, Parquet, also in a zip). The format is recognised; with --map "
+            "every file is a table."
         ),
     ],
     mapping: MapOption = None,
+    visibility: VisibilityOption = None,
+    dates: DatesOption = None,
+    anyway: Annotated[
+        bool,
+        typer.Option("--anyway", help="Take a table even if most of its rows cannot be taken."),
+    ] = False,
     limit: Annotated[int | None, typer.Option(help="Read only the first N rows.", min=1)] = None,
     source_name: Annotated[
         str | None,
@@ -67,13 +79,95 @@ def ingest(
 ) -> None:
     """Take posts from files into the home; rows that are no posts are set aside with a reason.
 
-    The same files taken in again add nothing.
+    The same files taken in again add nothing. `rookery posts look FILE` shows beforehand how a
+    table would be read.
     """
     from rookery.cli.show import context, show_facts, show_json
     from rookery.posts.ingest import ingest
 
-    report = ingest(opened(home), paths, read_map(mapping), context(), limit, source_name).to_dict()
-    show_json(report) if as_json else show_facts(report, "Ingested")
+    options = _table_options(mapping, visibility, dates)
+    taken = ingest(
+        opened(home),
+        paths,
+        options.mapping,
+        context(),
+        limit,
+        source_name,
+        options.visibility,
+        options.dates,
+        anyway,
+    )
+    report = taken.to_dict()
+    if as_json:
+        show_json(report)
+        return
+    show_facts({name: value for name, value in report.items() if name != "notes"}, "Ingested")
+    for note in taken.notes:
+        typer.echo(note, err=True)
+
+
+@app.command()
+def look(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A file of posts, in any format.")],
+    mapping: MapOption = None,
+    visibility: VisibilityOption = None,
+    dates: DatesOption = None,
+    home: HomeOption = DEFAULT_HOME,  # as every verb takes it; nothing in it is read
+    as_json: JsonOption = False,
+) -> None:
+    """Show how a file would be read, and take nothing. The home need not exist.
+
+    Of a table: its columns, how each is read and why. Of every file: how many rows would be taken,
+    and why the others would not, each reason with three of the values. It ends with exit code 2 if
+    the file would be refused.
+    """
+    from rookery.cli.show import context, show_json
+    from rookery.core.errors import DataError
+    from rookery.posts.look import look
+
+    report = look(path, _table_options(mapping, visibility, dates), context().clock.now())
+    show_json(report.to_dict()) if as_json else _show_look(report)
+    if report.refused is not None:
+        raise DataError(report.refused)
+
+
+def _table_options(
+    mapping: str | None, visibility: str | None, dates: str | None
+) -> "TableOptions":
+    """Return what the options say about tables; raise `UsageError` for a word that is none."""
+    from rookery.posts.post import VISIBILITIES
+    from rookery.posts.sources.tables.judging import TableOptions
+
+    stated = [name for name in VISIBILITIES if name != "unknown"]
+    return TableOptions(
+        read_map(mapping),
+        None if visibility is None else one_of(visibility, stated, "--visibility"),
+        date_order(dates),
+    )
+
+
+def _show_look(report: "LookReport") -> None:
+    from rookery.cli.show import show_facts, show_table
+
+    facts = {
+        "format": report.format,
+        "columns": ", ".join(report.columns),
+        "rows": report.rows,
+        "would be taken": report.taken,
+        "visibility": report.visibility,
+    }
+    show_facts({name: value for name, value in facts.items() if value != ""}, "Looked at")
+    if report.readings:
+        rows = [[r.field, r.column, r.reading, r.why] for r in report.readings]
+        show_table(["field", "column", "read as", "because"], rows, "Columns")
+    if report.refusals:
+        refused = [
+            [reason, found["rows"], ", ".join(found["values"])]
+            for reason, found in report.refusals.items()
+        ]
+        show_table(["reason", "rows", "values"], refused, "Refused")
+    for note in report.notes:
+        print(note)
 
 
 @app.command()

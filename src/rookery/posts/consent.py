@@ -18,7 +18,9 @@ from rookery.posts.live import live_log
 from rookery.posts.post import USES
 from rookery.posts.sources import tabular
 from rookery.posts.sources.bounds import CLOCKS_DIFFER, EARLIEST
-from rookery.posts.sources.values import parse_time
+from rookery.posts.sources.tables.ids import IdReading, IdsJudge
+from rookery.posts.sources.tables.missing import NULL_WORDS
+from rookery.posts.sources.tables.times import TimeReading, TimesJudge
 
 WORDS = {"yes": "yes", "no": "no", "undefined": ""}
 """The answers that a person may type, and the values that the log records for them."""
@@ -86,9 +88,8 @@ def consent_file(home: Home, path: Path, context: Context) -> int:
     first row that is not valid; then nothing is recorded.
     """
     now = context.clock.now()
-    return _record(
-        home, _events(path, CONSENT_COLUMNS, (), lambda row: _consent_of(row, now)), context
-    )
+    events = _events(path, CONSENT_COLUMNS, (), lambda row, at: _consent_of(row, at, now))
+    return _record(home, events, context)
 
 
 def state_file(home: Home, path: Path, context: Context) -> int:
@@ -98,18 +99,20 @@ def state_file(home: Home, path: Path, context: Context) -> int:
     `DataError` for the first row that is not valid; then nothing is recorded.
     """
     now = context.clock.now()
-    return _record(
-        home, _events(path, STATE_COLUMNS, SUBJECTS, lambda row: _state_of(row, now)), context
-    )
+    events = _events(path, STATE_COLUMNS, SUBJECTS, lambda row, at: _state_of(row, at, now))
+    return _record(home, events, context)
 
 
 def _events(
-    path: Path, needed: Sequence[str], either: Sequence[str], read: Callable[[Row], Event | str]
+    path: Path,
+    needed: Sequence[str],
+    either: Sequence[str],
+    read: Callable[[Row, datetime | None], Event | str],
 ) -> Iterator[Event]:
     """Yield the event of each row of a table.
 
     needed, either: the columns that it must have, all and at least one of them. read: returns the
-    event of a row, or what is wrong with it.
+    event of a row and of its time, or what is wrong with it.
     """
     columns = tabular.columns_of(path)
     missing = [name for name in needed if name not in columns]
@@ -120,26 +123,49 @@ def _events(
             where=path,
             hint=f"It needs {wanted}; it has: {', '.join(columns)}",
         )
-    for raw in tabular.read_raw(
-        path, [name for name in (*needed, *either, "happened") if name in columns]
-    ):
+    used = [name for name in (*needed, *either, "happened") if name in columns]
+    readings = _readings(path, used)
+    for raw in tabular.read_raw(path, used):
         if raw.unread:
             raise DataError(
                 raw.unread[0].reason.replace("_", " "), where=f"{path}, {raw.unread[0].where}"
             )
-        for place, row in zip(raw.places, raw.rows.to_pylist(), strict=True):
+        times = readings["happened"].read(raw.rows["happened"]) if "happened" in used else None
+        ids = {name: readings[name].read(raw.rows[name]) for name in SUBJECTS if name in used}
+        given = raw.rows.select(used)
+        for name, values in ids.items():
+            given = given.set_column(used.index(name), name, values)
+        for place, row in enumerate(given.to_pylist()):
             found = read(
-                {name: "" if value is None else str(value).strip() for name, value in row.items()}
+                {name: "" if value is None else str(value).strip() for name, value in row.items()},
+                None if times is None else times[place].as_py(),
             )
             if isinstance(found, str):
-                raise DataError(
-                    found, where=f"{path}, {raw.place_is} {place}", hint="Nothing was recorded"
-                )
+                where = f"{path}, {raw.where(place)}"
+                raise DataError(found, where=where, hint="Nothing was recorded")
             yield found
 
 
-def _consent_of(row: Row, now: datetime) -> Event | str:
-    happened, answer = _happened(row, now), row["word"].lower()
+def _readings(path: Path, columns: Sequence[str]) -> dict[str, IdReading | TimeReading]:
+    """Return how the ids and the times of a table are read, decided by all of them."""
+    judges = {
+        name: TimesJudge() if name == "happened" else IdsJudge()
+        for name in columns
+        if name in ("happened", *SUBJECTS)
+    }
+    for raw in tabular.read_raw(path, list(judges)):
+        for name, judge in judges.items():
+            judge.look(raw.rows[name])
+    readings = {name: judge.reading() for name, judge in judges.items()}
+    for name, reading in readings.items():
+        if reading.refusal:
+            hint = "Write times in ISO 8601, such as 2026-01-31, and ids as text"
+            raise DataError(f"the column {name!r} {reading.refusal}", where=path, hint=hint)
+    return readings
+
+
+def _consent_of(row: Row, at: datetime | None, now: datetime) -> Event | str:
+    happened, answer = _happened(row, at, now), row["word"].lower()
     if not row["author"]:
         return "no author is named"
     if row["use"] not in USES:
@@ -151,8 +177,8 @@ def _consent_of(row: Row, now: datetime) -> Event | str:
     return Event("consent_author", row["author"], row["use"], WORDS[answer], happened, _FROM_A_FILE)
 
 
-def _state_of(row: Row, now: datetime) -> Event | str:
-    post, author, happened = row.get("post", ""), row.get("author", ""), _happened(row, now)
+def _state_of(row: Row, at: datetime | None, now: datetime) -> Event | str:
+    post, author, happened = row.get("post", ""), row.get("author", ""), _happened(row, at, now)
     if bool(post) == bool(author):
         return "a state is of a post or of an author: name one of them"
     if row["cause"] not in CAUSES:
@@ -165,14 +191,15 @@ def _state_of(row: Row, now: datetime) -> Event | str:
     return Event(kind, post or author, row["cause"], row["value"].lower(), happened, _FROM_A_FILE)
 
 
-def _happened(row: Row, now: datetime) -> datetime | str:
+def _happened(row: Row, time: datetime | None, now: datetime) -> datetime | str:
     """Return the time of a row, or what is wrong with it; now if the row has none.
 
-    A time in the future is wrong, because it would outweigh every later event.
+    time: what its text was read as. A time in the future is wrong, because it would outweigh every
+    later event.
     """
-    if not (text := row.get("happened")):
+    text = row.get("happened", "")
+    if not text or text in NULL_WORDS:
         return now
-    time = parse_time(text)
     if time is None:
         return f"{text!r} is not a time"
     return time if EARLIEST <= time <= now + CLOCKS_DIFFER else f"the clock was wrong: {text}"

@@ -34,11 +34,15 @@ from rookery.core.locks import exclusive
 from rookery.posts import lake, places
 from rookery.posts.event import Event, Kind, timed
 from rookery.posts.live import LiveLog, live_log
-from rookery.posts.post import POST_SCHEMA
+from rookery.posts.post import POST_SCHEMA, Visibility
 from rookery.posts.restrictions import FORGOTTEN, SUPERSEDED
 from rookery.posts.sources import formats, source_names, tabular
 from rookery.posts.sources.bounds import within_bounds
+from rookery.posts.sources.dates import DateOrder
 from rookery.posts.sources.files import Read, SetAside, clear_errors
+from rookery.posts.sources.tables.judging import TableOptions
+from rookery.posts.sources.tables.shortfall import RowTally
+from rookery.posts.sources.tabular import PostTable
 from rookery.posts.versions import (
     ID_TAKEN,
     STORED_SCHEMA,
@@ -59,7 +63,9 @@ class IngestReport:
     """A count of what an ingest read and did.
 
     set_aside: the rows that are no usable posts, by reason. events: the events that the files
-    reported and the live log now holds, by kind.
+    reported and the live log now holds, by kind. vouched: of the posts that were there, those of
+    which only now somebody says who may read them. notes: what a person should know, such as that
+    nobody has said who may read the posts.
     """
 
     format: str
@@ -71,6 +77,8 @@ class IngestReport:
     events: dict[str, int]
     set_aside_path: str | None
     lake_version: int | None
+    vouched: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as JSON values."""
@@ -83,6 +91,7 @@ class _Counts:
     added: int = 0
     edited: int = 0
     already_there: int = 0
+    vouched: int = 0
     set_aside: Counter[str] = field(default_factory=Counter)
     events: list[Event] = field(default_factory=list)
 
@@ -94,20 +103,27 @@ def ingest(
     context: Context = Context(),
     limit: int | None = None,
     source_name: str | None = None,
+    visibility: Visibility | None = None,
+    dates: DateOrder | None = None,
+    anyway: bool = False,
 ) -> IngestReport:
     """Take files into the lake, each in the format that its content shows.
 
-    mapping: the column for each field; if it is given, all files are read as tables. limit: take
-    only so many rows from the beginning. source_name: a prefix for all ids, for a source whose ids
-    are unique within it only (`source_names.py`). Raises `UsageError` or `DataError` for what
-    cannot be read; then the lake is as it was.
+    mapping: the column for each field; if it is given, all files are read as tables, and whoever
+    gives it vouches that the posts are public. limit: take only so many rows from the beginning.
+    source_name: a prefix for all ids, for a source whose ids are unique within it only
+    (`source_names.py`). visibility: of a table's posts of which no column says who may read them;
+    `unknown` without it. dates: the order of day and month, where a table's dates fit both. anyway:
+    take a table also if under half of its rows can be taken. Raises `UsageError` or `DataError` for
+    what cannot be read; then the lake is as it was.
     """
     files = [Path(path) for path in paths]
-    sources = [_source(path, mapping) for path in files]
+    options = TableOptions(mapping, visibility, dates)
+    sources = [_source(path, options) for path in files]
     if not sources:
         raise UsageError("no file to ingest")
     descriptions = [
-        {"file": _digest(path), "how": how} for path, (how, _) in zip(files, sources, strict=True)
+        {"file": _digest(path), "how": how} for path, (how, *_) in zip(files, sources, strict=True)
     ]
     if source_name is not None:
         source_names.check_name(source_name)
@@ -119,17 +135,27 @@ def ingest(
             "source_name": source_name,
         }
     )[:16]
-    formats = ", ".join(sorted({how["format"] for how, _ in sources}))
-    reads = (_with_names(path, read) for path, (_, read) in zip(files, sources, strict=True))
+    formats = ", ".join(sorted({how["format"] for how, *_ in sources}))
+    now = context.clock.now()
+    reads = (
+        (_with_names(path, read), None if anyway or table is None else RowTally(path))
+        for path, (_, read, table) in zip(files, sources, strict=True)
+    )
     if source_name is not None:
-        reads = (source_names.prefix_ids(source_name, read) for read in reads)
-    return ingest_batches(home, formats, key, lambda: _first(limit, reads), context)
+        reads = ((source_names.prefix_ids(source_name, read), check) for read, check in reads)
+    bounded = ((within_bounds(read, now), check) for read, check in reads)
+    report = ingest_batches(home, formats, key, lambda: _first(limit, bounded), context)
+    notes = [note for *_, table in sources if table and (note := table.unvouched())]
+    return replace(report, notes=notes)
 
 
 def ingest_batches(
     home: Home, name: str, key: str, read: Callable[[], Read], context: Context
 ) -> IngestReport:
-    """Add what `read` yields in one transaction, unless the lake's history has this key already."""
+    """Add what `read` yields in one transaction, unless the lake's history has this key already.
+
+    The posts that it yields are within bounds (`sources/bounds.py`).
+    """
     aside_path = home.set_aside / f"{key}.jsonl"
     with exclusive(home.path / "lake.lock", "the lake"), _disk_errors(home):
         for left_by_a_kill in home.set_aside.glob("*.part"):  # nobody else writes under this lock
@@ -158,6 +184,7 @@ def ingest_batches(
         dict(Counter(event.kind for event in counts.events)),
         str(aside_path) if counts.set_aside else None,
         lake.open_lake(home).version,
+        counts.vouched,
     )
 
 
@@ -215,6 +242,7 @@ class _IngestSession:
         events += [timed(event, clock.now()) for event in counts.events]
         self._log.record(events, clock)
         counts.edited = len(edits)
+        counts.vouched = self._versions.vouched().num_rows
         removed, posts = self._versions.replaced(), self._versions.replacing()
         return lake.Replacements(removed, posts, counts.added + counts.edited)
 
@@ -280,9 +308,7 @@ def _posts_to_write(
             open(partial, "w", encoding="utf-8") as aside,
             context.progress.task("reading posts", None, "posts") as task,
         ):
-            yield from _new_posts(
-                session, within_bounds(read(), context.clock.now()), aside, counts, task
-            )
+            yield from _new_posts(session, read(), aside, counts, task)
         if not counts.read and not counts.events:
             raise DataError(
                 "there is not one row to take", hint="Check that these are the right files"
@@ -301,15 +327,18 @@ def _reasons_in(aside_path: Path) -> Counter[str]:
         return Counter(json.loads(line)["reason"] for line in lines)
 
 
-def _source(path: Path, mapping: Mapping[str, str] | None) -> tuple[dict, Callable[[], Read]]:
-    """Return a description of a file for the ingest's key, and the function that reads it."""
-    if not path.exists():
-        raise UsageError("there is no such file", where=path)
-    if (mapping is None or path.suffix.lower() == ".zip") and (source := formats.source_of(path)):
-        return {"format": formats.name_of(source)}, lambda: source.read(path)
-    kind = tabular.kind_of(path)
-    resolved = tabular.resolve_mapping(path, mapping)
-    return {"format": kind, "map": resolved}, lambda: tabular.read_posts(path, resolved)
+def _source(
+    path: Path, options: TableOptions = TableOptions()
+) -> tuple[dict, Callable[[], Read], PostTable | None]:
+    """Return a description of a file for the ingest's key, the function that reads it, its table.
+
+    The table is None for a file of another source.
+    """
+    if source := formats.source_to_read(path, options.mapping is not None):
+        return {"format": formats.name_of(source)}, lambda: source.read(path), None
+    table = tabular.open_table(path, options)
+    table.check()
+    return table.description(), table.read, table
 
 
 def _digest(path: Path) -> str:
@@ -331,24 +360,30 @@ def _with_names(path: Path, read: Callable[[], Read]) -> Read:
         )
 
 
-def _first(limit: int | None, sources: Iterable[Read]) -> Read:
+def _first(limit: int | None, sources: Iterable[tuple[Read, RowTally | None]]) -> Read:
     """Yield the first `limit` rows of all sources together.
 
-    Rows that are set aside count too; events do not.
+    Rows that are set aside count too; events do not. Raises `DataError` for a source of which the
+    check does not accept what was read.
     """
     left = limit
-    for source in sources:
+    for source, check in sources:
         for batch, beside in source:
-            if left is None:
-                yield batch, beside
-                continue
-            events, aside = _separated(beside)
-            aside = aside[:left]
-            batch = batch.slice(0, left - len(aside))
-            yield batch, aside + events
-            left -= batch.num_rows + len(aside)
-            if left <= 0:
-                return
+            if check is not None:
+                check.count(batch.num_rows, beside)
+            if left is not None:
+                events, aside = _separated(beside)
+                aside = aside[:left]
+                batch = batch.slice(0, left - len(aside))
+                beside = aside + events
+                left -= batch.num_rows + len(aside)
+            yield batch, beside
+            if left == 0:
+                break
+        if check is not None:
+            check.end()
+        if left == 0:
+            return
 
 
 def _separated(beside: list[SetAside | Event]) -> tuple[list[Event], list[SetAside]]:

@@ -3,7 +3,8 @@
 The row with the later `edited` is current; a first version has no such time and is the earliest. Of
 two with the same time, the one that came first is. So whatever the order of arrival, the newest
 text ends in the lake. `Versions` decides on one ingest, piece by piece: most posts are new, and
-only rows whose id was seen before are compared one by one.
+only rows whose id was seen before are compared one by one. A row of which the lake does not know
+who may read it is replaced by the same row that says so.
 
 Not here: reading and writing the lake (`ingest.py`, `lake.py`).
 """
@@ -19,7 +20,7 @@ from rookery.posts.post import POST_SCHEMA
 
 ID_TAKEN = "id_taken"
 
-VERSION_COLUMNS = ("id", "text", "edited")
+VERSION_COLUMNS = ("id", "text", "edited", "visibility")
 STORED_SCHEMA = pa.schema([POST_SCHEMA.field(name) for name in VERSION_COLUMNS])
 
 _NEW, _KNOWN, _TAKEN, _OLD = range(4)  # the decision on a row
@@ -89,10 +90,12 @@ class Versions:
     """The versions seen in one ingest.
 
     _replacing: for an id whose row is replaced, the version that replaces it and its row.
+    _vouched: rows that the lake holds without knowing who may read them, and that now say so.
     """
 
     _seen: _SeenVersions = field(default_factory=_SeenVersions)
     _replacing: dict[str, tuple[_CurrentVersion, pa.Table]] = field(default_factory=dict)
+    _vouched: list[pa.Table] = field(default_factory=list)
 
     def sort_out(self, posts: pa.Table, stored: pa.Table) -> VersionOutcome:
         """Decide on the next piece of an ingest.
@@ -114,6 +117,7 @@ class Versions:
             (ids, texts, edited),
             decision,
         )
+        self._vouched.append(posts.filter(pa.array(_vouches(posts, stored) & (decision == _KNOWN))))
         new = decision == _NEW
         if new.any():
             self._seen.add(ids[new], texts[new], edited[new])
@@ -125,13 +129,21 @@ class Versions:
         )
 
     def replaced(self) -> pa.Array:
-        """Return the ids whose rows, in the lake or in this ingest, a later version replaces."""
-        return pa.array(list(self._replacing), pa.string())
+        """Return the ids whose rows, in the lake or in this ingest, another row replaces."""
+        replaced = pa.array(list(self._replacing), pa.string())
+        return pa.concat_arrays([replaced, *self.vouched()["id"].chunks])
 
     def replacing(self) -> list[pa.RecordBatch]:
         """Return the rows that replace them, in the order in which the ids were first replaced."""
-        tables = [row for _, row in self._replacing.values()]
-        return pa.concat_tables(tables).combine_chunks().to_batches() if tables else []
+        tables = [row for _, row in self._replacing.values()] + [self.vouched()]
+        return pa.concat_tables(tables).combine_chunks().to_batches()
+
+    def vouched(self) -> pa.Table:
+        """Return the rows that only add who may read them, each id once."""
+        rows = pa.concat_tables([POST_SCHEMA.empty_table(), *self._vouched])
+        rows = rows.filter(pc.invert(pc.is_in(rows["id"], pa.array(self._replacing, pa.string()))))
+        first = np.sort(np.unique(_hashes(rows["id"]), return_index=True)[1])
+        return rows.take(pa.array(first)).combine_chunks()
 
     def edits(self) -> list[tuple[str, datetime]]:
         """Return the replaced ids that the lake holds, each with the time of its new version."""
@@ -222,6 +234,13 @@ def _adds_nothing(posts: pa.Table, stored: pa.Table) -> np.ndarray:
         pc.equal(posts["text"], text), pc.or_kleene(first, pc.equal(posts["edited"], edited))
     )
     return pc.fill_null(pc.and_kleene(pc.is_valid(place), same), False).to_numpy()
+
+
+def _vouches(posts: pa.Table, stored: pa.Table) -> np.ndarray:
+    """Return which posts say who may read them where the lake does not know, bool (n,)."""
+    unknown = stored["id"].filter(pc.equal(stored["visibility"], "unknown"))
+    says = pc.not_equal(posts["visibility"], "unknown").to_numpy()
+    return says & _is_in(posts["id"], unknown)
 
 
 def _times(rows: pa.Table) -> np.ndarray:

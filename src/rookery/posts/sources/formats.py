@@ -30,6 +30,17 @@ At most one should recognise a file: each looks for fields that no other source 
 """
 
 
+def source_to_read(path: Path, is_mapped: bool) -> ModuleType | None:
+    """Return the module that reads this file, or None for a table, which every mapped file is.
+
+    Raises as `source_of`, and `UsageError` if there is no such file.
+    """
+    if not path.exists():
+        raise UsageError("there is no such file", where=path)
+    # an archive has no columns, so that a mapping beside it is meant for the other files
+    return None if is_mapped and path.suffix.lower() != ".zip" else source_of(path)
+
+
 def source_of(path: Path) -> ModuleType | None:
     """Return the module that reads this file, or None for a table.
 
@@ -40,7 +51,7 @@ def source_of(path: Path) -> ModuleType | None:
     if mastodon_export.is_export(path):
         return mastodon
     if path.suffix.lower() == ".zip":
-        return x_archive
+        return None if tabular.kind_of(path) else x_archive
     if tabular.kind_of(path) in ("csv", "parquet"):
         return None
     if atproto_repo.recognizes(path):
@@ -53,9 +64,14 @@ def source_of(path: Path) -> ModuleType | None:
 
 
 def _refuse_unless_table(path: Path, first: object) -> None:
-    """Raise for a file of no source that cannot be read as a table either."""
+    """Raise for a file of no source that cannot be read as a table either.
+
+    A list of objects in a .json file is one; a single object is not.
+    """
     is_json = ".json" in (suffix.lower() for suffix in path.suffixes)
-    if is_json and tabular.kind_of(path) is None:
+    if isinstance(first, list) and first and isinstance(first[0], dict):
+        first = first[0]
+    elif is_json and tabular.kind_of(path) is None:
         if first is None:
             hint = "It is damaged or cut short: export or download it again"
             raise DataError("the file is not JSON from beginning to end", where=path, hint=hint)

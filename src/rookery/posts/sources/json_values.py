@@ -22,7 +22,7 @@ from rookery.posts.sources.files import (
     parse_json,
     well_formed,
 )
-from rookery.posts.sources.tabular import kind_of
+from rookery.posts.sources.tables.kinds import kind_of
 
 _DAMAGED = "It is damaged or cut short: export or download it again"
 

@@ -1,13 +1,15 @@
 """Times and languages, which every source writes in its own way, as one kind of value each.
 
-Used by the sources for single values and by `tabular.py` for whole columns. Plain texts and counts
-are read in `files.py`.
+Dates are parsed in `dates.py`; the times of a table are read by the column, in `tables/times.py`.
+Plain texts and counts are read in `files.py`.
 """
 
 import re
 from datetime import UTC, datetime
 
 import pyarrow as pa
+
+from rookery.posts.sources.dates import parse_date
 
 LANGUAGE_CODES = {
     "arabic": "ar", "bulgarian": "bg", "catalan": "ca", "chinese": "zh", "croatian": "hr",
@@ -23,46 +25,23 @@ LANGUAGE_CODES = {
 }  # fmt: skip
 """Codes of languages by their English names, and the codes that replaced withdrawn ones."""
 
-_TIME_FORMATS = (
-    "%a %b %d %H:%M:%S %z %Y",
-    "%m/%d/%Y %H:%M",
-    "%m/%d/%Y %H:%M:%S",
-    "%d %b %Y %H:%M:%S %z",
-)
 _SINCE_1970 = re.compile(r"([0-9]{9,17})(?:\.[0-9]*)?")
 
 
 def parse_time(text: str) -> datetime | None:
     """Return the time that a text gives, in UTC; None if it is in none of the known forms.
 
-    The forms: ISO 8601, seconds to microseconds since 1970, Twitter's form, month/day/year, and
-    the form of RFC 5322 without a weekday. A time without a zone is UTC.
+    The forms: seconds to microseconds since 1970, and those of `parse_date`, month before day. A
+    time without a zone is UTC.
     """
-    text = text.strip().removesuffix(" UTC")  # as PostgreSQL and BigQuery export it
-    time: datetime | None
-    try:
-        if since_1970 := _SINCE_1970.fullmatch(text):
-            digits = since_1970[1]
+    text = text.strip()
+    if since_1970 := _SINCE_1970.fullmatch(text):
+        digits = since_1970[1]
+        try:
             return datetime.fromtimestamp(int(digits) / 1000 ** ((len(digits) - 9) // 3), UTC)
-        time = datetime.fromisoformat(text)
-    except (ValueError, OverflowError, OSError):
-        time = next((t for form in _TIME_FORMATS if (t := _strptime(text, form))), None)
-    try:
-        return time and (time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC))
-    except OverflowError:  # the first or last day of the calendar, in another zone
-        return None
-
-
-def parse_times(column: pa.Array) -> pa.Array:
-    """Return a column of times as UTC microseconds, null where a time cannot be read."""
-    kind = pa.timestamp("us", tz="UTC")
-    if pa.types.is_timestamp(column.type):
-        return column.cast(pa.timestamp("us", tz=column.type.tz), safe=False).cast(kind)
-    if pa.types.is_date(column.type):
-        return column.cast(pa.timestamp("us")).cast(kind)
-    encoded = column.cast(pa.string()).dictionary_encode()  # many rows share their second
-    times = [text and parse_time(text) for text in encoded.dictionary.to_pylist()]
-    return pa.array([time or None for time in times], kind).take(encoded.indices)
+        except (ValueError, OverflowError, OSError):
+            return None
+    return parse_date(text, "month-first")
 
 
 def language_codes(column: pa.Array) -> pa.Array:
@@ -88,10 +67,3 @@ def language_code(name: str) -> str | None:
     code = LANGUAGE_CODES.get(name) or name.replace("_", "-").split("-")[0]
     is_named = code not in ("und", "mul", "zxx", "art") and not re.fullmatch("q[a-t][a-z]", code)
     return code if 2 <= len(code) <= 3 and code.isalpha() and is_named else None
-
-
-def _strptime(text: str, form: str) -> datetime | None:
-    try:
-        return datetime.strptime(text, form)
-    except ValueError:
-        return None

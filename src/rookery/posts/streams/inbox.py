@@ -19,6 +19,7 @@ from rookery.posts.event import Event
 from rookery.posts.live import LiveLog, live_log
 from rookery.posts.places import Scrubs, scrubbed
 from rookery.posts.post import Post, from_row, to_batch
+from rookery.posts.sources.bounds import within_bounds
 from rookery.posts.sources.files import in_batches
 
 _SCHEMA = """
@@ -180,7 +181,10 @@ def flush_to_lake(home: Home, context: Context, most: int = 50_000) -> ingest.In
         first, last = waiting[0][0], waiting[-1][0]
         posts = _newest_versions([post for _, post in waiting])
         key = f"follow-{first:012d}-{last:012d}"
-        report = ingest.ingest_batches(home, "stream", key, lambda: in_batches(posts), context)
+        now = context.clock.now()
+        report = ingest.ingest_batches(
+            home, "stream", key, lambda: within_bounds(in_batches(posts), now), context
+        )
         inbox.taken(last)
         return report
 
