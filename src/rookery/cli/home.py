@@ -1,4 +1,4 @@
-"""`rookery init`, `runs`, `trace` and `serve`: the verbs about a home as a whole.
+"""`rookery init`, `runs` and `trace`: the verbs about a home as a whole.
 
 What a home is made of is in `core/home.py`.
 """
@@ -66,21 +66,3 @@ def trace(
         show_facts({k: v for k, v in found.items() if k != "places"}, f"Post {post_id}")
         columns = ["place", "how", "owed", "by"]
         show_table(columns, [[p[c] for c in columns] for p in found["places"]])
-
-
-def serve(
-    host: Annotated[
-        str | None,
-        typer.Option(help="The address to listen on. Without it: host in rookery.toml, 127.0.0.1."),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(help="The port; 0 takes a free one. Without it: port in rookery.toml, 8700."),
-    ] = None,
-    home: HomeOption = DEFAULT_HOME,
-) -> None:
-    """Serve the web page and the OpenAI-compatible API until Ctrl-C."""
-    from rookery.cli.show import context
-    from rookery.gateway.serve import serve
-
-    serve(opened(home), host, port, context(), lambda url: print(f"Open {url}", flush=True))
