@@ -89,24 +89,24 @@ def add_click(
 def _count_event(
     engine: Engine, kind: str, token: str, now_seconds: int, visitor: Visitor | None, count: _Count
 ) -> tuple[Verdict, str | None]:
+    verdict = KEEP if visitor is None else judge(visitor)
     # In one transaction, so that a process that is killed leaves the whole event or none of it.
     with store.writing(engine) as connection:
         found = connection.execute(_OFFER_OF, {"token": token}).first()
-        verdict: Verdict = Drop("unknown_offer")
-        if found:
-            verdict = KEEP if visitor is None else _of_viewer(connection, found, visitor)
-            verdict = count(connection, found) if verdict == KEEP else verdict
+        if found is None:
+            verdict = Drop("unknown_offer")
+        elif verdict == KEEP and visitor is not None:
+            verdict = _is_viewer(connection, found, visitor)
+        if found is not None and verdict == KEEP:
+            verdict = count(connection, found)
         if isinstance(verdict, Drop):
             # Invented tokens share one row: nobody can fill the database with them.
             store.add_refusal(connection, kind, verdict.reason, token if found else "", now_seconds)
     return verdict, found.url if found else None
 
 
-def _of_viewer(connection: Connection, found: Row, visitor: Visitor) -> Verdict:
-    """Return whether a visitor is a person, namely the viewer to whom the offer was made."""
-    verdict = judge(visitor)
-    if verdict != KEEP:
-        return verdict
+def _is_viewer(connection: Connection, found: Row, visitor: Visitor) -> Verdict:
+    """Return whether a visitor is the viewer to whom the offer was made."""
     # by the day of the offer, since a viewer has another name tomorrow
     is_same = pseudonym(connection, visitor.viewer, found.at) == found.viewer
     return KEEP if visitor.viewer and is_same else Drop(OTHER_VIEWER)
