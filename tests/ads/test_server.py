@@ -69,6 +69,27 @@ def test_one_ad_is_offered_and_every_other_campaign_has_its_reason(server, take,
     }
 
 
+def test_a_preview_decides_as_a_request_does_and_books_nothing(engine, server, take, a_campaign):
+    take(a_campaign("best", bid_micros=400_000, views_per_viewer_per_day=1), a_campaign("second"))
+
+    def rows() -> dict:
+        with reading(engine) as connection:
+            return {
+                t.name: connection.execute(t.select()).all() for t in store.metadata.sorted_tables
+            }
+
+    before = rows()
+    previews = [server.preview(_ask()) for _ in range(3)]
+    assert rows() == before
+    shown = server.serve(_ask())
+    for preview in previews:
+        assert preview.candidates[0].verdict == shown.candidates[0].verdict == KEEP
+        assert _verdicts(preview) == _verdicts(shown)
+        assert (preview.offer.token, preview.offer.campaign) == ("", "best")
+        assert preview.offer.price_micros == pytest.approx(shown.offer.price_micros, abs=1)
+    assert server.click(previews[0].offer.token) == (Drop("unknown_offer"), None)
+
+
 def test_no_campaign_is_no_ad_and_no_error(server):
     outcome = server.serve(_ask())
     assert (outcome.offer, outcome.candidates, outcome.why) == (None, (), "No campaign fits.")

@@ -117,6 +117,24 @@ def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, words, message):
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_the_home_may_be_named_before_the_verb_and_the_one_after_it_holds(tmp_path):
+    one, two, three = (tmp_path / name for name in ("one", "two", "three"))
+    assert rookery("--home", one, "init").returncode == 0
+    assert rookery("--home", one, "posts", "state", "--help").returncode == 0
+    environment = os.environ | {"ROOKERY_HOME": str(three)}
+    for words in (
+        ["--home", one, "runs"],
+        ["runs", "--home", one],
+        ["--home", two, "runs", "--home", one],
+    ):
+        shown = rookery(*words, "--json", env=environment)
+        assert (shown.returncode, shown.stdout) == (0, '{\n "runs": []\n}\n'), shown.stderr
+    wrong = rookery("--home", two, "runs", env=environment)
+    assert wrong.returncode == 2
+    assert str(two) in wrong.stderr
+    assert sorted(tmp_path.iterdir()) == [one]
+
+
 def test_a_new_home_says_its_policy_and_keeps_its_settings(tmp_path):
     home = tmp_path / "home"
     assert "'public'" in rookery("init", "--home", home).stdout

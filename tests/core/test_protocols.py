@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.core.protocols import GenerationOptions, HashedEmbedder, SeededGenerator
+from rookery.core.protocols import GenerationOptions, HashedEmbedder, SeededGenerator, TextChunk
 
 
 @given(st.lists(st.text(max_size=40), max_size=5))
@@ -52,6 +52,20 @@ def test_another_seed_or_prompt_generates_something_else():
     prompt = "one two three four five six"
     assert text_of(SeededGenerator(), prompt) != text_of(SeededGenerator(seed=1), prompt)
     assert text_of(SeededGenerator(), prompt, seed=1) != text_of(SeededGenerator(), prompt, seed=2)
+
+
+def test_the_twin_follows_the_options_of_sampling_and_ends_before_a_stop():
+    prompt = "rook rook rook crow crow jackdaw"
+    only = {"temperature": 0.0}, {"top_k": 1}, {"top_p": 0.01}, {"min_p": 1.0}
+    for options in only:
+        assert text_of(SeededGenerator(), prompt, max_tokens=9, **options) == " rook" * 9
+    words = set(text_of(SeededGenerator(), prompt, max_tokens=200).split())
+    assert words == {"rook", "crow", "jackdaw"}
+    greedy = {"prompt": "rook rook crow", "max_tokens": 3, "temperature": 0.0}
+    assert text_of(SeededGenerator(), **greedy, stop=("k ro",)) == " roo"
+    assert list(
+        SeededGenerator().generate("rook", GenerationOptions(max_tokens=3, stop=(" ",)))
+    ) == [TextChunk("", 1, "stop")]
 
 
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), ("one two", 2)])

@@ -18,7 +18,7 @@ from rookery.core.context import SystemClock
 from rookery.core.protocols import HashedEmbedder, SeededGenerator
 from rookery.gateway.app import create_app
 from rookery.gateway.parts import Parts
-from rookery.gateway.serve import address_of, listening
+from rookery.gateway.serve import address_of, listening, server_config
 
 CAMPAIGNS = """\
 currency = "EUR"
@@ -45,6 +45,15 @@ def ads(home, tmp_path):
     server.close()
 
 
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+@pytest.fixture
+def browser_headers() -> dict[str, str]:
+    """The headers by which a request is taken for one of a person's browser."""
+    return {"user-agent": BROWSER}
+
+
 def a_hit(text: str, **fields):
     defaults = {
         "id": "1",
@@ -68,7 +77,7 @@ def parts(home, ads) -> Parts:
         search=lambda text, mode: SimpleNamespace(
             hits=(a_hit(f"{text} is fine"),),
             understood=f"{text} ({mode})",
-            left_out={"forgotten": 2},
+            left_out={"copy": 2},
         ),
         answer=lambda text: SimpleNamespace(
             sentences=(SimpleNamespace(text=f"{text} is fine.", citations=(1,)),),
@@ -90,9 +99,7 @@ def served():
 @contextmanager
 def _served(app):
     with listening("127.0.0.1", 0) as listener:
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1)
-        )
+        server = uvicorn.Server(server_config(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -31,6 +31,8 @@ QUIET = [
     "--disable-sync",
     "--no-first-run",
 ]
+PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"
+"""A browser without a screen calls itself a robot, whose clicks cost nothing."""
 QUESTION = "When does the spring regatta start?"
 
 
@@ -84,7 +86,7 @@ def open_page(chromium, town_address):
     contexts, messages = [], []
 
     def open_page(**settings):
-        context = chromium.new_context(**settings)
+        context = chromium.new_context(**({"user_agent": PERSON} | settings))
         contexts.append(context)
         context.route(
             lambda url: not url.startswith(town_address),
@@ -163,6 +165,29 @@ def test_an_ad_that_is_seen_and_clicked_is_charged_and_the_report_shows_it(open_
     )
     expect(row.first).to_be_visible()
     expect(page.locator("dl.totals")).to_contain_text(after["spend"])
+
+
+def test_a_click_at_once_reports_its_view_first_and_is_charged(open_page, town_address):
+    before = totals(town_address)
+    page = open_page()
+    search(page, "rowing crew training")
+    page.get_by_role("complementary", name="Promoted post").get_by_role("link").click()
+    expect(page).to_have_title("elsewhere")
+    after = totals(town_address)
+    assert (after["views"], after["clicks"]) == (before["views"] + 1, before["clicks"] + 1)
+
+
+def test_a_browser_that_calls_itself_a_robot_reaches_the_ad_and_is_not_charged(
+    open_page, town_address
+):
+    before = totals(town_address)
+    page = open_page(user_agent="Mozilla/5.0 HeadlessChrome/140.0")
+    search(page, "rowing crew training")
+    page.get_by_role("complementary", name="Promoted post").get_by_role("link").click()
+    expect(page).to_have_title("elsewhere")
+    after = totals(town_address)
+    assert (after["views"], after["clicks"]) == (before["views"], before["clicks"])
+    assert after["refused"]["click robot"] == before["refused"].get("click robot", 0) + 1
 
 
 def test_an_ad_below_the_screen_is_not_counted_as_seen(open_page, town_address):

@@ -13,7 +13,7 @@ import pytest
 from rookery.core.context import SystemClock
 from rookery.core.errors import UsageError
 from rookery.gateway.app import create_app
-from rookery.gateway.serve import address_of, learning_beside, listening
+from rookery.gateway.serve import address_of, learning_beside, listening, serve
 
 ROOKERY = [sys.executable, "-m", "rookery.cli.main"]
 
@@ -104,6 +104,80 @@ def test_rookery_serve_on_a_taken_port_exits_2_with_one_line(home):
         done = subprocess.run(command, capture_output=True, text=True, env=_env())
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "outside"])
+def test_the_network_is_let_in_only_by_a_decision(home, host):
+    if host == "outside":
+        host = _own_address()
+    command = [*ROOKERY, "serve", "--home", str(home.path), "--host", host, "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, env=_env(), timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--password-file" in done.stderr
+    assert "--public" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_address_in_the_settings_is_no_decision_either(home):
+    from rookery.core.home import SETTINGS, open_home
+
+    settings = home.path / SETTINGS
+    settings.write_text(settings.read_text().replace("127.0.0.1", "0.0.0.0"))
+    with pytest.raises(UsageError, match="--public"):
+        serve(open_home(home.path), port=0)
+
+
+@pytest.mark.parametrize("content", [None, "", "\n\n", "  \n", b"\xff\xfe"])
+def test_a_password_that_is_none_is_refused(home, tmp_path, content):
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UsageError, match="password"):
+        serve(home, "0.0.0.0", 0, password_file=file)
+
+
+@pytest.mark.parametrize("name", ["https://rooks.example", "rooks.example:80", "*", "a b", ""])
+def test_what_is_no_name_of_a_host_cannot_be_allowed(home, name):
+    with pytest.raises(UsageError, match="no name of a host"):
+        serve(home, port=0, allowed_hosts=[name])
+
+
+@pytest.mark.parametrize("by_settings", [True, False])
+def test_a_server_for_the_network_asks_for_its_password_under_its_names(
+    home, tmp_path, by_settings
+):
+    from rookery.core.home import SETTINGS
+
+    (tmp_path / "password").write_text("rooks at dawn\n")
+    options = ["--host", "0.0.0.0", "--port", "0", "--password-file", str(tmp_path / "password")]
+    if by_settings:
+        settings = home.path / SETTINGS
+        settings.write_text(settings.read_text().replace("= []", '= ["Rooks.example"]'))
+    else:
+        options += ["--allowed-host", "rooks.example"]
+    command = [*ROOKERY, "--home", str(home.path), "serve", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_env())
+    try:
+        address = process.stdout.readline().split()[1]
+        known = httpx2.BasicAuth("", "rooks at dawn")
+        named = {"host": "rooks.example"}
+        assert httpx2.get(address).status_code == 401
+        assert httpx2.get(f"{address}v1/models").status_code == 401
+        assert httpx2.get(address, auth=known).status_code == 200
+        assert httpx2.get(address, auth=known, headers=named).status_code == 200
+        assert httpx2.get(address, auth=known, headers={"host": "evil.example"}).status_code == 400
+    finally:
+        process.kill()
+
+
+def _own_address() -> str:
+    """Return an address of this machine that others reach; skip where there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: it only chooses a way
+        except OSError:
+            pytest.skip("this machine has no network")
+        return probe.getsockname()[0]
 
 
 def _env() -> dict[str, str]:

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from rookery.core.errors import UsageError
 from rookery.core.protocols import GenerationOptions
+from rookery.core.sampling import penalized, probabilities
 from rookery.model.generate import control_ids, load_generator
-from rookery.model.inference.sampling import pieces, probabilities, writable
+from rookery.model.inference.writing import pieces, writable
 from rookery.model.tokenizer import Tokenizer, train_bpe
 
 TOKENIZER = Tokenizer(train_bpe(["the rooks came back 🦜🦜"] * 5, 320))
@@ -160,3 +161,29 @@ def test_a_control_changes_what_is_written(make_checkpoint):
 def test_a_control_that_the_model_never_saw_is_refused(checkpoint):
     with pytest.raises(UsageError, match="language:xx"):
         load_generator(checkpoint, ["language:xx"])
+
+
+def test_min_p_keeps_what_is_near_the_likeliest():
+    logits = np.log([0.5, 0.3, 0.15, 0.05])
+    p = probabilities(logits, GenerationOptions(temperature=1.0, top_k=0, min_p=0.4))
+    assert p == pytest.approx([0.625, 0.375, 0, 0])
+
+
+@given(LOGITS, st.floats(1.01, 2))
+def test_a_penalty_makes_seen_tokens_less_likely_and_no_others(logits, penalty):
+    seen = np.arange(len(logits)) % 2 == 0
+    changed = penalized(logits, seen, penalty)
+    assert (changed[~seen] == logits[~seen]).all()
+    assert (changed[seen] <= logits[seen]).all()
+    assert (penalized(logits, seen, 1.0) == logits).all()
+
+
+def test_a_penalty_keeps_a_text_from_repeating_itself(checkpoint):
+    generator = load_generator(checkpoint)
+    plain, varied = (
+        generator.tokenizer.encode(
+            [written(generator, "the rooks", GenerationOptions(40, 0.0, repetition_penalty=r))]
+        )[0]
+        for r in (1.0, 2.0)
+    )
+    assert len(set(varied)) / len(varied) > len(set(plain)) / len(plain)

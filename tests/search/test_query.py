@@ -70,7 +70,12 @@ def test_days_begin_at_midnight_utc_and_moments_may_have_a_zone():
         ("tram)", "a bracket without its other half"),
         ('tram "late', "a quotation mark without its other half"),
         ("(" * 50 + "tram" + ")" * 50, "nested too deep"),
-        ("tram " * 100, "only the first 64 words"),
+        ("tram " * 100, "only the first 64 words were used, not tram, tram, tram and 33 more"),
+        ("since:2020-01-01 " * 18, "16 filters were used, not since:2020-01-01, since:2020-01-01"),
+        ("from:a lang:en #a @a until:2020-01-01 min_likes:1 " * 3, "16 filters were used, not"),
+        ('tram "' + "late " * 70 + '"', "only the first 64 words were used, not “late late"),
+        ("x" * 3_000, "only the first 2,000 characters were read"),
+        ("tram " + "x" * 3_000, "only the first 4 characters were read"),
     ],
 )
 def test_what_is_not_understood_is_said(text, remark):
@@ -194,6 +199,22 @@ def test_sixty_four_words_are_used_and_the_next_is_cut_off():
     assert parts('"' + "tram " * 65 + '"') == ()
     assert len(parts('"night tram" ' * 40)) == 32
     assert len(words_query("tram " * 70).root.parts) == 64
+
+
+def test_sixteen_filters_are_used_and_all_words_beside_them():
+    assert parse("#rooks " * 16).remarks == ()
+    query = parse("#rooks -since:2020-01-01 " * 1_000 + "tram")
+    assert len(query.root.parts) == 16
+    assert parts("#rooks " * 20 + "tram")[-1] == Word("tram")
+
+
+@given(st.lists(st.sampled_from([*_SNIPPETS, "#a ", "since:2026-01-01 ", "-"]), max_size=4_000))
+def test_no_query_is_large(snippets):
+    def count(node) -> int:
+        inside = getattr(node, "parts", None) or [p for p in [getattr(node, "part", None)] if p]
+        return sum(map(count, inside)) if inside or isinstance(node, And | Or) else 1
+
+    assert count(parse("".join(snippets)).root) <= 64 + 16
 
 
 def test_brackets_are_read_twelve_deep():

@@ -2,7 +2,8 @@
 
     text ─► relevance ─► eligibility ─► pacing ─► prediction ─► auction ─► offer in the ledger
 
-The page then reports that the offer was seen (`view`) or clicked (`click`). One server may be used
+The page then reports that the offer was seen (`view`) or clicked (`click`). `preview` holds the
+same auction and books nothing. One server may be used
 by many threads, and many processes may serve from one home. A request leaves no words behind: the
 ledger stores the viewer's pseudonym of the day and bucket numbers. Nor does a request train the
 click predictor: whoever runs the server calls `learn` now and then, beside the requests.
@@ -30,6 +31,7 @@ from rookery.ads.ledger.store import (
     sqlite_url,
     writing,
 )
+from rookery.ads.ledger.traffic import Visitor
 from rookery.ads.predict.features import ad_features, hash_features
 from rookery.ads.predict.ftrl import FtrlPredictor
 from rookery.ads.predict.learning import learn_from_ledger, stored_predictor
@@ -116,6 +118,28 @@ class _Bidder:
     buckets: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Sold:
+    """The bidder that won the place, and the terms of the offer that the ledger stores."""
+
+    winner: _Bidder
+    terms: ledger.OfferTerms
+
+    def offer(self, language: str | None, is_booked: bool) -> Offer:
+        """Return the ad to show a reader of a language; one that is not booked has no token."""
+        ad = self.winner.campaign
+        return Offer(
+            token=self.terms.token if is_booked else "",
+            campaign=ad.id,
+            advertiser=ad.advertiser,
+            title=ad.title,
+            body=ad.body,
+            url=ad.url,
+            why=explain(ad, self.winner.relevance, language),
+            price_micros=self.terms.price_micros,
+        )
+
+
 class AdServer:
     """A server of ads from the campaigns of a home, or of another store that is open already."""
 
@@ -144,6 +168,13 @@ class AdServer:
 
     def serve(self, request: AdRequest) -> Outcome:
         """Run one auction; an offer in the outcome is in the ledger already."""
+        return self._outcome(request, is_booked=True)
+
+    def preview(self, request: AdRequest) -> Outcome:
+        """Run one auction that books nothing: its offer has no token and cannot be clicked."""
+        return self._outcome(request, is_booked=False)
+
+    def _outcome(self, request: AdRequest, is_booked: bool) -> Outcome:
         page, ads = self._page(request), self._current_ads()
         relevances = ads.compare(page.words, self._vector(request.text)) if ads.campaigns else []
         compared = list(zip(ads.campaigns, relevances, strict=True))
@@ -155,17 +186,24 @@ class AdServer:
         if not fitting:
             return Outcome(None, tuple(decisions.values()))
         # One writing transaction at a time: two requests cannot both pass a cap.
-        with writing(self._engine) as connection:
-            offer = self._auction(connection, request, page, fitting, decisions)
+        transaction = writing if is_booked else reading
+        with transaction(self._engine) as connection:
+            sold = self._auction(connection, request, page, fitting, decisions)
+            if sold is not None and is_booked:
+                ledger.add_offer(connection, sold.terms, page.now_seconds, OFFER_LIFETIME_SECONDS)
+        offer = None if sold is None else sold.offer(page.language, is_booked)
         return Outcome(offer, tuple(decisions.values()))
 
-    def view(self, token: str) -> Verdict:
-        """Count that an offer was seen; a `Drop` has the reason why it does not count."""
-        return ledger.add_view(self._engine, token, self._now())
+    def view(self, token: str, visitor: Visitor | None = None) -> Verdict:
+        """Count that an offer was seen; a `Drop` has the reason why it does not count.
 
-    def click(self, token: str) -> tuple[Verdict, str | None]:
+        visitor: the request that reports it; None if you answer for it yourself.
+        """
+        return ledger.add_view(self._engine, token, self._now(), visitor)
+
+    def click(self, token: str, visitor: Visitor | None = None) -> tuple[Verdict, str | None]:
         """Count and charge a click, and return where it leads: None for an unknown token."""
-        return ledger.add_click(self._engine, token, self._now())
+        return ledger.add_click(self._engine, token, self._now(), visitor)
 
     def learn(self) -> bool:
         """Train the predictor on views whose outcome is known by now; return whether it was due.
@@ -189,7 +227,7 @@ class AdServer:
         page: Page,
         fitting: list[tuple[Campaign, Relevance]],
         decisions: dict[str, Decision],
-    ) -> Offer | None:
+    ) -> "_Sold | None":
         """Sell the place among the campaigns that fit and may spend, and note each decision."""
         viewer = pseudonym(connection, request.viewer, page.now_seconds)
         states = campaign_states(connection, viewer, page.now_seconds)
@@ -202,7 +240,7 @@ class AdServer:
             )
             if verdict == KEEP:
                 bidders.append(_bidder(campaign, relevance, page, bid_micros, predictor, token))
-        return _sell(connection, bidders, decisions, page, viewer, token)
+        return _sell(bidders, decisions, viewer, token)
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp())
@@ -260,14 +298,9 @@ def _bidder(
 
 
 def _sell(
-    connection: Connection,
-    bidders: list[_Bidder],
-    decisions: dict[str, Decision],
-    page: Page,
-    viewer: str,
-    token: str,
-) -> Offer | None:
-    """Hold the auction, note the decision on each bidder, and store the offer."""
+    bidders: list[_Bidder], decisions: dict[str, Decision], viewer: str, token: str
+) -> _Sold | None:
+    """Hold the auction, and note the decision on each bidder."""
     sale = hold_auction([bidder.bid for bidder in bidders], RESERVE_MICROS)
     if sale is None:
         return None
@@ -278,13 +311,11 @@ def _sell(
             decisions[name], verdict=verdict, pctr=one.pctr, score=one.bid.score
         )
     won = next(one for one in bidders if one.bid == sale.winner)
-    ad, price = won.campaign, sale.price_micros
+    buckets = tuple(won.buckets.tolist())
     terms = ledger.OfferTerms(
-        token, ad.id, viewer, price, won.pctr, tuple(won.buckets.tolist()), ad.url
+        token, won.campaign.id, viewer, sale.price_micros, won.pctr, buckets, won.campaign.url
     )
-    ledger.add_offer(connection, terms, page.now_seconds, OFFER_LIFETIME_SECONDS)
-    why = explain(ad, won.relevance, page.language)
-    return Offer(token, ad.id, ad.advertiser, ad.title, ad.body, ad.url, why, price)
+    return _Sold(won, terms)
 
 
 def explain(campaign: Campaign, relevance: Relevance, language: str | None) -> str:

@@ -1,4 +1,4 @@
-"""`rookery ads …`: load campaigns, run one auction, and print the report.
+"""`rookery ads …`: load campaigns, preview one auction, and print the report.
 
 How an auction is decided and a click is charged is in the package `ads`.
 """
@@ -48,7 +48,10 @@ def serve(
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Run one auction for a search, and show for every campaign why it was eligible or not."""
+    """Preview the auction for a search: for every campaign, why it was eligible or not.
+
+    Nothing is booked: no offer is made, no budget is touched, and nobody's cap counts it.
+    """
     from rookery.ads.server import AdRequest, AdServer
     from rookery.cli.show import context, show_json, show_table
     from rookery.core.config import to_plain
@@ -56,8 +59,7 @@ def serve(
 
     opened_home = opened(home)
     server = AdServer(opened_home, embedder_of(opened_home), context().clock)
-    server.learn()
-    outcome = server.serve(AdRequest(text=query, language=language, viewer="cli"))
+    outcome = server.preview(AdRequest(text=query, language=language, viewer="cli"))
     if as_json:
         show_json(to_plain(outcome))
         return

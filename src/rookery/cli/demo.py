@@ -99,8 +99,12 @@ def demo(
     if serve and not as_json:
         from rookery.gateway.serve import serve as serve_pages
 
+        # always on this machine alone: opening it to the network is a decision for `rookery serve`
         serve_pages(
-            opened, context=shown, ready=lambda url: print(f"\nOpen {url} (Ctrl-C ends it)")
+            opened,
+            host="127.0.0.1",
+            context=shown,
+            ready=lambda url: print(f"\nOpen {url} (Ctrl-C ends it)"),
         )
 
 

@@ -1,4 +1,4 @@
-"""`rookery init`, `runs`, `trace` and `serve`: the verbs about a home as a whole.
+"""`rookery init`, `runs` and `trace`: the verbs about a home as a whole.
 
 What a home is made of is in `core/home.py`.
 """
@@ -75,21 +75,3 @@ def trace(
 def _fate(found: dict[str, str]) -> str:
     of = found["represented_by"]
     return f"{found['fate']} of {of}" if of else found["fate"]
-
-
-def serve(
-    host: Annotated[
-        str | None,
-        typer.Option(help="The address to listen on. Without it: host in rookery.toml, 127.0.0.1."),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(help="The port; 0 takes a free one. Without it: port in rookery.toml, 8700."),
-    ] = None,
-    home: HomeOption = DEFAULT_HOME,
-) -> None:
-    """Serve the web page and the OpenAI-compatible API until Ctrl-C."""
-    from rookery.cli.show import context
-    from rookery.gateway.serve import serve
-
-    serve(opened(home), host, port, context(), lambda url: print(f"Open {url}", flush=True))

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from rookery import __version__
-from rookery.cli import ads, corpus, demo, fleet, home, model, posts, search
+from rookery.cli import ads, corpus, demo, fleet, home, model, posts, search, serve
+from rookery.cli.options import EarlyHomeOption
 from rookery.core.errors import RookeryError, StorageError, UsageError
 from rookery.core.extras import missing_package
 
@@ -33,7 +34,7 @@ app.add_typer(search.app, name="search")
 app.add_typer(ads.app, name="ads")
 app.add_typer(fleet.app, name="fleet")
 app.command("demo")(demo.demo)
-for verb in (home.init, home.runs, home.trace, home.serve):
+for verb in (home.init, home.runs, home.trace, serve.serve):
     app.command()(verb)
 
 
@@ -54,6 +55,7 @@ def options(
             callback=_print_version,
         ),
     ] = False,
+    home: EarlyHomeOption = None,
 ) -> None:
     """Read the options that come before the verb."""
 

@@ -15,14 +15,30 @@ if TYPE_CHECKING:
     from rookery.core.home import Home
     from rookery.posts.sources.dates import DateOrder
 
+HOME_HELP = "The folder that holds everything of one platform."
+
+
+def _nearest_home(context: typer.Context, home: Path) -> Path:
+    """Return the home that is given after the verb, else the one before it, else any other."""
+    before = context.find_root().params.get("home")
+    source = context.get_parameter_source("home")
+    is_given = source is not None and source.name == "COMMANDLINE"
+    return home if is_given or before is None else before
+
+
 HomeOption = Annotated[
     Path,
     typer.Option(
         "--home",
         envvar="ROOKERY_HOME",
-        help="The folder that holds everything of one platform.",
+        help=HOME_HELP,
         show_default=True,
+        callback=_nearest_home,
     ),
+]
+EarlyHomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help=f"{HOME_HELP} It may be given before the verb or after it."),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")

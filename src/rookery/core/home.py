@@ -47,10 +47,14 @@ class Rights:
 
 @dataclass(frozen=True)
 class Serve:
-    """The address that `rookery serve` listens on."""
+    """The address that `rookery serve` listens on, and the names that it answers to.
+
+    allowed_hosts: names beside those of this machine itself (`localhost`, 127.0.0.1).
+    """
 
     host: str = "127.0.0.1"
     port: int = 8700
+    allowed_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ erase_within_days = 30
 [serve]
 host = "127.0.0.1"
 port = 8700
+# The names under which the server may be asked for, beside localhost and its own address.
+allowed_hosts = []
 
 [corpus]
 # Where the corpus is built: "native" on this machine, "ray" on the Ray cluster at the address.

@@ -6,6 +6,7 @@ no torch, so that both packages work, and are tested, before any model exists.
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from rookery.core.digest import digest_value
+from rookery.core.sampling import GenerationOptions as GenerationOptions
+from rookery.core.sampling import sampler
 
 
 class Embedder(Protocol):
@@ -31,18 +34,6 @@ class Embedder(Protocol):
 
         A text without content has a vector of length 0.
         """
-
-
-@dataclass(frozen=True)
-class GenerationOptions:
-    """The options of a continuation; temperature 0 always takes the most likely token."""
-
-    max_tokens: int = 64
-    temperature: float = 0.8
-    top_k: int = 50
-    top_p: float = 1.0
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +92,7 @@ class ClickPredictor(Protocol):
 
 
 _WORD = re.compile(r"\w+")
+_PIECE = re.compile(r" \S*")
 
 
 @dataclass(frozen=True)
@@ -128,7 +120,7 @@ class HashedEmbedder:
 
 @dataclass(frozen=True)
 class SeededGenerator:
-    """The untrained twin: it repeats words of the prompt, drawn with a seed."""
+    """The untrained twin: it repeats words of the prompt, as likely as they are often in it."""
 
     name: str = "untrained"
     seed: int = 0
@@ -142,12 +134,17 @@ class SeededGenerator:
         return len(text.split())
 
     def generate(self, prompt: str, options: GenerationOptions) -> Iterator[TextChunk]:
-        words = prompt.split() or ["rookery"]
+        words = Counter(prompt.split() or ["rookery"])
+        logits, seen = np.log(np.fromiter(words.values(), float)), np.ones(len(words), bool)
         seed = self.seed if options.seed is None else options.seed
-        random = np.random.default_rng([seed, zlib.crc32(prompt.encode())])
-        for n in range(options.max_tokens):
-            last = n + 1 == options.max_tokens
-            yield TextChunk(f" {words[random.integers(len(words))]}", 1, "length" if last else None)
+        choose = sampler(options, np.random.default_rng([seed, zlib.crc32(prompt.encode())]))
+        places = [choose(logits, seen) for _ in range(options.max_tokens)]
+        text = "".join(f" {list(words)[place]}" for place in places)
+        ends = [place for stop in options.stop if stop and (place := text.find(stop)) >= 0]
+        pieces = _PIECE.findall(text[: min(ends)]) or [""] if ends else _PIECE.findall(text)
+        for n, piece in enumerate(pieces, 1):
+            reason = "stop" if ends else "length"
+            yield TextChunk(piece, 1, reason if n == len(pieces) else None)
 
 
 @dataclass(frozen=True)

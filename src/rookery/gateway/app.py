@@ -1,18 +1,19 @@
 """The ASGI application: all routes, the headers of every response, and the form of errors.
 
-A request under `/v1` gets errors in OpenAI's envelope, any other request a page. No response holds
-a traceback. The routes are in `api/openai.py` and `pages/routes.py`; what they serve is opened in
-`wiring.py`.
+A request passes the envelope (headers), the guard (`guard.py`) and whoever attends to its client
+(`attended.py`) before it reaches a route. The routes are in `api/openai.py` and `pages/routes.py`;
+what they serve is opened in `wiring.py`.
 """
 
+import contextlib
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -21,7 +22,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rookery.core.context import Clock
 from rookery.core.errors import RookeryError
 from rookery.gateway.api.openai import ApiError, api_error_response, openai_routes
-from rookery.gateway.pages.routes import page_routes, render_error
+from rookery.gateway.attended import Attended
+from rookery.gateway.errors import error_response
+from rookery.gateway.guard import ALIVE, Guard, Guarded, operator_only
+from rookery.gateway.pages.routes import page_routes
 from rookery.gateway.parts import Parts
 from rookery.version import __version__
 
@@ -36,8 +40,17 @@ SECURITY_HEADERS = {
 }
 
 
+THREADS = 8
+"""For pages and counting tokens. More would take turns at Python's lock, and keep the loop waiting,
+which answers whether the server is alive.
+"""
+
+
 def create_app(
-    parts: Parts, clock: Clock, new_id: Callable[[], str] = secrets.token_hex
+    parts: Parts,
+    clock: Clock,
+    new_id: Callable[[], str] = secrets.token_hex,
+    guard: Guard = Guard(),
 ) -> FastAPI:
     """Return the application that serves these parts.
 
@@ -49,23 +62,32 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        lifespan=_few_threads,
     )
     app.include_router(openai_routes(parts.generator, clock, new_id))
-    app.include_router(page_routes(parts, new_id))
+    app.include_router(page_routes(parts, new_id, operator_only))
     app.mount(
         "/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static"), name="static"
     )
 
-    @app.get("/healthz")
-    def healthz() -> dict[str, str]:
-        """Report that the server is alive, and which model serves."""
+    @app.get(ALIVE)
+    async def healthz() -> dict[str, str]:
+        """Report that the server is alive, and which model serves; it needs no thread."""
         return {"status": "ok", "version": __version__, "model": parts.generator.name}
 
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(ApiError, lambda _, error: api_error_response(error))
+    app.add_exception_handler(ApiError, _on_api_error)
+    app.add_middleware(Attended)
+    app.add_middleware(Guarded, guard=guard)
     app.add_middleware(_Envelope, new_id=new_id)
     return app
+
+
+@contextlib.asynccontextmanager
+async def _few_threads(app: FastAPI) -> AsyncIterator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
 
 
 class _Envelope:
@@ -108,17 +130,20 @@ def _crashed(path: str, error: Exception) -> Response:
         if isinstance(error, RookeryError)
         else "Something went wrong here; the log of the server has the details"
     )
-    return _error_response(path, 500, what, "server_error")
+    return error_response(path, 500, what, kind="server_error")
 
 
-def _on_http_error(request: Request, error: Exception) -> Response:
+# The handlers are coroutines, since a function would wait for a thread like any page.
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):  # the handler is registered for these alone
         raise error
     what = "There is nothing at this address" if error.status_code == 404 else str(error.detail)
-    return _error_response(request.url.path, error.status_code, what, "invalid_request_error")
+    return error_response(request.url.path, error.status_code, what, headers=error.headers)
 
 
-def _on_invalid(request: Request, error: Exception) -> Response:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     """Return pydantic's message about the first wrong parameter, as one line."""
     if not isinstance(error, RequestValidationError):  # the handler is registered for these alone
         raise error
@@ -126,14 +151,10 @@ def _on_invalid(request: Request, error: Exception) -> Response:
     place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))
     what = "the body is not valid JSON" if first["type"] == "json_invalid" else first["msg"]
     message = f"{place}: {what}" if place and first["type"] != "json_invalid" else what
-    if request.url.path.startswith("/v1"):
-        return api_error_response(ApiError(400, message, param=place or None))
-    return render_error(400, message)
+    return error_response(request.url.path, 400, message, param=place or None)
 
 
-def _error_response(path: str, status: int, what: str, kind: str) -> Response:
-    if path.startswith("/v1"):
-        return api_error_response(ApiError(status, what, kind=kind))
-    if path.endswith(".json") or path == "/healthz":
-        return JSONResponse({"error": what}, status)
-    return render_error(status, what)
+async def _on_api_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, ApiError):  # the handler is registered for these alone
+        raise error
+    return api_error_response(error)

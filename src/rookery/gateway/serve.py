@@ -8,7 +8,8 @@ import errno
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -17,6 +18,8 @@ from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.core.home import Home
 from rookery.gateway.app import create_app
+from rookery.gateway.connection import KEEP_ALIVE_SECONDS, TimedConnection
+from rookery.gateway.guard import Guard, is_loopback, named_host
 from rookery.gateway.wiring import open_parts
 
 log = logging.getLogger("rookery.gateway")
@@ -31,19 +34,68 @@ def serve(
     port: int | None = None,
     context: Context = Context(),
     ready: Callable[[str], None] = lambda address: None,
+    *,
+    allowed_hosts: Sequence[str] = (),
+    password_file: Path | None = None,
+    is_public: bool = False,
 ) -> None:
     """Serve a home until Ctrl-C.
 
     host, port: those of `rookery.toml` unless given; port 0 takes any free port. ready: called with
-    the address to open as soon as requests are answered. Raises `UsageError` before any work if it
-    cannot listen there.
+    the address to open as soon as requests are answered. allowed_hosts: names of the server beside
+    those in `rookery.toml`. password_file: its first line is needed for every page, or with
+    `is_public` for the operator's alone. Raises `UsageError` before any work if it cannot listen
+    there, or if the network could reach it and neither is given.
     """
     settings = home.settings.serve
     host, port = host or settings.host, settings.port if port is None else port
+    guard = Guard(
+        allowed_hosts=_host_names([*settings.allowed_hosts, *allowed_hosts]),
+        password=None if password_file is None else read_password(password_file),
+        is_public=is_public,
+    )
     with listening(host, port) as listener:
+        _check_exposure(listener, guard)
         parts = open_parts(home, context)
         with learning_beside(parts.ads.learn):
-            run(create_app(parts, context.clock), listener, ready)
+            run(create_app(parts, context.clock, guard=guard), listener, ready)
+
+
+def _check_exposure(listener: socket.socket, guard: Guard) -> None:
+    """Raise `UsageError` if the network can reach a server that nobody decided to open to it."""
+    host, port = listener.getsockname()[:2]
+    if is_loopback(host) or guard.password is not None or guard.is_public:
+        return
+    raise UsageError(
+        "the network could read everything that this server shows",
+        where=f"{host}:{port}",
+        hint="Give --password-file FILE, or --public if everybody may, or listen on 127.0.0.1",
+    )
+
+
+def _host_names(names: Sequence[str]) -> frozenset[str]:
+    for name in names:
+        if not name or named_host(name) != name.lower():
+            raise UsageError(
+                f"{name!r} is no name of a host",
+                where="allowed hosts",
+                hint="Write it as in rooks.example, without scheme and port",
+            )
+    return frozenset(name.lower() for name in names)
+
+
+def read_password(path: Path) -> str:
+    """Return the first line of a file; raise `UsageError` if there is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise UsageError(f"the password cannot be read: {reason}", where=path) from None
+    if not lines or not lines[0].strip():
+        raise UsageError(
+            "the password is empty", where=path, hint="Write it on the first line of the file"
+        )
+    return lines[0].strip()
 
 
 @contextlib.contextmanager
@@ -116,15 +168,22 @@ def run(app: FastAPI, listener: socket.socket, ready: Callable[[str], None]) -> 
 
     Requests in progress then have `GRACE_SECONDS` to end.
     """
-    settings = uvicorn.Config(
+    with contextlib.suppress(KeyboardInterrupt):
+        _Server(server_config(app), lambda: ready(address_of(listener))).run(sockets=[listener])
+
+
+def server_config(app: FastAPI) -> uvicorn.Config:
+    """Return how uvicorn serves an application: quietly, with deadlines, without web sockets."""
+    return uvicorn.Config(
         app,
+        http=TimedConnection,
+        ws="none",
         log_level="warning",
         access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
     )
-    with contextlib.suppress(KeyboardInterrupt):
-        _Server(settings, lambda: ready(address_of(listener))).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):

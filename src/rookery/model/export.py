@@ -26,7 +26,7 @@ from rookery.core.errors import BusyError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape, verify_weights
-from rookery.model.inference.sampling import ends, writable
+from rookery.model.inference.writing import ends, writable
 from rookery.model.shape import ModelShape
 from rookery.model.tensors import copy_tensors
 from rookery.model.tokenizer import (

@@ -1,9 +1,9 @@
 """Generation: a checkpoint as the `Generator` that search and the gateway receive.
 
 A loop over one prompt with a cache of keys and values (`inference/cache.py`). The next token is
-drawn by temperature, top-k and top-p from a seeded random generator; text comes in whole characters
-and never runs past a stop string (`inference/sampling.py`). Not here: serving many prompts in one
-batch, and the format of a chat, which `export.py` writes.
+drawn by temperature, top-k, top-p and their like from a seeded random generator; text comes in
+whole characters and never runs past a stop string (`inference/writing.py`). Not here: serving many
+prompts in one batch, and the format of a chat, which `export.py` writes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +15,11 @@ import torch
 from rookery.core.artifact import Artifact
 from rookery.core.errors import UsageError
 from rookery.core.protocols import GenerationOptions, Generator, TextChunk
+from rookery.core.sampling import sampler
 from rookery.corpus.control import KINDS
 from rookery.model.checkpoint import load_network
 from rookery.model.inference.cache import Cache
-from rookery.model.inference.sampling import pieces, sampler, writable
+from rookery.model.inference.writing import pieces, writable
 from rookery.model.network import Network
 from rookery.model.tokenizer import Tokenizer, load_tokenizer
 
@@ -76,10 +77,12 @@ class NetworkGenerator:
 
     def generate(self, prompt: str, options: GenerationOptions) -> Iterator[TextChunk]:
         """Yield the continuation of a prompt in pieces of whole characters."""
-        tokens = self._continuation(prompt, sampler(options))
+        tokens = self._continuation(prompt, sampler(options, np.random.default_rng(options.seed)))
         yield from pieces(tokens, self.tokenizer, options.max_tokens, options.stop)
 
-    def _continuation(self, prompt: str, choose: Callable[[np.ndarray], int]) -> Iterator[int]:
+    def _continuation(
+        self, prompt: str, choose: Callable[[np.ndarray, np.ndarray], int]
+    ) -> Iterator[int]:
         """Yield token after token, without end.
 
         When the context is full, its first quarter is dropped, as if the document began after it;
@@ -87,6 +90,8 @@ class NetworkGenerator:
         """
         allowed = writable(self.tokenizer)
         history = self.tokenizer.encode([prompt])[0]
+        seen = np.zeros(self.tokenizer.vocabulary, dtype=bool)
+        seen[history] = True
         opening = [self.tokenizer.end_of_document, *self.controls]
         cache, unread = Cache(self.network.shape, 1), [*opening, *history]
         while True:
@@ -96,7 +101,8 @@ class NetworkGenerator:
                 unread = [*opening, *history[len(history) - kept :]]
             hidden = self.network(torch.tensor([unread]), cache=cache)
             logits = self.network.logits(hidden[0, -1]).double().numpy()
-            token = int(allowed[choose(logits[allowed])])
+            token = int(allowed[choose(logits[allowed], seen[allowed])])
             yield token
             history.append(token)
+            seen[token] = True
             unread = [token]

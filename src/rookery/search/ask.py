@@ -81,12 +81,13 @@ def ask(index: SearchIndex, question: str) -> Answer:
     query = _topic(question)
     if not query.terms:
         return Answer((), (), "The question has no word that posts could be searched for.")
-    if index.segment.facts.posts == 0:
+    index = index.as_of_now()
+    if index.segment.posts == 0:
         return Answer((), (), "There are no posts to answer from.")
     candidates = by_some_words(index.segment, index.embedder, query, _DEPTH)
-    hits, _ = shown(index, candidates, _POSTS, "answers", fold_copies=False)
+    hits = shown(index, candidates, _POSTS, "answers", fold_copies=False)
     chosen = _chosen(_claims(index, query, hits))
-    return _cited(index, chosen, hits) if chosen else Answer((), (), _why_not(query))
+    return _cited(index, query, chosen, hits)
 
 
 def _topic(question: str) -> Query:
@@ -168,8 +169,13 @@ def _chosen(claims: Sequence[_Claim]) -> list[_Claim]:
     return chosen
 
 
-def _cited(index: SearchIndex, chosen: Sequence[_Claim], hits: Sequence[Hit]) -> Answer:
-    """Return the answer with its sources, less the posts that were forgotten meanwhile."""
+def _cited(
+    index: SearchIndex, query: Query, chosen: Sequence[_Claim], hits: Sequence[Hit]
+) -> Answer:
+    """Return the answer with its sources, less the posts that were forgotten meanwhile.
+
+    If no sentence is left, the note is the one for a question that no post answers.
+    """
     wanted = list(dict.fromkeys(n for claim in chosen for n in claim.posts[:MOST_CITATIONS]))
     visible = still_visible(index.home, [hits[n] for n in wanted], "answers", index.lake_version)
     sources = [n for n, is_visible in zip(wanted, visible, strict=True) if is_visible]
@@ -178,8 +184,7 @@ def _cited(index: SearchIndex, chosen: Sequence[_Claim], hits: Sequence[Hit]) ->
         (c.text, tuple(number[n] for n in c.posts[:MOST_CITATIONS] if n in number)) for c in chosen
     ]
     quoted = tuple(Sentence(text, citations) for text, citations in cited if citations)
-    note = None if quoted else "The posts that would answer this were withdrawn a moment ago."
-    return Answer(quoted, tuple(hits[n] for n in sources), note)
+    return Answer(quoted, tuple(hits[n] for n in sources), None if quoted else _why_not(query))
 
 
 def _why_not(query: Query) -> str:

@@ -12,7 +12,7 @@ the index in force untouched, and the next build removes its leftovers. How the 
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,6 +40,7 @@ from rookery.search.engine.segment import (
     open_segment,
     write_segment,
 )
+from rookery.search.visible import CurrentGate
 
 CURRENT, BUILD_LOCK = "current.json", "build.lock"
 
@@ -92,11 +93,23 @@ class SearchIndex:
     segment: Segment
     embedder: Embedder
     clock: Clock
+    gate: CurrentGate = field(init=False, default_factory=CurrentGate, compare=False, repr=False)
 
     @property
     def lake_version(self) -> int:
         """Return the version of the lake that its texts are from."""
         return version_in(self.watermark.lake)
+
+    def as_of_now(self) -> "SearchIndex":
+        """Return the index as if every post that is hidden by now had never been in it."""
+        withheld = self.gate.withheld(
+            self.home,
+            self.segment,
+            self.watermark.policy,
+            self.watermark.log_seq,
+            self.lake_version,
+        )
+        return replace(self, segment=replace(self.segment, withheld=withheld))
 
 
 def build_index(home: Home, embedder: Embedder, context: Context) -> IndexReport:

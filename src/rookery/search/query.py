@@ -7,19 +7,24 @@
     since:2026-01-31      from that day on (UTC)           until:2026-02-28 before that day
 
 As on X and Bluesky, a post needs all the words unless OR is between them, and OR is written in
-capitals. Parsing never fails: what cannot be understood is taken as words, and `remarks` reports
-it. This module reads no index; what a tree means to the index is in `retrieve.py`.
+capitals. Parsing never fails: what cannot be understood is taken as words, and what is too much is
+dropped, since a stranger types it; `remarks` reports both. This module reads no index; what a tree
+means to the index is in `retrieve.py`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from rookery.search.engine.analysis import exact_tokens, fold, ranking_terms
 
+MAX_CHARACTERS = 2_000
+"""A query is cut after so many characters, between two words."""
 MAX_WORDS = 64
 """Words after the first 64 are ignored: each costs time, and nobody types more."""
+MAX_FILTERS = 16
+"""Filters (authors, languages, tags, mentions, dates, likes) after the first 16 are ignored."""
 MAX_DEPTH = 12
 """Brackets nested deeper than this are ignored; the words inside them still count."""
 
@@ -139,7 +144,21 @@ def is_plain(node: Node) -> bool:
 
 def parse(text: str) -> Query:
     """Parse what a person typed."""
-    return _Parser(list(_lex(text))).parse()
+    kept = _cut(text)
+    parser = _Parser(list(_lex(kept)))
+    if len(kept) < len(text):
+        parser.remark(f"only the first {len(kept):,} characters were read")
+    return parser.parse()
+
+
+def _cut(text: str) -> str:
+    """Return the beginning of a text that is read, without the word at which it is cut."""
+    if len(text) <= MAX_CHARACTERS:
+        return text
+    kept = text[:MAX_CHARACTERS]
+    before = kept.rsplit(None, 1)
+    is_between_words = text[MAX_CHARACTERS].isspace() or len(before) < 2
+    return kept if is_between_words else before[0]
 
 
 # Parsing
@@ -185,12 +204,14 @@ def _lex(text: str) -> Iterator[_Token]:
 
 @dataclass
 class _Parser:
-    """A recursive descent over the tokens, with the remarks and the number of words so far."""
+    """A recursive descent over the tokens, with the remarks and what was counted so far."""
 
     tokens: list[_Token]
     place: int = 0
     remarks: list[str] = field(default_factory=list)
     words: int = 0
+    filters: int = 0
+    dropped: dict[str, list[str]] = field(default_factory=dict)
 
     def parse(self) -> Query:
         parts: list[Node] = []
@@ -198,7 +219,9 @@ class _Parser:
             parts += self._any_of(0)
             if self.place < len(self.tokens):  # a closing bracket that was never opened
                 self.place += 1
-                self._remark("a bracket without its other half was left out")
+                self.remark("a bracket without its other half was left out")
+        for why, texts in self.dropped.items():
+            self.remark(f"{why}, not {_listed(texts)}")
         return Query(And(tuple(parts)), tuple(self.remarks))
 
     def _any_of(self, depth: int) -> list[Node]:
@@ -227,7 +250,7 @@ class _Parser:
             case "phrase":
                 node = self._phrase(token.text)
             case "quote":
-                self._remark("a quotation mark without its other half was left out")
+                self.remark("a quotation mark without its other half was left out")
                 return None
             case _:
                 node = self._word(token.text)
@@ -235,38 +258,35 @@ class _Parser:
 
     def _bracket(self, depth: int) -> Node | None:
         if depth >= MAX_DEPTH:
-            self._remark("brackets nested too deep were left out")
+            self.remark("brackets nested too deep were left out")
             return None
         parts = self._any_of(depth + 1)
         if self._peek() is None:
-            self._remark("a bracket without its other half was left out")
+            self.remark("a bracket without its other half was left out")
         self.place += 1
         return parts[0] if len(parts) == 1 else And(tuple(parts)) if parts else None
 
     def _phrase(self, text: str) -> Node | None:
         tokens = list(exact_tokens(text))
-        if not self._count(len(tokens)):
+        if not self._fits_words(len(tokens), f"“{text.strip()}”"):
             return None
         return Phrase(text.strip()) if tokens else None
 
     def _word(self, text: str) -> Node | None:
-        if operator := _OPERATOR.fullmatch(text):
-            node = self._operator(operator[1].lower(), operator[2])
-            if node is not None:
-                return node
-        if (
-            text[0] in "#＃@＠"
-            and (name := fold(text[1:]).rstrip(".,;:!?"))
-            and list(exact_tokens(name))
-        ):
-            return Field("tags" if text[0] in "#＃" else "mentions", name)
+        part = self._operator(text) or _signed(text)
+        if part is not None:
+            return part if self._fits_filters(text) else None
         tokens = list(exact_tokens(text))
-        if not tokens or not self._count(len(tokens)):
+        if not tokens or not self._fits_words(len(tokens), text):
             return None
         return Word(text)
 
-    def _operator(self, name: str, value: str) -> Node | None:
-        """Return the part for `name:value`, or None if it is a link, or (with a remark) unknown."""
+    def _operator(self, text: str) -> Node | None:
+        """Return the part for `name:value`, or None if there is none, it is a link, or unknown."""
+        found = _OPERATOR.fullmatch(text)
+        if found is None:
+            return None
+        name, value = found[1].lower(), found[2]
         if name in _FIELDS:
             return Field(_FIELDS[name], fold(value).lstrip("@"))
         if name in ("since", "until"):
@@ -280,27 +300,49 @@ class _Parser:
                 self._unread(f"{name}:{value} has no number")
                 return None
             return MinLikes(int(value))
-        if value.startswith("//"):
-            return None  # a link
-        self._unread(f"{name}: is no operator")
+        if not value.startswith("//"):  # a link
+            self._unread(f"{name}: is no operator")
         return None
 
     def _unread(self, why: str) -> None:
-        self._remark(f"{why}, so it was taken as words")
+        self.remark(f"{why}, so it was taken as words")
 
-    def _count(self, n: int) -> bool:
+    def _fits_words(self, n: int, text: str) -> bool:
         """Count words, and return whether they are still within `MAX_WORDS`."""
         self.words += n
-        if self.words > MAX_WORDS:
-            self._remark(f"only the first {MAX_WORDS} words were used")
-        return self.words <= MAX_WORDS
+        return self._fits(self.words, MAX_WORDS, "words", text)
 
-    def _remark(self, text: str) -> None:
+    def _fits_filters(self, text: str) -> bool:
+        """Count a filter, and return whether it is still within `MAX_FILTERS`."""
+        self.filters += 1
+        return self._fits(self.filters, MAX_FILTERS, "filters", text)
+
+    def _fits(self, count: int, most: int, what: str, text: str) -> bool:
+        if count > most:
+            self.dropped.setdefault(f"only the first {most} {what} were used", []).append(text)
+        return count <= most
+
+    def remark(self, text: str) -> None:
+        """Report something once."""
         if text not in self.remarks:
             self.remarks.append(text)
 
     def _peek(self) -> _Token | None:
         return self.tokens[self.place] if self.place < len(self.tokens) else None
+
+
+def _signed(text: str) -> Field | None:
+    """Return the part for a tag or a mention, or None if the word is neither."""
+    name = fold(text[1:]).rstrip(".,;:!?")
+    if text[0] not in "#＃@＠" or not name or not list(exact_tokens(name)):
+        return None
+    return Field("tags" if text[0] in "#＃" else "mentions", name)
+
+
+def _listed(texts: Sequence[str], most: int = 3) -> str:
+    """Return the first texts and how many more there are."""
+    rest = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _moment(text: str) -> datetime | None:

@@ -1,7 +1,8 @@
 """Searching: from a query as typed to the posts that are shown.
 
-Retrieval proposes candidates (`engine/retrieve.py`), the gate decides (`visible.py`): every post is
-checked against the policy and the live log at this moment, and the next candidates fill the page.
+Retrieval proposes candidates (`engine/retrieve.py`) among the posts that may be found at this
+moment; whatever is hidden by now leaves no trace, neither in the hits nor in their scores. The gate
+(`visible.py`) asks the policy and the live log once more when a post is shown.
 Not here: what a query means (`query.py`), and what a post scores (`ranking/scores.py`).
 """
 
@@ -10,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from rookery.core.verdict import KEEP, Drop, Tally
 from rookery.posts.post import Use
 from rookery.search.engine.retrieve import Candidate, by_all_words, by_some_words, by_time
 from rookery.search.engine.segment import POST_COLUMNS, plain_rows
@@ -47,7 +47,10 @@ class Hit:
 
 @dataclass(frozen=True)
 class Results:
-    """The hits of a search, the query in plain words, and how many were left out by reason."""
+    """The hits of a search, the query in plain words, and how many copies of them were left out.
+
+    Nothing is told of posts that may not be shown.
+    """
 
     hits: tuple[Hit, ...]
     understood: str
@@ -61,7 +64,7 @@ def search_posts(index: SearchIndex, text: str, limit: int = 10, mode: Mode = "b
     words, those with some are shown, and `understood` reports it.
     latest: newest first; posts dated in the future come last.
     """
-    query = parse(text)
+    index, query = index.as_of_now(), parse(text)
     results = _full_page(index, query, limit, mode, relaxed=False)
     if results.hits or mode == "latest" or len(query.plain_words()) < 2:
         return results
@@ -74,10 +77,11 @@ def _full_page(index: SearchIndex, query: Query, limit: int, mode: Mode, relaxed
     depth, before = max(_DEPTH, 2 * limit), -1
     while True:
         candidates = _candidates(index, query, depth, mode, relaxed)
-        hits, tally = shown(index, candidates, limit, fold_copies=mode == "best")
+        hits = shown(index, candidates, limit, fold_copies=mode == "best")
         # Stop when the page is full, or when going deeper can bring nothing new.
         if len(hits) == limit or len(candidates) <= before or len(candidates) < depth:
-            return Results(tuple(hits), query.understood, dict(tally.dropped))
+            copies = sum(hit.copies for hit in hits)
+            return Results(tuple(hits), query.understood, {COPY: copies} if copies else {})
         depth, before = 4 * depth, len(candidates)
 
 
@@ -99,26 +103,24 @@ def shown(
     limit: int,
     use: Use = "search",
     fold_copies: bool = True,
-) -> tuple[list[Hit], Tally]:
-    """Return the first `limit` candidates that may be shown now, and count why others may not."""
+) -> list[Hit]:
+    """Return the first `limit` candidates that may be shown now."""
     hits: dict[str, Hit] = {}
-    tally = Tally()
     for start in range(0, len(candidates), _CHECKED_AT_ONCE):
         part = candidates[start : start + _CHECKED_AT_ONCE]
         rows = index.segment.take([c.ordinal for c in part], _SHOWN_COLUMNS)
         reasons = reasons_against(index.home, rows, use, index.lake_version)
         for candidate, row, reason in zip(part, plain_rows(rows), reasons, strict=True):
+            if reason is not None:
+                continue
             name = row["same"] if fold_copies else row["id"]
-            # Only a copy that itself may be shown is counted: a hidden one must leave no trace.
-            if reason is None and name in hits:
-                reason = COPY
+            if name in hits:
                 hits[name] = replace(hits[name], copies=hits[name].copies + 1)
-            tally.count(KEEP if reason is None else Drop(reason))
-            if reason is None:
+            else:
                 hits[name] = _hit(candidate, row)
             if len(hits) == limit:
-                return list(hits.values()), tally
-    return list(hits.values()), tally
+                return list(hits.values())
+    return list(hits.values())
 
 
 def _hit(candidate: Candidate, row: dict[str, Any]) -> Hit:

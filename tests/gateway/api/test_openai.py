@@ -128,6 +128,13 @@ def test_another_model_is_not_found_with_its_code_and_a_request_id(client):
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"extra_body": {"top_k": 1.5}}, "top_k"),
+        ({"extra_body": {"min_p": 2}}, "min_p"),
+        ({"extra_body": {"repetition_penalty": 0}}, "repetition_penalty"),
+        ({"extra_body": {"typical_p": 0.5}}, "typical_p"),
+        ({"extra_body": {"repeat_penalty": 1.1}}, "repeat_penalty"),
+        ({"extra_body": {"prompt": "rooks"}}, "prompt"),
+        ({"reasoning_effort": "low"}, "reasoning_effort"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role"),
     ],
@@ -140,7 +147,14 @@ def test_what_cannot_be_done_is_refused_in_the_envelope(client, change, param):
 
 
 @pytest.mark.parametrize(
-    "harmless", [{"n": 1}, {"presence_penalty": 0.0}, {"user": "ada"}, {"logprobs": False}]
+    "harmless",
+    [
+        {"n": 1},
+        {"presence_penalty": 0.0},
+        {"user": "ada"},
+        {"logprobs": False},
+        {"extra_body": {"typical_p": None}},
+    ],
 )
 def test_parameters_that_change_nothing_are_let_pass(client, harmless):
     assert client.chat.completions.create(**ASKED, max_tokens=1, **harmless).choices
@@ -165,6 +179,21 @@ def test_an_unknown_path_is_not_found_in_the_envelope(address):
     response = httpx2.get(f"{address}v1/nothing")
     assert response.status_code == 404
     assert response.json()["error"]["message"]
+
+
+class Heard(SeededGenerator):
+    """A generator that writes the options that it got."""
+
+    def generate(self, prompt, options):
+        yield TextChunk(f"{options.top_k} {options.min_p} {options.repetition_penalty}")
+
+
+def test_parameters_of_sampling_reach_the_generator(served):
+    extra = {"top_k": 3, "min_p": 0.1, "repetition_penalty": 1.2}
+    with served(create_app(only(Heard()), SystemClock())) as address:
+        with openai.OpenAI(base_url=f"{address}v1", api_key="none", max_retries=0) as client:
+            made = client.completions.create(model="untrained", prompt="rooks", extra_body=extra)
+    assert made.choices[0].text == "3 0.1 1.2"
 
 
 class Failing(SeededGenerator):

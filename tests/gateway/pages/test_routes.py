@@ -34,8 +34,8 @@ def ask(parts, served):
 
 
 @pytest.fixture
-def page(address):
-    with httpx2.Client(base_url=address) as client:
+def page(address, browser_headers):
+    with httpx2.Client(base_url=address, headers=browser_headers) as client:
         yield client
 
 
@@ -58,7 +58,7 @@ def test_a_search_shows_the_answer_its_source_the_posts_and_one_labelled_ad(page
     assert "<mark>tea</mark> is fine" in text
     assert text.count(">Promoted<") == 1
     assert "Why this ad" in text
-    assert "2 forgotten" in text
+    assert "2 copy" in text
 
 
 def test_what_people_and_advertisers_wrote_is_never_markup(ask, parts):
@@ -99,6 +99,7 @@ def test_a_view_counts_once_however_often_it_is_told(page, home):
 
 def test_a_click_is_charged_once_and_leads_to_the_landing_page(page, home):
     token = token_of(page.get("/?q=tea"))
+    page.post(f"/ads/{token}/view")
     for _ in range(3):
         response = page.get(f"/ads/{token}/click")
         assert response.status_code == 303
@@ -111,6 +112,50 @@ def test_a_click_is_charged_once_and_leads_to_the_landing_page(page, home):
     assert shown["campaigns"][0]["spend"] in page.get("/ads/report").text
 
 
+@pytest.mark.parametrize(
+    ("method", "headers", "reason"),
+    [
+        ("GET", {"sec-purpose": "prefetch;prerender"}, "prefetch"),
+        ("GET", {"purpose": "prefetch"}, "prefetch"),
+        ("GET", {"x-moz": "prefetch"}, "prefetch"),
+        ("HEAD", {}, "head_request"),
+        ("GET", {"user-agent": "Mozilla/5.0 (compatible; Googlebot/2.1)"}, "robot"),
+        ("GET", {"user-agent": "python-requests/2.34"}, "robot"),
+        ("GET", {"user-agent": ""}, "robot"),
+        ("GET", {"cookie": "rookery_viewer=0123456789abcdef"}, "other_viewer"),
+    ],
+)
+def test_what_is_no_click_of_the_viewer_leads_on_and_costs_nothing_with_the_reason(
+    page, home, method, headers, reason
+):
+    token = token_of(page.get("/?q=tea"))
+    page.post(f"/ads/{token}/view")
+    response = page.request(method, f"/ads/{token}/click", headers=headers)
+    assert response.status_code == 303
+    assert response.headers["location"] == "https://example.com/tea?a=1&b=2"
+    totals = report(home)["totals"]
+    assert totals["spend_micros"] == 0
+    assert totals["refused"] == {f"click {reason}": 1}
+    page.get(f"/ads/{token}/click")  # the person's own click afterwards is charged all the same
+    assert report(home)["totals"]["spend_micros"] > 0
+
+
+def test_a_click_of_whoever_has_not_seen_the_ad_or_keeps_no_cookie_costs_nothing(page, home):
+    token = token_of(page.get("/?q=tea"))
+    assert page.get(f"/ads/{token}/click").status_code == 303  # no view was counted
+    page.post(f"/ads/{token}/view")
+    page.cookies.clear()
+    assert page.get(f"/ads/{token}/click").status_code == 303
+    assert page.post(f"/ads/{token}/view").json()["reason"] == "other_viewer"
+    totals = report(home)["totals"]
+    assert totals["spend_micros"] == 0
+    assert totals["refused"] == {
+        "click click_without_view": 1,
+        "click other_viewer": 1,
+        "view other_viewer": 1,
+    }
+
+
 def test_an_ad_that_never_was_leads_nowhere_and_costs_nothing(page, home):
     assert page.get("/ads/nonsense/click").status_code == 404
     assert page.post("/ads/nonsense/view").json()["counted"] is False
@@ -121,7 +166,7 @@ def test_an_ad_that_never_was_leads_nowhere_and_costs_nothing(page, home):
     "landing", ["javascript:alert(1)", "data:text/html,x", "//evil.example", "file:///etc/passwd"]
 )
 def test_a_click_never_leads_to_what_is_no_web_page(ask, landing):
-    ads = SimpleNamespace(view=lambda _: None, click=lambda _: (None, landing))
+    ads = SimpleNamespace(click=lambda *_: (None, landing))
     response = ask("/ads/x/click", ads=ads)
     assert response.status_code == 404
     assert "location" not in response.headers
@@ -195,6 +240,17 @@ def test_health_tells_the_model_and_every_response_has_an_id_of_its_own(page):
     assert first.json()["status"] == "ok"
     assert first.json()["model"] == "untrained"
     assert first.headers["x-request-id"] != second.headers["x-request-id"]
+
+
+def test_a_long_query_reaches_the_search_whole_which_says_what_it_reads(ask, parts):
+    heard = []
+
+    def search(text, mode):
+        heard.append(text)
+        return parts.search("tea", mode)
+
+    assert ask(f"/?q={'tea+' * 400}", search=search).status_code == 200
+    assert heard == [" ".join(["tea"] * 400)]
 
 
 def test_a_search_for_nothing_much_is_the_first_page(page):

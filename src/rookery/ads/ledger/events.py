@@ -6,7 +6,9 @@ its reason is stored. Events sent again, in any order and however often, leave t
 each row has its auction's number as its key.
 
 A click is charged in the transaction that counts it. If the budget no longer holds the price, the
-click is free, and reported as given away. The tables are in `store.py`, the reads in `history.py`.
+click is free, and reported as given away. A visitor who is no person, or not the viewer to whom the
+offer was made, counts for nothing (`traffic.py`). The tables are in `store.py`, the reads in
+`history.py`.
 """
 
 import json
@@ -17,8 +19,9 @@ from sqlalchemy import ColumnElement, Table, and_, bindparam, select, update
 from sqlalchemy.engine import Connection, Engine, Row
 
 from rookery.ads.ledger import store
-from rookery.ads.ledger.history import day_of
+from rookery.ads.ledger.history import day_of, pseudonym
 from rookery.ads.ledger.store import campaign, campaign_day, charge, click, insert_once, offer, view
+from rookery.ads.ledger.traffic import OTHER_VIEWER, Visitor, judge
 from rookery.core.verdict import KEEP, Drop, Verdict
 
 _Count = Callable[[Connection, Row], Verdict]
@@ -45,8 +48,13 @@ def add_offer(
     connection.execute(_ADD_OFFER, asdict(terms) | {"features": json.dumps(terms.features)} | times)
 
 
-def add_view(engine: Engine, token: str, now_seconds: int) -> Verdict:
-    """Count that an offer was seen."""
+def add_view(
+    engine: Engine, token: str, now_seconds: int, visitor: Visitor | None = None
+) -> Verdict:
+    """Count that an offer was seen.
+
+    visitor: the request that reports it; None if the caller answers for it.
+    """
 
     def count(connection: Connection, found: Row) -> Verdict:
         if now_seconds >= found.expires:
@@ -54,11 +62,16 @@ def add_view(engine: Engine, token: str, now_seconds: int) -> Verdict:
         is_first = insert_once(connection, view, auction=found.auction, at=now_seconds)
         return KEEP if is_first else Drop("duplicate")
 
-    return _count_event(engine, "view", token, now_seconds, count)[0]
+    return _count_event(engine, "view", token, now_seconds, visitor, count)[0]
 
 
-def add_click(engine: Engine, token: str, now_seconds: int) -> tuple[Verdict, str | None]:
-    """Count and charge a click, and return where it leads, since even a refused one must arrive."""
+def add_click(
+    engine: Engine, token: str, now_seconds: int, visitor: Visitor | None = None
+) -> tuple[Verdict, str | None]:
+    """Count and charge a click, and return where it leads, since even a refused one must arrive.
+
+    visitor: the request that follows the link; None if the caller answers for it.
+    """
 
     def count(connection: Connection, found: Row) -> Verdict:
         # The view comes first: a click without one is refused for that, however late it is.
@@ -70,20 +83,33 @@ def add_click(engine: Engine, token: str, now_seconds: int) -> tuple[Verdict, st
             return Drop("duplicate")
         return _charge(connection, found, now_seconds)
 
-    return _count_event(engine, "click", token, now_seconds, count)
+    return _count_event(engine, "click", token, now_seconds, visitor, count)
 
 
 def _count_event(
-    engine: Engine, kind: str, token: str, now_seconds: int, count: _Count
+    engine: Engine, kind: str, token: str, now_seconds: int, visitor: Visitor | None, count: _Count
 ) -> tuple[Verdict, str | None]:
+    verdict = KEEP if visitor is None else judge(visitor)
     # In one transaction, so that a process that is killed leaves the whole event or none of it.
     with store.writing(engine) as connection:
         found = connection.execute(_OFFER_OF, {"token": token}).first()
-        verdict = count(connection, found) if found else Drop("unknown_offer")
+        if found is None:
+            verdict = Drop("unknown_offer")
+        elif verdict == KEEP and visitor is not None:
+            verdict = _is_viewer(connection, found, visitor)
+        if found is not None and verdict == KEEP:
+            verdict = count(connection, found)
         if isinstance(verdict, Drop):
             # Invented tokens share one row: nobody can fill the database with them.
             store.add_refusal(connection, kind, verdict.reason, token if found else "", now_seconds)
     return verdict, found.url if found else None
+
+
+def _is_viewer(connection: Connection, found: Row, visitor: Visitor) -> Verdict:
+    """Return whether a visitor is the viewer to whom the offer was made."""
+    # by the day of the offer, since a viewer has another name tomorrow
+    is_same = pseudonym(connection, visitor.viewer, found.at) == found.viewer
+    return KEEP if visitor.viewer and is_same else Drop(OTHER_VIEWER)
 
 
 def _charge(connection: Connection, found: Row, now_seconds: int) -> Verdict:

@@ -1,18 +1,20 @@
 """The API of OpenAI: `/v1/models`, `/v1/completions` and `/v1/chat/completions`, streamed or not.
 
 What the client sends and expects was captured from OpenAI's own client. A parameter that would
-change the meaning of a request and is not supported here (tools, log probabilities, several
-choices) is refused with 400, never ignored. The model was trained on plain posts: a chat becomes a
-thread, one message per line. The texts come from a `Generator`; how one is made is not decided
-here.
+change the text and is not supported here (tools, log probabilities, several choices), or that is
+not known, is refused with 400 and its name, never ignored. The model was trained on plain posts: a
+chat becomes a thread, one message per line. The texts come from a `Generator`, before which
+requests wait in a `Line`; how a generator is made is not decided here.
 """
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import anyio
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
@@ -20,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 from rookery.core.context import Clock
 from rookery.core.errors import RookeryError
 from rookery.core.protocols import GenerationOptions, Generator, TextChunk
+from rookery.gateway.api.line import Line
 
 log = logging.getLogger("rookery.gateway")
 
@@ -59,7 +62,10 @@ class StreamOptions(BaseModel):
 
 
 class _Request(BaseModel):
-    """The fields that both kinds of request share. Unknown fields are accepted, as by OpenAI."""
+    """The fields that both kinds of request share.
+
+    top_k, min_p and repetition_penalty are vLLM's; a top_k of 0 or -1 takes all tokens.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -67,6 +73,9 @@ class _Request(BaseModel):
     max_tokens: StrictInt | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
+    top_k: StrictInt | None = Field(None, ge=-1)
+    min_p: float | None = Field(None, ge=0, le=1)
+    repetition_penalty: float | None = Field(None, gt=0, le=2)
     seed: StrictInt | None = Field(None, ge=0)
     stop: StrictStr | list[StrictStr] | None = None
     stream: bool | None = None
@@ -115,22 +124,30 @@ class ChatRequest(_Request):
 
 
 _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
-    "n": (None, 1),
-    "best_of": (None, 1),
-    "echo": (None, False),
-    "suffix": (None, ""),
-    "logprobs": (None, False),
-    "top_logprobs": (None, 0),
-    "logit_bias": (None, {}),
-    "presence_penalty": (None, 0),
-    "frequency_penalty": (None, 0),
-    "tools": (None, []),
-    "functions": (None, []),
-    "response_format": (None, {"type": "text"}),
-    "modalities": (None, ["text"]),
-    "audio": (None,),
+    "n": (1,),
+    "best_of": (1,),
+    "echo": (False,),
+    "suffix": ("",),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "logit_bias": ({},),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
+    "response_format": ({"type": "text"},),
+    "modalities": (["text"],),
+    "audio": (),
 }
-"""Parameters that would change the meaning of a request, with the values that change nothing."""
+"""Parameters that would change the text, with the values beside null that change nothing."""
+
+_HARMLESS = frozenset(
+    "user metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention "
+    "parallel_tool_calls prediction".split()
+)
+"""Parameters that never change the text: accounting, caching, what holds for tools alone."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +193,7 @@ _CHAT = _Format(
 def openai_routes(generator: Generator, clock: Clock, new_id: Callable[[], str]) -> APIRouter:
     """Return the routes that serve one generator; `new_id` names each completion."""
     routes = APIRouter(prefix="/v1", tags=["OpenAI API"])
+    line = Line(generator)
     card = {
         "id": generator.name,
         "object": "model",
@@ -184,53 +202,52 @@ def openai_routes(generator: Generator, clock: Clock, new_id: Callable[[], str])
     }
 
     @routes.get("/models")
-    def models() -> dict[str, Any]:
+    async def models() -> dict[str, Any]:
         """List the one model that serves."""
         return {"object": "list", "data": [card]}
 
     @routes.get("/models/{name:path}")
-    def model(name: str) -> dict[str, Any]:
+    async def model(name: str) -> dict[str, Any]:
         """Describe the model that serves; 404 for another name."""
         _check_model(name, generator)
         return card
 
     @routes.post("/completions", response_model=None)
-    def completions(request: CompletionRequest) -> JSONResponse | StreamingResponse:
+    async def completions(request: CompletionRequest) -> JSONResponse | StreamingResponse:
         """Continue a text."""
         prompts = [request.prompt] if isinstance(request.prompt, str) else request.prompt
         if len(prompts) != 1:
             raise ApiError(
                 400, "prompt must be one string; send one request for each", param="prompt"
             )
-        return respond(request, prompts[0], request.max_tokens, LEGACY_MAX_TOKENS, _TEXT)
+        return await respond(request, prompts[0], request.max_tokens, LEGACY_MAX_TOKENS, _TEXT)
 
     @routes.post("/chat/completions", response_model=None)
-    def chat(request: ChatRequest) -> JSONResponse | StreamingResponse:
+    async def chat(request: ChatRequest) -> JSONResponse | StreamingResponse:
         """Continue a conversation."""
         thread = "".join(f"{message.text()}\n" for message in request.messages)
         wanted = request.max_completion_tokens or request.max_tokens
-        return respond(request, thread, wanted, MAX_TOKENS, _CHAT)
+        return await respond(request, thread, wanted, MAX_TOKENS, _CHAT)
 
-    def respond(
+    async def respond(
         request: _Request, prompt: str, wanted: int | None, usual: int, form: _Format
     ) -> JSONResponse | StreamingResponse:
         _check_model(request.model, generator)
         _check_supported(request)
-        prompt_tokens = generator.count_tokens(prompt)
+        prompt_tokens = await anyio.to_thread.run_sync(generator.count_tokens, prompt)
         options = _options(request, _max_tokens(generator, prompt_tokens, wanted, usual))
         head = {
             "id": form.id_prefix + new_id(),
             "created": _unix_seconds(clock),
             "model": generator.name,
         }
+        pieces = line.pieces(prompt, options)
         if request.stream:
-            events = _stream(
-                generator, prompt, options, prompt_tokens, head, form, request.wants_usage()
-            )
+            events = _stream(pieces, prompt_tokens, head, form, request.wants_usage())
             return StreamingResponse(
                 events, media_type="text/event-stream", headers={"cache-control": "no-cache"}
             )
-        return JSONResponse(_whole(generator, prompt, options, prompt_tokens, head, form))
+        return JSONResponse(await _whole(pieces, prompt_tokens, head, form))
 
     return routes
 
@@ -248,12 +265,11 @@ def _check_model(name: str, generator: Generator) -> None:
 def _check_supported(request: _Request) -> None:
     if request.stream_options is not None and not request.stream:
         raise ApiError(400, "stream_options needs stream to be true", param="stream_options")
-    for name, harmless in _UNSUPPORTED.items():
-        value = (request.model_extra or {}).get(name)
-        if value not in harmless:
-            raise ApiError(
-                400, f"{name} is not supported here", param=name, code="unsupported_parameter"
-            )
+    for name, value in (request.model_extra or {}).items():
+        if value is None or name in _HARMLESS or value in _UNSUPPORTED.get(name, ()):
+            continue
+        known = "supported" if name in _UNSUPPORTED else "known"
+        raise ApiError(400, f"{name} is not {known} here", param=name, code="unsupported_parameter")
     if len(request.stops()) > 4 or "" in request.stops():
         raise ApiError(400, "stop takes up to 4 strings, none of them empty", param="stop")
 
@@ -276,25 +292,21 @@ def _max_tokens(generator: Generator, prompt_tokens: int, wanted: int | None, us
 
 
 def _options(request: _Request, max_tokens: int) -> GenerationOptions:
-    usual = GenerationOptions()
+    names = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+    given = {name: value for name in names if (value := getattr(request, name)) is not None}
     return GenerationOptions(
-        max_tokens=max_tokens,
-        temperature=usual.temperature if request.temperature is None else request.temperature,
-        top_p=usual.top_p if request.top_p is None else request.top_p,
-        seed=request.seed,
-        stop=request.stops(),
+        max_tokens=max_tokens, seed=request.seed, stop=request.stops(), **given
     )
 
 
-def _whole(
-    generator: Generator,
-    prompt: str,
-    options: GenerationOptions,
+async def _whole(
+    written: AsyncGenerator[TextChunk],
     prompt_tokens: int,
     head: dict[str, Any],
     form: _Format,
 ) -> dict[str, Any]:
-    pieces = list(generator.generate(prompt, options))
+    async with aclosing(written):
+        pieces = [piece async for piece in written]
     choice = {
         "index": 0,
         **form.whole("".join(p.text for p in pieces)),
@@ -304,15 +316,13 @@ def _whole(
     return head | {"object": form.whole_object, "choices": [choice], "usage": usage}
 
 
-def _stream(
-    generator: Generator,
-    prompt: str,
-    options: GenerationOptions,
+async def _stream(
+    pieces: AsyncGenerator[TextChunk],
     prompt_tokens: int,
     head: dict[str, Any],
     form: _Format,
     include_usage: bool,
-) -> Iterator[str]:
+) -> AsyncIterator[str]:
     """Yield server-sent events: the role, the text in pieces, why it ended, usage, `[DONE]`.
 
     A failure of the generator ends the stream with an error instead.
@@ -329,11 +339,12 @@ def _stream(
     if form.opening is not None:
         yield chunk(form.opening)
     try:
-        for piece in generator.generate(prompt, options):
-            written += piece.tokens
-            ended = piece.finish_reason or ended
-            if piece.text:
-                yield chunk(form.piece(piece.text))
+        async with aclosing(pieces):
+            async for piece in pieces:
+                written += piece.tokens
+                ended = piece.finish_reason or ended
+                if piece.text:
+                    yield chunk(form.piece(piece.text))
     except Exception as error:
         log.exception("generation failed in the middle of a stream")
         what = (

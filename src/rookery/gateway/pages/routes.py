@@ -1,12 +1,14 @@
 """The pages: search with an answer and one promoted post, views and clicks of it, the ads report.
 
 Each part of the search page may fail by itself: search then shows the error in its place, an answer
-or an ad is left out, and the rest of the page is served. The page works without JavaScript; the
-script only reports that the promoted post was really on the screen. The templates are in
-`templates/`; errors of other kinds are answered in `app.py`.
+or an ad is left out, and the rest of the page is served. Each is made in a thread, one after the
+other, so that nothing more is made for a reader who has left. The page works without JavaScript;
+the script only reports that the promoted post was really on the screen. The templates are in
+`templates/`; errors of other kinds are answered in `errors.py`.
 """
 
 import base64
+import functools
 import logging
 import re
 from collections.abc import Callable
@@ -14,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Request
+from anyio.to_thread import run_sync as in_thread
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from rookery.ads.ledger.traffic import Visitor
 from rookery.ads.server import AdRequest, Offer
 from rookery.core.errors import RookeryError, UsageError
 from rookery.core.verdict import Drop
@@ -31,8 +35,9 @@ log = logging.getLogger("rookery.gateway")
 T = TypeVar("T")
 
 VIEWER = "rookery_viewer"
-LONGEST_QUERY = 500
+LONGEST_QUERY = 500  # of the box, of answers and of ads; how much a search reads is its own rule
 _VIEWER_NAME = re.compile(r"[0-9a-f]{16,64}")
+_PURPOSE_HEADERS = ("sec-purpose", "purpose", "x-purpose", "x-moz")
 _TRANSPARENT_PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 
 _templates = Environment(
@@ -52,45 +57,54 @@ def render(name: str, status: int = 200, **values: Any) -> HTMLResponse:
 
 def render_error(status: int, what: str) -> HTMLResponse:
     """Return a page that states in one sentence what went wrong."""
-    return render("error.html", status, title="That did not work", what=what)
+    return render("error.html", status, title="That did not work", what=what, is_operator=False)
 
 
-def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
-    """Return the routes for people; `new_id` names a viewer who has no name yet."""
+def page_routes(
+    parts: Parts, new_id: Callable[[], str], operator_only: Callable[[Request], Any]
+) -> APIRouter:
+    """Return the routes for people.
+
+    new_id: names a viewer who has no name yet. operator_only: refuses the requests of others.
+    """
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/")
-    def search_page(request: Request, q: str = "", mode: str = "best") -> HTMLResponse:
+    async def search_page(request: Request, q: str = "", mode: str = "best") -> HTMLResponse:
         """Show the search box, and below it the results."""
-        query = " ".join(q.split())[:LONGEST_QUERY]
+        asked = " ".join(q.split())
+        query = asked[:LONGEST_QUERY]
         order: Mode = "latest" if mode == "latest" else "best"
+        shared = {
+            "query": query,
+            "mode": order,
+            "model": parts.generator.name,
+            "is_operator": request.state.operator,
+        }
         if not query:
-            return render(
-                "search.html", query="", mode=order, model=parts.generator.name, title="Rookery"
-            )
+            return render("search.html", title="Rookery", **shared)
         viewer = request.cookies.get(VIEWER, "")
         known = _VIEWER_NAME.fullmatch(viewer) is not None
         viewer = viewer if known else new_id()
-        found, problem, status = _found(parts, query, order)
-        answer = None if problem else _or_none("the answer", lambda: parts.answer(query))
-        ad = (
-            None
-            if problem
-            else _or_none("the ad", lambda: _offer(parts, query, _language(request), viewer))
-        )
-        page = render(
+        found, problem, status = await in_thread(_found, parts, asked, order)
+        answer = ad = None
+        if not problem:
+            answer = await in_thread(_or_none, "the answer", lambda: parts.answer(query))
+            offer = functools.partial(_offer, parts, query, _language(request), viewer)
+            ad = await in_thread(_or_none, "the ad", offer)
+        filled = functools.partial(
+            render,
             "search.html",
             status,
             title=f"{query} · Rookery",
-            query=query,
-            mode=order,
-            model=parts.generator.name,
             found=found,
             problem=problem,
             answer=answer,
             ad=ad,
             terms=query_terms(query),
+            **shared,
         )
+        page = await in_thread(filled)
         if ad is not None and not known:
             page.set_cookie(
                 VIEWER, viewer, httponly=True, samesite="lax", secure=request.url.scheme == "https"
@@ -99,45 +113,52 @@ def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
         return page
 
     @routes.post("/ads/{token}/view")
-    def view(token: str) -> JSONResponse:
+    def view(token: str, request: Request) -> JSONResponse:
         """Count a view: the promoted post was on the screen."""
-        verdict = parts.ads.view(token)
+        verdict = parts.ads.view(token, _visitor(request))
         return JSONResponse(
             {"counted": not isinstance(verdict, Drop), "reason": getattr(verdict, "reason", None)}
         )
 
     @routes.get("/ads/{token}/view.gif")
-    def view_without_script(token: str) -> Response:
+    def view_without_script(token: str, request: Request) -> Response:
         """Count a view in a browser that runs no script, which loads this image instead."""
-        parts.ads.view(token)
+        parts.ads.view(token, _visitor(request))
         return Response(
             _TRANSPARENT_PIXEL, media_type="image/gif", headers={"cache-control": "no-store"}
         )
 
-    @routes.get("/ads/{token}/click")
-    def click(token: str) -> Response:
-        """Count the click, and a view since who clicks has seen the ad; go where the ad leads."""
-        parts.ads.view(token)
-        _, landing = parts.ads.click(token)
+    @routes.api_route("/ads/{token}/click", methods=["GET", "HEAD"])
+    def click(token: str, request: Request) -> Response:
+        """Count the click if it is that of a viewer who saw the ad; go where the ad leads."""
+        _, landing = parts.ads.click(token, _visitor(request))
         if landing is None:
             return render_error(404, "There is no such ad, or it is no longer valid.")
         if urlsplit(landing).scheme not in ("http", "https"):
             return render_error(404, "This ad leads to no web page.")
         return RedirectResponse(landing, 303, {"cache-control": "no-store"})
 
-    @routes.get("/ads/report")
+    @routes.get("/ads/report", dependencies=[Depends(operator_only)])
     def ads_report() -> HTMLResponse:
         """Show offers, views, clicks and spend of every campaign."""
         report = parts.report()
         columns = [
             name for row in report["campaigns"][:1] for name in row if not name.endswith("_micros")
         ]
-        return render("report.html", title="Ads report · Rookery", report=report, columns=columns)
+        page = render(
+            "report.html",
+            title="Ads report · Rookery",
+            report=report,
+            columns=columns,
+            is_operator=True,
+        )
+        page.headers["cache-control"] = "no-store"
+        return page
 
-    @routes.get("/ads/report.json")
+    @routes.get("/ads/report.json", dependencies=[Depends(operator_only)])
     def ads_report_json() -> JSONResponse:
         """Return the same report for programs."""
-        return JSONResponse(parts.report())
+        return JSONResponse(parts.report(), headers={"cache-control": "no-store"})
 
     return routes
 
@@ -162,6 +183,17 @@ def _or_none(what: str, make: Callable[[], T]) -> T | None:
     except Exception:
         log.exception("%s failed", what)
         return None
+
+
+def _visitor(request: Request) -> Visitor:
+    """Return the sender of a request, as the ledger judges it."""
+    purposes = [request.headers.get(name, "") for name in _PURPOSE_HEADERS]
+    return Visitor(
+        viewer=request.cookies.get(VIEWER, ""),
+        user_agent=request.headers.get("user-agent", ""),
+        method=request.method,
+        purpose=" ".join(purposes),
+    )
 
 
 def _offer(parts: Parts, query: str, language: str | None, viewer: str) -> Offer | None:

@@ -19,7 +19,7 @@ from tantivy import FieldType, Occur
 
 from rookery.core.protocols import Embedder
 from rookery.search.engine.analysis import STOP_WORDS, exact_tokens, is_run, stem
-from rookery.search.engine.segment import Segment
+from rookery.search.engine.segment import Segment, author_key
 from rookery.search.query import (
     And,
     Field,
@@ -171,20 +171,49 @@ def by_time(segment: Segment, query: Query, now_seconds: int, depth: int) -> lis
 
 def newest(segment: Segment, match: tantivy.Query, depth: int) -> list[int]:
     """Return the ordinals of matching posts, newest first; ordinals follow the order of time."""
-    result = segment.searcher.search(match, depth, count=False, order_by_field="ordinal")
-    return _ordinals(segment, result)
+    return _first(segment, match, depth, by="ordinal")
 
 
 def count_matching(segment: Segment, match: tantivy.Query) -> int:
     """Count the posts that match the text engine's query."""
     # The package's type stub lacks `SearchResult.count`.
-    return segment.searcher.search(match, 1).count  # type: ignore[attr-defined]
+    count = segment.searcher.search(match, 1).count  # type: ignore[attr-defined]
+    if not count or not segment.withheld.ordinals:
+        return count
+    hidden = tantivy.Query.term_set_query(
+        segment.text.schema, "ordinal", sorted(segment.withheld.ordinals)
+    )
+    both = tantivy.Query.boolean_query([(Occur.Must, match), (Occur.Must, hidden)])
+    return count - segment.searcher.search(both, 1).count  # type: ignore[attr-defined]
 
 
-def _ordinals(segment: Segment, result: tantivy.SearchResult) -> list[int]:
-    addresses = [address for _, address in result.hits]
-    ordinals = segment.searcher.fast_field_values("ordinal", addresses)
-    return [n for n in ordinals if isinstance(n, int)]  # every post has one
+def posts_of(segment: Segment, names: Sequence[str]) -> list[int]:
+    """Return the ordinals of posts that have one of the names as id or as author's name.
+
+    Authors are looked up in one case, so that some posts may be of authors of a similar name.
+    """
+    schema = segment.text.schema
+    ids = tantivy.Query.term_set_query(schema, "id", list(names))
+    authors = tantivy.Query.term_set_query(schema, "author", [author_key(n) for n in names])
+    either = tantivy.Query.boolean_query([(Occur.Should, ids), (Occur.Should, authors)])
+    count = segment.searcher.search(either, 1).count  # type: ignore[attr-defined]
+    return newest(segment, either, max(1, count))
+
+
+def _first(segment: Segment, match: tantivy.Query, depth: int, by: str | None = None) -> list[int]:
+    """Return the first `depth` ordinals by the engine's own score, or by a field, highest first.
+
+    The next ones take the places of those that are withheld.
+    """
+    asked = depth
+    while True:
+        result = segment.searcher.search(match, asked, count=False, order_by_field=by)
+        addresses = [address for _, address in result.hits]
+        ordinals = segment.searcher.fast_field_values("ordinal", addresses)
+        free = segment.withheld.free(n for n in ordinals if isinstance(n, int))  # all have one
+        if len(free) >= depth or len(addresses) < asked:
+            return free[:depth]
+        asked *= 4
 
 
 def neighbours(
@@ -203,7 +232,7 @@ def neighbours(
         among = newest(segment, required, max(1, matching))
         return _nearest(segment, segment.vectors, vector, count, among)
     # Many match: search a wider neighbourhood, of which about `count` should match, then filter it.
-    wide = min(segment.facts.posts, count * segment.facts.posts // matching + count)
+    wide = min(segment.posts, count * segment.posts // matching + count)
     found = _nearest(segment, segment.vectors, vector, wide)
     near = tantivy.Query.term_set_query(segment.text.schema, "ordinal", [n for n, _ in found])
     both = tantivy.Query.boolean_query([(Occur.Must, required), (Occur.Must, near)])
@@ -237,8 +266,7 @@ def _proposed(
     clauses = [(Occur.Must if some_word else Occur.Should, tantivy.Query.boolean_query(optional))]
     if match is not None:
         clauses.append((Occur.Must, tantivy.Query.const_score_query(match, 0.0)))
-    result = segment.searcher.search(tantivy.Query.boolean_query(clauses), depth, count=False)
-    return _ordinals(segment, result)
+    return _first(segment, tantivy.Query.boolean_query(clauses), depth)
 
 
 def _term(schema: tantivy.Schema, term: str) -> tantivy.Query:
@@ -252,8 +280,13 @@ def _nearest(
     count: int,
     among: Sequence[int] | None = None,
 ) -> list[tuple[int, float]]:
-    """Return (ordinal, cosine) of the nearest vectors; all those of `among` are compared."""
+    """Return (ordinal, cosine) of the nearest vectors; all those of `among` are compared.
+
+    None of `among` is withheld.
+    """
     options: dict[str, Any] = {}
+    if segment.withheld.selector is not None:
+        options["sel"] = segment.withheld.selector
     if among is not None:
         options["sel"] = faiss.IDSelectorBatch(np.asarray(among, dtype=np.int64))
     kind = faiss.SearchParameters
@@ -319,10 +352,12 @@ def _bm25(
 
 def statistics_of(segment: Segment, terms: Iterable[str]) -> rank.Statistics:
     """Return the counts of a segment that ranking needs for some terms."""
-    posts_with = {term: segment.searcher.doc_freq("terms", term) for term in sorted(terms)}
-    return rank.Statistics(
-        segment.facts.posts, segment.facts.terms / max(1, segment.facts.posts), posts_with
-    )
+    hidden = segment.withheld.posts_with
+    posts_with = {
+        term: segment.searcher.doc_freq("terms", term) - hidden.get(term, 0)
+        for term in sorted(terms)
+    }
+    return rank.Statistics(segment.posts, segment.average_terms, posts_with)
 
 
 def _cosines(segment: Segment, vector: np.ndarray, ordinals: Sequence[int]) -> np.ndarray:

@@ -32,6 +32,7 @@ from rookery.core.protocols import Embedder
 from rookery.posts.post import POST_SCHEMA
 from rookery.posts.rights import GATE_COLUMNS
 from rookery.search.engine.analysis import Analysis, analyse, fold, same_words_digest
+from rookery.search.engine.withheld import NOTHING, Withheld
 
 SEGMENT_FORMAT = 1
 ROWS, TEXT, VECTORS, FACTS = "rows.arrow", "text", "vectors.faiss", "segment.json"
@@ -69,7 +70,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Segment:
-    """An open segment; several threads may read it."""
+    """An open segment; several threads may read it.
+
+    withheld: its posts that retrieval does not find and ranking does not count.
+    """
 
     path: Path
     facts: Facts
@@ -77,6 +81,17 @@ class Segment:
     text: tantivy.Index
     searcher: tantivy.Searcher
     vectors: faiss.Index | None
+    withheld: Withheld = NOTHING
+
+    @property
+    def posts(self) -> int:
+        """Return how many posts may be found."""
+        return self.facts.posts - len(self.withheld.ordinals)
+
+    @property
+    def average_terms(self) -> float:
+        """Return how many terms a post that may be found has on average."""
+        return (self.facts.terms - self.withheld.terms) / max(1, self.posts)
 
     def take(self, ordinals: Sequence[int], columns: Sequence[str] = ROW_SCHEMA.names) -> pa.Table:
         """Return the rows of some ordinals, in the order given."""

@@ -1,14 +1,14 @@
-"""Sampling: how the next token is chosen, and how tokens become pieces of text.
+"""Writing: which tokens may be written, and how tokens become pieces of text.
 
-The loop that calls the network is in `generate.py`.
+The loop that calls the network is in `generate.py`, the choice of a token in `core/sampling.py`.
 """
 
 import codecs
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from rookery.core.protocols import GenerationOptions, TextChunk
+from rookery.core.protocols import TextChunk
 from rookery.model.tokenizer import END_OF_DOCUMENT, END_OF_TURN, Tokenizer
 
 
@@ -23,34 +23,6 @@ def writable(tokenizer: Tokenizer) -> np.ndarray:
     Unused tokens and the beginnings of others' turns in a chat are not among them.
     """
     return np.array(sorted([*tokenizer.textual, *ends(tokenizer)]))
-
-
-def sampler(options: GenerationOptions) -> Callable[[np.ndarray], int]:
-    """Return a function from logits (V,) to the place of the chosen one.
-
-    With a seed, equal options make equal choices.
-    """
-    if options.temperature <= 0:
-        return lambda logits: int(np.argmax(logits))
-    random = np.random.default_rng(options.seed)
-    return lambda logits: int(random.choice(len(logits), p=probabilities(logits, options)))
-
-
-def probabilities(logits: np.ndarray, options: GenerationOptions) -> np.ndarray:
-    """Return the probabilities (V,) that the options derive from logits (V,).
-
-    First the temperature applies, then top-k, then top-p: the fewest tokens that together have at
-    least that probability.
-    """
-    order = np.argsort(-logits, kind="stable")
-    if options.top_k > 0:
-        order = order[: options.top_k]
-    scaled = (logits[order] - logits[order[0]]) / options.temperature
-    p = np.exp(scaled) / np.exp(scaled).sum()
-    p[1:][np.cumsum(p)[:-1] >= options.top_p] = 0.0  # the likeliest token always stays
-    result = np.zeros(len(logits))
-    result[order] = p / p.sum()
-    return result
 
 
 def pieces(
