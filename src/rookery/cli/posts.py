@@ -5,7 +5,7 @@ What each of these means for a post is in the package `posts`; `workflows/erase.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
@@ -48,9 +48,10 @@ def ingest(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Files of any of these formats, also .gz or .zst: X archive zip, X API v2, "
-            "Mastodon, Jetstream, AT-proto repository, Discourse, Reddit, or a table (CSV, JSON "
-            "lines, Parquet). The format is recognised; with --map every file is a table."
+            help="Files of any of these formats, also compressed: X archive, X API v2 and v1.1, "
+            "Mastodon, Jetstream, AT-proto repository or answers, Discourse, Reddit, or a table "
+            "(CSV, JSON lines, Parquet); or folders, zips and tars of them. The format is "
+            "recognised; with --map every file is a table."
         ),
     ],
     mapping: MapOption = None,
@@ -60,6 +61,13 @@ def ingest(
         typer.Option(
             help="A prefix for all ids and authors, for example forum.example.org. For sources "
             "whose ids are mere numbers that another source may have too (Discourse)."
+        ),
+    ] = None,
+    visibility: Annotated[
+        str | None,
+        typer.Option(
+            help="public: you vouch that the posts are public where a file leaves it open, as an X "
+            "archive that does not list its circle tweets."
         ),
     ] = None,
     home: HomeOption = DEFAULT_HOME,
@@ -72,8 +80,14 @@ def ingest(
     from rookery.cli.show import context, show_facts, show_json
     from rookery.posts.ingest import ingest
 
-    report = ingest(opened(home), paths, read_map(mapping), context(), limit, source_name).to_dict()
-    show_json(report) if as_json else show_facts(report, "Ingested")
+    vouched: Literal["public"] | None = None
+    if visibility is not None:
+        vouched = one_of(visibility, ("public",), "--visibility")
+    report = ingest(
+        opened(home), paths, read_map(mapping), context(), limit, source_name, vouched
+    ).to_dict()
+    not_read = {"not_read": ", ".join(report["not_read"]) or "nothing"}
+    show_json(report) if as_json else show_facts(report | not_read, "Ingested")
 
 
 @app.command()

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,6 +33,7 @@ from rookery.core.home import Home
 from rookery.core.locks import exclusive
 from rookery.posts import lake, places
 from rookery.posts.event import Event, Kind, timed
+from rookery.posts.inputs import Bundle, Input, find_inputs
 from rookery.posts.live import LiveLog, live_log
 from rookery.posts.post import POST_SCHEMA
 from rookery.posts.restrictions import FORGOTTEN, SUPERSEDED
@@ -59,7 +60,8 @@ class IngestReport:
     """A count of what an ingest read and did.
 
     set_aside: the rows that are no usable posts, by reason. events: the events that the files
-    reported and the live log now holds, by kind.
+    reported and the live log now holds, by kind. not_read: files in archives and folders that are
+    in no known format.
     """
 
     format: str
@@ -71,6 +73,7 @@ class IngestReport:
     events: dict[str, int]
     set_aside_path: str | None
     lake_version: int | None
+    not_read: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as JSON values."""
@@ -94,15 +97,17 @@ def ingest(
     context: Context = Context(),
     limit: int | None = None,
     source_name: str | None = None,
+    visibility: Literal["public"] | None = None,
 ) -> IngestReport:
-    """Take files into the lake, each in the format that its content shows.
+    """Take files, and what folders and archives hold, into the lake, each in its own format.
 
     mapping: the column for each field; if it is given, all files are read as tables. limit: take
     only so many rows from the beginning. source_name: a prefix for all ids, for a source whose ids
-    are unique within it only (`source_names.py`). Raises `UsageError` or `DataError` for what
-    cannot be read; then the lake is as it was.
+    are unique within it only (`source_names.py`). visibility: public if somebody vouches that what
+    an X archive leaves open was public (`x_archive.py`). Raises `UsageError` or `DataError` for
+    what cannot be read; then the lake is as it was.
     """
-    files = [Path(path) for path in paths]
+    files, not_read = find_inputs(map(Path, paths), mapping, visibility == "public")
     sources = [_source(path, mapping) for path in files]
     if not sources:
         raise UsageError("no file to ingest")
@@ -118,12 +123,14 @@ def ingest(
             "limit": limit,
             "source_name": source_name,
         }
+        | ({"visibility": visibility} if visibility else {})
     )[:16]
     formats = ", ".join(sorted({how["format"] for how, _ in sources}))
     reads = (_with_names(path, read) for path, (_, read) in zip(files, sources, strict=True))
     if source_name is not None:
         reads = (source_names.prefix_ids(source_name, read) for read in reads)
-    return ingest_batches(home, formats, key, lambda: _first(limit, reads), context)
+    report = ingest_batches(home, formats, key, lambda: _first(limit, reads), context)
+    return replace(report, not_read=not_read)
 
 
 def ingest_batches(
@@ -301,23 +308,27 @@ def _reasons_in(aside_path: Path) -> Counter[str]:
         return Counter(json.loads(line)["reason"] for line in lines)
 
 
-def _source(path: Path, mapping: Mapping[str, str] | None) -> tuple[dict, Callable[[], Read]]:
+def _source(path: Input, mapping: Mapping[str, str] | None) -> tuple[dict, Callable[[], Read]]:
     """Return a description of a file for the ingest's key, and the function that reads it."""
+    if isinstance(path, Bundle):
+        return path.how, path.read
     if not path.exists():
         raise UsageError("there is no such file", where=path)
-    if (mapping is None or path.suffix.lower() == ".zip") and (source := formats.source_of(path)):
-        return {"format": formats.name_of(source)}, lambda: source.read(path)
+    if mapping is None and (source := formats.source_of(path)):
+        return formats.description_of(source), lambda: source.read(path)
     kind = tabular.kind_of(path)
     resolved = tabular.resolve_mapping(path, mapping)
     return {"format": kind, "map": resolved}, lambda: tabular.read_posts(path, resolved)
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Input) -> str:
+    if isinstance(path, Bundle):
+        return path.digest()
     with clear_errors(path):
         return digest_file(path)
 
 
-def _with_names(path: Path, read: Callable[[], Read]) -> Read:
+def _with_names(path: Input, read: Callable[[], Read]) -> Read:
     """Yield what was read, with the file's name in the place of each row set aside."""
     for batch, beside in read():
         yield (

@@ -26,6 +26,8 @@ from rookery.core.digest import digest_bytes
 from rookery.core.errors import DataError, UsageError
 from rookery.posts.post import CONSENT_FIELD, POST_SCHEMA, VISIBILITIES
 from rookery.posts.sources.files import (
+    COMPRESSIONS,
+    File,
     Read,
     SetAside,
     clear_errors,
@@ -75,12 +77,12 @@ class RawBatch:
     place_is: str = "row"
 
 
-def kind_of(path: Path) -> str | None:
-    """Return `csv`, `jsonl` or `parquet` by the file's name, with or without `.gz` or `.zst`.
+def kind_of(path: File) -> str | None:
+    """Return `csv`, `jsonl` or `parquet` by the file's name, compressed or not.
 
     None for any other name.
     """
-    names = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".zst")]
+    names = [s.lower() for s in path.suffixes if s.lower() not in COMPRESSIONS]
     kinds = {
         ".csv": "csv",
         ".tsv": "csv",
