@@ -14,6 +14,8 @@ import zipfile
 
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rookery.core.errors import DataError
 from rookery.posts.sources import archives, files, formats, mastodon
@@ -272,3 +274,17 @@ def test_a_bomb_is_refused(tmp_path, monkeypatch, pack):
     path.write_bytes(pack(bytes(1 << 25)))
     with pytest.raises(DataError, match="1000 times its size"):
         list(files.json_lines(path))
+
+
+@given(st.sampled_from([".tar.gz", ".tar.bz2", ".tar.xz"]), st.integers(0), st.integers(1, 255))
+def test_damage_of_a_compressed_tar_is_noticed_or_changes_nothing(tmp_path_factory, kind, at, by):
+    folder = tmp_path_factory.mktemp("damage")
+    path = an_archive(folder, kind)
+    whole = read_export(path)
+    data = bytearray(path.read_bytes())
+    data[at % len(data)] ^= by
+    path.write_bytes(data)
+    try:
+        assert read_export(path) == whole
+    except DataError:
+        return
