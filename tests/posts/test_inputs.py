@@ -38,10 +38,10 @@ CREATE = {
 }
 DUMPS = {
     "reddit/RC_2015-01.bz2": bz2.compress(json.dumps(REDDIT).encode()),
-    "x/00.json.xz": lzma.compress(json.dumps(OLD_X_API).encode()),
+    "x/00.json.xz": lzma.compress(json.dumps(OLD_X_API | {"id_str": "2"}).encode()),
     "x/v2.jsonl": json.dumps(X_API).encode(),
     "events.jsonl.gz": gzip.compress(json.dumps(EVENT).encode()),
-    "answers/page.json": json.dumps(ANSWER).encode(),
+    "answers/page.json": json.dumps(ANSWER).replace("post/r", "post/s").encode(),
     "statuses.json": json.dumps([STATUS]).encode(),
 }
 OTHERS = {
@@ -88,7 +88,7 @@ def tar_of(path, files, mode="w"):
 def test_every_file_of_a_folder_that_a_reader_knows_is_taken_and_others_are_named(
     ingested, tmp_path
 ):
-    table = {"own.csv": b"id,text,author,created\n1,words,ada,2020-01-01\n"}
+    table = {"own.csv": b"id,text,author,created\n77,words,ada,2020-01-01\n"}
     folder = folder_of(tmp_path / "dumps", DUMPS | OTHERS | table | {".DS_Store": b"x"})
     report = ingested(folder)
     assert (report["added"], report["set_aside"]) == (7, {})

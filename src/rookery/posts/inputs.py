@@ -23,6 +23,8 @@ from rookery.posts.sources.formats import (
     source_of_export,
 )
 
+_DUMP_SUFFIXES = (".json", ".jsonl", ".ndjson", ".car", *COMPRESSIONS)
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -112,17 +114,12 @@ def _is_known(path: Path, mapping: Mapping[str, str] | None) -> bool:
         return bool(kind and path.stat().st_size)
     if archives.is_archive(path):
         return bool(source_of_export(path)) or any(source for _, source in _dumps_in(path))
+    if kind is None:
+        return _source_of_dump(path) is not None
     try:
-        if kind is None:
-            return _source_of_member(path) is not None
         if source_of(path) is None:
             tabular.resolve_mapping(path, None)
     except UsageError:
-        return False
-    except DataError:
-        # a note in UTF-16, say; what names itself a dump is refused
-        if kind or path.suffix.lower() in (".json", ".car", *COMPRESSIONS):
-            raise
         return False
     return True
 
@@ -181,21 +178,30 @@ def _dumps_in(archive: Path) -> list[tuple[str, ModuleType | None]]:
     """Return the names of the files in an archive, each with the module that reads it, if any."""
     with archives.members(archive) as files:
         return [
-            (str(file.path), _source_of_member(file) if file.size_bytes else None) for file in files
+            (str(file.path), _source_of_dump(file) if file.size_bytes else None) for file in files
         ]
 
 
-def _source_of_member(file: File) -> ModuleType | None:
-    """Return the module that reads a file in an archive or a folder, None for a table."""
-    with clear_errors(file):
-        return source_of_dump(file)
+def _source_of_dump(file: File) -> ModuleType | None:
+    """Return the module that reads a file in an archive or a folder, None if it is no dump.
+
+    A file that cannot be read is refused only if its name says that it is one: others may be
+    anything, a note in UTF-16 for example.
+    """
+    try:
+        with clear_errors(file):
+            return source_of_dump(file)
+    except DataError:
+        if file.suffix.lower() in _DUMP_SUFFIXES:
+            raise
+        return None
 
 
 def _read_dumps(archive: Path) -> Read:
     """Yield the posts of all files in an archive that a source reads, one after the other."""
     with archives.members(archive) as files:
         for file in files:
-            if file.size_bytes and (source := _source_of_member(file)):
+            if file.size_bytes and (source := _source_of_dump(file)):
                 for batch, beside in source.read(file):
                     yield (
                         batch,

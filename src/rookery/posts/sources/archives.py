@@ -7,6 +7,7 @@ the files mean is read in the modules of the formats.
 """
 
 import functools
+import gzip
 import io
 import os
 import stat
@@ -149,11 +150,12 @@ def _in_tar(file: "_Forward", place: Path, wanted: Wanted) -> Iterator[Member]:
             path = _inside(entry.name, place)
             if not (entry.isreg() or entry.isdir()) or entry.issparse():
                 raise _not_plain(path, place)
-            _check_unpacked(entry.offset_data + entry.size, allowed_bytes, place)
-            if entry.isdir() or is_hidden(path) or not wanted(path):
-                continue
-            if entry.size > LARGEST_FILE_BYTES:
+            is_wanted = entry.isreg() and not is_hidden(path) and wanted(path)
+            if is_wanted and entry.size > LARGEST_FILE_BYTES:
                 raise _too_long(path, entry.size, place)
+            _check_unpacked(entry.offset_data + entry.size, allowed_bytes, place)
+            if not is_wanted:
+                continue
             held = archive.extractfile(entry)
             data = held.read(entry.size) if held else b""
             if len(data) < entry.size:
@@ -231,6 +233,7 @@ def _clear_errors(place: Path) -> Iterator[None]:
     try:
         yield
     except (
+        gzip.BadGzipFile,
         tarfile.TarError,
         zipfile.BadZipFile,
         zlib.error,

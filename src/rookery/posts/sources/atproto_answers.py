@@ -101,9 +101,9 @@ def _items(value: Value) -> Iterator[tuple[str, Any]]:
         return
     waiting: list[Any] = [value.value["thread"]]  # from the end, and so in the order of the thread
     while waiting:
-        node = mapping(waiting.pop())
-        if node:
-            yield where, node
+        if not (node := mapping(waiting.pop())):
+            continue
+        yield where, node
         replies = node.get("replies")
         waiting += reversed(replies if isinstance(replies, list) else [])
         waiting.append(node.get("parent"))

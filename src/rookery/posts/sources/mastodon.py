@@ -177,7 +177,8 @@ def _exported(place: Path) -> Iterator[Post | SetAside | Event]:
     if "outbox.json" not in found:
         what = "not a Mastodon export: there is no outbox.json in it"
         raise DataError(what, where=place, hint="Give the archive as Mastodon made it")
-    outbox = Value("outbox.json", mapping(parse_document(found["outbox.json"], f"{place}: outbox")))
+    document = parse_document(found["outbox.json"], f"{place}: outbox.json")
+    outbox = Value("outbox.json", mapping(document))
     actor = _actor(found["actor.json"], f"{place}: actor.json") if "actor.json" in found else {}
     refused = _AccountRefusals()
     yield from refused.noting(_activities(outbox, actor), actor)
