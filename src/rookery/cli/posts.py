@@ -80,13 +80,11 @@ def ingest(
     from rookery.cli.show import context, show_facts, show_json
     from rookery.posts.ingest import ingest
 
-    vouched: Literal["public"] | None = None
-    if visibility is not None:
-        vouched = one_of(visibility, ("public",), "--visibility")
-    report = ingest(
-        opened(home), paths, read_map(mapping), context(), limit, source_name, vouched
-    ).to_dict()
-    not_read = {"not_read": ", ".join(report["not_read"]) or "nothing"}
+    words: tuple[Literal["public"], ...] = ("public",)
+    vouched = None if visibility is None else one_of(visibility, words, "--visibility")
+    done = ingest(opened(home), paths, read_map(mapping), context(), limit, source_name, vouched)
+    report = done.to_dict()
+    not_read = {"not_read": ", ".join(done.not_read) or "nothing"}
     show_json(report) if as_json else show_facts(report | not_read, "Ingested")
 
 

@@ -92,7 +92,12 @@ def members(place: Path, wanted: Wanted = lambda _: True) -> Iterator[Iterator[M
 def names(place: Path) -> list[PurePosixPath]:
     """Return the places of all files in an archive or a folder; their content is not read."""
     found: list[PurePosixPath] = []
-    with members(place, lambda path: bool(found.append(path))) as none:
+
+    def note(path: PurePosixPath) -> bool:
+        found.append(path)
+        return False
+
+    with members(place, note) as none:
         list(none)
     return found
 
@@ -122,7 +127,11 @@ def _in_folder(folder: Path, wanted: Wanted) -> Iterator[Member]:
                 continue
             if file.is_symlink() or not file.is_file():
                 raise _not_plain(path, folder)
-            yield Member(folder, path, file.stat().st_size, functools.partial(open, file, "rb"))
+            yield Member(folder, path, file.stat().st_size, _opener(file))
+
+
+def _opener(file: Path) -> Callable[[], IO[bytes]]:
+    return lambda: open(file, "rb")
 
 
 def _in_zip(archive: zipfile.ZipFile, place: Path, wanted: Wanted) -> Iterator[Member]:
@@ -242,4 +251,7 @@ def _clear_errors(place: Path) -> Iterator[None]:
         RuntimeError,
     ) as error:
         what = f"the archive is damaged or cut short: {error}"
+        raise DataError(what, where=place, hint=MEND) from None
+    except OSError as error:  # also where a damaged zip names a place before its beginning
+        what = f"the archive cannot be read: {error.strerror or error}"
         raise DataError(what, where=place, hint=MEND) from None

@@ -100,9 +100,8 @@ OpenFile = io.BufferedReader | gzip.GzipFile
 class SetAside:
     """A row that was not taken: its position in the file, the reason, and its content.
 
-    row: what was read; no file keeps it (`posts/set_aside.py`). id, author: of the post, as the
-    live log spells them, "" where they are unknown. wrong: the value that cannot be read, such as a
-    time.
+    row: what was read. id, author: of the post, as the live log spells them, "" where they are
+    unknown. wrong: the value that cannot be read, such as a time.
     """
 
     where: str
@@ -194,8 +193,9 @@ def opened(path: File) -> Iterator[OpenFile]:
             with gzip.GzipFile(fileobj=packed) as unpacked:
                 yield unpacked
         elif compression:
-            with io.BufferedReader(_Unpacked(packed, _FRAMES[compression]), 1 << 16) as reader:
-                yield reader
+            unpacking = cast(io.FileIO, _Unpacked(packed, _FRAMES[compression]))
+            with io.BufferedReader(unpacking, 1 << 16) as reader:
+                yield cast(io.BufferedReader, reader)
         elif isinstance(path, Member):
             yield io.BufferedReader(cast(io.RawIOBase, packed), 1 << 16)
         else:
