@@ -37,6 +37,9 @@ def _table(columns: str) -> Any:
     )
 
 
+NAMES_SHOWN = 12
+"""How many of the files that were not read are named to people; `--json` names all."""
+
 app = typer.Typer(
     help="Take posts in, record what may be done with them, forget and erase them.",
     no_args_is_help=True,
@@ -84,7 +87,9 @@ def ingest(
     vouched = None if visibility is None else one_of(visibility, words, "--visibility")
     done = ingest(opened(home), paths, read_map(mapping), context(), limit, source_name, vouched)
     report = done.to_dict()
-    not_read = {"not_read": ", ".join(done.not_read) or "nothing"}
+    names = done.not_read
+    more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
+    not_read = {"not_read": (", ".join(names[:NAMES_SHOWN]) or "nothing") + more}
     show_json(report) if as_json else show_facts(report | not_read, "Ingested")
 
 

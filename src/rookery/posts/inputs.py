@@ -74,10 +74,12 @@ def find_inputs(
     found: list[Input] = []
     unknown: list[str] = []
     for path in paths:
-        inputs = list(_in_folder(path, mapping, unknown)) if path.is_dir() else []
+        names: list[str] = []
+        inputs = list(_in_folder(path, mapping, names)) if path.is_dir() else []
         if path.is_dir() and not inputs:
             raise UsageError("no file of a known format in this folder", where=path)
-        found += inputs or [_of_file(path, unknown)]
+        found += inputs or [_of_file(path, names)]
+        unknown += [name.removeprefix(f"{path.parent}/") for name in names]
     return _by_account(found, no_circles), unknown
 
 
