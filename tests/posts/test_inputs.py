@@ -260,6 +260,9 @@ def test_tables_and_dumps_may_be_packed_with_bzip2_and_xz(ingested, tmp_path, su
             lambda place: folder_of(place / "x", DUMPS | {"z.json.gz": b"\x1f\x8b\x08"}),
             "damaged or cut short",
         ),
+        (lambda place: folder_of(place / "x", DUMPS | {"z.json": b'[{"id":'}), "not JSON from"),
+        (lambda place: tar_of(place / "x.tar", DUMPS | {"z.json": b'[{"id":'}), "not JSON from"),
+        (lambda place: zip_of(place / "x.zip", DUMPS | {"z.bz2": b"BZh9"}), "damaged or cut short"),
     ],
 )
 def test_what_cannot_be_read_is_one_clear_line_and_nothing_is_taken(

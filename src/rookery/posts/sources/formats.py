@@ -80,7 +80,12 @@ def source_of_dump(file: File) -> ModuleType | None:
         is_json = unpacked.read(64).lstrip(_BEFORE_JSON).startswith(_JSON_BEGINS)
     if atproto_repo.recognizes(file):
         return atproto_repo
-    return _of_json(first_json(file)) if is_json else None
+    if not is_json:
+        return None
+    first = first_json(file)
+    if first is None and _is_named_json(file):
+        raise _not_json(file)
+    return _of_json(first)
 
 
 def _of_json(first: object) -> ModuleType | None:
@@ -89,11 +94,9 @@ def _of_json(first: object) -> ModuleType | None:
 
 def _refuse_unless_table(path: Path, first: object) -> None:
     """Raise for a file of no source that cannot be read as a table either."""
-    is_json = ".json" in (suffix.lower() for suffix in path.suffixes)
-    if is_json and tabular.kind_of(path) is None:
+    if _is_named_json(path) and tabular.kind_of(path) is None:
         if first is None:
-            hint = "It is damaged or cut short: export or download it again"
-            raise DataError("the file is not JSON from beginning to end", where=path, hint=hint)
+            raise _not_json(path)
         known = ", ".join(map(name_of, SOURCES))
         hint = f"Known sources: {known}. If it is a table of JSON lines, name it .jsonl"
         raise UsageError("JSON, but the posts of no known source", where=path, hint=hint)
@@ -104,6 +107,15 @@ def _refuse_unless_table(path: Path, first: object) -> None:
             where=path,
             hint=hint,
         )
+
+
+def _is_named_json(file: File) -> bool:
+    return ".json" in (suffix.lower() for suffix in file.suffixes)
+
+
+def _not_json(file: File) -> DataError:
+    hint = "It is damaged or cut short: export or download it again"
+    return DataError("the file is not JSON from beginning to end", where=file, hint=hint)
 
 
 def _has_author_inside(first: object) -> bool:
