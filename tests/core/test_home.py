@@ -3,13 +3,19 @@
 import pytest
 
 from rookery.core.errors import DataError, UsageError
-from rookery.core.home import SETTINGS, create_home, open_home
+from rookery.core.home import SETTINGS, Rights, Settings, create_home, open_home
 
 
 def test_a_new_home_says_its_policy_and_keeps_it(tmp_path):
     assert create_home(tmp_path / "a" / "b").settings.rights.policy == "public"
     assert create_home(tmp_path / "c", "opt-in").settings.rights.policy == "opt-in"
     assert create_home(tmp_path / "c", "public").settings.rights.policy == "opt-in"
+
+
+def test_settings_of_before_mean_what_is_the_default_now(tmp_path):
+    (tmp_path / SETTINGS).write_text("[rights]\npolicy = 'opt-in'\nerase_within_days = 7\n")
+    assert open_home(tmp_path).settings.rights == Rights("opt-in", 7, "no")
+    assert create_home(tmp_path / "new").settings == Settings()
 
 
 def test_a_folder_without_settings_is_no_home(tmp_path):
@@ -31,6 +37,7 @@ def test_a_file_cannot_become_a_home(tmp_path):
         "[rights",
         "[rihgts]",
         "[rights]\nerase_within_days = -1",
+        "[rights]\nnot_indexable = 'maybe'",
         "[serve]\nport = 'x'",
     ],
 )

@@ -50,12 +50,16 @@ class Repository:
         self.blocks: dict[bytes, bytes] = {}
 
     def add(self, value) -> Link:
-        block = cbor(value)
-        cid = Link(b"\x01\x71\x12\x20" + hashlib.sha256(block).digest())
+        """Add a value and return its CID; a link is returned as it is, and nothing is added."""
+        return value if isinstance(value, Link) else self.add_block(cbor(value))
+
+    def add_block(self, block: bytes, kind: bytes = b"\x01\x71\x12\x20") -> Link:
+        """Add bytes as a block. kind: the CID before the hash; by default of DAG-CBOR."""
+        cid = Link(kind + hashlib.sha256(block).digest())
         self.blocks[cid] = block
         return cid
 
-    def tree(self, records: dict[str, dict]) -> Link:
+    def tree(self, records: dict[str, dict | Link]) -> Link:
         """Add a Merkle search tree of records, and return its root.
 
         The layer of a key is half the number of leading zero bits of its hash.
@@ -85,7 +89,7 @@ class Repository:
             before = key
         return self.add(node)
 
-    def commit(self, records: dict[str, dict], rev: str, **change) -> Link:
+    def commit(self, records: dict[str, dict | Link], rev: str, **change) -> Link:
         content = {
             "did": DID,
             "version": 3,

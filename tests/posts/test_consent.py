@@ -1,9 +1,11 @@
 """Consent and states recorded by hand hold at once, and can be taken back."""
 
 import json
+import re
 
 import pytest
 
+from rookery.core.home import SETTINGS
 from rookery.posts.live import live_log
 
 
@@ -153,3 +155,78 @@ def test_a_file_that_is_no_table_of_words_is_one_clear_line(rookery, home, tmp_p
 def test_what_cannot_be_meant_is_one_clear_line(rookery, words):
     ran = rookery("posts", *words)
     assert (ran.code, len(ran.said)) == (2, 1)
+
+
+ADA = "https://home.example/users/ada"
+
+
+@pytest.fixture
+def outbox(tmp_path):
+    """An outbox with one public post, of an account that says what is given here."""
+
+    def outbox(**account):
+        folder = tmp_path / "export"
+        folder.mkdir(exist_ok=True)
+        note = {
+            "type": "Note",
+            "id": f"{ADA}/statuses/1",
+            "to": ["https://www.w3.org/ns/activitystreams#Public"],
+            "published": "2023-02-18",
+            "content": "<p>words</p>",
+        }
+        create = {"type": "Create", "actor": ADA, "to": note["to"], "object": note}
+        (folder / "outbox.json").write_text(json.dumps({"orderedItems": [create]}))
+        (folder / "actor.json").write_text(json.dumps({"id": ADA} | account))
+        return folder
+
+    return outbox
+
+
+def not_indexable_means(home, word):
+    settings = home.path / SETTINGS
+    settings.write_text(
+        re.sub('not_indexable = "[a-z]*"', f'not_indexable = "{word}"', settings.read_text())
+    )
+
+
+def dropped(rookery, use="training"):
+    return rookery("posts", "stats", "--json").json()["dropped_by_use"][use]
+
+
+def test_an_account_that_is_not_indexable_is_not_trained_on_unless_the_home_says_otherwise(
+    home, rookery, outbox
+):
+    rookery("posts", "ingest", outbox())
+    assert dropped(rookery) == {"author_opted_out": 1}
+    not_indexable_means(home, "undefined")
+    assert dropped(rookery) == {}
+    assert dropped(rookery, "search") == {"author_opted_out": 1}
+    not_indexable_means(home, "no")
+    assert dropped(rookery) == {"author_opted_out": 1}
+
+
+def test_what_the_author_says_of_training_goes_before(home, rookery, outbox):
+    rookery("posts", "ingest", outbox())
+    rookery("posts", "consent", "--author", ADA, "--training", "yes")
+    assert dropped(rookery) == {}
+    not_indexable_means(home, "undefined")
+    rookery("posts", "consent", "--author", ADA, "--training", "no")
+    assert dropped(rookery) == {"author_opted_out": 1}
+
+
+def test_an_indexable_account_may_be_trained_on(rookery, outbox):
+    rookery("posts", "ingest", outbox(indexable=True))
+    assert dropped(rookery) == {}
+
+
+def test_a_refusal_of_search_elsewhere_says_nothing_of_training(rookery, put, a_post):
+    put(a_post(author="did:plc:ada"))
+    rookery("posts", "consent", "--author", "did:plc:ada", "--search", "no")
+    assert dropped(rookery) == {}
+
+
+def test_a_home_made_before_keeps_what_its_accounts_refused_out_of_training(home, rookery, outbox):
+    rookery("posts", "ingest", outbox())
+    settings = home.path / SETTINGS
+    settings.write_text('[rights]\npolicy = "public"\nerase_within_days = 30\n')
+    assert dropped(rookery) == {"author_opted_out": 1}

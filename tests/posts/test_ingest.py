@@ -166,11 +166,11 @@ def test_bad_input_is_one_line_and_leaves_the_lake_as_it_was(rookery, home, writ
     assert ids_in(home) == ["1", "2"]
 
 
-def test_a_file_that_is_not_there_or_is_a_folder_is_one_line(rookery, home, tmp_path):
+def test_a_file_that_is_not_there_or_an_empty_folder_is_one_line(rookery, home, tmp_path):
     (tmp_path / "folder.csv").mkdir()
     for name, message in (
         ("nothing.csv", "there is no such file"),
-        ("folder.csv", "cannot be read"),
+        ("folder.csv", "no file of a known format"),
     ):
         ran = rookery("posts", "ingest", tmp_path / name)
         assert (ran.code, len(ran.said)) == (2, 1)

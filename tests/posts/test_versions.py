@@ -77,6 +77,48 @@ def test_other_words_without_a_later_time_are_set_aside(home):
     assert texts(home) == {"1": "1 as of 0"}
 
 
+def visibilities(home):
+    batches = open_lake(home).batches(["id", "visibility"])
+    return {row["id"]: row["visibility"] for batch in batches for row in batch.to_pylist()}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "held"),
+    [
+        ("public", "followers", "followers"),
+        ("followers", "public", "followers"),
+        ("unknown", "public", "public"),
+        ("public", "unknown", "public"),
+        ("followers", "unknown", "followers"),
+        ("unlisted", "direct", "direct"),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_who_may_read_a_post_is_what_is_known_and_the_narrower_of_two(
+    home, first, second, held, at_once
+):
+    one, two = (version("1", 0, visibility=name) for name in (first, second))
+    if at_once:
+        report = take(home, one, two)
+        assert (report.read, report.added, report.already_there) == (2, 1, 1)
+    else:
+        take(home, one, key="a")
+        report = take(home, two, key="b")
+        assert (report.edited, report.already_there) == (int(held != first), int(held == first))
+        assert restrictions(home).forbids("training", "1", "ada", 0) == (held != first)
+    assert visibilities(home) == {"1": held}
+    assert texts(home) == {"1": "1 as of 0"}
+
+
+def test_three_words_on_who_may_read_a_post_in_pieces_of_one_ingest(home, monkeypatch):
+    monkeypatch.setattr(ingest, "PIECE_POSTS", 1)
+    posts = [version("1", 0, visibility=name) for name in ("unknown", "public", "followers")]
+    read = [(to_batch([post]), []) for post in posts]
+    report = ingest_batches(home, "test", "key", lambda: iter(read), CONTEXT)
+    assert (report.read, report.added, report.already_there) == (3, 1, 2)
+    assert visibilities(home) == {"1": "followers"}
+
+
 def test_an_edit_may_move_a_post_to_another_month(home):
     take(home, version("1", 0), version("2", 0), key="a")
     take(home, version("1", 1, created=FIRST - timedelta(days=40)), key="b")

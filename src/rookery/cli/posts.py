@@ -42,6 +42,9 @@ def _table(columns: str) -> Any:
     )
 
 
+NAMES_SHOWN = 12
+"""How many of the files that were not read are named to people; `--json` names all."""
+
 app = typer.Typer(
     help="Take posts in, record what may be done with them, forget and erase them.",
     no_args_is_help=True,
@@ -53,10 +56,10 @@ def ingest(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Files of any of these formats, also .gz or .zst: X archive zip, X API v2, "
-            "Mastodon, Jetstream, AT-proto repository, Discourse, Reddit, or a table (CSV, JSON "
-            "lines, a JSON list, Parquet, also in a zip). The format is recognised; with --map "
-            "every file is a table."
+            help="Files of any of these formats, also compressed: X archive, X API v2 and v1.1, "
+            "Mastodon, Jetstream, AT-proto repository or answers, Discourse, Reddit, or a table "
+            "(CSV, JSON lines, a JSON list, Parquet); or folders, zips and tars of them. The "
+            "format is recognised; with --map every file is a table."
         ),
     ],
     mapping: MapOption = None,
@@ -101,6 +104,9 @@ def ingest(
     if as_json:
         show_json(report)
         return
+    names = taken.not_read
+    more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
+    report["not_read"] = (", ".join(names[:NAMES_SHOWN]) or "nothing") + more
     show_facts({name: value for name, value in report.items() if name != "notes"}, "Ingested")
     for note in taken.notes:
         typer.echo(note, err=True)

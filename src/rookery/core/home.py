@@ -25,6 +25,7 @@ from rookery.core.errors import DataError, UsageError
 SETTINGS = "rookery.toml"
 
 Policy = Literal["public", "opt-in"]
+NotIndexable = Literal["no", "undefined"]
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,13 @@ class Rights:
     opt-in: a public post may be used only if its author or the post agrees.
     erase_within_days: the days after which forgotten posts must be erased from every file; a
     deleted account may be restored within the same time.
+    not_indexable: what a Mastodon account that refuses search says of training by that: no, or
+    nothing, so that the policy decides.
     """
 
     policy: Policy = "public"
     erase_within_days: int = 30
+    not_indexable: NotIndexable = "no"
 
     def __post_init__(self) -> None:
         if self.erase_within_days < 0:
@@ -91,6 +95,10 @@ policy = "{policy}"
 # How soon a forgotten post has to be gone from every file (`rookery posts erase`), and how long a
 # deleted account may be taken back.
 erase_within_days = 30
+# What a Mastodon account that is not "indexable" says of training; it refuses search and answers.
+#   "no"         its posts are not trained on, unless `rookery posts consent` says yes;
+#   "undefined"  nothing: the policy decides.
+not_indexable = "no"
 
 [serve]
 host = "127.0.0.1"

@@ -33,6 +33,7 @@ from rookery.core.home import Home
 from rookery.core.locks import exclusive
 from rookery.posts import lake, places
 from rookery.posts.event import Event, Kind, timed
+from rookery.posts.inputs import Bundle, Input, find_inputs
 from rookery.posts.live import LiveLog, live_log
 from rookery.posts.post import POST_SCHEMA, Visibility
 from rookery.posts.restrictions import FORGOTTEN, SUPERSEDED
@@ -65,7 +66,8 @@ class IngestReport:
     set_aside: the rows that are no usable posts, by reason. events: the events that the files
     reported and the live log now holds, by kind. vouched: of the posts that were there, those of
     which only now somebody says who may read them. notes: what a person should know, such as that
-    nobody has said who may read the posts.
+    nobody has said who may read the posts. not_read: files in archives and folders that are in no
+    known format.
     """
 
     format: str
@@ -79,6 +81,7 @@ class IngestReport:
     lake_version: int | None
     vouched: int = 0
     notes: list[str] = field(default_factory=list)
+    not_read: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as JSON values."""
@@ -107,17 +110,18 @@ def ingest(
     dates: DateOrder | None = None,
     anyway: bool = False,
 ) -> IngestReport:
-    """Take files into the lake, each in the format that its content shows.
+    """Take files, and what folders and archives hold, into the lake, each in its own format.
 
     mapping: the column for each field; if it is given, all files are read as tables, and whoever
     gives it vouches that the posts are public. limit: take only so many rows from the beginning.
     source_name: a prefix for all ids, for a source whose ids are unique within it only
-    (`source_names.py`). visibility: of a table's posts of which no column says who may read them;
-    `unknown` without it. dates: the order of day and month, where a table's dates fit both. anyway:
-    take a table also if under half of its rows can be taken. Raises `UsageError` or `DataError` for
-    what cannot be read; then the lake is as it was.
+    (`source_names.py`). visibility: of a table's posts of which no column says who may read them,
+    `unknown` without it; `public` also vouches for what an X archive leaves open (`x_archive.py`).
+    dates: the order of day and month, where a table's dates fit both. anyway: take a table also if
+    under half of its rows can be taken. Raises `UsageError` or `DataError` for what cannot be read;
+    then the lake is as it was.
     """
-    files = [Path(path) for path in paths]
+    files, not_read = find_inputs(map(Path, paths), mapping, visibility == "public")
     options = TableOptions(mapping, visibility, dates)
     sources = [_source(path, options) for path in files]
     if not sources:
@@ -127,6 +131,7 @@ def ingest(
     ]
     if source_name is not None:
         source_names.check_name(source_name)
+    any_bundle = any(isinstance(one, Bundle) for one in files)
     key = digest_value(
         {
             "version": FORMAT_VERSION,
@@ -134,11 +139,13 @@ def ingest(
             "limit": limit,
             "source_name": source_name,
         }
+        # of tables the descriptions tell it
+        | ({"visibility": visibility} if visibility and any_bundle else {})
     )[:16]
     formats = ", ".join(sorted({how["format"] for how, *_ in sources}))
     now = context.clock.now()
     reads = (
-        (_with_names(path, read), None if anyway or table is None else RowTally(path))
+        (_with_names(path, read), None if anyway or table is None else RowTally(table.path))
         for path, (_, read, table) in zip(files, sources, strict=True)
     )
     if source_name is not None:
@@ -146,7 +153,7 @@ def ingest(
     bounded = ((within_bounds(read, now), check) for read, check in reads)
     report = ingest_batches(home, formats, key, lambda: _first(limit, bounded), context)
     notes = [note for *_, table in sources if table and (note := table.unvouched())]
-    return replace(report, notes=notes)
+    return replace(report, notes=notes, not_read=not_read)
 
 
 def ingest_batches(
@@ -328,25 +335,29 @@ def _reasons_in(aside_path: Path) -> Counter[str]:
 
 
 def _source(
-    path: Path, options: TableOptions = TableOptions()
+    path: Input, options: TableOptions = TableOptions()
 ) -> tuple[dict, Callable[[], Read], PostTable | None]:
     """Return a description of a file for the ingest's key, the function that reads it, its table.
 
     The table is None for a file of another source.
     """
+    if isinstance(path, Bundle):
+        return path.how, path.read, None
     if source := formats.source_to_read(path, options.mapping is not None):
-        return {"format": formats.name_of(source)}, lambda: source.read(path), None
+        return formats.description_of(source), lambda: source.read(path), None
     table = tabular.open_table(path, options)
     table.check()
     return table.description(), table.read, table
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Input) -> str:
+    if isinstance(path, Bundle):
+        return path.digest()
     with clear_errors(path):
         return digest_file(path)
 
 
-def _with_names(path: Path, read: Callable[[], Read]) -> Read:
+def _with_names(path: Input, read: Callable[[], Read]) -> Read:
     """Yield what was read, with the file's name in the place of each row set aside."""
     for batch, beside in read():
         yield (

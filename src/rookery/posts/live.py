@@ -31,6 +31,7 @@ class LiveLog(EventTable):
 
     def __init__(self, home: Home):
         super().__init__(home.live)
+        self._not_indexable = home.settings.rights.not_indexable
 
     # Writing: an event is recorded once, however often it is reported.
 
@@ -59,7 +60,7 @@ class LiveLog(EventTable):
 
     def restrictions(self) -> Restrictions:
         """Return what holds now for all posts and authors."""
-        return restrictions_from(self.rows_by_time())
+        return restrictions_from(self.rows_by_time(), self._not_indexable)
 
     def restrictions_among(self, posts: Sequence[tuple[str, str]]) -> Restrictions:
         """Return what holds now for some posts, given as (id, author).
@@ -68,7 +69,7 @@ class LiveLog(EventTable):
         """
         rows = self.rows_of_subjects({name for post in posts for name in post})
         # column 4 is `happened`; the sort is stable, so that `seq` decides between equal times
-        return restrictions_from(sorted(rows, key=lambda row: row[4]))
+        return restrictions_from(sorted(rows, key=lambda row: row[4]), self._not_indexable)
 
     def subjects_since(self, watermark: int) -> tuple[list[str], int]:
         """Return the posts and authors of all events after a watermark, and the new watermark.

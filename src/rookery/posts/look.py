@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rookery.core.config import to_plain
-from rookery.core.errors import RookeryError
+from rookery.core.errors import RookeryError, UsageError
+from rookery.posts.inputs import Bundle, find_inputs
 from rookery.posts.sources import formats, tabular
 from rookery.posts.sources.bounds import within_bounds
 from rookery.posts.sources.files import Read
@@ -57,8 +58,17 @@ def look(path: Path, options: TableOptions, now: datetime) -> LookReport:
 
     Raises `UsageError` or `DataError` where not even the columns can be told.
     """
-    source = formats.source_to_read(path, options.mapping is not None)
-    if source is not None:
+    inputs, not_read = find_inputs([path], options.mapping, options.visibility == "public")
+    if len(inputs) > 1:
+        names = ", ".join(one.name for one in inputs[:3])
+        hint = f"Look at one of them: {names}"
+        raise UsageError(f"there are {len(inputs)} files to look at", where=path, hint=hint)
+    unknown = [f"not read: {name}" for name in not_read]
+    if isinstance(bundle := inputs[0], Bundle):
+        name = str(bundle.how["format"])
+        return _report(name, [], [], bundle.read(), path, now, unknown, None)
+    path = bundle  # a folder may hold a single file
+    if source := formats.source_to_read(path, options.mapping is not None):
         return _report(formats.name_of(source), [], [], source.read(path), path, now, [], None)
     table = tabular.open_table(path, options)
     readings = [ColumnLook(*row) for row in table.judgement.rows()]

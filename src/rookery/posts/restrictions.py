@@ -4,9 +4,14 @@ It is a fold over the log's events (`restrictions_from`), held in memory and imm
 combines it with a post's own fields to decide on one use; `forbids` is the short question for posts
 that passed that gate once.
 
+An account of ActivityPub that refuses search is one that is not indexable. `rookery.toml` says
+whether that is a no to training as well (`[rights] not_indexable`); what its author says about
+training goes before.
+
 Not here: recording events and asking for the current state (`live.py`).
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,11 +19,13 @@ from functools import cached_property
 import pyarrow as pa
 
 from rookery.core.digest import digest_value
+from rookery.core.home import NotIndexable
 from rookery.posts.event import EventRow
 from rookery.posts.post import USES, Use
 
 FORGOTTEN = "forgotten"
 SUPERSEDED = "superseded"
+_OF_ACTIVITYPUB = re.compile(r"(?:^|/)https?://")  # an author, after the name of a source or not
 
 
 @dataclass(frozen=True)
@@ -102,11 +109,12 @@ class Restrictions:
         return self.hides(post_id, author) or refused or self.edited.get(post_id, 0) > lake_version
 
 
-def restrictions_from(rows: Iterable[EventRow]) -> Restrictions:
+def restrictions_from(rows: Iterable[EventRow], not_indexable: NotIndexable = "no") -> Restrictions:
     """Return the restrictions that follow from rows of the log.
 
     The rows must be sorted by `happened` and then `seq`: the latest state by the source's clock
-    holds, so that events may be recorded in any order.
+    holds, so that events may be recorded in any order. not_indexable: what an account that is not
+    says of training.
     """
     posts: dict[str, str] = {}
     authors: dict[str, str] = {}
@@ -134,6 +142,10 @@ def restrictions_from(rows: Iterable[EventRow]) -> Restrictions:
         if value == "on":
             (posts if kind_of_state == "state_post" else authors).setdefault(subject, cause)
     answers = {use: {a: v == "yes" for a, v in consent[use].items() if v} for use in USES}
+    if not_indexable == "no":
+        for author, may in answers["search"].items():
+            if not may and _OF_ACTIVITYPUB.search(author):
+                answers["training"].setdefault(author, False)
     return Restrictions(posts, authors, answers, edited, watermark)
 
 

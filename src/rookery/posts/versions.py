@@ -6,17 +6,22 @@ text ends in the lake. `Versions` decides on one ingest, piece by piece: most po
 only rows whose id was seen before are compared one by one. A row of which the lake does not know
 who may read it is replaced by the same row that says so.
 
+Two rows of one version may differ in who may read it: one archive lists what was for a circle, and
+another file does not. A known visibility takes the place of an unknown one, a narrower that of a
+wider.
+
 Not here: reading and writing the lake (`ingest.py`, `lake.py`).
 """
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rookery.posts.post import POST_SCHEMA
+from rookery.posts.post import POST_SCHEMA, VISIBILITIES
 
 ID_TAKEN = "id_taken"
 
@@ -25,6 +30,7 @@ STORED_SCHEMA = pa.schema([POST_SCHEMA.field(name) for name in VERSION_COLUMNS])
 
 _NEW, _KNOWN, _TAKEN, _OLD = range(4)  # the decision on a row
 _FIRST = np.iinfo(np.int64).min  # the time of a version that was never edited
+_UNKNOWN = VISIBILITIES.index("unknown")
 
 
 @dataclass(frozen=True)
@@ -46,12 +52,14 @@ class VersionOutcome:
 class _CurrentVersion:
     """The current version of an id so far.
 
-    edited: its time in microseconds. text: the hash of its text. stored: whether the lake holds a
-    version of this id. row: its place in the piece at hand, or -1.
+    edited: its time in microseconds. text: the hash of its text. visibility: its place among
+    `VISIBILITIES`. stored: whether the lake holds a version of this id. row: its place in the piece
+    at hand, or -1.
     """
 
     edited: int
     text: int
+    visibility: int
     stored: bool
     row: int
 
@@ -67,22 +75,24 @@ class _SeenVersions:
         self._runs: list[tuple[np.ndarray, ...]] = []
 
     def add(self, *columns: np.ndarray) -> None:
-        """Add the ids, texts and times of some versions, int64 (n,) each."""
+        """Add the ids, texts, times and visibilities of some versions, int64 (n,) each."""
         while self._runs and len(self._runs[-1][0]) <= 2 * len(columns[0]):
             columns = tuple(map(np.concatenate, zip(self._runs.pop(), columns, strict=True)))
         order = np.argsort(columns[0], kind="stable")
         self._runs.append(tuple(column[order] for column in columns))
 
-    def find(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return whether each id was seen, and the text and time of its version, (n,) each."""
-        seen, texts, edited = np.zeros(len(ids), bool), np.zeros_like(ids), np.zeros_like(ids)
+    def find(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return whether each id was seen, (n,), and the other columns of its version, (3, n)."""
+        seen, columns = np.zeros(len(ids), bool), np.zeros((3, len(ids)), np.int64)
         order = np.argsort(ids)  # looking up in order finds most of a long run in the cache
-        for run_ids, run_texts, run_edited in self._runs:
+        for run_ids, *run in self._runs:
             places = np.minimum(np.searchsorted(run_ids, ids[order]), len(run_ids) - 1)
             here = run_ids[places] == ids[order]
             found, at = order[here], places[here]
-            seen[found], texts[found], edited[found] = True, run_texts[at], run_edited[at]
-        return seen, texts, edited
+            seen[found] = True
+            for column, values in zip(columns, run, strict=True):
+                column[found] = values[at]
+        return seen, columns
 
 
 @dataclass
@@ -103,6 +113,7 @@ class Versions:
         posts: of `POST_SCHEMA`. stored: the lake's rows with the same ids, of `STORED_SCHEMA`.
         """
         ids, texts, edited = _hashes(posts["id"]), _hashes(posts["text"]), _times(posts)
+        facts = ids, texts, edited, _visibilities(posts["visibility"])
         first = np.unique(ids, return_index=True)[1]
         is_repeat = np.ones(len(ids), bool)
         is_repeat[first] = False
@@ -114,13 +125,13 @@ class Versions:
             posts,
             stored,
             np.flatnonzero(was_seen & (decision == _NEW)),
-            (ids, texts, edited),
+            facts,
             decision,
         )
         self._vouched.append(posts.filter(pa.array(_vouches(posts, stored) & (decision == _KNOWN))))
         new = decision == _NEW
         if new.any():
-            self._seen.add(ids[new], texts[new], edited[new])
+            self._seen.add(*(fact[new] for fact in facts))
         return VersionOutcome(
             posts.filter(pa.array(new)),
             int((decision == _KNOWN).sum()),
@@ -139,11 +150,12 @@ class Versions:
         return pa.concat_tables(tables).combine_chunks().to_batches()
 
     def vouched(self) -> pa.Table:
-        """Return the rows that only add who may read them, each id once."""
+        """Return the rows that only add who may read them, each id once, with the narrowest."""
         rows = pa.concat_tables([POST_SCHEMA.empty_table(), *self._vouched])
         rows = rows.filter(pc.invert(pc.is_in(rows["id"], pa.array(self._replacing, pa.string()))))
-        first = np.sort(np.unique(_hashes(rows["id"]), return_index=True)[1])
-        return rows.take(pa.array(first)).combine_chunks()
+        narrowest = np.argsort(-_visibilities(rows["visibility"]), kind="stable")
+        first = np.unique(_hashes(rows["id"])[narrowest], return_index=True)[1]
+        return rows.take(pa.array(np.sort(narrowest[first]))).combine_chunks()
 
     def edits(self) -> list[tuple[str, datetime]]:
         """Return the replaced ids that the lake holds, each with the time of its new version."""
@@ -158,21 +170,26 @@ class Versions:
         posts: pa.Table,
         stored: pa.Table,
         rows: np.ndarray,
-        facts: tuple[np.ndarray, np.ndarray, np.ndarray],
+        facts: tuple[np.ndarray, ...],
         decision: np.ndarray,
     ) -> list[str]:
         """Decide one by one on the rows whose id was seen before, and return the superseded ids.
 
-        facts: the ids, texts and times of all rows. decision: of all rows, written here.
+        facts: the ids, texts, times and visibilities of all rows. decision: of all rows, written
+        here.
         """
-        ids, texts, edited = facts
+        ids, texts, edited, visibilities = facts
         names = posts["id"].take(pa.array(rows)).to_pylist()
         versions = self._current_versions(names, ids[rows], stored)
         superseded = []
         for row, name in zip(rows.tolist(), names, strict=True):
             current = versions.get(name)
             coming = _CurrentVersion(
-                int(edited[row]), int(texts[row]), bool(current and current.stored), row
+                int(edited[row]),
+                int(texts[row]),
+                int(visibilities[row]),
+                bool(current and current.stored),
+                row,
             )
             if current is None:
                 versions[name] = coming
@@ -190,8 +207,18 @@ class Versions:
             elif coming.edited < current.edited:
                 decision[row] = _OLD
                 superseded.append(name)
+            elif coming.text != current.text:
+                decision[row] = _TAKEN
+            elif not _says_more(coming.visibility, current.visibility):
+                decision[row] = _KNOWN
             else:
-                decision[row] = _KNOWN if coming.text == current.text else _TAKEN
+                if current.row >= 0 and decision[current.row] == _NEW:
+                    decision[current.row] = _KNOWN
+                else:
+                    is_first = current.stored and name not in self._replacing
+                    decision[row] = _OLD if is_first else _KNOWN
+                    self._replacing[name] = (coming, posts.slice(row, 1))
+                versions[name] = coming
         return superseded
 
     def _current_versions(
@@ -206,14 +233,19 @@ class Versions:
             wanted["id"].to_pylist(),
             _hashes(wanted["text"]).tolist(),
             _times(wanted).tolist(),
+            _visibilities(wanted["visibility"]).tolist(),
             strict=True,
         )
-        found = {name: _CurrentVersion(edited, text, True, -1) for name, text, edited in rows}
-        for name, seen, text, edited in zip(
-            names, *(facts.tolist() for facts in self._seen.find(ids)), strict=True
+        found = {
+            name: _CurrentVersion(edited, text, visibility, True, -1)
+            for name, text, edited, visibility in rows
+        }
+        is_seen, columns = self._seen.find(ids)
+        for name, seen, text, edited, visibility in zip(
+            names, is_seen.tolist(), *columns.tolist(), strict=True
         ):
             if seen:
-                found[name] = _CurrentVersion(edited, text, False, -1)
+                found[name] = _CurrentVersion(edited, text, visibility, False, -1)
         for name in names:
             if name in self._replacing:
                 found[name] = replace(self._replacing[name][0], row=-1)
@@ -221,19 +253,39 @@ class Versions:
 
 
 def _adds_nothing(posts: pa.Table, stored: pa.Table) -> np.ndarray:
-    """Return which posts the lake holds with the same text and the same `edited`, bool (n,)."""
+    """Return which posts the lake holds with the same text and the same `edited`, bool (n,).
+
+    Not those that are for fewer readers than the lake knows; `_vouches` finds those of which it
+    does not know who may read them.
+    """
     if not stored.num_rows:
         return np.zeros(posts.num_rows, bool)
     place = pc.index_in(posts["id"], stored["id"].combine_chunks())
-    text, edited = (
-        stored["text"].combine_chunks().take(place),
-        stored["edited"].combine_chunks().take(place),
+    text, edited, visibility = (
+        stored[name].combine_chunks().take(place) for name in ("text", "edited", "visibility")
     )
     first = pc.and_(pc.is_null(posts["edited"]), pc.is_null(edited))
     same = pc.and_(
         pc.equal(posts["text"], text), pc.or_kleene(first, pc.equal(posts["edited"], edited))
     )
-    return pc.fill_null(pc.and_kleene(pc.is_valid(place), same), False).to_numpy()
+    is_held = pc.fill_null(pc.and_kleene(pc.is_valid(place), same), False).to_numpy()
+    held = _visibilities(pc.fill_null(visibility, VISIBILITIES[0]))
+    return is_held & ~_narrows(_visibilities(posts["visibility"]), held)
+
+
+def _says_more(coming: Any, current: Any) -> Any:
+    """Return whether a visibility takes the place of another; both as places, one or many."""
+    return (coming != _UNKNOWN) & ((current == _UNKNOWN) | (coming > current))
+
+
+def _narrows(coming: np.ndarray, current: np.ndarray) -> np.ndarray:
+    """Return whether a visibility is narrower than another, and both are known, bool (n,)."""
+    return _says_more(coming, current) & (current != _UNKNOWN)
+
+
+def _visibilities(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Return the places of visibilities among `VISIBILITIES`, widest first, int64 (n,)."""
+    return pc.index_in(column, pa.array(VISIBILITIES)).to_numpy().astype(np.int64)
 
 
 def _vouches(posts: pa.Table, stored: pa.Table) -> np.ndarray:

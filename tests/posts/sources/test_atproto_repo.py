@@ -155,7 +155,7 @@ def altered(change):
     return car(*change(root, repository.blocks))
 
 
-def without_the_last(root, blocks):
+def without_the_root_of_the_tree(root, blocks):
     return root, {cid: block for cid, block in blocks.items() if cid != list(blocks)[-2]}
 
 
@@ -192,7 +192,7 @@ def out_of_order(root, blocks):
         (an_export(posts(9))[:-3].replace(b"rook 4", b"rook X"), "does not match its hash"),
         (altered(lambda root, blocks: (Link(root[:-1] + b"?"), blocks)), "is missing"),
         (altered(lambda root, blocks: (Link(next(iter(blocks))), blocks)), "cannot be read"),
-        (altered(without_the_last), "is missing"),
+        (altered(without_the_root_of_the_tree), "is missing"),
         (altered(in_a_circle), "back to itself"),
         (altered(out_of_order), "out of order"),
         (an_export(posts(1), did="ada"), "not the commit"),
@@ -207,9 +207,64 @@ def test_what_is_no_whole_repository_is_refused_with_one_line(reading, data, wor
         reading(data)
 
 
+RAW, DAG_PB, VERSION_0, BLAKE3 = (
+    b"\x01\x55\x12\x20", b"\x01\x70\x12\x20", b"\x12\x20", b"\x01\x71\x1e\x20"
+)  # fmt: skip
+BAD = {
+    "missing": lambda repository: Link(b"\x01\x71\x12\x20" + b"?" * 32),
+    "raw": lambda repository: repository.add_block(b"a picture", RAW),
+    "of_dag_pb": lambda repository: repository.add_block(cbor(POST), DAG_PB),
+    "of_version_0": lambda repository: repository.add_block(cbor(POST), VERSION_0),
+    "of_another_hash": lambda repository: repository.add_block(cbor(POST), BLAKE3),
+    "broken": lambda repository: repository.add_block(cbor(POST)[:-1]),
+    "not_cbor": lambda repository: repository.add_block(b"\xff\xff"),
+    "deep": lambda repository: repository.add_block(b"\x81" * 100_000),
+    "a_number": lambda repository: repository.add_block(b"\x01"),
+}
+REASONS = {
+    "missing": "block_is_missing", "raw": "block_of_another_kind",
+    "of_dag_pb": "block_of_another_kind", "of_version_0": "block_of_another_kind",
+    "of_another_hash": "block_of_another_kind", "broken": "not_decodable",
+    "not_cbor": "not_decodable", "deep": "not_decodable", "a_number": "not_a_record",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_one_bad_record_costs_one_record(reading, name):
+    repository = Repository()
+    bad = {f"app.bsky.feed.post/{name}": BAD[name](repository)}
+    root = repository.commit(posts(20) | bad, REV)
+    found, (aside,) = reading(car(root, repository.blocks))
+    assert len(found) == 20
+    uri = f"at://{DID}/app.bsky.feed.post/{name}"
+    assert (aside.reason, aside.row, aside.id, aside.author) == (
+        REASONS[name], {"id": uri}, uri, DID
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [RAW, DAG_PB])
+def test_a_tree_of_another_kind_is_refused(reading, kind):
+    repository = Repository()
+    whole = repository.tree(posts(5))
+    node = repository.add_block(repository.blocks[whole], kind)
+    root = repository.add({"did": DID, "version": 3, "data": node, "rev": REV, "prev": None})
+    with pytest.raises(DataError, match="of another kind"):
+        reading(car(root, repository.blocks))
+
+
+@pytest.mark.parametrize("kind", [b"\x02\x71\x12\x20", b"\x01\x71\x12\x7f", b"\x01" + b"\xff" * 9])
+def test_a_name_of_a_block_that_is_none_is_refused(reading, kind):
+    repository = Repository()
+    root = repository.commit(posts(2), REV)
+    repository.add_block(b"x", kind)
+    with pytest.raises(DataError, match="cannot be read"):
+        reading(car(root, repository.blocks))
+
+
 @settings(max_examples=200)
 @given(st.integers(0, 10**6), st.binary(max_size=6))
 def test_damage_anywhere_is_noticed(tmp_path_factory, place, noise):
+    """A file is refused, unless the damage makes the name of a block into the name of another."""
     data = bytearray(an_export(posts(9)))
     place %= len(data)
     changed = bytes(data[:place]) + noise + bytes(data[place + len(noise) :])
@@ -217,8 +272,12 @@ def test_damage_anywhere_is_noticed(tmp_path_factory, place, noise):
     path.write_bytes(changed[: len(data)])
     if changed[: len(data)] == data:
         return
-    with pytest.raises(DataError):
-        list(read(path))
+    try:
+        ((batch, beside),) = read(path)
+    except DataError:
+        return
+    assert {item.reason for item in beside} == {"block_is_missing"}
+    assert batch.num_rows + len(beside) == 9
 
 
 def test_a_blob_beside_the_records_is_checked_and_passed_over(reading):

@@ -1,7 +1,9 @@
 """Files: compressed ones are read to the last byte, and the first JSON value is always found."""
 
+import bz2
 import gzip
 import json
+import lzma
 
 import pytest
 import zstandard
@@ -27,11 +29,27 @@ def unpacked(path):
         return file.read()
 
 
-@given(parts=st.lists(st.binary(max_size=300), min_size=1, max_size=4))
-def test_frames_of_zstd_are_read_one_after_the_other(tmp_path_factory, parts):
-    path = tmp_path_factory.mktemp("zst") / "x.zst"
-    path.write_bytes(b"".join(map(zstandard.compress, parts)))
+PACK = {
+    ".gz": gzip.compress,
+    ".zst": zstandard.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+}
+
+
+@given(
+    parts=st.lists(st.binary(max_size=300), min_size=1, max_size=4),
+    suffix=st.sampled_from(sorted(PACK)),
+)
+def test_frames_are_read_one_after_the_other(tmp_path_factory, parts, suffix):
+    path = tmp_path_factory.mktemp("packed") / f"x{suffix}"
+    path.write_bytes(b"".join(map(PACK[suffix], parts)))
     assert unpacked(path) == b"".join(parts)
+
+
+def test_xz_may_be_padded_between_its_streams(tmp_path):
+    (tmp_path / "x.xz").write_bytes(lzma.compress(b"a ") + bytes(8) + lzma.compress(b"rook"))
+    assert unpacked(tmp_path / "x.xz") == b"a rook"
 
 
 def test_a_dump_written_with_a_long_window_is_read(tmp_path):
@@ -41,10 +59,11 @@ def test_a_dump_written_with_a_long_window_is_read(tmp_path):
     assert unpacked(tmp_path / "x.zst") == b"a rook\n"
 
 
+@pytest.mark.parametrize("suffix", PACK)
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
-def test_a_zstd_file_cut_short_is_refused(tmp_path, keep):
-    packed = zstandard.compress(json.dumps(list(range(9999))).encode())
-    path = tmp_path / "x.jsonl.zst"
+def test_a_compressed_file_cut_short_is_refused(tmp_path, keep, suffix):
+    packed = PACK[suffix](json.dumps(list(range(9999))).encode())
+    path = tmp_path / f"x.jsonl{suffix}"
     path.write_bytes(packed[: int(len(packed) * keep)])
     with pytest.raises(DataError, match="damaged or cut short"):
         list(json_lines(path))
@@ -66,9 +85,7 @@ FIRST = {
 
 
 @pytest.mark.parametrize("name", FIRST)
-@pytest.mark.parametrize(
-    ("suffix", "pack"), [("", bytes), (".gz", gzip.compress), (".zst", zstandard.compress)]
-)
+@pytest.mark.parametrize(("suffix", "pack"), [("", bytes), *PACK.items()])
 def test_the_first_value_is_found(tmp_path, name, suffix, pack):
     text, first = FIRST[name]
     path = tmp_path / (name + suffix)
@@ -94,12 +111,19 @@ def test_what_is_read_comes_in_batches_in_its_order(monkeypatch, a_post):
 
 
 @pytest.mark.parametrize(
-    "pack", [gzip.compress, zstandard.compress, lambda data: SKIPPABLE + zstandard.compress(data)]
+    "pack", [*PACK.values(), lambda data: SKIPPABLE + zstandard.compress(data)]
 )
 def test_a_packed_file_is_looked_through_under_any_name(tmp_path, pack):
     path = tmp_path / "posts.jsonl"
     path.write_bytes(pack(b'{"a": 1}\n'))
     assert [value for _, value in json_lines(path)] == [{"a": 1}]
+
+
+@pytest.mark.parametrize("suffix", [".bz2", ".xz"])
+def test_what_is_not_compressed_as_its_name_says_is_refused(tmp_path, suffix):
+    (tmp_path / f"x.jsonl{suffix}").write_bytes(b'{"a": 1}\n')
+    with pytest.raises(DataError, match="damaged or cut short"):
+        list(json_lines(tmp_path / f"x.jsonl{suffix}"))
 
 
 def test_utf_16_is_named_as_what_it_is(tmp_path):

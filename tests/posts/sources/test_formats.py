@@ -40,6 +40,22 @@ FORUM = {
         ]
     },
 }
+OLD_X_API = {
+    "id_str": "1",
+    "text": "words",
+    "created_at": "Sat Feb 18 12:33:11 +0000 2017",
+    "user": {"id_str": "7", "screen_name": "ada", "protected": False},
+}
+ANSWER = {
+    "posts": [
+        {
+            "uri": "at://did:plc:a/app.bsky.feed.post/r",
+            "author": {"did": "did:plc:a"},
+            "record": {"text": "words", "createdAt": "2025-01-01T00:00:00Z"},
+            "indexedAt": "2025-01-01T00:00:01Z",
+        }
+    ]
+}
 TABLE = {"id": "1", "text": "words", "author": "ada", "created": "2023-02-18"}
 COLUMNS = "id=id,text=body,author=author,created=created_utc"
 
@@ -63,6 +79,8 @@ def ingested(rookery, tmp_path):
         ("a.json", REDDIT, "reddit"),
         ("RC_2015-01", REDDIT, "reddit"),
         ("a.ndjson", X_API, "x_api"),
+        ("00.json", OLD_X_API, "x_api_v1"),
+        ("a.json", ANSWER, "atproto_answers"),
         ("a.jsonl", EVENT, "jetstream"),
         ("a.jsonl", STATUS, "mastodon"),
         ("a.json", [STATUS], "mastodon"),
@@ -99,7 +117,7 @@ def test_the_same_file_read_as_a_table_is_another_ingest(ingested):
     assert ingested("a.jsonl", REDDIT, options=("--map", COLUMNS))["added"] == 1
 
 
-EVERY = [REDDIT, X_API, EVENT, STATUS, [STATUS], FORUM, TABLE]
+EVERY = [REDDIT, X_API, OLD_X_API, ANSWER, EVENT, STATUS, [STATUS], FORUM, TABLE]
 
 
 @pytest.mark.parametrize("first", EVERY, ids=range(len(EVERY)))
@@ -153,7 +171,9 @@ def test_a_real_outbox_keeps_its_private_posts_from_every_use(rookery, shared_da
     report = rookery("posts", "ingest", path, "--json").json()
     assert (report["format"], report["added"]) == ("mastodon", 71)
     assert report["set_aside"] == {"repost": 10, "direct_message": 4}
-    assert rookery("posts", "stats", "--json").json()["dropped"] == {"not_public": 5}
+    counts = rookery("posts", "stats", "--json").json()["dropped_by_use"]
+    assert counts["ads"] == {"not_public": 5}
+    assert counts["search"] == {"not_public": 5, "author_opted_out": 66}  # without an actor.json
 
 
 def test_real_events_and_real_answers_of_a_forum_are_one_ingest(rookery, shared_data):
@@ -167,9 +187,9 @@ def test_real_events_and_real_answers_of_a_forum_are_one_ingest(rookery, shared_
 
 def test_posts_whose_account_may_be_protected_are_not_guessed_to_be_public(rookery, tmp_path):
     path = tmp_path / "old.jsonl"
-    user = {"screen_name": "ada", "protected": True}
+    user = {"name": "ada", "protected": True}
     path.write_text(
-        json.dumps({"id_str": "1", "text": "words", "created_at": "2013-02-04", "user": user})
+        json.dumps({"id": "1", "text": "words", "created_at": "2013-02-04", "user": user})
     )
     done = rookery("posts", "ingest", path)
     assert done.code == 2

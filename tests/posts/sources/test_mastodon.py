@@ -94,8 +94,8 @@ def test_a_note_of_an_outbox_becomes_a_post(posts_of):
         "replies": None,
         "alt_text": "a loaf",
         "visibility": "public",
-        "consent_search": None,
-        "consent_answers": None,
+        "consent_search": False,  # nobody described the account
+        "consent_answers": False,
         "consent_ads": None,
         "consent_training": None,
         "source": "mastodon",
@@ -226,6 +226,14 @@ def test_an_actor_beside_an_outbox_is_asked(posts_of, tmp_path):
     assert (posts, aside.reason) == ([], "not_the_owners")
 
 
+def test_an_outbox_alone_is_of_an_account_that_has_said_nothing(tmp_path, restrictions_of):
+    path = tmp_path / "outbox.json"
+    path.write_text(json.dumps(outbox(create())))
+    assert restrictions_of(read(path)).consent == {
+        "search": {HOME: False}, "answers": {HOME: False}, "ads": {}, "training": {HOME: False}
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("actor", ["{", "{}", "[]", '{"id": 1.5}'])
 def test_an_actor_that_cannot_be_understood_is_refused(posts_of, tmp_path, actor):
     (tmp_path / "actor.json").write_text(actor)
@@ -326,8 +334,8 @@ def test_statuses_come_as_lines_and_pages_too(posts_of):
 def test_odd_values_never_stop_the_reading_nor_make_public(tmp_path_factory, odd, field):
     path = tmp_path_factory.mktemp("odd") / "outbox.json"
     path.write_text(json.dumps(outbox(create(NOTE | {"to": [FRIEND], "cc": [], field: odd}))))
-    ((batch, aside),) = read(path)
-    assert batch.num_rows + len(aside) == 1
+    ((batch, beside),) = read(path)
+    assert batch.num_rows + sum(isinstance(item, SetAside) for item in beside) == 1
     assert "public" not in batch["visibility"].to_pylist()
 
 
@@ -353,7 +361,8 @@ def test_other_files_are_not(first):
 
 
 def test_the_private_posts_of_a_real_outbox_stay_private(shared_data):
-    ((batch, aside),) = read(shared_data / "formats" / "mastodon" / "outbox.json.gz")
+    ((batch, beside),) = read(shared_data / "formats" / "mastodon" / "outbox.json.gz")
+    aside = [item for item in beside if isinstance(item, SetAside)]
     counts = {name: batch["visibility"].to_pylist().count(name) for name in VISIBILITIES}
     assert counts == {"public": 66, "unlisted": 4, "followers": 1, "direct": 0, "unknown": 0}
     assert Counter(item.reason for item in aside) == {"repost": 10, "direct_message": 4}

@@ -3,11 +3,12 @@
 import json
 import zipfile
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 
 import pytest
 
 from rookery.core.errors import DataError
-from rookery.posts.sources import x_archive
+from rookery.posts.sources import archives, x_archive
 from rookery.posts.sources.files import SetAside
 from rookery.posts.sources.x_archive import read
 
@@ -21,6 +22,7 @@ TWEET = {
     "in_reply_to_status_id_str": "9",
     "extended_entities": {"media": [{"ext_alt_text": "a loaf"}]},
 }
+ALONE = TWEET | {"in_reply_to_status_id_str": None}
 ACCOUNT = [{"account": {"email": "owner@example.com", "username": "owner", "accountId": "1"}}]
 
 
@@ -28,12 +30,25 @@ def js(name, items, part=0):
     return f"window.YTD.{name}.part{part} = {json.dumps(items)}"
 
 
-def an_archive(tmp_path, tweets=(TWEET,), folder="data/", **files):
+def a_manifest(made="2024-11-16T11:33:22.222Z", **counts):
+    """The list of an archive, with the number of items in each of some files."""
+    files = {
+        name: {"files": [{"fileName": f"data/{name.replace('_', '-')}.js", "count": str(count)}]}
+        for name, count in counts.items()
+    }
+    about = {
+        "userInfo": {"accountId": "1", "userName": "owner"},
+        "archiveInfo": {"generationDate": made},
+    }
+    return "window.__THAR_CONFIG = " + json.dumps(about | {"dataTypes": files})
+
+
+def an_archive(tmp_path, tweets=(TWEET,), folder="data/", name="archive.zip", **files):
     """Write an archive of some tweets, and of further files as items or as raw text.
 
     Those are named by keyword: `note_tweet` is note-tweet.js.
     """
-    path = tmp_path / "archive.zip"
+    path = tmp_path / name
     wrapped = tweets if isinstance(tweets, str) else [{"tweet": tweet} for tweet in tweets]
     content = {"account": ACCOUNT, "tweets": wrapped} | files
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -43,8 +58,8 @@ def an_archive(tmp_path, tweets=(TWEET,), folder="data/", **files):
     return path
 
 
-def posts_of(path):
-    batches = list(read(path))
+def posts_of(*places, **options):
+    batches = list(read(*places, **options))
     return [row for batch, _ in batches for row in batch.to_pylist()], [
         item for _, beside in batches for item in beside if isinstance(item, SetAside)
     ]
@@ -89,12 +104,12 @@ def test_private_files_are_never_opened(tmp_path, monkeypatch):
     )
     path = an_archive(tmp_path, **private)
     opened = []
-    really_read = zipfile.ZipFile.read
+    really_open = zipfile.ZipFile.open
     monkeypatch.setattr(
-        zipfile.ZipFile, "read", lambda z, m, *a: opened.append(m.filename) or really_read(z, m, *a)
+        zipfile.ZipFile, "open", lambda z, m, *a: opened.append(m.filename) or really_open(z, m, *a)
     )
     assert len(posts_of(path)[0]) == 1
-    assert sorted(opened) == ["data/account.js", "data/tweets.js"]
+    assert set(opened) == {"data/account.js", "data/tweets.js"}
 
 
 def test_nothing_of_the_account_but_its_name_reaches_a_post(tmp_path):
@@ -235,7 +250,7 @@ def test_an_archive_that_names_a_file_twice_is_refused(tmp_path):
 
 
 def test_a_bomb_is_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr(x_archive, "LARGEST_FILE_BYTES", 1000)
+    monkeypatch.setattr(archives, "LARGEST_FILE_BYTES", 1000)
     path = an_archive(tmp_path, tweets="window.YTD.tweets.part0 = [" + " " * 1_000_000 + "]")
     with pytest.raises(DataError, match=r"claims to be 1,000,028 bytes long"):
         posts_of(path)
@@ -313,3 +328,184 @@ def test_a_place_is_kept(tmp_path):
         an_archive(tmp_path, tweets=[TWEET | named, TWEET | {"id_str": "11"} | pointed])
     )
     assert [post["place"] for post in posts] == ["Ghent", "3.7, 51"]
+
+
+def unpacked(archive, folder):
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(folder)
+    return folder
+
+
+@pytest.mark.parametrize("inside", ["", "data"])
+def test_an_unpacked_archive_is_read_as_the_zip_is(tmp_path, inside):
+    path = an_archive(tmp_path, [TWEET, TWEET | {"id_str": "11"}])
+    folder = unpacked(path, tmp_path / "folder") / inside
+    assert x_archive.is_unpacked(folder)
+    assert posts_of(folder) == posts_of(path)
+
+
+def test_an_archive_of_2018_has_its_files_at_the_top(tmp_path):
+    path = an_archive(tmp_path, folder="twitter-2018-12-01/", tweet=js("tweet", [{"tweet": TWEET}]))
+    with zipfile.ZipFile(path) as archive:
+        assert x_archive.is_part(map(PurePosixPath, archive.namelist()))
+    assert len(posts_of(path)[0]) == 2
+
+
+CIRCLE = {"tweet": {"id_str": "10"}}
+
+
+@pytest.mark.parametrize(
+    ("circles", "tweet", "visibility"),
+    [
+        ({"twitter_circle_tweet": [CIRCLE]}, ALONE, "followers"),
+        ({"twitter_circle_tweet": [CIRCLE]}, ALONE | {"id_str": "11"}, "public"),
+        ({"twitter_circle_tweet": []}, ALONE, "unknown"),
+        ({"twitter_circle": []}, ALONE, "unknown"),
+        ({"manifest": a_manifest(twitter_circle_tweet=0)}, ALONE, "unknown"),
+        ({"manifest": a_manifest(like=3)}, ALONE, "public"),
+        ({}, ALONE, "public"),
+        ({"twitter_circle_tweet": []}, TWEET, "public"),
+        ({"twitter_circle_tweet": []}, TWEET | {"in_reply_to_user_id_str": "2"}, "public"),
+        ({"twitter_circle_tweet": []}, TWEET | {"in_reply_to_user_id_str": "1"}, "unknown"),
+        ({"twitter_circle_tweet": []}, ALONE | {"created_at": "2022-07-31T23:59:59Z"}, "public"),
+        ({"twitter_circle_tweet": []}, ALONE | {"created_at": "2022-08-01T00:00:00Z"}, "unknown"),
+        ({"twitter_circle_tweet": []}, ALONE | {"created_at": "2023-11-30T23:59:59Z"}, "unknown"),
+        ({"twitter_circle_tweet": []}, ALONE | {"created_at": "2023-12-01T00:00:00Z"}, "public"),
+    ],
+)
+def test_tweets_for_a_circle_are_for_followers_and_what_may_be_one_is_unknown(
+    tmp_path, circles, tweet, visibility
+):
+    path = an_archive(tmp_path, [tweet], **circles)
+    assert [post["visibility"] for post in posts_of(path)[0]] == [visibility]
+    vouched = "public" if visibility == "unknown" else visibility
+    assert [post["visibility"] for post in posts_of(path, no_circles=True)[0]] == [vouched]
+
+
+def test_a_file_that_the_archive_says_it_has_must_be_there(tmp_path):
+    path = an_archive(tmp_path, manifest=a_manifest(protected_history=2, tweets=1, like=9))
+    with pytest.raises(DataError, match=r"should hold protected-history\.js"):
+        posts_of(path)
+
+
+def test_the_zips_of_an_account_are_one_archive(tmp_path):
+    manifest = a_manifest(tweets=1, tweets_part1=1, twitter_circle_tweet=1)
+    one = an_archive(tmp_path, manifest=manifest)
+    two = tmp_path / "two.zip"
+    with zipfile.ZipFile(two, "w") as archive:
+        tweet = ALONE | {"id_str": "11"}
+        archive.writestr("data/tweets-part1.js", js("tweets", [{"tweet": tweet}], 1))
+        listed = [{"tweet": {"id_str": "11"}}, CIRCLE]
+        archive.writestr("data/twitter-circle-tweet.js", js("twitter_circle_tweet", listed))
+        archive.writestr("data/manifest.js", manifest)
+    posts, _ = posts_of(one, two)
+    assert [(p["id"], p["author"], p["visibility"]) for p in posts] == [
+        ("10", "owner", "followers"),
+        ("11", "owner", "followers"),
+    ]
+    for alone in (one, two):
+        with pytest.raises(DataError, match="which is not there"):
+            posts_of(alone)
+
+
+def test_what_one_archive_of_an_account_says_holds_for_the_other(tmp_path):
+    older = an_archive(
+        tmp_path, [ALONE], manifest=a_manifest("2023-06-01"), twitter_circle_tweet=[CIRCLE]
+    )
+    newer = an_archive(
+        tmp_path,
+        [ALONE, ALONE | {"id_str": "11"}],
+        name="newer.zip",
+        manifest=a_manifest("2024-06-01"),
+        twitter_circle_tweet=[],
+        account=[{"account": {"username": "renamed", "accountId": "1"}}],
+    )
+    posts, _ = posts_of(newer, older)
+    assert {(p["id"], p["visibility"]) for p in posts} == {("10", "followers"), ("11", "unknown")}
+    assert {p["author"] for p in posts} == {"renamed"}
+
+
+USER = {"screen_name": "owner", "id_str": "1", "protected": False}
+OLD_TWEET = {
+    "id_str": "494970488012414976",
+    "text": "Bread &amp; butter",
+    "created_at": "2014-07-31 22:18:55 +0000",
+    "geo": {"type": "Point", "coordinates": [51.05, 3.72]},
+    "user": USER,
+}
+
+
+def of_2015(tmp_path, *months, details=True):
+    """Write a folder as X gave it from 2012 to 2018."""
+    folder = tmp_path / "old" / "data" / "js"
+    (folder / "tweets").mkdir(parents=True)
+    for number, tweets in enumerate(months, 1):
+        name = f"2014_{number:02}"
+        text = f"Grailbird.data.tweets_{name} = \n {json.dumps(tweets)}"
+        (folder / "tweets" / f"{name}.js").write_text(text)
+    if details:
+        about = json.dumps({"screen_name": "owner", "id": "1"})
+        (folder / "user_details.js").write_text(f"var user_details =  {about}")
+    return tmp_path / "old"
+
+
+@pytest.mark.parametrize("inside", ["", "data", "data/js", "data/js/tweets"])
+@pytest.mark.parametrize("details", [True, False])
+def test_a_folder_of_2012_to_2018_is_read_month_by_month(tmp_path, inside, details):
+    months = (
+        [OLD_TWEET, OLD_TWEET | {"id_str": "9", "text": "RT @bo: x"}],
+        [OLD_TWEET | {"id_str": "8"}],
+    )
+    folder = of_2015(tmp_path, *months, details=details) / inside
+    assert x_archive.is_unpacked(folder)
+    assert x_archive.account_id(folder) == "1"
+    posts, (aside,) = posts_of(folder)
+    assert posts[0] == posts[0] | {
+        "id": "494970488012414976",
+        "author": "owner",
+        "text": "Bread & butter",
+        "created": datetime(2014, 7, 31, 22, 18, 55, tzinfo=UTC),
+        "place": "3.72, 51.05",
+        "visibility": "public",
+        "source": "x_archive",
+    }
+    assert (posts[1]["id"], aside.reason, aside.row["id_str"]) == ("8", "repost", "9")
+
+
+@pytest.mark.parametrize(
+    ("user", "visibility"),
+    [
+        (USER | {"protected": True}, "followers"),
+        ({"screen_name": "owner", "id_str": "1"}, "unknown"),
+    ],
+)
+def test_an_old_tweet_is_public_only_where_it_says_so(tmp_path, user, visibility):
+    (post,), _ = posts_of(of_2015(tmp_path, [OLD_TWEET | {"user": user}]))
+    assert post["visibility"] == visibility
+
+
+def test_a_repeated_tweet_of_2012_to_2018_is_not_the_owners(tmp_path):
+    inside = OLD_TWEET | {"user": {"screen_name": "bo", "id_str": "2"}}
+    posts, (aside,) = posts_of(of_2015(tmp_path, [OLD_TWEET | {"retweeted_status": inside}]))
+    assert (posts, aside.reason) == ([], "repost")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_one"),
+    [
+        ("tweets.js", "window.YTD.tweets.part0 = [ ]", True),
+        ("tweets-part1.js", "window.YTD.tweets.part1 = [ ]", True),
+        ("2014_07.js", "Grailbird.data.tweets_2014_07 = \n [ ]", True),
+        ("tweets.js", "export const tweets = []", False),
+        ("direct-messages.js", "window.YTD.direct_messages.part0 = [ ]", False),
+    ],
+)
+def test_a_loose_file_is_known_by_its_name_and_its_beginning(tmp_path, name, text, is_one):
+    (tmp_path / name).write_text(text)
+    assert x_archive.is_loose(tmp_path / name) == is_one
+
+
+def test_a_loose_file_without_its_account_is_refused(tmp_path):
+    (tmp_path / "tweets.js").write_text(js("tweets", [{"tweet": TWEET}]))
+    with pytest.raises(DataError, match="not both there"):
+        posts_of(tmp_path)

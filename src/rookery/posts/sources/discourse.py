@@ -20,12 +20,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from rookery.posts.event import Event
 from rookery.posts.post import Post, Visibility
-from rookery.posts.sources.files import Read, SetAside, as_count, clear_errors, in_batches
+from rookery.posts.sources.files import File, Read, SetAside, as_count, clear_errors, in_batches
 from rookery.posts.sources.json_values import Value, mapping, mappings, read_values, words
 from rookery.posts.sources.markup import Plain, to_plain_text
 from rookery.posts.sources.values import language_code, parse_time
@@ -69,7 +68,7 @@ def recognizes(first: object) -> bool:
     return isinstance(first, dict) and _answer(first) is not None
 
 
-def read(path: Path) -> Read:
+def read(path: File) -> Read:
     """Yield the posts of a file in batches of `POST_SCHEMA`, with rows set aside and events.
 
     Raises `DataError` if the file is damaged.

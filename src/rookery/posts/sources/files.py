@@ -2,21 +2,24 @@
 
 Damage of the file (cut short, another encoding, a broken frame) is a `DataError` and nothing is
 taken; damage of one line sets that line aside. What a line means is decided in the module of its
-format; which format a file is in, in `formats.py`.
+format; which format a file is in, in `formats.py`; what an archive holds is listed in
+`archives.py`.
 """
 
+import bz2
 import codecs
 import gzip
 import io
 import itertools
 import json
+import lzma
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Protocol, cast
 
 import pyarrow as pa
 import zstandard
@@ -36,14 +39,60 @@ LARGEST_WINDOW_BYTES = 1 << 31
 be read with a window of that size.
 """
 
+LARGEST_RATIO = 1000
+"""A compressed file may unpack to this many times its size plus `LARGEST_DOCUMENT_BYTES`: gzip can
+do no more, and bzip2, xz and zstd can do it a million times over only for one byte repeated.
+"""
+COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
+"""The last part of a compressed file's name."""
+
 _LINES_SEARCHED = 100
-_ZSTD_STEP_BYTES = 4096  # a frame can grow some 30,000-fold, so that a step stays below 128 MiB
-_GZIP = b"\x1f\x8b"  # RFC 1952
-_ZSTD = b"\x28\xb5\x2f\xfd"  # RFC 8878; a skippable frame may come first
-_ZSTD_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+_PACKED_STEP_BYTES = 4096  # a zstd frame can grow some 30,000-fold, so that a step stays < 128 MiB
+_READY_BYTES = 1 << 20
+_XZ_MEMORY_BYTES = 1 << 30  # `xz -9` asks for 65 MiB; a header can ask for any amount
+_MAGIC = (  # RFC 1952; RFC 8878, whose skippable frames may come first; bzip2 and xz
+    (".gz", re.compile(rb"\x1f\x8b")),
+    (".zst", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")),
+    (".bz2", re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")),
+    (".xz", re.compile(rb"\xfd7zXZ\x00")),
+)
 _DECODE = json.JSONDecoder().decode
 _TO_UTF8 = "Convert it to UTF-8, for example with iconv"
 
+
+@dataclass(frozen=True)
+class Member:
+    """A file inside an archive or a folder, which is read where it lies and never unpacked to disk.
+
+    path: its place inside. `open_bytes` may be called as long as the archive is open.
+    """
+
+    archive: Path
+    path: PurePosixPath
+    size_bytes: int
+    open_bytes: Callable[[], IO[bytes]]
+
+    @property
+    def name(self) -> str:
+        """Return the last part of its path."""
+        return self.path.name
+
+    @property
+    def suffix(self) -> str:
+        """Return the last suffix of its name."""
+        return self.path.suffix
+
+    @property
+    def suffixes(self) -> list[str]:
+        """Return all suffixes of its name."""
+        return self.path.suffixes
+
+    def __str__(self) -> str:
+        return f"{self.archive}: {self.path}"
+
+
+File = Path | Member
+"""A file on disk or inside an archive."""
 
 OpenFile = io.BufferedReader | gzip.GzipFile
 """An open file, whose bytes come decompressed."""
@@ -51,14 +100,21 @@ OpenFile = io.BufferedReader | gzip.GzipFile
 
 @dataclass(frozen=True)
 class SetAside:
-    """A row that was not taken: its position in the file, the reason, and its content."""
+    """A row that was not taken: its position in the file, the reason, and its content.
+
+    row: what was read. id, author: of the post, as the live log spells them, "" where they are
+    unknown. wrong: the value that cannot be read, such as a time.
+    """
 
     where: str
     reason: str
-    row: Any
+    row: Any = None
+    id: str = ""
+    author: str = ""
+    wrong: str = ""
 
 
-def first_json(path: Path) -> Any:
+def first_json(path: File) -> Any:
     """Return the first JSON object or list of a file, from one line or the whole document.
 
     None where there is none. Raises `DataError` if the file cannot be read.
@@ -75,7 +131,7 @@ def first_json(path: Path) -> Any:
         return next((value for value in values if isinstance(value, dict | list)), None)
 
 
-def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+def json_lines(path: File) -> Iterator[tuple[str, Any]]:
     """Yield the position and the value of each line of a file that is not blank.
 
     The value is an object, or a `SetAside` for a line that is not one.
@@ -129,55 +185,107 @@ def in_batches(found: Iterable[Post | SetAside | Event]) -> Read:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[OpenFile]:
-    """Open a file for reading its bytes, decompressing gzip, zstd and a zip of one table.
+def opened(path: File) -> Iterator[OpenFile]:
+    """Open a file for its bytes, decompressing gzip, zstd, bzip2, xz and a zip of one table.
 
     Raises `DataError` for UTF-16, which would otherwise be reported as damaged JSON.
     """
-    match _compression(path):
-        case ".gz":
-            with gzip.open(path) as unpacked:
+    if isinstance(path, Path) and path.suffix.lower() == ".zip":
+        with opened_member(path) as member:
+            yield member
+        return
+    compression = _compression(path)
+    with _bytes_of(path) as packed:
+        if compression == ".gz":
+            with gzip.GzipFile(fileobj=packed) as unpacked:
                 yield unpacked
-        case ".zst":
-            with open(path, "rb") as packed:
-                reader: io.BufferedReader = io.BufferedReader(_Unzstd(packed), 1 << 16)
-                with reader:
-                    yield reader
-        case ".zip":
-            with opened_member(path) as member:
-                yield member
-        case _:
-            with open(path, "rb") as file:
-                yield file
+        elif compression:
+            unpacking = cast(io.FileIO, _Unpacked(packed, _FRAMES[compression]))
+            with io.BufferedReader(unpacking, 1 << 16) as reader:
+                yield cast(io.BufferedReader, reader)
+        elif isinstance(path, Member):
+            yield io.BufferedReader(cast(io.RawIOBase, packed), 1 << 16)
+        else:
+            yield cast(io.BufferedReader, packed)
 
 
-def _compression(path: Path) -> str:
-    """Return `.gz`, `.zst` or `.zip`, by the file's name or else by its first bytes.
+def _bytes_of(path: File) -> IO[bytes]:
+    """Open a file for reading its bytes as they are."""
+    return path.open_bytes() if isinstance(path, Member) else open(path, "rb")
 
-    Empty for none of them. A zip shows itself by its name only.
-    """
-    if (suffix := path.suffix.lower()) in (".gz", ".zst", ".zip"):
+
+def _size_bytes(path: File) -> int:
+    return path.size_bytes if isinstance(path, Member) else path.stat().st_size
+
+
+def _compression(path: File) -> str:
+    """Return one of `COMPRESSIONS`, by the file's name or else by its first bytes, or nothing."""
+    if (suffix := path.suffix.lower()) in COMPRESSIONS:
         return suffix
-    with open(path, "rb") as file:
-        head = file.read(4)
+    with _bytes_of(path) as file:
+        head = file.read(10)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError("not UTF-8 but UTF-16", where=path, hint=_TO_UTF8)
-    if head.startswith(_GZIP):
-        return ".gz"
-    return ".zst" if head == _ZSTD or _ZSTD_SKIPPABLE.fullmatch(head) else ""
+    return next((suffix for suffix, magic in _MAGIC if magic.match(head)), "")
 
 
-class _Unzstd(io.RawIOBase):
-    """The bytes of zstd frames, one after the other.
+class _Frame(Protocol):
+    """A part of a compressed file that is complete in itself."""
 
-    Unlike zstandard's own reader, it notices when the end of a frame is missing.
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes: ...
+
+
+class _ZstdFrame:
+    """A frame of zstd, with the interface of the decompressors of the standard library."""
+
+    needs_input = True
+
+    def __init__(self) -> None:
+        unpacker = zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW_BYTES)
+        self._frame = unpacker.decompressobj()
+
+    @property
+    def eof(self) -> bool:
+        return self._frame.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._frame.unused_data
+
+    def decompress(self, data: bytes, _most: int = -1, /) -> bytes:
+        return self._frame.decompress(data)
+
+
+def _xz_frame() -> _Frame:
+    return lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)
+
+
+_FRAMES: dict[str, Callable[[], _Frame]] = {
+    ".zst": _ZstdFrame,
+    ".bz2": bz2.BZ2Decompressor,
+    ".xz": _xz_frame,
+}
+
+
+class _Unpacked(io.RawIOBase):
+    """The bytes of compressed frames, one after the other.
+
+    Unlike the readers of the libraries, it notices when the end of a frame is missing, and when a
+    few bytes unpack to far too many; it raises `EOFError` for both, and for any other damage.
     """
 
-    def __init__(self, file: io.BufferedIOBase):
-        self._file = file
-        self._frame: zstandard.ZstdDecompressionObj | None = None
+    def __init__(self, file: IO[bytes], new_frame: Callable[[], _Frame]):
+        self._file, self._new_frame = file, new_frame
+        self._frame: _Frame | None = None
         self._packed = b""
         self._ready = memoryview(b"")
+        self._read_bytes, self._unpacked_bytes = 0, 0
 
     def readable(self) -> bool:
         return True
@@ -190,36 +298,47 @@ class _Unzstd(io.RawIOBase):
         return n
 
     def _step(self) -> bool:
-        """Decompress a little more; return False at the end of the file.
-
-        Raises `ZstdError` if the file ends inside a frame.
-        """
-        self._packed = self._packed or self._file.read(_ZSTD_STEP_BYTES)
-        if not self._packed:
-            if self._frame is not None:
-                raise zstandard.ZstdError("its last frame has no end")
-            return False
+        """Decompress a little more; return False at the end of the file."""
+        if not self._packed and (self._frame is None or self._frame.needs_input):
+            self._packed = self._file.read(_PACKED_STEP_BYTES)
+            self._read_bytes += len(self._packed)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("its last frame has no end")
+                return False
         if self._frame is None:
-            self._frame = zstandard.ZstdDecompressor(
-                max_window_size=LARGEST_WINDOW_BYTES
-            ).decompressobj()
-        self._ready = memoryview(self._frame.decompress(self._packed))
-        self._packed = self._frame.unused_data
-        if self._frame.eof:
-            self._frame = None
+            self._packed = self._packed.lstrip(b"\0")  # xz may be padded
+            if not self._packed:
+                return True
+            self._frame = self._new_frame()
+        self._ready = memoryview(self._decompressed(self._frame))
+        self._unpacked_bytes += len(self._ready)
+        if self._unpacked_bytes > LARGEST_RATIO * self._read_bytes + LARGEST_DOCUMENT_BYTES:
+            raise EOFError(f"it unpacks to more than {LARGEST_RATIO} times its size")
         return True
+
+    def _decompressed(self, frame: _Frame) -> bytes:
+        """Return a little more of a frame, and leave it if this was its end."""
+        try:
+            data = frame.decompress(self._packed, _READY_BYTES)
+        except (zstandard.ZstdError, lzma.LZMAError, OSError) as error:
+            raise EOFError(str(error)) from None
+        self._packed = b""
+        if frame.eof:
+            self._packed, self._frame = frame.unused_data, None
+        return data
 
 
 @contextmanager
-def clear_errors(path: Path) -> Iterator[None]:
+def clear_errors(path: File) -> Iterator[None]:
     """Turn the exceptions of readers on a broken file into errors of one clear line."""
     try:
-        if not path.exists():
+        if isinstance(path, Path) and not path.exists():
             raise UsageError("there is no such file", where=path)
-        if path.stat().st_size == 0:
+        if _size_bytes(path) == 0:
             raise DataError("the file is empty", where=path, hint="Export or download it again")
         yield
-    except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
             f"the compressed file is damaged or cut short: {error}", where=path
         ) from None

@@ -17,14 +17,13 @@ only where one file holds both events.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from rookery.posts.event import Event
 from rookery.posts.post import Post
 from rookery.posts.sources import atproto
 from rookery.posts.sources.atproto import POST
-from rookery.posts.sources.files import Read, SetAside, clear_errors, in_batches
+from rookery.posts.sources.files import File, Read, SetAside, clear_errors, in_batches
 from rookery.posts.sources.json_values import Value, mapping, read_values, words
 
 SOURCE = "jetstream"
@@ -93,7 +92,7 @@ def recognizes(first: object) -> bool:
     return isinstance(first, dict) and event_of(first) is not None
 
 
-def read(path: Path) -> Read:
+def read(path: File) -> Read:
     """Yield the posts of a file in batches of `POST_SCHEMA`, with rows set aside and events.
 
     Raises `DataError` if the file is damaged.
@@ -179,7 +178,7 @@ def _event_of_record(
     return StreamEvent(did, action, collection, rkey, revision, mapping(commit.get("record")), seen)
 
 
-def _read(path: Path) -> Iterator[Post | SetAside | Event]:
+def _read(path: File) -> Iterator[Post | SetAside | Event]:
     final = _FinalState()
     for value in read_values(path):
         if isinstance(value, Value) and (event := event_of(value.value)):

@@ -9,12 +9,12 @@ to end is a `DataError`. How a file is opened and decompressed is in `files.py`.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rookery.core.errors import DataError
 from rookery.posts.sources import files
 from rookery.posts.sources.files import (
+    File,
     SetAside,
     clear_errors,
     json_lines,
@@ -39,7 +39,7 @@ class Value:
         return f"{self.where}, {place}" if self.where else place
 
 
-def read_values(path: Path) -> Iterator[Value | SetAside]:
+def read_values(path: File) -> Iterator[Value | SetAside]:
     """Yield the objects of a file, those of lists one by one, and set everything else aside.
 
     Raises `DataError` if the file is damaged.
@@ -55,7 +55,7 @@ def read_values(path: Path) -> Iterator[Value | SetAside]:
             yield from _objects_of(value, where) if isinstance(value, dict | list) else (line,)
 
 
-def _has_lines(path: Path) -> bool:
+def _has_lines(path: File) -> bool:
     """Return whether a file is JSON lines.
 
     It is if its name says so, or if its first line is a complete value and more lines follow.

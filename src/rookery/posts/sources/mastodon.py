@@ -1,4 +1,4 @@
-"""Mastodon: a person's export (its `outbox.json`, loose or in the archive), and REST API statuses.
+"""Mastodon: a person's export (archive, folder or `outbox.json` alone), and REST API statuses.
 
 Visibility. An outbox holds followers-only posts and direct messages beside public ones, so each
 post's audience is read from `to` and `cc`, of the activity and of the post in it, and the narrower
@@ -11,9 +11,10 @@ answers (FEP-5feb: an account without the field refuses, too), `discoverable: fa
 `noindex` search, answers and training, and `#noindex`, `#nobot` or `#noai` in the biography every
 use. The live log records the same for the author, so that it applies to their earlier posts too,
 until `rookery posts consent` records something else: an account that states nothing lifts no
-refusal. An outbox does not describe the account; `actor.json` does, in the archive or beside the
-outbox. Posts of another actor than that one are set aside. Ids and authors are the addresses that
-ActivityPub gives them.
+refusal. Whether a refusal of search means one of training is said in `rookery.toml`, and decided in
+`restrictions.py`. An outbox does not describe the account; `actor.json` does, in the archive or
+beside the outbox, and without it the account has said nothing. Posts of another actor than that one
+are set aside. Ids and authors are the addresses that ActivityPub gives them.
 
 A Delete (of a post or of the account), a Tombstone and an Undo go to the live log. A post that was
 edited has the time of the edit.
@@ -22,15 +23,15 @@ edited has the time of the edit.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
 from rookery.core.errors import DataError
 from rookery.posts.event import Event
 from rookery.posts.post import USES, VISIBILITIES, Post, Visibility
-from rookery.posts.sources import mastodon_export
-from rookery.posts.sources.files import Read, SetAside, as_count, clear_errors, in_batches
+from rookery.posts.sources import archives
+from rookery.posts.sources.files import File, Read, SetAside, as_count, clear_errors, in_batches
 from rookery.posts.sources.json_values import (
     Value,
     mapping,
@@ -44,6 +45,7 @@ from rookery.posts.sources.refusals import Refusals, refusals
 from rookery.posts.sources.values import language_code, parse_time
 
 SOURCE = "mastodon"
+READING = 2
 
 _PUBLIC = {"https://www.w3.org/ns/activitystreams#Public", "as:Public", "Public"}
 _VISIBILITY: Mapping[str, Visibility] = {
@@ -71,13 +73,26 @@ def recognizes(first: object) -> bool:
     )
 
 
-def read(path: Path) -> Read:
+def is_outbox(path: PurePosixPath) -> bool:
+    """Return whether a file makes an archive an export: the outbox, at the top or in one folder."""
+    return path.name == "outbox.json" and len(path.parts) <= 2
+
+
+def wanted(path: PurePosixPath) -> bool:
+    """Return whether a file of an export is read."""
+    return is_outbox(path.with_name("outbox.json")) and path.name in ("outbox.json", "actor.json")
+
+
+def read(path: File) -> Read:
     """Yield the posts of a file in batches of `POST_SCHEMA`, with rows set aside and events.
 
-    Raises `DataError` if the file is damaged.
+    path: an export (an archive or a folder), or one JSON file. Raises `DataError` if it is damaged.
     """
+    if isinstance(path, Path) and archives.is_archive(path):
+        yield from in_batches(_exported(path))
+        return
     with clear_errors(path):
-        yield from in_batches(_exported(path) if mastodon_export.is_export(path) else _posts(path))
+        yield from in_batches(_posts(path))
 
 
 def outcome(status: Mapping[str, Any]) -> list[Post | Event] | str:
@@ -151,16 +166,26 @@ def _deletion(
     return [Event("forget_post", address, happened=happened, note="deleted by its author")]
 
 
-def _exported(path: Path) -> Iterator[Post | SetAside | Event]:
-    export = mastodon_export.read_export(path)
-    outbox = parse_document(export.outbox, f"{path}: outbox.json")
-    actor = _actor(export.actor, f"{path}: actor.json") if export.actor is not None else {}
+def _exported(place: Path) -> Iterator[Post | SetAside | Event]:
+    found: dict[str, bytes] = {}
+    with archives.members(place, wanted) as files:
+        for file in files:
+            if file.name in found:
+                hint = "Give one export at a time"
+                raise DataError(f"the archive holds {file.name} twice", where=place, hint=hint)
+            found[file.name] = archives.content(file)
+    if "outbox.json" not in found:
+        what = "not a Mastodon export: there is no outbox.json in it"
+        raise DataError(what, where=place, hint="Give the archive as Mastodon made it")
+    document = parse_document(found["outbox.json"], f"{place}: outbox.json")
+    outbox = Value("outbox.json", mapping(document))
+    actor = _actor(found["actor.json"], f"{place}: actor.json") if "actor.json" in found else {}
     refused = _AccountRefusals()
-    yield from refused.noting(_activities(Value("outbox.json", mapping(outbox)), actor), actor)
+    yield from refused.noting(_activities(outbox, actor), actor)
     yield from refused.events()
 
 
-def _posts(path: Path) -> Iterator[Post | SetAside | Event]:
+def _posts(path: File) -> Iterator[Post | SetAside | Event]:
     actor: Mapping[str, Any] | None = None
     refused = _AccountRefusals()
     for value in read_values(path):
@@ -187,10 +212,7 @@ class _AccountRefusals:
     def noting(
         self, found: Iterable[Post | SetAside | Event], account: Mapping[str, Any]
     ) -> Iterator[Post | SetAside | Event]:
-        """Yield the items unchanged, and note the account's refusals for the authors of its posts.
-
-        Nothing is noted of an empty account.
-        """
+        """Yield the items unchanged, and note the account's refusals for its posts' authors."""
         for item in found:
             yield item
             if isinstance(item, Post):
@@ -200,7 +222,7 @@ class _AccountRefusals:
         """Note the refusals of the account that wrote a post."""
         written = post.edited or post.created
         is_latest = post.author not in self._latest or self._latest[post.author][0] <= written
-        if account and is_latest:
+        if is_latest:
             self._latest[post.author] = written, _refused_uses(account)
 
     def events(self) -> Iterator[Event]:
@@ -214,10 +236,10 @@ class _AccountRefusals:
                     yield Event("consent_author", author, use, "no", written)
 
 
-def _actor_beside(path: Path) -> Mapping[str, Any]:
+def _actor_beside(path: File) -> Mapping[str, Any]:
     """Return the `actor.json` beside an outbox in an unpacked export; empty if there is none."""
-    beside = path.with_name("actor.json")
-    return _actor(beside.read_bytes(), beside) if beside.is_file() else {}
+    beside = path.with_name("actor.json") if isinstance(path, Path) else None
+    return _actor(beside.read_bytes(), beside) if beside and beside.is_file() else {}
 
 
 def _actor(data: bytes, where: object) -> dict[str, Any]:
@@ -273,8 +295,7 @@ def _from_activity(activity: dict[str, Any], actor: Mapping[str, Any]) -> Post |
     if len(by) > 1:
         return "not_the_owners"
     author, visibility = next(iter(by), ""), visibility_of(activity, post)
-    refused = consents(actor) if actor else refusals(())
-    return _from_note(post, author, visibility, refused)
+    return _from_note(post, author, visibility, consents(actor))
 
 
 def _from_note(

@@ -21,14 +21,13 @@ index refuses every use.
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from html import unescape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rookery.posts.event import Event
 from rookery.posts.post import USES, Post, Visibility
-from rookery.posts.sources.files import Read, SetAside, as_count, as_text, in_batches
+from rookery.posts.sources.files import File, Read, SetAside, as_count, as_text, in_batches
 from rookery.posts.sources.json_values import Value, mapping, read_values
 from rookery.posts.sources.refusals import refusals
 from rookery.posts.sources.values import parse_time
@@ -59,7 +58,7 @@ def recognizes(first: Any) -> bool:
     )
 
 
-def read(path: Path) -> Read:
+def read(path: File) -> Read:
     """Yield the posts of a dump in batches of `POST_SCHEMA`, with rows set aside and events.
 
     Raises `DataError` if the file is damaged.

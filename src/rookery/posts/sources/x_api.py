@@ -24,12 +24,12 @@ import html
 import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from rookery.posts.event import Event
 from rookery.posts.post import Post, Visibility
 from rookery.posts.sources.files import (
+    File,
     Read,
     SetAside,
     as_count,
@@ -70,7 +70,7 @@ def recognizes(first: Any) -> bool:
     return is_tweet or "__twarc" in first or _kind(first) in ("deletion_event", "compliance_event")
 
 
-def read(path: Path) -> Read:
+def read(path: File) -> Read:
     """Yield the posts of a file in batches of `POST_SCHEMA`, with rows set aside and events.
 
     Raises `DataError` if the file is damaged.
@@ -80,7 +80,7 @@ def read(path: Path) -> Read:
     yield from in_batches(itertools.chain(older.values(), found))
 
 
-def _replaced(path: Path) -> dict[str, Event]:
+def _replaced(path: File) -> dict[str, Event]:
     """Return, for each version with a newer one in the file, the event that the newest replaces it.
 
     The bytes are searched, not the lines, for a document may spread a history over several lines.

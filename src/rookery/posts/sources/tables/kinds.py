@@ -6,17 +6,16 @@ What a kind means is in `readers.py`.
 from pathlib import Path
 
 from rookery.core.errors import UsageError
+from rookery.posts.sources.files import COMPRESSIONS, File
 from rookery.posts.sources.zipped import SUFFIXES, zipped_table
 
-_PACKED = (".gz", ".zst", ".bz2", ".xz")
 
-
-def kind_of(path: Path) -> str | None:
+def kind_of(path: File) -> str | None:
     """Return `csv`, `jsonl` or `parquet` by the file's name, packed or not; of a zip, its table's.
 
     None for any other name. A name in `.json` says nothing: most such files are no tables.
     """
-    if path.suffix.lower() == ".zip":
+    if isinstance(path, Path) and path.suffix.lower() == ".zip":
         return zipped_table(path)
     kind = _by_suffix(path)
     return None if kind == "json" else kind
@@ -33,6 +32,6 @@ def table_kind(path: Path) -> str:
     return kind
 
 
-def _by_suffix(path: Path) -> str | None:
-    names = [s.lower() for s in path.suffixes if s.lower() not in _PACKED]
+def _by_suffix(path: File) -> str | None:
+    names = [s.lower() for s in path.suffixes if s.lower() not in COMPRESSIONS]
     return SUFFIXES.get(names[-1]) if names else None
