@@ -161,17 +161,20 @@ def _records(root: bytes, blocks: Blocks) -> Iterator[Post | SetAside | Event]:
         uri = f"at://{did}/{key}"
         record = _decode(_block(cid, blocks))
         if not isinstance(record, dict):
-            yield SetAside(key, "not_a_record", {"id": uri})
+            yield SetAside(key, "not_a_record", {"id": uri}, uri, did)
         elif collection == atproto.POST:
             found = atproto.post_of(did, rkey, record, happened, SOURCE)
-            yield SetAside(key, found, {"id": uri}) if isinstance(found, str) else found
+            if isinstance(found, str):
+                yield SetAside(key, found, {"id": uri}, uri, did)
+            else:
+                yield found
         elif events := atproto.author_events(
             did, collection, record, atproto.declared_at(record, happened)
         ):
             yield from events
         else:
             reason = "repost" if collection == "app.bsky.feed.repost" else "other_collection"
-            yield SetAside(key, reason, {"id": uri})
+            yield SetAside(key, reason, {"id": uri}, uri, did)
 
 
 def _block(cid: Any, blocks: Blocks) -> bytes:

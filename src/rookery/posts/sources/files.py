@@ -49,11 +49,19 @@ OpenFile = io.BufferedReader | gzip.GzipFile
 
 @dataclass(frozen=True)
 class SetAside:
-    """A row that was not taken: its position in the file, the reason, and its content."""
+    """A row that was not taken: its position in the file, the reason, and its content.
+
+    row: what was read; no file keeps it (`posts/set_aside.py`). id, author: of the post, as the
+    live log spells them, "" where they are unknown. wrong: the value that cannot be read, such as a
+    time.
+    """
 
     where: str
     reason: str
-    row: Any
+    row: Any = None
+    id: str = ""
+    author: str = ""
+    wrong: str = ""
 
 
 def first_json(path: Path) -> Any:

@@ -234,7 +234,9 @@ def to_posts(
     reasons = _reasons(fields)
     nullable = pa.schema([field.with_nullable(True) for field in POST_SCHEMA])
     posts = pa.RecordBatch.from_arrays(arrays, schema=nullable).filter(pc.is_null(reasons))
-    return pa.RecordBatch.from_arrays(posts.columns, schema=POST_SCHEMA), _set_aside(raw, reasons)
+    return pa.RecordBatch.from_arrays(posts.columns, schema=POST_SCHEMA), _set_aside(
+        raw, reasons, arrays, mapping
+    )
 
 
 def _fields_of(column: Mapping[str, pa.Array], n: int, source: str) -> dict[str, pa.Array]:
@@ -259,14 +261,21 @@ def _fields_of(column: Mapping[str, pa.Array], n: int, source: str) -> dict[str,
     return fields
 
 
-def _set_aside(raw: RawBatch, reasons: pa.Array) -> list[SetAside]:
+def _set_aside(
+    raw: RawBatch, reasons: pa.Array, arrays: list[pa.Array], mapping: Mapping[str, str]
+) -> list[SetAside]:
+    """Return the rows with a reason; `arrays` are the fields of `POST_SCHEMA`."""
+    ids, authors = (arrays[POST_SCHEMA.names.index(name)] for name in ("id", "author"))
     aside = list(raw.unread)
     if reasons.null_count == len(reasons):
         return aside
     for place, reason in enumerate(reasons.to_pylist()):
         if reason:
             where = f"{raw.place_is} {raw.places[place]}"
-            aside.append(SetAside(where, reason, raw.rows.slice(place, 1).to_pylist()[0]))
+            row = raw.rows.slice(place, 1).to_pylist()[0]
+            post_id, author = (column[place].as_py() or "" for column in (ids, authors))
+            wrong = str(row[mapping["created"]]) if reason == "bad_time" else ""
+            aside.append(SetAside(where, reason, row, post_id, author, wrong))
     return aside
 
 

@@ -93,12 +93,18 @@ def _read(archive: zipfile.ZipFile, path: Path) -> Iterator[Post | SetAside | Ev
             yield from replaced(history)
             found = _post(item, author, is_protected, notes, history)
             where = f"{name}, tweet {number}"
-            yield found if isinstance(found, Post) else SetAside(where, found, item)
+            if isinstance(found, Post):
+                yield found
+                continue
+            tweet_id = as_text(item.get("id_str") or item.get("id"))
+            wrong = as_text(item.get("created_at")) if found == "bad_time" else ""
+            yield SetAside(where, found, item, tweet_id, author, wrong)
     for header in items("deleted-tweet-headers.js"):
         if tweet_id := words(header.get("tweet_id")):
             yield Event("forget_post", tweet_id, note="deleted by its author")
     for note in notes.unused():
-        yield SetAside("note-tweet.js", "long_text_without_its_tweet", note)
+        tweet_id = as_text(note.get("tweetId"))
+        yield SetAside("note-tweet.js", "long_text_without_its_tweet", note, tweet_id, author)
 
 
 def _is_protected(history: Iterator[dict[str, Any]]) -> bool:
