@@ -1,10 +1,15 @@
 """Measure ingest and corpus with ever more posts: is time linear, does memory stay bounded?
 
     python benchmarks/bench_scale.py --data tweets.parquet --millions 0.3 1.2 4 12
+    python benchmarks/bench_scale.py --data tweets.parquet --only full
 
 The posts are the real ones, repeated in other words each time (`many_posts.py`). Each size gets a
 new home; ingest, and the steps from the lake to token shards, are each a process of its own. Needs
 about 2 GB of disk per million posts while it runs.
+
+`--only full` measures what a full lake and a long log cost instead (`full_home.py`): ten ingests of
+equal size into one home, seven larger ones into another, and a build, counts and an erasure beside
+a million forgotten ids.
 """
 
 import argparse
@@ -12,6 +17,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import full_home
 from many_posts import write_posts
 from process import Measured, new_home, progress, rookery, step
 from record import table, write_result
@@ -30,7 +36,11 @@ def main() -> None:
         "--folder", type=Path, help="a folder with enough room; without it, the system's own"
     )
     parser.add_argument("--vocabulary", type=int, default=16_384)
+    parser.add_argument("--only", choices=("sizes", "full"), default="sizes")
     arguments = parser.parse_args()
+    if arguments.only == "full":
+        print(full_home.measure(arguments.data, arguments.folder).read_text())
+        return
     sizes = sorted(round(millions * 1e6) for millions in arguments.millions)
     runs: dict[int, tuple[Measured, Measured, int]] = {}
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:

@@ -8,6 +8,7 @@ memory count too, so the figure is not too kind.
 
 import contextlib
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -33,11 +34,15 @@ POLL_SECONDS = 0.001
 
 @dataclass(frozen=True)
 class Measured:
-    """The figures of a command. `output` is the JSON document that it printed, or None."""
+    """The figures of a command. `output` is the JSON document that it printed, or None.
+
+    cpu_seconds: of the process and of all descendants that it waited for.
+    """
 
     seconds: float
     peak_bytes: int
     output: Any
+    cpu_seconds: float = 0.0
 
     @property
     def peak(self) -> str:
@@ -73,15 +78,21 @@ def measured(command: Sequence[str]) -> Measured:
 
     The command prints one JSON document or nothing.
     """
-    started = time.monotonic()
+    started, used = time.monotonic(), _cpu_seconds_of_children()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     watch = _Watch(process.pid)
     printed, _ = process.communicate()
-    seconds = time.monotonic() - started
+    seconds, cpu_seconds = time.monotonic() - started, _cpu_seconds_of_children() - used
     watch.end()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    return Measured(seconds, watch.peak_bytes, json.loads(printed) if printed.strip() else None)
+    output = json.loads(printed) if printed.strip() else None
+    return Measured(seconds, watch.peak_bytes, output, cpu_seconds)
+
+
+def _cpu_seconds_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def start(home: Path, words: Sequence[str], errors: int | IO = subprocess.PIPE) -> subprocess.Popen:

@@ -9,9 +9,11 @@ from rookery.core.digest import hash_ids
 from rookery.core.lineage import (
     ERASED,
     HELD,
+    UNLEARNED,
     held_hashes,
     holds,
     note_erased,
+    note_unlearned,
     trace,
     write_held_hashes,
 )
@@ -48,6 +50,10 @@ def make(home, kind, inputs, ids=None):
     return run_stage(home, Stage(kind, 1, {}, inputs), work, Context(FixedClock()))
 
 
+def always(artifact, post_id):
+    return True
+
+
 def test_trace_finds_what_holds_a_post_and_all_that_derives_from_it(home):
     corpus = make(home, "corpus", {"lake": "lake@0"}, ["1", "2"])
     other = make(home, "corpus", {"lake": "lake@1"}, ["2"])
@@ -55,29 +61,53 @@ def test_trace_finds_what_holds_a_post_and_all_that_derives_from_it(home):
     export = make(home, "export", {"checkpoint": model.digest})
     shards = make(home, "shards", {"corpus": corpus.digest}, ["1", "2"])
     make(home, "checkpoint", {"corpus": other.digest, "tokenizer": "t"})
-    found = {t.artifact.digest: t.how for t in trace(home, "1")}
+    found = {t.artifact.digest: t.how for t in trace(home, "1", always)}
     assert found == {
         corpus.digest: "holds",
         shards.digest: "holds",
         model.digest: "derives",
         export.digest: "derives",
     }
-    assert list(trace(home, "3")) == []
+    assert list(trace(home, "3", always)) == []
+
+
+def test_what_was_made_learned_from_a_post_only_if_one_of_its_inputs_did(home):
+    judged = make(home, "corpus", {"lake": "lake@0"}, ["1"])
+    learned = make(home, "corpus", {"lake": "lake@1"}, ["1"])
+    tokenizer = make(home, "tokenizer", {"corpus": judged.digest})
+    model = make(home, "checkpoint", {"corpus": judged.digest, "tokenizer": tokenizer.digest})
+    other = make(home, "checkpoint", {"corpus": learned.digest, "tokenizer": tokenizer.digest})
+    found = trace(home, "1", lambda artifact, _: artifact.digest == learned.digest)
+    assert {t.artifact.digest: t.learned for t in found} == {
+        judged.digest: False,
+        tokenizer.digest: False,
+        model.digest: False,
+        learned.digest: True,
+        other.digest: True,
+    }
 
 
 def test_what_was_made_of_an_artifact_still_derives_from_a_post_erased_from_it(home):
     corpus = make(home, "corpus", {"lake": "lake@0"}, ["1", "2"])
     model = make(home, "checkpoint", {"corpus": corpus.digest})
     note_erased(corpus.path, hash_ids(["1", "unknown"]))
-    assert {t.artifact.digest: t.how for t in trace(home, "1")} == {
+    assert {t.artifact.digest: t.how for t in trace(home, "1", always)} == {
         corpus.digest: "held",
         model.digest: "derives",
     }
-    assert {t.artifact.digest: t.how for t in trace(home, "2")} == {
+    assert {t.artifact.digest: t.how for t in trace(home, "2", always)} == {
         corpus.digest: "holds",
         model.digest: "derives",
     }
-    assert list(trace(home, "unknown")) == []
+    assert list(trace(home, "unknown", always)) == []
+
+
+def test_what_nothing_learned_from_is_noted_only_if_the_folder_still_holds_it(tmp_path):
+    write_held_hashes(tmp_path, hash_ids(["1", "2"]))
+    note_unlearned(tmp_path, hash_ids(["1", "unknown"]))
+    note_erased(tmp_path, hash_ids(["1", "2"]))
+    note_unlearned(tmp_path, hash_ids(["2"]))
+    assert list(held_hashes(tmp_path, UNLEARNED)) == list(hash_ids(["1"]))
 
 
 @settings(deadline=None)  # it waits for the disk

@@ -22,6 +22,7 @@ from rookery.core.home import create_home
 from rookery.core.lineage import trace
 from rookery.corpus.build import CorpusConfig, build_corpus
 from rookery.corpus.document import SPLITS, Document, from_row, read_documents
+from rookery.corpus.erase import learns_from
 from rookery.corpus.normalize import key
 from rookery.posts.forget import forget
 from rookery.posts.lake import append, open_lake
@@ -165,7 +166,7 @@ def test_forgetting_makes_another_corpus_without_the_post(home, put, plain):
     forget(home, [plain[3].id], [], Context())
     after = build_corpus(home, Context())
     assert held_posts(before) - held_posts(after) == {plain[3].id}
-    assert [t.artifact.key for t in trace(home, plain[3].id)] == [before.key]
+    assert [t.artifact.key for t in trace(home, plain[3].id, learns_from)] == [before.key]
 
 
 def test_of_texts_that_say_the_same_only_the_earliest_is_kept(home, put, plain, a_post):
@@ -228,7 +229,8 @@ def test_a_post_shown_as_a_sample_of_what_was_dropped_is_traced_to_the_corpus(
     put(*plain, short)
     corpus = build_corpus(home, Context())
     assert short.id not in held_posts(corpus)
-    assert [(t.artifact.key, t.how) for t in trace(home, short.id)] == [(corpus.key, "holds")]
+    found = trace(home, short.id, learns_from)
+    assert [(t.artifact.key, t.how, t.learned) for t in found] == [(corpus.key, "holds", False)]
 
 
 def test_the_order_in_which_posts_came_in_changes_nothing(tmp_path, plain):

@@ -11,8 +11,10 @@ from playwright.sync_api import sync_playwright
 from rookery.core.context import Context
 from rookery.core.lineage import holds
 from rookery.corpus.build import build_corpus
-from rookery.corpus.report import compression, page, read, shown, summary, without
+from rookery.corpus.document import LAKE_VERSION
+from rookery.corpus.report import compression, page, read, shown, summary, visible, without
 from rookery.corpus.shards import write_shards
+from rookery.posts.forget import forget
 
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -96,6 +98,19 @@ def test_without_a_post_its_text_is_gone_and_the_counts_stay(corpus):
     assert not any(html.escape(sample["text"]) in page(left) for sample in gone)
     assert shown(left)
     assert left["dropped"] == facts["dropped"]
+
+
+def test_a_page_written_after_forgetting_shows_nothing_of_it(home, corpus):
+    before, version = read(corpus), corpus.manifest.metrics[LAKE_VERSION]
+    assert visible(home, before, version) == before
+    kept, dropped = (before["samples"][name][0] for name in ("kept", "too_short"))
+    forget(home, kept["ids"] + dropped["ids"], [], Context())
+    left = visible(home, before, version)
+    shown_now = page(left)
+    assert shown(left)
+    assert not any(html.escape(sample["text"]) in shown_now for sample in (kept, dropped))
+    forget(home, [], ["ada"], Context())
+    assert shown(visible(home, before, version)) == []
 
 
 def test_groups_of_copies_are_shown_with_their_size(home, put, a_post):

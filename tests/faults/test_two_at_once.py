@@ -57,8 +57,9 @@ def test_while_one_process_writes_to_the_lake_posts_can_be_forgotten_and_a_secon
     home, parts, start
 ):
     ingest(home, parts[:1], None, Context())
+    one = next(open_lake(home).batches(["id"]))["id"][0].as_py()
     with exclusive(home.path / "lake.lock", "the lake"):
-        second, forgetting = start("posts", "ingest", parts[1]), start("posts", "forget", "t0")
+        second, forgetting = start("posts", "ingest", parts[1]), start("posts", "forget", one)
         code, said = ended(second)
         assert (code, len(said)) == (2, 1)
         assert "another process is working on the lake" in said[0]

@@ -1,22 +1,25 @@
 """Erasing from the files that hold posts; tests/workflows/test_erase.py searches a whole home."""
 
-import json
 from datetime import timedelta
-
-import pytest
 
 from rookery.core.context import Context, FixedClock
 from rookery.posts.erase import (
+    ErasurePlan,
     erase_inbox,
     erase_lake,
-    erase_set_aside,
+    note_ended,
+    note_erased,
     plan_erasure,
     record_due_forgetting,
 )
+from rookery.posts.erasures import Erasures
 from rookery.posts.event import THE_POST, Event
 from rookery.posts.forget import forget
+from rookery.posts.ingest import ingest_batches
 from rookery.posts.lake import open_lake
-from rookery.posts.live import live_log
+from rookery.posts.live import LiveLog, live_log
+from rookery.posts.sources.files import in_batches
+from rookery.posts.streams.inbox import Inbox, StreamMessage
 
 
 def all_ids(home):
@@ -28,35 +31,6 @@ def all_ids(home):
 def note(home, *events):
     with live_log(home) as log:
         log.record(events, FixedClock())
-
-
-ROWS = [
-    {"user": {"id_str": "77", "screen_name": "gone"}, "text": "hello"},
-    {"in": ["list", {"id": 4711}]},
-    '{"id": "4711", "text": "cut of',
-    "4711,gone,hello",
-    "posted by @gone.",
-    "https://example.org/gone/4711",
-]
-
-
-@pytest.mark.parametrize("row", ROWS, ids=range(len(ROWS)))
-def test_a_row_set_aside_is_emptied_wherever_it_names_what_is_forgotten(home, row):
-    home.set_aside.mkdir()
-    other = {"where": "line 2", "reason": "no_text", "row": {"id": "47110", "user": "goner"}}
-    lines = [
-        json.dumps({"where": "line 1, posts.csv", "reason": "no_time", "row": row}),
-        json.dumps(other),
-    ]
-    path = home.set_aside / "a.jsonl"
-    path.write_text("".join(f"{line}\n" for line in lines))
-    forget(home, ["4711"], ["gone"], Context())
-    assert [one.count for one in erase_set_aside(home, plan_erasure(home))] == [1]
-    assert path.read_text().splitlines() == [
-        '{"where": "erased", "reason": "no_time", "row": null}',
-        lines[1],
-    ]
-    assert erase_set_aside(home, plan_erasure(home)) == []
 
 
 def test_versions_of_a_forgotten_post_are_forgotten_whichever_of_them_was_named(home, a_post, put):
@@ -134,3 +108,64 @@ def test_a_single_place_that_somebody_wants_gone_goes(home, a_post, put):
 def test_a_home_that_never_followed_a_stream_has_no_arrivals_to_erase(home):
     forget(home, ["1"], [], Context())
     assert erase_inbox(home, plan_erasure(home)) == []
+
+
+def test_an_erasure_that_ended_is_not_planned_again_unless_everything_is_asked_for(
+    home, a_post, put
+):
+    put(a_post(id="1"), a_post(id="2"))
+    forget(home, ["1"], [], Context())
+    plan = plan_erasure(home)
+    assert plan.whole == {"1"}
+    note_ended(home, plan)
+    assert not plan_erasure(home)
+    assert plan_erasure(home, everything=True).whole == {"1"}
+    forget(home, ["2"], [], Context())
+    assert plan_erasure(home).whole == {"2"}
+
+
+def test_the_log_knows_for_whose_sake_a_post_went(home, a_post, put):
+    put(a_post(id="1"), a_post(id="2", author="bo"), a_post(id="3"))
+    forget(home, ["3"], ["bo"], Context())
+    note_erased(home, plan_erasure(home))
+    with live_log(home) as log:
+        erasures = Erasures(log)
+        found = [erasures.event_of(post) for post in ("1", "2", "3")]
+        assert erasures.among(["1", "2", "3"]) == {"2", "3"}
+    assert [one and (one[0].kind, one[0].subject) for one in found] == [
+        None,
+        ("forget_author", "bo"),
+        ("forget_post", "3"),
+    ]
+
+
+def test_the_file_of_the_log_is_written_anew_only_after_posts_waited_in_it(
+    home, a_post, monkeypatch
+):
+    written = []
+    monkeypatch.setattr(LiveLog, "compact", lambda log: written.append(log))
+    erase_inbox(home, ErasurePlan())
+    assert not written
+    with live_log(home) as log:
+        inbox = Inbox(log)
+        inbox.store("stream", [StreamMessage((a_post(),))], FixedClock())
+        inbox.taken(1)
+    erase_inbox(home, ErasurePlan())
+    erase_inbox(home, ErasurePlan())
+    assert len(written) == 1
+
+
+def test_a_version_that_an_erasure_took_out_does_not_come_back(home, a_post):
+    first = a_post(id="1", text="as it was")
+    second = a_post(id="2", text="as it is", version_of="1")
+
+    def take(key, *posts):
+        return ingest_batches(home, "test", key, lambda: in_batches(posts), Context())
+
+    take("a", first)
+    take("b", second)
+    assert take("c", first, second).already_there == 2
+    erase_lake(home, plan_erasure(home))
+    assert all_ids(home) == ["2"]
+    assert take("d", first, a_post(id="3")).set_aside == {"superseded": 1}
+    assert all_ids(home) == ["2", "3"]

@@ -24,7 +24,7 @@ from rookery.model.tokenizer import load_tokenizer, train_tokenizer
 from rookery.posts.event import Event
 from rookery.posts.ingest import ingest_batches
 from rookery.posts.live import live_log
-from rookery.posts.post import Post
+from rookery.posts.post import Post, to_batch
 from rookery.posts.sources.files import in_batches
 from rookery.posts.streams.inbox import Inbox, StreamMessage
 from rookery.search.index import build_index
@@ -147,10 +147,14 @@ def make_full_home(path: Path) -> Home:
 
 
 def _put_aside(home: Home) -> None:
+    """One row as it is set aside now, and the same as an earlier release kept it."""
     other = public(
         GOING["a post"], text="Under the same id somebody says vexelmorph, which is set aside"
     )
     in_lake(home, other)
+    row = to_batch([other]).to_pylist()[0]
+    old = {"where": f"id {other.id}", "reason": "id_taken", "row": row}
+    (home.set_aside / "earlier.jsonl").write_text(f"{json.dumps(old, default=str)}\n")
 
 
 def _follow(home: Home) -> None:

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
 
 from rookery.core.artifact import find_artifacts
-from rookery.core.context import Context, SilentProgress
+from rookery.core.context import Context, FixedClock, SilentProgress
 from rookery.core.errors import BusyError, DataError
 from rookery.core.home import Home, Rights, Settings, open_home
 from rookery.core.locks import erasing_posts, exclusive, reading_posts
@@ -29,6 +29,7 @@ from rookery.model.shape import ModelShape
 from rookery.model.tokenizer import load_tokenizer
 from rookery.model.train import train
 from rookery.posts import consent as word
+from rookery.posts.forget import forget
 from rookery.posts.lake import open_lake
 from rookery.posts.live import live_log
 from rookery.search.index import build_index, open_index
@@ -362,7 +363,7 @@ def test_trace_says_by_when_it_has_to_be_gone_and_afterwards_only_what_learned_o
     before, after = places_of(full, "gone-1"), places_of(erased[0], "gone-1")
     days = {due.isoformat(), (due - timedelta(days=1)).isoformat()}  # midnight may have passed
     assert {how for how, _ in before.values()} == {"holds", "derives"}
-    assert set(before) == {"lake", "search", "corpus", "shards", "tokenizer"}
+    assert set(before) == {"lake", "search", "set", "corpus", "shards", "tokenizer"}
     assert {by for _, by in before.values()} <= days
     assert {place: how for place, (how, _) in after.items()} == {
         "corpus": "held",
@@ -370,6 +371,80 @@ def test_trace_says_by_when_it_has_to_be_gone_and_afterwards_only_what_learned_o
         "tokenizer": "derives",
     }
     assert {place for place, (_, by) in after.items() if by} == {"tokenizer"}
+
+
+@pytest.mark.parametrize("post", ["zelda-1", "dora-1", "gone-waiting"])
+def test_a_post_that_went_for_its_authors_sake_is_still_forgotten(full, erased, post):
+    after = trace_post(erased[0], post)
+    assert after["forgotten"]
+    assert not after["in_lake"]
+    assert "holds" not in {place["how"] for place in after["places"]}
+    owed = {place["place"].split()[0] for place in after["places"] if place["owed"]}
+    learned = post in learned_in(full)
+    assert owed == ({"tokenizer"} if learned else set())
+
+
+def learned_in(home: Home) -> set[str]:
+    """The posts of all training documents."""
+    return {
+        post
+        for corpus in find_artifacts(home.artifacts, "corpus")
+        for batch in read_documents(corpus, "train", ["post_ids"])
+        for posts in batch["post_ids"].to_pylist()
+        for post in posts
+    }
+
+
+@pytest.mark.parametrize("why", ["dropped", "held out"])
+def test_nothing_is_owed_for_a_post_from_which_nothing_learned(full, tmp_path, why):
+    home = clean(full, tmp_path)
+    corpora = list(find_artifacts(home.artifacts, "corpus"))
+    held_out = {
+        post
+        for batch in read_documents(corpora[-1], "validation", ["post_ids"])
+        for posts in batch["post_ids"].to_pylist()
+        for post in posts
+    }
+    shown = set(report.shown(report.read(corpora[-1])))
+    candidates = held_out if why == "held out" else shown - held_out
+    post = min(candidates - learned_in(home))
+    before = {p["place"].split()[0]: p["how"] for p in trace_post(home, post)["places"]}
+    assert before["corpus"] == "holds"
+    assert "tokenizer" not in before
+    forget(home, [post], [], Context())
+    assert {p["place"].split()[0] for p in trace_post(home, post)["places"] if p["owed"]} >= {
+        "lake",
+        "corpus",
+    }
+    result = erase(home, Context())
+    assert result["erased"]
+    assert result["owed"] == []
+    after = trace_post(home, post)
+    assert after["forgotten"]
+    assert {p["how"] for p in after["places"]} == {"held"}
+    assert not any(p["owed"] for p in after["places"])
+
+
+def test_a_debt_begins_when_a_post_that_was_learned_from_was_forgotten(full, tmp_path):
+    """Not when another one was, from which nothing learned or which is not there at all."""
+    home = clean(full, tmp_path)
+    learned = min(learned_in(home))
+    early, late = (Context(FixedClock(datetime(2026, month, 1, tzinfo=UTC))) for month in (1, 7))
+    forget(home, ["nowhere"], [], early)
+    forget(home, [learned], [], late)
+    (owed,) = erase(home, late)["owed"]
+    assert owed["place"].startswith("tokenizer")
+    assert owed["by"] == (late.clock.now() + timedelta(days=30)).date().isoformat()
+    by = {p["by"] for p in trace_post(home, learned)["places"] if p["owed"]}
+    assert by == {owed["by"]}
+
+
+def clean(full: Home, folder) -> Home:
+    """The same home with nothing due: its log is empty."""
+    home = copied(full, folder)
+    for path in home.path.glob("live.sqlite*"):
+        path.unlink()
+    return home
 
 
 def test_trace_tells_an_earlier_version_from_the_one_that_holds(full, erased):

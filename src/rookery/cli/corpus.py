@@ -71,12 +71,15 @@ def report(
     """
     from rookery.cli.show import write_page
     from rookery.corpus import report as reports
+    from rookery.corpus.document import LAKE_VERSION
 
     opened_home = opened(home)
     corpus = opened_home.need("corpus", "rookery corpus build")
     _show(opened_home, corpus, as_json)
     if page is not None:
-        write_page(page, reports.page(reports.read(corpus) | _compression(opened_home, corpus)))
+        version = corpus.manifest.metrics[LAKE_VERSION]
+        facts = reports.visible(opened_home, reports.read(corpus), version)
+        write_page(page, reports.page(facts | _compression(opened_home, corpus)))
 
 
 def _show(home: "Home", corpus: "Artifact", as_json: bool) -> None:

@@ -48,7 +48,7 @@ def runs(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
 
 
 def trace(
-    post_id: Annotated[str, typer.Argument(help="The id of the post.")],
+    post_id: Annotated[str, typer.Argument(help="The id of the post, or its permalink.")],
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -67,7 +67,7 @@ def trace(
     else:
         facts = {k: v for k, v in found.items() if k not in ("fates", "places")}
         facts |= {f"in corpus {one['corpus']}": _fate(one) for one in found["fates"]}
-        show_facts(facts, f"Post {post_id}")
+        show_facts(facts, f"Post {found['post']}")
         columns = ["place", "how", "owed", "by"]
         show_table(columns, [[p[c] for c in columns] for p in found["places"]])
 

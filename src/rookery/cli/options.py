@@ -62,8 +62,8 @@ VisibilityOption = Annotated[
     typer.Option(
         "--visibility",
         help="Who may read a table's posts of which no column says it: public, unlisted, followers "
-        "or direct. Without it and without --map nobody has vouched, and no use accepts them. public "
-        "also vouches for what an X archive leaves open, which may not list its circle tweets.",
+        "or direct. Without it and without --map nobody has vouched, and no use accepts them. "
+        "public also vouches for what an X archive leaves open: it may not list circle tweets.",
     ),
 ]
 DatesOption = Annotated[

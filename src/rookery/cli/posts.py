@@ -223,7 +223,13 @@ def follow(
 
 @app.command()
 def forget(
-    ids: Annotated[list[str] | None, typer.Argument(help="Ids of the posts to forget.")] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Ids of the posts to forget, or their permalinks on x.com, bsky.app, a Mastodon "
+            "server or Reddit."
+        ),
+    ] = None,
     author: Annotated[
         list[str] | None,
         typer.Option(help="An author to forget, with all posts. May be repeated."),
@@ -248,7 +254,8 @@ def forget(
 ) -> None:
     """Forget posts for good: hide them at once from search, answers and all later training.
 
-    The posts stay in files until `rookery posts erase`.
+    The posts stay in files until `rookery posts erase`. If a name is of no post here, it is
+    recorded all the same, the first line says so, and the exit code is 1.
     """
     from rookery.cli.show import context, show_facts, show_json
     from rookery.core.config import to_plain
@@ -268,11 +275,31 @@ def forget(
         report = to_plain(compliance.apply(opened(home), file, kind, context()))
     else:
         report = to_plain(forget(opened(home), ids or [], author or [], context()))
-    show_json(report) if as_json else show_facts(report, "Honoured" if file else "Forgotten")
+    unknown = report.get("unknown", [])
+    if as_json:
+        show_json(report)
+    else:
+        if unknown:
+            print(f"No post here is named by {', '.join(unknown)}: recorded in case one comes.")
+        facts = {name: value for name, value in report.items() if name != "unknown"}
+        show_facts(facts, "Honoured" if file else "Forgotten")
+    if unknown:
+        raise typer.Exit(1)
 
 
 @app.command()
-def erase(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+def erase(
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--everything",
+            help="Look also for what was erased before, for example after files came back from a "
+            "backup.",
+        ),
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
     """Erase from every file all posts that were forgotten, and earlier texts of edited posts.
 
     Then list what is still owed, such as models that learned from these posts, and by when.
@@ -280,7 +307,7 @@ def erase(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     from rookery.cli.show import context, show_json, show_table
     from rookery.workflows.erase import erase
 
-    report = erase(opened(home), context())
+    report = erase(opened(home), context(), everything)
     if as_json:
         show_json(report)
         return

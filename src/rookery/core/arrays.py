@@ -1,6 +1,10 @@
-"""Array operations that several packages need and numpy lacks."""
+"""Array operations that several packages need, and numpy and Arrow lack."""
+
+from collections.abc import Mapping, Set
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -31,3 +35,24 @@ def exchanged(known: np.ndarray, gone: np.ndarray, come: np.ndarray) -> np.ndarr
     come = np.unique(come)
     come = come[~among(come, left)]
     return np.insert(left, np.searchsorted(left, come), come)
+
+
+def is_among(names: pa.Array, known: Set[str]) -> pa.Array:
+    """Return whether each name is one of the known ones, as bool.
+
+    Arrow puts the known ones into a table at every call. Where they are more than the names, each
+    name is looked up in the set that is there already.
+    """
+    if len(known) <= len(names):
+        return pc.is_in(names, pa.array(known, pa.string()))
+    return pa.array([name in known for name in names.to_pylist()], pa.bool_())
+
+
+def looked_up(names: pa.Array, values: Mapping[str, str]) -> pa.Array:
+    """Return the value of each name, null for a name that has none."""
+    if not values:  # the common case
+        return pa.nulls(len(names), pa.string())
+    if len(values) <= len(names):
+        place = pc.index_in(names, pa.array(values.keys(), pa.string()))
+        return pc.take(pa.array(values.values(), pa.string()), place)
+    return pa.array(map(values.get, names.to_pylist()), pa.string())

@@ -2,7 +2,7 @@
 
 rookery.toml    the settings: consent policy, address to listen on
 lake/           posts at rest (a Delta Lake table)
-set_aside/      rows that an ingest could not take, with reasons; one file for each ingest
+set_aside/      places, reasons and names of rows that an ingest could not take; a file each
 live.sqlite     the live log: changes to posts and authors, in one rising sequence
 artifacts/      everything that stages made (see artifact.py)
 search/         the search index (derived; can be rebuilt)

@@ -4,10 +4,11 @@ An artifact that holds posts stores `held.ids`, the sorted 64-bit hashes of thei
 question about one post costs a binary search. An artifact made from such an artifact (a model from
 its corpus) derives from the post. When an erasure removes a post from an artifact, its hash moves
 from `held.ids` to `erased.ids`: whatever was made from the artifact before still derives from the
-post. The lake and the search index answer for themselves, in their own packages.
+post. Those of them from which nothing learned are in `unlearned.ids` too: they were held out, or
+only shown in a report. The lake and the search index answer for themselves, in their own packages.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,7 @@ from rookery.core.atomic import write_atomically
 from rookery.core.digest import hash_ids
 from rookery.core.home import Home
 
-HELD, ERASED = "held.ids", "erased.ids"
+HELD, ERASED, UNLEARNED = "held.ids", "erased.ids", "unlearned.ids"
 
 
 How = Literal["holds", "held", "derives"]
@@ -29,10 +30,13 @@ How = Literal["holds", "held", "derives"]
 class Trace:
     """An artifact that a post reached: it `holds` or `held` the post, or `derives` from one that
     does.
+
+    learned: whether models learn from the post here, or learned from it on the way.
     """
 
     artifact: Artifact
     how: How
+    learned: bool
 
 
 def write_held_hashes(folder: Path, post_hashes: np.ndarray) -> None:
@@ -56,10 +60,25 @@ def note_erased(folder: Path, gone: np.ndarray) -> None:
     Hashes of posts that it does not hold are ignored.
     """
     held = held_hashes(folder)
-    erased = np.union1d(held_hashes(folder, ERASED), np.intersect1d(held, gone))
+    _add(folder / ERASED, np.intersect1d(held, gone))
     # after a kill between the two, a hash is in both files, never in neither
-    for name, hashes in ((ERASED, erased), (HELD, np.setdiff1d(held, gone))):
-        write_atomically(folder / name, hashes.astype("<u8").tobytes())
+    _write(folder / HELD, np.setdiff1d(held, gone))
+
+
+def note_unlearned(folder: Path, gone: np.ndarray) -> None:
+    """Record that nothing learned from some posts, given as hashes, which an artifact still holds.
+
+    Hashes of posts that it does not hold are ignored.
+    """
+    _add(folder / UNLEARNED, np.intersect1d(held_hashes(folder), gone))
+
+
+def _add(path: Path, hashes: np.ndarray) -> None:
+    _write(path, np.union1d(held_hashes(path.parent, path.name), hashes))
+
+
+def _write(path: Path, hashes: np.ndarray) -> None:
+    write_atomically(path, hashes.astype("<u8").tobytes())
 
 
 def holds(folder: Path, post_id: str, name: str = HELD) -> bool:
@@ -73,24 +92,32 @@ def holds(folder: Path, post_id: str, name: str = HELD) -> bool:
     return at < len(held) and bool(held[at] == wanted)
 
 
-def trace(home: Home, post_id: str) -> Iterator[Trace]:
-    """Yield every finished artifact that holds a post or derives from it, oldest first."""
-    reached: set[str] = set()
-    pending = list(find_artifacts(home.artifacts))
-    found: dict[str, Trace] = {}
-    while True:
-        new = [(a, _how(a, post_id, reached)) for a in pending if a.digest not in reached]
-        traces = [Trace(artifact, how) for artifact, how in new if how is not None]
-        if not traces:
-            break
-        found |= {one.artifact.digest: one for one in traces}
-        reached |= set(found)
-    yield from (found[a.digest] for a in pending if a.digest in found)
+def trace(
+    home: Home, post_id: str, learns_from: Callable[[Artifact, str], bool]
+) -> Iterator[Trace]:
+    """Yield every finished artifact that holds a post or derives from it, oldest first.
+
+    learns_from: whether models learn from a post of an artifact that holds or held it.
+    """
+    artifacts = list(find_artifacts(home.artifacts))
+    found = {
+        artifact.digest: Trace(artifact, how, learns_from(artifact, post_id))
+        for artifact in artifacts
+        if (how := _how(artifact, post_id)) is not None
+    }
+    holding = set(found)
+    before: dict[str, Trace] = {}
+    while found != before:
+        before = dict(found)
+        for artifact in (a for a in artifacts if a.digest not in holding):
+            inputs = [found[i] for i in artifact.manifest.inputs.values() if i in found]
+            if inputs:
+                learned = any(one.learned for one in inputs)
+                found[artifact.digest] = Trace(artifact, "derives", learned)
+    yield from (found[a.digest] for a in artifacts if a.digest in found)
 
 
-def _how(artifact: Artifact, post_id: str, reached: set[str]) -> How | None:
+def _how(artifact: Artifact, post_id: str) -> How | None:
     if holds(artifact.path, post_id):
         return "holds"
-    if holds(artifact.path, post_id, ERASED):
-        return "held"
-    return "derives" if reached.intersection(artifact.manifest.inputs.values()) else None
+    return "held" if holds(artifact.path, post_id, ERASED) else None

@@ -20,7 +20,9 @@ post is traced to this corpus (core/lineage.py).
 """
 
 import functools
+import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +45,7 @@ from rookery.corpus.prepared import Posts
 from rookery.corpus.sieve import count_dropped, require_posts, sift
 from rookery.posts.lake import Lake, open_lake
 from rookery.posts.live import live_log
+from rookery.posts.restrictions import Restrictions
 
 # Raised by hand when the same posts and settings give other documents: old corpora are built anew.
 VERSION = 8
@@ -64,13 +67,25 @@ def build_corpus(
         policy = home.settings.rights.policy
         # Forgetting a post, or another policy, changes the key, so a new corpus is made.
         inputs = {"lake": lake.name, "standing": restrictions.digest, "policy": policy}
-        preparation = Preparation(restrictions, policy, config.placeholders)
+        held = _of_lake(lake, restrictions)
+        preparation = Preparation(held, policy, config.placeholders)
         return run_stage(
             home,
             Stage("corpus", VERSION, config, inputs),
             lambda workspace: _make(workspace, home, lake, preparation, config),
             context,
         )
+
+
+def _of_lake(lake: Lake, restrictions: Restrictions) -> Restrictions:
+    """Return the restrictions without hidden posts that the lake does not hold.
+
+    A long log names many more posts than the lake has, and every process is given all of them.
+    """
+    if len(restrictions.posts) <= lake.count():
+        return restrictions
+    ids = itertools.chain.from_iterable(batch["id"].to_pylist() for batch in lake.batches(["id"]))
+    return replace(restrictions, posts=restrictions.posts_among(ids))
 
 
 def _make(
@@ -94,7 +109,8 @@ def _make(
     facts = report.describe(posts, sieve, copies, documents, workspace.tally)
     facts["leakage"]["an_author"] = shared_authors(posts, layouts)
     facts |= {"settings": to_plain(config), "policy": preparation.policy, "lake": lake.name}
-    report.write(workspace.path, facts)
+    # a post may have been forgotten since the build began
+    report.write(workspace.path, report.visible(home, facts, lake.version))
     card.write(workspace.path, facts)
 
     # The report shows samples of dropped posts too, so a trace must find those here as well.

@@ -13,18 +13,19 @@ A kill leaves every file whole and some of them rewritten; the next erasure fini
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from rookery.core.arrays import is_among
 from rookery.core.artifact import Artifact, is_half_erased
 from rookery.core.atomic import TEMPORARY, sync
 from rookery.core.context import Context
 from rookery.core.digest import hash_ids
-from rookery.core.lineage import held_hashes, note_erased
+from rookery.core.lineage import UNLEARNED, held_hashes, holds, note_erased, note_unlearned
 from rookery.core.rewrite import half_erased, rewrite
 from rookery.corpus import report
 from rookery.corpus.document import (
@@ -32,6 +33,7 @@ from rookery.corpus.document import (
     ERASED_ID,
     LAKE_VERSION,
     SPLITS,
+    read_documents,
     split_file,
     write_documents,
 )
@@ -39,9 +41,11 @@ from rookery.corpus.shards import Shards, open_shards
 from rookery.posts.erase import Erased, ErasurePlan
 
 ASKED = "first_asked"
-"""The field of the manifest's note that holds when the first of the erased posts was asked to be
-forgotten; "" if none was.
+"""The field of the manifest's note that holds when the first of the erased posts from which models
+learned was asked to be forgotten; "" if none was.
 """
+LEARNED_SPLIT = SPLITS[0]
+"""The split that tokenizers and models learn from; they are judged on the other."""
 
 
 def erase_corpus(corpus: Artifact, plan: ErasurePlan, context: Context) -> list[Erased]:
@@ -50,23 +54,29 @@ def erase_corpus(corpus: Artifact, plan: ErasurePlan, context: Context) -> list[
     Nothing is written if the corpus holds none of them.
     """
     listed = plan.posts(corpus.manifest.metrics[LAKE_VERSION])
-    posts, authors = _names_in_affected(corpus, listed, plan.authors)
-    posts |= set(listed.to_pylist())
-    if not _has_work(corpus, hash_ids(posts)):
-        return []
+    names = {split: _names_in_affected(corpus, split, listed, plan.authors) for split in SPLITS}
     facts = report.read(corpus)
+    # of all posts that go, however many, those that are here: in a document or as a sample
+    shown = listed.intersection(report.shown(facts))
+    posts = shown.union(*(of_split.posts for of_split in names.values()))
+    gone = hash_ids(posts)
+    if not _has_work(corpus, gone):
+        return []
     left = report.without(facts, posts)
     documents = 0
+    learned = hash_ids([*names[LEARNED_SPLIT].posts, *names[LEARNED_SPLIT].authors])
 
     def change() -> dict[str, Any]:
         nonlocal documents
-        note_erased(corpus.path, hash_ids(posts))
+        # before any document is emptied, since afterwards nobody knows in which split it was
+        note_unlearned(corpus.path, np.setdiff1d(gone, learned))
+        note_erased(corpus.path, gone)
         report.write(corpus.path, left)
         for split in SPLITS:
             documents += _rewrite_documents(split_file(corpus, split), listed, plan.authors)
         return {"documents": sum(_count_erased(split_file(corpus, split)) for split in SPLITS)}
 
-    _rewrite(corpus, plan, hash_ids([*posts, *authors]), change, context)
+    _rewrite(corpus, plan, learned, change, context)
     samples = len(report.shown(facts)) - len(report.shown(left))
     return _counted(corpus, documents=documents, samples=samples)
 
@@ -77,11 +87,12 @@ def erase_shards(shards: Artifact, plan: ErasurePlan, context: Context) -> list[
     Nothing is written if the shards hold none of them.
     """
     opened = {split: open_shards(shards, split) for split in SPLITS}
-    masked = {split: of.masked(plan.restrictions) for split, of in opened.items()}
+    excluded = opened[LEARNED_SPLIT].exclusions(plan.restrictions)
+    masked = {split: of.holding(excluded) for split, of in opened.items()}
     left = {split: _with_tokens(of, masked[split]) for split, of in opened.items()}
-    listed = plan.posts(shards.manifest.metrics[LAKE_VERSION])
-    inside = {name: _hashes_of(opened, masked, name) for name in ("post_hashes", "author_hashes")}
-    posts = np.union1d(hash_ids(listed.to_pylist()), inside["post_hashes"])
+    inside = [_hashes_in(of, masked[split], "post_hashes") for split, of in opened.items()]
+    # `excluded` names those of a sample too, of which the shards hold no document
+    posts = np.unique(np.concatenate([excluded.posts, hash_ids(plan.in_lake), *inside]))
     documents = sum(map(len, left.values()))
     if not documents and not _has_work(shards, posts):
         return []
@@ -92,8 +103,29 @@ def erase_shards(shards: Artifact, plan: ErasurePlan, context: Context) -> list[
             _overwrite(shards.file(f"{split}.tokens"), of, left[split])
         return {"documents": sum(int(of.sum()) for of in masked.values())}
 
-    _rewrite(shards, plan, np.concatenate([posts, inside["author_hashes"]]), change, context)
+    learned = [
+        _hashes_in(opened[LEARNED_SPLIT], masked[LEARNED_SPLIT], name)
+        for name in ("post_hashes", "author_hashes")
+    ]
+    _rewrite(shards, plan, np.concatenate(learned), change, context)
     return _counted(shards, documents=documents)
+
+
+def learns_from(artifact: Artifact, post_id: str) -> bool:
+    """Return whether models learn from a post of a corpus or of shards that hold or held it.
+
+    They do not learn from documents that are held out, nor from the report's samples. What an
+    erasure of an earlier release removed counts as learned.
+    """
+    post = hash_ids([post_id])
+    if artifact.kind == "shards":  # its hashes stay after an erasure
+        return bool(np.isin(post, open_shards(artifact, LEARNED_SPLIT).post_hashes)[0])
+    if holds(artifact.path, post_id):
+        return any(
+            pc.any(pc.equal(batch["post_ids"].flatten(), post_id)).as_py()
+            for batch in read_documents(artifact, LEARNED_SPLIT, ["post_ids"])
+        )
+    return not np.isin(post, held_hashes(artifact.path, UNLEARNED))[0]
 
 
 def _has_work(artifact: Artifact, posts: np.ndarray) -> bool:
@@ -124,30 +156,34 @@ def _counted(artifact: Artifact, **counts: int) -> list[Erased]:
     ]
 
 
+class _Names(NamedTuple):
+    """The posts of some documents, and their authors."""
+
+    posts: set[str]
+    authors: set[str]
+
+
 def _names_in_affected(
-    corpus: Artifact, listed: pa.Array, authors: pa.Array
-) -> tuple[set[str], set[str]]:
-    """Return the ids and the authors of all posts in the documents to erase.
+    corpus: Artifact, split: str, listed: frozenset[str], authors: frozenset[str]
+) -> _Names:
+    """Return the ids and the authors of all posts in the documents of a split to erase.
 
     The empty names of documents that were erased before may be among them.
     """
-    found: tuple[set[str], set[str]] = set(), set()
-    columns = ["post_ids", "author_ids"]
-    for split in SPLITS:
-        with pq.ParquetFile(split_file(corpus, split)) as file:
-            for batch in file.iter_batches(columns=columns):
-                affected = batch.filter(_is_affected(batch, listed, authors))
-                for names, column in zip(found, columns, strict=True):
-                    names.update(affected[column].flatten().to_pylist())
+    found = _Names(set(), set())
+    for batch in read_documents(corpus, split, ["post_ids", "author_ids"]):
+        affected = batch.filter(_is_affected(batch, listed, authors))
+        for names, column in zip(found, affected.columns, strict=True):
+            names.update(column.flatten().to_pylist())
     return found
 
 
 def _is_affected(
-    documents: pa.RecordBatch | pa.Table, listed: pa.Array, authors: pa.Array
+    documents: pa.RecordBatch | pa.Table, listed: frozenset[str], authors: frozenset[str]
 ) -> pa.Array:
     """Return for each document, as bool, whether one of its posts has to be erased."""
     posts, writers = (_one_array(documents[name]) for name in ("post_ids", "author_ids"))
-    inside = pc.or_(pc.is_in(posts.flatten(), listed), pc.is_in(writers.flatten(), authors))
+    inside = pc.or_(is_among(posts.flatten(), listed), is_among(writers.flatten(), authors))
     document = np.repeat(np.arange(len(posts)), posts.value_lengths())
     affected = np.zeros(len(posts), dtype=bool)
     affected[document[inside.to_numpy(zero_copy_only=False)]] = True
@@ -158,7 +194,7 @@ def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.ListArray:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _rewrite_documents(path: Path, listed: pa.Array, authors: pa.Array) -> int:
+def _rewrite_documents(path: Path, listed: frozenset[str], authors: frozenset[str]) -> int:
     """Rewrite the file of a split in the same row groups, and count the documents emptied."""
     emptied = 0
 
@@ -211,13 +247,9 @@ def _with_tokens(shards: Shards, masked: np.ndarray) -> list[int]:
     return [document for document, tokens in inside if (tokens != shards.end_of_document).any()]
 
 
-def _hashes_of(opened: dict[str, Shards], masked: dict[str, np.ndarray], name: str) -> np.ndarray:
-    """Return the hashes of the posts, or of their authors, in the masked documents."""
-    parts = [
-        getattr(of, name)[np.repeat(masked[split], np.diff(of.post_offsets))]
-        for split, of in opened.items()
-    ]
-    return np.concatenate(parts)
+def _hashes_in(shards: Shards, masked: np.ndarray, name: str) -> np.ndarray:
+    """Return the hashes of the posts, or of their authors, in the masked documents of a split."""
+    return getattr(shards, name)[np.repeat(masked, np.diff(shards.post_offsets))]
 
 
 def _overwrite(path: Path, shards: Shards, documents: Iterable[int]) -> None:

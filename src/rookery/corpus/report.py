@@ -20,14 +20,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from rookery.core.arrays import is_among
 from rookery.core.artifact import Artifact
 from rookery.core.digest import hash_ids
+from rookery.core.home import Home
 from rookery.core.verdict import Tally
 from rookery.corpus import dedup, mixture, quality, spam, split
 from rookery.corpus.document import SPLITS, split_file
 from rookery.corpus.prepared import Posts
 from rookery.corpus.shards import open_shards
 from rookery.corpus.sieve import Sieve
+from rookery.posts.lake import find_lake
+from rookery.posts.live import live_log
 
 JSON, HTML = "report.json", "report.html"
 KEPT = "kept"
@@ -155,6 +159,26 @@ def page(facts: dict[str, Any]) -> str:
 def read(corpus: Artifact) -> dict[str, Any]:
     """Return the facts of a corpus, as `describe` made them."""
     return json.loads(corpus.file(JSON).read_text())
+
+
+def visible(home: Home, facts: dict[str, Any], lake_version: int) -> dict[str, Any]:
+    """Return the facts without samples of posts that may not be used any more.
+
+    lake_version: of the lake from which the corpus was made.
+    """
+    authors = dict.fromkeys(shown(facts), "")
+    lake, wanted = find_lake(home), frozenset(authors)
+    for batch in lake.batches(["id", "author"]) if lake else ():
+        found = batch.filter(is_among(batch["id"], wanted))
+        authors.update(zip(*(column.to_pylist() for column in found), strict=True))
+    with live_log(home) as log:
+        restrictions = log.restrictions_among(list(authors.items()))
+    hidden = [
+        post
+        for post, author in authors.items()
+        if restrictions.forbids("training", post, author, lake_version)
+    ]
+    return without(facts, hidden)
 
 
 def summary(corpus: Artifact) -> dict[str, Any]:

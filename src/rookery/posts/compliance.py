@@ -27,11 +27,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from rookery.core.config import to_plain
 from rookery.core.context import Context
-from rookery.core.digest import canonical_json, digest_file, digest_value
+from rookery.core.digest import digest_file, digest_value
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
+from rookery.posts import set_aside
 from rookery.posts.event import Event, timed
 from rookery.posts.live import live_log
 from rookery.posts.post import Post
@@ -99,7 +99,7 @@ def apply(
                 new += log.add(
                     (timed(event, now) for line in requests for event in line.events), context.clock
                 )
-                aside_file.writelines(canonical_json(to_plain(line)) + "\n" for line in unread)
+                aside_file.writelines(map(set_aside.line_of, unread))
                 understood.update(line.kind for line in requests)
                 aside.update(line.reason for line in unread)
                 task.advance(len(part))

@@ -10,46 +10,44 @@ Here: the lake, the rows set aside, and the arrivals of streams. For what was de
 `workflows/erase.py`.
 """
 
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rookery.core.atomic import write_atomically
+from rookery.core.arrays import is_among
 from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.home import Home
-from rookery.posts import lake, places
+from rookery.posts import lake, places, set_aside
+from rookery.posts.erasures import Erasures
 from rookery.posts.live import LiveLog, live_log
 from rookery.posts.places import Scrubs
 from rookery.posts.restrictions import Restrictions
 from rookery.posts.streams.inbox import Inbox
-
-_WORDS = (re.compile(r"[^\s\"'<>,;(){}\[\]]+"), re.compile(r"\w+"))
-"""The words of a damaged line: between blanks, quotes and brackets; and between any other signs."""
 
 
 @dataclass(frozen=True)
 class ErasurePlan:
     """A list of all that has to be erased now.
 
-    restrictions: only the permanent ones (`Restrictions.permanent`). by_authors: the ids of the
-    lake's posts by forgotten authors. scrubs: the places to erase. asked: for forgotten posts and
-    authors, when that was recorded.
+    restrictions: only the permanent ones (`Restrictions.permanent`). in_lake: the posts of the lake
+    that go, each with its author. scrubs: the places to erase. asked: returns for forgotten posts
+    and authors when that was recorded (ISO 8601); it is called only where it is needed, for a long
+    log takes its time. up_to: the number of the last event that it covers.
     """
 
     restrictions: Restrictions = field(default_factory=Restrictions)
-    by_authors: frozenset[str] = frozenset()
+    in_lake: Mapping[str, str] = field(default_factory=dict)
     scrubs: Scrubs = field(default_factory=Scrubs)
-    asked: Mapping[str, datetime] = field(default_factory=dict)
+    asked: Callable[[], Mapping[str, str]] = dict
+    up_to: int = 0
 
     def __bool__(self) -> bool:
         return bool(
@@ -59,43 +57,34 @@ class ErasurePlan:
             or self.scrubs
         )
 
-    def posts(self, lake_version: int) -> pa.Array:
-        """Return the ids whose texts, as a version of the lake holds them, have to go; sorted."""
-        edited = {
-            post for post, version in self.restrictions.edited.items() if version > lake_version
-        }
-        return pa.array(sorted(self.whole | edited), pa.string())
+    def posts(self, lake_version: int) -> frozenset[str]:
+        """Return the ids whose texts, as a version of the lake holds them, have to go."""
+        edits = self.restrictions.edited.items()
+        edited = {post for post, version in edits if version > lake_version}
+        return self.whole | edited if edited else self.whole
 
     @cached_property
     def whole(self) -> frozenset[str]:
         """Return the ids of posts of which every version goes, also the newest."""
-        return frozenset(self.restrictions.posts) | self.by_authors
+        return frozenset(itertools.chain(self.restrictions.posts, self.in_lake))
 
     @cached_property
-    def authors(self) -> pa.Array:
-        """Return the authors all of whose posts have to go, sorted."""
-        return pa.array(sorted(self.restrictions.authors), pa.string())
-
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """Return all ids and authors of which something has to go."""
-        return self.whole | {
-            *self.restrictions.authors,
-            *self.restrictions.edited,
-            *self.scrubs.authors,
-            *self.scrubs.posts,
-        }
+    def authors(self) -> frozenset[str]:
+        """Return the authors all of whose posts have to go."""
+        return frozenset(self.restrictions.authors)
 
     def first_asked(self, names: np.ndarray) -> str:
         """Return the earliest time at which one of some posts and authors was forgotten.
 
         names: their hashes by `hash_ids`. The time is ISO 8601; "" if none was forgotten.
         """
-        times = list(self.asked.values())
-        return min(
-            (times[n].isoformat() for n in np.flatnonzero(np.isin(hash_ids(self.asked), names))),
-            default="",
-        )
+        hashes, times = self._asked
+        return min((times[n] for n in np.flatnonzero(np.isin(hashes, names))), default="")
+
+    @cached_property
+    def _asked(self) -> tuple[np.ndarray, list[str]]:
+        asked = self.asked()
+        return hash_ids(asked), list(asked.values())
 
 
 @dataclass(frozen=True)
@@ -118,27 +107,48 @@ def record_due_forgetting(home: Home, context: Context) -> int:
         before = context.clock.now() - timedelta(days=days)
         reason = f"deleted for more than {days} days"
         new = log.append("forget_author", _deleted_before(log, before), context.clock, reason)
-        versions = _other_versions(home, log.restrictions().forgotten_posts)
+        versions = _other_versions(home, log)
         return new + log.append(
             "forget_post", versions, context.clock, "a version of a forgotten post"
         )
 
 
-def plan_erasure(home: Home) -> ErasurePlan:
-    """Return what the log asks to erase, whether it is done already or not."""
+def plan_erasure(home: Home, everything: bool = False) -> ErasurePlan:
+    """Return what the log asks to erase since the last erasure that ended.
+
+    everything: also what was erased before, in case files came back from a copy.
+    """
     with live_log(home) as log:
-        restrictions = log.restrictions().permanent
-        asked = {
-            e.subject: at
-            for kind in ("forget_author", "forget_post")
-            for e, at in log.of_kind(kind)
-        }
-        scrubs = places.scrubs(log)
-    by_authors: set[str] = set()
-    authors = pa.array(sorted(restrictions.authors), pa.string())
-    for batch in _lake_batches(home, ["id", "author"]) if restrictions.authors else ():
-        by_authors.update(batch["id"].filter(pc.is_in(batch["author"], authors)).to_pylist())
-    return ErasurePlan(restrictions, frozenset(by_authors), scrubs, asked)
+        since = 0 if everything else Erasures(log).up_to()
+        with log.snapshot():
+            up_to = log.watermark()
+            restrictions = log.permanent_since(since)
+            scrubs = places.scrubs(log, since)
+    posts, authors = restrictions.posts.keys(), restrictions.authors.keys()
+    in_lake: dict[str, str] = {}
+    for batch in _lake_batches(home, ["id", "author"]) if posts or authors else ():
+        goes = pc.or_(is_among(batch["id"], posts), is_among(batch["author"], authors))
+        gone = batch.filter(goes)
+        in_lake.update(zip(gone["id"].to_pylist(), gone["author"].to_pylist(), strict=True))
+    asked = functools.partial(_asked_since, home, since)
+    return ErasurePlan(restrictions, in_lake, scrubs, asked, up_to)
+
+
+def _asked_since(home: Home, watermark: int) -> Mapping[str, str]:
+    with live_log(home) as log:
+        return Erasures(log).asked_since(watermark)
+
+
+def note_erased(home: Home, plan: ErasurePlan) -> None:
+    """Record for the posts that go from the lake what asked for it, before nobody knows it."""
+    with live_log(home) as log:
+        Erasures(log).note(plan.in_lake)
+
+
+def note_ended(home: Home, plan: ErasurePlan) -> None:
+    """Record that everything of a plan is erased everywhere, so that nobody looks for it again."""
+    with live_log(home) as log:
+        Erasures(log).ended(plan.up_to)
 
 
 def erase_lake(home: Home, plan: ErasurePlan) -> list[Erased]:
@@ -151,15 +161,11 @@ def erase_lake(home: Home, plan: ErasurePlan) -> list[Erased]:
         return []
     before = found.paths()
     # not the edited posts: their earlier texts lie only in earlier files
-    ids = pa.array(sorted(plan.whole), pa.string())
-    removed = _column(
-        batch["id"].filter(pc.is_in(batch["id"], ids)) for batch in found.batches(["id"])
-    )
-    scrubbed = list(_scrubbed(found, plan.scrubs, removed))
+    removed = pa.array(plan.in_lake.keys(), pa.string())
+    scrubbed = list(_scrubbed(found, plan))
     if len(removed) or scrubbed:
-        replacements = lake.Replacements(
-            _column([removed, *(batch["id"] for batch in scrubbed)]), scrubbed, 0
-        )
+        replaced = [removed, *(batch["id"] for batch in scrubbed)]
+        replacements = lake.Replacements(pa.concat_arrays(replaced), scrubbed, 0)
         lake.write(home, [], f"erase-{found.version + 1:08d}", lambda: replacements, at_once=True)
     earlier = len(set(before) - set(lake.open_lake(home).paths())) + len(
         lake.remove_replaced(home, 0)
@@ -172,67 +178,54 @@ def erase_lake(home: Home, plan: ErasurePlan) -> list[Erased]:
     return [Erased("lake", count, unit) for unit, count in counts if count]
 
 
-def _scrubbed(found: lake.Lake, requested: Scrubs, removed: pa.Array) -> Iterator[pa.RecordBatch]:
+def _scrubbed(found: lake.Lake, plan: ErasurePlan) -> Iterator[pa.RecordBatch]:
     """Yield the posts that stay and have a place that goes, without it."""
-    for batch in found.batches() if requested else ():
-        is_scrubbed = pc.and_not(places.to_scrub(batch, requested), pc.is_in(batch["id"], removed))
+    for batch in found.batches() if plan.scrubs else ():
+        stays = pc.invert(is_among(batch["id"], plan.in_lake.keys()))
+        is_scrubbed = pc.and_(places.to_scrub(batch, plan.scrubs), stays)
         if pc.any(is_scrubbed).as_py():
-            yield places.scrubbed(batch.filter(is_scrubbed), requested)
-
-
-def _column(parts: Iterable[pa.Array]) -> pa.Array:
-    return pa.concat_arrays([pa.array([], pa.string()), *parts])
+            yield places.scrubbed(batch.filter(is_scrubbed), plan.scrubs)
 
 
 def erase_inbox(home: Home, plan: ErasurePlan) -> list[Erased]:
-    """Remove posts that wait for the lake from the live log's file, also from its free pages."""
+    """Remove posts that wait for the lake from the live log's file, also from its free pages.
+
+    All that wait are looked at, since a post may have come after its erasure. The file is written
+    anew unless nothing was removed from it since it last was.
+    """
     with live_log(home) as log:
-        inbox = Inbox(log)
+        inbox, erasures = Inbox(log), Erasures(log)
+        waiting = inbox.authors()
+        permanent = log.restrictions_among(list(waiting.items())).permanent
+        erasures.note(waiting)
         with log.transaction():
-            count = inbox.erase(plan.whole, frozenset(plan.restrictions.authors), plan.scrubs)
-        log.compact()
+            count = inbox.erase(permanent.posts, permanent.authors, places.scrubs(log))
+            aliases = inbox.erase_aliases(plan.whole) + inbox.erase_aliases(permanent.posts)
+            arrivals, is_empty = inbox.arrivals(), not inbox.waiting()
+        if aliases or not erasures.is_compact(arrivals):
+            log.compact()
+            if is_empty:  # a post that came meanwhile has a higher number
+                erasures.compacted(arrivals)
     return [Erased("live log", count, "waiting posts")] if count else []
 
 
-def erase_set_aside(home: Home, plan: ErasurePlan) -> list[Erased]:
-    """Empty the rows set aside that name what has to go; their reasons stay.
+def erase_set_aside(home: Home) -> list[Erased]:
+    """Remove the names of what is forgotten from the rows set aside; their reasons stay.
 
     The caller must hold the lake's lock.
     """
-    count = 0
-    for path in sorted(home.set_aside.glob("*")):
+    for path in home.set_aside.glob("*"):
         if path.suffix == ".part" or path.name.startswith("."):  # of an ingest that was killed
             path.unlink()
-        elif path.suffix == ".jsonl":
-            count += _erase_rows(path, plan.names)
+    files = set_aside.files(home)
+    named = set_aside.names_in(files)
+    with live_log(home) as log:
+        erasures = Erasures(log)
+        authors = log.numbers_among("forget_author", named)
+        gone = {*authors, *log.numbers_among("forget_post", named), *erasures.among(named)}
+        erasures.note(set_aside.posts_by(files, authors.keys()))
+    count = sum(set_aside.erase(path, gone) for path in files)
     return [Erased("set aside", count, "rows")] if count else []
-
-
-def _erase_rows(path: Path, names: frozenset[str]) -> int:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    erased = [_without(line, names) for line in lines]
-    changed = sum(a != b for a, b in zip(lines, erased, strict=True))
-    if changed:
-        write_atomically(path, "".join(f"{line}\n" for line in erased).encode())
-    return changed
-
-
-def _without(line: str, names: frozenset[str]) -> str:
-    """Return the line, without its row and place if one of them names what has to go."""
-    aside = json.loads(line)
-    if not _is_named(aside["row"], names) and not _is_named(aside["where"], names):
-        return line
-    return json.dumps(aside | {"where": "erased", "row": None}, ensure_ascii=False)
-
-
-def _is_named(value: Any, names: frozenset[str]) -> bool:
-    if isinstance(value, Mapping):
-        return any(_is_named(item, names) for item in value.values())
-    if isinstance(value, list):
-        return any(_is_named(item, names) for item in value)
-    if isinstance(value, str):
-        return value in names or any(not names.isdisjoint(words.findall(value)) for words in _WORDS)
-    return str(value) in names
 
 
 def _deleted_before(log: LiveLog, limit: datetime) -> list[str]:
@@ -249,20 +242,17 @@ def _deleted_before(log: LiveLog, limit: datetime) -> list[str]:
     return sorted(author for author, at in since.items() if at < limit)
 
 
-def _other_versions(home: Home, forgotten: frozenset[str]) -> list[str]:
+def _other_versions(home: Home, log: LiveLog) -> list[str]:
     """Return the lake's posts that are versions of a forgotten one under ids of their own."""
-    known = pa.array(sorted(forgotten), pa.string())
-    groups = set(forgotten)
-    members: list[tuple[str, str]] = []
-    for batch in _lake_batches(home, ["id", "version_of"]) if forgotten else ():
-        group = pc.coalesce(batch["version_of"], batch["id"])
-        groups.update(group.filter(pc.is_in(batch["id"], known)).to_pylist())
-        is_version = pc.is_valid(batch["version_of"])
-        members += zip(
-            *(column.filter(is_version).to_pylist() for column in (group, batch["id"])), strict=True
-        )
-    # a group is named by the id of its first version, which has no `version_of`
-    return sorted({id_ for group, id_ in members if group in groups} | (groups - forgotten))
+    groups: dict[str, set[str]] = {}
+    for batch in _lake_batches(home, ["id", "version_of"]):
+        versions = batch.filter(pc.is_valid(batch["version_of"]))
+        for post, group in zip(*(column.to_pylist() for column in versions), strict=True):
+            # a group is named by the id of its first version, which has no `version_of`
+            groups.setdefault(group, {group}).add(post)
+    forgotten = log.numbers_among("forget_post", (post for of in groups.values() for post in of))
+    other = (of - forgotten.keys() for of in groups.values() if not of.isdisjoint(forgotten))
+    return sorted(set().union(*other))
 
 
 def _lake_batches(home: Home, columns: list[str]) -> Iterable[pa.RecordBatch]:

@@ -8,6 +8,7 @@ own in the same file, so that one transaction covers them and the events (`strea
 Not here: what the events mean (`live.py`).
 """
 
+import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -73,9 +74,32 @@ class EventTable:
         """Return the highest sequence number; 0 for an empty table."""
         return self._connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
 
-    def rows_by_time(self) -> Iterable[EventRow]:
-        """Return all rows in the order of `happened`, those of one time in the order of the log."""
-        return self._connection.execute(f"{_SELECT} ORDER BY happened, seq")
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Make all that is read inside see the table as it was at one moment."""
+        if self._connection.in_transaction:
+            yield
+            return
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")
+
+    def rows_by_time(self, kinds: Sequence[Kind]) -> Iterable[EventRow]:
+        """Return the rows of some kinds in the order of `happened`, then in that of the log."""
+        marks = ",".join("?" * len(kinds))
+        statement = f"{_SELECT} WHERE kind IN ({marks}) ORDER BY happened, seq"
+        return self._connection.execute(statement, kinds)
+
+    def subjects_of_kind(self, kind: Kind) -> list[str]:
+        """Return the posts or authors of a kind, sorted; the index answers without the rows."""
+        found = self._connection.execute("SELECT subject FROM event WHERE kind = ?", [kind])
+        return [subject for (subject,) in found]
+
+    def numbers_among(self, kind: Kind, names: Iterable[str]) -> dict[str, int]:
+        """Return the sequence number of the row of a kind for those names that have one."""
+        return {row[1]: row[-1] for row in self._selected(kind, sorted(set(names)))}
 
     def rows_of_kind(self, kind: Kind) -> Iterable[EventRow]:
         """Return the rows of a kind in the order of the log."""
@@ -87,16 +111,21 @@ class EventTable:
 
     def rows_of_subjects(self, subjects: set[str]) -> list[EventRow]:
         """Return the rows of some posts and authors in the order of the log."""
-        found: list[EventRow] = []
         names = sorted(subjects)
+        # each kind is named, so that the unique index, which begins (kind, subject), answers
+        found = itertools.chain.from_iterable(self._selected(kind, names) for kind in KINDS)
+        return sorted(found, key=lambda row: row[-1])
+
+    def row(self, number: int) -> EventRow:
+        """Return the row with a sequence number."""
+        return self._connection.execute(f"{_SELECT} WHERE seq = ?", [number]).fetchone()
+
+    def _selected(self, kind: Kind, names: list[str]) -> Iterator[EventRow]:
         for start in range(0, len(names), _PARAMETERS):
             part = names[start : start + _PARAMETERS]
             marks = ",".join("?" * len(part))
-            # each kind is named, so that the unique index, which begins (kind, subject), answers
-            for kind in KINDS:
-                statement = f"{_SELECT} WHERE kind = ? AND subject IN ({marks})"
-                found += self._connection.execute(statement, [kind, *part])
-        return sorted(found, key=lambda row: row[-1])
+            statement = f"{_SELECT} WHERE kind = ? AND subject IN ({marks})"
+            yield from self._connection.execute(statement, [kind, *part])
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         """Execute a statement on a table that another module stores in this file."""

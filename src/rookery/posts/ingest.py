@@ -13,7 +13,6 @@ streams (`follow.py`).
 
 import contextlib
 import errno
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,14 +24,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
 
+from rookery.core.arrays import is_among
 from rookery.core.config import to_plain
 from rookery.core.context import Context, Task
 from rookery.core.digest import digest_file, digest_value
 from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.locks import exclusive
-from rookery.posts import lake, places
-from rookery.posts.event import Event, Kind, timed
+from rookery.posts import lake, places, set_aside
+from rookery.posts.event import Event, timed
 from rookery.posts.inputs import Bundle, Input, find_inputs
 from rookery.posts.live import LiveLog, live_log
 from rookery.posts.post import POST_SCHEMA, Visibility
@@ -46,16 +46,14 @@ from rookery.posts.sources.tables.shortfall import RowTally
 from rookery.posts.sources.tabular import PostTable
 from rookery.posts.versions import (
     ID_TAKEN,
-    STORED_SCHEMA,
-    VERSION_COLUMNS,
+    StoredVersions,
     VersionOutcome,
     Versions,
 )
 
 FORMAT_VERSION = 1
 PIECE_POSTS, PIECE_BYTES = 250_000, 1 << 28
-"""The size of a piece of an ingest; for each piece the lake is read once for the ids it holds."""
-_FORGET: tuple[Kind, ...] = ("forget_post", "forget_author")
+"""The size of a piece of an ingest, which is compared with the lake as a whole."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -168,7 +166,7 @@ def ingest_batches(
         for left_by_a_kill in home.set_aside.glob("*.part"):  # nobody else writes under this lock
             left_by_a_kill.unlink()
         if (done := lake.find_ingest(home, key)) is not None:
-            counts = _Counts(already_there=done, set_aside=_reasons_in(aside_path))
+            counts = _Counts(already_there=done, set_aside=set_aside.reasons_in(aside_path))
             counts.read = done + counts.set_aside.total()
         else:
             counts = _Counts()
@@ -204,12 +202,13 @@ class _IngestSession:
 
     def __init__(self, home: Home, log: LiveLog, context: Context):
         found = lake.find_lake(home)
-        self._home, self._log, self._context = home, log, context
         self._paths = found.paths() if found else []
+        self._home, self._log, self._context = home, log, context
+        self._stored = StoredVersions(self._paths)
         self._coming_version = found.version + 1 if found else 0
-        self._forgotten = [
-            pa.array([e.subject for e, _ in log.of_kind(k)], pa.string()) for k in _FORGET
-        ]
+        self._forgotten_posts = frozenset(log.subjects_of_kind("forget_post"))
+        self._forgotten_authors = frozenset(log.subjects_of_kind("forget_author"))
+        self._replaced = frozenset(log.subjects_of_kind("replace_post"))
         self._scrubs = places.scrubs(log)
         self._versions = Versions()
         self._groups: set[str] = set()
@@ -217,22 +216,25 @@ class _IngestSession:
     def sort_out(self, posts: pa.Table) -> VersionOutcome:
         """Return the decisions on a piece of the posts, of which none is forgotten."""
         self._groups.update(posts["version_of"].drop_null().to_pylist())
-        return self._versions.sort_out(posts, self._stored(posts["id"].combine_chunks()))
+        self._groups |= self._stored.groups_among(posts["id"])
+        return self._versions.sort_out(posts, self._stored.among(posts["id"]))
 
-    def without_forgotten(self, posts: pa.Table) -> tuple[pa.Table, list[str]]:
-        """Return the posts that are not forgotten, and the ids of those that are.
+    def without_forgotten(self, posts: pa.Table) -> tuple[pa.Table, list[SetAside]]:
+        """Return the posts that are not forgotten, and the others set aside.
 
-        The posts come without the places that were scrubbed.
+        The posts come without the places that were scrubbed. A version that was replaced for good
+        is set aside too, unless the lake holds it still: an erasure took it out.
         """
-        by_id, by_author = (
-            pc.is_in(posts[c], f) for c, f in zip(("id", "author"), self._forgotten, strict=True)
-        )
-        forgotten = pc.or_(by_id, by_author)
-        left = posts.filter(pc.invert(forgotten))
+        by_author = is_among(posts["author"], self._forgotten_authors)
+        forgotten = pc.or_(is_among(posts["id"], self._forgotten_posts), by_author)
+        replaced = pc.and_not(is_among(posts["id"], self._replaced), forgotten)
+        held = self._stored.among(posts["id"].filter(replaced))["id"]
+        replaced = pc.and_not(replaced, is_among(posts["id"], frozenset(held.to_pylist())))
+        aside = _named(posts.filter(replaced), SUPERSEDED)
+        aside += _named(posts.filter(forgotten), FORGOTTEN)
+        left = posts.filter(pc.invert(pc.or_(forgotten, replaced)))
         batches = [places.scrubbed(batch, self._scrubs) for batch in left.to_batches()]
-        return pa.Table.from_batches(batches, POST_SCHEMA), posts["id"].filter(
-            forgotten
-        ).to_pylist()
+        return pa.Table.from_batches(batches, POST_SCHEMA), aside
 
     def finish(self, counts: _Counts) -> lake.Replacements:
         """Record all events of the ingest in the log, and return the rows that replace others."""
@@ -253,44 +255,23 @@ class _IngestSession:
         removed, posts = self._versions.replaced(), self._versions.replacing()
         return lake.Replacements(removed, posts, counts.added + counts.edited)
 
-    def _stored(self, ids: pa.Array) -> pa.Table:
-        """Return the lake's rows with some ids, of `STORED_SCHEMA`.
 
-        On the way it collects the groups of which the lake has versions under other ids.
-        """
-        found = []
-        for path in self._paths:
-            has_some = False
-            for batch in lake.read_file(path, ["id", "version_of"]):
-                has_some |= bool(pc.any(pc.is_in(batch["id"], ids)).as_py())
-                groups = batch["version_of"].drop_null()
-                self._groups.update(groups.filter(pc.is_in(groups, ids)).to_pylist())
-            if has_some:  # a second pass, so that most files are read for their ids alone
-                rows = (
-                    batch.filter(pc.is_in(batch["id"], ids))
-                    for batch in lake.read_file(path, VERSION_COLUMNS)
-                )
-                found += [batch for batch in rows if batch.num_rows]
-        return pa.Table.from_batches(found, STORED_SCHEMA)
-
-
-def _replacements(groups: set[str], paths: Iterable[Path]) -> list[Event]:
+def _replacements(groups: set[str], paths: Sequence[Path]) -> list[Event]:
     """Return the events of groups of versions: each but the newest is replaced by the newest.
 
     A group is the versions of one post that have ids of their own.
     """
     members: dict[str, list[tuple]] = {}
-    wanted = pa.array(sorted(groups), pa.string())
-    for path in paths if groups else ():
-        for batch in lake.read_file(path, ["id", "version_of", "edited", "created"]):
-            group, when = (
-                pc.coalesce(batch[a], batch[b])
-                for a, b in (("version_of", "id"), ("edited", "created"))
-            )
-            of_group = pc.is_in(group, wanted)
-            rows = [column.filter(of_group).to_pylist() for column in (group, when, batch["id"])]
-            for name, at, id_ in zip(*rows, strict=True):
-                members.setdefault(name, []).append((at, len(id_), id_))
+    columns = ["id", "version_of", "edited", "created"]
+    for batch in lake.scan(paths, columns) if groups else ():
+        group, when = (
+            pc.coalesce(batch[a], batch[b])
+            for a, b in (("version_of", "id"), ("edited", "created"))
+        )
+        of_group = is_among(group, groups)
+        rows = [column.filter(of_group).to_pylist() for column in (group, when, batch["id"])]
+        for name, at, id_ in zip(*rows, strict=True):
+            members.setdefault(name, []).append((at, len(id_), id_))
     newest = {name: max(found)[2] for name, found in members.items()}
     old = [
         (id_, newest[name]) for name, found in sorted(members.items()) for *_, id_ in sorted(found)
@@ -324,14 +305,6 @@ def _posts_to_write(
             os.replace(partial, aside_path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _reasons_in(aside_path: Path) -> Counter[str]:
-    """Return how many rows an earlier ingest set aside, by reason."""
-    if not aside_path.exists():
-        return Counter()
-    with open(aside_path, encoding="utf-8") as lines:
-        return Counter(json.loads(line)["reason"] for line in lines)
 
 
 def _source(
@@ -410,17 +383,22 @@ def _new_posts(
         events, aside = _separated(beside)
         counts.events += events
         counts.read += posts.num_rows + len(aside)
-        left, forgotten = session.without_forgotten(posts)
+        left, gone = session.without_forgotten(posts)
         found = session.sort_out(left)
-        aside += [SetAside(f"id {row['id']}", ID_TAKEN, row) for row in found.id_taken.to_pylist()]
-        aside += [SetAside(f"id {id_}", SUPERSEDED, None) for id_ in found.superseded]
-        aside += [SetAside(f"id {id_}", FORGOTTEN, None) for id_ in forgotten]
+        aside += gone + _named(found.id_taken, ID_TAKEN)
+        aside += [SetAside(f"id {id_}", SUPERSEDED, id=id_) for id_ in found.superseded]
         for item in aside:
             counts.set_aside[item.reason] += 1
-            aside_file.write(json.dumps(to_plain(item), ensure_ascii=False, default=str) + "\n")
+            aside_file.write(set_aside.line_of(item))
         counts.already_there += found.already_there
         counts.added += found.new.num_rows
         yield from found.new.to_batches()
+
+
+def _named(posts: pa.Table, reason: str) -> list[SetAside]:
+    """Return posts as rows set aside for a reason."""
+    rows = posts.select(["id", "author"]).to_pylist()
+    return [SetAside(f"id {row['id']}", reason, id=row["id"], author=row["author"]) for row in rows]
 
 
 def _pieces(read: Read, task: Task) -> Iterator[tuple[pa.Table, list[SetAside | Event]]]:

@@ -12,15 +12,17 @@ and one use is decided in `rights.py`.
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from rookery.core.context import Clock
 from rookery.core.errors import StorageError
 from rookery.core.home import Home
-from rookery.posts.event import Event, Kind, PermanentKind, from_columns
+from rookery.posts.event import KINDS, Event, Kind, PermanentKind, from_columns
 from rookery.posts.event_table import EventTable
 from rookery.posts.restrictions import Restrictions, restrictions_from
 
+_FORGET: tuple[Kind, ...] = ("forget_post", "forget_author")
 _HINT = (
     "Free some space, or wait until the process that holds it is done, and run the command again"
 )
@@ -60,7 +62,19 @@ class LiveLog(EventTable):
 
     def restrictions(self) -> Restrictions:
         """Return what holds now for all posts and authors."""
-        return restrictions_from(self.rows_by_time(), self._not_indexable)
+        with self.snapshot():
+            rows = list(self.rows_by_time([kind for kind in KINDS if kind not in _FORGET]))
+            posts, authors = map(self.subjects_of_kind, _FORGET)
+            watermark = self.watermark()
+        found = restrictions_from(rows, posts, authors, self._not_indexable)
+        return replace(found, watermark=watermark)
+
+    def permanent_since(self, watermark: int) -> Restrictions:
+        """Return what the events after a watermark restrict for good (`Restrictions.permanent`)."""
+        if watermark:
+            return restrictions_from(self.rows_after(watermark)).permanent
+        posts, authors = map(self.subjects_of_kind, _FORGET)
+        return restrictions_from(self.rows_by_time(("replace_post", "edit_post")), posts, authors)
 
     def restrictions_among(self, posts: Sequence[tuple[str, str]]) -> Restrictions:
         """Return what holds now for some posts, given as (id, author).
@@ -69,7 +83,7 @@ class LiveLog(EventTable):
         """
         rows = self.rows_of_subjects({name for post in posts for name in post})
         # column 4 is `happened`; the sort is stable, so that `seq` decides between equal times
-        return restrictions_from(sorted(rows, key=lambda row: row[4]), self._not_indexable)
+        return restrictions_from(sorted(rows, key=lambda row: row[4]), (), (), self._not_indexable)
 
     def subjects_since(self, watermark: int) -> tuple[list[str], int]:
         """Return the posts and authors of all events after a watermark, and the new watermark.
@@ -86,9 +100,9 @@ class LiveLog(EventTable):
         """Return the events of some posts or authors."""
         return [from_columns(row) for row in self.rows_of_subjects(set(subjects))]
 
-    def of_kind(self, kind: Kind) -> list[tuple[Event, datetime]]:
-        """Return all events of a kind."""
-        return [from_columns(row) for row in self.rows_of_kind(kind)]
+    def of_kind(self, kind: Kind, since: int = 0) -> list[tuple[Event, datetime]]:
+        """Return all events of a kind, or those after a watermark."""
+        return [from_columns(row) for row in self.rows_of_kind(kind) if row[-1] > since]
 
 
 @contextmanager

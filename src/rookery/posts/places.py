@@ -30,11 +30,14 @@ class Scrubs:
         return bool(self.authors or self.posts)
 
 
-def scrubs(log: LiveLog) -> Scrubs:
-    """Return what all authors asked for; of two requests of one author the farther one holds."""
+def scrubs(log: LiveLog, since: int = 0) -> Scrubs:
+    """Return what all authors asked for, after a watermark.
+
+    Of two requests of one author the farther one holds.
+    """
     authors: dict[str, str] = {}
     posts: set[str] = set()
-    for event, _ in log.of_kind("scrub_place"):
+    for event, _ in log.of_kind("scrub_place", since):
         if event.cause == THE_POST:
             posts.add(event.subject)
         else:

@@ -16,8 +16,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import pyarrow as pa
-
 from rookery.core.digest import digest_value
 from rookery.core.home import NotIndexable
 from rookery.posts.event import EventRow
@@ -44,20 +42,23 @@ class Restrictions:
     edited: Mapping[str, int] = field(default_factory=dict)
     watermark: int = 0
 
-    @cached_property
-    def post_reasons(self) -> tuple[pa.Array, pa.Array]:
-        """Return the hidden posts, sorted, and their reasons, as Arrow arrays."""
-        return _parallel(self.posts)
+    def posts_among(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return those of some posts that are hidden, each with the reason."""
+        return {post: self.posts[post] for post in ids if post in self.posts}
+
+    def authors_by_consent(self, use: Use, consented: bool) -> frozenset[str]:
+        """Return the authors that consented to a use, or refused it."""
+        return self._by_consent[use, consented]
 
     @cached_property
-    def author_reasons(self) -> tuple[pa.Array, pa.Array]:
-        """Return the hidden authors, sorted, and their reasons, as Arrow arrays."""
-        return _parallel(self.authors)
-
-    def authors_by_consent(self, use: Use, consented: bool) -> pa.Array:
-        """Return the authors that consented to a use (or refused it), sorted."""
-        answers = self.consent.get(use, {}).items()
-        return pa.array(sorted(a for a, answer in answers if answer is consented), pa.string())
+    def _by_consent(self) -> dict[tuple[Use, bool], frozenset[str]]:
+        return {
+            (use, answer): frozenset(
+                author for author, given in self.consent.get(use, {}).items() if given is answer
+            )
+            for use in USES
+            for answer in (True, False)
+        }
 
     @cached_property
     def forgotten_posts(self) -> frozenset[str]:
@@ -109,15 +110,21 @@ class Restrictions:
         return self.hides(post_id, author) or refused or self.edited.get(post_id, 0) > lake_version
 
 
-def restrictions_from(rows: Iterable[EventRow], not_indexable: NotIndexable = "no") -> Restrictions:
-    """Return the restrictions that follow from rows of the log.
+def restrictions_from(
+    rows: Iterable[EventRow],
+    forgotten_posts: Iterable[str] = (),
+    forgotten_authors: Iterable[str] = (),
+    not_indexable: NotIndexable = "no",
+) -> Restrictions:
+    """Return the restrictions that follow from rows of the log and from names that are forgotten.
 
     The rows must be sorted by `happened` and then `seq`: the latest state by the source's clock
-    holds, so that events may be recorded in any order. not_indexable: what an account that is not
-    says of training.
+    holds, so that events may be recorded in any order. What is forgotten has no order, and a long
+    log gives it by name alone, since that costs a tenth of its rows.
+    not_indexable: what an account that is not says of training.
     """
-    posts: dict[str, str] = {}
-    authors: dict[str, str] = {}
+    posts: dict[str, str] = dict.fromkeys(forgotten_posts, FORGOTTEN)
+    authors: dict[str, str] = dict.fromkeys(forgotten_authors, FORGOTTEN)
     consent: dict[str, dict[str, str]] = {use: {} for use in USES}
     states: dict[tuple[str, str, str], str] = {}
     edited: dict[str, int] = {}
@@ -147,8 +154,3 @@ def restrictions_from(rows: Iterable[EventRow], not_indexable: NotIndexable = "n
             if not may and _OF_ACTIVITYPUB.search(author):
                 answers["training"].setdefault(author, False)
     return Restrictions(posts, authors, answers, edited, watermark)
-
-
-def _parallel(reasons: Mapping[str, str]) -> tuple[pa.Array, pa.Array]:
-    names = sorted(reasons)
-    return pa.array(names, pa.string()), pa.array([reasons[name] for name in names], pa.string())

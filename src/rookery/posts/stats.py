@@ -13,7 +13,7 @@ from rookery.core.home import Home
 from rookery.posts.lake import open_lake
 from rookery.posts.live import live_log
 from rookery.posts.post import USES, Use
-from rookery.posts.rights import GATE_COLUMNS, gate
+from rookery.posts.rights import GATE_COLUMNS, gates
 from rookery.posts.streams.inbox import Inbox
 
 
@@ -41,9 +41,9 @@ def stats(home: Home) -> dict[str, Any]:
             counter.update(
                 {v["values"]: v["counts"] for v in batch[name].value_counts().to_pylist()}
             )
-        for use in USES:
-            reasons = gate(batch, use, policy, restrictions).drop_null().value_counts().to_pylist()
-            dropped[use].update({v["values"]: v["counts"] for v in reasons})
+        for use, reasons in gates(batch, USES, policy, restrictions).items():
+            found = reasons.drop_null().value_counts().to_pylist()
+            dropped[use].update({v["values"]: v["counts"] for v in found})
         span = pc.min_max(batch["created"]).as_py()
         first = span["min"] if first is None else min(first, span["min"])
         last = span["max"] if last is None else max(last, span["max"])

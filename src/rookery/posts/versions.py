@@ -10,17 +10,24 @@ Two rows of one version may differ in who may read it: one archive lists what wa
 another file does not. A known visibility takes the place of an unknown one, a narrower that of a
 wider.
 
-Not here: reading and writing the lake (`ingest.py`, `lake.py`).
+`StoredVersions` finds the rows that the lake holds: it reads the ids of the whole lake once, and
+keeps them as hashes.
+
+Not here: what an ingest writes (`ingest.py`, `lake.py`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rookery.core.arrays import is_among, ranges
+from rookery.posts.lake import FILE, read_file, scan
 from rookery.posts.post import POST_SCHEMA, VISIBILITIES
 
 ID_TAKEN = "id_taken"
@@ -46,6 +53,41 @@ class VersionOutcome:
     already_there: int
     id_taken: pa.Table
     superseded: list[str]
+
+
+class StoredVersions:
+    """The versions in some data files of the lake, found by their ids."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Read the ids; it must not be while the lake is written."""
+        self._paths = paths
+        self._groups: set[str] = set()
+        hashes, files = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
+        for batch in scan(paths, ["id", "version_of", FILE]):
+            hashes.append(_hashes(batch["id"]))
+            files.append(batch[FILE].to_numpy())
+            self._groups.update(batch["version_of"].drop_null().to_pylist())
+        ids = np.concatenate(hashes)
+        order = np.argsort(ids)
+        self._ids, self._files = ids[order], np.concatenate(files)[order]
+
+    def among(self, ids: pa.ChunkedArray) -> pa.Table:
+        """Return the rows that have one of some ids, of `STORED_SCHEMA`."""
+        coming = np.sort(_hashes(ids))  # looking up in order finds most of them in the cache
+        first, after = (np.searchsorted(self._ids, coming, side) for side in ("left", "right"))
+        files = np.unique(self._files[ranges(first, after - first)])
+        # few files, and each read to the end: a hash may be that of two ids
+        names = frozenset(ids.to_pylist()) if len(files) else frozenset()
+        found = (
+            batch.filter(is_among(batch["id"], names))
+            for number in files.tolist()
+            for batch in read_file(self._paths[number], VERSION_COLUMNS)
+        )
+        return pa.Table.from_batches((b for b in found if b.num_rows), STORED_SCHEMA)
+
+    def groups_among(self, ids: pa.ChunkedArray) -> set[str]:
+        """Return those of some ids of which there are versions under other ids."""
+        return self._groups.intersection(ids.to_pylist()) if self._groups else set()
 
 
 @dataclass(frozen=True)
@@ -304,7 +346,7 @@ def _is_in(names: pa.ChunkedArray, of: pa.ChunkedArray) -> np.ndarray:
     return pc.is_in(names, of.combine_chunks()).to_numpy()
 
 
-def _hashes(texts: pa.ChunkedArray) -> np.ndarray:
+def _hashes(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Return hashes of texts, int64 (n,).
 
     They serve to compare within this process: another process has others, and no file holds them.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pyarrow.compute as pc
 
+from rookery.core.arrays import is_among
 from rookery.core.context import Context
 from rookery.core.home import Home
 from rookery.core.locks import exclusive
@@ -39,7 +40,7 @@ def _held(home: Home, plan: ErasurePlan) -> int:
     watermark, segment = found
     erased = plan.posts(version_in(watermark.lake))
     matches = (
-        pc.or_(pc.is_in(rows["id"], erased), pc.is_in(rows["author"], plan.authors))
+        pc.or_(is_among(rows["id"], erased), is_among(rows["author"], plan.authors))
         for rows in segment.rows
     )
     return sum(pc.sum(rows).as_py() or 0 for rows in matches)

@@ -23,27 +23,30 @@ LEARNED = ("tokenizer", "checkpoint", "export")
 MAKE_ANEW = "making anew without it, and removing this one"
 
 
-def erase(home: Home, context: Context = Context()) -> dict[str, Any]:
+def erase(home: Home, context: Context = Context(), everything: bool = False) -> dict[str, Any]:
     """Erase all posts that must go from every file, and return what was erased and what is owed.
 
     `{"erased": [{"place", "count", "unit"}], "owed": [{"place", "owed", "by"}]}`. If the call is
-    killed, the same call continues; where nothing has to go it changes nothing. Raises `BusyError`
-    while another process writes to the lake or reads posts into an artifact.
+    killed, the same call continues; where nothing has to go it changes nothing. What an earlier
+    call has erased is not looked for again, except with `everything`. Raises `BusyError` while
+    another process writes to the lake or reads posts into an artifact.
     """
     with exclusive(home.path / "lake.lock", "the lake"), erasing_posts(home):
         posts.record_due_forgetting(home, context)
-        plan = posts.plan_erasure(home)
-        erased = posts.erase_set_aside(home, plan) + posts.erase_inbox(home, plan)
-        erased += _erase_artifacts(home, plan, context)
+        plan = posts.plan_erasure(home, everything)
+        posts.note_erased(home, plan)
+        erased = posts.erase_set_aside(home) + posts.erase_inbox(home, plan)
+        erased += _erase_artifacts(home, plan, context) if plan else []
         erased += posts.erase_lake(home, plan)
     erased += erase_from_index(home, plan, lambda: embedder_of(home), context)
+    posts.note_ended(home, plan)
     return {"erased": [vars(one) for one in erased], "owed": list(_owed(home))}
 
 
 def _erase_artifacts(home: Home, plan: posts.ErasurePlan, context: Context) -> list[posts.Erased]:
     erased = []
     for kind, erase_one in (("corpus", erase_corpus), ("shards", erase_shards)):
-        unfinished = remove_unfinished(home, kind) if plan else 0
+        unfinished = remove_unfinished(home, kind)
         erased += [posts.Erased(kind, unfinished, "unfinished builds")] if unfinished else []
         artifacts = list(find_artifacts(home.artifacts, kind))
         with context.progress.task(f"looking through each {kind}", len(artifacts), kind) as task:
@@ -54,7 +57,10 @@ def _erase_artifacts(home: Home, plan: posts.ErasurePlan, context: Context) -> l
 
 
 def _owed(home: Home) -> Iterator[dict[str, str]]:
-    """Yield each artifact that learned from posts that are erased now, and when it must go."""
+    """Yield each artifact that learned from posts that are erased now, and when it must go.
+
+    The notes of corpora and shards hold no date for posts from which nothing learns.
+    """
     asked: dict[
         str, datetime
     ] = {}  # by the digest of an artifact: the earliest request it is under

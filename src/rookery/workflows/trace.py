@@ -14,9 +14,13 @@ from rookery.core import lineage
 from rookery.core.artifact import find_artifacts
 from rookery.core.home import Home
 from rookery.corpus.document import LAKE_VERSION
+from rookery.corpus.erase import learns_from
 from rookery.corpus.fates import fate_of, find_ids
+from rookery.posts import permalinks, set_aside
+from rookery.posts.erasures import Erasures
 from rookery.posts.lake import find_lake, version_in
 from rookery.posts.live import live_log
+from rookery.posts.streams.inbox import Inbox
 from rookery.search.index import current_index, holds
 from rookery.workflows.erase import LEARNED, MAKE_ANEW, erase_by
 
@@ -49,22 +53,29 @@ class _Place:
 def trace(home: Home, post_id: str) -> dict[str, Any]:
     """Return all places of a post, with what is owed there and by when, if it must be erased.
 
+    post_id: an id or a permalink (`posts/permalinks.py`).
     `{"post", "author", "in_lake", "forgotten", "superseded_by", "fates": [{"corpus", "fate",
     "represented_by"}], "places": [{"place", "how", "owed", "by"}]}`; how: the place `holds` the
-    post (or an earlier version), `held` it until an erasure, or `derives` from a place that does.
+    post (or an earlier version), `held` it until an erasure, only `names` it, or `derives` from a
+    place that holds or held it. What learned from other posts alone is not listed, whatever the
+    corpus beside them dropped, held out or showed.
     """
-    author = _author_in_lake(home, post_id)
-    status = _status(home, post_id, author)
+    (post_id,) = permalinks.post_ids(home, [post_id])
+    in_lake, waiting = _author_in_lake(home, post_id), _author_of_waiting(home, post_id)
+    aside = set_aside.find(home, post_id)
+    author = next((name for name in (in_lake, waiting, aside and aside.author) if name), None)
+    status = _status(home, post_id, author, in_lake is not None)
+    held = [("lake", in_lake), ("live log", waiting)]
+    found = [_Place(place, "holds", None) for place, name in held if name is not None]
+    found += [_Place("set aside", aside.how, None)] if aside else []
     return {
         "post": post_id,
         "author": author,
-        "in_lake": author is not None,
+        "in_lake": in_lake is not None,
         "forgotten": status.forgotten_at is not None,
         "superseded_by": status.superseded_by,
         "fates": _fates(home, post_id),
-        "places": [
-            _owed(home, status, place) for place in _places(home, post_id, author is not None)
-        ],
+        "places": [_owed(home, status, place) for place in [*found, *_places(home, post_id)]],
     }
 
 
@@ -88,13 +99,15 @@ def _fates(home: Home, post_id: str) -> list[dict[str, str]]:
     ]
 
 
-def _places(home: Home, post_id: str, in_lake: bool) -> list[_Place]:
-    places = [_Place("lake", "holds", None)] if in_lake else []
+def _places(home: Home, post_id: str) -> list[_Place]:
+    places = []
     current = current_index(home)
     if current is not None and holds(home, post_id):
         places.append(_Place("search index", "holds", version_in(current[0].lake)))
-    for found in lineage.trace(home, post_id):
+    for found in lineage.trace(home, post_id, learns_from):
         artifact = found.artifact
+        if artifact.kind in LEARNED and not found.learned:
+            continue
         lake_version = artifact.manifest.metrics.get(LAKE_VERSION)
         places.append(_Place(f"{artifact.kind} {artifact.key}", found.how, lake_version))
     return places
@@ -109,6 +122,8 @@ def _owed(home: Home, status: _Status, place: _Place) -> dict[str, str]:
     owed = ""
     if place.how == "holds" and (status.is_erased or is_earlier):
         owed = ERASE
+    elif place.how == "names" and status.forgotten_at:
+        owed = ERASE
     elif status.forgotten_at and place.name.split()[0] in LEARNED:
         owed = MAKE_ANEW
     by = erase_by(home, status.forgotten_at).isoformat() if owed and status.forgotten_at else ""
@@ -116,13 +131,16 @@ def _owed(home: Home, status: _Status, place: _Place) -> dict[str, str]:
     return {"place": place.name, "how": how, "owed": owed, "by": by}
 
 
-def _status(home: Home, post_id: str, author: str | None) -> _Status:
+def _status(home: Home, post_id: str, author: str | None, in_lake: bool) -> _Status:
     subjects = [post_id] + ([author] if author is not None else [])
     with live_log(home) as log:
         restrictions = log.restrictions_among([(post_id, author or "")])
         history = log.history(subjects)
+        # once a post has left the lake, only its erasure tells for whose sake it went
+        erased = None if in_lake else Erasures(log).event_of(post_id)
     forgetting = ("forget_post", post_id), ("forget_author", author)
     forgotten = [at for event, at in history if (event.kind, event.subject) in forgetting]
+    forgotten += [erased[1]] if erased else []
     replacements = [
         event.value
         for event, _ in history
@@ -143,3 +161,9 @@ def _author_in_lake(home: Home, post_id: str) -> str | None:
         if row >= 0:
             return batch["author"][row].as_py()
     return None
+
+
+def _author_of_waiting(home: Home, post_id: str) -> str | None:
+    """Return the author of a post that a stream brought and the lake has not taken over."""
+    with live_log(home) as log:
+        return Inbox(log).authors().get(post_id)

@@ -7,6 +7,7 @@ checked in that source's own module.
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,12 +36,24 @@ def within_bounds(read: Read, now: datetime) -> Read:
         wrong_clock = pc.and_(_wrong_clock(batch, now + CLOCKS_DIFFER), pc.invert(too_long))
         good = pc.invert(pc.or_(too_long, wrong_clock))
         if not pc.all(good).as_py():
-            ids = pc.utf8_slice_codeunits(batch["id"].filter(too_long), 0, LONGEST_NAME_CHARACTERS)
-            aside = [SetAside(f"id {id_}", TOO_LONG, {"id": id_}) for id_ in ids.to_pylist()]
+            ids, authors = (
+                pc.utf8_slice_codeunits(batch[name].filter(too_long), 0, LONGEST_NAME_CHARACTERS)
+                for name in ("id", "author")
+            )
+            names = zip(ids.to_pylist(), authors.to_pylist(), strict=True)
+            aside = [SetAside(f"id {id_}", TOO_LONG, {"id": id_}, id_, by) for id_, by in names]
             rows = batch.filter(wrong_clock).to_pylist()
-            aside += [SetAside(f"id {row['id']}", WRONG_CLOCK, row) for row in rows]
+            aside += [
+                SetAside(f"id {r['id']}", WRONG_CLOCK, r, r["id"], r["author"], _times_of(r))
+                for r in rows
+            ]
             batch, beside = batch.filter(good), [*beside, *aside]
         yield batch, beside
+
+
+def _times_of(row: dict[str, Any]) -> str:
+    """Return the latest of a post's times, or its only one: the one that is out of bounds."""
+    return str(row["edited"] or row["created"])
 
 
 def _too_long(batch: pa.RecordBatch) -> pa.Array:

@@ -115,7 +115,8 @@ def _posts(value: Value | SetAside) -> Iterator[Post | SetAside | Event]:
         found = _post(post, answer, ids) if isinstance(post, dict) else "not_a_post"
         if isinstance(found, str):
             row = {"id": post.get("id")} if found in ("deleted", "direct_message") else post
-            yield SetAside(value.at(f"post {number}"), found, row)
+            names = (words(mapping(post).get(name)) for name in ("id", "username"))
+            yield SetAside(value.at(f"post {number}"), found, row, *names)
         else:
             yield found
         if isinstance(post, dict):

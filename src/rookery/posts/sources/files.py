@@ -102,8 +102,9 @@ OpenFile = io.BufferedReader | gzip.GzipFile
 class SetAside:
     """A row that was not taken: its position in the file, the reason, and its content.
 
-    row: what was read. id, author: of the post, as the live log spells them, "" where they are
-    unknown. wrong: the value that cannot be read, such as a time.
+    row: what was read; no file keeps it (`posts/set_aside.py`). id, author: of the post, as the
+    live log spells them, "" where they are unknown. wrong: the value that cannot be read, such as a
+    time.
     """
 
     where: str

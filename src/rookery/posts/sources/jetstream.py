@@ -207,9 +207,10 @@ def _items(value: Value | SetAside, final: _FinalState) -> Iterator[Post | SetAs
     if event is None:
         yield SetAside(where, "not_an_event", value.value)
     elif reason := _superseded(event, final):
-        yield SetAside(where, reason, {"id": event.uri})  # without the text, which is withdrawn too
+        yield SetAside(where, reason, {"id": event.uri}, event.uri, event.did)
     elif isinstance(found := outcome(event), str):
-        yield SetAside(where, found, value.value)
+        uri = event.uri if event.collection else ""
+        yield SetAside(where, found, value.value, uri, event.did)
     elif event.collection != POST or event.action != "delete":  # deletions follow at the end
         final.created_again.update({event.uri} & final.deleted.keys())
         yield from found

@@ -272,9 +272,25 @@ def _activities(value: Value, actor: Mapping[str, Any]) -> Iterator[Post | SetAs
 def _taken(where: str, found: Post | str, item: Any) -> Post | SetAside:
     if isinstance(found, Post):
         return found
+    names = _names(mapping(item))
     if found in _SET_ASIDE_BY_ID:
         item = {"id": _id(item) or _id(item.get("object"))}
-    return SetAside(where, found, item)
+    return SetAside(where, found, item, *names)
+
+
+def _names(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the id and the author of a status, an activity or a post, "" where it has none."""
+    if _is_status(item):
+        return _status_names(item)
+    post = mapping(item.get("object")) if item.get("type") in ("Create", "Update") else item
+    return words(post.get("id")), _id(item.get("actor")) or _id(post.get("attributedTo"))
+
+
+def _status_names(status: Mapping[str, Any]) -> tuple[str, str]:
+    account = mapping(status.get("account"))
+    uri = words(status.get("uri")) or words(status.get("url")) or words(status.get("id"))
+    own = _OWN_STATUS.fullmatch(uri)
+    return uri, words(account.get("uri")) or (own[1] if own else "") or words(account.get("url"))
 
 
 def _from_activity(activity: dict[str, Any], actor: Mapping[str, Any]) -> Post | str:
@@ -337,9 +353,8 @@ def _from_status(status: dict[str, Any]) -> Post | str:
     if status.get("reblog"):
         return "repost"
     account = mapping(status.get("account"))
-    uri = words(status.get("uri")) or words(status.get("url")) or words(status.get("id"))
+    uri, author = _status_names(status)
     own = _OWN_STATUS.fullmatch(uri)
-    author = words(account.get("uri")) or (own[1] if own else "") or words(account.get("url"))
     plain = to_plain_text(words(status.get("content")), _QUOTED)
     text = "\n\n".join(filter(None, (words(status.get("spoiler_text")).strip(), plain.text)))
     created = parse_time(words(status.get("created_at")))

@@ -74,14 +74,16 @@ def _items(given: Value | SetAside) -> Iterator[Post | SetAside | Event]:
     if isinstance(found, Post):
         yield found
     else:
-        yield SetAside(given.where or "the document", found, given.value)
+        post_id, author = _id(given.value), as_text(given.value.get("author")).strip()
+        wrong = as_text(given.value.get("created_utc")) if found == "bad_time" else ""
+        where = given.where or "the document"
+        yield SetAside(where, found, given.value, post_id, author, wrong)
         yield from _removal(given.value, found)
 
 
 def _removal(record: Mapping[str, Any], reason: str) -> Iterator[Event]:
     """Yield the event for a post that was removed, as of the time when the dump was made."""
-    kind = "t1" if _is_comment(record) else "t3"
-    post_id = _full_name(kind, record.get("name") or record.get("id"))
+    post_id = _id(record)
     happened = parse_time(as_text(record.get("retrieved_on") or record.get("retrieved_utc")))
     if not post_id:
         return
@@ -103,10 +105,9 @@ def _is_submission(record: Mapping[str, Any]) -> bool:
 
 def _post(record: Mapping[str, Any]) -> Post | str:
     """Return a comment or submission as a post, or the reason why it is none."""
-    is_comment = _is_comment(record)
+    is_comment, post_id = _is_comment(record), _id(record)
     if not (is_comment or _is_submission(record)):
         return "not_a_post"
-    post_id = _full_name("t1" if is_comment else "t3", record.get("name") or record.get("id"))
     text, author = _text(record, is_comment), as_text(record.get("author")).strip()
     created = parse_time(as_text(record.get("created_utc")))
     reasons = [
@@ -167,6 +168,11 @@ def _removed_by(record: Mapping[str, Any]) -> str | None:
     if by or meta.get("was_deleted_later"):
         return "deleted" if not by or by in _BY_AUTHOR else "removed"
     return None
+
+
+def _id(record: Mapping[str, Any]) -> str:
+    kind = "t1" if _is_comment(record) else "t3"
+    return _full_name(kind, record.get("name") or record.get("id"))
 
 
 def _full_name(kind: str, given: Any) -> str:

@@ -27,7 +27,7 @@ def prefix_ids(name: str, read: Read) -> Read:
     for batch, beside in read:
         yield (
             _prefixed(name, batch),
-            [item if isinstance(item, SetAside) else _event(name, item) for item in beside],
+            [_aside(name, i) if isinstance(i, SetAside) else _event(name, i) for i in beside],
         )
 
 
@@ -45,6 +45,11 @@ def _prefixed(name: str, batch: pa.RecordBatch) -> pa.RecordBatch:
         place = batch.schema.get_field_index(field)
         batch = batch.set_column(place, batch.schema.field(field), column)
     return batch
+
+
+def _aside(name: str, item: SetAside) -> SetAside:
+    post_id, author = (given and f"{name}/{given}" for given in (item.id, item.author))
+    return replace(item, id=post_id, author=author)
 
 
 def _event(name: str, event: Event) -> Event:

@@ -131,7 +131,10 @@ def _item(
         yield found
         yield from included.withheld(item)
     else:
-        yield SetAside(place, found, item)
+        tweet = item if kind == "tweet" else {}
+        wrong = as_text(tweet.get("created_at")) if found == "bad_time" else ""
+        names = as_text(tweet.get("id")), as_text(tweet.get("author_id"))
+        yield SetAside(place, found, item, *names, wrong)
 
 
 def _items(page: Mapping[str, Any]) -> list[Any]:

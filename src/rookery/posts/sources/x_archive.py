@@ -211,7 +211,8 @@ def _read(parts: Sequence[_Archive], no_circles: bool) -> Iterator[Post | SetAsi
         if tweet_id := words(header.get("tweet_id")):
             yield Event("forget_post", tweet_id, note="deleted by its author")
     for note in notes.unused():
-        yield SetAside("note-tweet.js", "long_text_without_its_tweet", note)
+        tweet_id = as_text(note.get("tweetId"))
+        yield SetAside("note-tweet.js", "long_text_without_its_tweet", note, tweet_id, author)
 
 
 def _author(parts: Sequence[_Archive]) -> str:
@@ -308,7 +309,8 @@ def _tweets(
             yield found
         else:
             tweet_id = words(item.get("id_str") or item.get("id"))
-            yield SetAside(f"{name}, tweet {number}", found, item, tweet_id, author)
+            wrong = as_text(item.get("created_at")) if found == "bad_time" else ""
+            yield SetAside(f"{name}, tweet {number}", found, item, tweet_id, author, wrong)
 
 
 def _items(file: Member) -> Iterator[dict[str, Any]]:

@@ -8,9 +8,10 @@ Not here: reading the stream (`follow.py`).
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from rookery.core.context import Clock, Context
 from rookery.core.home import Home
@@ -133,6 +134,22 @@ class Inbox:
         """Return how many posts the lake has not taken over."""
         return self._log.execute("SELECT count(*) FROM arrived").fetchone()[0]
 
+    def ids_of(self, server: str, local: str) -> list[str]:
+        """Return the ids of the posts to which the streams of a server gave a short id."""
+        rows = self._log.execute("SELECT stream, id FROM alias WHERE local = ?", [local])
+        same = urlsplit(server.lower()).netloc
+        return sorted({post for stream, post in rows if urlsplit(stream.lower()).netloc == same})
+
+    def arrivals(self) -> int:
+        """Return how many posts have waited so far, those that the lake has taken over included."""
+        row = self._log.execute("SELECT seq FROM sqlite_sequence WHERE name = 'arrived'").fetchone()
+        return row[0] if row else 0
+
+    def authors(self) -> dict[str, str]:
+        """Return the ids of the posts that wait, each with its author."""
+        rows = self._log.execute("SELECT post FROM arrived")
+        return {post["id"]: post["author"] for post in (json.loads(text) for (text,) in rows)}
+
     def first(self, most: int) -> list[tuple[int, Post]]:
         """Return the posts that have waited longest, at most so many, with their numbers."""
         rows = self._log.execute("SELECT seq, post FROM arrived ORDER BY seq LIMIT ?", [most])
@@ -142,8 +159,8 @@ class Inbox:
         """Remove the posts up to a number, which the lake has taken over."""
         self._log.execute("DELETE FROM arrived WHERE seq <= ?", [up_to])
 
-    def erase(self, posts: frozenset[str], authors: frozenset[str], scrubs: Scrubs) -> int:
-        """Remove waiting posts of some ids and authors, their aliases, and places to scrub.
+    def erase(self, posts: Collection[str], authors: Collection[str], scrubs: Scrubs) -> int:
+        """Remove waiting posts of some ids and authors, and places to scrub.
 
         Returns how many rows changed. The caller must have opened a transaction.
         """
@@ -160,10 +177,17 @@ class Inbox:
             else:
                 continue
             changed += 1
-        aliases = self._log.execute("SELECT stream, local, id FROM alias").fetchall()
-        for stream, local, _ in (alias for alias in aliases if alias[2] in posts):
-            self._log.execute("DELETE FROM alias WHERE stream = ? AND local = ?", [stream, local])
         return changed
+
+    def erase_aliases(self, posts: Collection[str]) -> int:
+        """Remove the short ids of some posts, and return how many there were.
+
+        The caller must have opened a transaction.
+        """
+        aliases = self._log.execute("SELECT stream, local, id FROM alias") if posts else ()
+        gone = [(stream, local) for stream, local, post in aliases if post in posts]
+        self._log.execute_many("DELETE FROM alias WHERE stream = ? AND local = ?", gone)
+        return len(gone)
 
 
 def flush_to_lake(home: Home, context: Context, most: int = 50_000) -> ingest.IngestReport | None:

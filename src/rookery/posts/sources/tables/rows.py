@@ -86,7 +86,9 @@ def _set_aside(
         row = {"id": ids[n] if "id" in column else None, "author": authors[n]}
         if (wrong := WRONG_FIELD.get(reason)) in values:
             row[wrong] = values[wrong][n]
-        aside.append(SetAside(raw.where(place), reason, row))
+        names = {name: str(row[name] or "") for name in ("id", "author")}
+        shown = str(row.get(wrong) or "") if wrong in ("created", "edited") else ""
+        aside.append(SetAside(raw.where(place), reason, row, **names, wrong=shown))
     return aside
 
 
