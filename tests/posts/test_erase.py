@@ -12,12 +12,12 @@ from rookery.posts.erase import (
     plan_erasure,
     record_due_forgetting,
 )
-from rookery.posts.erasures import Erasures
 from rookery.posts.event import THE_POST, Event
 from rookery.posts.forget import forget
 from rookery.posts.ingest import ingest_batches
 from rookery.posts.lake import open_lake
 from rookery.posts.live import LiveLog, live_log
+from rookery.posts.log.erasures import Erasures
 from rookery.posts.sources.files import in_batches
 from rookery.posts.streams.inbox import Inbox, StreamMessage
 

@@ -215,7 +215,7 @@ def test_circle_tweets_are_hidden_until_the_owner_vouches(ingested, rookery, tmp
     path = an_archive(tmp_path, [ALONE], twitter_circle_tweet=[])
     ingested(path)
     assert rookery("posts", "stats", "--json").json()["dropped"] == {"visibility_unknown": 1}
-    assert ingested(path, options=("--visibility", "public"))["edited"] == 1
+    assert ingested(path, options=("--visibility", "public"))["vouched"] == 1
     assert rookery("posts", "stats", "--json").json()["dropped"] == {}
     ran = rookery("posts", "ingest", path, "--visibility", "everybody")
     assert (ran.code, len(ran.said)) == (2, 1)

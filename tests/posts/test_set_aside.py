@@ -62,9 +62,10 @@ def test_the_names_are_those_of_the_log_also_where_a_source_has_a_name(set_aside
 def test_of_a_table_the_time_that_cannot_be_read_is_kept_and_nothing_else(set_aside_of):
     row = {"id": "1", "author": "bo", "text": "wibblenost", "created": "31/31/2020"}
     said = {"id": "2", "author": "bo", "text": "x", "created": "wibblenost at 5"}
-    text = set_aside_of(
-        row, said, {"id": "3", "author": "bo", "text": "y", "created": "2020-01-01"}
-    )
+    good = [
+        {"id": f"{n}", "author": "bo", "text": "y", "created": "31/12/2020"} for n in range(3, 6)
+    ]
+    text = set_aside_of(row, said, *good)
     assert "wibblenost" not in text
     first, second = map(json.loads, text.splitlines())
     assert (first["id"], first["author"], first["wrong"]) == ("1", "bo", "31/31/2020")
@@ -111,7 +112,8 @@ def test_an_erasure_reduces_what_an_earlier_release_kept_whether_it_names_anybod
 
 
 def test_the_name_of_a_file_may_name_an_author_who_is_forgotten(home, set_aside_of):
-    set_aside_of("{", {"id": "1", "author": "bo", "text": "y", "created": "2020"}, name="ada.jsonl")
+    good = {"id": "1", "author": "bo", "text": "y", "created": "2020-01-01"}
+    set_aside_of("{", good, name="ada.jsonl")
     forget(home, [], ["ada"], Context())
     erase(home, Context())
     (path,) = set_aside.files(home)

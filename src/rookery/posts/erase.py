@@ -26,8 +26,8 @@ from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.home import Home
 from rookery.posts import lake, places, set_aside
-from rookery.posts.erasures import Erasures
 from rookery.posts.live import LiveLog, live_log
+from rookery.posts.log.erasures import Erasures
 from rookery.posts.places import Scrubs
 from rookery.posts.restrictions import Restrictions
 from rookery.posts.streams.inbox import Inbox

@@ -15,9 +15,9 @@ from rookery.core.arrays import is_among
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.core.home import Home
-from rookery.posts.erasures import Erasures
 from rookery.posts.lake import find_lake
 from rookery.posts.live import LiveLog, live_log
+from rookery.posts.log.erasures import Erasures
 from rookery.posts.permalinks import post_ids as resolved
 from rookery.posts.streams.inbox import Inbox
 

@@ -4,14 +4,14 @@ An event does not rewrite the files in which a post lies. It is recorded here, d
 call that records it returns, and every reader asks the log before it shows or uses a post. So a
 restriction holds from that moment on, in every process.
 
-Events are only appended (`event.py` lists their kinds; `event_table.py` stores them in SQLite).
+Events are only appended (`event.py` lists their kinds; `log/event_table.py` stores them in SQLite).
 The state at one moment is a fold over them: `Restrictions`. What a restriction means for one post
 and one use is decided in `rights.py`.
 """
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from rookery.core.context import Clock
 from rookery.core.errors import StorageError
 from rookery.core.home import Home
 from rookery.posts.event import KINDS, Event, Kind, PermanentKind, from_columns
-from rookery.posts.event_table import EventTable
+from rookery.posts.log.event_table import EventTable
 from rookery.posts.restrictions import Restrictions, restrictions_from
 
 _FORGET: tuple[Kind, ...] = ("forget_post", "forget_author")
@@ -112,11 +112,8 @@ def live_log(home: Home) -> Iterator[LiveLog]:
     Raises `StorageError` if the log cannot be read or written.
     """
     try:
-        log = LiveLog(home)
-        try:
+        with closing(LiveLog(home)) as log:
             yield log  # what fails while it is open (a full disk, say) is caught below too
-        finally:
-            log.close()
     except sqlite3.DatabaseError as error:
         raise StorageError(
             f"the live log cannot be used: {error}", where=home.live, hint=_HINT

@@ -253,6 +253,10 @@ class Versions:
                 decision[row] = _TAKEN
             elif not _says_more(coming.visibility, current.visibility):
                 decision[row] = _KNOWN
+            elif current.visibility == _UNKNOWN and current.stored and name not in self._replacing:
+                decision[row] = _KNOWN
+                self._vouched.append(posts.slice(row, 1))
+                versions[name] = coming
             else:
                 if current.row >= 0 and decision[current.row] == _NEW:
                     decision[current.row] = _KNOWN

@@ -17,9 +17,9 @@ from rookery.corpus.document import LAKE_VERSION
 from rookery.corpus.erase import learns_from
 from rookery.corpus.fates import fate_of, find_ids
 from rookery.posts import permalinks, set_aside
-from rookery.posts.erasures import Erasures
 from rookery.posts.lake import find_lake, version_in
 from rookery.posts.live import live_log
+from rookery.posts.log.erasures import Erasures
 from rookery.posts.streams.inbox import Inbox
 from rookery.search.index import current_index, holds
 from rookery.workflows.erase import LEARNED, MAKE_ANEW, erase_by

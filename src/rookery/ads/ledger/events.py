@@ -51,10 +51,7 @@ def add_offer(
 def add_view(
     engine: Engine, token: str, now_seconds: int, visitor: Visitor | None = None
 ) -> Verdict:
-    """Count that an offer was seen.
-
-    visitor: the request that reports it; None if the caller answers for it.
-    """
+    """Count that an offer was seen; visitor: who reports it, None if the caller answers for it."""
 
     def count(connection: Connection, found: Row) -> Verdict:
         if now_seconds >= found.expires:
@@ -70,7 +67,7 @@ def add_click(
 ) -> tuple[Verdict, str | None]:
     """Count and charge a click, and return where it leads, since even a refused one must arrive.
 
-    visitor: the request that follows the link; None if the caller answers for it.
+    visitor: as for a view.
     """
 
     def count(connection: Connection, found: Row) -> Verdict:

@@ -1,0 +1,1 @@
+"""How does the live log keep what it is told, and what was done about it?"""
