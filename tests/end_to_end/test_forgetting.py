@@ -325,7 +325,7 @@ def test_nothing_that_may_not_be_used_is_used_and_nothing_erased_is_left():
     run_state_machine_as_test(Forgetting, settings=FAST)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(1200)
 def test_the_same_holds_in_many_longer_stories():
     run_state_machine_as_test(
