@@ -5,8 +5,8 @@ Others are states that begin and end (suspended, protected, withheld, ...), or a
 to a use, which the author may change. A source's module translates its network's own words into
 these events.
 
-Not here: how events are recorded (`live.py`, `log/event_table.py`) and which restrictions follow from
-them (`restrictions.py`).
+Not here: how events are recorded (`live.py`, `log/event_table.py`) and which restrictions follow
+from them (`restrictions.py`).
 """
 
 from dataclasses import dataclass, replace
