@@ -22,7 +22,6 @@ from rookery.corpus.minhash import BANDS, SHINGLE_CHARACTERS
 EXACT_DUPLICATE = "exact_duplicate"
 NEAR_DUPLICATE = "near_duplicate"
 TEMPLATE_FLOOD = "template_flood"
-REASONS = (EXACT_DUPLICATE, TEMPLATE_FLOOD, NEAR_DUPLICATE)
 
 FLOOD_KEEPS = 3
 ALIKE = 0.8  # least Jaccard similarity of near duplicates

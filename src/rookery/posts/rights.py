@@ -38,11 +38,6 @@ def gates(
     return {use: pc.coalesce(hidden, _refused(posts, use, policy, restrictions)) for use in uses}
 
 
-def permitted(posts: Posts, use: Use, policy: Policy, restrictions: Restrictions) -> Posts:
-    """Return the posts that may be used."""
-    return posts.filter(pc.is_null(gate(posts, use, policy, restrictions)))
-
-
 def _refused(posts: Posts, use: Use, policy: Policy, restrictions: Restrictions) -> pa.Array:
     """Return the reason against each post that its author or its visibility gives."""
     consent = posts[CONSENT_FIELD[use]]

@@ -1,14 +1,11 @@
 """AT-proto answers: views and records become posts, and the labels on them close what they name."""
 
-import json
 from datetime import UTC, datetime
 
 import pytest
 
 from rookery.posts.event import Event
-from rookery.posts.sources import atproto_answers, formats
-from rookery.posts.sources.atproto_answers import read
-from rookery.posts.sources.files import SetAside
+from rookery.posts.sources import atproto_answers
 
 DID = "did:plc:ada"
 URI = f"at://{DID}/app.bsky.feed.post/3jui7kd54zh2y"
@@ -39,20 +36,11 @@ def label(value, **change):
 
 
 @pytest.fixture
-def found(tmp_path):
-    """Return what a file of these lines yields: posts, rows set aside, events."""
+def found(found_by):
+    """Return what this source yields for a file of these lines."""
 
     def found(*lines, name="x.json"):
-        path = tmp_path / name
-        path.write_text("\n".join(map(json.dumps, lines)))
-        assert formats.source_of(path) is atproto_answers
-        batches = list(read(path))
-        beside = [item for _, items in batches for item in items]
-        return (
-            [row for batch, _ in batches for row in batch.to_pylist()],
-            [item for item in beside if isinstance(item, SetAside)],
-            [item for item in beside if isinstance(item, Event)],
-        )
+        return found_by(atproto_answers, name, *lines)
 
     return found
 

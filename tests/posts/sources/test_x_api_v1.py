@@ -5,9 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rookery.posts.event import Event
-from rookery.posts.sources import formats, x_api, x_api_v1
-from rookery.posts.sources.files import SetAside
+from rookery.posts.sources import x_api, x_api_v1
 from rookery.posts.sources.x_api_v1 import LONGEST_NOTICE_BYTES, read, recognizes
 
 USER = {"id": 7, "id_str": "7", "screen_name": "ada", "protected": False}
@@ -35,20 +33,11 @@ DELETE = {"delete": {"status": {"id": 10, "id_str": "10", "user_id": 7, "user_id
 
 
 @pytest.fixture
-def found(tmp_path):
-    """Return what a file of these lines yields: posts, rows set aside, events."""
+def found(found_by):
+    """Return what this source yields for a file of these lines."""
 
     def found(*lines, name="x.jsonl", text=None):
-        path = tmp_path / name
-        path.write_text("\n".join(map(json.dumps, lines)) if text is None else text)
-        assert formats.source_of(path) is x_api_v1
-        batches = list(read(path))
-        beside = [item for _, items in batches for item in items]
-        return (
-            [row for batch, _ in batches for row in batch.to_pylist()],
-            [item for item in beside if isinstance(item, SetAside)],
-            [item for item in beside if isinstance(item, Event)],
-        )
+        return found_by(x_api_v1, name, *lines, text=text)
 
     return found
 
