@@ -74,6 +74,10 @@ DatesOption = Annotated[
         "fit both.",
     ),
 ]
+AnywayOption = Annotated[
+    bool,
+    typer.Option("--anyway", help="Take a table even if most of its rows cannot be taken."),
+]
 DEFAULT_HOME = Path("rookery-home")
 
 Choice = TypeVar("Choice", bound=str)
