@@ -235,9 +235,9 @@ def forget(
     file: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A file of deletions and other requests of a network: X compliance, Jetstream or "
-            "ActivityPub. What the network may take back, such as a suspension, only hides posts. "
-            "May be repeated."
+            help="A file of deletions and other requests of a network: X compliance (also the "
+            "notices of API v1.1), Jetstream or ActivityPub. What the network may take back, such "
+            "as a suspension, only hides posts. May be repeated."
         ),
     ] = None,
     ids_of: Annotated[
