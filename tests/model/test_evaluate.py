@@ -192,7 +192,7 @@ def test_only_line_ends_part_the_texts_of_standard_input(home, checkpoint, corpu
     result = json.loads(
         asked(home, "--texts", "-", "--json", given=f"{first}\r\n{last}".encode()).stdout
     )
-    assert (result["documents"], result["bytes"]) == (2, len((first + last).encode()))
+    assert (result["documents"], result["raw"]["bytes"]) == (2, len((first + last).encode()))
 
 
 def test_standard_input_that_is_no_text_is_one_clear_line(home, checkpoint, corpus):

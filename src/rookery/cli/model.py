@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rookery.cli import model_tune
 from rookery.cli.options import (
     DEFAULT_HOME,
     HomeOption,
@@ -43,6 +44,7 @@ MinutesOption = Annotated[
         "this many minutes. The same command later takes the same scale."
     ),
 ]
+app.add_typer(model_tune.app, name="tune")
 CHECKPOINT = "rookery model train"
 
 SETTINGS = """Some settings for --set, with example values (docs/training.md has more):

@@ -176,8 +176,8 @@ def check_goes_on(earlier: Artifact, tokenizer: Artifact, config: TrainConfig) -
         raise DataError(
             f"the checkpoint {earlier.key} holds no optimizer state to continue from",
             where=earlier.path,
-            hint="It was adopted or tuned, or an earlier release made it: `rookery model tune "
-            "posts` goes on from it, or train anew, without --from",
+            hint="It was adopted or tuned, an earlier release made it, or "
+            f"{OPTIMIZER} was removed: `rookery model tune posts`, or train without --from",
         )
     if digest_file(earlier.file(TOKENIZER)) != digest_file(tokenizer.file(TOKENIZER)):
         raise DataError(

@@ -14,7 +14,7 @@ from rookery.core.artifact import Artifact
 from rookery.core.config import to_plain
 from rookery.core.workspace import Workspace
 from rookery.corpus.shards import Shards
-from rookery.model.checkpoint import TOKENIZER, WEIGHTS, save_network
+from rookery.model.checkpoint import WEIGHTS, save_network
 from rookery.model.config import TrainConfig, TuneConfig
 from rookery.model.embed import FILE as EMBEDDING
 from rookery.model.embed import save_table
@@ -22,13 +22,13 @@ from rookery.model.network import head_name
 from rookery.model.phases import OPTIMIZER, Phase
 from rookery.model.shape import parameters, training_flops_per_token
 from rookery.model.tensors import Stored, stored_tensors, write_tensors
+from rookery.model.tokenizer import copy_tokenizer
 from rookery.model.training.notes import read_notes
 from rookery.model.training.optimizer import MASTER
 from rookery.model.training.run import POSITION
 from rookery.model.training.states import whole_state
 from rookery.model.tuning.lora import merged
 
-KEPT_OF_BASE = (TOKENIZER, EMBEDDING)
 LOSS_STEPS = 20  # the training loss of a run is the mean over its last steps
 
 
@@ -47,7 +47,6 @@ def save_checkpoint(
     state = whole_state(workspace.scratch, config.steps)
     weights = _weights(state)
     save_network(workspace.path, config.shape, weights)
-    shutil.copyfile(tokenizer.file(TOKENIZER), workspace.path / TOKENIZER)
     head = head_name(config.shape)
     save_table(workspace.path, weights.read([head])[head].numpy(), learned, masked)
     # a later phase begins at the start of its own order of documents: no position
@@ -55,6 +54,7 @@ def save_checkpoint(
         lambda name: None if name.startswith(MASTER) or name == POSITION else name
     )
     write_tensors(workspace.path, OPTIMIZER, beside)
+    copy_tokenizer(tokenizer, workspace.path)
 
 
 def save_tuned(workspace: Workspace, config: TuneConfig, base: Artifact) -> None:
@@ -67,9 +67,8 @@ def save_tuned(workspace: Workspace, config: TuneConfig, base: Artifact) -> None
     save_network(
         workspace.path, config.shape, merged(weights, learned) if config.lora_rank else learned
     )
-    for name in KEPT_OF_BASE:
-        if base.file(name).exists():
-            shutil.copyfile(base.file(name), workspace.path / name)
+    copy_tokenizer(base, workspace.path)
+    shutil.copyfile(base.file(EMBEDDING), workspace.path / EMBEDDING)
 
 
 def _weights(state: Stored) -> Stored:
