@@ -10,7 +10,7 @@ Not here: how messages become tokens (`template.py`), and how a step is taken (`
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -27,6 +27,7 @@ from rookery.core.lineage import write_held_hashes
 from rookery.core.locks import reading_posts
 from rookery.core.protocols import Message
 from rookery.core.stage import Stage, Workspace, run_stage
+from rookery.core.verdict import Tally
 from rookery.corpus.document import LAKE_VERSION, SPLITS, read_documents
 from rookery.corpus.gather import THREAD_GAP
 from rookery.corpus.shards import EncodedDocument, ShardConfig, write_encoded
@@ -57,14 +58,12 @@ def shards_of_file(
     Raises `DataError` for a file that is none of conversations, or holds fewer than 100.
     """
     conversations = list(read_file(path))
-    if len(conversations) < FEWEST:
-        raise _too_few(len(conversations), path)
     held = set(range(0, len(conversations), HELD_BACK))
     parts: dict[str, list[Conversation]] = {split: [] for split in SPLITS}
     for number, conversation in enumerate(conversations):
         parts[SPLITS[number in held]].append(conversation)
     made_of = {"file": digest_file(path)}
-    return _shards(home, made_of, 0, lambda: parts, template, context_tokens, context)
+    return _shards(home, path, made_of, 0, lambda: parts, template, context_tokens, context)
 
 
 def shards_of_threads(
@@ -77,22 +76,11 @@ def shards_of_threads(
     lake, version = open_lake(home), corpus.manifest.metrics[LAKE_VERSION]
 
     def parts() -> dict[str, list[Conversation]]:
-        found = {split: list(of_threads(corpus, split, lake)) for split in SPLITS}
-        if len(found[SPLITS[0]]) < FEWEST:
-            raise _too_few(len(found[SPLITS[0]]), corpus.path)
-        return found
+        return {split: list(of_threads(corpus, split, lake)) for split in SPLITS}
 
     with reading_posts(home):
-        made_of = {"threads": corpus.digest}
-        return _shards(home, made_of, version, parts, template, context_tokens, context)
-
-
-def _too_few(count: int, where: Path) -> DataError:
-    return DataError(
-        f"{count} conversations are too few to learn from; {FEWEST} are needed",
-        where=where,
-        hint="Give a file with more: a JSON object with messages on each line",
-    )
+        made_of, where = {"threads": corpus.digest}, corpus.path
+        return _shards(home, where, made_of, version, parts, template, context_tokens, context)
 
 
 def read_file(path: Path) -> Iterator[Conversation]:
@@ -191,9 +179,10 @@ def _alternating(turns: Sequence[tuple[str, list[str], list[str]]]) -> Conversat
 
 def _shards(
     home: Home,
+    where: Path,
     made_of: Mapping[str, str],
     lake_version: int,
-    parts: Any,
+    parts: Callable[[], Mapping[str, Sequence[Conversation]]],
     template: ChatTemplate,
     context_tokens: int,
     context: Context,
@@ -209,22 +198,33 @@ def _shards(
 
     def make(workspace: Workspace) -> dict[str, int]:
         metrics: dict[str, int] = {LAKE_VERSION: lake_version}
-        posts: list[str] = []
-        for split, conversations in parts().items():
-            fitting = [
-                one
-                for conversation in conversations
-                if (one := encoded(conversation, template, context_tokens))
-            ]
-            workspace.tally.kept += len(fitting)
-            if left_out := len(conversations) - len(fitting):
+        fitting: dict[str, list[EncodedDocument]] = {}
+        for split, given in parts().items():
+            documents = (encoded(one, template, context_tokens) for one in given)
+            fitting[split] = [one for one in documents if one]
+            if left_out := len(given) - len(fitting[split]):
                 workspace.tally.dropped["longer_than_the_context"] += left_out
-            posts += [post for one in fitting for post in one.post_ids]
-            metrics |= write_encoded(workspace.path, split, fitting, tokenizer.vocabulary)
+        workspace.tally.kept = sum(map(len, fitting.values()))
+        _require(workspace.tally, where)
+        for split, those in fitting.items():
+            metrics |= write_encoded(workspace.path, split, those, tokenizer.vocabulary)
+        posts = (post for of in fitting.values() for one in of for post in one.post_ids)
         write_held_hashes(workspace.path, hash_ids(posts))
         return metrics
 
     return run_stage(home, stage, make, context)
+
+
+def _require(tally: Tally, where: Path) -> None:
+    if tally.kept >= FEWEST:
+        return
+    too_long = tally.dropped.total()
+    beside = f" ({too_long} are longer than the model's context)" if too_long else ""
+    raise DataError(
+        f"{tally.kept} conversations are too few to learn from{beside}; {FEWEST} are needed",
+        where=where,
+        hint="Give a file with more: a JSON object with messages on each line",
+    )
 
 
 def encoded(
