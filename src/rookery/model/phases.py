@@ -189,9 +189,14 @@ def check_goes_on(earlier: Artifact, tokenizer: Artifact, config: TrainConfig) -
 def tokenizer_of(home: Home, checkpoint: Artifact) -> Artifact:
     """Return the tokenizer that a checkpoint was trained with.
 
-    Raises `DataError` if it no longer exists.
+    Raises `DataError` if it no longer exists, or never did: an adopted model has its own.
     """
-    wanted = checkpoint.manifest.inputs["tokenizer"]
+    wanted = checkpoint.manifest.inputs.get("tokenizer")
+    if wanted is None:
+        raise DataError(
+            f"the checkpoint {checkpoint.key} was not trained here, so no phase can continue it",
+            hint="Tune it instead: rookery model tune posts",
+        )
     found = (one for one in find_artifacts(home.artifacts, "tokenizer") if one.digest == wanted)
     if (tokenizer := next(found, None)) is None:
         raise DataError(
