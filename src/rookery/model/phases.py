@@ -93,8 +93,17 @@ def corpora_of(home: Home, checkpoint: Artifact) -> tuple[list[Artifact], int]:
 
 
 def config_of(checkpoint: Artifact) -> TrainConfig:
-    """Return the configuration of a checkpoint's last phase."""
-    return from_plain(TrainConfig, checkpoint.manifest.config)
+    """Return the configuration of a checkpoint's last phase.
+
+    Raises `DataError` for a checkpoint that `train.py` did not make, such as an adopted one.
+    """
+    try:
+        return from_plain(TrainConfig, checkpoint.manifest.config)
+    except DataError:
+        raise DataError(
+            f"the checkpoint {checkpoint.key} was not trained here, so no phase can continue it",
+            hint="Tune it instead, or name one that `rookery model train` made",
+        ) from None
 
 
 def phases(checkpoint: Artifact) -> tuple[Phase, ...]:
@@ -189,14 +198,9 @@ def check_goes_on(earlier: Artifact, tokenizer: Artifact, config: TrainConfig) -
 def tokenizer_of(home: Home, checkpoint: Artifact) -> Artifact:
     """Return the tokenizer that a checkpoint was trained with.
 
-    Raises `DataError` if it no longer exists, or never did: an adopted model has its own.
+    Raises `DataError` if it no longer exists.
     """
-    wanted = checkpoint.manifest.inputs.get("tokenizer")
-    if wanted is None:
-        raise DataError(
-            f"the checkpoint {checkpoint.key} was not trained here, so no phase can continue it",
-            hint="Tune it instead: rookery model tune posts",
-        )
+    wanted = checkpoint.manifest.inputs["tokenizer"]
     found = (one for one in find_artifacts(home.artifacts, "tokenizer") if one.digest == wanted)
     if (tokenizer := next(found, None)) is None:
         raise DataError(
