@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+import rookery.cli.model_files  # noqa: F401 - its verbs join those of `model`
 from rookery import __version__
 from rookery.cli import ads, corpus, demo, fleet, home, model, posts, search, serve
 from rookery.cli.options import EarlyHomeOption

@@ -441,15 +441,3 @@ def generate(
     for piece in generator.generate(prompt, GenerationOptions(max_tokens, temperature, seed=seed)):
         print(piece.text, end="", flush=True)
     print()
-
-
-@app.command()
-def export(
-    folder: Annotated[Path, typer.Argument(help="The folder to write; it must not exist yet.")],
-    home: HomeOption = DEFAULT_HOME,
-) -> None:
-    """Write the newest model in the Hugging Face layout, for transformers, vLLM and SGLang."""
-    from rookery.model.export import export
-
-    export(opened(home).need("checkpoint", CHECKPOINT), folder)
-    print(f"Exported to {folder}")

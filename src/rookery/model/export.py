@@ -26,11 +26,10 @@ from rookery.core.errors import BusyError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape, verify_weights
-from rookery.model.inference.writing import writable
-from rookery.model.shape import ModelShape
+from rookery.model.layout.config import config_of
+from rookery.model.layout.roles import beginning_file, generation_config, tokenizer_config
 from rookery.model.tensors import copy_tensors
-from rookery.model.tokenizer import TEMPLATE, Tokenizer, load_tokenizer
-from rookery.model.tokens.export import beginning_file
+from rookery.model.tokenizer import TEMPLATE, load_tokenizer
 from rookery.model.tuning.template import load_template
 
 STAGE_VERSION = 2
@@ -107,64 +106,6 @@ def write_layout(checkpoint: Artifact, folder: Path) -> None:
     _write_json(folder / "generation_config.json", generation_config(tokenizer))
     _write_json(folder / "tokenizer_config.json", tokenizer_config(shape, tokenizer))
     (folder / TEMPLATE).write_text(load_template(checkpoint).source, encoding="utf-8")
-
-
-def config_of(shape: ModelShape, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return the content of config.json.
-
-    Where transformers 5 renamed a field, both names are given: a reader that knows only the old one
-    would silently take rope_theta = 10,000 and another precision.
-    """
-    return {
-        "architectures": ["Qwen3ForCausalLM" if shape.normed else "LlamaForCausalLM"],
-        "model_type": "qwen3" if shape.normed else "llama",
-        "vocab_size": shape.vocabulary,
-        "hidden_size": shape.width,
-        "intermediate_size": shape.hidden,
-        "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.kv_heads,
-        "head_dim": shape.head_size,
-        "max_position_embeddings": shape.context_tokens,
-        "rms_norm_eps": shape.norm_epsilon,
-        "rope_theta": shape.rope_theta,
-        "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
-        "tie_word_embeddings": shape.tied,
-        "hidden_act": "silu",
-        "attention_bias": False,
-        "attention_dropout": 0.0,
-        **({"use_sliding_window": False} if shape.normed else {"mlp_bias": False}),
-        "bos_token_id": tokenizer.before_text[0],
-        "eos_token_id": list(tokenizer.ends),
-        "dtype": "float32",
-        "torch_dtype": "float32",
-        "use_cache": True,
-    }
-
-
-def generation_config(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return the content of generation_config.json: the end tokens, and those never written."""
-    never = sorted(set(range(tokenizer.vocabulary)) - set(writable(tokenizer).tolist()))
-    return {
-        "bos_token_id": tokenizer.before_text[0],
-        "eos_token_id": list(tokenizer.ends),
-        "pad_token_id": tokenizer.end_of_document,
-        "suppress_tokens": never,
-    }
-
-
-def tokenizer_config(shape: ModelShape, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return the content of tokenizer_config.json: the roles of the special tokens."""
-    names = {token: name for name, token in tokenizer.special.items()}
-    roles = tokenizer.roles
-    named = {"bos_token": roles.bos_token, "eos_token": roles.eos_token}
-    return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        **{role: name for role, name in named.items() if name},
-        "pad_token": names[tokenizer.end_of_document],
-        "model_max_length": shape.context_tokens,
-        "clean_up_tokenization_spaces": False,
-    }
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
