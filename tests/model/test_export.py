@@ -46,6 +46,35 @@ def test_transformers_gives_equal_logits(exported, checkpoint, transformers):
     assert difference.abs().max() < 1e-4
 
 
+@pytest.mark.parametrize(("precision", "name"), [("f16", "float16"), ("bf16", "bfloat16")])
+def test_weights_can_be_written_in_half_the_bytes(
+    checkpoint, tmp_path, transformers, precision, name
+):
+    export(checkpoint, tmp_path / "half", "hf", precision)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "half")
+    assert theirs.dtype == getattr(torch, name)
+    ours = load_network(checkpoint, theirs.dtype).state_dict()
+    assert all(torch.equal(theirs.state_dict()[key], weight) for key, weight in ours.items())
+
+
+@pytest.mark.parametrize(
+    ("form", "precision", "named"),
+    [("onnx", "f32", "hf, gguf, embedder"), ("hf", "q8_0", "f32, f16, bf16")],
+)
+def test_a_format_or_precision_that_does_not_exist_is_refused(
+    checkpoint, tmp_path, form, precision, named
+):
+    with pytest.raises(UsageError, match=named):
+        export(checkpoint, tmp_path / "exported", form, precision)
+    assert list(tmp_path.glob("*exported*")) == []
+
+
+@pytest.mark.parametrize("form", ["hf", "gguf", "embedder"])
+def test_a_folder_that_exists_is_refused_in_every_format(checkpoint, tmp_path, form):
+    with pytest.raises(UsageError, match="exists already"):
+        export(checkpoint, tmp_path, form)
+
+
 def test_transformers_reads_weights_that_lie_in_several_files(
     make_checkpoint, tmp_path, transformers, monkeypatch
 ):

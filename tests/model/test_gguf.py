@@ -158,6 +158,13 @@ def test_a_tokenizer_that_llama_cpp_cannot_follow_is_refused(home, tmp_path):
     assert (tmp_path / "exported" / "config.json").exists()
 
 
+def test_openvino_genai_loads_it(checkpoint, tmp_path):
+    openvino_genai = pytest.importorskip("openvino_genai")
+    write_gguf(checkpoint, tmp_path / "model.gguf", "f16")  # it reads no file of float32
+    pipeline = openvino_genai.LLMPipeline(str(tmp_path / "model.gguf"), "CPU")
+    assert isinstance(str(pipeline.generate("the rooks", max_new_tokens=4)), str)
+
+
 def test_an_unknown_precision_is_refused(checkpoint, tmp_path):
     with pytest.raises(UsageError, match="f32, f16, q8_0"):
         write_gguf(checkpoint, tmp_path / "model.gguf", "q2")
