@@ -9,6 +9,7 @@ of the network. Not here: what is written under which name (`checkpoint.py`, `ph
 """
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,25 +74,26 @@ def tensor_files(folder: Path, name: str) -> list[Path]:
     return [folder / file for file in sorted(set(holder.values()))]
 
 
-def stored_tensors(folder: Path, name: str, dtype: torch.dtype) -> Stored:
-    """Return what was written under a name, to be read in a precision."""
+def stored_tensors(folder: Path, name: str, dtype: torch.dtype = torch.float32) -> Stored:
+    """Return the tensors that were written under a name; each is read when it is asked for."""
     holder: dict[str, Path] = {}
-    sizes: dict[str, int] = {}
+    bytes_of: dict[str, int] = {}
     for path in tensor_files(folder, name):
         with safe_open(path, framework="pt") as file:
-            for each in file.keys():
-                holder[each] = path
-                elements = torch.Size(file.get_slice(each).get_shape()).numel()
-                sizes[each] = elements * dtype.itemsize
+            for key in file.keys():
+                part = file.get_slice(key)
+                holder[key] = path
+                bytes_of[key] = math.prod(part.get_shape()) * dtype.itemsize
 
     def read(names: Sequence[str]) -> dict[str, Tensor]:
-        found = {}
-        for each in names:
-            with safe_open(holder[each], framework="pt") as file:
-                found[each] = file.get_tensor(each).to(dtype)
+        found: dict[str, Tensor] = {}
+        for path in {holder[key] for key in names}:
+            with safe_open(path, framework="pt") as file:
+                kept = [key for key in names if holder[key] == path]
+                found |= {key: file.get_tensor(key).to(dtype) for key in kept}
         return found
 
-    return Stored(sizes, read)
+    return Stored(bytes_of, read)
 
 
 def copy_tensors(folder: Path, name: str, into: Path) -> None:

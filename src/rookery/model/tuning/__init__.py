@@ -1,1 +1,1 @@
-"""How does a finished model go on to learn a task: chats, a platform's posts, search?"""
+"""How does a finished model go on to learn a task: a platform's posts, chats, search?"""
