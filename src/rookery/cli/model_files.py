@@ -47,10 +47,24 @@ def adopt(
 @app.command()
 def export(
     folder: Annotated[Path, typer.Argument(help="The folder to write; it must not exist yet.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="hf: for transformers, vLLM and SGLang; gguf: for llama.cpp and OpenVINO GenAI; "
+            "embedder: for sentence-transformers.",
+        ),
+    ] = "hf",
+    dtype: Annotated[
+        str,
+        typer.Option(
+            help="The precision of the weights: f32, f16, bf16 (hf only), q8_0 (gguf only)."
+        ),
+    ] = "f32",
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Write the newest model in the Hugging Face layout, for transformers, vLLM and SGLang."""
+    """Write the newest model as files for other programs, with a model card."""
     from rookery.model.export import export
 
-    export(opened(home).need("checkpoint", CHECKPOINT), folder)
+    export(opened(home).need("checkpoint", CHECKPOINT), folder, form, dtype)
     print(f"Exported to {folder}")

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from rookery.core.errors import UsageError
 
 MODEL_PACKAGES = ("torch", "safetensors", "tiktoken", "tokenizers")
-PACKAGES = {"model": MODEL_PACKAGES, "ray": ("ray",)}
+PACKAGES = {"model": (*MODEL_PACKAGES, "gguf"), "ray": ("ray",)}
 
 
 def require_model() -> None:

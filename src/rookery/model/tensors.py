@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -73,7 +74,7 @@ def tensor_files(folder: Path, name: str) -> list[Path]:
     return [folder / file for file in sorted(set(holder.values()))]
 
 
-def stored_tensors(folder: Path, name: str) -> Stored:
+def stored_tensors(folder: Path, name: str, dtype: torch.dtype = torch.float32) -> Stored:
     """Return the tensors that were written under a name; each is read when it is asked for."""
     holder: dict[str, Path] = {}
     bytes_of: dict[str, int] = {}
@@ -82,13 +83,14 @@ def stored_tensors(folder: Path, name: str) -> Stored:
             for key in file.keys():
                 part = file.get_slice(key)
                 holder[key] = path
-                bytes_of[key] = math.prod(part.get_shape()) * 4
+                bytes_of[key] = math.prod(part.get_shape()) * dtype.itemsize
 
     def read(names: Sequence[str]) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         for path in {holder[key] for key in names}:
             with safe_open(path, framework="pt") as file:
-                found |= {key: file.get_tensor(key) for key in names if holder[key] == path}
+                kept = [key for key in names if holder[key] == path]
+                found |= {key: file.get_tensor(key).to(dtype) for key in kept}
         return found
 
     return Stored(bytes_of, read)

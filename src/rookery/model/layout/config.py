@@ -66,8 +66,8 @@ def shape_of(config: Mapping[str, Any], context_tokens: int) -> ModelShape:
     )
 
 
-def config_of(shape: ModelShape, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return the content of config.json.
+def config_of(shape: ModelShape, tokenizer: Tokenizer, dtype: str = "float32") -> dict[str, Any]:
+    """Return the content of config.json. dtype: torch's name of the weights' precision.
 
     Where transformers 5 renamed a field, both names are given: a reader that knows only the old one
     would silently take rope_theta = 10,000 and another precision.
@@ -95,8 +95,8 @@ def config_of(shape: ModelShape, tokenizer: Tokenizer) -> dict[str, Any]:
         **own,
         "bos_token_id": tokenizer.before_text[0],
         "eos_token_id": list(tokenizer.ends),
-        "dtype": "float32",
-        "torch_dtype": "float32",
+        "dtype": dtype,
+        "torch_dtype": dtype,
         "use_cache": True,
     }
 
