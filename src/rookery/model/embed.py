@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save
 from rookery.core.artifact import Artifact
 from rookery.core.atomic import write_atomically
 from rookery.core.errors import DataError
-from rookery.core.protocols import Embedder
+from rookery.core.protocols import UNMEASURED_WEIGHT, Embedder
 from rookery.corpus.shards import Shards
 from rookery.model.tokenizer import Tokenizer, load_tokenizer
 
@@ -31,10 +31,10 @@ MOST_DOCUMENTS = 50_000
 SLICE_DOCUMENTS = 1_024
 
 
-def load_embedder(checkpoint: Artifact) -> Embedder:
-    """Return the embedder of a checkpoint; several threads may use it at once.
+def load_embedder(checkpoint: Artifact, weight: float = UNMEASURED_WEIGHT) -> Embedder:
+    """Return the embedder of a checkpoint, or one that was tuned (`tuning/search.py`).
 
-    Raises `DataError` if its table has changed since it was written.
+    Several threads may use it at once. weight: what it is worth in search. Raises `DataError` if its table has changed since it was written.
     """
     path = checkpoint.file(FILE)
     checkpoint.verify([FILE])
@@ -44,7 +44,7 @@ def load_embedder(checkpoint: Artifact) -> Embedder:
         raise DataError(
             f"the table of embeddings cannot be read: {error}", where=path, hint="Train it anew"
         ) from None
-    return TableEmbedder(checkpoint.digest, table, load_tokenizer(checkpoint))
+    return TableEmbedder(checkpoint.digest, table, load_tokenizer(checkpoint), weight)
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class TableEmbedder:
     digest: str
     table: np.ndarray
     tokenizer: Tokenizer
+    weight: float = UNMEASURED_WEIGHT
 
     @property
     def dimensions(self) -> int:
