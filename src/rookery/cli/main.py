@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 
 from rookery import __version__
-from rookery.cli import ads, corpus, demo, fleet, home, model, posts, search, serve
+from rookery.cli import (
+    ads,
+    corpus,
+    demo,
+    fleet,
+    home,
+    model,
+    posts,
+    search,
+    serve,
+)
 from rookery.cli.options import EarlyHomeOption
 from rookery.core.errors import RookeryError, StorageError, UsageError
 from rookery.core.extras import missing_package

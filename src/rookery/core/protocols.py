@@ -17,7 +17,6 @@ from rookery.core.digest import digest_value
 from rookery.core.sampling import GenerationOptions as GenerationOptions
 from rookery.core.sampling import sampler
 
-
 UNMEASURED_WEIGHT = 0.1
 """The weight of vectors whose worth nobody measured. Search gave it to all of them before embedders
 stated one: little enough that untrained vectors break ties and do no harm.

@@ -11,11 +11,14 @@ not here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
+from torch.nn import functional as F
 
 from rookery.core.artifact import Artifact
 from rookery.core.atomic import write_atomically
@@ -34,7 +37,8 @@ SLICE_DOCUMENTS = 1_024
 def load_embedder(checkpoint: Artifact, weight: float = UNMEASURED_WEIGHT) -> Embedder:
     """Return the embedder of a checkpoint, or one that was tuned (`tuning/search.py`).
 
-    Several threads may use it at once. weight: what it is worth in search. Raises `DataError` if its table has changed since it was written.
+    Several threads may use it at once. weight: what it is worth in search. Raises `DataError` if
+    its table has changed since it was written.
     """
     path = checkpoint.file(FILE)
     checkpoint.verify([FILE])
@@ -67,7 +71,7 @@ class TableEmbedder:
         for start in range(0, len(texts), SLICE_DOCUMENTS):
             encoded = self.tokenizer.encode(texts[start : start + SLICE_DOCUMENTS])
             offsets = np.cumsum([0, *map(len, encoded)])
-            tokens = np.array([token for one in encoded for token in one], np.int64)
+            tokens = np.fromiter(chain.from_iterable(encoded), np.int64)
             vectors[start : start + len(encoded)] = row_sums(self.table, tokens, offsets)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors / np.where(lengths > 0, lengths, 1.0)
@@ -123,11 +127,8 @@ def row_sums(table: np.ndarray, tokens: np.ndarray, offsets: np.ndarray) -> np.n
 
     tokens: those of all texts, one after another; offsets: where each text begins, and the end.
     """
-    sums = np.zeros((len(offsets) - 1, table.shape[1]), np.float32)
-    for start in range(0, len(sums), SLICE_DOCUMENTS):
-        ends = offsets[start : start + SLICE_DOCUMENTS + 1]
-        filled = np.flatnonzero(np.diff(ends))
-        if len(filled):
-            rows = table[tokens[ends[0] : ends[-1]]]
-            sums[start + filled] = np.add.reduceat(rows, ends[filled] - ends[0], axis=0)
-    return sums
+    if not len(tokens):
+        return np.zeros((len(offsets) - 1, table.shape[1]), np.float32)
+    rows = torch.from_numpy(np.asarray(table, np.float32))
+    places, starts = (torch.from_numpy(np.asarray(a, np.int64)) for a in (tokens, offsets[:-1]))
+    return F.embedding_bag(places, rows, starts, mode="sum").numpy()

@@ -69,8 +69,9 @@ def measure_worth(
     ndcg = {w: _mean(metrics.ndcg, run, golds) for w, run in runs.items()}
     recall = {w: _mean(metrics.recall, run, golds) for w, run in runs.items()}
     best = max(WEIGHTS, key=lambda weight: (ndcg[weight], -weight))
-    named = [{str(weight): value for weight, value in by.items()} for by in (ndcg, recall)]
-    return Worth(best, len(wanted), *named, _mean(metrics.recall, alone, golds))
+    return Worth(
+        best, len(wanted), _named(ndcg), _named(recall), _mean(metrics.recall, alone, golds)
+    )
 
 
 def _ranking(candidates: Sequence[Candidate], feedback_share: float, weight: float) -> list[int]:
@@ -82,6 +83,10 @@ def _ranking(candidates: Sequence[Candidate], feedback_share: float, weight: flo
     scores = rank.blend(parts, feedback_share, weight)
     order = sorted(range(len(candidates)), key=lambda i: (-scores[i], -candidates[i].ordinal))
     return [candidates[i].ordinal for i in order[:10]]
+
+
+def _named(by_weight: Mapping[float, float]) -> dict[str, float]:
+    return {str(weight): value for weight, value in by_weight.items()}
 
 
 def _mean(measure, runs: Sequence[Sequence[str]], grades: Sequence[Mapping[str, int]]) -> float:

@@ -60,18 +60,19 @@ def weight_of(home: Home, embedder: Artifact) -> float:
 def _judged(home: Home, corpus: Artifact) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Return texts to search, by id, and queries with the id of the text to find.
 
-    The texts are the posts to find and others of the same time; none that may no longer be used.
+    The texts are the posts to find and a sample of all others, since search looks through all;
+    none that may no longer be used.
     """
     from rookery.model.tuning.pairs import find_pairs, held_back, read_posts, without_links
     from rookery.posts.live import live_log
 
     posts = read_posts(home, corpus)
     plain = without_links(posts["text"].combine_chunks()).to_pylist()
-    _, held, border = held_back(find_pairs(posts, plain))
+    _, held, _ = held_back(find_pairs(posts, plain))
     random = np.random.default_rng(0)
     chosen = held.rows[np.sort(random.permutation(len(held))[:MOST_QUERIES])]
     queries = set(chosen[:, 0].tolist())
-    others = [n for n in random.permutation(np.arange(min(border, len(posts)), len(posts))).tolist()]
+    others = random.permutation(len(posts))[: 2 * MOST_TEXTS].tolist()
     with live_log(home) as log:
         restrictions = log.restrictions()
     ids, authors = posts["id"].to_pylist(), posts["author"].to_pylist()

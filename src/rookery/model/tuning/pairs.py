@@ -125,14 +125,14 @@ def find_pairs(posts: pa.Table, plain: Sequence[str]) -> Pairs:
 def held_back(pairs: Pairs) -> tuple[Pairs, Pairs, int]:
     """Return the pairs to learn from, the latest ones to judge by, and the first held-back post.
 
-    No post from the third value on is in a pair to learn from, and no earlier one in the others.
+    No post from the third value on is in a pair to learn from.
     """
     if not len(pairs):
         return pairs, pairs, np.iinfo(np.int64).max
     count = min(MOST_HELD, int(np.ceil(len(pairs) * HELD_SHARE)))
     border = int(pairs.rows[-count:, 1].min())
-    later = pairs.rows >= border
-    return pairs.chosen(~later.any(axis=1)), pairs.chosen(later[:, 1]), border
+    is_held = pairs.rows[:, 1] >= border  # the second is the later one
+    return pairs.chosen(~is_held), pairs.chosen(is_held), border
 
 
 class _Words:

@@ -6,7 +6,7 @@ a bag of tokens better. It begins as random rows, weighted and whitened as any t
 
     embedding.safetensors   the table
     tokenizer.json          a copy of the tokenizer
-    pairs.json              how many pairs of each source it learned from, and how many are held back
+    pairs.json              how many pairs of each source it learned from, and how many it did not
 
 Killed, it goes on from its newest saved state and ends with the same bytes. What is forgotten while
 it runs is left out of every batch made after that. Not here: which posts are pairs (`pairs.py`),
@@ -15,6 +15,7 @@ and what the result is worth (`workflows/worth.py`).
 
 import json
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -154,7 +155,7 @@ def _encoded(posts: pa.Table, plain: pa.Array, tokenizer: Tokenizer, lake_versio
     """Return texts as shards in memory, each text a document of one post."""
     encoded = tokenizer.encode(plain.to_pylist())
     return Shards(
-        tokens=np.array([token for one in encoded for token in one], np.int64),
+        tokens=np.fromiter(chain.from_iterable(encoded), np.int64),
         offsets=np.cumsum([0, *map(len, encoded)]),
         post_hashes=hash_ids(posts["id"].to_pylist()),
         author_hashes=hash_ids(posts["author"].to_pylist()),
