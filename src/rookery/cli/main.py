@@ -18,6 +18,8 @@ from rookery.cli import (
     fleet,
     home,
     model,
+    model_represent,
+    model_tune,
     posts,
     search,
     serve,
@@ -40,10 +42,13 @@ app = typer.Typer(
 app.add_typer(posts.app, name="posts")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(model.app, name="model")
+model.app.add_typer(model_tune.app, name="tune")
 app.add_typer(search.app, name="search")
 app.add_typer(ads.app, name="ads")
 app.add_typer(fleet.app, name="fleet")
 app.command("demo")(demo.demo)
+for verb in (model_represent.embed, model_represent.probe):
+    model.app.command()(verb)
 for verb in (home.init, home.runs, home.trace, serve.serve):
     app.command()(verb)
 

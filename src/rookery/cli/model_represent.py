@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rookery.cli.model import CHECKPOINT, app
+from rookery.cli.model import CHECKPOINT
 from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, one_of, opened
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 WAYS = ("table", "network")
 
 
-@app.command()
 def embed(
     path: Annotated[
         Path,
@@ -76,3 +75,51 @@ def _embedder(home: "Home", way: str) -> "Embedder":
     from rookery.model.inference.pooling import load_pooling
 
     return load_pooling(home.need("checkpoint", CHECKPOINT))
+
+
+def probe(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A CSV, JSON lines or Parquet table of labelled texts."
+        ),
+    ],
+    text: Annotated[str, typer.Option(help="The column with the texts.")],
+    label: Annotated[str, typer.Option(help="The column with the labels.")],
+    split: Annotated[
+        str, typer.Option(help="The column that says train, val or test; val if there is no test.")
+    ],
+    task: Annotated[
+        str | None,
+        typer.Option(help="The column that says to which task a row belongs. Without it: one."),
+    ] = None,
+    finetune: Annotated[
+        bool, typer.Option("--finetune", help="Also train all weights for each task.")
+    ] = False,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge how well the newest model's representation tells labels apart.
+
+    Beside it: TF-IDF, and the same network with random weights, all with the same classifier.
+    """
+    from rookery.cli.show import context, show_json, show_table
+    from rookery.core.extras import require_model
+
+    require_model()
+    from rookery.model import probe as probing
+
+    opened_home = opened(home)
+    config = probing.ProbeConfig(text, label, split, task, finetune)
+    checkpoint = opened_home.need("checkpoint", CHECKPOINT)
+    result = probing.read_result(probing.probe(opened_home, checkpoint, path, config, context()))
+    if as_json:
+        show_json(result)
+        return
+    systems = list(result["mean_macro_f1"])
+    rows = [
+        [name, *(f"{found[system]['macro_f1']:.3f}" for system in systems)]
+        for name, found in result["tasks"].items()
+    ]
+    means = ["mean", *(f"{result['mean_macro_f1'][system]:.3f}" for system in systems)]
+    show_table(["macro F1", *systems], [*rows, means])

@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from rookery.cli import model
 from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
 
 app = typer.Typer(help="Fit a model to a use.", no_args_is_help=True)
-model.app.add_typer(app, name="tune")
 
 
 @app.command()

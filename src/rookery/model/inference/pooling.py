@@ -60,12 +60,17 @@ def mean_states(network: Network, tokenizer: Tokenizer, texts: Sequence[str]) ->
     encoded = [tokens[:most] for tokens in tokenizer.encode(texts)]
     means = np.zeros((len(texts), network.shape.width), np.float32)
     for batch in batches_by_length([len(tokens) for tokens in encoded]):
-        tokens, inside = _padded([encoded[n] for n in batch], tokenizer.end_of_document)
-        device = network.head_VD.device
-        hidden = network(tokens.to(device))[:, 1:].float()
-        weights = inside.to(device)[:, :, None]
-        means[batch] = ((hidden * weights).sum(1) / weights.sum(1)).cpu().numpy()
+        tokens, inside = padded([encoded[n] for n in batch], tokenizer.end_of_document)
+        means[batch] = mean_of(network, tokens, inside).cpu().numpy()
     return means
+
+
+def mean_of(network: Network, tokens: Tensor, inside: Tensor) -> Tensor:
+    """Return the mean hidden state (B, D, float32) of each text that `padded` put into a row."""
+    device = network.head_VD.device
+    hidden = network(tokens.to(device))[:, 1:].float()
+    weights = inside.to(device)[:, :, None]
+    return (hidden * weights).sum(1) / weights.sum(1)
 
 
 def batches_by_length(lengths: Sequence[int], tokens: int = BATCH_TOKENS) -> Iterator[np.ndarray]:
@@ -84,7 +89,7 @@ def batches_by_length(lengths: Sequence[int], tokens: int = BATCH_TOKENS) -> Ite
         start = end
 
 
-def _padded(encoded: Sequence[Sequence[int]], first: int) -> tuple[Tensor, Tensor]:
+def padded(encoded: Sequence[Sequence[int]], first: int) -> tuple[Tensor, Tensor]:
     """Return tokens (B, 1 + T) after a first one, and which of the T are a text's: float (B, T)."""
     lengths = torch.tensor([len(tokens) for tokens in encoded])
     longest = int(lengths.max())
