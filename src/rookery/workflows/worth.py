@@ -63,15 +63,18 @@ def _judged(home: Home, corpus: Artifact) -> tuple[dict[str, str], list[tuple[st
     The texts are the posts to find and a sample of all others, since search looks through all;
     none that may no longer be used.
     """
-    from rookery.model.tuning.pairs import find_pairs, held_back, read_posts, without_links
+    from rookery.model.tuning.pairs import find_pairs, groups, held_back, read_posts, without_links
     from rookery.posts.live import live_log
 
     posts = read_posts(home, corpus)
     plain = without_links(posts["text"].combine_chunks()).to_pylist()
-    _, held, _ = held_back(find_pairs(posts, plain))
+    pairs = find_pairs(posts, plain)
+    group, held = groups(pairs, len(posts)), held_back(pairs)[1].rows
+    # one query of each group, and no other post of it: that would be as good an answer
+    held = held[np.unique(group[held[:, 1]], return_index=True)[1]]
     random = np.random.default_rng(0)
-    chosen = held.rows[np.sort(random.permutation(len(held))[:MOST_QUERIES])]
-    queries = set(chosen[:, 0].tolist())
+    chosen = held[np.sort(random.permutation(len(held))[:MOST_QUERIES])]
+    asked = set(group[chosen[:, 1]].tolist())
     others = random.permutation(len(posts))[: 2 * MOST_TEXTS].tolist()
     with live_log(home) as log:
         restrictions = log.restrictions()
@@ -82,7 +85,7 @@ def _judged(home: Home, corpus: Artifact) -> tuple[dict[str, str], list[tuple[st
         return not restrictions.forbids("training", ids[row], authors[row], version)
 
     golds = {b for _, b in chosen.tolist() if may(b)}
-    pool = [n for n in others if n not in queries and n not in golds and may(n)]
+    pool = [n for n in others if group[n] not in asked and may(n)]
     shown = sorted(golds) + pool[: MOST_TEXTS - len(golds)]
     wanted = [(plain[a], ids[b]) for a, b in chosen.tolist() if b in golds and may(a)]
     return {ids[n]: plain[n] for n in shown if plain[n]}, wanted

@@ -96,9 +96,7 @@ def test_posts_are_read_as_look_reads_them_and_forgotten_ones_get_no_vector(home
     assert [one.split("/")[-1].split(":")[-1] for one in ids] == ["1", "3", "5"]
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
-    home, table, tmp_path, monkeypatch, said
-):
+def test_a_killed_run_ends_with_the_same_bytes(home, table, tmp_path, monkeypatch, said):
     target, whole = tmp_path / "out.parquet", tmp_path / "whole.parquet"
     beside = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
     command = [sys.executable, "-c", KILLED, str(home.path), str(table), str(target)]

@@ -135,6 +135,18 @@ def held_back(pairs: Pairs) -> tuple[Pairs, Pairs, int]:
     return pairs.chosen(~is_held), pairs.chosen(is_held), border
 
 
+def groups(pairs: Pairs, posts: int) -> np.ndarray:
+    """Return a number for each post, int64 (posts,), equal for posts that pairs connect."""
+    group, (a, b) = np.arange(posts), pairs.rows.T
+    while True:
+        lower, least = group.copy(), np.minimum(group[a], group[b])
+        np.minimum.at(lower, a, least)
+        np.minimum.at(lower, b, least)
+        if np.array_equal(lower := lower[lower], group):
+            return group
+        group = lower
+
+
 class _Words:
     """The distinct words of each text, made when they are asked for."""
 
