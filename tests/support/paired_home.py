@@ -14,13 +14,18 @@ from rookery.core.artifact import Artifact, find_artifacts
 from rookery.core.context import Context, SilentProgress
 from rookery.core.home import Home, open_home
 from rookery.corpus.build import build_corpus
-from rookery.model.tokenizer import train_tokenizer
 from rookery.model.tuning.search import SearchTuning, tune_search
 from rookery.posts.lake import append
 from rookery.posts.post import Post, to_table
 
 SMALL = SearchTuning(
-    dimensions=16, batch_pairs=64, least_steps=60, epochs=1, most_crops=400, saved_steps=10
+    vocabulary=1024,
+    dimensions=16,
+    batch_pairs=64,
+    least_steps=60,
+    epochs=1,
+    most_crops=400,
+    saved_steps=10,
 )
 SUBJECTS, WORDS = 40, 12
 SYLLABLES = [a + b for a in "bdfgklmnprst" for b in ("a", "e", "i", "o", "u")]
@@ -70,7 +75,7 @@ def make_corpus(home: Home, pairs: int = 300) -> Artifact:
 def tune(home: Home, context: Context = Context()) -> Artifact:
     """Tune the embedder of the home's corpus."""
     corpus = next(find_artifacts(home.artifacts, "corpus"))
-    return tune_search(home, corpus, train_tokenizer(home, corpus, context, 1024), context, SMALL)
+    return tune_search(home, corpus, context, SMALL)
 
 
 class Noted(SilentProgress):

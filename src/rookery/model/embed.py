@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
@@ -24,10 +25,12 @@ from rookery.core.artifact import Artifact
 from rookery.core.atomic import write_atomically
 from rookery.core.errors import DataError
 from rookery.core.protocols import UNMEASURED_WEIGHT, Embedder
+from rookery.corpus import normalize
 from rookery.corpus.shards import Shards
 from rookery.model.tokenizer import Tokenizer, load_tokenizer
 
 FILE = "embedding.safetensors"
+TUNED = "embedder"  # the kind of artifact that `tuning/search.py` makes
 RARE = 1e-3  # SIF's a: a token of this frequency counts half
 FLOOR = 0.1  # added to every direction's variance, as a share of their mean
 MOST_DOCUMENTS = 50_000
@@ -48,17 +51,34 @@ def load_embedder(checkpoint: Artifact, weight: float = UNMEASURED_WEIGHT) -> Em
         raise DataError(
             f"the table of embeddings cannot be read: {error}", where=path, hint="Train it anew"
         ) from None
-    return TableEmbedder(checkpoint.digest, table, load_tokenizer(checkpoint), weight)
+    tokenizer, folded = load_tokenizer(checkpoint), checkpoint.kind == TUNED
+    return TableEmbedder(checkpoint.digest, table, tokenizer, weight, folded)
+
+
+def fold(texts: Sequence[str]) -> list[str]:
+    """Return texts as a tuned embedder reads them: words in lower case, each after a space.
+
+    Links, mentions, case and signs are left out (`corpus/normalize.py`), since who searches types
+    none of them, and a word is the same token as a hashtag.
+    """
+    whole = (text.encode("utf-8", "replace").decode() for text in texts)  # half a surrogate
+    return [
+        f" {key}" if key else "" for key in normalize.key(pa.array(whole, pa.string())).to_pylist()
+    ]
 
 
 @dataclass(frozen=True)
 class TableEmbedder:
-    """An `Embedder` that sums rows of a table (V, D, float32) and scales each sum to length 1."""
+    """An `Embedder` that sums rows of a table (V, D, float32) and scales each sum to length 1.
+
+    folded: whether the tokenizer reads texts as `fold` makes them.
+    """
 
     digest: str
     table: np.ndarray
     tokenizer: Tokenizer
     weight: float = UNMEASURED_WEIGHT
+    folded: bool = False
 
     @property
     def dimensions(self) -> int:
@@ -69,7 +89,8 @@ class TableEmbedder:
         """Return the texts' vectors (texts, D, float32), zeros for a text without known tokens."""
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
         for start in range(0, len(texts), SLICE_DOCUMENTS):
-            encoded = self.tokenizer.encode(texts[start : start + SLICE_DOCUMENTS])
+            slice_ = texts[start : start + SLICE_DOCUMENTS]
+            encoded = self.tokenizer.encode(fold(slice_) if self.folded else slice_)
             offsets = np.cumsum([0, *map(len, encoded)])
             tokens = np.fromiter(chain.from_iterable(encoded), np.int64)
             vectors[start : start + len(encoded)] = row_sums(self.table, tokens, offsets)

@@ -54,12 +54,13 @@ def measure_worth(
     runs: dict[float, list[list[str]]] = {weight: [] for weight in WEIGHTS}
     alone = []
     ids = sorted(texts)  # as the segment's ordinals are
+    even = _Even(embedder)
     with tempfile.TemporaryDirectory(prefix="rookery-worth-") as scratch:
-        segment = segment_of(Path(scratch) / "segment", texts, embedder, context)
+        segment = segment_of(Path(scratch) / "segment", texts, even, context)
         with context.progress.task("what vectors are worth", len(wanted), "queries") as task:
             for text, _ in wanted:
                 query = words_query(text)
-                found = by_some_words(segment, embedder, query, _DEPTH) if query.terms else []
+                found = by_some_words(segment, even, query, _DEPTH) if query.terms else []
                 share = rank.feedback_share(max(len(query.terms), 1))
                 for weight, run in runs.items():
                     run.append([ids[n] for n in _ranking(found, share, weight)])
@@ -72,6 +73,25 @@ def measure_worth(
     return Worth(
         best, len(wanted), _named(ndcg), _named(recall), _mean(metrics.recall, alone, golds)
     )
+
+
+@dataclass(frozen=True)
+class _Even:
+    """An embedder at an even weight, so that both kinds of candidates are among the best."""
+
+    embedder: Embedder
+    weight: float = 0.5
+
+    @property
+    def digest(self) -> str:
+        return self.embedder.digest
+
+    @property
+    def dimensions(self) -> int:
+        return self.embedder.dimensions
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        return self.embedder.embed(texts)
 
 
 def _ranking(candidates: Sequence[Candidate], feedback_share: float, weight: float) -> list[int]:

@@ -10,7 +10,7 @@ from rookery.core.home import Home
 from rookery.workflows import worth
 
 VOCABULARY = 32_768
-"""Tokens of the embedder's own tokenizer: with so many, most words are one token."""
+"""Tokens of the embedder's own tokenizer: with so many, most words are one of them."""
 
 
 def tune_search(
@@ -22,10 +22,9 @@ def tune_search(
     fewer than 100 pairs.
     """
     require_model()
-    from rookery.model.tokenizer import train_tokenizer
-    from rookery.model.tuning.search import tune_search
+    from rookery.model.tuning import search
 
     corpus = home.need("corpus", "rookery corpus build")
-    tokenizer = train_tokenizer(home, corpus, context, vocabulary)
-    made = tune_search(home, corpus, tokenizer, context)
+    config = search.SearchTuning(vocabulary=vocabulary)
+    made = search.tune_search(home, corpus, context, config)
     return made, worth.measure(home, made, corpus, context)

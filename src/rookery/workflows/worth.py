@@ -63,11 +63,12 @@ def _judged(home: Home, corpus: Artifact) -> tuple[dict[str, str], list[tuple[st
     The texts are the posts to find and a sample of all others, since search looks through all;
     none that may no longer be used.
     """
-    from rookery.model.tuning.pairs import find_pairs, groups, held_back, read_posts, without_links
+    from rookery.model.embed import fold
+    from rookery.model.tuning.pairs import find_pairs, groups, held_back, read_posts
     from rookery.posts.live import live_log
 
     posts = read_posts(home, corpus)
-    plain = without_links(posts["text"].combine_chunks()).to_pylist()
+    plain = fold(posts["text"].to_pylist())
     pairs = find_pairs(posts, plain)
     group, held = groups(pairs, len(posts)), held_back(pairs)[1].rows
     # one query of each group, and no other post of it: that would be as good an answer

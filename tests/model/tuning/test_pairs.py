@@ -4,13 +4,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from rookery.model.embed import fold
 from rookery.model.tuning.pairs import (
     SOURCES,
     Pairs,
     find_pairs,
     held_back,
     read_posts,
-    without_links,
 )
 from tests.support.paired_home import make_corpus, paired_posts
 
@@ -27,7 +27,7 @@ def table(*posts: tuple[str, str | None, str | None]) -> pa.Table:
 
 def pairs(*posts) -> list[tuple[int, int, str]]:
     posts = table(*posts)
-    found = find_pairs(posts, without_links(posts["text"].combine_chunks()).to_pylist())
+    found = find_pairs(posts, fold(posts["text"].to_pylist()))
     return [
         (a, b, SOURCES[source])
         for (a, b), source in zip(found.rows.tolist(), found.source, strict=True)
@@ -53,11 +53,6 @@ def test_texts_that_are_nearly_the_same_or_hardly_any_words_are_no_pair():
 
 def test_a_post_that_replies_to_itself_or_to_a_post_that_is_not_there_is_no_pair():
     assert pairs((A, "0", None), (B, "77", None)) == []
-
-
-def test_links_are_removed_and_the_words_around_them_stay_apart():
-    texts = pa.array(["see https://e.org/x?y and http://f.org www.g.org this", "https://e.org"])
-    assert without_links(texts).to_pylist() == ["see and this", ""]
 
 
 def test_posts_are_those_of_training_documents_with_their_threads_taken_apart(home):

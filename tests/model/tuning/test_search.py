@@ -12,17 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rookery.core.artifact import find_artifacts
 from rookery.core.context import Context, SilentProgress, SystemClock
 from rookery.core.digest import hash_ids
 from rookery.core.errors import DataError, PausedError
 from rookery.core.home import create_home
 from rookery.core.pause import pause, resume
-from rookery.model.embed import load_embedder
-from rookery.model.tokenizer import load_tokenizer
+from rookery.model.embed import fold, load_embedder
 from rookery.model.tuning import search
 from rookery.model.tuning.pairs import read_posts
-from rookery.model.tuning.search import Batches, read_material
+from rookery.model.tuning.search import Batches, select
 from rookery.posts.live import live_log
 from tests.support.paired_home import SMALL, make_corpus, paired_posts, tune
 
@@ -125,8 +123,12 @@ def test_a_word_that_only_a_forgotten_post_has_stays_unknown(home, put, a_post):
     forget(home, "1")
     embedder = load_embedder(tune(home))
     assert corpus.manifest.metrics["documents_train"]
-    rare = {t for t in embedder.tokenizer.encode([" zyzzyva qoph"])[0]}
-    usual = {t for post in paired_posts() for t in embedder.tokenizer.encode([post.text])[0]}
+    rare = set(embedder.tokenizer.encode(fold(["zyzzyva qoph"]))[0])
+    usual = {
+        token
+        for tokens in embedder.tokenizer.encode(fold([post.text for post in paired_posts()]))
+        for token in tokens
+    }
     assert rare - usual
     assert not embedder.table[sorted(rare - usual)].any()
 
@@ -174,9 +176,8 @@ def test_what_is_forgotten_while_it_runs_is_in_no_later_batch(home, monkeypatch)
 def test_no_text_of_a_held_back_pair_is_learned_from(home):
     corpus = make_corpus(home)
     made = tune(home)
-    tokenizer = load_tokenizer(next(find_artifacts(home.artifacts, "tokenizer")))
-    material = read_material(home, corpus, tokenizer, SMALL)
+    selection = select(home, corpus, SMALL)
     hashes = hash_ids(read_posts(home, corpus)["id"].to_pylist())
-    late = hashes[material.held.rows[:, 1]]
+    late = hashes[selection.held.rows[:, 1]]
     assert len(late) == made.manifest.metrics["pairs"]["held_back"]
-    assert not np.isin(late, material.texts.post_hashes).any()
+    assert not np.isin(late, hash_ids(selection.posts["id"].to_pylist())).any()

@@ -2,8 +2,8 @@
 other.
 
 A pair is a reply and its parent, a quote and what it quotes, or two posts with the same link, one
-after the other in time. Links are removed, and two texts that are nearly the same words, or hardly
-any, are no pair: nothing is to be learned from them. Of a post alone come two crops: its tokens cut
+after the other in time. Two texts of nearly the same words, or of hardly any, are no pair: nothing
+is to be learned from them. Of a post alone come two crops: its tokens cut
 in two. The latest pairs are held back: by them the result is judged (`workflows/worth.py`).
 
 Only posts of the corpus' training documents are read, so what may be trained on was asked already;
@@ -32,7 +32,7 @@ ALIKE, FEWEST_WORDS = 0.5, 4
 """Jaccard overlap of words from which two texts are no pair, and the fewest words of each."""
 MOST_WITH_LINK = 30  # a link in more posts than this is an advertisement or the platform's own
 HELD_SHARE, MOST_HELD = 0.1, 1_000
-_LINK, _WORD = re.compile(LINK), re.compile(r"\w+")
+_LINK = re.compile(LINK)
 
 
 @dataclass(frozen=True)
@@ -100,21 +100,16 @@ def _first_of_each(ids: pa.ChunkedArray) -> pa.Array:
     return pa.array(first)
 
 
-def without_links(texts: pa.Array) -> pa.Array:
-    """Return texts with one space in place of each run of links."""
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, rf"\s*(?:{LINK}\s*)+", " "))
-
-
-def find_pairs(posts: pa.Table, plain: Sequence[str]) -> Pairs:
+def find_pairs(posts: pa.Table, folded: Sequence[str]) -> Pairs:
     """Return the pairs of posts that `read_posts` returned.
 
-    plain: their texts without links.
+    folded: their texts as `embed.fold` makes them.
     """
     found: dict[tuple[int, int], int] = {}
     for source, pairs in enumerate((_named(posts, "reply_to"), _named(posts, "quote_of"))):
         for pair in pairs:
             found.setdefault(pair, source)
-    words = _Words(plain)
+    words = _Words(folded)
     for pair in _linked(posts["text"].to_pylist(), words):
         found.setdefault(pair, SOURCES.index("link"))
     kept = sorted((b, a, source) for (a, b), source in found.items() if words.teach(a, b))
@@ -154,7 +149,7 @@ class _Words:
         self._texts = texts
 
     def of(self, text: int) -> set[str]:
-        return set(_WORD.findall(self._texts[text].lower()))
+        return set(self._texts[text].split())
 
     def teach(self, one: int, other: int) -> bool:
         """Return whether two texts differ enough, and have enough words, to be a pair."""

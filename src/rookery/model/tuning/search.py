@@ -1,11 +1,12 @@
 """Tuning for search: a table of embeddings learns from pairs of a home's own posts.
 
-The table has a tokenizer of its own, with many more tokens than a small model's: whole words serve
-a bag of tokens better. It begins as random rows, weighted and whitened as any table is
-(`embed.py`), and moves by contrast (`contrast.py`). The result is an artifact of kind `embedder`:
+The table has a tokenizer of its own, with many more tokens than a small model's, for texts without
+case and signs (`embed.fold`): whole words serve a bag of tokens better. It begins as random rows,
+weighted and whitened as any table is (`embed.py`), and moves by contrast (`contrast.py`). The
+result is an artifact of kind `embedder`:
 
     embedding.safetensors   the table
-    tokenizer.json          a copy of the tokenizer
+    tokenizer.json          the tokenizer
     pairs.json              how many pairs of each source it learned from, and how many it did not
 
 Killed, it goes on from its newest saved state and ends with the same bytes. What is forgotten while
@@ -38,17 +39,18 @@ from rookery.core.workspace import Workspace
 from rookery.corpus.document import LAKE_VERSION
 from rookery.corpus.shards import Shards
 from rookery.model.data.masking import DocumentMask
-from rookery.model.embed import FILE, make_table
+from rookery.model.embed import FILE, TUNED, fold, make_table
 from rookery.model.tokenizer import FILE as TOKENIZER
-from rookery.model.tokenizer import Tokenizer, load_tokenizer
+from rookery.model.tokenizer import Tokenizer, read_tokenizer, train_bpe
 from rookery.model.tuning.contrast import Bags, ContrastiveTable
-from rookery.model.tuning.pairs import CROP, Pairs, find_pairs, held_back, read_posts, without_links
+from rookery.model.tuning.pairs import CROP, Pairs, find_pairs, held_back, read_posts
 from rookery.posts.live import live_log
 
-KIND, VERSION = "embedder", 1
+VERSION = 1
 COUNTS, STATE = "pairs.json", "state.safetensors"
 FEWEST_PAIRS = 100
-FEWEST_CROP_TOKENS = 6
+FEWEST_CROP_WORDS = 6  # so that both crops have two tokens or more
+TOKENIZER_TEXTS = 150_000  # that the tokenizer learns from
 FIRST_DEVIATION = 0.1  # of the numbers in the first table; the learning rate is meant for it
 TABLE_DOCUMENTS = 60_000  # that weigh and whiten the first table
 
@@ -61,10 +63,11 @@ class SearchTuning:
     `repeats` times as often. least_steps: of a small home. saved_steps: between two saved states.
     """
 
+    vocabulary: int = 32_768
     dimensions: int = 256
     batch_pairs: int = 1_024
     epochs: int = 3
-    repeats: int = 12
+    repeats: int = 24
     most_crops: int = 250_000
     most_pairs: int = 300_000
     least_steps: int = 200
@@ -75,26 +78,22 @@ class SearchTuning:
 
 
 def tune_search(
-    home: Home,
-    corpus: Artifact,
-    tokenizer: Artifact,
-    context: Context,
-    config: SearchTuning = SearchTuning(),
+    home: Home, corpus: Artifact, context: Context, config: SearchTuning = SearchTuning()
 ) -> Artifact:
     """Tune a table on the pairs of a corpus, and return the embedder.
 
     Raises `DataError` if fewer than `FEWEST_PAIRS` pairs are left; crops count.
     """
-    inputs = {"corpus": corpus.digest, "tokenizer": tokenizer.digest}
-    stage = Stage(KIND, VERSION, config, inputs)
+    stage = Stage(TUNED, VERSION, config, {"corpus": corpus.digest})
 
     def make(workspace: Workspace) -> dict[str, Any]:
-        material = read_material(home, corpus, load_tokenizer(tokenizer), config)
-        context.progress.say(f"Learning from {_listed(material.counts())}.")
+        selection = select(home, corpus, config)
+        context.progress.say(f"Learning from {_listed(selection.counts())}.")
+        tokenizer = _tokenizer(workspace, selection, config)
+        material = Material.encoded(selection, tokenizer, corpus.manifest.metrics[LAKE_VERSION])
         table = _tuned(home, workspace, material, config)
         write_atomically(workspace.path / FILE, save_numpy({"table": table}))
-        write_atomically(workspace.path / TOKENIZER, tokenizer.file(TOKENIZER).read_bytes())
-        counts = material.counts() | {"held_back": len(material.held)}
+        counts = selection.counts() | {"held_back": len(selection.held)}
         write_atomically(workspace.path / COUNTS, json.dumps(counts, indent=1).encode())
         return {"pairs": counts, "vocabulary": len(table), "dimensions": table.shape[1]}
 
@@ -107,14 +106,16 @@ def _listed(counts: dict[str, int]) -> str:
 
 
 @dataclass(frozen=True)
-class Material:
-    """The texts of a tuning as tokens, and which of them are pairs.
+class Selection:
+    """The posts of a tuning, and which of them are pairs.
 
-    texts: one document for each text, so that it can be masked. pairs: int64 (pairs, 2), numbers of
-    texts; crops: int64 (crops,). learned, held: the pairs of posts to learn from and held back.
+    posts: those that are learned from, with their folded texts. pairs: int64 (pairs, 2), places
+    among them; crops: int64 (crops,). learned, held: the pairs of posts to learn from and held
+    back.
     """
 
-    texts: Shards
+    posts: pa.Table
+    texts: list[str]
     pairs: np.ndarray
     crops: np.ndarray
     learned: Pairs
@@ -124,46 +125,65 @@ class Material:
         """Return how many pairs there are of each source."""
         return self.learned.counts() | {CROP: len(self.crops)}
 
+
+def select(home: Home, corpus: Artifact, config: SearchTuning) -> Selection:
+    """Return what a tuning learns from; raise `DataError` if it is too little."""
+    posts = read_posts(home, corpus)
+    folded = fold(posts["text"].to_pylist())
+    learned, held, border = held_back(find_pairs(posts, folded))
+    earlier = np.random.default_rng(config.seed).permutation(min(border, len(posts)))
+    sampled = np.sort(earlier[: config.most_crops])
+    crops = sampled[[folded[n].count(" ") >= FEWEST_CROP_WORDS for n in sampled]]
+    rows = np.unique(np.concatenate([learned.rows.ravel(), crops]))
+    pairs, crops = (np.searchsorted(rows, places) for places in (learned.rows, crops))
+    texts = [folded[n] for n in rows]
+    selection = Selection(posts.take(rows), texts, pairs, crops, learned, held)
+    if (total := sum(selection.counts().values())) < FEWEST_PAIRS:
+        what = f"the corpus has {total} pairs of texts to learn from, at least {FEWEST_PAIRS} are"
+        raise DataError(f"{what} needed", where=corpus.path, hint="Ingest more posts")
+    return selection
+
+
+def _tokenizer(workspace: Workspace, selection: Selection, config: SearchTuning) -> Tokenizer:
+    """Return the tokenizer, which an earlier attempt may have left."""
+    path = workspace.path / TOKENIZER
+    if not path.exists():
+        every = max(1, len(selection.texts) // TOKENIZER_TEXTS)
+        write_atomically(path, train_bpe(selection.texts[::every], config.vocabulary).encode())
+    return read_tokenizer(path)
+
+
+@dataclass(frozen=True)
+class Material:
+    """The texts of a tuning as tokens, one document each, so that each can be masked.
+
+    pairs: int64 (pairs, 2), numbers of texts; crops: int64 (crops,).
+    """
+
+    texts: Shards
+    pairs: np.ndarray
+    crops: np.ndarray
+
+    @classmethod
+    def encoded(cls, selection: Selection, tokenizer: Tokenizer, lake_version: int) -> "Material":
+        """Return the texts of a selection as a tokenizer encodes them."""
+        encoded = tokenizer.encode(selection.texts)
+        texts = Shards(
+            tokens=np.fromiter(chain.from_iterable(encoded), np.int64),
+            offsets=np.cumsum([0, *map(len, encoded)]),
+            post_hashes=hash_ids(selection.posts["id"].to_pylist()),
+            author_hashes=hash_ids(selection.posts["author"].to_pylist()),
+            post_offsets=np.arange(len(encoded) + 1),
+            vocabulary=tokenizer.vocabulary,
+            end_of_document=tokenizer.end_of_document,
+            lake_version=lake_version,
+        )
+        return cls(texts, selection.pairs, selection.crops)
+
     def items(self, config: SearchTuning) -> np.ndarray:
         """Return what one epoch is made of: int64 (items, 2); a crop names its text twice."""
         often = np.repeat(self.pairs, config.repeats, axis=0)
         return np.concatenate([often, np.column_stack([self.crops, self.crops])])
-
-
-def read_material(
-    home: Home, corpus: Artifact, tokenizer: Tokenizer, config: SearchTuning
-) -> Material:
-    """Return what a tuning learns from; raise `DataError` if it is too little."""
-    posts = read_posts(home, corpus)
-    plain = without_links(posts["text"].combine_chunks())
-    learned, held, border = held_back(find_pairs(posts, plain.to_pylist()))
-    before = np.random.default_rng(config.seed).permutation(min(border, len(posts)))
-    sampled = before[: config.most_crops]
-    rows = np.unique(np.concatenate([learned.rows.ravel(), sampled]))
-    lake_version = corpus.manifest.metrics[LAKE_VERSION]
-    texts = _encoded(posts.take(rows), plain.take(pa.array(rows)), tokenizer, lake_version)
-    pairs = np.searchsorted(rows, learned.rows)
-    long_enough = np.diff(texts.offsets)[crops := np.searchsorted(rows, np.sort(sampled))]
-    material = Material(texts, pairs, crops[long_enough >= FEWEST_CROP_TOKENS], learned, held)
-    if (total := sum(material.counts().values())) < FEWEST_PAIRS:
-        what = f"the corpus has {total} pairs of texts to learn from, at least {FEWEST_PAIRS} are"
-        raise DataError(f"{what} needed", where=corpus.path, hint="Ingest more posts")
-    return material
-
-
-def _encoded(posts: pa.Table, plain: pa.Array, tokenizer: Tokenizer, lake_version: int) -> Shards:
-    """Return texts as shards in memory, each text a document of one post."""
-    encoded = tokenizer.encode(plain.to_pylist())
-    return Shards(
-        tokens=np.fromiter(chain.from_iterable(encoded), np.int64),
-        offsets=np.cumsum([0, *map(len, encoded)]),
-        post_hashes=hash_ids(posts["id"].to_pylist()),
-        author_hashes=hash_ids(posts["author"].to_pylist()),
-        post_offsets=np.arange(len(encoded) + 1),
-        vocabulary=tokenizer.vocabulary,
-        end_of_document=tokenizer.end_of_document,
-        lake_version=lake_version,
-    )
 
 
 def _tuned(
