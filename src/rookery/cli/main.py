@@ -47,8 +47,8 @@ app.add_typer(search.app, name="search")
 app.add_typer(ads.app, name="ads")
 app.add_typer(fleet.app, name="fleet")
 app.command("demo")(demo.demo)
-for verb in (model_represent.embed, model_represent.probe):
-    model.app.command()(verb)
+model.app.command()(model_represent.embed)
+model.app.command()(model_represent.probe)
 for verb in (home.init, home.runs, home.trace, serve.serve):
     app.command()(verb)
 

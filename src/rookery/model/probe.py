@@ -94,9 +94,10 @@ def probe(
                     shown.advance(1, f"{task.name}, {name}")
                 sizes = {"train": len(task.texts[0]), "judged": len(task.texts[1])}
                 table[task.name] |= {"texts": sizes, "classes": list(task.classes)}
-        result = {"tasks": table, "mean_macro_f1": _means(table, systems)}
+        means = _means(table, systems)
+        result = {"tasks": table, "mean_macro_f1": means}
         write_atomically(workspace.path / FILE, json.dumps(result, indent=1).encode())
-        return result["mean_macro_f1"]
+        return means
 
     return run_stage(home, Stage(KIND, VERSION, config, inputs), make, context)
 
