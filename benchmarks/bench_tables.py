@@ -76,8 +76,8 @@ def write_files(data: Path, folder: Path, posts: int) -> dict[str, Path]:
 def ingest(path: Path, checkout: Path) -> float:
     """Return the CPU seconds of an ingest of a file into a new home, by a checkout's code."""
     with tempfile.TemporaryDirectory() as folder:
-        home = new_home(Path(folder) / "home")
         environment = os.environ | {"PYTHONPATH": str(checkout / "src")}
+        home = new_home(Path(folder) / "home", environment)
         command = [*ROOKERY, "posts", "ingest", str(path), "--map", IRA_MAP, "--home", str(home)]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, env=environment, check=True, capture_output=True)

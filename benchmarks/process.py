@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -59,9 +59,13 @@ def step(name: str, *words: object) -> Measured:
     return measured([sys.executable, str(STEPS), name, *map(str, words)])
 
 
-def new_home(folder: Path) -> Path:
-    """Make a home in a folder, with the policy that `rookery init` gives it."""
-    subprocess.run([*ROOKERY, "init", "--home", str(folder)], stdout=subprocess.DEVNULL, check=True)
+def new_home(folder: Path, environment: Mapping[str, str] | None = None) -> Path:
+    """Make a home in a folder, with the policy that `rookery init` gives it.
+
+    environment: of the process; it can name another checkout, whose homes have other settings.
+    """
+    command = [*ROOKERY, "init", "--home", str(folder)]
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
     return folder
 
 

@@ -51,13 +51,18 @@ def one_thread():
 
 @pytest.fixture
 def make_checkpoint(home):
-    """Return a function that makes a checkpoint of a shape, a seed and its phases' corpora."""
+    """Return a function that makes a checkpoint of a shape, a seed and its phases' corpora.
 
-    def make(shape: ModelShape = TINY, seed: int = 0, corpora=(), controls=()):
+    beside: writes further files into its folder.
+    """
+
+    def make(shape: ModelShape = TINY, seed: int = 0, corpora=(), controls=(), beside=None):
         def write(workspace):
             save_network(workspace.path, shape, held(random_network(shape, seed).state_dict()))
             tokenizer = train_bpe(WORDS * 5, shape.vocabulary, controls)
             (workspace.path / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+            if beside is not None:
+                beside(workspace.path)
             return {"phases": [to_plain(Phase("", "", corpus.digest, 1, 1)) for corpus in corpora]}
 
         inputs = {"seed": str(seed)} | {

@@ -13,7 +13,7 @@ from rookery.core.context import Context, FixedClock
 from rookery.core.errors import DataError
 from rookery.core.stage import Stage, run_stage
 from rookery.corpus.document import DOCUMENT_SCHEMA, LAKE_VERSION, write_documents
-from rookery.model.evaluate import EvaluationConfig, evaluate, evaluate_texts, read_result
+from rookery.model.evaluate import EvaluationConfig, aged, evaluate, evaluate_texts, read_result
 from rookery.posts.live import live_log
 
 TRAINING = [f"the rooks came back to the elms, {n} of them" for n in range(60)]
@@ -135,8 +135,37 @@ def test_a_bound_on_documents_takes_the_first_of_the_shuffled_order(home, checkp
 
 def test_any_texts_are_judged_in_the_contracts_words(home, checkpoint, corpus):
     result = evaluate_texts(home, checkpoint, corpus, [*HELD_OUT, ""])
-    assert result["bytes"] == sum(len(t.encode()) for t in HELD_OUT)
+    assert result["bytes"] == sum(len(t.strip().encode()) for t in HELD_OUT)
     assert set(result["bits_per_byte"]) == {"model", "zstd", "ngram", "xz"}
+
+
+def test_texts_are_judged_as_the_corpus_cleans_them_and_as_given_beside_it(
+    home, checkpoint, corpus
+):
+    clean = ["cafés & rooks", "write to [email]", "the rooks came"]
+    raw = ["caf\u00c3\u00a9s &amp;   rooks", "write to ada@rooks.example", "the rooks came"]
+    result = evaluate_texts(home, checkpoint, corpus, raw)
+    expected = evaluate_texts(home, checkpoint, corpus, clean)
+    assert result["bits_per_byte"] == expected["bits_per_byte"] == expected["raw"]["bits_per_byte"]
+    assert (result["raw"]["texts_changed"], expected["raw"]["texts_changed"]) == (2, 0)
+    assert result["raw"]["bytes"] == sum(len(text.encode()) for text in raw)
+    assert result["raw"]["bits_per_byte"] != result["bits_per_byte"]
+
+
+def of_months(**bits):
+    return {
+        month: {"documents": 100, "bits_per_byte": {"model": model, "ngram": ngram, "zstd": 4.0}}
+        for month, (model, ngram) in bits.items()
+    }
+
+
+def test_a_model_ages_from_the_first_month_to_the_last():
+    months = of_months(**{"0": (1.0, 1.0), "1": (2.0, 2.5), "2": (2.1, 2.6), "7": (2.25, 2.6)})
+    expected = {"from_month": 1, "to_month": 7}
+    assert aged(months) == expected | {"more_bits_per_byte": {"model": 0.25, "ngram": 0.1}}
+    months["7"]["documents"] = 99
+    assert aged(months)["to_month"] == 2
+    assert aged(of_months(**{"0": (1.0, 1.0), "1": (2.0, 2.5)})) is None
 
 
 def test_the_baselines_learn_from_the_corpus_training_documents(home, checkpoint, corpus):
@@ -163,7 +192,7 @@ def test_only_line_ends_part_the_texts_of_standard_input(home, checkpoint, corpu
     result = json.loads(
         asked(home, "--texts", "-", "--json", given=f"{first}\r\n{last}".encode()).stdout
     )
-    assert (result["documents"], result["bytes"]) == (2, len((first + last).encode()))
+    assert (result["documents"], result["raw"]["bytes"]) == (2, len((first + last).encode()))
 
 
 def test_standard_input_that_is_no_text_is_one_clear_line(home, checkpoint, corpus):

@@ -103,6 +103,20 @@ def test_batch_compliance_must_be_told_what_its_ids_are(honour, home):
         assert log.watermark() == 0
 
 
+def test_notices_of_the_first_api_are_honoured(honour):
+    report, restrictions = honour(
+        {"delete": {"status": {"id": 70, "id_str": "70", "user_id": 7}}},
+        {"status_withheld": {"id": 71, "user_id": 7, "withheld_in_countries": ["DE"]}},
+        {"user_withheld": {"id": 8, "withheld_in_countries": ["DE"]}},
+        {"scrub_geo": {"user_id": 9, "user_id_str": "9", "up_to_status_id_str": "72"}},
+        {"limit": {"track": 5}},
+    )
+    assert restrictions.posts == {"70": "forgotten", "71": "withheld"}
+    assert restrictions.authors == {"8": "withheld"}
+    assert report.understood["scrub_geo"] == 1
+    assert report.set_aside == {"not_understood": 1}
+
+
 def test_activities_and_events_of_streams_are_honoured_in_one_file(honour):
     tombstone = {"type": "Tombstone", "id": f"{ACTOR}/statuses/2"}
     account = {"active": False, "status": "deleted"}

@@ -213,9 +213,13 @@ def test_of_parts_without_an_account_nobody_knows_whose_they_are(rookery, home, 
 
 def test_circle_tweets_are_hidden_until_the_owner_vouches(ingested, rookery, tmp_path):
     path = an_archive(tmp_path, [ALONE], twitter_circle_tweet=[])
-    ingested(path)
+    looked = rookery("posts", "look", path, "--json").json()
+    for notes in (ingested(path)["notes"], looked["notes"]):
+        assert len(notes) == 1
+        assert "--visibility public" in notes[0]
     assert rookery("posts", "stats", "--json").json()["dropped"] == {"visibility_unknown": 1}
-    assert ingested(path, options=("--visibility", "public"))["vouched"] == 1
+    again = ingested(path, options=("--visibility", "public"))
+    assert (again["vouched"], again["notes"]) == (1, [])
     assert rookery("posts", "stats", "--json").json()["dropped"] == {}
     ran = rookery("posts", "ingest", path, "--visibility", "everybody")
     assert (ran.code, len(ran.said)) == (2, 1)

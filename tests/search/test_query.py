@@ -82,6 +82,16 @@ def test_what_is_not_understood_is_said(text, remark):
     assert remark in parse(text).understood
 
 
+@pytest.mark.parametrize("text", ["天気がいい" * 40, '"' + "late " * 70 + '"'])
+def test_of_a_text_in_one_piece_the_first_words_are_searched(text):
+    query = parse(text)
+    assert len(query.terms) == len(set(query.terms)) > 0
+    assert "only the first 64 words were used" in query.understood
+    (part,) = parts(text)
+    words = part.parts if isinstance(part, And) else part.text.split()
+    assert len(words) == 64
+
+
 def test_an_unread_operator_still_finds_by_its_words():
     assert parse("near:berlin").terms == ("near", "berlin")
 
@@ -196,7 +206,7 @@ def test_a_remark_is_made_once():
 def test_sixty_four_words_are_used_and_the_next_is_cut_off():
     assert (len(parts("tram " * 64)), parse("tram " * 64).remarks) == (64, ())
     assert (len(parts("tram " * 65)), len(parse("tram " * 65).remarks)) == (64, 1)
-    assert parts('"' + "tram " * 65 + '"') == ()
+    assert parts('"' + "tram " * 65 + '"') == (Phrase(" ".join(["tram"] * 64)),)
     assert len(parts('"night tram" ' * 40)) == 32
     assert len(words_query("tram " * 70).root.parts) == 64
 

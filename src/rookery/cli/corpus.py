@@ -102,6 +102,6 @@ def _compression(home: "Home", corpus: "Artifact") -> dict[str, Any]:
     made = [
         s
         for s in find_artifacts(home.artifacts, "shards")
-        if s.manifest.inputs["corpus"] == corpus.digest
+        if s.manifest.inputs.get("corpus") == corpus.digest
     ]
     return {"compression": compression(corpus, made[-1])} if made else {}

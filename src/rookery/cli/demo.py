@@ -18,6 +18,7 @@ import typer
 
 from rookery.cli.options import (
     DEFAULT_HOME,
+    AnywayOption,
     DatesOption,
     HomeOption,
     JsonOption,
@@ -48,6 +49,7 @@ class Choices:
     minutes: float | None = None
     scale: float | None = None
     dates: str | None = None
+    anyway: bool = False
 
 
 def demo(
@@ -62,6 +64,7 @@ def demo(
     ] = None,
     mapping: MapOption = None,
     dates: DatesOption = None,
+    anyway: AnywayOption = False,
     limit: Annotated[int | None, typer.Option(help="Read only the first N posts.", min=1)] = None,
     minutes: Annotated[
         float | None,
@@ -89,7 +92,7 @@ def demo(
     from rookery.cli.show import context, show_json
     from rookery.core.home import create_home
 
-    asked = _asked(posts, mapping, limit, minutes, scale, dates)
+    asked = _asked(posts, mapping, limit, minutes, scale, dates, anyway)
     opened, shown = create_home(home), context()
     result = run_demo(opened, _stored_choices(opened, asked), shown)
     if as_json:
@@ -115,6 +118,7 @@ def _asked(
     minutes: float | None,
     scale: float | None,
     dates: str | None,
+    anyway: bool,
 ) -> Choices:
     """Return the choices that the options ask for; raise `UsageError` if they cannot be."""
     from rookery.core.errors import UsageError
@@ -128,7 +132,7 @@ def _asked(
     if posts is not None and not posts.exists():
         raise UsageError("there is no such file", where=posts)
     path = str(posts.absolute()) if posts else None
-    return Choices(path, read_map(mapping), limit, minutes, scale, date_order(dates))
+    return Choices(path, read_map(mapping), limit, minutes, scale, date_order(dates), anyway)
 
 
 def _stored_choices(home: "Home", asked: Choices) -> Choices:
@@ -140,11 +144,9 @@ def _stored_choices(home: "Home", asked: Choices) -> Choices:
     path = home.path / CHOICES
     if path.exists():
         stored = from_plain(Choices, json.loads(path.read_text()))
-        others = (stored.posts, stored.mapping, stored.limit, stored.dates) != (
-            asked.posts,
-            asked.mapping,
-            asked.limit,
-            asked.dates,
+        # how long the model trains may differ
+        others = replace(stored, minutes=None, scale=None) != replace(
+            asked, minutes=None, scale=None
         )
         # without a lake the first demo took no posts, so other posts are welcome
         if others and find_lake(home) is not None:
@@ -263,6 +265,7 @@ def _take_posts(home: "Home", choices: Choices, context: "Context") -> "IngestRe
         choices.limit,
         visibility="public",
         dates=date_order(choices.dates),
+        anyway=choices.anyway,
     )
 
 

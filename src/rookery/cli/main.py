@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+import rookery.cli.model_files  # noqa: F401 - its verbs join those of `model`
 from rookery import __version__
 from rookery.cli import (
     ads,
@@ -19,7 +20,6 @@ from rookery.cli import (
     home,
     model,
     model_represent,
-    model_tune,
     posts,
     search,
     serve,
@@ -42,7 +42,6 @@ app = typer.Typer(
 app.add_typer(posts.app, name="posts")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(model.app, name="model")
-model.app.add_typer(model_tune.app, name="tune")
 app.add_typer(search.app, name="search")
 app.add_typer(ads.app, name="ads")
 app.add_typer(fleet.app, name="fleet")

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, SetOption, opened
+from rookery.cli import model_tune
+from rookery.cli.options import (
+    DEFAULT_HOME,
+    HomeOption,
+    JsonOption,
+    ModelOption,
+    SetOption,
+    opened,
+)
 
 if TYPE_CHECKING:
     from rookery.core.artifact import Artifact
@@ -36,6 +44,7 @@ MinutesOption = Annotated[
         "this many minutes. The same command later takes the same scale."
     ),
 ]
+app.add_typer(model_tune.app, name="tune")
 CHECKPOINT = "rookery model train"
 
 SETTINGS = """Some settings for --set, with example values (docs/training.md has more):
@@ -218,21 +227,25 @@ def evaluate(
         ),
     ] = None,
     column: Annotated[str, typer.Option(help="The column of the file with the text.")] = "text",
+    model: ModelOption = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the newest model in bits per UTF-8 byte (less is better).
+    """Measure a model in bits per UTF-8 byte (less is better).
 
-    Shown beside it: zstd, an n-gram model and xz on the same bytes.
+    Shown beside it: zstd, an n-gram model and xz on the same bytes. Texts of a file are judged as
+    the corpus would clean them; the figures of the texts as they are stand below.
     """
     from rookery.cli.show import context, show_json
+    from rookery.core.extras import require_model
+    from rookery.workflows.models import need_checkpoint
+
+    require_model()
     from rookery.model.evaluate import PAGE, evaluate, evaluate_texts, read_result
 
     opened_home = opened(home)
-    checkpoint, corpus = (
-        opened_home.need("checkpoint", CHECKPOINT),
-        opened_home.need("corpus", "rookery corpus build"),
-    )
+    checkpoint = need_checkpoint(opened_home, model)
+    corpus = opened_home.need("corpus", "rookery corpus build")
     page = None
     if texts is None:
         made = evaluate(opened_home, checkpoint, corpus, context())
@@ -270,7 +283,7 @@ def _lines_or_column(path: Path, column: str) -> list[str]:
 def _show_evaluation(result: dict[str, Any]) -> None:
     """Print the figures as a table, and below it what they rest on."""
     from rookery.cli.show import show_table
-    from rookery.model.pages.evaluation import groups
+    from rookery.model.pages.evaluation import aged_in_words, groups
 
     lines = groups(result) if "training" in result else [("all", result)]
     columns = [
@@ -285,6 +298,11 @@ def _show_evaluation(result: dict[str, Any]) -> None:
     ]
     show_table(columns, [_line(name, found) for name, found in lines])
     print(f"\n  xz, all texts together: {result['bits_per_byte']['xz']:.3f}")
+    if raw := result.get("raw"):
+        bits = ", ".join(f"{name} {value:.3f}" for name, value in raw["bits_per_byte"].items())
+        print(f"  as given ({raw['texts_changed']:,} texts are changed by cleaning): {bits}")
+    if aged := result.get("aged"):
+        print(f"  {aged_in_words(aged)}")
     for name, count in result.get("left_out", {}).items():
         print(f"  left out, {name.replace('_', ' ')}: {count:,}")
     for name, value in result.get("training", {}).items():
@@ -307,6 +325,53 @@ def _line(name: str, found: dict[str, Any]) -> list[str]:
         f"{bits['ngram']:.3f}",
         f"{bits['zstd']:.3f}",
         "{:+.3f} ({:+.3f} to {:+.3f})".format(*less["ngram"]) if less else "",
+    ]
+
+
+@app.command()
+def compare(
+    keys: Annotated[
+        list[str], typer.Argument(help="Checkpoints: each the beginning of a key, or newest.")
+    ],
+    documents: Annotated[
+        int, typer.Option(help="Judge on at most this many documents.", min=1)
+    ] = 5_000,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare models, own, adopted or tuned, on the same later posts of the newest corpus.
+
+    Posts that any of them learned are left out. Less is better.
+    """
+    from rookery.cli.show import context, show_json, show_table
+    from rookery.core.extras import require_model
+    from rookery.workflows.models import need_checkpoint
+
+    require_model()
+    from rookery.model.compare import compare
+
+    opened_home = opened(home)
+    checkpoints = [need_checkpoint(opened_home, key) for key in keys]
+    corpus = opened_home.need("corpus", "rookery corpus build")
+    result = compare(opened_home, checkpoints, corpus, context(), documents)
+    if as_json:
+        show_json(result)
+        return
+    columns = ["model", "made by", "parameters", "bits per byte", "95%", "less than the first"]
+    show_table(columns, [_compared(one) for one in result["models"]])
+    print(f"\n  on {result['documents']:,} documents of {result['bytes']:,} bytes")
+    for remark in result["remarks"]:
+        print(f"  {remark}")
+
+
+def _compared(one: dict[str, Any]) -> list[str]:
+    return [
+        one["key"],
+        one["made_by"],
+        f"{one['parameters']:,}" if one["parameters"] else "",
+        f"{one['bits_per_byte']:.3f}",
+        "{:.3f} to {:.3f}".format(*one["interval_95"]),
+        "{:+.3f} ({:+.3f} to {:+.3f})".format(*one["less_than_first"]),
     ]
 
 
@@ -379,15 +444,3 @@ def generate(
     for piece in generator.generate(prompt, GenerationOptions(max_tokens, temperature, seed=seed)):
         print(piece.text, end="", flush=True)
     print()
-
-
-@app.command()
-def export(
-    folder: Annotated[Path, typer.Argument(help="The folder to write; it must not exist yet.")],
-    home: HomeOption = DEFAULT_HOME,
-) -> None:
-    """Write the newest model in the Hugging Face layout, for transformers, vLLM and SGLang."""
-    from rookery.model.export import export
-
-    export(opened(home).need("checkpoint", CHECKPOINT), folder)
-    print(f"Exported to {folder}")

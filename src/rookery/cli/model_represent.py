@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rookery.cli.model import CHECKPOINT
-from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, one_of, opened
+from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, ModelOption, one_of, opened
 
 if TYPE_CHECKING:
     from rookery.core.home import Home
@@ -35,7 +34,7 @@ def embed(
         typer.Option(
             "--with",
             help="table: sums of rows, as search uses them; tens of thousands of texts a second. "
-            "network: the mean of the newest model's hidden states.",
+            "network: the mean of the model's hidden states.",
         ),
     ] = "table",
     text: Annotated[
@@ -46,6 +45,7 @@ def embed(
         str | None,
         typer.Option("--id", help="The column of a table with the ids. Without it: row numbers."),
     ] = None,
+    model: ModelOption = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,20 +61,25 @@ def embed(
 
     opened_home = opened(home)
     to = target or path.with_name(f"{path.name}.vectors.parquet")
-    embedder = _embedder(opened_home, one_of(way, WAYS, "--with"))
+    embedder = _embedder(opened_home, one_of(way, WAYS, "--with"), model)
     facts = embed_file(opened_home, path, to, embedder, context(), text, identity)
     facts = {"file": str(to), **facts}
     show_json(facts) if as_json else show_facts(facts, "Vectors")
 
 
-def _embedder(home: "Home", way: str) -> "Embedder":
-    if way == "table":
-        from rookery.workflows.models import embedder_of
+def _embedder(home: "Home", way: str, model: str | None) -> "Embedder":
+    """Return what embeds: search's table, or that of a model that is named, or a network."""
+    from rookery.workflows.models import embedder_of, need_checkpoint
 
+    if way == "network":
+        from rookery.model.inference.pooling import load_pooling
+
+        return load_pooling(need_checkpoint(home, model))
+    if model is None:
         return embedder_of(home)
-    from rookery.model.inference.pooling import load_pooling
+    from rookery.model.embed import load_embedder
 
-    return load_pooling(home.need("checkpoint", CHECKPOINT))
+    return load_embedder(need_checkpoint(home, model))
 
 
 def probe(
@@ -96,10 +101,11 @@ def probe(
     finetune: Annotated[
         bool, typer.Option("--finetune", help="Also train all weights for each task.")
     ] = False,
+    model: ModelOption = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge how well the newest model's representation tells labels apart.
+    """Judge how well a model's representation tells labels apart.
 
     Beside it: TF-IDF, and the same network with random weights, all with the same classifier.
     """
@@ -108,10 +114,11 @@ def probe(
 
     require_model()
     from rookery.model import probe as probing
+    from rookery.workflows.models import need_checkpoint
 
     opened_home = opened(home)
     config = probing.ProbeConfig(text, label, split, task, finetune)
-    checkpoint = opened_home.need("checkpoint", CHECKPOINT)
+    checkpoint = need_checkpoint(opened_home, model)
     result = probing.read_result(probing.probe(opened_home, checkpoint, path, config, context()))
     if as_json:
         show_json(result)

@@ -74,6 +74,18 @@ DatesOption = Annotated[
         "fit both.",
     ),
 ]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="A checkpoint: the beginning of its key, or newest. Without it: the one that "
+        "rookery.toml names, which is the newest unless you changed it.",
+    ),
+]
+AnywayOption = Annotated[
+    bool,
+    typer.Option("--anyway", help="Take a table even if most of its rows cannot be taken."),
+]
 DEFAULT_HOME = Path("rookery-home")
 
 Choice = TypeVar("Choice", bound=str)

@@ -11,6 +11,7 @@ import typer
 
 from rookery.cli.options import (
     DEFAULT_HOME,
+    AnywayOption,
     DatesOption,
     HomeOption,
     JsonOption,
@@ -65,10 +66,7 @@ def ingest(
     mapping: MapOption = None,
     visibility: VisibilityOption = None,
     dates: DatesOption = None,
-    anyway: Annotated[
-        bool,
-        typer.Option("--anyway", help="Take a table even if most of its rows cannot be taken."),
-    ] = False,
+    anyway: AnywayOption = False,
     limit: Annotated[int | None, typer.Option(help="Read only the first N rows.", min=1)] = None,
     source_name: Annotated[
         str | None,
@@ -237,9 +235,9 @@ def forget(
     file: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A file of deletions and other requests of a network: X compliance, Jetstream or "
-            "ActivityPub. What the network may take back, such as a suspension, only hides posts. "
-            "May be repeated."
+            help="A file of deletions and other requests of a network: X compliance (also the "
+            "notices of API v1.1), Jetstream or ActivityPub. What the network may take back, such "
+            "as a suspension, only hides posts. May be repeated."
         ),
     ] = None,
     ids_of: Annotated[

@@ -10,7 +10,11 @@ from importlib.util import find_spec
 from rookery.core.errors import UsageError
 
 MODEL_PACKAGES = ("torch", "safetensors", "tiktoken", "tokenizers")
-PACKAGES = {"model": MODEL_PACKAGES, "ray": ("ray",), "probe": ("sklearn",)}
+PACKAGES = {
+    "model": (*MODEL_PACKAGES, "gguf"),
+    "ray": ("ray",),
+    "probe": ("sklearn",),
+}
 
 
 def require_model() -> None:

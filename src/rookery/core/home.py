@@ -73,6 +73,19 @@ class Cluster:
     address: str = ""
 
 
+NEWEST = "newest"
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The model that searches, answers and writes: the newest checkpoint, or one by its key.
+
+    A key may be given by its beginning.
+    """
+
+    serve: str = NEWEST
+
+
 @dataclass(frozen=True)
 class Settings:
     """The contents of `rookery.toml`."""
@@ -80,6 +93,7 @@ class Settings:
     rights: Rights = field(default_factory=Rights)
     serve: Serve = field(default_factory=Serve)
     corpus: Cluster = field(default_factory=Cluster)
+    model: Serving = field(default_factory=Serving)
 
 
 FIRST_SETTINGS = """\
@@ -110,6 +124,11 @@ allowed_hosts = []
 # Where the corpus is built: "native" on this machine, "ray" on the Ray cluster at the address.
 runner = "native"
 address = ""
+
+[model]
+# Which checkpoint searches, answers and writes: "newest", or one by its key, so that a trial does
+# not serve merely by being newest (`rookery runs` lists keys).
+serve = "newest"
 """
 
 
@@ -152,6 +171,20 @@ class Home:
         """Return the most recently finished artifact of a kind, or None."""
         found = list(find_artifacts(self.artifacts, kind))
         return found[-1] if found else None
+
+    def find(self, kind: str, name: str) -> Artifact:
+        """Return the artifact of a kind whose key begins with a name.
+
+        Raises `UsageError` unless exactly one is found.
+        """
+        found = [one for one in find_artifacts(self.artifacts, kind) if one.key.startswith(name)]
+        if len(found) != 1:
+            raise UsageError(
+                f"{len(found) or 'no'} {kind}s have a key that begins with {name!r}",
+                where=self.artifacts,
+                hint="Name one by its key; `rookery runs` lists them",
+            )
+        return found[0]
 
     def need(self, kind: str, command: str) -> Artifact:
         """Return the newest artifact of a kind; raise `UsageError` naming the command for one."""

@@ -57,6 +57,16 @@ class TextChunk:
     finish_reason: str | None = None
 
 
+@dataclass(frozen=True)
+class Message:
+    """A turn of a chat. role: who speaks, as the model's template names it (system, user,
+    assistant).
+    """
+
+    role: str
+    content: str
+
+
 class Generator(Protocol):
     """A language model that continues a prompt."""
 

@@ -13,7 +13,7 @@ hashes of the ids with the reasons, for their fates (`fates.py`).
 
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -89,6 +89,13 @@ def prepare(
         for part, _ in zip(parts, spread(work, parts, cluster), strict=True):
             task.advance(part.posts)
     return open_posts([_path(folder, part) for part in parts])
+
+
+def as_in_corpus(texts: Sequence[str], placeholders: bool = False) -> list[str]:
+    """Return texts as a corpus holds them: clean, and without personal data."""
+    column = pa.array(texts, pa.string())
+    clean, _ = privacy.redact(normalize.clean(column), pa.nulls(len(column), pa.string()))
+    return (normalize.placeholders(clean) if placeholders else clean).to_pylist()
 
 
 def _parts(lake: Lake) -> Iterator[Part]:

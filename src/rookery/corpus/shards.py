@@ -7,6 +7,8 @@ For each split:
     <split>.post_hashes    uint64, the hashes of all posts' ids, document after document
     <split>.author_hashes  uint64, parallel to post_hashes
     <split>.post_offsets   int64, documents + 1, into the two above
+    <split>.learned        uint8, parallel to tokens: 1 where a model learns the token; only where
+                           it does not learn all of them (conversations, of which it learns replies)
 
 All little-endian. Each document begins with its control tokens, if the corpus has them, and ends
 with the encoder's end-of-document token. By the hashes a forgotten post is masked in every later
@@ -15,7 +17,7 @@ batch. Not here: how tokens become batches (`model`).
 
 import functools
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -87,6 +89,7 @@ class Shards:
     vocabulary: int
     end_of_document: int
     lake_version: int
+    learned: np.ndarray | None = None
 
     @property
     def documents(self) -> int:
@@ -151,6 +154,7 @@ def write_shards(home: Home, corpus: Artifact, encoder: Encoder, context: Contex
 def open_shards(artifact: Artifact, split: str) -> Shards:
     """Map one split of a shards artifact into memory, without reading it."""
     config = ShardConfig(**artifact.manifest.config)
+    learned = artifact.file(f"{split}.learned")
     return Shards(
         tokens=_mapped(artifact.file(f"{split}.tokens"), _token_type(config.vocabulary)),
         offsets=_mapped(artifact.file(f"{split}.offsets"), "<i8"),
@@ -160,7 +164,40 @@ def open_shards(artifact: Artifact, split: str) -> Shards:
         vocabulary=config.vocabulary,
         end_of_document=config.end_of_document,
         lake_version=artifact.manifest.metrics[LAKE_VERSION],
+        learned=_mapped(learned, "u1") if learned.exists() else None,
     )
+
+
+@dataclass(frozen=True)
+class EncodedDocument:
+    """The tokens of a document, which of them a model learns, and the posts inside it."""
+
+    tokens: Sequence[int]
+    learned: Sequence[bool]
+    post_ids: Sequence[str]
+    author_ids: Sequence[str]
+
+
+def write_encoded(
+    folder: Path, split: str, documents: Sequence[EncodedDocument], vocabulary: int
+) -> dict[str, int]:
+    """Write a split of documents that are encoded already, and return its metrics."""
+    flat = chain.from_iterable
+    files = {
+        "tokens": np.fromiter(flat(d.tokens for d in documents), _token_type(vocabulary)),
+        "learned": np.fromiter(flat(d.learned for d in documents), "u1"),
+        "offsets": _offsets(len(d.tokens) for d in documents),
+        "post_hashes": hash_ids(flat(d.post_ids for d in documents)),
+        "author_hashes": hash_ids(flat(d.author_ids for d in documents)),
+        "post_offsets": _offsets(len(d.post_ids) for d in documents),
+    }
+    for name, array in files.items():
+        array.tofile(folder / f"{split}.{name}")
+    return {f"documents_{split}": len(documents), f"tokens_{split}": len(files["tokens"])}
+
+
+def _offsets(sizes: Iterable[int]) -> np.ndarray:
+    return np.cumsum([0, *sizes], dtype="<i8")
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ loop that spends the compute is in `train.py`.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
+from rookery.core.config import from_plain
 from rookery.core.errors import UsageError
 from rookery.model.shape import (
     ModelShape,
@@ -29,6 +31,8 @@ CPU_MICRO_BATCH_TOKENS = 4096
 LARGEST_MICRO_BATCH_TOKENS = 32_768  # of a GPU; it waits for its next matmul between small ones
 # of a GPU's memory; layers that are not compiled keep nearly twice the predicted bytes
 ACTIVATIONS_SHARE = 1 / 3
+TUNING_BATCH_TOKENS, FEWEST_TUNING_STEPS = 2048, 5
+TUNING_ADAPTER_RATE, TUNING_MATRIX_RATE, TUNING_VECTOR_RATE = 2e-3, 2e-3, 1e-3
 LARGEST_SETTING = 1e37  # a rate beyond it overflows float32
 # Muon's momentum below and from `LONG_PETAFLOP` on: the first measured up to 0.1 petaFLOP, the
 # second that of Muon's author
@@ -91,6 +95,30 @@ class TrainConfig:
         Packing leaves a few of them empty.
         """
         return self.steps * self.batch_tokens
+
+
+@dataclass(frozen=True)
+class TuneConfig(TrainConfig):
+    """The configuration of a run that tunes a finished model.
+
+    lora_rank: the rank of the adapters that learn in the place of the layers' matrices
+    (`tuning/lora.py`); 0: all weights learn.
+    """
+
+    lora_rank: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.lora_rank <= self.shape.width:
+            raise UsageError(
+                f"lora_rank must be at least 0 and at most the width ({self.shape.width}), not "
+                f"{self.lora_rank}"
+            )
+
+
+def read_config(plain: Mapping[str, Any]) -> TrainConfig:
+    """Return the configuration that a manifest holds: of a training run, or of a tuning."""
+    return from_plain(TuneConfig if "lora_rank" in plain else TrainConfig, plain)
 
 
 @dataclass(frozen=True)
@@ -182,16 +210,44 @@ def _spending_all(config: TrainConfig) -> TrainConfig:
     return with_steps(config, steps)
 
 
-def with_steps(config: TrainConfig, steps: int) -> TrainConfig:
+def config_for_tuning(shape: ModelShape, tokens: float, lora_rank: int) -> TuneConfig:
+    """Return the run that tunes a model of some shape on this many places for tokens.
+
+    Adapters learn at ten times the rate of whole matrices, since they begin at zero. The rates and
+    the batch are those that were best on two models (LOG.md). Raises `UsageError` unless the
+    tokens are positive.
+    """
+    if not (math.isfinite(tokens) and tokens >= 1):
+        raise UsageError(f"a model is tuned on at least one token, not {tokens}")
+    batch_tokens = max(shape.context_tokens, TUNING_BATCH_TOKENS)
+    steps = max(FEWEST_TUNING_STEPS, round(tokens / batch_tokens))
+    config = TuneConfig(
+        scale_petaflop=training_flops_per_token(shape) * steps * batch_tokens / PETA,
+        shape=shape,
+        steps=steps,
+        batch_tokens=batch_tokens,
+        matrix_learning_rate=TUNING_MATRIX_RATE,
+        vector_learning_rate=TUNING_ADAPTER_RATE if lora_rank else TUNING_VECTOR_RATE,
+        weight_decay=0.0,
+        lora_rank=lora_rank,
+    )
+    return with_steps(config, steps)
+
+
+Config = TypeVar("Config", bound=TrainConfig)
+
+
+def with_steps(config: Config, steps: int) -> Config:
     """Return the config with this number of steps and all that follows from it.
 
     Those are the warmup, the decay, and how often a state is saved.
     """
+    is_tuning = isinstance(config, TuneConfig)  # it decays from its warmup on
     return replace(
         config,
         steps=steps,
-        warmup_steps=min(config.warmup_steps, steps // 10),
-        decay_steps=steps // 2,
+        warmup_steps=steps // 10 if is_tuning else min(config.warmup_steps, steps // 10),
+        decay_steps=steps - steps // 10 if is_tuning else steps // 2,
         checkpoint_steps=max(5, min(200, steps // 20)),
     )
 

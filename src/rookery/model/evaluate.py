@@ -18,7 +18,7 @@ evaluation of its own).
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ from rookery.core.context import Context, Progress, SilentProgress
 from rookery.core.errors import DataError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
+from rookery.corpus.prepare import as_in_corpus
 from rookery.model.checkpoint import load_network
 from rookery.model.evaluation.baselines import train_ngram, xz_bits_per_byte, zstd_bits
 from rookery.model.evaluation.bits import text_bits
@@ -38,18 +39,13 @@ from rookery.model.evaluation.estimate import MODEL, ScoredTexts, by, summarize
 from rookery.model.evaluation.held_out import HeldOut, held_out
 from rookery.model.pages.evaluation import page
 from rookery.model.phases import corpora_of
-from rookery.model.tokenizer import (
-    SPECIAL_TOKENS,
-    Tokenizer,
-    load_tokenizer,
-    prefix,
-    training_texts,
-)
+from rookery.model.tokenizer import Tokenizer, load_tokenizer, prefix, training_texts
 from rookery.model.training.run import best_precision
 from rookery.posts.live import live_log
 
 RESULT, PAGE = "result.json", "evaluation.html"
-STAGE_VERSION = 3
+STAGE_VERSION = 4
+FEWEST_OF_MONTH = 100  # documents; fewer say nothing about a month
 
 
 @dataclass(frozen=True)
@@ -111,22 +107,37 @@ def evaluate_texts(
 ) -> dict[str, Any]:
     """Judge a checkpoint on any texts, and return the figures of `estimate.py`.
 
-    Each text counts as an author of its own; empty ones are left out. Whether the texts are among
-    the training texts is not examined. corpus: what the baselines learn from if the model's own
-    corpus no longer exists. Raises `DataError` if no text is left.
+    The texts are judged as the corpus would hold them; `raw` has the bytes and the bits per byte of
+    the texts as they were given, and how many of them cleaning changed. Each text counts as an
+    author of its own; those of which nothing is left are left out. Whether the texts are among the
+    training texts is not examined. corpus: what the baselines learn from if the model's own corpus
+    no longer exists. Raises `DataError` if no text is left.
     """
-    texts = [text for text in texts if text]
-    if not texts:
+    learned, remarks = _learned(home, checkpoint, corpus)
+    placeholders = learned[-1].manifest.config.get("placeholders", False)
+    pairs = zip(as_in_corpus(texts, placeholders), texts, strict=True)
+    both = [(clean, raw) for clean, raw in pairs if clean]
+    if not both:
         raise DataError(
             "there is no text to judge on: every one is empty",
             hint="Name the texts' column with --column",
         )
-    learned, remarks = _learned(home, checkpoint, corpus)
+    cleaned, given = (list(part) for part in zip(*both, strict=True))
+    changed = np.array([clean != raw for clean, raw in both])
+    every = [*cleaned, *(raw for clean, raw in both if clean != raw)]
     judged, _ = _judged(
-        checkpoint, learned[-1], texts, np.arange(len(texts)), EvaluationConfig(), SilentProgress()
+        checkpoint, learned[-1], every, np.arange(len(every)), EvaluationConfig(), SilentProgress()
     )
-    return _with_xz(summarize(judged), texts) | {
-        "remarks": [*remarks, *_remarks_on_controls(checkpoint)]
+    as_given = np.arange(len(both))
+    as_given[changed] = np.arange(len(both), len(every))
+    raw = _with_xz(summarize(judged.of(as_given)), given)
+    return _with_xz(summarize(judged.of(np.arange(len(both)))), cleaned) | {
+        "raw": {
+            "texts_changed": int(changed.sum()),
+            "bytes": raw["bytes"],
+            "bits_per_byte": raw["bits_per_byte"],
+        },
+        "remarks": [*remarks, *_remarks_on_controls(checkpoint)],
     }
 
 
@@ -135,6 +146,11 @@ def _learned(
 ) -> tuple[list[Artifact], list[str]]:
     """Return the corpora that a checkpoint learned from, the last one last, and remarks on them."""
     found, missing = corpora_of(home, checkpoint)
+    if not found and "adopted" in checkpoint.manifest.metrics:
+        return [corpus], [
+            "The model was adopted: what its maker trained it on is not known, and may hold some "
+            "of what it is judged on."
+        ]
     if not found:
         remark = (
             f"No corpus that the model learned from was found, so {corpus.key} is used in its place"
@@ -149,7 +165,7 @@ def _learned(
 
 def _remarks_on_controls(checkpoint: Artifact, controls: Sequence[Sequence[str]] = ()) -> list[str]:
     """Return the remark that belongs to a model that learned with control tokens."""
-    if set(load_tokenizer(checkpoint).special) <= set(SPECIAL_TOKENS):
+    if not load_tokenizer(checkpoint).controls:
         return []
     if any(controls):
         return [
@@ -172,7 +188,8 @@ def _result(
     judged, baseline_bytes = _judged(
         checkpoint, learned, held.texts, held.authors, config, progress, held.controls
     )
-    months = by(judged, held.months)
+    of_months = by(judged, held.months)
+    months = {month: of_months[month] for month in sorted(of_months, key=int)}
     return _with_xz(summarize(judged), held.texts) | {
         "left_out": dict(held.left_out),
         "training": {
@@ -182,7 +199,8 @@ def _result(
             "bytes_seen_by_baselines": baseline_bytes,
         },
         "languages": by(judged, held.languages),
-        "months": {month: months[month] for month in sorted(months, key=int)},
+        "months": months,
+        "aged": aged(months),
         "authors_seen": by(judged, held.acquaintance),
         "novelty": by(judged, held.novelty),
     }
@@ -218,6 +236,25 @@ def _with_xz(result: dict[str, Any], texts: Sequence[str]) -> dict[str, Any]:
     return result | {
         "bits_per_byte": result["bits_per_byte"] | {"xz": round(xz_bits_per_byte(texts), 4)}
     }
+
+
+def aged(months: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return by how many bits per byte a model is worse on the last month than on the first.
+
+    months: figures by the month after training, from 1 on, as numbers in text; those of fewer than
+    100 documents do not count. The n-gram model, which learned from the same texts, stands beside
+    it: the difference of both is not that the texts have become harder. None without two months.
+    """
+    known = [
+        (month, of["bits_per_byte"])
+        for month, of in months.items()
+        if int(month) > 0 and of["documents"] >= FEWEST_OF_MONTH
+    ]
+    if len(known) < 2:
+        return None
+    (first, before), (last, after) = known[0], known[-1]
+    more = {name: round(after[name] - before[name], 4) for name in (MODEL, "ngram")}
+    return {"from_month": int(first), "to_month": int(last), "more_bits_per_byte": more}
 
 
 def _bytes_seen(checkpoint: Artifact, tokenizer: Tokenizer, held: HeldOut) -> int | None:

@@ -41,7 +41,7 @@ def control_ids(tokenizer: Tokenizer, controls: Sequence[str]) -> tuple[int, ...
 
     Raises `UsageError` for a control that has no token.
     """
-    known = {name[2:-2]: token for name, token in tokenizer.special.items() if ":" in name}
+    known = {name[2:-2]: token for name, token in tokenizer.controls.items()}
     for control in controls:
         if control not in known:
             hint = (
@@ -92,7 +92,9 @@ class NetworkGenerator:
         history = self.tokenizer.encode([prompt])[0]
         seen = np.zeros(self.tokenizer.vocabulary, dtype=bool)
         seen[history] = True
-        opening = [self.tokenizer.end_of_document, *self.controls]
+        opening = [*self.tokenizer.opening, *self.controls]
+        if not opening and not history:
+            opening = [*self.tokenizer.before_text]
         cache, unread = Cache(self.network.shape, 1), [*opening, *history]
         while True:
             if cache.length + len(unread) > self.context_tokens:

@@ -14,6 +14,7 @@ from rookery.core.digest import digest_value
 
 # rows of a matrix that one generator draws: a process draws hardly more than the rows it holds
 DRAWN_ROWS = 64
+BEGIN_AT_ZERO = ("o_proj.weight", "down_proj.weight", "lm_head.weight", "lora_b")
 
 
 def initial_rows(seed: int, name: str, size: torch.Size, rows: slice) -> Tensor:
@@ -22,12 +23,13 @@ def initial_rows(seed: int, name: str, size: torch.Size, rows: slice) -> Tensor:
     No other rows need to be drawn. Norms: one. Embedding: normal, standard deviation 0.02.
     Matrices: normal, standard deviation 1/√(inputs). Matrices that write to the residual stream
     begin at zero, so that each layer begins as the identity. An untied output matrix begins at zero
-    too: the first loss is log V (hardly more where the embedding is the output matrix as well).
+    too: the first loss is log V (hardly more where the embedding is the output matrix as well). So
+    does the second matrix of an adapter (`tuning/lora.py`).
     """
     wanted = (rows.stop - rows.start, *size[1:])
     if len(size) == 1:
         return torch.ones(wanted)
-    if name.endswith(("o_proj.weight", "down_proj.weight", "lm_head.weight")):
+    if name.endswith(BEGIN_AT_ZERO):
         return torch.zeros(wanted)
     deviation = 0.02 if name.endswith("embed_tokens.weight") else size[1] ** -0.5
     first, last = rows.start // DRAWN_ROWS, math.ceil(rows.stop / DRAWN_ROWS)

@@ -86,13 +86,17 @@ class _Chunked(torch.autograd.Function):
         counted_N1 = (targets_N != IGNORED)[:, None]
         counted_ND = hidden_ND * counted_N1
         grad_hidden = torch.empty_like(hidden_ND)
-        grad_head = torch.zeros(head_VD.shape, dtype=torch.float32, device=head_VD.device)
+        learns_head = ctx.needs_input_grad[1]
+        grad_head = torch.zeros(
+            head_VD.shape if learns_head else 0, dtype=torch.float32, device=head_VD.device
+        )
         chunks = (x.split(chunk_tokens) for x in (hidden_ND, counted_ND, targets_N, grad_hidden))
         for hidden, counted, targets, into in zip(*chunks, strict=True):
             loss, grad_logits = loss_of(hidden, head_VD, targets)
             total += loss
             torch.mm(grad_logits, head_VD, out=into)
-            grad_head += grad_logits.T @ counted
+            if learns_head:
+                grad_head += grad_logits.T @ counted
         ctx.save_for_backward(grad_hidden.mul_(counted_N1), grad_head.to(head_VD.dtype))
         return total
 
@@ -100,5 +104,5 @@ class _Chunked(torch.autograd.Function):
     def backward(ctx, grad: Tensor):
         grad_hidden, grad_head = ctx.saved_tensors
         grad_hidden = grad_hidden * grad.to(grad_hidden.dtype)
-        grad_head = grad_head * grad.to(grad_head.dtype)
-        return grad_hidden, grad_head, None, None, None
+        learned = grad_head * grad.to(grad_head.dtype) if ctx.needs_input_grad[1] else None
+        return grad_hidden, learned, None, None, None

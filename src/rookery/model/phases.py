@@ -10,8 +10,9 @@ any of them held is traced to the checkpoint even where the earlier checkpoint n
 Not here: the loop (`train.py`), and how long a phase is (`config.py`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,17 +24,16 @@ from rookery.core.artifact import Artifact, find_artifacts
 from rookery.core.config import diff, from_plain
 from rookery.core.digest import digest_file
 from rookery.core.errors import DataError, UsageError
-from rookery.core.home import Home
+from rookery.core.home import NEWEST, Home
 from rookery.corpus.shards import Exclusions, Shards, open_shards
 from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape
-from rookery.model.config import TrainConfig
+from rookery.model.config import TrainConfig, TuneConfig, read_config
 from rookery.model.parallel.placement import local, piece
 from rookery.model.parallel.processes import Processes
 from rookery.model.tensors import tensor_files
 from rookery.model.training.optimizer import MASTER
 
 OPTIMIZER = "optimizer.safetensors"
-NEWEST = "newest"
 PIECE_POSTS = 1 << 22  # posts of an earlier phase that are looked up at once
 
 
@@ -55,29 +55,28 @@ class Phase:
 def find_checkpoint(home: Home, name: str, corpus: Artifact | None = None) -> Artifact:
     """Return a finished checkpoint by its key, by the beginning of its key, or as `newest`.
 
-    corpus: `newest` is then the newest one whose last phase learned from another corpus, so that a
-    command can be repeated. Raises `UsageError` unless exactly one checkpoint is found.
+    corpus: `newest` is then the newest one that another phase can continue and whose last phase
+    learned from another corpus, so that a command can be repeated. Raises `UsageError` unless
+    exactly one checkpoint is found.
     """
+    if name != NEWEST:
+        return home.find("checkpoint", name)
     every = list(find_artifacts(home.artifacts, "checkpoint"))
-    if name == NEWEST:
-        found = [one for one in every if corpus is None or _last_corpus(one) != corpus.digest][-1:]
-        which = (
-            "there is no checkpoint yet"
-            if not every
-            else "every checkpoint has learned from the newest corpus"
-        )
-    else:
-        found = [one for one in every if one.key.startswith(name)]
-        which = f"{len(found) or 'no'} checkpoints have a key that begins with {name!r}"
-    if len(found) != 1:
+    found = [one for one in every if corpus is None or _can_learn(one, corpus)]
+    if not found:
         raise UsageError(
-            which, where=home.artifacts, hint="Name one by its key; `rookery runs` lists them"
+            "every checkpoint that can go on has learned from the newest corpus"
+            if every
+            else "there is no checkpoint yet",
+            where=home.artifacts,
+            hint="Name one by its key; `rookery runs` lists them",
         )
-    return found[0]
+    return found[-1]
 
 
-def _last_corpus(checkpoint: Artifact) -> str:
-    return next((phase.corpus for phase in reversed(phases(checkpoint))), "")
+def _can_learn(checkpoint: Artifact, corpus: Artifact) -> bool:
+    last = next((phase.corpus for phase in reversed(phases(checkpoint))), "")
+    return _has_optimizer(checkpoint) and last != corpus.digest
 
 
 def corpora_of(home: Home, checkpoint: Artifact) -> tuple[list[Artifact], int]:
@@ -87,14 +86,25 @@ def corpora_of(home: Home, checkpoint: Artifact) -> tuple[list[Artifact], int]:
     not name its phases: no corpora, and none missing.
     """
     here = {one.digest: one for one in find_artifacts(home.artifacts, "corpus")}
-    wanted = list(dict.fromkeys(phase.corpus for phase in reversed(phases(checkpoint))))[::-1]
+    # conversations of a file are of no corpus
+    of_phases = [phase.corpus for phase in phases(checkpoint) if phase.corpus]
+    wanted = list(dict.fromkeys(reversed(of_phases)))[::-1]
     found = [here[digest] for digest in wanted if digest in here]
     return found, len(wanted) - len(found)
 
 
 def config_of(checkpoint: Artifact) -> TrainConfig:
-    """Return the configuration of a checkpoint's last phase."""
-    return from_plain(TrainConfig, checkpoint.manifest.config)
+    """Return the configuration of a checkpoint's last phase.
+
+    Raises `DataError` for a checkpoint that `train.py` did not make, such as an adopted one.
+    """
+    try:
+        return read_config(checkpoint.manifest.config)
+    except DataError:
+        raise DataError(
+            f"the checkpoint {checkpoint.key} was not trained here, so no phase can continue it",
+            hint="Tune it instead, or name one that `rookery model train` made",
+        ) from None
 
 
 def phases(checkpoint: Artifact) -> tuple[Phase, ...]:
@@ -109,10 +119,11 @@ def phases_on(shards: Artifact, config: TrainConfig, earlier: Artifact | None) -
 
     earlier: the checkpoint that the run continues, whose phases come first.
     """
+    made_of = shards.manifest.inputs
     own = Phase(
         shards.key,
         shards.digest,
-        shards.manifest.inputs.get("corpus", ""),
+        made_of.get("corpus") or made_of.get("threads", ""),
         config.steps,
         config.tokens,
     )
@@ -124,7 +135,9 @@ def inputs_on(shards: Artifact, tokenizer: Artifact, earlier: Artifact | None) -
 
     The shards of every earlier phase are named by the phase's number.
     """
-    inputs = {"shards": shards.digest, "tokenizer": tokenizer.digest}
+    # a tuning is given its base in the place of the tokenizer, whose copy that holds
+    named = tokenizer.manifest.inputs.get("tokenizer", tokenizer.digest)
+    inputs = {"shards": shards.digest, "tokenizer": named}
     if earlier is None:
         return inputs
     before = {
@@ -164,15 +177,16 @@ def learned_before(
 
 
 def check_goes_on(earlier: Artifact, tokenizer: Artifact, config: TrainConfig) -> None:
-    """Raise `DataError` with the reason if no phase can continue from a checkpoint."""
-    if not all(file.exists() for file in tensor_files(earlier.path, OPTIMIZER)) or not phases(
-        earlier
-    ):
+    """Raise `DataError` with the reason if no phase can continue from a checkpoint.
+
+    A tuning needs no state of its base's optimizer.
+    """
+    if not isinstance(config, TuneConfig) and not _has_optimizer(earlier):
         raise DataError(
             f"the checkpoint {earlier.key} holds no optimizer state to continue from",
             where=earlier.path,
-            hint=f"An earlier release made it, or {OPTIMIZER} was removed: train anew, without "
-            "--from",
+            hint="It was adopted or tuned, an earlier release made it, or "
+            f"{OPTIMIZER} was removed: `rookery model tune posts`, or train without --from",
         )
     if digest_file(earlier.file(TOKENIZER)) != digest_file(tokenizer.file(TOKENIZER)):
         raise DataError(
@@ -184,6 +198,11 @@ def check_goes_on(earlier: Artifact, tokenizer: Artifact, config: TrainConfig) -
             f"the checkpoint {earlier.key} has another shape: {', '.join(changes)}",
             hint="A phase keeps the shape; train anew, without --from, for another",
         )
+
+
+def _has_optimizer(checkpoint: Artifact) -> bool:
+    files = tensor_files(checkpoint.path, OPTIMIZER)
+    return all(file.exists() for file in files) and bool(phases(checkpoint))
 
 
 def tokenizer_of(home: Home, checkpoint: Artifact) -> Artifact:
@@ -202,7 +221,6 @@ def tokenizer_of(home: Home, checkpoint: Artifact) -> Artifact:
     return tokenizer
 
 
-@torch.no_grad()
 def load_last_state(
     checkpoint: Artifact, state: Mapping[str, Tensor], processes: Processes
 ) -> None:
@@ -213,6 +231,23 @@ def load_last_state(
     """
     files = [(MASTER, file) for file in tensor_files(checkpoint.path, WEIGHTS)]
     files += [("", file) for file in tensor_files(checkpoint.path, OPTIMIZER)]
+    _load(checkpoint, files, state, processes)
+
+
+def load_weights(checkpoint: Artifact, weights: Mapping[str, Tensor], processes: Processes) -> None:
+    """Read weights of a checkpoint by their names; otherwise as `load_last_state`."""
+    files = [("", file) for file in tensor_files(checkpoint.path, WEIGHTS)]
+    _load(checkpoint, files, weights, processes)
+
+
+@torch.no_grad()
+def _load(
+    checkpoint: Artifact,
+    files: Sequence[tuple[str, Path]],
+    state: Mapping[str, Tensor],
+    processes: Processes,
+) -> None:
+    """Read tensors of some files, each with a prefix before its names, into those given."""
     changed: DataError | None = None
     if processes.is_first:
         try:

@@ -16,7 +16,7 @@ from rookery.core.config import from_plain, to_plain
 from rookery.core.errors import UsageError
 from rookery.core.home import Home
 from rookery.core.protocols import GenerationOptions
-from rookery.model.config import TrainConfig, learning_rate_factor
+from rookery.model.config import learning_rate_factor, read_config
 from rookery.model.evaluate import read_result
 from rookery.model.generate import load_generator
 from rookery.model.phases import Phase
@@ -58,7 +58,7 @@ def describe(
     are counted over all phases.
     """
     begun = json.loads((folder / "notes" / BEGUN).read_text())
-    config = from_plain(TrainConfig, begun["config"])
+    config = read_config(begun["config"])
     phases = [from_plain(Phase, phase) for phase in begun["phases"]]
     checkpoint = open_artifact(folder) if (folder / MANIFEST).exists() else None
     runs = [*_runs_before(home, begun["inputs"].get("earlier")), _run(folder)]
@@ -127,7 +127,7 @@ def _runs_before(home: Home, earlier: str | None) -> list[dict[str, Any]]:
 def _run(folder: Path) -> dict[str, Any]:
     """Return one phase: its first step among all, its curve, and its validation loss."""
     begun = json.loads((folder / "notes" / BEGUN).read_text())
-    config = from_plain(TrainConfig, begun["config"])
+    config = read_config(begun["config"])
     finished = open_artifact(folder).manifest.metrics if (folder / MANIFEST).exists() else {}
 
     def rate(step: int) -> float:

@@ -9,11 +9,14 @@ of the network. Not here: what is written under which name (`checkpoint.py`, `ph
 """
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -69,6 +72,28 @@ def tensor_files(folder: Path, name: str) -> list[Path]:
     index = _index(folder, name)
     holder = json.loads(index.read_text())["weight_map"] if index.exists() else {"": name}
     return [folder / file for file in sorted(set(holder.values()))]
+
+
+def stored_tensors(folder: Path, name: str, dtype: torch.dtype = torch.float32) -> Stored:
+    """Return the tensors that were written under a name; each is read when it is asked for."""
+    holder: dict[str, Path] = {}
+    bytes_of: dict[str, int] = {}
+    for path in tensor_files(folder, name):
+        with safe_open(path, framework="pt") as file:
+            for key in file.keys():
+                part = file.get_slice(key)
+                holder[key] = path
+                bytes_of[key] = math.prod(part.get_shape()) * dtype.itemsize
+
+    def read(names: Sequence[str]) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for path in {holder[key] for key in names}:
+            with safe_open(path, framework="pt") as file:
+                kept = [key for key in names if holder[key] == path]
+                found |= {key: file.get_tensor(key).to(dtype) for key in kept}
+        return found
+
+    return Stored(bytes_of, read)
 
 
 def copy_tensors(folder: Path, name: str, into: Path) -> None:

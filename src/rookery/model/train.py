@@ -1,6 +1,7 @@
 """Training: a model learns from token shards, and the result is a checkpoint.
 
-A run begins from random weights, or where an earlier run ended (`phases.py`). It may be one process
+A run begins from random weights, or where an earlier run ended (`phases.py`), or it tunes a model
+(`tune.py`). It may be one process
 or many, which run the same loop (`_fit`); the first of them also holds the stage, writes the notes
 and publishes the checkpoint. Killed at any step and started again, a run ends with the same
 weights, bit for bit: each batch follows from a position in one fixed order of documents
@@ -25,13 +26,13 @@ from rookery.core.home import Home
 from rookery.core.pause import refusal
 from rookery.core.stage import Stage, open_stage
 from rookery.core.workspace import Workspace
-from rookery.model.config import TrainConfig, WatchConfig, learning_rate_factor
+from rookery.model.config import TrainConfig, TuneConfig, WatchConfig, learning_rate_factor
 from rookery.model.data.batches import Step
 from rookery.model.data.order import Position
 from rookery.model.parallel.processes import Processes, single_process
 from rookery.model.phases import inputs_on, phases_on
 from rookery.model.shape import training_flops_per_token
-from rookery.model.training.finish import manifest_metrics, save_checkpoint
+from rookery.model.training.finish import manifest_metrics, save_checkpoint, save_tuned
 from rookery.model.training.inputs import check_inputs, verify_shards, warn
 from rookery.model.training.notes import note_begun
 from rookery.model.training.resume import resume
@@ -106,7 +107,10 @@ def _lead(
     with masked(home, learned, held_out, earlier, progress) as (learned, held_out):
         loss, seconds = _fit(home, workspace, learned, held_out, config, processes, earlier, watch)
         forgotten = learned.masked_documents()
-    save_checkpoint(workspace, config, tokenizer, learned.shards, forgotten)
+    if isinstance(config, TuneConfig) and earlier is not None:
+        save_tuned(workspace, config, earlier)
+    else:
+        save_checkpoint(workspace, config, tokenizer, learned.shards, forgotten)
     workspace.metrics.update(
         manifest_metrics(config, phases, learned.shards, workspace.notes, loss),
         processes=processes.count,

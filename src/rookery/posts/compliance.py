@@ -9,6 +9,7 @@ and in any order:
 - X's batch compliance (an id, an action and a reason): `deleted` of a post is permanent, the other
   reasons are states. A line does not state whether its id is a post's or an author's: `ids_of`
   does.
+- Notices of X's streams of API v1.1 (a deletion, a scrub of places, a withholding).
 - Events of Jetstream and tap (`jetstream.py`), and ActivityPub's Delete, Tombstone and Undo
   (`mastodon.py`).
 
@@ -35,7 +36,7 @@ from rookery.posts import set_aside
 from rookery.posts.event import Event, timed
 from rookery.posts.live import live_log
 from rookery.posts.post import Post
-from rookery.posts.sources import jetstream, mastodon
+from rookery.posts.sources import jetstream, mastodon, x_api_v1
 from rookery.posts.sources.files import SetAside, clear_errors
 from rookery.posts.sources.json_values import mapping, read_values, words
 from rookery.posts.sources.x_compliance import BATCH_KEYS, of_batch, of_stream
@@ -200,4 +201,7 @@ def _kind_and_outcome(
         return kind, jetstream.outcome(event)
     if "type" in item:
         return words(item["type"]), mastodon.deletion_events(item)
-    return next(iter(item), ""), of_stream(item)
+    found = of_stream(item)
+    # the notices of API v1.1 have some of the same kinds, with other fields
+    notices = x_api_v1.of_notice(item) if isinstance(found, str) and len(item) == 1 else []
+    return next(iter(item), ""), notices or found

@@ -129,7 +129,8 @@ def ingest(
     ]
     if source_name is not None:
         source_names.check_name(source_name)
-    any_bundle = any(isinstance(one, Bundle) for one in files)
+    bundles = [one for one in files if isinstance(one, Bundle)]
+    tables = [table for *_, table in sources if table]
     key = digest_value(
         {
             "version": FORMAT_VERSION,
@@ -138,7 +139,7 @@ def ingest(
             "source_name": source_name,
         }
         # of tables the descriptions tell it
-        | ({"visibility": visibility} if visibility and any_bundle else {})
+        | ({"visibility": visibility} if visibility and bundles else {})
     )[:16]
     formats = ", ".join(sorted({how["format"] for how, *_ in sources}))
     now = context.clock.now()
@@ -150,7 +151,8 @@ def ingest(
         reads = ((source_names.prefix_ids(source_name, read), check) for read, check in reads)
     bounded = ((within_bounds(read, now), check) for read, check in reads)
     report = ingest_batches(home, formats, key, lambda: _first(limit, bounded), context)
-    notes = [note for *_, table in sources if table and (note := table.unvouched())]
+    said = [bundle.unvouched() for bundle in bundles] + [table.unvouched() for table in tables]
+    notes = [note for note in said if note]
     return replace(report, notes=notes, not_read=not_read)
 
 

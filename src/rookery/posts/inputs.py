@@ -32,13 +32,14 @@ class Bundle:
     """Files that are read as one: the export of an account, or an archive of dumps.
 
     how: the format, and how it is read. places: archives and folders. wanted: which of the files in
-    a folder are read.
+    a folder are read. unvouched: returns what to say if nobody has said who may read some posts.
     """
 
     how: dict[str, object]
     places: tuple[Path, ...]
     read: Callable[[], Read]
     wanted: archives.Wanted
+    unvouched: Callable[[], str | None] = lambda: None
 
     @property
     def name(self) -> str:
@@ -153,6 +154,13 @@ def _export(source: ModuleType, *places: Path, **options: bool) -> Bundle:
     return Bundle(description_of(source), places, read, source.wanted)
 
 
+def _of_account(places: Sequence[Path], no_circles: bool) -> Bundle:
+    bundle = _export(x_archive, *places, no_circles=no_circles)
+    if no_circles:
+        return bundle
+    return replace(bundle, unvouched=functools.partial(x_archive.unvouched, *places))
+
+
 def _by_account(inputs: Sequence[Input], no_circles: bool) -> list[Input]:
     """Return the inputs, in which all X archives of one account are one, in the place of the first.
 
@@ -165,9 +173,7 @@ def _by_account(inputs: Sequence[Input], no_circles: bool) -> list[Input]:
     groups: dict[str, list[Path]] = {}
     for place, account in accounts.items():
         groups.setdefault(account or only or str(place), []).append(place)
-    bundles = {
-        group[0]: _export(x_archive, *group, no_circles=no_circles) for group in groups.values()
-    }
+    bundles = {group[0]: _of_account(group, no_circles) for group in groups.values()}
     found = ((_place_of_x(one), one) for one in inputs)
     return [bundles.pop(p) if p else one for p, one in found if p is None or p in bundles]
 

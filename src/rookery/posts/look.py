@@ -63,16 +63,18 @@ def look(path: Path, options: TableOptions, now: datetime) -> LookReport:
         names = ", ".join(one.name for one in inputs[:3])
         hint = f"Look at one of them: {names}"
         raise UsageError(f"there are {len(inputs)} files to look at", where=path, hint=hint)
-    unknown = [f"not read: {name}" for name in not_read]
+    notes = [f"not read: {name}" for name in not_read]
     if isinstance(bundle := inputs[0], Bundle):
         name = str(bundle.how["format"])
-        return _report(name, [], [], bundle.read(), path, now, unknown, None)
+        notes += filter(None, [bundle.unvouched()])
+        return _report(name, [], [], bundle.read(), path, now, notes, None)
     path = bundle  # a folder may hold a single file
     if source := formats.source_to_read(path, options.mapping is not None):
-        return _report(formats.name_of(source), [], [], source.read(path), path, now, [], None)
+        return _report(formats.name_of(source), [], [], source.read(path), path, now, notes, None)
     table = tabular.open_table(path, options)
     readings = [ColumnLook(*row) for row in table.judgement.rows()]
     refusals = table.judgement.refusals(path)
+    notes += filter(None, [table.unvouched()])
     return _report(
         table.kind,
         tabular.columns_of(path),
@@ -80,7 +82,7 @@ def look(path: Path, options: TableOptions, now: datetime) -> LookReport:
         iter(()) if refusals else table.read(),
         path,
         now,
-        [note for note in [table.unvouched()] if note],
+        notes,
         refusals[0] if refusals else None,
     )
 

@@ -268,18 +268,20 @@ class _Parser:
 
     def _phrase(self, text: str) -> Node | None:
         tokens = list(exact_tokens(text))
-        if not self._fits_words(len(tokens), f"“{text.strip()}”"):
-            return None
-        return Phrase(text.strip()) if tokens else None
+        fitting = self._fitting(tokens, f"“{text.strip()}”")
+        if len(fitting) < len(tokens):
+            text = " ".join(fitting)
+        return Phrase(text.strip()) if fitting else None
 
     def _word(self, text: str) -> Node | None:
         part = self._operator(text) or _signed(text)
         if part is not None:
             return part if self._fits_filters(text) else None
         tokens = list(exact_tokens(text))
-        if not tokens or not self._fits_words(len(tokens), text):
-            return None
-        return Word(text)
+        fitting = self._fitting(tokens, text)
+        if len(fitting) < len(tokens):  # a long text without blanks
+            return And(tuple(map(Word, fitting))) if fitting else None
+        return Word(text) if tokens else None
 
     def _operator(self, text: str) -> Node | None:
         """Return the part for `name:value`, or None if there is none, it is a link, or unknown."""
@@ -307,10 +309,12 @@ class _Parser:
     def _unread(self, why: str) -> None:
         self.remark(f"{why}, so it was taken as words")
 
-    def _fits_words(self, n: int, text: str) -> bool:
-        """Count words, and return whether they are still within `MAX_WORDS`."""
-        self.words += n
-        return self._fits(self.words, MAX_WORDS, "words", text)
+    def _fitting(self, tokens: list[str], text: str) -> list[str]:
+        """Count the words of a part, and return the first of them that are within `MAX_WORDS`."""
+        left = max(MAX_WORDS - self.words, 0)
+        self.words += len(tokens)
+        self._fits(self.words, MAX_WORDS, "words", text)
+        return tokens[:left]
 
     def _fits_filters(self, text: str) -> bool:
         """Count a filter, and return whether it is still within `MAX_FILTERS`."""

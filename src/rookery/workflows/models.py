@@ -1,23 +1,48 @@
-"""Which embedder and generator a home has: those of its newest models, or the untrained twins.
+"""Which model a home uses: its embedder and its generator, or the untrained twins.
 
 An embedder that was tuned for search goes before the tables of checkpoints, newer ones too: it was
 made for this, and another checkpoint does not take it away. To go back, remove its folder.
 
-Imports of `model` are inside the functions, so that torch is loaded only where there is a model.
+The newest checkpoint serves, or the one that `rookery.toml` names (`[model] serve`). Imports of
+`model` are inside the functions, so that torch is loaded only where there is a model.
 """
 
+from rookery.core.artifact import Artifact
+from rookery.core.errors import UsageError
 from rookery.core.extras import require_model
-from rookery.core.home import Home
+from rookery.core.home import NEWEST, Home
 from rookery.core.protocols import Embedder, Generator, HashedEmbedder, SeededGenerator
 from rookery.workflows.worth import weight_of
 
 
+def checkpoint_of(home: Home, name: str | None = None) -> Artifact | None:
+    """Return the checkpoint that serves, or None if the home has none yet.
+
+    name: the beginning of a key, or `newest`; None: what `rookery.toml` says. Raises `UsageError`
+    for a key that no checkpoint, or more than one, begins with.
+    """
+    wanted = home.settings.model.serve if name is None else name
+    return home.newest("checkpoint") if wanted == NEWEST else home.find("checkpoint", wanted)
+
+
+def need_checkpoint(home: Home, name: str | None = None) -> Artifact:
+    """Return the checkpoint that serves; raise `UsageError` naming the command if there is none."""
+    checkpoint = checkpoint_of(home, name)
+    if checkpoint is None:
+        raise UsageError(
+            "there is no finished checkpoint yet",
+            where=home.path,
+            hint="Run `rookery model train` or `rookery model adopt FOLDER` first",
+        )
+    return checkpoint
+
+
 def embedder_of(home: Home) -> Embedder:
-    """Return the newest tuned embedder, else that of the newest checkpoint, else the twin.
+    """Return the newest tuned embedder, else that of the checkpoint that serves, else the twin.
 
     It has the weight that was measured for it.
     """
-    made = home.newest("embedder") or home.newest("checkpoint")
+    made = home.newest("embedder") or checkpoint_of(home)
     if made is None:
         return HashedEmbedder()
     require_model()
@@ -27,8 +52,8 @@ def embedder_of(home: Home) -> Embedder:
 
 
 def generator_of(home: Home) -> Generator:
-    """Return the generator of the newest checkpoint, or the untrained twin."""
-    checkpoint = home.newest("checkpoint")
+    """Return the generator of the checkpoint that serves, or the untrained twin."""
+    checkpoint = checkpoint_of(home)
     if checkpoint is None:
         return SeededGenerator()
     require_model()

@@ -14,6 +14,7 @@ from rookery.core.errors import UsageError
 from rookery.core.extras import require_model
 from rookery.core.home import Home
 from rookery.model.config import (
+    Config,
     TrainConfig,
     WatchConfig,
     config_for_phase,
@@ -42,8 +43,8 @@ def base_config(scale: float | None, earlier: Artifact | None = None) -> TrainCo
 
 
 def apply_settings(
-    config: TrainConfig, settings: Sequence[str] = ()
-) -> tuple[TrainConfig, Degrees, WatchConfig]:
+    config: Config, settings: Sequence[str] = ()
+) -> tuple[Config, Degrees, WatchConfig]:
     """Return a run with settings such as `steps=100`, its degrees of parallelism, and its watch.
 
     Names that begin with `parallel.` set the degrees, those with `watch.` the watchdog. A changed

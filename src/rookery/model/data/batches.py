@@ -82,7 +82,7 @@ def batches(
         units = order.take()
         documents = np.unique(units.document_S)
         hidden = documents[masked(documents)]
-        learned = int(units.tokens_S[~np.isin(units.document_S, hidden)].sum())
+        learned = _learned_tokens(shards, units, hidden)
         if share.pieces:
             cut = _cut_evenly(units[share.number :: share.of], share.of, share.pieces, config)
         else:
@@ -92,6 +92,15 @@ def batches(
             for piece, rows, halves in cut
         )
         yield Step(rows, learned, order.position)
+
+
+def _learned_tokens(shards: Shards, units: Units, hidden: np.ndarray) -> int:
+    """Return how many tokens of some units are learned; none of hidden documents."""
+    shown = ~np.isin(units.document_S, hidden)
+    if shards.learned is None:
+        return int(units.tokens_S[shown].sum())
+    begin = shards.offsets[units.document_S[shown]] + units.begin_S[shown]
+    return int(shards.learned[ranges(begin, units.tokens_S[shown])].sum())
 
 
 def _cut_by_length(
@@ -149,10 +158,12 @@ def fill(
     places = ranges(place_S[shown], tokens)
     source = ranges(shards.offsets[units.document_S[shown]] + begin, tokens)
     targets[places] = shards.tokens[source]
+    if shards.learned is not None:
+        targets[places[shards.learned[source] == 0]] = IGNORED
     # a document's first input stays the end-of-document token; every other is the token before
     follows = ranges(begin, tokens) > 0
     inputs[places[follows]] = shards.tokens[source[follows] - 1]
-    if (largest := targets.max()) >= shards.vocabulary:
+    if (largest := max(targets.max(), inputs.max())) >= shards.vocabulary:
         raise DataError(
             f"a token of the shards is out of range: {largest}, where the vocabulary has "
             f"{shards.vocabulary}",

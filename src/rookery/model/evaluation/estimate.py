@@ -52,9 +52,9 @@ def summarize(judged: ScoredTexts) -> dict[str, Any]:
         "documents": len(judged.sizes),
         "authors": authors,
         "bits_per_byte": {name: round(value, 4) for name, value in per_byte.items()},
-        "interval_95": {name: _interval(values) for name, values in drawn.items()},
+        "interval_95": {name: interval(values) for name, values in drawn.items()},
         "model_less": {
-            name: [round(per_byte[MODEL] - per_byte[name], 4), *_interval(drawn[MODEL] - values)]
+            name: [round(per_byte[MODEL] - per_byte[name], 4), *interval(drawn[MODEL] - values)]
             for name, values in drawn.items()
             if name != MODEL
         },
@@ -88,5 +88,6 @@ def bootstrap(judged: ScoredTexts, seed: int = 0) -> dict[str, np.ndarray]:
     return {name: cost / drawn[0] for name, cost in zip(judged.bits, drawn[1:], strict=True)}
 
 
-def _interval(values: np.ndarray) -> list[float]:
+def interval(values: np.ndarray) -> list[float]:
+    """Return the 95% interval of some draws, as its low and its high end."""
     return [round(float(value), 4) for value in np.percentile(values, PERCENTILES)]

@@ -9,12 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from rookery.core.protocols import TextChunk
-from rookery.model.tokenizer import END_OF_DOCUMENT, END_OF_TURN, Tokenizer
-
-
-def ends(tokenizer: Tokenizer) -> list[int]:
-    """Return the tokens that end a continuation."""
-    return [tokenizer.special[END_OF_DOCUMENT], tokenizer.special[END_OF_TURN]]
+from rookery.model.tokenizer import Tokenizer
 
 
 def writable(tokenizer: Tokenizer) -> np.ndarray:
@@ -22,7 +17,7 @@ def writable(tokenizer: Tokenizer) -> np.ndarray:
 
     Unused tokens and the beginnings of others' turns in a chat are not among them.
     """
-    return np.array(sorted([*tokenizer.textual, *ends(tokenizer)]))
+    return np.array(sorted({*tokenizer.textual, *tokenizer.ends}))
 
 
 def pieces(
@@ -35,14 +30,14 @@ def pieces(
     out. The pieces' token counts add up to the number of tokens taken.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    final, held, counted = ends(tokenizer), "", 0
+    held, counted = "", 0
     for taken, token in enumerate(tokens, 1):
         if max_tokens < 1:
             break
         counted += 1
         held += decoder.decode(tokenizer.token_bytes(token))
         at = min((place for s in stop if s and (place := held.find(s)) >= 0), default=None)
-        if at is not None or token in final:
+        if at is not None or token in tokenizer.ends:
             yield TextChunk(held[:at], counted, "stop")
             return
         if taken >= max_tokens:

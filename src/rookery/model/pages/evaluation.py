@@ -17,7 +17,11 @@ SHOWN_LANGUAGES = 14
 def page(result: dict[str, Any]) -> str:
     """Return the result of `evaluate.py` as HTML."""
     return render(
-        "evaluation.html.jinja", result=result, groups=groups(result), curve=curve(result["months"])
+        "evaluation.html.jinja",
+        result=result,
+        groups=groups(result),
+        curve=curve(result["months"]),
+        aged=aged_in_words(result["aged"]) if result["aged"] else "",
     )
 
 
@@ -46,6 +50,15 @@ def groups(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         *((f"text: {name}", found) for name, found in result["novelty"].items()),
         *((_month(name), found) for name, found in result["months"].items()),
     ]
+
+
+def aged_in_words(aged: dict[str, Any]) -> str:
+    """Return the sentence that says by how much a model has aged."""
+    more = aged["more_bits_per_byte"]
+    return (
+        f"From month {aged['from_month']} to month {aged['to_month']} after training the model "
+        f"has aged by {more['model']:+.3f} bits per byte, the n-gram model by {more['ngram']:+.3f}."
+    )
 
 
 def _month(name: str) -> str:

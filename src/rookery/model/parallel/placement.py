@@ -8,6 +8,7 @@ Not here: the schedule of a pipeline (`pipeline.py`), and the loss over a spread
 (`vocabulary.py`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -34,15 +35,22 @@ from rookery.model.shape import ModelShape
 from rookery.model.training.compiler import compile_layer
 
 
-def place(shape: ModelShape, seed: int, processes: Processes) -> "PlacedNetwork":
+def place(
+    shape: ModelShape,
+    seed: int,
+    processes: Processes,
+    change: Callable[[Network], None] = lambda part: None,
+) -> "PlacedNetwork":
     """Return this process's part of a network in float32, with the weights that a seed gives.
 
-    Called in every process of the run.
+    change: changes each part before it is cut and has memory. Called in every process of the run.
     """
     stages = processes.degrees.stages
     with torch.device("meta"):  # parameters have a shape and no memory yet
         parts = tuple(stage_network(shape, stage, stages) for stage in stages_of(processes))
     for part in parts:
+        with torch.device("meta"):
+            change(part)
         recompute(part, processes.degrees.recompute)
         _spread(part, processes)
         part.to_empty(device=processes.device)
@@ -86,6 +94,10 @@ class PlacedNetwork:
     def weights(self) -> dict[str, nn.Parameter]:
         """Return all weights held here, by their name in the whole network."""
         return {name: weight for part in self.parts for name, weight in part.named_parameters()}
+
+    def learning(self) -> dict[str, nn.Parameter]:
+        """Return those of the weights held here that learn."""
+        return {name: weight for name, weight in self.weights().items() if weight.requires_grad}
 
     def to(self, dtype: torch.dtype) -> None:
         """Convert the weights held here to another precision."""

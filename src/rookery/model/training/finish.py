@@ -14,17 +14,20 @@ from rookery.core.artifact import Artifact
 from rookery.core.config import to_plain
 from rookery.core.workspace import Workspace
 from rookery.corpus.shards import Shards
-from rookery.model.checkpoint import TOKENIZER, save_network
-from rookery.model.config import TrainConfig
+from rookery.model.checkpoint import WEIGHTS, save_network
+from rookery.model.config import TrainConfig, TuneConfig
+from rookery.model.embed import FILE as EMBEDDING
 from rookery.model.embed import save_table
 from rookery.model.network import head_name
 from rookery.model.phases import OPTIMIZER, Phase
 from rookery.model.shape import parameters, training_flops_per_token
-from rookery.model.tensors import write_tensors
+from rookery.model.tensors import Stored, stored_tensors, write_tensors
+from rookery.model.tokenizer import copy_tokenizer
 from rookery.model.training.notes import read_notes
 from rookery.model.training.optimizer import MASTER
 from rookery.model.training.run import POSITION
 from rookery.model.training.states import whole_state
+from rookery.model.tuning.lora import merged
 
 LOSS_STEPS = 20  # the training loss of a run is the mean over its last steps
 
@@ -42,10 +45,7 @@ def save_checkpoint(
     the last state could not be saved or is damaged.
     """
     state = whole_state(workspace.scratch, config.steps)
-    # the weights in float32 are what the optimizer calls masters
-    weights = state.renamed(
-        lambda name: name.removeprefix(MASTER) if name.startswith(MASTER) else None
-    )
+    weights = _weights(state)
     save_network(workspace.path, config.shape, weights)
     head = head_name(config.shape)
     save_table(workspace.path, weights.read([head])[head].numpy(), learned, masked)
@@ -54,7 +54,28 @@ def save_checkpoint(
         lambda name: None if name.startswith(MASTER) or name == POSITION else name
     )
     write_tensors(workspace.path, OPTIMIZER, beside)
-    shutil.copyfile(tokenizer.file(TOKENIZER), workspace.path / TOKENIZER)
+    copy_tokenizer(tokenizer, workspace.path)
+
+
+def save_tuned(workspace: Workspace, config: TuneConfig, base: Artifact) -> None:
+    """Write the weights of a tuned model, adapters merged, and what it keeps of its base.
+
+    That is the tokenizer and the embedder, whose table holds more texts than a tuning sees.
+    """
+    learned = _weights(whole_state(workspace.scratch, config.steps))
+    weights = stored_tensors(base.path, WEIGHTS)
+    save_network(
+        workspace.path, config.shape, merged(weights, learned) if config.lora_rank else learned
+    )
+    copy_tokenizer(base, workspace.path)
+    shutil.copyfile(base.file(EMBEDDING), workspace.path / EMBEDDING)
+
+
+def _weights(state: Stored) -> Stored:
+    # the weights in float32 are what the optimizer calls masters
+    return state.renamed(
+        lambda name: name.removeprefix(MASTER) if name.startswith(MASTER) else None
+    )
 
 
 def manifest_metrics(

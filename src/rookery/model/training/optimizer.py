@@ -19,6 +19,7 @@ from rookery.model.config import TrainConfig
 from rookery.model.parallel.matrices import Pairs, map_whole_matrices
 from rookery.model.parallel.pieces import gradient, local
 from rookery.model.parallel.processes import Processes
+from rookery.model.tuning.lora import is_adapter
 
 ADAM_BETAS = (0.9, 0.95)
 ADAM_EPSILON = 1e-10
@@ -135,8 +136,8 @@ def _zeros_like(weight: Tensor, processes: Processes) -> Tensor:
 
 
 def is_matrix(name: str, weight: Tensor) -> bool:
-    """Return whether Muon updates a weight: a matrix inside a layer."""
-    return weight.dim() == 2 and ".layers." in name
+    """Return whether Muon updates a weight: a matrix inside a layer, but none of an adapter."""
+    return weight.dim() == 2 and ".layers." in name and not is_adapter(name)
 
 
 def orthogonal(matrices_NRC: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rookery.core.errors import RookeryError, UsageError
-from rookery.model.config import TrainConfig, with_gpu_micro_batches
+from rookery.model.config import TrainConfig, TuneConfig, with_gpu_micro_batches
 from rookery.model.data.batches import Rows, Step
 from rookery.model.data.order import BEGINNING
 from rookery.model.parallel.context import local_tensors
@@ -24,6 +24,7 @@ from rookery.model.parallel.processes import Processes, single_process
 from rookery.model.parallel.vocabulary import local_loss
 from rookery.model.training import compiler
 from rookery.model.training.optimizer import Optimizer
+from rookery.model.tuning.lora import adapt
 
 POSITION = "position"
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from glibc's malloc.h
@@ -64,9 +65,11 @@ class Run:
             config = with_gpu_micro_batches(
                 config, torch.cuda.get_device_properties(processes.device).total_memory
             )
-        placed = place(config.shape, config.seed, processes)
+        rank = config.lora_rank if isinstance(config, TuneConfig) else 0
+        change = (lambda part: adapt(part, rank)) if rank else (lambda part: None)
+        placed = place(config.shape, config.seed, processes, change)
         # before the network is rounded to its precision: the masters keep all of float32
-        optimizer = Optimizer(placed.weights(), config, processes)
+        optimizer = Optimizer(placed.learning(), config, processes)
         precision = precision or best_precision(processes.device)
         placed.to(precision)
         if _compiles(config, processes, precision, say):

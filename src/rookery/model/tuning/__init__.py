@@ -1,1 +1,1 @@
-"""How is a trained model fitted to a use?"""
+"""How does a finished model go on to learn a task: a platform's posts, chats, search?"""

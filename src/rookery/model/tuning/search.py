@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from safetensors import SafetensorError
-from safetensors.numpy import save as save_numpy
 from safetensors.torch import load, save
 
 from rookery.core.arrays import ranges
@@ -39,7 +38,7 @@ from rookery.core.workspace import Workspace
 from rookery.corpus.document import LAKE_VERSION
 from rookery.corpus.shards import Shards
 from rookery.model.data.masking import DocumentMask
-from rookery.model.embed import FILE, TUNED, fold, make_table
+from rookery.model.embed import TUNED, fold, make_table, write_table
 from rookery.model.tokenizer import FILE as TOKENIZER
 from rookery.model.tokenizer import Tokenizer, read_tokenizer, train_bpe
 from rookery.model.tuning.contrast import Bags, ContrastiveTable
@@ -92,7 +91,7 @@ def tune_search(
         tokenizer = _tokenizer(workspace, selection, config)
         material = Material.encoded(selection, tokenizer, corpus.manifest.metrics[LAKE_VERSION])
         table = _tuned(home, workspace, material, config)
-        write_atomically(workspace.path / FILE, save_numpy({"table": table}))
+        write_table(workspace.path, table)
         counts = selection.counts() | {"held_back": len(selection.held)}
         write_atomically(workspace.path / COUNTS, json.dumps(counts, indent=1).encode())
         return {"pairs": counts, "vocabulary": len(table), "dimensions": table.shape[1]}

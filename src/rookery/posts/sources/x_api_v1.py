@@ -148,8 +148,10 @@ def _items(given: Value | SetAside, deleted: Collection[str]) -> Iterator[Post |
             yield from _tweet(given.at(f"tweet {number}"), mapping(tweet), deleted)
     elif _is_tweet(given.value) or len(given.value) > 1:
         yield from _tweet(where, given.value, deleted)
+    elif events := of_notice(given.value):
+        yield from events
     else:
-        yield from _notice(where, given.value)
+        yield SetAside(where, "notice_of_the_stream", None)
 
 
 def _tweet(
@@ -227,21 +229,20 @@ def _post(tweet: dict[str, Any], author: Mapping[str, Any], deleted: Collection[
     )
 
 
-def _notice(where: str, notice: Mapping[str, Any]) -> Iterator[SetAside | Event]:
-    """Yield the event that a notice of a stream asks for, or else the notice as set aside."""
+def of_notice(notice: Mapping[str, Any]) -> list[Event]:
+    """Return the event that a notice of a stream asks for; none if it asks for nothing."""
     kind, given = next(iter(notice.items()), ("", None))
     details = mapping(given)
     post = _id_of(mapping(details.get("status")))
     subject = _id_of(details)
     user = words(details.get("user_id_str")) or words(details.get("user_id"))
     if kind == "delete" and post:
-        yield Event("forget_post", post, note="deleted by its author")
-    elif kind == "scrub_geo" and user:
+        return [Event("forget_post", post, note="deleted by its author")]
+    if kind == "scrub_geo" and user:
         last = words(details.get("up_to_status_id_str")) or words(details.get("up_to_status_id"))
-        yield Event("scrub_place", user, value=last)
-    elif kind == "status_withheld" and subject:
-        yield withheld("state_post", subject, _countries(details) or None, None)
-    elif kind == "user_withheld" and subject:
-        yield withheld("state_author", subject, _countries(details) or None, None)
-    else:
-        yield SetAside(where, "notice_of_the_stream", None)
+        return [Event("scrub_place", user, value=last)]
+    if kind == "status_withheld" and subject:
+        return [withheld("state_post", subject, _countries(details) or None, None)]
+    if kind == "user_withheld" and subject:
+        return [withheld("state_author", subject, _countries(details) or None, None)]
+    return []

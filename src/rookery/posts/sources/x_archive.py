@@ -118,6 +118,18 @@ def read(*places: Path, no_circles: bool = False) -> Read:
         yield from in_batches(_read(parts, no_circles))
 
 
+def unvouched(*places: Path) -> str | None:
+    """Return what to say if tweets may have been for a circle unmarked; None if none may."""
+    with _clear_errors(places[0]), ExitStack() as stack:
+        if not _audience([_archive(stack, place) for place in places], False).may_hide_circles:
+            return None
+    return (
+        f"{places[0].name}: the archive knows circles but lists no tweet that was for one, so "
+        "tweets of August 2022 to November 2023 that answer nobody else are 'unknown' and no use "
+        "accepts them. If none was for a circle, give the same archive with --visibility public"
+    )
+
+
 @dataclass(frozen=True)
 class _Archive:
     """The files of one zip, tar or folder that are read, by name."""

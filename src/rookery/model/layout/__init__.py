@@ -1,0 +1,1 @@
+"""How do other programs write down what a checkpoint is?"""
