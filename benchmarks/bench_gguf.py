@@ -23,7 +23,7 @@ from rookery.core.artifact import Artifact
 from rookery.core.home import open_home
 from rookery.core.protocols import GenerationOptions
 from rookery.model.generate import NetworkGenerator, load_generator
-from rookery.model.gguf import PRECISIONS, write_gguf
+from rookery.model.layout.gguf import PRECISIONS, write_gguf
 from rookery.model.tokenizer import Tokenizer
 
 POSTS, PROMPTS, NEW_TOKENS = 5_000, 100, 32

@@ -102,6 +102,24 @@ def test_it_writes_what_transformers_writes(home, tmp_path, saved, kind, prompt)
     assert "".join(p.text for p in pieces).rstrip("\ufffd") == expected.rstrip("\ufffd")
 
 
+def test_our_own_export_can_be_adopted_again(home, tmp_path, make_checkpoint):
+    own = make_checkpoint()
+    export(own, tmp_path / "own")
+    again = adopt(home, tmp_path / "own", Context())
+    ours, theirs_again = load_network(own), load_network(again)
+    assert torch.equal(ours.logits(ours(TOKENS[:, :24] % 512)), theirs_again.logits(
+        theirs_again(TOKENS[:, :24] % 512)
+    ))  # fmt: skip
+    before, after = load_tokenizer(own), load_tokenizer(again)
+    assert (before.opening, set(before.ends)) == (after.opening, set(after.ends))
+    assert before.encode(["the rooks"]) == after.encode(["the rooks"])
+    assert load_template(own).source == load_template(again).source
+    export(again, tmp_path / "again")
+    assert (tmp_path / "again" / "config.json").read_bytes() == (
+        tmp_path / "own" / "config.json"
+    ).read_bytes()
+
+
 def test_a_home_of_its_own_can_judge_and_search_with_it(home, tmp_path, saved):
     made = adopt(home, saved("Qwen3", tmp_path / "model"), Context(), AdoptConfig(48))
     assert load_shape(made).context_tokens == 48

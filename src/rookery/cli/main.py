@@ -12,7 +12,18 @@ import typer
 
 import rookery.cli.model_files  # noqa: F401 - its verbs join those of `model`
 from rookery import __version__
-from rookery.cli import ads, corpus, demo, fleet, home, model, posts, search, serve
+from rookery.cli import (
+    ads,
+    corpus,
+    demo,
+    fleet,
+    home,
+    model,
+    model_represent,
+    posts,
+    search,
+    serve,
+)
 from rookery.cli.options import EarlyHomeOption
 from rookery.core.errors import RookeryError, StorageError, UsageError
 from rookery.core.extras import missing_package
@@ -35,6 +46,8 @@ app.add_typer(search.app, name="search")
 app.add_typer(ads.app, name="ads")
 app.add_typer(fleet.app, name="fleet")
 app.command("demo")(demo.demo)
+model.app.command()(model_represent.embed)
+model.app.command()(model_represent.probe)
 for verb in (home.init, home.runs, home.trace, serve.serve):
     app.command()(verb)
 

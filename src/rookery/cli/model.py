@@ -173,6 +173,7 @@ def _train(
     from rookery.core.context import Context
     from rookery.model.parallel.processes import ProcessRank, joined
     from rookery.workflows import train as workflow
+    from rookery.workflows.worth import measure
 
     with joined(place or ProcessRank(), degrees) as processes:
         shown = context() if processes.is_first else Context()
@@ -195,7 +196,9 @@ def _train(
             processes=processes,
         )
     if processes.is_first:
-        facts = {"key": made.key, **made.manifest.metrics}
+        corpus = home.need("corpus", "rookery corpus build")
+        worth = measure(home, made, corpus, shown).manifest.metrics
+        facts = {"key": made.key, **made.manifest.metrics, "search_weight": worth["weight"]}
         show_json(facts) if as_json else show_facts(
             facts | {"phases": len(facts["phases"])}, "Checkpoint"
         )

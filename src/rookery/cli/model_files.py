@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from rookery.cli.model import CHECKPOINT, app
-from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
+from rookery.cli.model import app
+from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, ModelOption, opened
 
 
 @app.command()
@@ -61,10 +61,12 @@ def export(
             help="The precision of the weights: f32, f16, bf16 (hf only), q8_0 (gguf only)."
         ),
     ] = "f32",
+    model: ModelOption = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Write the newest model as files for other programs, with a model card."""
+    """Write a model as files for other programs, with a model card."""
     from rookery.model.export import export
+    from rookery.workflows.models import need_checkpoint
 
-    export(opened(home).need("checkpoint", CHECKPOINT), folder, form, dtype)
+    export(need_checkpoint(opened(home), model), folder, form, dtype)
     print(f"Exported to {folder}")

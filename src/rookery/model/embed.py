@@ -11,30 +11,37 @@ not here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
+from torch.nn import functional as F
 
 from rookery.core.artifact import Artifact
 from rookery.core.atomic import write_atomically
 from rookery.core.errors import DataError
-from rookery.core.protocols import Embedder
+from rookery.core.protocols import UNMEASURED_WEIGHT, Embedder
+from rookery.corpus import normalize
 from rookery.corpus.shards import Shards
 from rookery.model.tokenizer import Tokenizer, load_tokenizer
 
 FILE = "embedding.safetensors"
+TUNED = "embedder"  # the kind of artifact that `tuning/search.py` makes
 RARE = 1e-3  # SIF's a: a token of this frequency counts half
 FLOOR = 0.1  # added to every direction's variance, as a share of their mean
 MOST_DOCUMENTS = 50_000
 SLICE_DOCUMENTS = 1_024
 
 
-def load_embedder(checkpoint: Artifact) -> Embedder:
-    """Return the embedder of a checkpoint; several threads may use it at once.
+def load_embedder(checkpoint: Artifact, weight: float = UNMEASURED_WEIGHT) -> Embedder:
+    """Return the embedder of a checkpoint, or one that was tuned (`tuning/search.py`).
 
-    Raises `DataError` if its table has changed since it was written.
+    Several threads may use it at once. weight: what it is worth in search. Raises `DataError` if
+    its table has changed since it was written.
     """
     path = checkpoint.file(FILE)
     checkpoint.verify([FILE])
@@ -44,16 +51,34 @@ def load_embedder(checkpoint: Artifact) -> Embedder:
         raise DataError(
             f"the table of embeddings cannot be read: {error}", where=path, hint="Train it anew"
         ) from None
-    return TableEmbedder(checkpoint.digest, table, load_tokenizer(checkpoint))
+    tokenizer, folded = load_tokenizer(checkpoint), checkpoint.kind == TUNED
+    return TableEmbedder(checkpoint.digest, table, tokenizer, weight, folded)
+
+
+def fold(texts: Sequence[str]) -> list[str]:
+    """Return texts as a tuned embedder reads them: words in lower case, each after a space.
+
+    Links, mentions, case and signs are left out (`corpus/normalize.py`), since who searches types
+    none of them, and a word is the same token as a hashtag.
+    """
+    whole = (text.encode("utf-8", "replace").decode() for text in texts)  # half a surrogate
+    return [
+        f" {key}" if key else "" for key in normalize.key(pa.array(whole, pa.string())).to_pylist()
+    ]
 
 
 @dataclass(frozen=True)
 class TableEmbedder:
-    """An `Embedder` that sums rows of a table (V, D, float32) and scales each sum to length 1."""
+    """An `Embedder` that sums rows of a table (V, D, float32) and scales each sum to length 1.
+
+    folded: whether the tokenizer reads texts as `fold` makes them.
+    """
 
     digest: str
     table: np.ndarray
     tokenizer: Tokenizer
+    weight: float = UNMEASURED_WEIGHT
+    folded: bool = False
 
     @property
     def dimensions(self) -> int:
@@ -64,9 +89,10 @@ class TableEmbedder:
         """Return the texts' vectors (texts, D, float32), zeros for a text without known tokens."""
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
         for start in range(0, len(texts), SLICE_DOCUMENTS):
-            encoded = self.tokenizer.encode(texts[start : start + SLICE_DOCUMENTS])
+            slice_ = texts[start : start + SLICE_DOCUMENTS]
+            encoded = self.tokenizer.encode(fold(slice_) if self.folded else slice_)
             offsets = np.cumsum([0, *map(len, encoded)])
-            tokens = np.array([token for one in encoded for token in one], np.int64)
+            tokens = np.fromiter(chain.from_iterable(encoded), np.int64)
             vectors[start : start + len(encoded)] = row_sums(self.table, tokens, offsets)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors / np.where(lengths > 0, lengths, 1.0)
@@ -126,11 +152,8 @@ def row_sums(table: np.ndarray, tokens: np.ndarray, offsets: np.ndarray) -> np.n
 
     tokens: those of all texts, one after another; offsets: where each text begins, and the end.
     """
-    sums = np.zeros((len(offsets) - 1, table.shape[1]), np.float32)
-    for start in range(0, len(sums), SLICE_DOCUMENTS):
-        ends = offsets[start : start + SLICE_DOCUMENTS + 1]
-        filled = np.flatnonzero(np.diff(ends))
-        if len(filled):
-            rows = table[tokens[ends[0] : ends[-1]]]
-            sums[start + filled] = np.add.reduceat(rows, ends[filled] - ends[0], axis=0)
-    return sums
+    if not len(tokens):
+        return np.zeros((len(offsets) - 1, table.shape[1]), np.float32)
+    rows = torch.from_numpy(np.asarray(table, np.float32))
+    places, starts = (torch.from_numpy(np.asarray(a, np.int64)) for a in (tokens, offsets[:-1]))
+    return F.embedding_bag(places, rows, starts, mode="sum").numpy()

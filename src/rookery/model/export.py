@@ -2,7 +2,7 @@
 
     hf        config.json     generation_config.json     model.safetensors     chat_template.jinja
               tokenizer.json  tokenizer_config.json      for transformers, vLLM, SGLang
-    gguf      model.gguf      for llama.cpp and its relatives, OpenVINO GenAI (`gguf.py`)
+    gguf      model.gguf      for llama.cpp and its relatives, OpenVINO GenAI (`layout/gguf.py`)
     embedder  modules.json    0_StaticEmbedding/         for sentence-transformers
 
 Beside each lies a model card, `README.md` (`layout/card.py`). Weights beyond 4 GiB are several
@@ -28,12 +28,12 @@ from rookery.core.errors import BusyError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape, verify_weights
-from rookery.model.gguf import FILE_NAME, write_gguf
-from rookery.model.gguf import PRECISIONS as GGUF_PRECISIONS
 from rookery.model.layout.card import FILE as CARD
 from rookery.model.layout.card import model_card
 from rookery.model.layout.config import config_of
 from rookery.model.layout.embedder import write_embedder
+from rookery.model.layout.gguf import FILE_NAME, write_gguf
+from rookery.model.layout.gguf import PRECISIONS as GGUF_PRECISIONS
 from rookery.model.layout.roles import beginning_file, generation_config, tokenizer_config
 from rookery.model.tensors import copy_tensors, stored_tensors, write_tensors
 from rookery.model.tokenizer import TEMPLATE, load_tokenizer

@@ -49,7 +49,12 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(shape.width, keys, bias=False)
         # begins at zero (`initialization.py`): a new layer adds nothing to the residual stream
         self.o_proj = nn.Linear(queries, shape.width, bias=False)
-        self.q_norm, self.k_norm = _head_norm(shape), _head_norm(shape)
+        self.q_norm = (
+            RMSNorm(shape.head_size, shape.norm_epsilon) if shape.normed else nn.Identity()
+        )
+        self.k_norm = (
+            RMSNorm(shape.head_size, shape.norm_epsilon) if shape.normed else nn.Identity()
+        )
 
     def forward(
         self,
@@ -71,10 +76,6 @@ class Attention(nn.Module):
             k_BKTS, v_BKTS = cache.extend(layer, k_BKTS, v_BKTS)
         y_BHTS = attention(q_BHTS, k_BKTS, v_BKTS, mask)
         return self.o_proj(y_BHTS.transpose(1, 2).reshape(rows, tokens, -1))
-
-
-def _head_norm(shape: ModelShape) -> nn.Module:
-    return RMSNorm(shape.head_size, shape.norm_epsilon) if shape.normed else nn.Identity()
 
 
 class MLP(nn.Module):

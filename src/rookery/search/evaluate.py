@@ -61,7 +61,7 @@ def evaluate(
             raise UsageError(f"there is no system {system!r}", hint=f"Known: {', '.join(SYSTEMS)}")
     judged = read_judged(folder, qrels)
     with tempfile.TemporaryDirectory(prefix="rookery-evaluate-") as scratch:
-        segment = _segment(Path(scratch) / "segment", judged, embedder, context)
+        segment = segment_of(Path(scratch) / "segment", judged.texts, embedder, context)
         return {
             "systems": {
                 name: _measure(segment, judged, name, embedder, context) for name in systems
@@ -161,10 +161,14 @@ def _has_relevant(grades: Mapping[str, int]) -> bool:
     return any(grade > 0 for grade in grades.values())
 
 
-def _segment(
-    folder: Path, judged: JudgedCollection, embedder: Embedder, context: Context
+def segment_of(
+    folder: Path, texts: Mapping[str, str], embedder: Embedder, context: Context
 ) -> Segment:
-    write_segment(folder, _batches(judged.texts), len(judged.texts), embedder, context)
+    """Write texts, given by id, as a segment of posts into a folder, and open it.
+
+    The ordinals follow the order of the ids.
+    """
+    write_segment(folder, _batches(texts), len(texts), embedder, context)
     return open_segment(folder)
 
 

@@ -18,7 +18,7 @@ from rookery.posts import erase as posts
 from rookery.search.erase import erase_from_index
 from rookery.workflows.models import embedder_of
 
-LEARNED = ("tokenizer", "checkpoint", "export")
+LEARNED = ("tokenizer", "checkpoint", "embedder", "export")
 """Kinds of artifacts that learned from texts: a post cannot be taken out, they must be remade."""
 MAKE_ANEW = "making anew without it, and removing this one"
 

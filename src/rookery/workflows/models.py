@@ -1,5 +1,8 @@
 """Which model a home uses: its embedder and its generator, or the untrained twins.
 
+An embedder that was tuned for search goes before the tables of checkpoints, newer ones too: it was
+made for this, and another checkpoint does not take it away. To go back, remove its folder.
+
 The newest checkpoint serves, or the one that `rookery.toml` names (`[model] serve`). Imports of
 `model` are inside the functions, so that torch is loaded only where there is a model.
 """
@@ -9,6 +12,7 @@ from rookery.core.errors import UsageError
 from rookery.core.extras import require_model
 from rookery.core.home import NEWEST, Home
 from rookery.core.protocols import Embedder, Generator, HashedEmbedder, SeededGenerator
+from rookery.workflows.worth import weight_of
 
 
 def checkpoint_of(home: Home, name: str | None = None) -> Artifact | None:
@@ -34,14 +38,17 @@ def need_checkpoint(home: Home, name: str | None = None) -> Artifact:
 
 
 def embedder_of(home: Home) -> Embedder:
-    """Return the embedder of the checkpoint that serves, or the untrained twin."""
-    checkpoint = checkpoint_of(home)
-    if checkpoint is None:
+    """Return the newest tuned embedder, else that of the checkpoint that serves, else the twin.
+
+    It has the weight that was measured for it.
+    """
+    made = home.newest("embedder") or checkpoint_of(home)
+    if made is None:
         return HashedEmbedder()
     require_model()
     from rookery.model.embed import load_embedder
 
-    return load_embedder(checkpoint)
+    return load_embedder(made, weight_of(home, made))
 
 
 def generator_of(home: Home) -> Generator:

@@ -135,6 +135,13 @@ def test_other_makers_templates_give_what_transformers_gives(template, tokenizer
     assert told == (reply if len(turns) > 1 else "")
 
 
+def test_a_template_may_mark_what_is_generated():
+    marked = CHATML.replace("{{ '<|im_start|>' + m", "{% generation %}{{ '<|im_start|>' + m")
+    marked = marked.replace("{% endfor %}", "{% endgeneration %}{% endfor %}")
+    assert "{% generation %}" in marked
+    assert ChatTemplate(marked, TOKENIZER).encode(TURNS).tokens == TEMPLATE.encode(TURNS).tokens
+
+
 def test_a_content_is_stripped_where_the_template_strips_it():
     tokenizer = with_markers("<|start|>", "<|end|>", "<|eot_id|>")
     padded, bare = (

@@ -55,7 +55,7 @@ def test_feedback_of_nothing_leaves_the_query_alone():
 
 def test_vectors_order_what_words_leave_equal_and_do_not_outweigh_them():
     parts = {"bm25": np.array([2.0, 2.0, 1.0]), "vector": np.array([0.91, 0.92, 0.99])}
-    scores = blend(parts, 0.0)
+    scores = blend(parts, 0.0, 0.1)
     assert scores[1] > scores[0] > scores[2]
 
 
@@ -115,10 +115,10 @@ def test_the_blend_is_nine_parts_words_and_one_part_nearness():
     }
     words = np.array([3.0, 2.25, 0.25]) / 3  # a quarter of feedback
     nearness = np.array([0.0, 0.25, 1.0])
-    assert blend(parts, 0.25) == pytest.approx(0.9 * words + 0.1 * nearness)
-    assert blend({"bm25": parts["bm25"]}, 0.25) == pytest.approx([1.0, 0.5, 0.0])
-    assert blend(parts | {"vector": np.full(3, 0.7)}, 0.25) == pytest.approx(0.9 * words)
-    assert blend({"bm25": np.zeros(2)}, 0.0).tolist() == [0.0, 0.0]
+    assert blend(parts, 0.25, 0.1) == pytest.approx(0.9 * words + 0.1 * nearness)
+    assert blend({"bm25": parts["bm25"]}, 0.25, 0.1) == pytest.approx([1.0, 0.5, 0.0])
+    assert blend(parts | {"vector": np.full(3, 0.7)}, 0.25, 0.1) == pytest.approx(0.9 * words)
+    assert blend({"bm25": np.zeros(2)}, 0.0, 0.1).tolist() == [0.0, 0.0]
 
 
 def test_jaccard_is_the_share_of_common_elements():

@@ -1,1 +1,1 @@
-"""How does Hugging Face write down what a checkpoint is?"""
+"""How do other programs write down what a checkpoint is?"""

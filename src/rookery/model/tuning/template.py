@@ -18,7 +18,7 @@ from typing import NoReturn
 
 import jinja2
 import numpy as np
-from jinja2.ext import loopcontrols
+from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from rookery.core.artifact import Artifact
@@ -66,6 +66,16 @@ class _Part:
     message: int | None = None
 
 
+class _GenerationBlock(Extension):
+    """The tag `generation`, by which some templates mark replies; what replies are we know."""
+
+    tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
+
+    def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
+        parser.stream.skip(1)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
 class ChatTemplate:
     """A template and the tokenizer that its markers belong to."""
 
@@ -73,7 +83,7 @@ class ChatTemplate:
         """Compile a template; raise `DataError` for one that is no Jinja."""
         self.source, self.tokenizer = source, tokenizer
         environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _GenerationBlock]
         )
         environment.globals["raise_exception"] = _refuse
         try:

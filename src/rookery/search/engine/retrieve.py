@@ -132,7 +132,7 @@ def by_all_words(segment: Segment, embedder: Embedder, query: Query, depth: int)
     """Return the best `depth` posts that match all of a query, best first."""
     match = compiled(query.root, segment.text.schema)
     found = _proposed(segment, query.terms, match, depth)
-    return _ranked(segment, query.terms, found, embedder.embed([query.text]))
+    return _ranked(segment, query.terms, found, embedder.embed([query.text]), embedder.weight)
 
 
 def by_some_words(
@@ -150,7 +150,8 @@ def by_some_words(
     expanded = _with_feedback(segment, query.terms, found)
     found += _proposed(segment, expanded, required, depth, some_word=True)
     found += [n for n, _ in neighbours(segment, vector, required)]
-    return _ranked(segment, query.terms, list(dict.fromkeys(found)), vector)[:depth]
+    found = list(dict.fromkeys(found))
+    return _ranked(segment, query.terms, found, vector, embedder.weight)[:depth]
 
 
 def by_time(segment: Segment, query: Query, now_seconds: int, depth: int) -> list[Candidate]:
@@ -305,7 +306,11 @@ def _nearest(
 
 
 def _ranked(
-    segment: Segment, terms: Sequence[str], ordinals: Sequence[int], vector: np.ndarray | None
+    segment: Segment,
+    terms: Sequence[str],
+    ordinals: Sequence[int],
+    vector: np.ndarray | None,
+    vector_weight: float = 0.0,
 ) -> list[Candidate]:
     """Score candidates and sort them: by score, then newest; without a vector by BM25 alone."""
     if not ordinals:
@@ -317,7 +322,7 @@ def _ranked(
             segment, _shared_terms(segment, documents, parts["bm25"]), documents
         )
         parts["vector"] = _cosines(segment, vector, ordinals)
-    scores = rank.blend(parts, rank.feedback_share(len(terms)))
+    scores = rank.blend(parts, rank.feedback_share(len(terms)), vector_weight)
     candidates = [
         Candidate(n, float(scores[i]), {name: float(part[i]) for name, part in parts.items()})
         for i, n in enumerate(ordinals)

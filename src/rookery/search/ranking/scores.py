@@ -106,11 +106,12 @@ def joined(
     return weights
 
 
-VECTOR_SHARE = 0.1
+def blend(
+    parts: Mapping[str, np.ndarray], feedback_share: float, vector_weight: float
+) -> np.ndarray:
+    """Return one score from the parts: BM25, with a share of feedback, and vectors by their weight.
 
-
-def blend(parts: Mapping[str, np.ndarray], feedback_share: float) -> np.ndarray:
-    """Return one score from the parts: mostly BM25, with a share of feedback and of vectors.
+    vector_weight: in [0, 1]; an embedder states its own (`core/protocols.py`).
 
     Words are scaled by the best candidate, vectors from the farthest to the nearest candidate, so
     that the blend does not depend on how an embedder spreads its cosines.
@@ -124,7 +125,7 @@ def blend(parts: Mapping[str, np.ndarray], feedback_share: float) -> np.ndarray:
     vector = parts["vector"]
     spread = vector.max() - vector.min()
     nearness = (vector - vector.min()) / spread if spread > 0 else np.zeros_like(vector)
-    return (1 - VECTOR_SHARE) * words + VECTOR_SHARE * nearness
+    return (1 - vector_weight) * words + vector_weight * nearness
 
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:

@@ -16,8 +16,8 @@ from rookery.model.adopt import adopt
 from rookery.model.checkpoint import load_network, save_network
 from rookery.model.export import export
 from rookery.model.generate import load_generator
-from rookery.model.gguf import CONTROL, NORMAL, UNUSED, USER_DEFINED, write_gguf
 from rookery.model.inference.writing import writable
+from rookery.model.layout.gguf import CONTROL, NORMAL, UNUSED, USER_DEFINED, write_gguf
 from rookery.model.tokenizer import load_tokenizer
 from tests.model.conftest import TINY, random_network
 from tests.model.test_tokenizer import GOLDEN

@@ -5,7 +5,7 @@ so a tokenizer is written only if its pattern has such a name: else the same tex
 tokens there, and nobody would notice. Precision: float32, float16, or Q8_0, which stores 32 numbers
 of a row as bytes and a float16 scale. Norms stay float32.
 
-Not here: how the file runs (`inference/llama.py`), and the other formats (`export.py`).
+Not here: how the file is run, and the other formats (`../export.py`).
 """
 
 import json
@@ -193,7 +193,7 @@ def _rotated_as_llama(name: str, weight: np.ndarray, shape: ModelShape) -> np.nd
     """Return a weight with its rows in the order in which llama.cpp's `llama` rotates them.
 
     It turns neighbours where Hugging Face turns the two halves of a head; its `qwen3` turns halves
-    too (convert_hf_to_gguf.py, LlamaModel.permute).
+    too (LlamaModel.permute of llama.cpp's converter).
     """
     heads = {"q_proj": shape.heads, "k_proj": shape.kv_heads}.get(name.split(".")[-2])
     if shape.normed or heads is None:

@@ -1,0 +1,113 @@
+"""The worth of an embedder: the weight beside BM25 at which its vectors find most.
+
+Judged on pairs of texts that belong together (a reply and its parent, say): one is the query, the
+other has to be found among many. Each weight ranks the candidates of the same search, with the
+blend that search uses (`ranking/scores.py`). Not here: where the pairs are from
+(`workflows/worth.py`), and judged collections (`evaluate.py`).
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rookery.core.context import Context
+from rookery.core.protocols import Embedder
+from rookery.search.engine.retrieve import Candidate, by_some_words
+from rookery.search.evaluate import segment_of
+from rookery.search.query import words_query
+from rookery.search.ranking import metrics
+from rookery.search.ranking import scores as rank
+
+WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+_DEPTH = 200
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What an embedder is worth: the best weight, and what each weight found.
+
+    ndcg_at_10, recall_at_10: the means over the queries, by weight; 0 is BM25 without vectors.
+    alone: the recall of the vectors alone.
+    """
+
+    weight: float
+    queries: int
+    ndcg_at_10: Mapping[str, float]
+    recall_at_10: Mapping[str, float]
+    alone: float
+
+
+def measure_worth(
+    texts: Mapping[str, str],
+    wanted: Sequence[tuple[str, str]],
+    embedder: Embedder,
+    context: Context,
+) -> Worth:
+    """Return the worth of an embedder on queries, each given with the id of the text to find.
+
+    texts: what is searched, by id. The best weight is that of the highest mean nDCG at 10, the
+    lowest of equals: 0 if vectors help nowhere.
+    """
+    runs: dict[float, list[list[str]]] = {weight: [] for weight in WEIGHTS}
+    alone = []
+    ids = sorted(texts)  # as the segment's ordinals are
+    even = _Even(embedder)
+    with tempfile.TemporaryDirectory(prefix="rookery-worth-") as scratch:
+        segment = segment_of(Path(scratch) / "segment", texts, even, context)
+        with context.progress.task("what vectors are worth", len(wanted), "queries") as task:
+            for text, _ in wanted:
+                query = words_query(text)
+                found = by_some_words(segment, even, query, _DEPTH) if query.terms else []
+                share = rank.feedback_share(max(len(query.terms), 1))
+                for weight, run in runs.items():
+                    run.append([ids[n] for n in _ranking(found, share, weight)])
+                alone.append([ids[n] for n in _ranking(found, share, 1.0)])
+                task.advance()
+    golds = [{gold: 1} for _, gold in wanted]
+    ndcg = {w: _mean(metrics.ndcg, run, golds) for w, run in runs.items()}
+    recall = {w: _mean(metrics.recall, run, golds) for w, run in runs.items()}
+    best = max(WEIGHTS, key=lambda weight: (ndcg[weight], -weight))
+    return Worth(
+        best, len(wanted), _named(ndcg), _named(recall), _mean(metrics.recall, alone, golds)
+    )
+
+
+@dataclass(frozen=True)
+class _Even:
+    """An embedder at an even weight, so that both kinds of candidates are among the best."""
+
+    embedder: Embedder
+    weight: float = 0.5
+
+    @property
+    def digest(self) -> str:
+        return self.embedder.digest
+
+    @property
+    def dimensions(self) -> int:
+        return self.embedder.dimensions
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        return self.embedder.embed(texts)
+
+
+def _ranking(candidates: Sequence[Candidate], feedback_share: float, weight: float) -> list[int]:
+    """Return the ordinals of candidates as a weight ranks them, best first."""
+    if not candidates:
+        return []
+    names = candidates[0].parts
+    parts = {name: np.array([c.parts[name] for c in candidates]) for name in names}
+    scores = rank.blend(parts, feedback_share, weight)
+    order = sorted(range(len(candidates)), key=lambda i: (-scores[i], -candidates[i].ordinal))
+    return [candidates[i].ordinal for i in order[:10]]
+
+
+def _named(by_weight: Mapping[float, float]) -> dict[str, float]:
+    return {str(weight): value for weight, value in by_weight.items()}
+
+
+def _mean(measure, runs: Sequence[Sequence[str]], grades: Sequence[Mapping[str, int]]) -> float:
+    return round(float(np.mean([measure(r, g) for r, g in zip(runs, grades, strict=True)])), 4)
