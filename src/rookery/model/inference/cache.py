@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rookery.model.shape import ModelShape
 
-MOST_FILLING_TOKENS = 256
+MOST_FILLING_TOKENS = 512
 """How many tokens a row may be filled up with when it is read beside longer ones."""
 
 
