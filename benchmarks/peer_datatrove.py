@@ -91,7 +91,7 @@ def steps(arguments: argparse.Namespace, folder: Path) -> list[LocalPipelineExec
                 JsonlReader(clean, compression=None),
                 MinhashDedupFilter(str(folder / "removed")),
                 DocumentTokenizer(
-                    str(folder / "tokens"), str(arguments.tokenizer), eos_token="<|endofdocument|>"
+                    str(folder / "tokens"), str(arguments.tokenizer), eos_token="<|endoftext|>"
                 ),
             ],
             TASKS,

@@ -9,12 +9,13 @@ import torch
 
 from rookery.core.context import Context
 from rookery.core.errors import BusyError, StorageError, UsageError
-from rookery.core.protocols import GenerationOptions
+from rookery.core.protocols import GenerationOptions, Message
 from rookery.model import tensors
 from rookery.model.checkpoint import load_network
 from rookery.model.export import export, export_stage
 from rookery.model.generate import load_generator
 from rookery.model.tokenizer import load_tokenizer
+from rookery.model.tuning.template import load_template
 
 TEXTS = ["the rooks came back 🦜", "грачи, hello!", "", "two\nlines  and 1234"]
 
@@ -62,7 +63,9 @@ def test_transformers_reads_weights_that_lie_in_several_files(
 def test_transformers_gives_the_same_token_ids(exported, checkpoint, transformers):
     theirs = transformers.AutoTokenizer.from_pretrained(exported, local_files_only=True)
     ours = load_tokenizer(checkpoint)
-    assert [theirs(t)["input_ids"] for t in TEXTS] == ours.encode(TEXTS)
+    begun = [[*ours.opening, *tokens] for tokens in ours.encode(TEXTS)]
+    assert [theirs(t)["input_ids"] for t in TEXTS] == begun
+    assert [theirs(t, add_special_tokens=False)["input_ids"] for t in TEXTS] == ours.encode(TEXTS)
     assert [theirs.decode(ids) for ids in ours.encode(TEXTS)] == TEXTS
     assert len(theirs) == ours.vocabulary
 
@@ -82,33 +85,24 @@ def test_transformers_generates_the_same_greedy_text(exported, checkpoint, trans
         p.text
         for p in generator.generate("the rooks", GenerationOptions(max_tokens=10, temperature=0))
     )
-    assert (
-        generator.tokenizer.decode(made[0, tokens.shape[1] :].tolist()).removesuffix("\ufffd")
-        == ours
-    )
+    theirs_text = generator.tokenizer.decode(made[0, tokens.shape[1] :].tolist())
+    assert theirs_text.rstrip("\ufffd") == ours.rstrip("\ufffd")  # ours ends in whole characters
 
 
-def test_the_chat_template_uses_the_reserved_tokens(exported, checkpoint, transformers):
+def test_a_plain_prompt_in_a_pipeline_writes_what_ours_writes(exported, checkpoint, transformers):
+    write = transformers.pipeline("text-generation", model=str(exported), device="cpu")
+    (made,) = write("the rooks", max_new_tokens=10, do_sample=False, return_full_text=False)
+    options = GenerationOptions(max_tokens=10, temperature=0)
+    ours = "".join(p.text for p in load_generator(checkpoint).generate("the rooks", options))
+    assert made["generated_text"].rstrip("\ufffd") == ours.rstrip("\ufffd")
+
+
+def test_the_chat_template_gives_the_tokens_of_ours(exported, checkpoint, transformers):
     theirs = transformers.AutoTokenizer.from_pretrained(exported, local_files_only=True)
-    messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}]
-    text = theirs.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    assert (
-        text
-        == "<|endofdocument|><|system|>be brief<|endofturn|><|user|>hello<|endofturn|><|assistant|>"
-    )
-    special = load_tokenizer(checkpoint).special
-    ids = theirs(text)["input_ids"]
-    assert [i for i in ids if i in special.values()] == [
-        special[n]
-        for n in (
-            "<|endofdocument|>",
-            "<|system|>",
-            "<|endofturn|>",
-            "<|user|>",
-            "<|endofturn|>",
-            "<|assistant|>",
-        )
-    ]
+    turns = [Message("system", "be brief"), Message("user", "hello")]
+    plain = [{"role": turn.role, "content": turn.content} for turn in turns]
+    ids = theirs.apply_chat_template(plain, add_generation_prompt=True)["input_ids"]
+    assert ids == load_template(checkpoint).encode(turns, reply=True).tokens
 
 
 def test_a_reader_that_knows_only_old_names_finds_them(exported):

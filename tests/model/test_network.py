@@ -1,4 +1,4 @@
-"""The network: what it may see, its cache, and Qwen3 as transformers has it, on small sizes."""
+"""The network: what it may see, its cache, and Qwen3 and Llama as transformers has them; small."""
 
 import pytest
 import torch
@@ -14,9 +14,10 @@ def network() -> Network:
     return effective_network(SHAPE)
 
 
+@pytest.mark.parametrize("normed", [True, False])
 @pytest.mark.parametrize("tied", [True, False])
-def test_parameters_are_as_many_as_the_shape_says(tied):
-    shape = ModelShape(96, 32, 3, 4, 1, 16, 64, 32, tied=tied)
+def test_parameters_are_as_many_as_the_shape_says(tied, normed):
+    shape = ModelShape(96, 32, 3, 4, 1, 16, 64, 32, tied=tied, normed=normed)
     assert sum(weight.numel() for weight in Network(shape).parameters()) == parameters(shape)
 
 
@@ -81,14 +82,16 @@ def test_a_row_takes_the_beginning_of_another_one(network):
     torch.testing.assert_close(hidden, network(tokens[1:])[:, 12:], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("peers", ["Qwen3", "Llama"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_names_and_arithmetic_are_those_of_qwen3(tied):
-    from transformers import Qwen3Config, Qwen3ForCausalLM
+def test_names_and_arithmetic_are_those_of_transformers(tied, peers):
+    import transformers
 
-    shape = ModelShape(97, 32, 2, 4, 2, 16, 48, 32, rope_theta=5000.0, tied=tied)
+    normed = peers == "Qwen3"
+    shape = ModelShape(97, 32, 2, 4, 2, 16, 48, 32, rope_theta=5000.0, tied=tied, normed=normed)
     network = effective_network(shape)
-    peer = Qwen3ForCausalLM(
-        Qwen3Config(
+    peer = getattr(transformers, f"{peers}ForCausalLM")(
+        getattr(transformers, f"{peers}Config")(
             vocab_size=97,
             hidden_size=32,
             num_hidden_layers=2,

@@ -72,6 +72,7 @@ def test_the_parts_of_a_small_shape_are_those_worked_out_by_hand():
     assert matrix_parameters(shape) == 3 * (attention + 3 * 8 * 16) + 100 * 8
     assert parameters(shape) == matrix_parameters(shape) + 3 * (2 * 8 + 2 * 6) + 8
     assert parameters(replace(shape, tied=False)) == parameters(shape) + 100 * 8
+    assert parameters(replace(shape, normed=False)) == parameters(shape) - 3 * 2 * 6
     assert layer_activation_bytes(shape) == 2 * (4 * 8 + 24 + 2 * 12 + 2 * 16)
     assert forward_flops_per_token(shape, 10) == 2 * matrix_parameters(shape) + 4 * 3 * 24 * 10
     assert forward_flops_per_token(shape) == forward_flops_per_token(shape, 32)

@@ -7,7 +7,8 @@ from networks import SHAPE, effective_network
 
 from rookery.core.protocols import GenerationOptions
 from rookery.model.generate import NetworkGenerator
-from rookery.model.tokenizer import Tokenizer, train_bpe
+from rookery.model.tokenizer import Tokenizer
+from rookery.model.tokens.bpe import train_bpe
 
 WORDS = ["the rooks came back to the elms 🦜", "грачи вернулись домой", "hello rooks, hello elms!"]
 CONTEXT_TOKENS = 48

@@ -40,7 +40,9 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True)
 class Message:
-    """One message of a chat: who speaks (`system`, `user` or `assistant`), and what."""
+    """A turn of a chat. role: who speaks, as the model's template names it (system, user,
+    assistant).
+    """
 
     role: str
     content: str
@@ -202,7 +204,9 @@ class SeededGenerator:
         words = Counter(prompt.split() or ["rookery"])
         logits, spelled = np.log(np.fromiter(words.values(), float)), [f" {w}" for w in words]
         seed = self.seed if options.seed is None else options.seed
-        random = np.random.default_rng([seed, choice, zlib.crc32(prompt.encode("utf-8", "replace"))])
+        random = np.random.default_rng(
+            [seed, choice, zlib.crc32(prompt.encode("utf-8", "replace"))]
+        )
         sampler = Sampler(options, random, range(len(words)))
         places = [sampler.choose(logits) for _ in range(options.max_tokens)]
         text = "".join(spelled[place] for place in places)

@@ -116,9 +116,9 @@ def penalized(
         old > 0, old / options.repetition_penalty, old * options.repetition_penalty
     )
     tokens, counts = np.fromiter(written, np.int64), np.fromiter(written.values(), np.int64)
-    changed[tokens] -= (
-        options.frequency_penalty * counts + options.presence_penalty
-    ).astype(changed.dtype)
+    changed[tokens] -= (options.frequency_penalty * counts + options.presence_penalty).astype(
+        changed.dtype
+    )
     return changed
 
 
@@ -156,7 +156,9 @@ def _highest(logits: np.ndarray, count: int) -> np.ndarray:
     return np.flatnonzero(logits > -np.inf)
 
 
-def logprobs_of(logits: np.ndarray, chosen: int, count: int) -> tuple[float, list[tuple[int, float]]]:
+def logprobs_of(
+    logits: np.ndarray, chosen: int, count: int
+) -> tuple[float, list[tuple[int, float]]]:
     """Return the natural logarithm of a token's probability, and of the `count` likeliest tokens'.
 
     Those of the model itself: without temperature, penalties and cuts. The likeliest come first.

@@ -83,9 +83,7 @@ def attention_mask(
 ) -> AttentionMask:
     """Return cu_seqlens where the GPU's kernel can use them, a bias elsewhere."""
     # the kernel computes in half precision only, and knows no cache
-    has_kernel = (
-        tokens_BT.device.type == "cuda" and dtype in (torch.bfloat16, torch.float16)
-    )
+    has_kernel = tokens_BT.device.type == "cuda" and dtype in (torch.bfloat16, torch.float16)
     if documents_BT is not None and has_kernel and not past:
         return cu_seqlens(documents_BT)
     return attention_bias(tokens_BT, documents_BT, past, dtype)

@@ -38,13 +38,7 @@ from rookery.model.evaluation.estimate import MODEL, ScoredTexts, by, summarize
 from rookery.model.evaluation.held_out import HeldOut, held_out
 from rookery.model.pages.evaluation import page
 from rookery.model.phases import corpora_of
-from rookery.model.tokenizer import (
-    SPECIAL_TOKENS,
-    Tokenizer,
-    load_tokenizer,
-    prefix,
-    training_texts,
-)
+from rookery.model.tokenizer import Tokenizer, load_tokenizer, prefix, training_texts
 from rookery.model.training.run import best_precision
 from rookery.posts.live import live_log
 
@@ -149,7 +143,7 @@ def _learned(
 
 def _remarks_on_controls(checkpoint: Artifact, controls: Sequence[Sequence[str]] = ()) -> list[str]:
     """Return the remark that belongs to a model that learned with control tokens."""
-    if set(load_tokenizer(checkpoint).special) <= set(SPECIAL_TOKENS):
+    if not load_tokenizer(checkpoint).controls:
         return []
     if any(controls):
         return [

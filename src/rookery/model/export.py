@@ -26,28 +26,14 @@ from rookery.core.errors import BusyError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape, verify_weights
-from rookery.model.inference.writing import ends, writable
+from rookery.model.inference.writing import writable
 from rookery.model.shape import ModelShape
 from rookery.model.tensors import copy_tensors
-from rookery.model.tokenizer import (
-    ASSISTANT,
-    END_OF_DOCUMENT,
-    END_OF_TURN,
-    SYSTEM,
-    USER,
-    Tokenizer,
-    load_tokenizer,
-)
+from rookery.model.tokenizer import TEMPLATE, Tokenizer, load_tokenizer
+from rookery.model.tokens.export import beginning_file
+from rookery.model.tuning.template import load_template
 
-STAGE_VERSION = 1
-
-CHAT_TEMPLATE = (
-    "{{ bos_token }}"
-    "{% for message in messages %}"
-    "{{ '<|' + message['role'] + '|>' + message['content'] + '" + END_OF_TURN + "' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '" + ASSISTANT + "' }}{% endif %}"
-)
+STAGE_VERSION = 2
 
 
 def export(checkpoint: Artifact, folder: Path) -> None:
@@ -116,11 +102,11 @@ def write_layout(checkpoint: Artifact, folder: Path) -> None:
     shape, tokenizer = load_shape(checkpoint), load_tokenizer(checkpoint)
     verify_weights(checkpoint)
     copy_tensors(checkpoint.path, WEIGHTS, folder)
-    shutil.copyfile(checkpoint.file(TOKENIZER), folder / "tokenizer.json")
+    (folder / TOKENIZER).write_text(beginning_file(tokenizer), encoding="utf-8")
     _write_json(folder / "config.json", config_of(shape, tokenizer))
     _write_json(folder / "generation_config.json", generation_config(tokenizer))
-    _write_json(folder / "tokenizer_config.json", tokenizer_config(shape))
-    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
+    _write_json(folder / "tokenizer_config.json", tokenizer_config(shape, tokenizer))
+    (folder / TEMPLATE).write_text(load_template(checkpoint).source, encoding="utf-8")
 
 
 def config_of(shape: ModelShape, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -130,8 +116,8 @@ def config_of(shape: ModelShape, tokenizer: Tokenizer) -> dict[str, Any]:
     would silently take rope_theta = 10,000 and another precision.
     """
     return {
-        "architectures": ["Qwen3ForCausalLM"],
-        "model_type": "qwen3",
+        "architectures": ["Qwen3ForCausalLM" if shape.normed else "LlamaForCausalLM"],
+        "model_type": "qwen3" if shape.normed else "llama",
         "vocab_size": shape.vocabulary,
         "hidden_size": shape.width,
         "intermediate_size": shape.hidden,
@@ -147,9 +133,9 @@ def config_of(shape: ModelShape, tokenizer: Tokenizer) -> dict[str, Any]:
         "hidden_act": "silu",
         "attention_bias": False,
         "attention_dropout": 0.0,
-        "use_sliding_window": False,
-        "bos_token_id": tokenizer.end_of_document,
-        "eos_token_id": ends(tokenizer),
+        **({"use_sliding_window": False} if shape.normed else {"mlp_bias": False}),
+        "bos_token_id": tokenizer.before_text[0],
+        "eos_token_id": list(tokenizer.ends),
         "dtype": "float32",
         "torch_dtype": "float32",
         "use_cache": True,
@@ -160,24 +146,24 @@ def generation_config(tokenizer: Tokenizer) -> dict[str, Any]:
     """Return the content of generation_config.json: the end tokens, and those never written."""
     never = sorted(set(range(tokenizer.vocabulary)) - set(writable(tokenizer).tolist()))
     return {
-        "bos_token_id": tokenizer.end_of_document,
-        "eos_token_id": ends(tokenizer),
+        "bos_token_id": tokenizer.before_text[0],
+        "eos_token_id": list(tokenizer.ends),
         "pad_token_id": tokenizer.end_of_document,
         "suppress_tokens": never,
     }
 
 
-def tokenizer_config(shape: ModelShape) -> dict[str, Any]:
+def tokenizer_config(shape: ModelShape, tokenizer: Tokenizer) -> dict[str, Any]:
     """Return the content of tokenizer_config.json: the roles of the special tokens."""
+    names = {token: name for name, token in tokenizer.special.items()}
+    roles = tokenizer.roles
+    named = {"bos_token": roles.bos_token, "eos_token": roles.eos_token}
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": END_OF_DOCUMENT,
-        "eos_token": END_OF_DOCUMENT,
-        "pad_token": END_OF_DOCUMENT,
-        "additional_special_tokens": [SYSTEM, USER, ASSISTANT, END_OF_TURN],
+        **{role: name for role, name in named.items() if name},
+        "pad_token": names[tokenizer.end_of_document],
         "model_max_length": shape.context_tokens,
         "clean_up_tokenization_spaces": False,
-        "add_bos_token": False,
     }
 
 

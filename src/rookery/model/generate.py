@@ -7,8 +7,8 @@ where one is given (`inference/schema.py`).
 """
 
 import weakref
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -25,12 +25,14 @@ from rookery.core.sampling import Sampler
 from rookery.corpus.control import KINDS
 from rookery.model.checkpoint import load_network
 from rookery.model.inference.engine import Engine
+from rookery.model.inference.prompts import Prompts, PromptTokens
 from rookery.model.inference.schema import SchemaCompiler
 from rookery.model.inference.slots import Slots
 from rookery.model.inference.text import Context, Text
 from rookery.model.inference.writing import Pieces, writable
 from rookery.model.network import Network
 from rookery.model.tokenizer import Tokenizer, load_tokenizer
+from rookery.model.tuning.template import ChatTemplate, load_template, template_of
 
 
 def load_generator(checkpoint: Artifact, controls: Sequence[str] = ()) -> Generator:
@@ -42,7 +44,10 @@ def load_generator(checkpoint: Artifact, controls: Sequence[str] = ()) -> Genera
     tokenizer = load_tokenizer(checkpoint)
     control_tokens = control_ids(tokenizer, controls)
     network = load_network(checkpoint)
-    return NetworkGenerator(checkpoint.key, checkpoint.digest, network, tokenizer, control_tokens)
+    template = partial(load_template, checkpoint)
+    return NetworkGenerator(
+        checkpoint.key, checkpoint.digest, network, tokenizer, control_tokens, template
+    )
 
 
 def control_ids(tokenizer: Tokenizer, controls: Sequence[str]) -> tuple[int, ...]:
@@ -50,7 +55,7 @@ def control_ids(tokenizer: Tokenizer, controls: Sequence[str]) -> tuple[int, ...
 
     Raises `UsageError` for a control that has no token.
     """
-    known = {name[2:-2]: token for name, token in tokenizer.special.items() if ":" in name}
+    known = {name[2:-2]: token for name, token in tokenizer.controls.items()}
     for control in controls:
         if control not in known:
             hint = (
@@ -75,11 +80,17 @@ class NetworkGenerator:
         network: Network,
         tokenizer: Tokenizer,
         controls: Sequence[int] = (),
+        template: Callable[[], ChatTemplate] | None = None,
         slots: int | None = None,
     ):
-        """Prepare to write with a network; `slots` is how many texts share a pass at most."""
+        """Prepare to write with a network.
+
+        template: gives the chat template, when one is needed; without it, that of the tokenizer's
+        markers. slots: how many texts share a pass at most.
+        """
         self.name, self.digest, self.network, self.tokenizer = name, digest, network, tokenizer
-        self._context = Context(self.context_tokens, (tokenizer.end_of_document, *controls))
+        template = template or (lambda: ChatTemplate(template_of(tokenizer), tokenizer))
+        self._prompts = Prompts(tokenizer, template, self.context_tokens, controls)
         self._engine = Engine(Slots(network, writable(tokenizer), slots))
         # at the latest when nobody can call it any more, or when the program ends
         weakref.finalize(self, self._engine.close)
@@ -91,14 +102,14 @@ class NetworkGenerator:
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Return how many tokens a prompt is."""
-        return len(self._tokens(prompt))
+        return self._prompts.count(prompt)
 
     def generate(self, prompt: Prompt, options: GenerationOptions) -> Continuation:
         """Return the continuation of a prompt in pieces of whole characters.
 
         When the context is full, its first quarter is dropped (`inference/text.py`).
         """
-        tokens = self._tokens(prompt)
+        tokens = self._prompts.encode(prompt, options.max_tokens)
         texts = [self._text(tokens, options, choice) for choice in range(options.n)]
         if options.max_tokens < 1:
             return (TextChunk("", 0, "length", choice) for choice in range(options.n))
@@ -108,19 +119,15 @@ class NetworkGenerator:
         """End all texts that are being written, and write no more."""
         self._engine.close()
 
-    def _tokens(self, prompt: Prompt) -> list[int]:
-        if not isinstance(prompt, str):
-            prompt = "".join(f"{message.content}\n" for message in prompt)
-        return self.tokenizer.encode([prompt])[0]
-
-    def _text(self, prompt: Sequence[int], options: GenerationOptions, choice: int) -> Text:
+    def _text(self, prompt: PromptTokens, options: GenerationOptions, choice: int) -> Text:
         """Return one of the texts that continue a prompt, of which nothing is written yet."""
         seed = None if options.seed is None else [options.seed, choice]
-        sampler = Sampler(options, np.random.default_rng(seed), prompt)
+        sampler = Sampler(options, np.random.default_rng(seed), prompt.tokens)
         pieces = Pieces(self.tokenizer, options.max_tokens, options.stop, choice)
         matcher = None if options.schema is None else self._schemas.matcher(options.schema)
+        context = Context(self.context_tokens, prompt.opening)
         return Text(
-            prompt, self._context, self.tokenizer, sampler, pieces, options.logprobs, matcher
+            prompt.tokens, context, self.tokenizer, sampler, pieces, options.logprobs, matcher
         )
 
     @cached_property

@@ -2,7 +2,8 @@
 
 RMSNorm, rotary positions, grouped-query attention with normed queries and keys, SwiGLU, no biases;
 the output matrix is the embedding where they are tied. Parameter names and arithmetic are those of
-transformers' Qwen3ForCausalLM, so that an export copies tensors.
+transformers' Qwen3ForCausalLM, or of its LlamaForCausalLM where queries and keys are not normed, so
+that adopting and exporting a model copies tensors.
 
 Not here: masks, positions and the attention product (`attention.py`), the loss (`loss.py`), the
 first weights (`initialization.py`), training (`train.py`), files (`checkpoint.py`), many devices
@@ -37,7 +38,7 @@ from rookery.model.shape import ModelShape
 
 
 class Attention(nn.Module):
-    """Grouped-query attention with normed queries and keys."""
+    """Grouped-query attention, with normed queries and keys unless the shape has none."""
 
     def __init__(self, shape: ModelShape):
         super().__init__()
@@ -48,8 +49,7 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(shape.width, keys, bias=False)
         # begins at zero (`initialization.py`): a new layer adds nothing to the residual stream
         self.o_proj = nn.Linear(queries, shape.width, bias=False)
-        self.q_norm = RMSNorm(shape.head_size, shape.norm_epsilon)
-        self.k_norm = RMSNorm(shape.head_size, shape.norm_epsilon)
+        self.q_norm, self.k_norm = _head_norm(shape), _head_norm(shape)
 
     def forward(
         self,
@@ -71,6 +71,10 @@ class Attention(nn.Module):
             k_BKTS, v_BKTS = cache.extend(layer, k_BKTS, v_BKTS)
         y_BHTS = attention(q_BHTS, k_BKTS, v_BKTS, mask)
         return self.o_proj(y_BHTS.transpose(1, 2).reshape(rows, tokens, -1))
+
+
+def _head_norm(shape: ModelShape) -> nn.Module:
+    return RMSNorm(shape.head_size, shape.norm_epsilon) if shape.normed else nn.Identity()
 
 
 class MLP(nn.Module):

@@ -11,12 +11,13 @@ from rookery.core.errors import DataError
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The sizes of a Qwen3-shaped decoder.
+    """The sizes of a Qwen3-shaped decoder, or of a Llama-shaped one, without norms of queries.
 
     vocabulary: how many tokens the model knows. width: size of the residual stream. heads,
     kv_heads: query heads and key-value heads of a layer. head_size: size of one attention head
     (heads × head_size need not equal the width). hidden: inner size of the SwiGLU. tied: whether
-    the output matrix is the embedding. Raises `DataError` for sizes that make no network.
+    the output matrix is the embedding. normed: whether queries and keys are normalised, as in Qwen3
+    and not in Llama. Raises `DataError` for sizes that make no network.
     """
 
     vocabulary: int
@@ -30,6 +31,7 @@ class ModelShape:
     rope_theta: float = 10_000.0
     norm_epsilon: float = 1e-6
     tied: bool = True
+    normed: bool = True
 
     def __post_init__(self) -> None:
         sizes = (
@@ -75,9 +77,11 @@ def matrix_parameters(shape: ModelShape) -> int:
 def parameters(shape: ModelShape) -> int:
     """Return the number of all parameters: matrices, norms and an untied embedding.
 
-    Norms: two of the width and two of the head size in each layer, and one of the width at the end.
+    Norms: two of the width in each layer, two of the head size where queries and keys are normed,
+    and one of the width at the end.
     """
-    norms = shape.layers * (2 * shape.width + 2 * shape.head_size) + shape.width
+    of_heads = 2 * shape.head_size if shape.normed else 0
+    norms = shape.layers * (2 * shape.width + of_heads) + shape.width
     embedding = 0 if shape.tied else shape.vocabulary * shape.width
     return matrix_parameters(shape) + norms + embedding
 

@@ -103,7 +103,7 @@ class TextPart(BaseModel):
     text: StrictStr
 
 
-class Message(BaseModel):
+class ChatMessage(BaseModel):
     """One message of a chat."""
 
     role: Literal["system", "developer", "user", "assistant"]
@@ -119,7 +119,7 @@ class Message(BaseModel):
 class ChatRequest(_Request):
     """The body of a request to `/v1/chat/completions`."""
 
-    messages: list[Message] = Field(min_length=1)
+    messages: list[ChatMessage] = Field(min_length=1)
     max_completion_tokens: StrictInt | None = Field(None, ge=1)
 
 

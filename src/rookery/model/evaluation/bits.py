@@ -28,7 +28,7 @@ def text_bits(
 ) -> np.ndarray:
     """Return the bits (float64, one for each text) of the negative log-likelihood of its tokens.
 
-    The first token is predicted from the end-of-document token and the text's control tokens. A
+    The first token is predicted from what training puts before a text and its control tokens. A
     text longer than the context is read in windows, each of which begins halfway through the one
     before, and every token is counted once. controls: those of each text, by name; a name for which
     the tokenizer has no token is left out.
@@ -62,7 +62,7 @@ class _Window:
 def _before(tokenizer: Tokenizer, controls: Sequence[str]) -> list[int]:
     """Return the tokens that a text's first token is predicted from."""
     return [
-        tokenizer.end_of_document,
+        *tokenizer.before_text,
         *(tokenizer.special[name] for name in controls if name in tokenizer.special),
     ]
 

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from queue import Empty, SimpleQueue
 
+import numpy as np
 import torch
 
 from rookery.core.errors import RookeryError, UsageError
@@ -89,7 +90,8 @@ class Engine:
         self._stalled: list[tuple[Request, Text]] = []
         self._requests: dict[Text, Request] = {}
         self._lock = threading.Lock()
-        self._process, self._thread = os.getpid(), None
+        self._process = os.getpid()
+        self._thread: threading.Thread | None = None
         self._is_closed = False
 
     def check_process(self) -> None:
@@ -182,11 +184,10 @@ class Engine:
             self._slots.join(text)
             self._requests[text] = request
         for text, logits in self._slots.step():
-            request = self._requests.get(text)
-            if request is not None:  # else another text of its request has just failed
-                self._write(request, text, logits)
+            if text in self._requests:  # else another text of its request has just failed
+                self._write(self._requests[text], text, logits)
 
-    def _write(self, request: Request, text: Text, logits) -> None:
+    def _write(self, request: Request, text: Text, logits: np.ndarray) -> None:
         """Let a text take its next token, and hand over the piece that is finished."""
         try:
             piece = text.take(logits)

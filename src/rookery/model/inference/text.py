@@ -11,7 +11,7 @@ import numpy as np
 from rookery.core.protocols import TextChunk, TokenLogprob
 from rookery.core.sampling import Sampler, logprobs_of
 from rookery.model.inference.schema import SchemaMatcher
-from rookery.model.inference.writing import Pieces, ends
+from rookery.model.inference.writing import Pieces
 from rookery.model.tokenizer import Tokenizer
 
 
@@ -54,7 +54,7 @@ class Text:
         self.window = context.window(prompt)
         self._context, self._tokenizer = context, tokenizer
         self._sampler, self._pieces, self._logprobs = sampler, pieces, logprobs
-        self._matcher, self._ends = matcher, ends(tokenizer)
+        self._matcher, self._ends = matcher, list(tokenizer.ends)
 
     def take(self, logits: np.ndarray) -> TextChunk | None:
         """Choose the next token from its logits (V,); return the piece that is finished, if any."""

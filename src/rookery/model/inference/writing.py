@@ -9,12 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rookery.core.protocols import TextChunk, TokenLogprob
-from rookery.model.tokenizer import END_OF_DOCUMENT, END_OF_TURN, Tokenizer
-
-
-def ends(tokenizer: Tokenizer) -> list[int]:
-    """Return the tokens that end a continuation."""
-    return [tokenizer.special[END_OF_DOCUMENT], tokenizer.special[END_OF_TURN]]
+from rookery.model.tokenizer import Tokenizer
 
 
 def writable(tokenizer: Tokenizer) -> np.ndarray:
@@ -22,7 +17,7 @@ def writable(tokenizer: Tokenizer) -> np.ndarray:
 
     Unused tokens and the beginnings of others' turns in a chat are not among them.
     """
-    return np.array(sorted([*tokenizer.textual, *ends(tokenizer)]))
+    return np.array(sorted({*tokenizer.textual, *tokenizer.ends}))
 
 
 class Pieces:
@@ -38,7 +33,7 @@ class Pieces:
         self, tokenizer: Tokenizer, max_tokens: int, stop: Sequence[str] = (), choice: int = 0
     ):
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._bytes_of, self._ends = tokenizer.token_bytes, frozenset(ends(tokenizer))
+        self._bytes_of, self._ends = tokenizer.token_bytes, frozenset(tokenizer.ends)
         self._left, self._stop, self._choice = max_tokens, tuple(s for s in stop if s), choice
         self._held, self._counted = "", 0
         self._logprobs: list[TokenLogprob] = []

@@ -4,7 +4,6 @@ Not here: what the files of a checkpoint are (`checkpoint.py`), and when they co
 (`core/stage.py`).
 """
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,14 @@ from rookery.core.artifact import Artifact
 from rookery.core.config import to_plain
 from rookery.core.workspace import Workspace
 from rookery.corpus.shards import Shards
-from rookery.model.checkpoint import TOKENIZER, save_network
+from rookery.model.checkpoint import save_network
 from rookery.model.config import TrainConfig
 from rookery.model.embed import save_table
 from rookery.model.network import head_name
 from rookery.model.phases import OPTIMIZER, Phase
 from rookery.model.shape import parameters, training_flops_per_token
 from rookery.model.tensors import write_tensors
+from rookery.model.tokenizer import copy_tokenizer
 from rookery.model.training.notes import read_notes
 from rookery.model.training.optimizer import MASTER
 from rookery.model.training.run import POSITION
@@ -54,7 +54,7 @@ def save_checkpoint(
         lambda name: None if name.startswith(MASTER) or name == POSITION else name
     )
     write_tensors(workspace.path, OPTIMIZER, beside)
-    shutil.copyfile(tokenizer.file(TOKENIZER), workspace.path / TOKENIZER)
+    copy_tokenizer(tokenizer, workspace.path)
 
 
 def manifest_metrics(

@@ -1,0 +1,1 @@
+"""What does a tokenizer.json say, and how are its merges learned?"""

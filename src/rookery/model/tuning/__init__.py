@@ -1,0 +1,1 @@
+"""How does a finished model go on to learn a task: chats, a platform's posts, search?"""
