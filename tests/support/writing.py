@@ -4,8 +4,14 @@ from dataclasses import replace
 from functools import cache
 
 from networks import SHAPE, effective_network
+from tensors import held
 
+from rookery.core.artifact import Artifact
+from rookery.core.context import Context
+from rookery.core.home import Home
 from rookery.core.protocols import GenerationOptions
+from rookery.core.stage import Stage, run_stage
+from rookery.model.checkpoint import save_network
 from rookery.model.generate import NetworkGenerator
 from rookery.model.tokenizer import Tokenizer
 from rookery.model.tokens.bpe import train_bpe
@@ -20,11 +26,24 @@ def tokenizer() -> Tokenizer:
     return Tokenizer(train_bpe(WORDS * 5, 512))
 
 
-def random_generator(slots: int = 4, context_tokens: int = CONTEXT_TOKENS) -> NetworkGenerator:
+SMALL = replace(SHAPE, vocabulary=512, context_tokens=CONTEXT_TOKENS, rope_theta=500.0)
+
+
+def random_generator(slots: int = 4) -> NetworkGenerator:
     """Return a generator whose every weight has an effect."""
-    shape = replace(SHAPE, vocabulary=512, context_tokens=context_tokens, rope_theta=500.0)
-    network = effective_network(shape).eval().requires_grad_(False)
+    network = effective_network(SMALL).eval().requires_grad_(False)
     return NetworkGenerator("small", "0" * 64, network, tokenizer(), slots=slots)
+
+
+def random_checkpoint(home: Home) -> Artifact:
+    """Return a checkpoint of the same weights, made in a home."""
+
+    def write(workspace):
+        save_network(workspace.path, SMALL, held(effective_network(SMALL).state_dict()))
+        (workspace.path / "tokenizer.json").write_text(tokenizer().file_text, encoding="utf-8")
+        return {}
+
+    return run_stage(home, Stage("checkpoint", 1, SMALL, {}), write, Context())
 
 
 def written(generator, prompt, **options) -> str:
