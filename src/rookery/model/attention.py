@@ -127,14 +127,16 @@ def attention(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, mask: AttentionMas
 
     On a GPU the documents of a batch go through one kernel, and none pays for what it does not see.
     On a CPU, plain matmuls are 3.7 times as fast as PyTorch's fused kernel while the scores of a
-    row fit into cache (measured forward and backward, rows of 128, bfloat16).
+    row fit into cache (measured forward and backward, rows of 128, bfloat16). Where no backward
+    pass can follow, the fused kernel is the faster one at every size (1.3 to 4 times, float32).
     """
     is_grouped = q_BHTS.shape[1] > k_BKTS.shape[1]
     if isinstance(mask, CuSeqlens):
         return _document_attention(q_BHTS, k_BKTS, v_BKTS, mask)
-    if q_BHTS.device.type != "cpu" or k_BKTS.shape[2] > PLAIN_ATTENTION_TOKENS:
-        return F.scaled_dot_product_attention(q_BHTS, k_BKTS, v_BKTS, mask, enable_gqa=is_grouped)
-    return _plain_attention(q_BHTS, k_BKTS, v_BKTS, mask)
+    is_short = q_BHTS.device.type == "cpu" and k_BKTS.shape[2] <= PLAIN_ATTENTION_TOKENS
+    if is_short and not torch.is_inference_mode_enabled():
+        return _plain_attention(q_BHTS, k_BKTS, v_BKTS, mask)
+    return F.scaled_dot_product_attention(q_BHTS, k_BKTS, v_BKTS, mask, enable_gqa=is_grouped)
 
 
 def _document_attention(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, mask: CuSeqlens) -> Tensor:

