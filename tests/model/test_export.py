@@ -134,6 +134,7 @@ def test_what_a_killed_export_left_is_removed_by_the_next_one(checkpoint, tmp_pa
     left.mkdir(parents=True)
     (left / "model.safetensors").write_bytes(b"half of it")
     (left / "of an earlier release").write_bytes(b"")
+    (left / "folder").mkdir()
     export(checkpoint, tmp_path / "out" / "again")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["again"]
     for path in exported.iterdir():
@@ -157,4 +158,5 @@ def test_of_two_exports_to_one_place_the_second_is_refused_and_disturbs_nothing(
 def test_the_stage_makes_the_same_files(home, checkpoint, exported):
     made = export_stage(home, checkpoint, Context())
     for path in exported.iterdir():
-        assert path.read_bytes() == made.file(path.name).read_bytes()
+        if path.name != "README.md":  # it tells what was measured since
+            assert path.read_bytes() == made.file(path.name).read_bytes()

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from foreign_models import QWEN, TEXTS, foreign
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers import Tokenizer as HfTokenizer
+from tokenizers import normalizers
 
 from rookery.core.errors import DataError, UsageError
 from rookery.model.tokenizer import Tokenizer, read_tokenizer, train_bpe
@@ -17,15 +18,6 @@ from rookery.model.tokens.roles import Roles
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tokenizers"
 
-TEXTS = [
-    "The rooks came back to the elm trees this morning, hundreds of them!",
-    "rooks aren't crows; a rook's beak is grey. #birds @ada https://example.org/rooks?page=12",
-    "Сегодня утром грачи вернулись на вязы, их сотни. Привет, грачи!",
-    "आज सुबह कौवे लौट आए। नमस्ते दुनिया",
-    "ミヤマガラスが戻ってきた。おはよう世界",
-    "aaaa aaaaaaa hahaha hahahaha !!! !!!!! ababab abababa ........ ))))) 😂😂😂😂 👩‍👩‍👧",
-    "line one\nline two\n\n\nline five   with   blanks  \t and tabs",
-] * 20
 FILE_TEXT = train_bpe(TEXTS, 1024)
 TOKENIZER = Tokenizer(FILE_TEXT)
 HF = HfTokenizer.from_str(FILE_TEXT)
@@ -146,34 +138,6 @@ def test_a_tokenizer_of_an_earlier_release_keeps_its_ids():
     assert list(old.controls) == ["<|language:en|>"]
 
 
-def foreign(pattern=None, normalizer=None, digits=False, opening=None, spoil=None) -> str:
-    """Return a tokenizer.json as other makers have it: their patterns, merges as learned."""
-    hf = HfTokenizer(models.BPE())
-    steps = [pre_tokenizers.Digits(individual_digits=True)] if digits else []
-    steps += [pre_tokenizers.Split(Regex(pattern), "isolated")] if pattern else []
-    steps += [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pattern is None)]
-    hf.pre_tokenizer = pre_tokenizers.Sequence(steps)
-    hf.decoder = decoders.ByteLevel()
-    if normalizer:
-        hf.normalizer = normalizer
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, show_progress=False)
-    hf.train_from_iterator(TEXTS, trainer)
-    hf.add_special_tokens(["<|begin|>", "<|endoftext|>", "<|im_end|>"])
-    hf.add_tokens(["<think>"])
-    if opening:
-        token = (opening, hf.token_to_id(opening))
-        hf.post_processor = processors.TemplateProcessing(f"{opening} $A", special_tokens=[token])
-    plain = json.loads(hf.to_str())
-    if spoil:
-        spoil(plain)
-    return json.dumps(plain)
-
-
-QWEN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 FOREIGN = {
     "like Qwen3": foreign(QWEN, normalizers.NFC()),
     "like SmolLM2": foreign(digits=True),

@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
+import rookery.cli.model_files
+import rookery.cli.model_write  # noqa: F401 - the verbs of both join those of `model`
 from rookery import __version__
-from rookery.cli import ads, corpus, demo, fleet, home, model, model_write, posts, search, serve
+from rookery.cli import ads, corpus, demo, fleet, home, model, posts, search, serve
 from rookery.cli.options import EarlyHomeOption
 from rookery.core.errors import RookeryError, StorageError, UsageError
 from rookery.core.extras import missing_package
@@ -27,8 +29,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-model.app.command()(model_write.generate)
-model.app.command()(model_write.chat)
 app.add_typer(posts.app, name="posts")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(model.app, name="model")

@@ -340,15 +340,3 @@ def report(
         show_facts(report.summary(facts), f"Run {facts['key']}")
         for sample in facts["samples"]:
             print(f"\n  {sample['prompt']}|{sample['text']}")
-
-
-@app.command()
-def export(
-    folder: Annotated[Path, typer.Argument(help="The folder to write; it must not exist yet.")],
-    home: HomeOption = DEFAULT_HOME,
-) -> None:
-    """Write the newest model in the Hugging Face layout, for transformers, vLLM and SGLang."""
-    from rookery.model.export import export
-
-    export(opened(home).need("checkpoint", CHECKPOINT), folder)
-    print(f"Exported to {folder}")

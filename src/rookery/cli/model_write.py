@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rookery.cli.model import CHECKPOINT, app
 from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
 from rookery.core.errors import DataError, UsageError
 
@@ -72,6 +73,7 @@ SchemaOption = Annotated[
 ]
 
 
+@app.command()
 def generate(
     prompt: Annotated[str, typer.Argument(help="The beginning of the text.")],
     max_tokens: MaxTokensOption = 64,
@@ -134,6 +136,7 @@ def generate(
         _stream(generator, begin, prompt, options)
 
 
+@app.command()
 def chat(
     system: Annotated[
         str | None, typer.Option(help="What the system says before the conversation.")
@@ -203,7 +206,6 @@ def _converse(
 
 
 def _generator(home: Path, controls: Sequence[str] = ()) -> "Generator":
-    from rookery.cli.model import CHECKPOINT
     from rookery.model.generate import load_generator
 
     return load_generator(opened(home).need("checkpoint", CHECKPOINT), controls)

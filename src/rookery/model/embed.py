@@ -82,7 +82,11 @@ def save_table(folder: Path, rows_VD: np.ndarray, shards: Shards, masked: np.nda
     offsets = shards.offsets
     # each without its end-of-document token
     documents = [shards.tokens[offsets[i] : offsets[i + 1] - 1] for i in chosen]
-    table = make_table(rows_VD, documents)
+    write_table(folder, make_table(rows_VD, documents))
+
+
+def write_table(folder: Path, table: np.ndarray) -> None:
+    """Write a table (V, D, float32) into a checkpoint's folder."""
     write_atomically(folder / FILE, save({"table": table}))
 
 

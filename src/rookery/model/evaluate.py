@@ -129,6 +129,11 @@ def _learned(
 ) -> tuple[list[Artifact], list[str]]:
     """Return the corpora that a checkpoint learned from, the last one last, and remarks on them."""
     found, missing = corpora_of(home, checkpoint)
+    if not found and "adopted" in checkpoint.manifest.metrics:
+        return [corpus], [
+            "The model was adopted: what its maker trained it on is not known, and may hold some "
+            "of what it is judged on."
+        ]
     if not found:
         remark = (
             f"No corpus that the model learned from was found, so {corpus.key} is used in its place"

@@ -1,13 +1,13 @@
-"""Export: a checkpoint in the Hugging Face layout, which transformers, vLLM and SGLang can load.
+"""Export: a checkpoint as files that other programs load without any code of ours.
 
-They need no code of ours:
+    hf        config.json     generation_config.json     model.safetensors     chat_template.jinja
+              tokenizer.json  tokenizer_config.json      for transformers, vLLM, SGLang
+    gguf      model.gguf      for llama.cpp and its relatives, OpenVINO GenAI (`gguf.py`)
+    embedder  modules.json    0_StaticEmbedding/         for sentence-transformers
 
-    config.json     generation_config.json     model.safetensors
-    tokenizer.json  tokenizer_config.json      chat_template.jinja
-
-(Weights beyond 4 GiB are several files with an index, as everywhere in that layout.) The network
-has the names and the arithmetic of Qwen3ForCausalLM, so nothing is converted. Other formats (GGUF)
-are made from this folder by their own tools.
+Beside each lies a model card, `README.md` (`layout/card.py`). Weights beyond 4 GiB are several
+files with an index, as everywhere in that layout. The network has the names and the arithmetic of
+Qwen3ForCausalLM or LlamaForCausalLM, so nothing is converted but the precision.
 """
 
 import fcntl
@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rookery.core.artifact import Artifact
 from rookery.core.atomic import TEMPORARY
 from rookery.core.context import Context
@@ -26,22 +28,31 @@ from rookery.core.errors import BusyError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.stage import Stage, Workspace, run_stage
 from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape, verify_weights
-from rookery.model.inference.writing import writable
-from rookery.model.shape import ModelShape
-from rookery.model.tensors import copy_tensors
-from rookery.model.tokenizer import TEMPLATE, Tokenizer, load_tokenizer
-from rookery.model.tokens.export import beginning_file
-from rookery.model.tuning.template import load_template
+from rookery.model.gguf import FILE_NAME, write_gguf
+from rookery.model.gguf import PRECISIONS as GGUF_PRECISIONS
+from rookery.model.layout.card import FILE as CARD
+from rookery.model.layout.card import model_card
+from rookery.model.layout.config import config_of
+from rookery.model.layout.embedder import write_embedder
+from rookery.model.layout.roles import beginning_file, generation_config, tokenizer_config
+from rookery.model.tensors import copy_tensors, stored_tensors, write_tensors
+from rookery.model.tokenizer import TEMPLATE, load_tokenizer
+from rookery.model.tuning.template import template_source
 
 STAGE_VERSION = 2
+TORCH_DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
+PRECISIONS = {"hf": tuple(TORCH_DTYPES), "gguf": GGUF_PRECISIONS, "embedder": ("f32",)}
+"""The formats, and the precisions that each can be written in."""
 
 
-def export(checkpoint: Artifact, folder: Path) -> None:
+def export(checkpoint: Artifact, folder: Path, form: str = "hf", precision: str = "f32") -> None:
     """Write a checkpoint into a new folder: whole, or not at all.
 
-    Raises `UsageError` if the folder exists already, `BusyError` if another process is writing it,
-    `StorageError` if it cannot be written.
+    form: one of `PRECISIONS`, which lists what each may have. Raises `UsageError` for another one
+    or if the folder exists already, `BusyError` if another process is writing it, `StorageError` if
+    it cannot be written.
     """
+    _check_form(form, precision)
     if folder.exists():
         raise UsageError(
             "the folder of the export exists already",
@@ -50,12 +61,33 @@ def export(checkpoint: Artifact, folder: Path) -> None:
         )
     try:
         with _unfinished(folder) as unfinished:
-            write_layout(checkpoint, unfinished)
+            _write(checkpoint, unfinished, form, precision)
+            card = model_card(checkpoint, form, precision)
+            (unfinished / CARD).write_text(card, encoding="utf-8")
             os.rename(unfinished, folder)
     except OSError as error:
         raise StorageError(
             f"the export cannot be written: {error.strerror}", where=folder
         ) from None
+
+
+def _check_form(form: str, precision: str) -> None:
+    if form not in PRECISIONS:
+        raise UsageError(f"there is no format {form!r}", hint=f"Known: {', '.join(PRECISIONS)}")
+    if precision not in PRECISIONS[form]:
+        raise UsageError(
+            f"the format {form} is not written as {precision}",
+            hint=f"Known: {', '.join(PRECISIONS[form])}",
+        )
+
+
+def _write(checkpoint: Artifact, folder: Path, form: str, precision: str) -> None:
+    if form == "gguf":
+        write_gguf(checkpoint, folder / FILE_NAME, precision)
+    elif form == "embedder":
+        write_embedder(checkpoint, folder)
+    else:
+        write_layout(checkpoint, folder, TORCH_DTYPES[precision])
 
 
 @contextmanager
@@ -71,8 +103,8 @@ def _unfinished(folder: Path) -> Iterator[Path]:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
-            for left_by_a_kill in path.iterdir():
-                left_by_a_kill.unlink()
+            for left in path.iterdir():  # by a kill
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
@@ -97,75 +129,22 @@ def export_stage(home: Home, checkpoint: Artifact, context: Context) -> Artifact
     return run_stage(home, stage, make, context)
 
 
-def write_layout(checkpoint: Artifact, folder: Path) -> None:
+def write_layout(checkpoint: Artifact, folder: Path, dtype: torch.dtype = torch.float32) -> None:
     """Write the files of the layout into a folder."""
     shape, tokenizer = load_shape(checkpoint), load_tokenizer(checkpoint)
     verify_weights(checkpoint)
-    copy_tensors(checkpoint.path, WEIGHTS, folder)
+    if dtype == torch.float32:
+        copy_tensors(checkpoint.path, WEIGHTS, folder)
+    else:
+        write_tensors(folder, WEIGHTS, stored_tensors(checkpoint.path, WEIGHTS, dtype))
+    name = str(dtype).removeprefix("torch.")
     (folder / TOKENIZER).write_text(beginning_file(tokenizer), encoding="utf-8")
-    _write_json(folder / "config.json", config_of(shape, tokenizer))
+    _write_json(folder / "config.json", config_of(shape, tokenizer, name))
     _write_json(folder / "generation_config.json", generation_config(tokenizer))
     _write_json(folder / "tokenizer_config.json", tokenizer_config(shape, tokenizer))
-    (folder / TEMPLATE).write_text(load_template(checkpoint).source, encoding="utf-8")
+    if (template := template_source(checkpoint)) is not None:
+        (folder / TEMPLATE).write_text(template, encoding="utf-8")
 
 
-def config_of(shape: ModelShape, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return the content of config.json.
-
-    Where transformers 5 renamed a field, both names are given: a reader that knows only the old one
-    would silently take rope_theta = 10,000 and another precision.
-    """
-    return {
-        "architectures": ["Qwen3ForCausalLM" if shape.normed else "LlamaForCausalLM"],
-        "model_type": "qwen3" if shape.normed else "llama",
-        "vocab_size": shape.vocabulary,
-        "hidden_size": shape.width,
-        "intermediate_size": shape.hidden,
-        "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.kv_heads,
-        "head_dim": shape.head_size,
-        "max_position_embeddings": shape.context_tokens,
-        "rms_norm_eps": shape.norm_epsilon,
-        "rope_theta": shape.rope_theta,
-        "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
-        "tie_word_embeddings": shape.tied,
-        "hidden_act": "silu",
-        "attention_bias": False,
-        "attention_dropout": 0.0,
-        **({"use_sliding_window": False} if shape.normed else {"mlp_bias": False}),
-        "bos_token_id": tokenizer.before_text[0],
-        "eos_token_id": list(tokenizer.ends),
-        "dtype": "float32",
-        "torch_dtype": "float32",
-        "use_cache": True,
-    }
-
-
-def generation_config(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return the content of generation_config.json: the end tokens, and those never written."""
-    never = sorted(set(range(tokenizer.vocabulary)) - set(writable(tokenizer).tolist()))
-    return {
-        "bos_token_id": tokenizer.before_text[0],
-        "eos_token_id": list(tokenizer.ends),
-        "pad_token_id": tokenizer.end_of_document,
-        "suppress_tokens": never,
-    }
-
-
-def tokenizer_config(shape: ModelShape, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return the content of tokenizer_config.json: the roles of the special tokens."""
-    names = {token: name for name, token in tokenizer.special.items()}
-    roles = tokenizer.roles
-    named = {"bos_token": roles.bos_token, "eos_token": roles.eos_token}
-    return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        **{role: name for role, name in named.items() if name},
-        "pad_token": names[tokenizer.end_of_document],
-        "model_max_length": shape.context_tokens,
-        "clean_up_tokenization_spaces": False,
-    }
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
+def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

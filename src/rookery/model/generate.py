@@ -13,7 +13,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from rookery.core.artifact import Artifact
-from rookery.core.errors import UsageError
+from rookery.core.errors import DataError, UsageError
 from rookery.core.protocols import (
     Continuation,
     GenerationOptions,
@@ -89,7 +89,7 @@ class NetworkGenerator:
         markers. slots: how many texts share a pass at most.
         """
         self.name, self.digest, self.network, self.tokenizer = name, digest, network, tokenizer
-        template = template or (lambda: ChatTemplate(template_of(tokenizer), tokenizer))
+        template = template or partial(_template_by_markers, tokenizer)
         self._prompts = Prompts(tokenizer, template, self.context_tokens, controls)
         self._engine = Engine(Slots(network, writable(tokenizer), slots))
         # at the latest when nobody can call it any more, or when the program ends
@@ -137,3 +137,10 @@ class NetworkGenerator:
         return SchemaCompiler(
             tokenizer.file_text, tokenizer.end_of_document, self.network.shape.vocabulary
         )
+
+
+def _template_by_markers(tokenizer: Tokenizer) -> ChatTemplate:
+    source = template_of(tokenizer)
+    if source is None:
+        raise DataError("the tokenizer has no markers of turns, so it cannot encode a chat")
+    return ChatTemplate(source, tokenizer)

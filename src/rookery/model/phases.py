@@ -93,8 +93,17 @@ def corpora_of(home: Home, checkpoint: Artifact) -> tuple[list[Artifact], int]:
 
 
 def config_of(checkpoint: Artifact) -> TrainConfig:
-    """Return the configuration of a checkpoint's last phase."""
-    return from_plain(TrainConfig, checkpoint.manifest.config)
+    """Return the configuration of a checkpoint's last phase.
+
+    Raises `DataError` for a checkpoint that `train.py` did not make, such as an adopted one.
+    """
+    try:
+        return from_plain(TrainConfig, checkpoint.manifest.config)
+    except DataError:
+        raise DataError(
+            f"the checkpoint {checkpoint.key} was not trained here, so no phase can continue it",
+            hint="Tune it instead, or name one that `rookery model train` made",
+        ) from None
 
 
 def phases(checkpoint: Artifact) -> tuple[Phase, ...]:

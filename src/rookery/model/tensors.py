@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -69,6 +71,27 @@ def tensor_files(folder: Path, name: str) -> list[Path]:
     index = _index(folder, name)
     holder = json.loads(index.read_text())["weight_map"] if index.exists() else {"": name}
     return [folder / file for file in sorted(set(holder.values()))]
+
+
+def stored_tensors(folder: Path, name: str, dtype: torch.dtype) -> Stored:
+    """Return what was written under a name, to be read in a precision."""
+    holder: dict[str, Path] = {}
+    sizes: dict[str, int] = {}
+    for path in tensor_files(folder, name):
+        with safe_open(path, framework="pt") as file:
+            for each in file.keys():
+                holder[each] = path
+                elements = torch.Size(file.get_slice(each).get_shape()).numel()
+                sizes[each] = elements * dtype.itemsize
+
+    def read(names: Sequence[str]) -> dict[str, Tensor]:
+        found = {}
+        for each in names:
+            with safe_open(holder[each], framework="pt") as file:
+                found[each] = file.get_tensor(each).to(dtype)
+        return found
+
+    return Stored(sizes, read)
 
 
 def copy_tensors(folder: Path, name: str, into: Path) -> None:

@@ -167,11 +167,10 @@ def test_a_template_that_is_no_jinja_is_refused():
         ChatTemplate("{% for %}", TOKENIZER)
 
 
-def test_a_tokenizer_without_markers_has_no_template():
-    plain = Tokenizer(train_bpe(["rooks"], 320).replace("<|im_start|>", "<|no_turn|>"))
-    with pytest.raises(DataError, match="no chat template"):
-        template_of(plain)
-
-
-def test_a_checkpoint_has_the_template_of_its_markers(checkpoint):
+def test_a_checkpoint_has_the_template_of_its_markers_or_none(checkpoint, monkeypatch):
     assert load_template(checkpoint).source == CHATML
+    plain = Tokenizer(train_bpe(["rooks"], 320).replace("<|im_start|>", "<|no_turn|>"))
+    assert template_of(plain) is None
+    monkeypatch.setattr("rookery.model.tuning.template.load_tokenizer", lambda _: plain)
+    with pytest.raises(DataError, match="no chat template"):
+        load_template(checkpoint)

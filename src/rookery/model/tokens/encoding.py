@@ -59,18 +59,8 @@ class LibraryEncoder:
     """The `tokenizers` library, told of no added token."""
 
     def __init__(self, file: Mapping[str, Any]):
-        model = dict(file["model"])
-        if model.get("ignore_merges"):  # else a piece that spells an added token would become it
-            added = {token["content"] for token in file["added_tokens"]}
-            model["vocab"] = {k: v for k, v in model["vocab"].items() if k not in added}
-        alone: dict[str, Any] = {
-            "added_tokens": [],
-            "post_processor": None,
-            "truncation": None,
-            "padding": None,
-        }
         try:
-            self._hf = HfTokenizer.from_str(json.dumps({**file, **alone, "model": model}))
+            self._hf = HfTokenizer.from_str(json.dumps(text_only(file)))
         except Exception as error:  # the library raises nothing more special
             raise DataError(f"the library tokenizers refuses it: {error}") from None
 
@@ -104,6 +94,21 @@ class TiktokenEncoder:
         ]
 
 
+def text_only(file: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a `tokenizer.json` that encodes text as we do: it knows no added token."""
+    model = dict(file["model"])
+    if model.get("ignore_merges"):  # else a piece that spells an added token would become it
+        added = added_tokens(file)
+        model["vocab"] = {k: v for k, v in model["vocab"].items() if k not in added}
+    without: dict[str, Any] = {
+        "added_tokens": [],
+        "post_processor": None,
+        "truncation": None,
+        "padding": None,
+    }
+    return {**file, **without, "model": model}
+
+
 def added_tokens(file: Mapping[str, Any]) -> dict[str, int]:
     """Return the ids of a file's added tokens, by name."""
     return {token["content"]: token["id"] for token in file["added_tokens"]}
@@ -130,6 +135,17 @@ def written_bytes(file: Mapping[str, Any]) -> dict[int, bytes]:
     """
     plain = {t["id"]: t["content"].encode() for t in file["added_tokens"] if not t["special"]}
     return text_bytes(file) | plain
+
+
+def split_patterns(file: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return how a file cuts text: patterns, and the names of steps that have one of their own."""
+    found = []
+    for step in _steps(file.get("pre_tokenizer"), "pretokenizers"):
+        if step["type"] == "Split":
+            found.append(step["pattern"].get("Regex", "a string"))
+        elif step["type"] != "ByteLevel" or step.get("use_regex", True):
+            found.append(step["type"])
+    return tuple(found)
 
 
 def _check_byte_level(file: Mapping[str, Any]) -> None:

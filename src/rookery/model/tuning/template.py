@@ -162,22 +162,28 @@ def load_template(checkpoint: Artifact) -> ChatTemplate:
 
     Raises `DataError` if it has changed since it was written, or there is none.
     """
-    tokenizer = load_tokenizer(checkpoint)
+    source = template_source(checkpoint)
+    if source is None:
+        raise DataError(
+            "the model has no chat template, and its tokenizer no markers of turns",
+            where=checkpoint.path,
+            hint=f"Put a {TEMPLATE} into the folder that the model is adopted from",
+        )
+    return ChatTemplate(source, load_tokenizer(checkpoint))
+
+
+def template_source(checkpoint: Artifact) -> str | None:
+    """Return the text of a checkpoint's chat template, or None if it has none."""
     if not holds(checkpoint, TEMPLATE):
-        return ChatTemplate(template_of(tokenizer), tokenizer)
+        return template_of(load_tokenizer(checkpoint))
     checkpoint.verify([TEMPLATE])
-    return ChatTemplate(checkpoint.file(TEMPLATE).read_text(encoding="utf-8"), tokenizer)
+    return checkpoint.file(TEMPLATE).read_text(encoding="utf-8")
 
 
-def template_of(tokenizer: Tokenizer) -> str:
-    """Return the template that belongs to a tokenizer's markers; `DataError` if it has none."""
-    for marker, template in ((TURN, CHATML), ("<|assistant|>", ROLE_MARKERS)):
-        if marker in tokenizer.special:
-            return template
-    raise DataError(
-        "the model has no chat template, and its tokenizer no markers of turns",
-        hint=f"Put a {TEMPLATE} into the folder that the model is adopted from",
-    )
+def template_of(tokenizer: Tokenizer) -> str | None:
+    """Return the template that belongs to a tokenizer's markers, or None if it has none."""
+    templates = {TURN: CHATML, "<|assistant|>": ROLE_MARKERS}
+    return next((templates[name] for name in templates if name in tokenizer.special), None)
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -1,0 +1,1 @@
+"""How does Hugging Face write down what a checkpoint is?"""
