@@ -72,6 +72,14 @@ SchemaOption = Annotated[
     ),
 ]
 
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        help="What computes: own, or llama for llama.cpp (pip install 'rookery[llama]'), which "
+        "writes a single text faster."
+    ),
+]
+
 
 @app.command()
 def generate(
@@ -103,6 +111,7 @@ def generate(
             "built with --set controls=true. May be repeated."
         ),
     ] = [],  # noqa: B006
+    engine: EngineOption = "own",
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -126,7 +135,7 @@ def generate(
         logprobs,
         _read_schema(schema),
     )
-    generator, prompt = _generator(home, control), _whole_characters(prompt)
+    generator, prompt = _generator(home, engine, control), _whole_characters(prompt)
     if as_json:
         _show_json(generator, prompt, options)
     elif n > 1:
@@ -151,6 +160,7 @@ def chat(
     presence_penalty: PresenceOption = 0.0,
     seed: SeedOption = None,
     schema: SchemaOption = None,
+    engine: EngineOption = "own",
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -178,12 +188,12 @@ def chat(
     messages = [] if system is None else [Message("system", _whole_characters(system))]
     if as_json:
         messages += _read_messages(sys.stdin.read())
-        return _show_json(_generator(home), messages, options)
+        return _show_json(_generator(home, engine), messages, options)
     if not sys.stdin.isatty():
         messages.append(Message("user", _whole_characters(sys.stdin.read()).strip()))
-        _stream(_generator(home), "", messages, options)
+        _stream(_generator(home, engine), "", messages, options)
         return None
-    return _converse(_generator(home), messages, options)
+    return _converse(_generator(home, engine), messages, options)
 
 
 def _converse(
@@ -205,10 +215,10 @@ def _converse(
         messages.append(Message("assistant", reply))
 
 
-def _generator(home: Path, controls: Sequence[str] = ()) -> "Generator":
+def _generator(home: Path, engine: str, controls: Sequence[str] = ()) -> "Generator":
     from rookery.model.generate import load_generator
 
-    return load_generator(opened(home).need("checkpoint", CHECKPOINT), controls)
+    return load_generator(opened(home).need("checkpoint", CHECKPOINT), controls, engine)
 
 
 def _stream(

@@ -1,7 +1,8 @@
 """Optional parts of the installation, and the one clear line where one is missing.
 
 `pip install rookery` brings all but the language model. `rookery[model]` adds PyTorch and what else
-the package `model` needs, `rookery[ray]` the cluster engine of the corpus.
+the package `model` needs, `rookery[llama]` another engine for it, `rookery[ray]` the cluster engine
+of the corpus.
 """
 
 from importlib.util import find_spec
@@ -9,7 +10,11 @@ from importlib.util import find_spec
 from rookery.core.errors import UsageError
 
 MODEL_PACKAGES = ("torch", "safetensors", "tiktoken", "tokenizers")
-PACKAGES = {"model": MODEL_PACKAGES, "ray": ("ray",)}
+PACKAGES = {
+    "model": (*MODEL_PACKAGES, "llguidance"),
+    "llama": ("gguf", "xllamacpp"),
+    "ray": ("ray",),
+}
 
 
 def require_model() -> None:

@@ -25,6 +25,7 @@ from rookery.core.sampling import Sampler
 from rookery.corpus.control import KINDS
 from rookery.model.checkpoint import load_network
 from rookery.model.inference.engine import Engine
+from rookery.model.inference.engine import Text as WrittenText
 from rookery.model.inference.prompts import Prompts, PromptTokens
 from rookery.model.inference.schema import SchemaCompiler
 from rookery.model.inference.slots import Slots
@@ -34,13 +35,24 @@ from rookery.model.network import Network
 from rookery.model.tokenizer import Tokenizer, load_tokenizer
 from rookery.model.tuning.template import ChatTemplate, load_template, template_of
 
+ENGINES = ("own", "llama")
 
-def load_generator(checkpoint: Artifact, controls: Sequence[str] = ()) -> Generator:
+
+def load_generator(
+    checkpoint: Artifact, controls: Sequence[str] = (), engine: str = "own"
+) -> Generator:
     """Return the generator of a checkpoint; several threads may use it at once.
 
-    controls: properties that all its texts shall have, such as `language:en`. Raises `UsageError`
-    for one that the model never saw.
+    controls: properties that all its texts shall have, such as `language:en`. engine: `own`, or
+    `llama` for llama.cpp (extra `[llama]`). Raises `UsageError` for a control that the model never
+    saw, and for another engine.
     """
+    if engine == "llama":
+        from rookery.model.inference.llama import load_llama
+
+        return load_llama(checkpoint, controls)
+    if engine != "own":
+        raise UsageError(f"an engine is called {' or '.join(ENGINES)}, not {engine!r}")
     tokenizer = load_tokenizer(checkpoint)
     control_tokens = control_ids(tokenizer, controls)
     network = load_network(checkpoint)
@@ -70,35 +82,18 @@ def control_ids(tokenizer: Tokenizer, controls: Sequence[str]) -> tuple[int, ...
     )
 
 
-class NetworkGenerator:
-    """A trained network that continues prompts: a `Generator` of core/protocols.py."""
+class EngineGenerator:
+    """A model and the engine that writes with it: a `Generator`, but for how a text is chosen."""
+
+    context_tokens: int
 
     def __init__(
-        self,
-        name: str,
-        digest: str,
-        network: Network,
-        tokenizer: Tokenizer,
-        controls: Sequence[int] = (),
-        template: Callable[[], ChatTemplate] | None = None,
-        slots: int | None = None,
+        self, name: str, digest: str, tokenizer: Tokenizer, prompts: Prompts, engine: Engine
     ):
-        """Prepare to write with a network.
-
-        template: gives the chat template, when one is needed; without it, that of the tokenizer's
-        markers. slots: how many texts share a pass at most.
-        """
-        self.name, self.digest, self.network, self.tokenizer = name, digest, network, tokenizer
-        template = template or partial(_template_by_markers, tokenizer)
-        self._prompts = Prompts(tokenizer, template, self.context_tokens, controls)
-        self._engine = Engine(Slots(network, writable(tokenizer), slots))
+        self.name, self.digest, self.tokenizer = name, digest, tokenizer
+        self._prompts, self._engine = prompts, engine
         # at the latest when nobody can call it any more, or when the program ends
-        weakref.finalize(self, self._engine.close)
-
-    @property
-    def context_tokens(self) -> int:
-        """Return how many tokens the network can see at once."""
-        return self.network.shape.context_tokens
+        weakref.finalize(self, engine.close)
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Return how many tokens a prompt is."""
@@ -119,6 +114,41 @@ class NetworkGenerator:
         """End all texts that are being written, and write no more."""
         self._engine.close()
 
+    @cached_property
+    def _schemas(self) -> SchemaCompiler:
+        """Return what reads schemas; it takes its time, so it is made when one is given."""
+        tokenizer = self.tokenizer
+        return SchemaCompiler(tokenizer.file_text, tokenizer.end_of_document, tokenizer.vocabulary)
+
+    def _text(self, prompt: PromptTokens, options: GenerationOptions, choice: int) -> WrittenText:
+        """Return one of the texts that continue a prompt, of which nothing is written yet."""
+        raise NotImplementedError
+
+
+class NetworkGenerator(EngineGenerator):
+    """A trained network that continues prompts: a `Generator` of core/protocols.py."""
+
+    def __init__(
+        self,
+        name: str,
+        digest: str,
+        network: Network,
+        tokenizer: Tokenizer,
+        controls: Sequence[int] = (),
+        template: Callable[[], ChatTemplate] | None = None,
+        slots: int | None = None,
+    ):
+        """Prepare to write with a network.
+
+        template: gives the chat template, when one is needed; without it, that of the tokenizer's
+        markers. slots: how many texts share a pass at most.
+        """
+        template = template or partial(_template_by_markers, tokenizer)
+        self.network, self.context_tokens = network, network.shape.context_tokens
+        prompts = Prompts(tokenizer, template, self.context_tokens, controls)
+        engine = Engine(Slots(network, writable(tokenizer), slots))
+        super().__init__(name, digest, tokenizer, prompts, engine)
+
     def _text(self, prompt: PromptTokens, options: GenerationOptions, choice: int) -> Text:
         """Return one of the texts that continue a prompt, of which nothing is written yet."""
         seed = None if options.seed is None else [options.seed, choice]
@@ -128,14 +158,6 @@ class NetworkGenerator:
         context = Context(self.context_tokens, prompt.opening)
         return Text(
             prompt.tokens, context, self.tokenizer, sampler, pieces, options.logprobs, matcher
-        )
-
-    @cached_property
-    def _schemas(self) -> SchemaCompiler:
-        """Return what reads schemas; it takes its time, so it is made when one is given."""
-        tokenizer = self.tokenizer
-        return SchemaCompiler(
-            tokenizer.file_text, tokenizer.end_of_document, self.network.shape.vocabulary
         )
 
 

@@ -15,18 +15,43 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from queue import Empty, SimpleQueue
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 
 from rookery.core.errors import RookeryError, UsageError
 from rookery.core.protocols import TextChunk
-from rookery.model.inference.slots import Slots
-from rookery.model.inference.text import Text
 
 MOST_WAITING_PIECES = 1024
 """How many pieces of a request are written before they are read."""
 CLOSED = "the generator was closed"
+
+
+class Text(Protocol):
+    """A text while it is written."""
+
+    def take(self, given: Any) -> TextChunk | None:
+        """Take what a step gave for the next token; return the piece that is finished, if any."""
+
+
+class Slots(Protocol):
+    """The places of the texts that are written at once: `slots.py`, or `llama.py`."""
+
+    @property
+    def free(self) -> int:
+        """Return how many more texts may join."""
+
+    def join(self, text: Any) -> None:
+        """Give a text a place."""
+
+    def leave(self, text: Any) -> None:
+        """Free the place of a text."""
+
+    def step(self) -> list[tuple[Any, Any]]:
+        """Come further with all texts; return what those that are ready have to take."""
+
+    def clear(self) -> None:
+        """Free all places, and forget what they hold."""
 
 
 class Request:
@@ -140,6 +165,7 @@ class Engine:
                     self._fail(list(self._requests.values()), error)
                     self._slots.clear()
                     self._requests.clear()
+        self._slots.clear()
         waiting = [request for request, _ in [*self._waiting, *self._stalled]]
         self._fail([*self._requests.values(), *waiting], UsageError(CLOSED))
 
@@ -183,14 +209,14 @@ class Engine:
             request, text = self._waiting.popleft()
             self._slots.join(text)
             self._requests[text] = request
-        for text, logits in self._slots.step():
+        for text, given in self._slots.step():
             if text in self._requests:  # else another text of its request has just failed
-                self._write(self._requests[text], text, logits)
+                self._write(self._requests[text], text, given)
 
-    def _write(self, request: Request, text: Text, logits: np.ndarray) -> None:
+    def _write(self, request: Request, text: Text, given: Any) -> None:
         """Let a text take its next token, and hand over the piece that is finished."""
         try:
-            piece = text.take(logits)
+            piece = text.take(given)
         except Exception as error:
             self._drop(request)
             self._fail([request], error)

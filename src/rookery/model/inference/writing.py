@@ -26,7 +26,7 @@ class Pieces:
     A piece ends with a whole character, and never with the beginning of a possible stop string; an
     unfinished character at the very end is left out. The text ends at an end token, a stop string,
     or after `max_tokens`, and its last piece gives the reason. The pieces' token counts add up to
-    the number of tokens taken.
+    the number of tokens taken. left: how many more tokens may come.
     """
 
     def __init__(
@@ -34,21 +34,28 @@ class Pieces:
     ):
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._bytes_of, self._ends = tokenizer.token_bytes, frozenset(tokenizer.ends)
-        self._left, self._stop, self._choice = max_tokens, tuple(s for s in stop if s), choice
+        self.left, self._stop, self._choice = max_tokens, tuple(s for s in stop if s), choice
         self._held, self._counted = "", 0
         self._logprobs: list[TokenLogprob] = []
 
     def add(self, token: int, logprob: TokenLogprob | None = None) -> TextChunk | None:
         """Take one more token, and return the piece that is now finished, if there is one."""
-        self._left -= 1
-        self._counted += 1
-        self._held += self._decoder.decode(self._bytes_of(token))
-        if logprob is not None:
-            self._logprobs.append(logprob)
+        text = self._decoder.decode(self._bytes_of(token))
+        told = () if logprob is None else (logprob,)
+        return self.add_text(text, 1, told, is_end=token in self._ends)
+
+    def add_text(
+        self, text: str, tokens: int, logprobs: Sequence[TokenLogprob] = (), is_end: bool = False
+    ) -> TextChunk | None:
+        """Take the whole characters of some tokens, of which the last may be one that ends it."""
+        self.left -= tokens
+        self._counted += tokens
+        self._held += text
+        self._logprobs += logprobs
         at = self._first_stop()
-        if at is not None or token in self._ends:
+        if at is not None or is_end:
             return self._piece(len(self._held) if at is None else at, "stop")
-        if self._left < 1:
+        if self.left < 1:
             return self.end("length")
         ready = len(self._held) - self._may_become_stop()
         return self._piece(ready, None) if ready else None
