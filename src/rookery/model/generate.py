@@ -24,12 +24,11 @@ from rookery.core.protocols import (
 from rookery.core.sampling import Sampler
 from rookery.corpus.control import KINDS
 from rookery.model.checkpoint import load_network
-from rookery.model.inference.engine import Engine
-from rookery.model.inference.engine import Text as WrittenText
+from rookery.model.inference.engine import Engine, Writing
 from rookery.model.inference.prompts import Prompts, PromptTokens
 from rookery.model.inference.schema import SchemaCompiler
 from rookery.model.inference.slots import Slots
-from rookery.model.inference.text import Context, Text
+from rookery.model.inference.text import Text, Window
 from rookery.model.inference.writing import Pieces, writable
 from rookery.model.network import Network
 from rookery.model.tokenizer import Tokenizer, load_tokenizer
@@ -120,7 +119,7 @@ class EngineGenerator:
         tokenizer = self.tokenizer
         return SchemaCompiler(tokenizer.file_text, tokenizer.end_of_document, tokenizer.vocabulary)
 
-    def _text(self, prompt: PromptTokens, options: GenerationOptions, choice: int) -> WrittenText:
+    def _text(self, prompt: PromptTokens, options: GenerationOptions, choice: int) -> Writing:
         """Return one of the texts that continue a prompt, of which nothing is written yet."""
         raise NotImplementedError
 
@@ -155,9 +154,9 @@ class NetworkGenerator(EngineGenerator):
         sampler = Sampler(options, np.random.default_rng(seed), prompt.tokens)
         pieces = Pieces(self.tokenizer, options.max_tokens, options.stop, choice)
         matcher = None if options.schema is None else self._schemas.matcher(options.schema)
-        context = Context(self.context_tokens, prompt.opening)
+        window = Window(self.context_tokens, prompt.opening)
         return Text(
-            prompt.tokens, context, self.tokenizer, sampler, pieces, options.logprobs, matcher
+            prompt.tokens, window, self.tokenizer, sampler, pieces, options.logprobs, matcher
         )
 
 

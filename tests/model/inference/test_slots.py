@@ -11,7 +11,7 @@ from writing import CONTEXT_TOKENS, random_generator, tokenizer
 from rookery.core.protocols import GenerationOptions
 from rookery.core.sampling import Sampler
 from rookery.model.inference.slots import Slots, common
-from rookery.model.inference.text import Context, Text
+from rookery.model.inference.text import Text, Window
 from rookery.model.inference.writing import Pieces, writable
 
 NETWORK = random_generator().network
@@ -32,7 +32,7 @@ def text(prompt, tokens, seed=None):
     options = GenerationOptions(temperature=0.0 if seed is None else 1.0)
     return Text(
         tokenizer().encode([prompt])[0],
-        Context(CONTEXT_TOKENS, OPENING),
+        Window(CONTEXT_TOKENS, OPENING),
         tokenizer(),
         Sampler(options, np.random.default_rng(seed)),
         Pieces(tokenizer(), tokens),

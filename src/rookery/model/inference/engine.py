@@ -27,14 +27,14 @@ MOST_WAITING_PIECES = 1024
 CLOSED = "the generator was closed"
 
 
-class Text(Protocol):
+class Writing(Protocol):
     """A text while it is written."""
 
     def take(self, given: Any) -> TextChunk | None:
         """Take what a step gave for the next token; return the piece that is finished, if any."""
 
 
-class Slots(Protocol):
+class Places(Protocol):
     """The places of the texts that are written at once: `slots.py`, or `llama.py`."""
 
     @property
@@ -57,7 +57,7 @@ class Slots(Protocol):
 class Request:
     """What one call asked for, as the engine sees it: its texts, and the buffer of their pieces."""
 
-    def __init__(self, texts: Sequence[Text], most_pieces: int):
+    def __init__(self, texts: Sequence[Writing], most_pieces: int):
         self.texts = list(texts)
         self.most_pieces = most_pieces
         self.pieces: SimpleQueue[TextChunk | BaseException] = SimpleQueue()
@@ -108,12 +108,12 @@ class Engine:
     The thread begins with the first request, and ends with `close`.
     """
 
-    def __init__(self, slots: Slots, most_pieces: int = MOST_WAITING_PIECES):
+    def __init__(self, slots: Places, most_pieces: int = MOST_WAITING_PIECES):
         self._slots, self._most_pieces = slots, most_pieces
         self._signals: SimpleQueue[Request | None] = SimpleQueue()
-        self._waiting: deque[tuple[Request, Text]] = deque()
-        self._stalled: list[tuple[Request, Text]] = []
-        self._requests: dict[Text, Request] = {}
+        self._waiting: deque[tuple[Request, Writing]] = deque()
+        self._stalled: list[tuple[Request, Writing]] = []
+        self._requests: dict[Writing, Request] = {}
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._thread: threading.Thread | None = None
@@ -127,7 +127,7 @@ class Engine:
                 hint="Load a generator in each process",
             )
 
-    def submit(self, texts: Sequence[Text], owner: object) -> Reader:
+    def submit(self, texts: Sequence[Writing], owner: object) -> Reader:
         """Begin to write some texts, and return the reader of their pieces."""
         self.check_process()
         request = Request(texts, self._most_pieces)
@@ -200,7 +200,7 @@ class Engine:
         self._waiting = deque(pair for pair in self._waiting if pair[0] is not request)
         self._stalled = [pair for pair in self._stalled if pair[0] is not request]
 
-    def _leave(self, text: Text) -> None:
+    def _leave(self, text: Writing) -> None:
         self._slots.leave(text)
         del self._requests[text]
 
@@ -213,7 +213,7 @@ class Engine:
             if text in self._requests:  # else another text of its request has just failed
                 self._write(self._requests[text], text, given)
 
-    def _write(self, request: Request, text: Text, given: Any) -> None:
+    def _write(self, request: Request, text: Writing, given: Any) -> None:
         """Let a text take its next token, and hand over the piece that is finished."""
         try:
             piece = text.take(given)
@@ -229,7 +229,7 @@ class Engine:
         elif request.pieces.qsize() >= request.most_pieces:
             self._stall(request, text)
 
-    def _stall(self, request: Request, text: Text) -> None:
+    def _stall(self, request: Request, text: Writing) -> None:
         """Take a text out of its slot until its reader has caught up."""
         self._leave(text)
         self._stalled.append((request, text))

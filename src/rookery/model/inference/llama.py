@@ -28,7 +28,7 @@ from rookery.model.generate import EngineGenerator, control_ids
 from rookery.model.gguf import write_gguf
 from rookery.model.inference.engine import Engine
 from rookery.model.inference.prompts import Prompts, PromptTokens
-from rookery.model.inference.text import Context
+from rookery.model.inference.text import Window
 from rookery.model.inference.writing import Pieces, writable
 from rookery.model.tokenizer import Tokenizer, load_tokenizer
 from rookery.model.tuning.template import load_template
@@ -113,9 +113,9 @@ class LlamaGenerator(EngineGenerator):
             self._schemas.matcher(options.schema)  # refuses what no text can follow
             schema = {**options.schema, "x-guidance": {"whitespace_flexible": False}}
             body["grammar"] = f"%llguidance {{}}\nstart: %json {json.dumps(schema)}"
-        context = Context(self.context_tokens, prompt.opening)
+        window = Window(self.context_tokens, prompt.opening)
         pieces = Pieces(self.tokenizer, options.max_tokens, options.stop, choice)
-        return LlamaText(prompt.tokens, context, self.tokenizer, pieces, body)
+        return LlamaText(prompt.tokens, window, self.tokenizer, pieces, body)
 
 
 def _body(options: GenerationOptions, choice: int) -> dict[str, Any]:
@@ -159,19 +159,19 @@ class LlamaText:
     def __init__(
         self,
         prompt: Sequence[int],
-        context: Context,
+        window: Window,
         tokenizer: Tokenizer,
         pieces: Pieces,
         body: Mapping[str, Any],
     ):
-        self._prompt, self._context, self._tokenizer = prompt, context, tokenizer
+        self._prompt, self._window, self._tokenizer = prompt, window, tokenizer
         self._pieces, self._body = pieces, body
         self._written, self._counted = "", 0
 
     def request(self) -> dict[str, Any]:
         """Return what to ask for now: to go on after the prompt and what is written so far."""
         self._counted = 0
-        window = self._context.window([*self._prompt, *self._tokenizer.encode([self._written])[0]])
+        window = self._window.of([*self._prompt, *self._tokenizer.encode([self._written])[0]])
         return {**self._body, "prompt": window, "max_tokens": self._pieces.left}
 
     def take(self, told: Told) -> TextChunk | None:

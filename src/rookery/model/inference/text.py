@@ -16,13 +16,13 @@ from rookery.model.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class Context:
+class Window:
     """How much a network sees at once, and the tokens that a text begins with."""
 
     tokens: int
     opening: tuple[int, ...]
 
-    def window(self, tokens: Sequence[int]) -> list[int]:
+    def of(self, tokens: Sequence[int]) -> list[int]:
         """Return what the network sees of a text: all of it if it fits, else its end.
 
         A text that does not fit any more loses so much that a quarter of the context is free
@@ -44,15 +44,15 @@ class Text:
     def __init__(
         self,
         prompt: Sequence[int],
-        context: Context,
+        window: Window,
         tokenizer: Tokenizer,
         sampler: Sampler,
         pieces: Pieces,
         logprobs: int | None = None,
         matcher: SchemaMatcher | None = None,
     ):
-        self.window = context.window(prompt)
-        self._context, self._tokenizer = context, tokenizer
+        self.window = window.of(prompt)
+        self._sight, self._tokenizer = window, tokenizer
         self._sampler, self._pieces, self._logprobs = sampler, pieces, logprobs
         self._matcher, self._ends = matcher, list(tokenizer.ends)
 
@@ -66,8 +66,8 @@ class Text:
             if self._matcher.is_complete:
                 piece = _joined(piece, self._pieces.end("stop"))
         self.window.append(token)
-        if len(self.window) > self._context.tokens:
-            self.window = self._context.window(self.window[len(self._context.opening) :])
+        if len(self.window) > self._sight.tokens:
+            self.window = self._sight.of(self.window[len(self._sight.opening) :])
         return piece
 
     def _within_schema(self, logits: np.ndarray) -> np.ndarray:
