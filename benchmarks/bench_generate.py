@@ -1,6 +1,6 @@
 """Measure how fast the engine writes: beside transformers, in batches, sampled, and by a schema.
 
-    python benchmarks/bench_generate.py --data tweets.parquet
+    python benchmarks/bench_generate.py --data tweets.parquet --work FOLDER
 
 Networks have random weights, which cost what trained ones do; tokenizers are trained on the data.
 Every figure is CPU seconds of one thread, all sides alternating in one run, the best of several
@@ -13,19 +13,27 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import torch
+from process import opened_home
 from record import table, write_result
 
+from rookery.core.artifact import Artifact
+from rookery.core.context import Context
+from rookery.core.home import Home
 from rookery.core.protocols import GenerationOptions
+from rookery.core.stage import Stage, Workspace, run_stage
+from rookery.model.checkpoint import save_network
 from rookery.model.config import config_for_scale
-from rookery.model.generate import NetworkGenerator
+from rookery.model.generate import EngineGenerator, NetworkGenerator, load_generator
+from rookery.model.inference.llama import load_llama
 from rookery.model.inference.schema import SchemaMatcher
 from rookery.model.network import Network
 from rookery.model.shape import ModelShape, parameters
-from rookery.model.tokenizer import Tokenizer
+from rookery.model.tensors import Stored
 from rookery.model.tokens.bpe import train_bpe
 
 SMALL = config_for_scale(0.03).shape  # the default
@@ -49,21 +57,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="Parquet with a column of texts")
     parser.add_argument("--column", default="content")
+    parser.add_argument("--work", type=Path, required=True, help="a home for the checkpoints")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     texts = read_texts(arguments.data, arguments.column)
-    small, large = (random_generator(shape, texts) for shape in (SMALL, LARGE))
+    home = opened_home(arguments.work)
+    checkpoints = [random_checkpoint(home, shape, texts) for shape in (SMALL, LARGE)]
+    small, large = (load_generator(checkpoint) for checkpoint in checkpoints)
     parts = [
         beside_transformers(large, texts, arguments.rounds),
         in_batches({"default": small, "34M": large}, texts, arguments.rounds),
         alike({"default": small, "34M": large}, texts),
         by_schema({"default": small, "34M": large}, texts),
+        beside_llama(
+            dict(zip(("default", "34M"), checkpoints, strict=True)), texts, arguments.rounds
+        ),
     ]
     print(write_result("generate", "How fast texts are written", PACKAGES, "\n".join(parts)))
 
 
-PACKAGES = ("torch", "transformers", "llguidance")
+PACKAGES = ("torch", "transformers", "llguidance", "xllamacpp")
 
 
 def read_texts(data: Path, column: str) -> list[str]:
@@ -72,15 +86,23 @@ def read_texts(data: Path, column: str) -> list[str]:
     return [text for text in texts if text]
 
 
-def random_generator(shape: ModelShape, texts: list[str]) -> NetworkGenerator:
-    """Return a generator with random weights, of a size that keeps the stream's."""
-    tokenizer = Tokenizer(train_bpe(texts, shape.vocabulary))
-    network, random = Network(shape), torch.Generator().manual_seed(0)
-    for weight in network.parameters():
-        if weight.dim() > 1:
-            torch.nn.init.normal_(weight, std=weight.shape[1] ** -0.5, generator=random)
-    network.eval().requires_grad_(False)
-    return NetworkGenerator("random", "0" * 64, network, tokenizer)
+def random_checkpoint(home: Home, shape: ModelShape, texts: list[str]) -> Artifact:
+    """Return a checkpoint with random weights, of a size that keeps the stream's."""
+
+    def write(workspace: Workspace) -> dict[str, Any]:
+        network, random = Network(shape), torch.Generator().manual_seed(0)
+        for weight in network.parameters():
+            if weight.dim() > 1:
+                torch.nn.init.normal_(weight, std=weight.shape[1] ** -0.5, generator=random)
+        weights = network.state_dict()
+        sizes = {name: weight.nbytes for name, weight in weights.items()}
+        held = Stored(sizes, lambda names: {name: weights[name] for name in names})
+        save_network(workspace.path, shape, held)
+        tokenizer = train_bpe(texts, shape.vocabulary)
+        (workspace.path / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+        return {}
+
+    return run_stage(home, Stage("checkpoint", 1, shape, {}), write, Context())
 
 
 def prompts(generator: NetworkGenerator, texts: list[str], count: int, tokens: int) -> list[str]:
@@ -113,7 +135,7 @@ def best_of(rounds: int, tasks: dict[str, Callable[[], object]]) -> dict[str, fl
     return best
 
 
-def write(generator: NetworkGenerator, texts: list[str], options: GenerationOptions) -> list[str]:
+def write(generator: EngineGenerator, texts: list[str], options: GenerationOptions) -> list[str]:
     """Return what is written after some prompts that come at once."""
     readers = [generator.generate(text, options) for text in texts]
     return ["".join(piece.text for piece in reader) for reader in readers]
@@ -317,6 +339,38 @@ def by_schema(generators: dict[str, NetworkGenerator], texts: list[str]) -> str:
         "## A schema\n\n20 texts that follow a schema of four fields, one after another: share of "
         "the CPU time that finding and following the tokens it allows takes.\n\n"
         + table(["scale", "tokens", "share"], rows)
+    )
+
+
+def beside_llama(checkpoints: dict[str, Artifact], texts: list[str], rounds: int) -> str:
+    rows = []
+    for name, checkpoint in checkpoints.items():
+        own, llama = load_generator(checkpoint), load_llama(checkpoint)
+        prompt = prompts(own, texts, 1, 128)[0]
+
+        def task(generator: EngineGenerator, tokens: int, prompt: str = prompt):
+            return lambda: write(generator, [prompt], GenerationOptions(tokens, 0.0))
+
+        ends = list(own.tokenizer.ends)
+        llama._never += [[token, False] for token in ends]  # so that all are of one length
+        with without_ends(own):
+            best = best_of(
+                rounds,
+                {
+                    "own, begin": task(own, 1),
+                    "own": task(own, NEW_TOKENS + 1),
+                    "llama, begin": task(llama, 1),
+                    "llama": task(llama, NEW_TOKENS + 1),
+                },
+            )
+        ours, theirs = (NEW_TOKENS / (best[s] - best[f"{s}, begin"]) for s in ("own", "llama"))
+        rows.append([name, f"{ours:,.0f}", f"{theirs:,.0f}", f"{theirs / ours:.2f}"])
+        own.close()
+        llama.close()
+    return (
+        f"## llama.cpp in the process\n\n{NEW_TOKENS} tokens after 128, float32, greedy: tokens a "
+        "CPU second, without reading the prompt.\n\n"
+        + table(["scale", "own engine", "`[llama]`", "ratio"], rows)
     )
 
 
