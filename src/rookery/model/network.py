@@ -156,7 +156,7 @@ class Network(nn.Module):
         documents_BT: a number for each token; neighbours with the same number are one document,
         which begins at position 0 and is seen only by itself. Without it, a row is one document.
         cache: the tokens follow those in the cache, and are added to it; documents then number
-        those too.
+        those too. Its rows may have different lengths.
         """
         past = cache.length if cache is not None else 0
         x_BTD = tokens_BT if tokens_BT.is_floating_point() else self.model.embed_tokens(tokens_BT)
@@ -168,7 +168,7 @@ class Network(nn.Module):
             x_BTD = layer(x_BTD, rotation, mask, cache, number)
         # Only now: while the layers ran, each had to write at the same place.
         if cache is not None:
-            cache.length += row_length(tokens_BT, documents_BT, past)
+            cache.advance(row_length(tokens_BT, documents_BT, past))
         # The only norm of the stream itself, whose size has grown with every layer.
         return self.model.norm(x_BTD)
 
