@@ -5,7 +5,7 @@ end of a text are handled as with our own network; llama.cpp computes, and choos
 same options. It tells whole characters and not always their tokens, so a text that it is to go on
 with, after a full context or a reader who fell behind, is encoded anew.
 
-Not here: the format of the file (`../gguf.py`), threads and waiting (`engine.py`).
+Not here: the format of the file (`../layout/gguf.py`), threads and waiting (`engine.py`).
 """
 
 import json
@@ -25,11 +25,11 @@ from rookery.core.locks import exclusive
 from rookery.core.protocols import GenerationOptions, TextChunk, TokenLogprob
 from rookery.model.checkpoint import load_shape
 from rookery.model.generate import EngineGenerator, control_ids
-from rookery.model.gguf import write_gguf
 from rookery.model.inference.engine import Engine
 from rookery.model.inference.prompts import Prompts, PromptTokens
 from rookery.model.inference.text import Window
 from rookery.model.inference.writing import Pieces, writable
+from rookery.model.layout.gguf import write_gguf
 from rookery.model.tokenizer import Tokenizer, load_tokenizer
 from rookery.model.tuning.template import load_template
 
