@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rookery.cli.model import CHECKPOINT, app
-from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
+from rookery.cli.model import app
+from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, ModelOption, opened
 from rookery.core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ SchemaOption = Annotated[
 EngineOption = Annotated[
     str,
     typer.Option(
-        help="What computes: own, or llama for llama.cpp (pip install 'rookery[llama]'), which "
+        help="What computes: own, or llama for llama.cpp (pip install 'rookery\\[llama]'), which "
         "writes a single text faster."
     ),
 ]
@@ -112,10 +112,11 @@ def generate(
         ),
     ] = [],  # noqa: B006
     engine: EngineOption = "own",
+    model: ModelOption = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Continue a text with the newest model, on standard output."""
+    """Continue a text with a model, on standard output."""
     from rookery.core.protocols import GenerationOptions
 
     if logprobs is not None and not as_json:
@@ -135,7 +136,7 @@ def generate(
         logprobs,
         _read_schema(schema),
     )
-    generator, prompt = _generator(home, engine, control), _whole_characters(prompt)
+    generator, prompt = _generator(home, model, engine, control), _whole_characters(prompt)
     if as_json:
         _show_json(generator, prompt, options)
     elif n > 1:
@@ -161,10 +162,11 @@ def chat(
     seed: SeedOption = None,
     schema: SchemaOption = None,
     engine: EngineOption = "own",
+    model: ModelOption = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Talk with the newest model.
+    """Talk with a model; `rookery model tune chat` teaches one to reply.
 
     On a terminal: a conversation, until end of file (Ctrl-D). Otherwise standard input is one
     message, and the reply is written to standard output. With --json, standard input is a chat: a
@@ -188,12 +190,12 @@ def chat(
     messages = [] if system is None else [Message("system", _whole_characters(system))]
     if as_json:
         messages += _read_messages(sys.stdin.read())
-        return _show_json(_generator(home, engine), messages, options)
+        return _show_json(_generator(home, model, engine), messages, options)
     if not sys.stdin.isatty():
         messages.append(Message("user", _whole_characters(sys.stdin.read()).strip()))
-        _stream(_generator(home, engine), "", messages, options)
+        _stream(_generator(home, model, engine), "", messages, options)
         return None
-    return _converse(_generator(home, engine), messages, options)
+    return _converse(_generator(home, model, engine), messages, options)
 
 
 def _converse(
@@ -215,10 +217,16 @@ def _converse(
         messages.append(Message("assistant", reply))
 
 
-def _generator(home: Path, engine: str, controls: Sequence[str] = ()) -> "Generator":
+def _generator(
+    home: Path, model: str | None, engine: str, controls: Sequence[str] = ()
+) -> "Generator":
+    from rookery.core.extras import require_model
+    from rookery.workflows.models import need_checkpoint
+
+    require_model()
     from rookery.model.generate import load_generator
 
-    return load_generator(opened(home).need("checkpoint", CHECKPOINT), controls, engine)
+    return load_generator(need_checkpoint(opened(home), model), controls, engine)
 
 
 def _stream(
