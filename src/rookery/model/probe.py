@@ -35,7 +35,7 @@ from rookery.model.training.run import best_precision
 from rookery.posts.sources.tables.readers import no_column
 from rookery.posts.sources.tabular import columns_of, read_raw
 
-KIND, VERSION, FILE = "probe", 1, "probe.json"
+KIND, VERSION, FILE = "probe", 1, "result.json"
 TRAIN, JUDGED = ("train", "training"), (("test",), ("val", "validation", "dev"))
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)  # scikit-learn's C
 FOLDS = 4
@@ -57,7 +57,7 @@ class ProbeConfig:
 
 
 @dataclass(frozen=True)
-class Task:
+class ProbeTask:
     """A task: texts and labels (codes into the sorted names) to learn from and to be judged by."""
 
     name: str
@@ -66,7 +66,7 @@ class Task:
     labels: tuple[np.ndarray, np.ndarray]
 
 
-Classifier = Callable[[Task], np.ndarray]
+Classifier = Callable[[ProbeTask], np.ndarray]
 """Learns a task's first texts, and returns the labels that it gives to the others."""
 
 
@@ -112,7 +112,7 @@ def read_result(probed: Artifact) -> dict[str, Any]:
     return json.loads(probed.file(FILE).read_text())
 
 
-def read_tasks(path: Path, config: ProbeConfig) -> list[Task]:
+def read_tasks(path: Path, config: ProbeConfig) -> list[ProbeTask]:
     """Return the tasks of a table, by name; rows without text, label or split are left out.
 
     A task is judged on its `test` split, or on `val` where it has none. Raises `DataError` as
@@ -134,7 +134,7 @@ def read_tasks(path: Path, config: ProbeConfig) -> list[Task]:
     return [_task(path, name, rows[name]) for name in sorted(rows)]
 
 
-def _task(path: Path, name: str, rows: Sequence[tuple[str, str, str]]) -> Task:
+def _task(path: Path, name: str, rows: Sequence[tuple[str, str, str]]) -> ProbeTask:
     learned = [row for row in rows if row[2].lower() in TRAIN]
     splits = ([row for row in rows if row[2].lower() in words] for words in JUDGED)
     judged = next(filter(None, splits), [])
@@ -159,7 +159,7 @@ def _task(path: Path, name: str, rows: Sequence[tuple[str, str, str]]) -> Task:
         ),
         strict=True,
     )
-    return Task(name, classes, texts, labels)
+    return ProbeTask(name, classes, texts, labels)
 
 
 def _systems(checkpoint: Artifact, config: ProbeConfig) -> dict[str, Classifier]:
@@ -195,7 +195,7 @@ def random_network(checkpoint: Artifact, seed: int) -> Network:
 
 
 def _on_states(network: Network, tokenizer: Tokenizer) -> Classifier:
-    def classify(task: Task) -> np.ndarray:
+    def classify(task: ProbeTask) -> np.ndarray:
         from sklearn.preprocessing import StandardScaler
 
         learned, judged = (mean_states(network, tokenizer, texts) for texts in task.texts)
@@ -205,7 +205,7 @@ def _on_states(network: Network, tokenizer: Tokenizer) -> Classifier:
     return classify
 
 
-def _on_tfidf(task: Task) -> np.ndarray:
+def _on_tfidf(task: ProbeTask) -> np.ndarray:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+")

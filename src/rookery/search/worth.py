@@ -26,7 +26,7 @@ _DEPTH = 200
 
 
 @dataclass(frozen=True)
-class Worth:
+class VectorWorth:
     """What an embedder is worth: the best weight, and what each weight found.
 
     ndcg_at_10, recall_at_10: the means over the queries, by weight; 0 is BM25 without vectors.
@@ -45,7 +45,7 @@ def measure_worth(
     wanted: Sequence[tuple[str, str]],
     embedder: Embedder,
     context: Context,
-) -> Worth:
+) -> VectorWorth:
     """Return the worth of an embedder on queries, each given with the id of the text to find.
 
     texts: what is searched, by id. The best weight is that of the highest mean nDCG at 10, the
@@ -70,7 +70,7 @@ def measure_worth(
     ndcg = {w: _mean(metrics.ndcg, run, golds) for w, run in runs.items()}
     recall = {w: _mean(metrics.recall, run, golds) for w, run in runs.items()}
     best = max(WEIGHTS, key=lambda weight: (ndcg[weight], -weight))
-    return Worth(
+    return VectorWorth(
         best, len(wanted), _named(ndcg), _named(recall), _mean(metrics.recall, alone, golds)
     )
 
