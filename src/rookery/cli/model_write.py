@@ -201,7 +201,7 @@ def chat(
 def _converse(
     generator: "Generator", messages: list["Message"], options: "GenerationOptions"
 ) -> None:
-    """Read a message and write a reply, in turn; an interrupted reply stays as far as it came."""
+    """Read a message and write a reply, in turn, until the end of standard input."""
     from rookery.core.protocols import Message
 
     while True:

@@ -32,7 +32,10 @@ FEW_ROWS, LARGE_HEAD, HEAD_PART_TOKENS = range(3, 16), 1 << 21, 256
 
 
 class Slot:
-    """A row of the cache: the tokens that it holds, and the text that uses it, if one does."""
+    """A row of the cache: the tokens that it holds, and the text that uses it, if one does.
+
+    used_at: the step in which a text last joined or left it.
+    """
 
     def __init__(self, row: int):
         self.row = row
@@ -85,7 +88,7 @@ class Slots:
         shared = common(best.held, text.window)
         if shared < LEAST_COMMON_TOKENS or 2 * shared < len(best.held):
             best = min(free, key=lambda slot: slot.used_at)
-        best.text = text
+        best.text, best.used_at = text, self._steps
         best.held = best.held[: common(best.held, text.window[:-1])]
 
     def leave(self, text: Text) -> None:
@@ -110,7 +113,8 @@ class Slots:
             if len(slot.held) != len(slot.window) - 1:
                 self._keep_common(slot)
         writing = [slot for slot in active if len(slot.held) == len(slot.window) - 1]
-        reading = _read_together([slot for slot in active if slot not in writing])
+        others = [slot for slot in active if slot not in writing]
+        reading = _read_together(sorted(others, key=lambda slot: slot.used_at))
         return [*self._pass(reading, READ_TOKENS), *self._pass(writing, 1)]
 
     def _keep_common(self, slot: Slot) -> None:
@@ -160,7 +164,7 @@ def common(some: Sequence[int], others: Sequence[int]) -> int:
 
 
 def _read_together(slots: Sequence[Slot]) -> list[Slot]:
-    """Return the slots whose prompts are read in one pass: they are of a similar length.
+    """Return the slots whose prompts are read in one pass: the first, and those of like lengths.
 
     One whose beginning another is about to read waits, and copies it in the next step.
     """

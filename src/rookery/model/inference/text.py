@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rookery.core.errors import RookeryError
 from rookery.core.protocols import TextChunk, TokenLogprob
 from rookery.core.sampling import Sampler, logprobs_of
 from rookery.model.inference.schema import SchemaMatcher
@@ -75,6 +76,8 @@ class Text:
             return logits
         may = self._matcher.allowed()[: len(logits)]
         may[self._ends] = may[self._ends].any()
+        if not may.any():
+            raise RookeryError(f"the schema ends in the middle: {self._matcher.problem()}")
         return np.where(may, logits, -np.inf)
 
     def _told(self, logits: np.ndarray, token: int) -> TokenLogprob:
