@@ -69,9 +69,9 @@ def main() -> None:
 def tasks(path: Path) -> pa.Table:
     """Return the rows of the four tasks; a stance's target is part of its task's name."""
     found = pq.read_table(path, columns=["task", "target", "split", "text", "label_name"])
-    names = pc.utf8_rtrim(
-        pc.binary_join_element_wise(found["task"], pc.fill_null(found["target"], ""), "_"), "_"
-    )
+    found = found.cast(pa.schema([(name, pa.string()) for name in found.column_names]))
+    targets = pc.fill_null(found["target"], "")
+    names = pc.utf8_rtrim(pc.binary_join_element_wise(found["task"], targets, "_"), "_")
     found = found.set_column(0, "task", names)
     return found.filter(pc.is_in(names, pa.array(TASKS)))
 

@@ -61,10 +61,11 @@ def measure_worth(
             for text, _ in wanted:
                 query = words_query(text)
                 found = by_some_words(segment, even, query, _DEPTH) if query.terms else []
-                share = rank.feedback_share(max(len(query.terms), 1))
-                for weight, run in runs.items():
-                    run.append([ids[n] for n in _ranking(found, share, weight)])
-                alone.append([ids[n] for n in _ranking(found, share, 1.0)])
+                terms = max(len(query.terms), 1)
+                for stated, run in runs.items():
+                    weight = rank.vector_weight(stated, terms)
+                    run.append([ids[n] for n in _ranking(found, terms, weight)])
+                alone.append([ids[n] for n in _ranking(found, terms, 1.0)])
                 task.advance()
     golds = [{gold: 1} for _, gold in wanted]
     ndcg = {w: _mean(metrics.ndcg, run, golds) for w, run in runs.items()}
@@ -94,13 +95,13 @@ class _Even:
         return self.embedder.embed(texts)
 
 
-def _ranking(candidates: Sequence[Candidate], feedback_share: float, weight: float) -> list[int]:
+def _ranking(candidates: Sequence[Candidate], terms: int, weight: float) -> list[int]:
     """Return the ordinals of candidates as a weight ranks them, best first."""
     if not candidates:
         return []
     names = candidates[0].parts
     parts = {name: np.array([c.parts[name] for c in candidates]) for name in names}
-    scores = rank.blend(parts, feedback_share, weight)
+    scores = rank.blend(parts, rank.feedback_share(terms), weight)
     order = sorted(range(len(candidates)), key=lambda i: (-scores[i], -candidates[i].ordinal))
     return [candidates[i].ordinal for i in order[:10]]
 

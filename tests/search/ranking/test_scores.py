@@ -14,11 +14,18 @@ from rookery.search.ranking.scores import (
     jaccard,
     joined,
     shared_terms,
+    vector_weight,
 )
 
 STATISTICS = Statistics(
     posts=100, average_terms=10.0, posts_with={"tram": 5, "late": 50, "bus": 5, "ferry": 1}
 )
+
+
+def test_vectors_weigh_less_beside_a_short_query_but_what_was_never_measured_weighs_the_same():
+    assert [vector_weight(0.6, terms) for terms in (1, 4, 8, 30)] == [0.1, 0.3, 0.6, 0.6]
+    assert [vector_weight(0.1, terms) for terms in (1, 30)] == [0.1, 0.1]
+    assert [vector_weight(0.0, terms) for terms in (1, 30)] == [0.0, 0.0]
 
 
 def test_bm25_is_the_formula():

@@ -310,7 +310,7 @@ def _ranked(
     terms: Sequence[str],
     ordinals: Sequence[int],
     vector: np.ndarray | None,
-    vector_weight: float = 0.0,
+    stated_weight: float = 0.0,
 ) -> list[Candidate]:
     """Score candidates and sort them: by score, then newest; without a vector by BM25 alone."""
     if not ordinals:
@@ -322,7 +322,8 @@ def _ranked(
             segment, _shared_terms(segment, documents, parts["bm25"]), documents
         )
         parts["vector"] = _cosines(segment, vector, ordinals)
-    scores = rank.blend(parts, rank.feedback_share(len(terms)), vector_weight)
+    weight = rank.vector_weight(stated_weight, len(terms))
+    scores = rank.blend(parts, rank.feedback_share(len(terms)), weight)
     candidates = [
         Candidate(n, float(scores[i]), {name: float(part[i]) for name, part in parts.items()})
         for i, n in enumerate(ordinals)

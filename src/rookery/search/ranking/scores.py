@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rookery.core.protocols import UNMEASURED_WEIGHT
+
 K1, B = 0.4, 0.2
 """Chosen on TREC Microblog 2011, checked on 2012."""
 
@@ -106,12 +108,24 @@ def joined(
     return weights
 
 
-def blend(
-    parts: Mapping[str, np.ndarray], feedback_share: float, vector_weight: float
-) -> np.ndarray:
+POST_TERMS = 8  # of a usual post
+
+
+def vector_weight(stated: float, query_terms: int) -> float:
+    """Return the weight of vectors beside a query, of what an embedder states.
+
+    Worth is measured with whole posts as queries. Beside fewer terms than a post has, vectors weigh
+    less, in proportion (TREC's queries of three words lose by the whole weight); but no less than
+    what is never measured.
+    """
+    share = min(1.0, query_terms / POST_TERMS)
+    return min(stated, max(UNMEASURED_WEIGHT, share * stated))
+
+
+def blend(parts: Mapping[str, np.ndarray], feedback_share: float, weight: float) -> np.ndarray:
     """Return one score from the parts: BM25, with a share of feedback, and vectors by their weight.
 
-    vector_weight: in [0, 1]; an embedder states its own (`core/protocols.py`).
+    weight: of vectors, in [0, 1] (`vector_weight`).
 
     Words are scaled by the best candidate, vectors from the farthest to the nearest candidate, so
     that the blend does not depend on how an embedder spreads its cosines.
@@ -125,7 +139,7 @@ def blend(
     vector = parts["vector"]
     spread = vector.max() - vector.min()
     nearness = (vector - vector.min()) / spread if spread > 0 else np.zeros_like(vector)
-    return (1 - vector_weight) * words + vector_weight * nearness
+    return (1 - weight) * words + weight * nearness
 
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
