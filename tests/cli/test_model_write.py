@@ -139,3 +139,12 @@ def test_a_conversation_on_a_terminal(home):
     os.close(theirs)
     assert (process.returncode, errors) == (0, "")
     assert shown.count("> ") == 4
+
+
+def test_llama_cpp_writes_the_same_when_it_is_asked_to(run):
+    pytest.importorskip("xllamacpp", reason="the extra [llama] is not installed")
+    words = ("generate", "the rooks", "--temperature", "0", "--max-tokens", "5")
+    own, llama = run(*words).stdout, run(*words, "--engine", "llama").stdout
+    assert own.startswith(llama.rstrip("\ufffd\n"))  # it leaves out bytes that make no character
+    with pytest.raises(UsageError, match="own or llama"):
+        run(*words, "--engine", "other")

@@ -272,12 +272,12 @@ def test_ten_thousand_requests_lose_no_slot_and_little_memory(generator):
         return None
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(ask, range(2_500)))
+        list(pool.map(ask, range(5_000)))
         before = resident_kib()
-        list(pool.map(ask, range(2_500, 10_000)))
+        list(pool.map(ask, range(5_000, 10_000)))
         grown_kib = resident_kib() - before
     wait_until(lambda: has_no_slot_taken(generator) and not generator._engine._waiting)
-    print(f"grown by {grown_kib} KiB in the last 7,500")
+    print(f"grown by {grown_kib} KiB in the last 5,000")
     assert grown_kib < 8 * 1024
 
 
