@@ -41,11 +41,31 @@ def test_an_adopted_model_is_judged_searched_with_traced_and_exported(rookery, t
     assert rookery("model", "generate", "today", "--seed", "1").startswith("today")
     rookery("model", "export", str(tmp_path / "exported"))
     assert "LlamaForCausalLM" in (tmp_path / "exported" / "config.json").read_text()
+    for form in ("gguf", "embedder"):
+        rookery("model", "export", str(tmp_path / form), "--format", form, "--model", made["key"])
+        assert "It began as open-bird" in (tmp_path / form / "README.md").read_text()
     rookery("posts", "forget", "1000")
     assert f"checkpoint {made['key']}" in rookery("trace", "1000")  # its table counted the post
     refusal = rookery("model", "train", "--from", made["key"], code=2)
     assert "was not trained here" in refusal
     assert refusal.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--format", "onnx"], "there is no format 'onnx'"),
+        (["--dtype", "q8_0"], "the format hf is not written as q8_0"),
+        (["--model", "no-such-key"], "no-such-key"),
+    ],
+)
+def test_an_export_that_cannot_be_is_one_line_and_nothing_is_written(
+    rookery, tmp_path, words, named
+):
+    refusal = rookery("model", "export", str(tmp_path / "exported"), *words, code=2)
+    assert named in refusal
+    assert refusal.count("\n") == 1
+    assert not (tmp_path / "exported").exists()
 
 
 def test_a_folder_that_is_no_model_is_one_line(rookery, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 
 from rookery.core.context import SystemClock
 from rookery.core.protocols import SeededGenerator, TextChunk
+from rookery.gateway.api.line import AT_ONCE
 from rookery.gateway.app import THREADS, create_app
 from rookery.gateway.attended import MAX_BODY_BYTES
 from rookery.gateway.parts import Parts
@@ -127,8 +128,8 @@ def test_a_text_is_written_no_further_when_its_client_has_left(address, endless,
 
 
 def test_who_waits_in_line_and_leaves_is_never_begun_and_the_next_one_is(address, endless):
-    first = [sent(address, asking(f"first{n}")) for n in range(2)]
-    wait_until(lambda: len(endless.begun) == 2)
+    first = [sent(address, asking(f"first{n}")) for n in range(AT_ONCE)]
+    wait_until(lambda: len(endless.begun) == AT_ONCE)
     waiting = [sent(address, asking(f"waiting{n}")) for n in range(30)]
     last = sent(address, asking("last"))
     for opened in waiting:
@@ -136,14 +137,14 @@ def test_who_waits_in_line_and_leaves_is_never_begun_and_the_next_one_is(address
     time.sleep(0.2)
     for opened in first:
         opened.close()
-    wait_until(lambda: len(endless.begun) == 3)
-    assert sorted(endless.begun) == ["first0", "first1", "last"]
+    wait_until(lambda: len(endless.begun) == AT_ONCE + 1)
+    assert sorted(endless.begun) == sorted([*(f"first{n}" for n in range(AT_ONCE)), "last"])
     last.close()
 
 
 def test_the_server_says_that_it_is_alive_while_hundreds_wait(address, endless):
     waiting = [sent(address, asking(f"waiting{n}")) for n in range(200)]
-    wait_until(lambda: len(endless.begun) == 2)
+    wait_until(lambda: len(endless.begun) == AT_ONCE)
     started = time.monotonic()
     assert httpx2.get(f"{address}healthz").json()["status"] == "ok"
     assert httpx2.get(f"{address}v1/models").status_code == 200

@@ -1,15 +1,13 @@
 """Generation: equal seeds give equal texts, in whole characters, in the context, up to a stop."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rookery.core.errors import UsageError
 from rookery.core.protocols import GenerationOptions
-from rookery.core.sampling import penalized, probabilities
 from rookery.model.generate import control_ids, load_generator
-from rookery.model.inference.writing import pieces, writable
+from rookery.model.inference.writing import Pieces, writable
 from rookery.model.tokenizer import Tokenizer, train_bpe
 
 TOKENIZER = Tokenizer(train_bpe(["the rooks came back 🦜🦜"] * 5, 320))
@@ -21,7 +19,18 @@ def written(generator, prompt, options):
 
 
 def pieces_of(text, max_tokens=1000, stop=()):
-    return list(pieces(TOKENIZER.encode([text])[0], TOKENIZER, max_tokens, stop))
+    return pieces_of_tokens(TOKENIZER.encode([text])[0], max_tokens, stop)
+
+
+def pieces_of_tokens(tokens, max_tokens=1000, stop=()):
+    pieces, made = Pieces(TOKENIZER, max_tokens, stop), []
+    for token in tokens:
+        piece = pieces.add(token)
+        if piece is not None:
+            made.append(piece)
+            if piece.finish_reason is not None:
+                return made
+    return [*made, pieces.end("length")]
 
 
 def test_equal_seeds_write_equal_texts_and_others_differ(checkpoint):
@@ -112,7 +121,7 @@ def test_an_end_token_ends_the_text():
         TOKENIZER.end_of_document,
         *TOKENIZER.encode([" more"])[0],
     ]
-    made = list(pieces(tokens, TOKENIZER, 100))
+    made = pieces_of_tokens(tokens)
     assert "".join(p.text for p in made) == "the rooks"
     assert made[-1].finish_reason == "stop"
 
@@ -120,23 +129,6 @@ def test_an_end_token_ends_the_text():
 def test_nothing_is_written_for_no_tokens(checkpoint):
     (only,) = load_generator(checkpoint).generate("the", GenerationOptions(max_tokens=0))
     assert (only.text, only.tokens, only.finish_reason) == ("", 0, "length")
-
-
-LOGITS = st.lists(st.floats(-50, 50), min_size=1, max_size=40).map(np.array)
-
-
-@given(LOGITS, st.floats(0.05, 5), st.integers(0, 50), st.floats(0.01, 1))
-def test_probabilities_sum_to_one_and_respect_the_cuts(logits, temperature, top_k, top_p):
-    p = probabilities(logits, GenerationOptions(temperature=temperature, top_k=top_k, top_p=top_p))
-    assert p.sum() == pytest.approx(1.0)
-    assert p[logits.argmax()] > 0
-    assert (p > 0).sum() <= (top_k or len(logits))
-
-
-def test_top_p_keeps_the_fewest_that_hold_it():
-    logits = np.log([0.5, 0.3, 0.15, 0.05])
-    p = probabilities(logits, GenerationOptions(temperature=1.0, top_k=0, top_p=0.75))
-    assert p == pytest.approx([0.625, 0.375, 0, 0])
 
 
 def test_controls_are_said_in_the_order_in_which_documents_have_them():
@@ -161,21 +153,6 @@ def test_a_control_changes_what_is_written(make_checkpoint):
 def test_a_control_that_the_model_never_saw_is_refused(checkpoint):
     with pytest.raises(UsageError, match="language:xx"):
         load_generator(checkpoint, ["language:xx"])
-
-
-def test_min_p_keeps_what_is_near_the_likeliest():
-    logits = np.log([0.5, 0.3, 0.15, 0.05])
-    p = probabilities(logits, GenerationOptions(temperature=1.0, top_k=0, min_p=0.4))
-    assert p == pytest.approx([0.625, 0.375, 0, 0])
-
-
-@given(LOGITS, st.floats(1.01, 2))
-def test_a_penalty_makes_seen_tokens_less_likely_and_no_others(logits, penalty):
-    seen = np.arange(len(logits)) % 2 == 0
-    changed = penalized(logits, seen, penalty)
-    assert (changed[~seen] == logits[~seen]).all()
-    assert (changed[seen] <= logits[seen]).all()
-    assert (penalized(logits, seen, 1.0) == logits).all()
 
 
 def test_a_penalty_keeps_a_text_from_repeating_itself(checkpoint):

@@ -52,8 +52,34 @@ def test_cache_gives_what_one_pass_gives(network, pieces):
     tokens = some_tokens(2, 32)
     cache = Cache(SHAPE, rows=2)
     parts = [network(part, cache=cache) for part in tokens.split(pieces, dim=1)]
-    assert cache.length == 32
+    assert cache.lengths == [32, 32]
     torch.testing.assert_close(torch.cat(parts, dim=1), network(tokens), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 2], [3, 0, 2]])
+def test_rows_of_different_lengths_are_read_as_if_alone(network, rows):
+    """Read beginnings of three lengths in one filled-up pass, then two tokens more at once."""
+    tokens, lengths = some_tokens(3, 32), [5, 20, 11]
+    cache = Cache(SHAPE, rows=4)
+    padded = tokens[:, :20].clone()
+    for row, length in enumerate(lengths):
+        padded[row, length:] = 0
+    begun = network(padded, cache=cache.select(rows, [0, 0, 0]))
+    follow = torch.stack([tokens[row, end : end + 2] for row, end in enumerate(lengths)])
+    hidden = network(follow, cache=cache.select(rows, lengths))
+    for row, length in enumerate(lengths):
+        alone = network(tokens[row : row + 1, : length + 2])[0]
+        torch.testing.assert_close(begun[row, :length], alone[:-2], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(hidden[row], alone[-2:], atol=1e-5, rtol=1e-5)
+
+
+def test_a_row_takes_the_beginning_of_another_one(network):
+    tokens, cache = some_tokens(2, 32), Cache(SHAPE, rows=3)
+    network(tokens[:1, :20], cache=cache.select([2], [0]))
+    cache.copy(2, 0, 0, 12)
+    tokens[1, :12] = tokens[0, :12]
+    hidden = network(tokens[1:, 12:], cache=cache.select([0], [12]))
+    torch.testing.assert_close(hidden, network(tokens[1:])[:, 12:], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("peers", ["Qwen3", "Llama"])

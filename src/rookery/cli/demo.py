@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rookery.core.artifact import Artifact
     from rookery.core.context import Context
     from rookery.core.home import Home
-    from rookery.core.protocols import Embedder, Generator
+    from rookery.core.protocols import Embedder
     from rookery.posts.ingest import IngestReport
 
 CHOICES = "demo.json"
@@ -200,6 +200,7 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
     from rookery.search.ask import ask
     from rookery.search.index import build_index, open_index
     from rookery.town import advertising as ads_demo
+    from rookery.workflows.models import sample_of
     from rookery.workflows.train import train
 
     loop = _Loop(context)
@@ -238,7 +239,7 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
         lambda: ads_demo.run(home, corpus, embedder, context, choices.posts is None),
         _describe_ads,
     )
-    sample = _sample(load_generator(checkpoint))
+    sample = sample_of(load_generator(checkpoint))
     return {
         "stages": loop.stages,
         "bits_per_byte": evaluation["bits_per_byte"],
@@ -286,13 +287,6 @@ def _embedder(checkpoint: "Artifact") -> "Embedder":
     return load_embedder(checkpoint)
 
 
-def _sample(generator: "Generator") -> str:
-    """Return some words that the model writes of its own."""
-    from rookery.core.protocols import GenerationOptions
-
-    return "".join(p.text for p in generator.generate("", GenerationOptions(max_tokens=40, seed=1)))
-
-
 def _describe_ingest(report: "IngestReport") -> str:
     aside = sum(report.set_aside.values())
     return (
@@ -331,7 +325,7 @@ def _show(result: dict[str, Any], home: "Home") -> None:
         [[s["name"], f"{s['seconds']:.1f}", s["made"]] for s in result["stages"]],
     )
     seconds = sum(s["seconds"] for s in result["stages"])
-    print(f"\nTotal: {seconds:.0f} seconds. The model writes:")
+    print(f"\nTotal: {seconds:.0f} seconds. Made up by the model, written by nobody:")
     print(f"  {' '.join(result['sample'].split())}")
     print(f"\nThe question: {result['question']}")
     for sentence in result["answer"]:

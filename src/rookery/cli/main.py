@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-import rookery.cli.model_files  # noqa: F401 - its verbs join those of `model`
+import rookery.cli.model_files
+import rookery.cli.model_write  # noqa: F401 - the verbs of both join those of `model`
 from rookery import __version__
 from rookery.cli import (
     ads,

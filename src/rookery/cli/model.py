@@ -408,39 +408,3 @@ def report(
         show_facts(report.summary(facts), f"Run {facts['key']}")
         for sample in facts["samples"]:
             print(f"\n  {sample['prompt']}|{sample['text']}")
-
-
-@app.command()
-def generate(
-    prompt: Annotated[str, typer.Argument(help="The beginning of the text.")],
-    max_tokens: Annotated[int, typer.Option(help="Write at most this many tokens.", min=1)] = 64,
-    temperature: Annotated[
-        float,
-        typer.Option(
-            help="How much chance there is in the choice of each token; 0 always takes the "
-            "likeliest.",
-            min=0.0,
-        ),
-    ] = 0.8,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="The same seed gives the same text. Without it: another text each time."),
-    ] = None,
-    control: Annotated[
-        list[str],
-        typer.Option(
-            help="A control token for the text, such as language:en; the corpus must have been "
-            "built with --set controls=true. May be repeated."
-        ),
-    ] = [],  # noqa: B006
-    home: HomeOption = DEFAULT_HOME,
-) -> None:
-    """Continue a text with the newest model, on standard output."""
-    from rookery.core.protocols import GenerationOptions
-    from rookery.model.generate import load_generator
-
-    generator = load_generator(opened(home).need("checkpoint", CHECKPOINT), control)
-    print(prompt, end="", flush=True)
-    for piece in generator.generate(prompt, GenerationOptions(max_tokens, temperature, seed=seed)):
-        print(piece.text, end="", flush=True)
-    print()

@@ -68,5 +68,9 @@ def export(
     from rookery.model.export import export
     from rookery.workflows.models import need_checkpoint
 
-    export(need_checkpoint(opened(home), model), folder, form, dtype)
+    opened_home = opened(home)
+    made = need_checkpoint(opened_home, model)
+    if form == "embedder" and model is None:  # as search does
+        made = opened_home.newest("embedder") or made
+    export(made, folder, form, dtype)
     print(f"Exported to {folder}")

@@ -1,8 +1,8 @@
 """Optional parts of the installation, and the one clear line where one is missing.
 
 `pip install rookery` brings all but the language model. `rookery[model]` adds PyTorch and what else
-the package `model` needs, `rookery[ray]` the cluster engine of the corpus, `rookery[probe]`
-scikit-learn, by which a model is judged on labelled texts.
+the package `model` needs, `rookery[llama]` another engine for it, `rookery[ray]` the cluster engine
+of the corpus, `rookery[probe]` scikit-learn, by which a model is judged on labelled texts.
 """
 
 from importlib.util import find_spec
@@ -11,7 +11,8 @@ from rookery.core.errors import UsageError
 
 MODEL_PACKAGES = ("torch", "safetensors", "tiktoken", "tokenizers")
 PACKAGES = {
-    "model": (*MODEL_PACKAGES, "gguf"),
+    "model": (*MODEL_PACKAGES, "gguf", "llguidance"),
+    "llama": ("xllamacpp",),
     "ray": ("ray",),
     "probe": ("sklearn",),
 }

@@ -4,6 +4,7 @@
 no torch, so that both packages work, and are tested, before any model exists.
 """
 
+import collections.abc
 import re
 import zlib
 from collections import Counter
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from rookery.core.digest import digest_value
+from rookery.core.errors import UsageError
 from rookery.core.sampling import GenerationOptions as GenerationOptions
-from rookery.core.sampling import sampler
+from rookery.core.sampling import Sampler, logprobs_of
 
 UNMEASURED_WEIGHT = 0.1
 """The weight of vectors whose worth nobody measured. Search gave it to all of them before embedders
@@ -49,15 +51,6 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True)
-class TextChunk:
-    """A piece of generated text; the last one says why it ended (`stop` or `length`)."""
-
-    text: str
-    tokens: int = 1
-    finish_reason: str | None = None
-
-
-@dataclass(frozen=True)
 class Message:
     """A turn of a chat. role: who speaks, as the model's template names it (system, user,
     assistant).
@@ -67,8 +60,52 @@ class Message:
     content: str
 
 
+Prompt = str | Sequence[Message]
+"""A text to continue, or a chat to answer."""
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """The natural logarithm of a token's probability, and the likeliest tokens at its place.
+
+    bytes: what the token stands for, which may be a part of a character; none if it ends the text.
+    """
+
+    bytes: bytes
+    logprob: float
+    top: "tuple[TokenLogprob, ...]" = ()
+
+
+@dataclass(frozen=True)
+class TextChunk:
+    """A piece of generated text; the last one says why it ended (`stop` or `length`).
+
+    choice: which of the texts it belongs to, where several are written. logprobs: those of its
+    tokens, where they are asked for.
+    """
+
+    text: str
+    tokens: int = 1
+    finish_reason: str | None = None
+    choice: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class Continuation(Protocol):
+    """The pieces of texts while they are written. Closing it ends the writing at once."""
+
+    def __iter__(self) -> Iterator[TextChunk]:
+        """Return itself."""
+
+    def __next__(self) -> TextChunk:
+        """Return the next piece, waiting for it."""
+
+    def close(self) -> None:
+        """End the writing; what was not read yet is lost."""
+
+
 class Generator(Protocol):
-    """A language model that continues a prompt."""
+    """A language model that continues texts and answers chats, many at once."""
 
     @property
     def name(self) -> str:
@@ -82,11 +119,20 @@ class Generator(Protocol):
     def context_tokens(self) -> int:
         """Return how many tokens prompt and continuation may have together."""
 
-    def count_tokens(self, text: str) -> int:
-        """Return the number of tokens of a text."""
+    def count_tokens(self, prompt: Prompt) -> int:
+        """Return the number of tokens of a prompt."""
 
-    def generate(self, prompt: str, options: GenerationOptions) -> Iterator[TextChunk]:
-        """Yield the continuation of a prompt piece by piece; no piece splits a character."""
+    def generate(self, prompt: Prompt, options: GenerationOptions) -> Continuation:
+        """Return the continuation of a prompt piece by piece; no piece splits a character.
+
+        Any thread may call it at any time: the texts of all calls are written together. Pieces of
+        the `n` texts of one call come mixed, each text's own in order; one whose reader does not
+        read waits, and keeps no other waiting. Raises `UsageError` for what cannot be done, such as
+        a schema that no text meets.
+        """
+
+    def close(self) -> None:
+        """End all texts that are being written, and write no more."""
 
 
 class ClickPredictor(Protocol):
@@ -153,21 +199,57 @@ class SeededGenerator:
     def digest(self) -> str:
         return digest_value({"seeded": self.seed})
 
-    def count_tokens(self, text: str) -> int:
-        return len(text.split())
+    def count_tokens(self, prompt: Prompt) -> int:
+        return len(_plain(prompt).split())
 
-    def generate(self, prompt: str, options: GenerationOptions) -> Iterator[TextChunk]:
+    def generate(self, prompt: Prompt, options: GenerationOptions) -> Continuation:
+        if options.schema is not None:
+            raise UsageError("the untrained twin of a model follows no schema")
+        return self._pieces(_plain(prompt), options)
+
+    def _pieces(
+        self, prompt: str, options: GenerationOptions
+    ) -> collections.abc.Generator[TextChunk, None, None]:
+        for choice in range(options.n):
+            yield from self._text(prompt, options, choice)
+
+    def _text(self, prompt: str, options: GenerationOptions, choice: int) -> Iterator[TextChunk]:
         words = Counter(prompt.split() or ["rookery"])
-        logits, seen = np.log(np.fromiter(words.values(), float)), np.ones(len(words), bool)
+        logits, spelled = np.log(np.fromiter(words.values(), float)), [f" {w}" for w in words]
         seed = self.seed if options.seed is None else options.seed
-        choose = sampler(options, np.random.default_rng([seed, zlib.crc32(prompt.encode())]))
-        places = [choose(logits, seen) for _ in range(options.max_tokens)]
-        text = "".join(f" {list(words)[place]}" for place in places)
+        random = np.random.default_rng(
+            [seed, choice, zlib.crc32(prompt.encode("utf-8", "replace"))]
+        )
+        sampler = Sampler(options, random, range(len(words)))
+        places = [sampler.choose(logits) for _ in range(options.max_tokens)]
+        text = "".join(spelled[place] for place in places)
         ends = [place for stop in options.stop if stop and (place := text.find(stop)) >= 0]
         pieces = _PIECE.findall(text[: min(ends)]) or [""] if ends else _PIECE.findall(text)
-        for n, piece in enumerate(pieces, 1):
-            reason = "stop" if ends else "length"
-            yield TextChunk(piece, 1, reason if n == len(pieces) else None)
+        for n, (piece, place) in enumerate(zip(pieces, places, strict=False), 1):
+            reason = None if n < len(pieces) else "stop" if ends else "length"
+            told = _told(logits, place, options.logprobs, spelled)
+            yield TextChunk(piece, 1, reason, choice, told)
+
+    def close(self) -> None:
+        pass
+
+
+def _plain(prompt: Prompt) -> str:
+    """Return a prompt as one text, a chat with a line for each message."""
+    if isinstance(prompt, str):
+        return prompt
+    return "".join(f"{message.content}\n" for message in prompt)
+
+
+def _told(
+    logits: np.ndarray, place: int, count: int | None, words: Sequence[str]
+) -> tuple[TokenLogprob, ...]:
+    """Return the probability of a word and of the likeliest ones, if they are asked for."""
+    if count is None:
+        return ()
+    own, top = logprobs_of(logits, place, count)
+    likeliest = tuple(TokenLogprob(words[other].encode("utf-8", "replace"), p) for other, p in top)
+    return (TokenLogprob(words[place].encode("utf-8", "replace"), own, likeliest),)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ _UNUSUAL = (
 )
 _WORD = f" ?([{UNSPACED}]|[^{UNSPACED} ]+)"
 # Runs of characters that are no part of a word, or one that is no space, for the same reason.
-_MARKS = r"[^\p{L}\p{N}\p{M}]{2,}|[^\p{L}\p{N}\p{M} ]"
+MARKS = r"[^\p{L}\p{N}\p{M}]{2,}|[^\p{L}\p{N}\p{M} ]"
 
 
 def clean(texts: pa.Array) -> pa.Array:
@@ -106,7 +106,7 @@ def key(texts: pa.Array) -> pa.Array:
 def words(plain_texts: pa.Array) -> pa.Array:
     """Return the keys of texts that are plain already."""
     texts = _mapped(pc.utf8_lower(plain_texts), plain_texts, _UNUSUAL, _fold)
-    texts = pc.replace_substring_regex(texts, _MARKS, " ")
+    texts = pc.replace_substring_regex(texts, MARKS, " ")
     return pc.utf8_trim_whitespace(texts)
 
 

@@ -32,7 +32,7 @@ LARGEST_MICRO_BATCH_TOKENS = 32_768  # of a GPU; it waits for its next matmul be
 # of a GPU's memory; layers that are not compiled keep nearly twice the predicted bytes
 ACTIVATIONS_SHARE = 1 / 3
 TUNING_BATCH_TOKENS, FEWEST_TUNING_STEPS = 2048, 5
-TUNING_ADAPTER_RATE, TUNING_MATRIX_RATE, TUNING_VECTOR_RATE = 2e-3, 2e-3, 1e-3
+TUNING_ADAPTER_RATE, TUNING_MATRIX_RATE, TUNING_VECTOR_RATE = 5e-3, 4e-3, 2e-3
 LARGEST_SETTING = 1e37  # a rate beyond it overflows float32
 # Muon's momentum below and from `LONG_PETAFLOP` on: the first measured up to 0.1 petaFLOP, the
 # second that of Muon's author

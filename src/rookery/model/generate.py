@@ -1,39 +1,64 @@
 """Generation: a checkpoint as the `Generator` that search and the gateway receive.
 
-A loop over one prompt with a cache of keys and values (`inference/cache.py`). The next token is
+Texts of all callers are written together by one engine (`inference/engine.py`). The next token is
 drawn by temperature, top-k, top-p and their like from a seeded random generator; text comes in
-whole characters and never runs past a stop string (`inference/writing.py`). Not here: serving many
-prompts in one batch, and the format of a chat, which `export.py` writes.
+whole characters, never runs past a stop string (`inference/writing.py`) and follows a JSON schema
+where one is given (`inference/schema.py`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 
 import numpy as np
-import torch
 
 from rookery.core.artifact import Artifact
-from rookery.core.errors import UsageError
-from rookery.core.protocols import GenerationOptions, Generator, TextChunk
-from rookery.core.sampling import sampler
+from rookery.core.errors import DataError, UsageError
+from rookery.core.protocols import (
+    Continuation,
+    GenerationOptions,
+    Generator,
+    Prompt,
+    TextChunk,
+)
+from rookery.core.sampling import Sampler
 from rookery.corpus.control import KINDS
 from rookery.model.checkpoint import load_network
-from rookery.model.inference.cache import Cache
-from rookery.model.inference.writing import pieces, writable
+from rookery.model.inference.engine import Engine, Writing
+from rookery.model.inference.prompts import Prompts, PromptTokens
+from rookery.model.inference.schema import SchemaCompiler
+from rookery.model.inference.slots import Slots
+from rookery.model.inference.text import Text, Window
+from rookery.model.inference.writing import Pieces, writable
 from rookery.model.network import Network
 from rookery.model.tokenizer import Tokenizer, load_tokenizer
+from rookery.model.tuning.template import ChatTemplate, load_template, template_of
+
+ENGINES = ("own", "llama")
 
 
-def load_generator(checkpoint: Artifact, controls: Sequence[str] = ()) -> Generator:
+def load_generator(
+    checkpoint: Artifact, controls: Sequence[str] = (), engine: str = "own"
+) -> Generator:
     """Return the generator of a checkpoint; several threads may use it at once.
 
-    controls: properties that all its texts shall have, such as `language:en`. Raises `UsageError`
-    for one that the model never saw.
+    controls: properties that all its texts shall have, such as `language:en`. engine: `own`, or
+    `llama` for llama.cpp (extra `[llama]`). Raises `UsageError` for a control that the model never
+    saw, and for another engine.
     """
+    if engine == "llama":
+        from rookery.model.inference.llama import load_llama
+
+        return load_llama(checkpoint, controls)
+    if engine != "own":
+        raise UsageError(f"an engine is called {' or '.join(ENGINES)}, not {engine!r}")
     tokenizer = load_tokenizer(checkpoint)
     control_tokens = control_ids(tokenizer, controls)
     network = load_network(checkpoint)
-    return NetworkGenerator(checkpoint.key, checkpoint.digest, network, tokenizer, control_tokens)
+    template = partial(load_template, checkpoint)
+    return NetworkGenerator(
+        checkpoint.key, checkpoint.digest, network, tokenizer, control_tokens, template
+    )
 
 
 def control_ids(tokenizer: Tokenizer, controls: Sequence[str]) -> tuple[int, ...]:
@@ -56,55 +81,87 @@ def control_ids(tokenizer: Tokenizer, controls: Sequence[str]) -> tuple[int, ...
     )
 
 
-@dataclass(frozen=True)
-class NetworkGenerator:
+class EngineGenerator:
+    """A model and the engine that writes with it: a `Generator`, but for how a text is chosen."""
+
+    context_tokens: int
+
+    def __init__(
+        self, name: str, digest: str, tokenizer: Tokenizer, prompts: Prompts, engine: Engine
+    ):
+        self.name, self.digest, self.tokenizer = name, digest, tokenizer
+        self._prompts, self._engine = prompts, engine
+        # at the latest when nobody can call it any more, or when the program ends
+        weakref.finalize(self, engine.close)
+
+    def count_tokens(self, prompt: Prompt) -> int:
+        """Return how many tokens a prompt is."""
+        return self._prompts.count(prompt)
+
+    def generate(self, prompt: Prompt, options: GenerationOptions) -> Continuation:
+        """Return the continuation of a prompt in pieces of whole characters.
+
+        When the context is full, its first quarter is dropped (`inference/text.py`).
+        """
+        tokens = self._prompts.encode(prompt, options.max_tokens)
+        texts = [self._text(tokens, options, choice) for choice in range(options.n)]
+        if options.max_tokens < 1:
+            return (TextChunk("", 0, "length", choice) for choice in range(options.n))
+        return self._engine.submit(texts, self)
+
+    def close(self) -> None:
+        """End all texts that are being written, and write no more."""
+        self._engine.close()
+
+    @cached_property
+    def _schemas(self) -> SchemaCompiler:
+        """Return what reads schemas; it takes its time, so it is made when one is given."""
+        tokenizer = self.tokenizer
+        return SchemaCompiler(tokenizer.file_text, tokenizer.end_of_document, tokenizer.vocabulary)
+
+    def _text(self, prompt: PromptTokens, options: GenerationOptions, choice: int) -> Writing:
+        """Return one of the texts that continue a prompt, of which nothing is written yet."""
+        raise NotImplementedError
+
+
+class NetworkGenerator(EngineGenerator):
     """A trained network that continues prompts: a `Generator` of core/protocols.py."""
 
-    name: str
-    digest: str
-    network: Network
-    tokenizer: Tokenizer
-    controls: tuple[int, ...] = ()
+    def __init__(
+        self,
+        name: str,
+        digest: str,
+        network: Network,
+        tokenizer: Tokenizer,
+        controls: Sequence[int] = (),
+        template: Callable[[], ChatTemplate] | None = None,
+        slots: int | None = None,
+    ):
+        """Prepare to write with a network.
 
-    @property
-    def context_tokens(self) -> int:
-        """Return how many tokens the network can see at once."""
-        return self.network.shape.context_tokens
-
-    def count_tokens(self, text: str) -> int:
-        """Return how many tokens a text is."""
-        return len(self.tokenizer.encode([text])[0])
-
-    def generate(self, prompt: str, options: GenerationOptions) -> Iterator[TextChunk]:
-        """Yield the continuation of a prompt in pieces of whole characters."""
-        tokens = self._continuation(prompt, sampler(options, np.random.default_rng(options.seed)))
-        yield from pieces(tokens, self.tokenizer, options.max_tokens, options.stop)
-
-    def _continuation(
-        self, prompt: str, choose: Callable[[np.ndarray, np.ndarray], int]
-    ) -> Iterator[int]:
-        """Yield token after token, without end.
-
-        When the context is full, its first quarter is dropped, as if the document began after it;
-        the rest is then read anew, since its positions have moved.
+        template: gives the chat template, when one is needed; without it, that of the tokenizer's
+        markers. slots: how many texts share a pass at most.
         """
-        allowed = writable(self.tokenizer)
-        history = self.tokenizer.encode([prompt])[0]
-        seen = np.zeros(self.tokenizer.vocabulary, dtype=bool)
-        seen[history] = True
-        opening = [*self.tokenizer.opening, *self.controls]
-        if not opening and not history:
-            opening = [*self.tokenizer.before_text]
-        cache, unread = Cache(self.network.shape, 1), [*opening, *history]
-        while True:
-            if cache.length + len(unread) > self.context_tokens:
-                kept = 3 * self.context_tokens // 4 - len(opening)
-                cache = Cache(self.network.shape, 1)
-                unread = [*opening, *history[len(history) - kept :]]
-            hidden = self.network(torch.tensor([unread]), cache=cache)
-            logits = self.network.logits(hidden[0, -1]).double().numpy()
-            token = int(allowed[choose(logits[allowed], seen[allowed])])
-            yield token
-            history.append(token)
-            seen[token] = True
-            unread = [token]
+        template = template or partial(_template_by_markers, tokenizer)
+        self.network, self.context_tokens = network, network.shape.context_tokens
+        prompts = Prompts(tokenizer, template, self.context_tokens, controls)
+        engine = Engine(Slots(network, writable(tokenizer), slots))
+        super().__init__(name, digest, tokenizer, prompts, engine)
+
+    def _text(self, prompt: PromptTokens, options: GenerationOptions, choice: int) -> Text:
+        """Return one of the texts that continue a prompt, of which nothing is written yet."""
+        seed = None if options.seed is None else [options.seed, choice]
+        sampler = Sampler(options, np.random.default_rng(seed), prompt.tokens)
+        pieces = Pieces(self.tokenizer, options.max_tokens, options.stop, choice)
+        matcher = None if options.schema is None else self._schemas.matcher(options.schema)
+        window = Window(self.context_tokens, prompt.opening)
+        return Text(
+            prompt.tokens, window, self.tokenizer, sampler, pieces, options.logprobs, matcher
+        )
+
+
+def _template_by_markers(tokenizer: Tokenizer) -> ChatTemplate:
+    source = template_of(tokenizer)
+    if source is None:
+        raise DataError("the tokenizer has no markers of turns, so it cannot encode a chat")
+    return ChatTemplate(source, tokenizer)

@@ -2,8 +2,7 @@
 
 RMSNorm, rotary positions, grouped-query attention with normed queries and keys, SwiGLU, no biases;
 the output matrix is the embedding where they are tied. Parameter names and arithmetic are those of
-transformers' Qwen3ForCausalLM, or of its LlamaForCausalLM where queries and keys are not normed, so
-that adopting and exporting a model copies tensors.
+transformers' Qwen3ForCausalLM, or without those norms LlamaForCausalLM: tensors are only copied.
 
 Not here: masks, positions and the attention product (`attention.py`), the loss (`loss.py`), the
 first weights (`initialization.py`), training (`train.py`), files (`checkpoint.py`), many devices
@@ -49,12 +48,9 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(shape.width, keys, bias=False)
         # begins at zero (`initialization.py`): a new layer adds nothing to the residual stream
         self.o_proj = nn.Linear(queries, shape.width, bias=False)
-        self.q_norm = (
-            RMSNorm(shape.head_size, shape.norm_epsilon) if shape.normed else nn.Identity()
-        )
-        self.k_norm = (
-            RMSNorm(shape.head_size, shape.norm_epsilon) if shape.normed else nn.Identity()
-        )
+        size, epsilon = shape.head_size, shape.norm_epsilon
+        self.q_norm = RMSNorm(size, epsilon) if shape.normed else nn.Identity()
+        self.k_norm = RMSNorm(size, epsilon) if shape.normed else nn.Identity()
 
     def forward(
         self,
@@ -156,7 +152,7 @@ class Network(nn.Module):
         documents_BT: a number for each token; neighbours with the same number are one document,
         which begins at position 0 and is seen only by itself. Without it, a row is one document.
         cache: the tokens follow those in the cache, and are added to it; documents then number
-        those too.
+        those too. Its rows may have different lengths.
         """
         past = cache.length if cache is not None else 0
         x_BTD = tokens_BT if tokens_BT.is_floating_point() else self.model.embed_tokens(tokens_BT)
@@ -168,7 +164,7 @@ class Network(nn.Module):
             x_BTD = layer(x_BTD, rotation, mask, cache, number)
         # Only now: while the layers ran, each had to write at the same place.
         if cache is not None:
-            cache.length += row_length(tokens_BT, documents_BT, past)
+            cache.advance(row_length(tokens_BT, documents_BT, past))
         # The only norm of the stream itself, whose size has grown with every layer.
         return self.model.norm(x_BTD)
 

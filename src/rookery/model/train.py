@@ -32,7 +32,12 @@ from rookery.model.data.order import Position
 from rookery.model.parallel.processes import Processes, single_process
 from rookery.model.phases import inputs_on, phases_on
 from rookery.model.shape import training_flops_per_token
-from rookery.model.training.finish import manifest_metrics, save_checkpoint, save_tuned
+from rookery.model.training.finish import (
+    manifest_metrics,
+    origin_of,
+    save_checkpoint,
+    save_tuned,
+)
 from rookery.model.training.inputs import check_inputs, verify_shards, warn
 from rookery.model.training.notes import note_begun
 from rookery.model.training.resume import resume
@@ -109,6 +114,7 @@ def _lead(
         forgotten = learned.masked_documents()
     if isinstance(config, TuneConfig) and earlier is not None:
         save_tuned(workspace, config, earlier)
+        workspace.metrics.update(origin_of(earlier))
     else:
         save_checkpoint(workspace, config, tokenizer, learned.shards, forgotten)
     workspace.metrics.update(

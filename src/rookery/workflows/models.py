@@ -11,7 +11,13 @@ from rookery.core.artifact import Artifact
 from rookery.core.errors import UsageError
 from rookery.core.extras import require_model
 from rookery.core.home import NEWEST, Home
-from rookery.core.protocols import Embedder, Generator, HashedEmbedder, SeededGenerator
+from rookery.core.protocols import (
+    Embedder,
+    GenerationOptions,
+    Generator,
+    HashedEmbedder,
+    SeededGenerator,
+)
 from rookery.workflows.worth import weight_of
 
 
@@ -60,3 +66,9 @@ def generator_of(home: Home) -> Generator:
     from rookery.model.generate import load_generator
 
     return load_generator(checkpoint)
+
+
+def sample_of(generator: Generator) -> str:
+    """Return some words that a model writes unasked; the same for the same model."""
+    options = GenerationOptions(max_tokens=40, seed=1)
+    return "".join(piece.text for piece in generator.generate("", options)).strip()

@@ -18,9 +18,9 @@ GROUP = {"documents": 1200, "bits_per_byte": {"model": 2.4, "ngram": 2.9, "zstd"
 def judged(home):
     """Return a function that leaves the figures of a judgement of a checkpoint in the home."""
 
-    def leave(kind, checkpoint, result):
+    def leave(kind, checkpoint, result, name="result.json"):
         def write(workspace):
-            (workspace.path / "result.json").write_text(json.dumps(result))
+            (workspace.path / name).write_text(json.dumps(result))
             return {}
 
         run_stage(home, Stage(kind, 1, result, {"checkpoint": checkpoint.digest}), write, Context())
@@ -46,7 +46,12 @@ def test_figures_of_evaluation_and_probe_are_shown(checkpoint, judged):
     judged(
         "probe",
         checkpoint,
-        {"tasks": {"irony": {"model": {"macro_f1": 0.61, "accuracy": 0.62}}}},
+        {
+            "tasks": {
+                "irony": {"model": {"macro_f1": 0.61, "accuracy": 0.62}, "texts": {"train": 9}}
+            }
+        },
+        "probe.json",
     )
     card = model_card(checkpoint, "gguf", "q8_0")
     assert "| all | 1,200 | 2.400 | 2.900 | 3.300 |" in card

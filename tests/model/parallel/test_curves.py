@@ -117,6 +117,14 @@ def test_an_output_matrix_that_is_the_embedding_is_spread_too(two, attempt, refe
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("degrees", [{"shard": 2}, {"tensor": 2}, {"pipeline": 2}], ids=named)
+def test_a_network_whose_queries_are_not_normed_is_spread_too(two, attempt, reference, degrees):
+    made = attempt(shape={"normed": False}).by(two, **degrees)
+    assert_same_run(made, reference(normed=False))
+    assert not any("q_norm" in name for name in load_file(made.file("model.safetensors")))
+
+
+@pytest.mark.slow
 def test_an_output_matrix_that_is_the_embedding_is_spread_by_four_too(four, attempt, reference):
     assert_same_run(
         attempt(shape={"tied": True}).by(four, tensor=2, pipeline=2), reference(tied=True)

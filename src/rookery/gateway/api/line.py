@@ -1,4 +1,4 @@
-"""The line before the generator: a few texts are written at once, the other requests wait.
+"""The line before the generator: some texts are written at once, the other requests wait.
 
 A request that waits holds no thread, and one whose client leaves ends with its present step, which
 is one token. The text is written as fast as it can be, however slowly its client reads, so that no
@@ -13,8 +13,8 @@ import anyio
 
 from rookery.core.protocols import GenerationOptions, Generator, TextChunk
 
-AT_ONCE = 2
-"""More would only divide the same cores among more half-written texts."""
+AT_ONCE = 16
+"""As many as share a pass of the network; each holds a thread while it is written."""
 
 
 class Line:

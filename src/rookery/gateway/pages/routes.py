@@ -24,9 +24,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rookery.ads.ledger.traffic import Visitor
 from rookery.ads.server import AdRequest, Offer
 from rookery.core.errors import RookeryError, UsageError
+from rookery.core.protocols import SeededGenerator
 from rookery.core.verdict import Drop
 from rookery.gateway.pages.highlight import highlighted, query_terms
 from rookery.gateway.parts import Parts
+from rookery.workflows.models import sample_of
 
 if TYPE_CHECKING:
     from rookery.search.search import Mode, Results
@@ -68,6 +70,9 @@ def page_routes(
     new_id: names a viewer who has no name yet. operator_only: refuses the requests of others.
     """
     routes = APIRouter(include_in_schema=False)
+    # written once, for the first reader of the start page; the untrained twin has nothing to show
+    is_trained = not isinstance(parts.generator, SeededGenerator)
+    written = functools.cache(lambda: sample_of(parts.generator) if is_trained else "")
 
     @routes.get("/")
     async def search_page(request: Request, q: str = "", mode: str = "best") -> HTMLResponse:
@@ -82,7 +87,8 @@ def page_routes(
             "is_operator": request.state.operator,
         }
         if not query:
-            return render("search.html", title="Rookery", **shared)
+            sample = await in_thread(_or_none, "the model's sample", written)
+            return render("search.html", title="Rookery", sample=sample, **shared)
         viewer = request.cookies.get(VIEWER, "")
         known = _VIEWER_NAME.fullmatch(viewer) is not None
         viewer = viewer if known else new_id()

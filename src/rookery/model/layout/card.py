@@ -12,11 +12,11 @@ from typing import Any
 import jinja2
 
 from rookery.core.artifact import Artifact, find_artifacts
-from rookery.model.checkpoint import load_shape
+from rookery.model.checkpoint import SHAPE, load_shape
 from rookery.model.shape import parameters
+from rookery.model.tokenizer import holds
 
 FILE = "README.md"
-RESULT = "result.json"
 
 
 def model_card(checkpoint: Artifact, form: str, precision: str) -> str:
@@ -26,17 +26,21 @@ def model_card(checkpoint: Artifact, form: str, precision: str) -> str:
     )
     environment.filters |= {"n": "{:,}".format, "bits": "{:.3f}".format}
     template = environment.from_string(Path(__file__).with_name("card.md.jinja").read_text())
-    shape = load_shape(checkpoint)
+    metrics = checkpoint.manifest.metrics
+    shape = (
+        load_shape(checkpoint) if holds(checkpoint, SHAPE) else None
+    )  # a tuned embedder has none
     return template.render(
         key=checkpoint.key,
         form=form,
         precision=precision,
         shape=shape,
-        parameters=parameters(shape),
-        metrics=checkpoint.manifest.metrics,
+        parameters=parameters(shape) if shape else 0,
+        rows=shape.vocabulary if shape else metrics.get("vocabulary", 0),
+        metrics=metrics,
         base=base_of(checkpoint),
-        evaluation=_newest_result(checkpoint, "evaluation"),
-        probe=_newest_result(checkpoint, "probe"),
+        evaluation=_newest_result(checkpoint, "evaluation", "result.json"),
+        probe=_newest_result(checkpoint, "probe", "probe.json"),
     )
 
 
@@ -57,14 +61,14 @@ def base_of(checkpoint: Artifact) -> dict[str, str]:
     return {}
 
 
-def _newest_result(checkpoint: Artifact, kind: str) -> dict[str, Any] | None:
+def _newest_result(checkpoint: Artifact, kind: str, name: str) -> dict[str, Any] | None:
     """Return the figures of the newest artifact of a kind that judged a checkpoint, or None."""
     found = [
         one
         for one in find_artifacts(_root(checkpoint), kind)
-        if checkpoint.digest in one.manifest.inputs.values() and one.file(RESULT).exists()
+        if checkpoint.digest in one.manifest.inputs.values() and one.file(name).exists()
     ]
-    return json.loads(found[-1].file(RESULT).read_text()) if found else None
+    return json.loads(found[-1].file(name).read_text()) if found else None
 
 
 def _root(checkpoint: Artifact) -> Path:

@@ -33,6 +33,10 @@ class GatheredCache:
     end: int
     length: int
 
+    def advance(self, tokens: int) -> None:
+        """Count the tokens that all layers have added to each row."""
+        self.length += tokens
+
     def extend(self, layer: int, keys_BKTS: Tensor, values_BKTS: Tensor) -> tuple[Tensor, Tensor]:
         """Return keys and values of all tokens up to this process's last."""
         both = torch.stack([keys_BKTS, values_BKTS])

@@ -71,6 +71,12 @@ def save_tuned(workspace: Workspace, config: TuneConfig, base: Artifact) -> None
     shutil.copyfile(base.file(EMBEDDING), workspace.path / EMBEDDING)
 
 
+def origin_of(base: Artifact) -> dict[str, Any]:
+    """Return what the manifest of a model tuned from an adopted one keeps: its name and licence."""
+    metrics = base.manifest.metrics
+    return {"adopted": metrics["adopted"]} if "adopted" in metrics else {}
+
+
 def _weights(state: Stored) -> Stored:
     # the weights in float32 are what the optimizer calls masters
     return state.renamed(

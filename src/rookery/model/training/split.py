@@ -15,6 +15,7 @@ from rookery.core.artifact import Artifact
 from rookery.core.context import Progress
 from rookery.core.home import Home
 from rookery.corpus.shards import Shards, open_shards
+from rookery.model.config import TuneConfig
 from rookery.model.data.batches import Share, Step, batches
 from rookery.model.data.masking import DocumentMask
 from rookery.model.data.order import BEGINNING, Position
@@ -54,8 +55,11 @@ class Split:
         return batches(self.shards, run.config, broadcast_mask, begin, share)
 
     def validation(self, run: Run) -> Iterator[Step]:
-        """Yield the steps by which a finished run is judged."""
-        return self._first_steps(run, min(VALIDATION_TOKENS, len(self.shards.tokens)))
+        """Yield the steps by which a finished run is judged; a tuning is judged by no more tokens
+        than it has seen.
+        """
+        most = run.config.tokens if isinstance(run.config, TuneConfig) else VALIDATION_TOKENS
+        return self._first_steps(run, min(VALIDATION_TOKENS, most, len(self.shards.tokens)))
 
     def short_validation(self, run: Run) -> Iterator[Step]:
         """Yield the few steps, always the same, by which a run is judged while it trains."""

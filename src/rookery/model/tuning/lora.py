@@ -4,7 +4,7 @@ A matrix W (outputs, inputs) stays as it is; what is learned is a product B A of
 (R, inputs) and B (outputs, R), where B begins at zero: the tuned model begins as its base. When the
 checkpoint is written, W + B A is one matrix again, so that nobody who uses it learns of adapters.
 
-The module keeps the weight's own name, so that a base is read as any network is. Not here: which
+The modules keep the weights' own names, so that a base is read as any network is. Not here: which
 step is taken (`training/`), and what a tuning learns from (`conversations.py`).
 """
 
@@ -34,13 +34,28 @@ class AdaptedLinear(nn.Linear):
         return F.linear(x, self.weight) + F.linear(F.linear(x, self.lora_a), self.lora_b)
 
 
+class AdaptedNetwork(Network):
+    """A network whose output matrix has an adapter; it is used as a matrix, not called."""
+
+    lm_head: AdaptedLinear
+
+    @property
+    def head_VD(self) -> Tensor:
+        return self.lm_head.weight + self.lm_head.lora_b @ self.lm_head.lora_a
+
+
 def adapt(network: Network, rank: int) -> None:
-    """Give every matrix of the layers an adapter, and let nothing else learn."""
+    """Give adapters to all matrices but the embedding, and let nothing else learn.
+
+    A model that never saw a chat learns from the output matrix alone to end its turn: no text of
+    its training held the token for that. An output matrix that is the embedding stays as it is.
+    """
     network.requires_grad_(False)
-    for layer in network.model.layers:
-        for name, module in list(layer.named_modules()):
-            if isinstance(module, nn.Linear):
-                layer.set_submodule(name, AdaptedLinear(module, rank))
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.Linear):
+            network.set_submodule(name, AdaptedLinear(module, rank))
+    if not network.shape.tied:
+        network.__class__ = AdaptedNetwork
 
 
 def is_adapter(name: str) -> bool:
