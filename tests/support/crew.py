@@ -21,13 +21,12 @@ from rookery.core.artifact import open_artifact
 from rookery.core.context import Context, SilentProgress, SystemClock
 from rookery.core.errors import UsageError
 from rookery.core.home import open_home
-from rookery.model import loss
 from rookery.model import train as training
 from rookery.model.config import TrainConfig
 from rookery.model.degrees import Degrees
 from rookery.model.parallel.processes import ProcessRank, joined
+from rookery.model.training import loss, states
 from rookery.model.training import run as running
-from rookery.model.training import states
 from rookery.model.training.measure import synthetic_steps
 
 PATIENCE_SECONDS = 600

@@ -28,9 +28,9 @@ from rookery.core.stage import Stage, run_stage
 from rookery.core.workspace import Workspace
 from rookery.model.checkpoint import load_network, load_shape
 from rookery.model.inference.pooling import mean_states
-from rookery.model.initialization import initial_rows
 from rookery.model.network import Network
 from rookery.model.tokenizer import Tokenizer, load_tokenizer
+from rookery.model.training.initialization import initial_rows
 from rookery.model.training.run import best_precision
 from rookery.posts.sources.tables.readers import no_column
 from rookery.posts.sources.tabular import columns_of, read_raw

@@ -1,12 +1,11 @@
 """Training: a model learns from token shards, and the result is a checkpoint.
 
-A run begins from random weights, or where an earlier run ended (`phases.py`), or it tunes a model
-(`tune.py`). It may be one process
-or many, which run the same loop (`_fit`); the first of them also holds the stage, writes the notes
-and publishes the checkpoint. Killed at any step and started again, a run ends with the same
-weights, bit for bit: each batch follows from a position in one fixed order of documents
-(`data/order.py`), which is saved with the weights. Documents that are forgotten while a run trains
-are left out of every batch made after that.
+A run begins from random weights, where an earlier run ended (`phases.py`), or it tunes a finished
+model (`tune.py`). It may be one process or many, which run the same loop (`_fit`); the first also
+holds the stage, writes the notes and publishes the checkpoint. Killed at any step and started
+again, a run ends with the same weights, bit for bit: each batch follows from a position in one
+fixed order of documents (`data/order.py`), which is saved with the weights. Documents that are
+forgotten while a run trains are left out of every batch made after that.
 
 Not here: what one step computes (`training/run.py`), how a network is spread over processes
 (`parallel/`), saved states (`training/states.py`), and what a finished run leaves
@@ -26,18 +25,13 @@ from rookery.core.home import Home
 from rookery.core.pause import refusal
 from rookery.core.stage import Stage, open_stage
 from rookery.core.workspace import Workspace
-from rookery.model.config import TrainConfig, TuneConfig, WatchConfig, learning_rate_factor
+from rookery.model.config import TrainConfig, WatchConfig, learning_rate_factor
 from rookery.model.data.batches import Step
 from rookery.model.data.order import Position
 from rookery.model.parallel.processes import Processes, single_process
 from rookery.model.phases import inputs_on, phases_on
 from rookery.model.shape import training_flops_per_token
-from rookery.model.training.finish import (
-    manifest_metrics,
-    origin_of,
-    save_checkpoint,
-    save_tuned,
-)
+from rookery.model.training.finish import manifest_metrics, save_checkpoint
 from rookery.model.training.inputs import check_inputs, verify_shards, warn
 from rookery.model.training.notes import note_begun
 from rookery.model.training.resume import resume
@@ -112,13 +106,9 @@ def _lead(
     with masked(home, learned, held_out, earlier, progress) as (learned, held_out):
         loss, seconds = _fit(home, workspace, learned, held_out, config, processes, earlier, watch)
         forgotten = learned.masked_documents()
-    if isinstance(config, TuneConfig) and earlier is not None:
-        save_tuned(workspace, config, earlier)
-        workspace.metrics.update(origin_of(earlier))
-    else:
-        save_checkpoint(workspace, config, tokenizer, learned.shards, forgotten)
+    save_checkpoint(workspace, config, tokenizer, learned.shards, forgotten, earlier)
     workspace.metrics.update(
-        manifest_metrics(config, phases, learned.shards, workspace.notes, loss),
+        manifest_metrics(config, phases, learned.shards, workspace.notes, loss, earlier),
         processes=processes.count,
         checkpoint_seconds_blocked=round(seconds, 3),
     )

@@ -12,8 +12,8 @@ from rookery.corpus.shards import Shards
 from rookery.model.config import TrainConfig
 from rookery.model.data.batches import EMPTY, Share, batches
 from rookery.model.data.order import BEGINNING
-from rookery.model.loss import IGNORED
 from rookery.model.shape import ModelShape
+from rookery.model.training.loss import IGNORED
 
 CONTEXT = 16
 CONFIG = TrainConfig(

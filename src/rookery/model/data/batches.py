@@ -24,7 +24,7 @@ from rookery.model.config import TrainConfig
 from rookery.model.data.order import BEGINNING, Order, Position
 from rookery.model.data.packing import Units
 from rookery.model.degrees import rows_a_piece, units_per_micro_batch, units_per_step
-from rookery.model.loss import IGNORED
+from rookery.model.training.loss import IGNORED
 
 EMPTY = -1  # the document number of a place without a document
 

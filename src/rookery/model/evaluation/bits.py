@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 
 from rookery.core.context import Progress, SilentProgress
-from rookery.model.loss import IGNORED
 from rookery.model.network import Network
 from rookery.model.tokenizer import Tokenizer
+from rookery.model.training.loss import IGNORED
 
 
 def text_bits(

@@ -17,7 +17,6 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
-from rookery.model.initialization import initial_rows
 from rookery.model.network import Network
 from rookery.model.parallel.context import apply_context_parallel
 from rookery.model.parallel.pieces import gradient, local, piece
@@ -33,6 +32,7 @@ from rookery.model.parallel.sharding import (
 from rookery.model.parallel.shared import SharedWeights, shared_weights
 from rookery.model.shape import ModelShape
 from rookery.model.training.compiler import compile_layer
+from rookery.model.training.initialization import initial_rows
 
 
 def place(
@@ -94,10 +94,6 @@ class PlacedNetwork:
     def weights(self) -> dict[str, nn.Parameter]:
         """Return all weights held here, by their name in the whole network."""
         return {name: weight for part in self.parts for name, weight in part.named_parameters()}
-
-    def learning(self) -> dict[str, nn.Parameter]:
-        """Return those of the weights held here that learn."""
-        return {name: weight for name, weight in self.weights().items() if weight.requires_grad}
 
     def to(self, dtype: torch.dtype) -> None:
         """Convert the weights held here to another precision."""

@@ -4,7 +4,7 @@ Each process has the hidden states of its share of the tokens (`sharding.py`), s
 collects them, and a reduce_scatter sums their gradients. Beside these, three numbers for each
 target are reduced over the group: the maximum, the sum of exponentials and the target's logit.
 
-Not here: the loss over a whole vocabulary (`loss.py`).
+Not here: the loss over a whole vocabulary (`training/loss.py`).
 """
 
 from functools import partial
@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributed._functional_collectives import all_gather_single_autograd
 
-from rookery.model.loss import IGNORED, chunked_loss, summed_loss
 from rookery.model.network import Network
 from rookery.model.parallel.pieces import local
 from rookery.model.parallel.processes import Processes
+from rookery.model.training.loss import IGNORED, chunked_loss, summed_loss
 
 
 def _spread_chunk_loss(

@@ -38,12 +38,17 @@ def save_checkpoint(
     tokenizer: Artifact,
     learned: Shards,
     masked: np.ndarray,
+    earlier: Artifact | None,
 ) -> None:
     """Write weights, the embedder's table, the optimizer's state and the tokenizer.
 
-    masked: bool (documents,), which documents the table must not count. Raises `StorageError` if
-    the last state could not be saved or is damaged.
+    masked: bool (documents,), which documents the table must not count. earlier: what the run went
+    on from, or the base that it tuned. Raises `StorageError` if the last state could not be saved
+    or is damaged.
     """
+    if isinstance(config, TuneConfig) and earlier is not None:
+        _save_tuned(workspace, config, earlier)
+        return
     state = whole_state(workspace.scratch, config.steps)
     weights = _weights(state)
     save_network(workspace.path, config.shape, weights)
@@ -57,7 +62,7 @@ def save_checkpoint(
     copy_tokenizer(tokenizer, workspace.path)
 
 
-def save_tuned(workspace: Workspace, config: TuneConfig, base: Artifact) -> None:
+def _save_tuned(workspace: Workspace, config: TuneConfig, base: Artifact) -> None:
     """Write the weights of a tuned model, adapters merged, and what it keeps of its base.
 
     That is the tokenizer and the embedder, whose table holds more texts than a tuning sees.
@@ -69,12 +74,6 @@ def save_tuned(workspace: Workspace, config: TuneConfig, base: Artifact) -> None
     )
     copy_tokenizer(base, workspace.path)
     shutil.copyfile(base.file(EMBEDDING), workspace.path / EMBEDDING)
-
-
-def origin_of(base: Artifact) -> dict[str, Any]:
-    """Return what the manifest of a model tuned from an adopted one keeps: its name and licence."""
-    metrics = base.manifest.metrics
-    return {"adopted": metrics["adopted"]} if "adopted" in metrics else {}
 
 
 def _weights(state: Stored) -> Stored:
@@ -90,8 +89,13 @@ def manifest_metrics(
     learned: Shards,
     notes: Path,
     validation_loss: float | None,
+    earlier: Artifact | None,
 ) -> dict[str, Any]:
-    """Return what the manifest reports: tokens and FLOP over all phases, losses of the last."""
+    """Return what the manifest reports: tokens and FLOP over all phases, losses of the last.
+
+    Of an adopted model that was tuned it keeps the name and the licence.
+    """
+    before = earlier.manifest.metrics if earlier is not None else {}
     last = [note["loss"] for note in read_notes(notes)[-LOSS_STEPS:] if note["loss"] is not None]
     return {
         "parameters": parameters(config.shape),
@@ -102,6 +106,7 @@ def manifest_metrics(
         "train_loss": round(sum(last) / len(last), 4) if last else None,
         "validation_loss": None if validation_loss is None else round(validation_loss, 4),
         "epochs": round(epochs(config, learned), 2),
+        **{name: before[name] for name in ("adopted",) if name in before},
     }
 
 

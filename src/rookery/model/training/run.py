@@ -69,7 +69,8 @@ class Run:
         change = (lambda part: adapt(part, rank)) if rank else (lambda part: None)
         placed = place(config.shape, config.seed, processes, change)
         # before the network is rounded to its precision: the masters keep all of float32
-        optimizer = Optimizer(placed.learning(), config, processes)
+        learning = {name: one for name, one in placed.weights().items() if one.requires_grad}
+        optimizer = Optimizer(learning, config, processes)
         precision = precision or best_precision(processes.device)
         placed.to(precision)
         if _compiles(config, processes, precision, say):

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks import SHAPE, fresh_network, some_tokens
 
-from rookery.model.initialization import initial_rows
-from rookery.model.loss import summed_loss
+from rookery.model.training.initialization import initial_rows
+from rookery.model.training.loss import summed_loss
 
 
 @pytest.mark.parametrize(("tied", "tolerance"), [(True, 0.1), (False, 1e-5)])

@@ -7,7 +7,7 @@ from networks import SHAPE, effective_network, some_tokens
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from rookery.model.loss import (
+from rookery.model.training.loss import (
     IGNORED,
     LOSS_CHUNK_TOKENS,
     chunk_loss,
