@@ -78,7 +78,9 @@ def measure_worth(
 
 
 def steadiest(scores: np.ndarray) -> float:
-    """Return the middle (the lower of two) of the weights about as good as the best; 0 if 0 is best.
+    """Return the middle of the weights that are about as good as the best; 0 if 0 is the best.
+
+    Of two in the middle it is the lower one.
 
     scores: (weights, queries), in the order of `WEIGHTS`. About as good: the mean difference is at
     most its standard error. With few queries many weights are, and the best of them is chance.
