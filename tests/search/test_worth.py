@@ -4,7 +4,7 @@ import numpy as np
 
 from rookery.core.context import Context
 from rookery.core.protocols import HashedEmbedder
-from rookery.search.worth import WEIGHTS, measure_worth
+from rookery.search.worth import WEIGHTS, measure_worth, steadiest
 
 ONE = ["rook", "nest", "storm", "ferry", "harbour", "bread", "garden", "winter"]
 OTHER = ["corvid", "roost", "gale", "boat", "port", "loaf", "lawn", "snow"]
@@ -32,7 +32,6 @@ def test_an_embedder_that_knows_synonyms_has_a_weight_at_which_more_is_found():
     worth = measure_worth(TEXTS, QUERIES, Knowing(), Context())
     assert worth.weight > 0
     assert worth.queries == 64
-    assert worth.ndcg_at_10[str(worth.weight)] == max(worth.ndcg_at_10.values())
     assert worth.ndcg_at_10[str(worth.weight)] > worth.ndcg_at_10["0.0"] + 0.1
     assert worth.alone > worth.recall_at_10["0.0"]
     assert worth.ndcg_at_10.keys() == {str(weight) for weight in WEIGHTS}
@@ -43,6 +42,16 @@ def test_an_embedder_that_helps_nowhere_has_no_weight():
     worth = measure_worth(TEXTS, same, Random(), Context())
     assert worth.weight == 0
     assert worth.recall_at_10["0.0"] == 1
+
+
+def test_of_weights_that_differ_by_chance_alone_the_middle_one_is_taken():
+    scores = np.random.default_rng(0).normal(0.5, 0.2, (1, 100)).repeat(len(WEIGHTS), axis=0)
+    scores[3:8] += 0.1
+    scores[7, :20] += 0.002  # hardly the best
+    scores[7, 20:40] -= 0.001
+    assert steadiest(scores) in WEIGHTS[3:8]
+    scores[0] += 0.2
+    assert steadiest(scores) == 0
 
 
 def test_a_query_without_words_finds_nothing_and_counts():
