@@ -1,12 +1,12 @@
 """Measure `model tune search`: does a table that learned from earlier pairs find later ones?
 
-    python benchmarks/bench_tune_search.py DATA [--home HOME]
+    python benchmarks/bench_tune_search.py DATA [--home HOME] [--learned 0.6] [--judged 1.0]
 
 DATA holds `tweets_ira` and the search collections. The home is of the first 60% of the English
-tweets by time; where there is none, it is made. Judged by pairs of later tweets: they share a link
-and less than half of their words; the second has to be found by the first among 10,000. BM25 is
-search without vectors. Both tables rank by what search computes; alone they are compared exactly.
-Then the three judged collections, by the command's own code.
+tweets by time (`--learned`); where there is none, it is made. Judged by pairs of later tweets: they
+share a link and less than half of their words; the second has to be found by the first among
+10,000. BM25 is search without vectors. Both tables rank by what search computes; alone they are
+compared exactly. Then the three judged collections, by the command's own code.
 """
 
 import argparse
@@ -48,16 +48,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--home", type=Path, default=Path(tempfile.gettempdir()) / "tuned-home")
+    parser.add_argument("--learned", type=float, default=EARLY_SHARE, help="Share by time.")
+    parser.add_argument("--judged", type=float, default=1.0, help="Up to this share by time.")
+    parser.add_argument("--name", default="tune_search", help="Of the result.")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     tweets = english(arguments.data / "tweets_ira" / "tweets.parquet")
-    early = int(tweets.num_rows * EARLY_SHARE)
+    early, late = (int(tweets.num_rows * one) for one in (arguments.learned, arguments.judged))
     home = home_of(arguments.home, tweets.slice(0, early))
     tuned, seconds = tuned_in(home)
     checkpoint = home.need("checkpoint", "rookery model train")
     models = {"today's table": checkpoint, "tuned table": tuned}
     weights = {name: weight(home, model) for name, model in models.items()}
-    texts, wanted = later_pairs(tweets.slice(early))
+    texts, wanted = later_pairs(tweets.slice(early, late - early))
     rows, found = [], {}
     for name, model in models.items():
         embedder = load_embedder(model, weights[name])
@@ -75,7 +78,8 @@ def main() -> None:
         ),
     ]
     packages = ["torch", "tantivy", "faiss-cpu"]
-    print(write_result("tune_search", "Tuning for search", packages, "\n".join(body)).read_text())
+    text = "\n".join(body)
+    print(write_result(arguments.name, "Tuning for search", packages, text).read_text())
 
 
 SHOWN = (0.1, 0.2, 0.3, 0.4, 0.5)

@@ -4,9 +4,8 @@ RMSNorm, rotary positions, grouped-query attention with normed queries and keys,
 the output matrix is the embedding where they are tied. Parameter names and arithmetic are those of
 transformers' Qwen3ForCausalLM, or without those norms LlamaForCausalLM: tensors are only copied.
 
-Not here: masks, positions and the attention product (`attention.py`), the loss (`training/loss.py`),
-the first weights (`training/initialization.py`), files (`checkpoint.py`), many devices
-(`parallel/placement.py`).
+Not here: masks, positions and the attention product (`attention.py`), first weights and loss
+(`training/`), files (`checkpoint.py`), many devices (`parallel/placement.py`).
 
 Shapes. A tensor's name ends in the letters of its dimensions:
 
@@ -46,7 +45,7 @@ class Attention(nn.Module):
         self.q_proj = nn.Linear(shape.width, queries, bias=False)
         self.k_proj = nn.Linear(shape.width, keys, bias=False)
         self.v_proj = nn.Linear(shape.width, keys, bias=False)
-        # begins at zero (`training/initialization.py`): a new layer adds nothing to the residual stream
+        # begins at zero (`initialization.py`): a new layer adds nothing to the residual stream
         self.o_proj = nn.Linear(queries, shape.width, bias=False)
         size, epsilon = shape.head_size, shape.norm_epsilon
         self.q_norm = RMSNorm(size, epsilon) if shape.normed else nn.Identity()

@@ -21,7 +21,7 @@ def page(result: dict[str, Any]) -> str:
         result=result,
         groups=groups(result),
         curve=curve(result["months"]),
-        aged=aged_in_words(result["aged"]) if result["aged"] else "",
+        aged=aged_in_words(result["aged"]) if result.get("aged") else "",
     )
 
 

@@ -8,7 +8,6 @@ Not here: the schedule of a pipeline (`pipeline.py`), and the loss over a spread
 (`vocabulary.py`).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -33,24 +32,21 @@ from rookery.model.parallel.shared import SharedWeights, shared_weights
 from rookery.model.shape import ModelShape
 from rookery.model.training.compiler import compile_layer
 from rookery.model.training.initialization import initial_rows
+from rookery.model.tuning.lora import adapt
 
 
-def place(
-    shape: ModelShape,
-    seed: int,
-    processes: Processes,
-    change: Callable[[Network], None] = lambda part: None,
-) -> "PlacedNetwork":
+def place(shape: ModelShape, seed: int, processes: Processes, rank: int = 0) -> "PlacedNetwork":
     """Return this process's part of a network in float32, with the weights that a seed gives.
 
-    change: changes each part before it is cut and has memory. Called in every process of the run.
+    rank: of the adapters that learn (`tuning/lora.py`); 0: all weights do. Called in every process
+    of the run.
     """
     stages = processes.degrees.stages
     with torch.device("meta"):  # parameters have a shape and no memory yet
         parts = tuple(stage_network(shape, stage, stages) for stage in stages_of(processes))
+        for part in parts if rank else ():
+            adapt(part, rank)
     for part in parts:
-        with torch.device("meta"):
-            change(part)
         recompute(part, processes.degrees.recompute)
         _spread(part, processes)
         part.to_empty(device=processes.device)

@@ -24,7 +24,6 @@ from rookery.model.parallel.processes import Processes, single_process
 from rookery.model.parallel.vocabulary import local_loss
 from rookery.model.training import compiler
 from rookery.model.training.optimizer import Optimizer
-from rookery.model.tuning.lora import adapt
 
 POSITION = "position"
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from glibc's malloc.h
@@ -66,8 +65,7 @@ class Run:
                 config, torch.cuda.get_device_properties(processes.device).total_memory
             )
         rank = config.lora_rank if isinstance(config, TuneConfig) else 0
-        change = (lambda part: adapt(part, rank)) if rank else (lambda part: None)
-        placed = place(config.shape, config.seed, processes, change)
+        placed = place(config.shape, config.seed, processes, rank)
         # before the network is rounded to its precision: the masters keep all of float32
         learning = {name: one for name, one in placed.weights().items() if one.requires_grad}
         optimizer = Optimizer(learning, config, processes)
