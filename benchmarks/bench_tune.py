@@ -15,6 +15,7 @@ tokens, drawn as the server draws them.
 import argparse
 import json
 import resource
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ import torch.nn.functional as F
 from process import IRA_MAP, new_home, progress, rookery
 from record import table, write_result
 
-from rookery.core.artifact import Artifact
+from rookery.core.artifact import Artifact, find_artifacts
 from rookery.core.home import Home, open_home
 from rookery.core.protocols import GenerationOptions, Message
 from rookery.corpus.document import read_documents
@@ -65,6 +66,9 @@ def made_home(folder: Path, data: Path) -> tuple[Home, Artifact]:
         rookery(folder, "posts", "ingest", data, "--map", IRA_MAP, "--limit", TWEETS)
         rookery(folder, "corpus", "build")
     home = open_home(folder)
+    for made in find_artifacts(home.artifacts, "checkpoint"):
+        if "lora_rank" in made.manifest.config:  # of an earlier run: all is measured anew
+            shutil.rmtree(made.path)
     progress("training the default model, or finding it")
     return home, find_checkpoint(home, rookery(folder, "model", "train").output["key"])
 

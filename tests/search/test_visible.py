@@ -33,6 +33,7 @@ class Even:
 
     dimensions = 8
     digest = "even"
+    weight = 0.1
 
     def embed(self, texts):
         return np.full((len(texts), 8), 8**-0.5, dtype=np.float32)
