@@ -10,6 +10,7 @@ import pytest
 from rookery.ads.report import report
 from rookery.core.context import SystemClock
 from rookery.core.errors import UsageError
+from rookery.core.protocols import TextChunk
 from rookery.gateway.app import create_app
 
 HOSTILE = (
@@ -49,6 +50,25 @@ def test_the_first_page_asks_and_shows_no_ad_and_sets_no_cookie(page):
     assert 'role="search"' in response.text
     assert "Promoted" not in response.text
     assert "set-cookie" not in response.headers
+
+
+class Trained:
+    """A model that writes one text, and counts how often."""
+
+    name, asked = "a-model", 0
+
+    def generate(self, prompt, options):
+        self.asked += 1
+        yield TextChunk("a <b>rook</b> wrote this", 5, "length")
+
+
+def test_the_first_page_shows_what_the_model_made_up_and_says_so(ask):
+    assert "<blockquote" not in ask("/").text  # the untrained twin has nothing to show
+    model = Trained()
+    for shown in ask("/", "/", generator=model):
+        assert "a &lt;b&gt;rook&lt;/b&gt; wrote this</blockquote>" in shown.text
+        assert "The model a-model made this up" in shown.text
+    assert model.asked == 1
 
 
 def test_a_search_shows_the_answer_its_source_the_posts_and_one_labelled_ad(page):
