@@ -57,7 +57,8 @@ class Optimizer:
         self._state["steps"] += 1
         moving = [name for name, weight in self._weights.items() if weight.grad is not None]
         momenta = ((name, self._momentum(name)) for name in moving if name in self._matrices)
-        for name, direction in self._directions(momenta):
+        # adapters have no matrices of this kind
+        for name, direction in self._directions(momenta) if self._matrices else ():
             self._muon(name, direction, factor)
             self.give_weights([name])  # while the masters are in cache
         for name in moving:
