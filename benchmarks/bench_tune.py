@@ -153,6 +153,7 @@ def chat_part(home: Home, own: Artifact) -> str:
             rows.append([name, f"{loss:.3f}", str(ended), f"{before - loss:.2f}", f"{seconds:.0f}"])
     said = ", ".join(f"{name}: {verdict}" for name, verdict in verdicts.items())
     return (
+        "Before a tuning texts end as posts do, by the token that ends a document. "
         f"{CONVERSATIONS:,} conversations, each seen twice. Bars of {BAR_LESS_NATS} nat less and "
         f"{BAR_ENDED} of {JUDGED} replies that end by themselves: {said}.\n\n"
         + table(["tuned by", "reply loss, nats", "ended", "less", "CPU seconds"], rows)
