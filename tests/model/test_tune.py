@@ -11,6 +11,8 @@ from rookery.core.config import from_plain, to_plain
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import create_home
+from rookery.corpus.shards import open_shards
+from rookery.model import tune as tuning
 from rookery.model.checkpoint import WEIGHTS, load_network
 from rookery.model.config import TuneConfig, config_for_tuning
 from rookery.model.degrees import Degrees
@@ -18,7 +20,7 @@ from rookery.model.embed import FILE as EMBEDDING
 from rookery.model.parallel.processes import Processes
 from rookery.model.phases import check_goes_on, config_of, find_checkpoint, phases
 from rookery.model.train import train
-from rookery.model.tune import tune
+from rookery.model.tune import config_of_length, tune
 from rookery.posts.forget import forget
 from tests.model.test_train import Killed, killing
 
@@ -138,3 +140,17 @@ def test_the_length_of_a_tuning_follows_from_its_tokens():
     assert config_for_tuning(SHAPE, 1, lora_rank=8).steps > 1
     with pytest.raises(UsageError, match="at least one token"):
         config_for_tuning(SHAPE, 0, lora_rank=8)
+
+
+def test_a_tuning_sees_so_many_tokens_or_each_document_so_often(undisturbed, monkeypatch):
+    there = open_shards(undisturbed.shards, "train").tokens.size
+
+    def seen(**length):
+        return config_of_length(undisturbed.base, undisturbed.shards, 4, **length).tokens
+
+    few = config_for_tuning(SHAPE, 1, 4).tokens  # of the fewest steps
+    assert seen(tokens=50_000) == pytest.approx(50_000, rel=0.05)
+    assert seen(epochs=20) == pytest.approx(20 * there, rel=0.05)
+    assert seen() == max(few, seen(epochs=1))
+    monkeypatch.setattr(tuning, "DEFAULT_TOKENS", 40_000)
+    assert seen() <= max(few, 40_000)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, ModelOption, SetOption, opened
+from rookery.core.errors import UsageError
 
 if TYPE_CHECKING:
     from rookery.core.artifact import Artifact
@@ -41,11 +42,17 @@ ProcessesOption = Annotated[
 @app.command(epilog=SETTINGS)
 def posts(
     tokens: Annotated[
-        int | None, typer.Option(help="Learn from this many tokens, instead of --epochs.", min=1)
+        int | None,
+        typer.Option(
+            help="Learn from this many tokens. Without it and --epochs: 100,000, or each training "
+            "document once if that is less.",
+            min=1,
+        ),
     ] = None,
     epochs: Annotated[
-        float, typer.Option(help="See each training document this many times.", min=0.001)
-    ] = 1.0,
+        float | None,
+        typer.Option(help="See each training document this many times.", min=0.001),
+    ] = None,
     full: FullOption = False,
     rank: RankOption = 16,
     model: ModelOption = None,
@@ -66,6 +73,10 @@ def posts(
         corpus = opened_home.need("corpus", "rookery corpus build")
         return post_shards(opened_home, base, corpus, context)
 
+    if tokens is not None and epochs is not None:
+        raise UsageError(
+            "--tokens and --epochs both set how long a run is", hint="Give one of them"
+        )
     length = tokens, epochs
     _tune(home, model, processes, settings, as_json, length, 0 if full else rank, shards_of)
 
@@ -145,13 +156,13 @@ def _tune(
     processes: int | None,
     settings: list[str],
     as_json: bool,
-    length: tuple[int | None, float],
+    length: tuple[int | None, float | None],
     rank: int,
     shards_of: Callable[["Home", "Artifact", "Context"], "Artifact"],
 ) -> None:
     """Tune in this process, or start several that do; the first process prints the result.
 
-    length: in tokens, or in times that each document is seen.
+    length: in tokens, or in times that each document is seen; neither: `tune.DEFAULT_TOKENS`.
     """
     from rookery.cli.processes import rank_from_environment, reporting_outcome, start_processes
     from rookery.cli.show import context
@@ -170,20 +181,15 @@ def _tune(
         from rookery.model.config import config_for_tuning
         from rookery.model.degrees import resolve_degrees
         from rookery.model.parallel.processes import ProcessRank, joined
-        from rookery.model.tune import config_for_epochs, tune
+        from rookery.model.tune import config_of_length, tune
         from rookery.workflows.train import apply_settings
 
-        tokens, epochs = length
         count = place.count if place else 1
         _, degrees, _ = apply_settings(config_for_tuning(load_shape(base), 1, rank), settings)
         with joined(place or ProcessRank(), resolve_degrees(degrees, count)) as joined_processes:
             shown = context() if joined_processes.is_first else Context()
             shards = joined_processes.main_process_first(lambda: shards_of(home, base, shown))
-            config = (
-                config_for_tuning(load_shape(base), tokens, rank)
-                if tokens
-                else config_for_epochs(base, shards, epochs, rank)
-            )
+            config = config_of_length(base, shards, rank, *length)
             config, _, _ = apply_settings(config, settings)
             made = tune(home, base, shards, config, shown, joined_processes)
     if joined_processes.is_first:

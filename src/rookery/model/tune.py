@@ -16,7 +16,7 @@ from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.core.home import Home
 from rookery.corpus.document import SPLITS
-from rookery.corpus.shards import write_shards
+from rookery.corpus.shards import open_shards, write_shards
 from rookery.model.checkpoint import load_shape
 from rookery.model.config import TuneConfig, config_for_tuning
 from rookery.model.parallel.processes import Processes, single_process
@@ -24,6 +24,8 @@ from rookery.model.tokenizer import load_tokenizer
 from rookery.model.train import train
 from rookery.model.tuning.conversations import shards_of_file, shards_of_threads
 from rookery.model.tuning.template import load_template
+
+DEFAULT_TOKENS = 100_000  # a quarter of an hour of two cores for a model of 135M parameters
 
 
 def post_shards(home: Home, base: Artifact, corpus: Artifact, context: Context) -> Artifact:
@@ -42,12 +44,21 @@ def chat_shards(home: Home, base: Artifact, source: Path | Artifact, context: Co
     return shards_of_threads(home, source, template, room, context)
 
 
-def config_for_epochs(
-    base: Artifact, shards: Artifact, epochs: float, lora_rank: int
+def config_of_length(
+    base: Artifact,
+    shards: Artifact,
+    lora_rank: int,
+    tokens: int | None = None,
+    epochs: float | None = None,
 ) -> TuneConfig:
-    """Return the tuning that sees each training token of some shards so many times."""
-    tokens = epochs * shards.manifest.metrics[f"tokens_{SPLITS[0]}"]
-    return config_for_tuning(load_shape(base), tokens, lora_rank)
+    """Return the tuning that sees so many tokens, or each training document so many times.
+
+    Without either it sees each document once, up to `DEFAULT_TOKENS`.
+    """
+    there = len(open_shards(shards, SPLITS[0]).tokens)
+    if tokens is None:
+        tokens = round(epochs * there) if epochs else min(there, DEFAULT_TOKENS)
+    return config_for_tuning(load_shape(base), max(1, tokens), lora_rank)
 
 
 def tune(
