@@ -22,6 +22,7 @@ from rookery.model.phases import check_goes_on, config_of, find_checkpoint, phas
 from rookery.model.train import train
 from rookery.model.tune import config_of_length, tune
 from rookery.posts.forget import forget
+from rookery.workflows.train import base_config
 from tests.model.test_train import Killed, killing
 
 FIRST = replace(CONFIG, steps=20, warmup_steps=2, decay_steps=8)
@@ -108,6 +109,8 @@ def test_a_phase_does_not_go_on_from_a_tuned_model(undisturbed):
     tuned = undisturbed.tune(ADAPTERS)
     with pytest.raises(DataError, match=r"no optimizer state.*adopted or tuned"):
         check_goes_on(tuned, undisturbed.base, FIRST)
+    with pytest.raises(DataError, match="was tuned, so no phase can continue it"):
+        base_config(None, tuned)
     found = find_checkpoint(undisturbed.home, "newest", undisturbed.shards)
     assert found.digest == undisturbed.base.digest
 

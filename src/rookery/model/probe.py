@@ -10,6 +10,7 @@ figures and no text. scikit-learn comes with `rookery[probe]`. Not here: bits pe
 """
 
 import json
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,17 +219,20 @@ def _linear(learned: Any, labels: np.ndarray, judged: Any, scale: float = 1.0) -
 
     scale: by which the strengths are multiplied; TF-IDF's features are smaller than one.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
     folds = min(FOLDS, int(np.bincount(labels).min()))
-    model = LogisticRegression(max_iter=500, class_weight="balanced")
-    if folds < 2:
+    model: Any = LogisticRegression(max_iter=500, class_weight="balanced")
+    if folds >= 2:
+        strengths = {"C": [scale * strength for strength in STRENGTHS]}
+        split = StratifiedKFold(folds, shuffle=True, random_state=0)
+        model = GridSearchCV(model, strengths, scoring="f1_macro", cv=split)
+    with warnings.catch_warnings():
+        # the weakest regularisation need not converge, and is then hardly the one chosen
+        warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(learned, labels).predict(judged)
-    strengths = {"C": [scale * strength for strength in STRENGTHS]}
-    split = StratifiedKFold(folds, shuffle=True, random_state=0)
-    search = GridSearchCV(model, strengths, scoring="f1_macro", cv=split)
-    return search.fit(learned, labels).predict(judged)
 
 
 def _measures(truth: np.ndarray, given: np.ndarray) -> dict[str, float]:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from rookery.core.artifact import Artifact
 from rookery.core.config import diff, with_settings
 from rookery.core.context import Context
-from rookery.core.errors import UsageError
+from rookery.core.errors import DataError, UsageError
 from rookery.core.extras import require_model
 from rookery.core.home import Home
 from rookery.model.config import (
     Config,
     TrainConfig,
+    TuneConfig,
     WatchConfig,
     config_for_phase,
     config_for_scale,
@@ -32,13 +33,19 @@ DEFAULT_SCALE = 0.03
 def base_config(scale: float | None, earlier: Artifact | None = None) -> TrainConfig:
     """Return the configuration of a run of some scale, from scratch or as a later phase.
 
-    scale: training compute in petaFLOP; None takes the default's, or the earlier run's.
+    scale: training compute in petaFLOP; None takes the default's, or the earlier run's. Raises
+    `DataError` for a checkpoint that was tuned.
     """
     if earlier is None:
         return config_for_scale(DEFAULT_SCALE if scale is None else scale)
     from rookery.model.phases import config_of
 
     before = config_of(earlier)
+    if isinstance(before, TuneConfig):
+        raise DataError(
+            f"the checkpoint {earlier.key} was tuned, so no phase can continue it",
+            hint="Tune it again, or name one that `rookery model train` made",
+        )
     return config_for_phase(before, before.scale_petaflop if scale is None else scale)
 
 
