@@ -133,3 +133,15 @@ def test_a_fifth_of_all_authors_is_held_out():
     assert held_out(hash_ids(f"author {n}" for n in range(20_000)), seed=0).mean() == pytest.approx(
         0.2, abs=0.01
     )
+
+
+def test_a_text_counts_as_often_as_training_has_it_or_its_most_frequent_run():
+    run = "one two three four five six seven eight"
+    overlap = Overlap(pa.array(["short", f"{run} nine", "short", "never", f"zero {run}"]))
+    for train in (["short", run], ["short", f"{run} nine", "short"], [f"x {run} y"]):
+        overlap.see(pa.array(train))
+    assert overlap.times().tolist() == [3, 3, 3, 0, 3]
+    assert [column.tolist() for column in overlap.seen()] == [
+        [True, True, True, False, False],
+        [False, True, False, False, True],
+    ]

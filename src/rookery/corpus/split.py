@@ -67,27 +67,38 @@ class Overlap:
     """
 
     def __init__(self, validation: pa.Array) -> None:
-        self._keys = validation
+        self._keys = pc.unique(validation)
+        self._key = pc.index_in(validation, value_set=self._keys).to_numpy(zero_copy_only=False)
         words = _words(validation)
         self._known_words = pc.unique(words.flatten())
         self._runs, self._owner = _runs(words, self._known_words)
         self._known = np.unique(self._runs)
-        self._seen_runs = np.zeros(len(self._known), dtype=bool)
-        self._seen_keys = np.zeros(len(validation), dtype=bool)
+        self._times_of_run = np.zeros(len(self._known), dtype=np.int64)
+        self._times_of_key = np.zeros(len(self._keys), dtype=np.int64)
 
     def see(self, train: pa.Array) -> None:
         """Compare some training documents, given as keys, with validation."""
-        self._seen_keys |= pc.is_in(self._keys, value_set=train).to_numpy(zero_copy_only=False)
+        places = pc.drop_null(pc.index_in(train, value_set=self._keys)).to_numpy()
+        self._times_of_key += np.bincount(places, minlength=len(self._keys))
         if len(self._known):
             runs = _runs(_words(train), self._known_words)[0]
             place = np.minimum(np.searchsorted(self._known, runs), len(self._known) - 1)
-            self._seen_runs[place[self._known[place] == runs]] = True
+            places = place[self._known[place] == runs]
+            self._times_of_run += np.bincount(places, minlength=len(self._known))
 
     def seen(self) -> tuple[np.ndarray, np.ndarray]:
         """Return bool (documents,) twice: the whole key, and a run of it, occurs in training."""
-        shares_run = np.zeros(len(self._keys), dtype=bool)
-        shares_run[self._owner[self._seen_runs[np.searchsorted(self._known, self._runs)]]] = True
-        return self._seen_keys, shares_run
+        return self._times_of_key[self._key] > 0, self._times_of_runs() > 0
+
+    def times(self) -> np.ndarray:
+        """Return int64 (documents,): how often training holds the key or its most frequent run."""
+        return np.maximum(self._times_of_key[self._key], self._times_of_runs())
+
+    def _times_of_runs(self) -> np.ndarray:
+        most = np.zeros(len(self._key), dtype=np.int64)
+        times = self._times_of_run[np.searchsorted(self._known, self._runs)]
+        np.maximum.at(most, self._owner, times)
+        return most
 
     def counts(self) -> dict[str, int]:
         """Count the validation documents that occur in training, as a whole and by a run."""

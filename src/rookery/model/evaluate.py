@@ -44,7 +44,7 @@ from rookery.model.training.run import best_precision
 from rookery.posts.live import live_log
 
 RESULT, PAGE = "result.json", "evaluation.html"
-STAGE_VERSION = 4
+STAGE_VERSION = 5
 FEWEST_OF_MONTH = 100  # documents; fewer say nothing about a month
 
 
@@ -203,6 +203,7 @@ def _result(
         "aged": aged(months),
         "authors_seen": by(judged, held.acquaintance),
         "novelty": by(judged, held.novelty),
+        "repetitions": by(judged, held.repetitions),
     }
 
 

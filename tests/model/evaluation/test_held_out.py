@@ -86,6 +86,17 @@ def test_what_training_says_but_for_links_and_what_shares_eight_words_is_marked(
         document("https://rooks.example/2"),
     )
     assert held.novelty.tolist() == ["repeated", "repeated", "new", "new"]
+    assert held.repetitions.tolist() == ["1", "1", "0", "0"]
+
+
+@pytest.mark.parametrize(
+    ("times", "name"), [(1, "1"), (2, "2 to 9"), (9, "2 to 9"), (12, "10 or more")]
+)
+def test_texts_are_told_by_how_often_training_has_them(look, times, name):
+    words = "the rooks came back to the old elms"
+    training = [document(f"{words} in the year {1900 + year}") for year in range(times)]
+    held = look(document(f"today {words}"), document("a crow"), learned=[training])
+    assert held.repetitions.tolist() == [name, "0"]
 
 
 def test_an_author_is_known_if_any_of_a_thread_is(look):

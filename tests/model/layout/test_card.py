@@ -41,8 +41,11 @@ def test_what_nobody_measured_is_said_to_be_unmeasured(checkpoint):
 
 
 def test_figures_of_evaluation_and_probe_are_shown(checkpoint, judged):
-    novelty = {"new": GROUP, "repeated": GROUP | {"bits_per_byte": {"model": 1.1}}}
-    judged("evaluation", checkpoint, GROUP | {"languages": {"en": GROUP}, "novelty": novelty})
+    often = GROUP | {"bits_per_byte": {"model": 1.1, "ngram": 1.2}}
+    repetitions = {"10 or more": often, "0": GROUP}
+    judged(
+        "evaluation", checkpoint, GROUP | {"languages": {"en": GROUP}, "repetitions": repetitions}
+    )
     judged(
         "probe",
         checkpoint,
@@ -51,12 +54,14 @@ def test_figures_of_evaluation_and_probe_are_shown(checkpoint, judged):
                 "irony": {"model": {"macro_f1": 0.61, "accuracy": 0.62}, "texts": {"train": 9}}
             }
         },
-        "probe.json",
+        "result.json",
     )
     card = model_card(checkpoint, "gguf", "q8_0")
     assert "| all | 1,200 | 2.400 | 2.900 | 3.300 |" in card
     assert "| en | 1,200 | 2.400 |" in card
-    assert "| repeated | 1,200 | 1.100 |" in card
+    assert card.index("| 0 | 1,200 | 2.400 | 2.900 |") < card.index(
+        "| 10 or more | 1,200 | 1.100 |"
+    )
     assert "| irony | model | 0.610 | 0.620 |" in card
     assert "stored as q8_0" in " ".join(card.split())
 

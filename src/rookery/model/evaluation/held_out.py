@@ -31,6 +31,8 @@ TRAINING_COLUMNS = ["text", "post_ids", "author_ids", "created"]
 MONTH = timedelta(days=30)
 SEEN, UNSEEN = "seen", "unseen"
 REPEATED, NEW = "repeated", "new"
+TIMES = {0: "0", 1: "1", 2: "2 to 9", 10: "10 or more"}
+"""The names of how often a text is in training, each by the least number that it stands for."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class HeldOut:
     each. months: 1 for the first thirty days after the last training document, 0 for anything
     older than it. acquaintance: `SEEN` if training holds a document of any of its authors, else
     `UNSEEN`. novelty: `REPEATED` if it is not new (see this module's opening), else `NEW`.
+    repetitions: how often training holds it, or the eight words of it that are there most often, as
+    one of `TIMES`.
     left_out: how many documents are not judged on, by reason. training_bytes: the bytes of all
     training texts, each counted once. trained_until: when the last training document was written.
     """
@@ -52,6 +56,7 @@ class HeldOut:
     months: np.ndarray
     acquaintance: np.ndarray
     novelty: np.ndarray
+    repetitions: np.ndarray
     left_out: Mapping[str, int]
     training_bytes: int
     trained_until: datetime
@@ -96,7 +101,10 @@ def held_out(
         authors=pc.dictionary_encode(first_authors).indices.to_numpy(),
         months=_months(chosen["created"].to_pylist(), training.until),
         acquaintance=np.where(training.knows_author()[kept], SEEN, UNSEEN),
-        novelty=np.where(training.repeats()[kept], REPEATED, NEW),
+        novelty=np.where(training.times()[kept] > 0, REPEATED, NEW),
+        repetitions=np.array(list(TIMES.values()))[
+            np.searchsorted(list(TIMES), training.times()[kept], side="right") - 1
+        ],
         left_out={"forgotten": forgotten, "text_in_training": judged.num_rows - len(kept)},
         training_bytes=training.bytes(),
         trained_until=training.until,
@@ -161,9 +169,9 @@ class _Training:
         """Return bool (documents,): whether any author of each has a document in training."""
         return self._authors.any_seen()
 
-    def repeats(self) -> np.ndarray:
-        """Return bool (documents,): whether each repeats a training text or eight words of one."""
-        return np.logical_or(*self._overlap.seen())
+    def times(self) -> np.ndarray:
+        """Return int64 (documents,): how often training has each text, or eight words of it."""
+        return self._overlap.times()
 
     def bytes(self) -> int:
         """Return the bytes of all training texts, each counted once over all corpora."""

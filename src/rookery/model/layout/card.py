@@ -17,6 +17,7 @@ from rookery.model.shape import parameters
 from rookery.model.tokenizer import holds
 
 FILE = "README.md"
+RESULT = "result.json"  # of an evaluation, and of a probe
 
 
 def model_card(checkpoint: Artifact, form: str, precision: str) -> str:
@@ -39,8 +40,8 @@ def model_card(checkpoint: Artifact, form: str, precision: str) -> str:
         rows=shape.vocabulary if shape else metrics.get("vocabulary", 0),
         metrics=metrics,
         base=base_of(checkpoint),
-        evaluation=_newest_result(checkpoint, "evaluation", "result.json"),
-        probe=_newest_result(checkpoint, "probe", "probe.json"),
+        evaluation=_newest_result(checkpoint, "evaluation"),
+        probe=_newest_result(checkpoint, "probe"),
     )
 
 
@@ -61,14 +62,14 @@ def base_of(checkpoint: Artifact) -> dict[str, str]:
     return {}
 
 
-def _newest_result(checkpoint: Artifact, kind: str, name: str) -> dict[str, Any] | None:
+def _newest_result(checkpoint: Artifact, kind: str) -> dict[str, Any] | None:
     """Return the figures of the newest artifact of a kind that judged a checkpoint, or None."""
     found = [
         one
         for one in find_artifacts(_root(checkpoint), kind)
-        if checkpoint.digest in one.manifest.inputs.values() and one.file(name).exists()
+        if checkpoint.digest in one.manifest.inputs.values()
     ]
-    return json.loads(found[-1].file(name).read_text()) if found else None
+    return json.loads(found[-1].file(RESULT).read_text()) if found else None
 
 
 def _root(checkpoint: Artifact) -> Path:
