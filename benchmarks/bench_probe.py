@@ -23,9 +23,9 @@ from rookery.core.artifact import Artifact, find_artifacts
 from rookery.core.context import Context
 from rookery.core.home import Home, open_home
 from rookery.model.adopt import AdoptConfig, adopt
+from rookery.model.embed import load_embedder
 from rookery.model.inference.pooling import load_pooling
 from rookery.model.probe import ProbeConfig, probe, read_result
-from rookery.workflows.models import embedder_of
 
 TASKS = ("emotion", "irony", "stance_feminist", "stance_hillary")
 BASE_TASKS, BASE_CONTEXT_TOKENS = ("emotion", "irony"), 256
@@ -52,7 +52,7 @@ def main() -> None:
     speeds = [
         [name, f"{per_second(embedder, texts):,.0f}"]
         for name, embedder in (
-            ("table", embedder_of(home)),
+            ("table", load_embedder(checkpoint)),
             (f"network ({bf16_unit()})", load_pooling(checkpoint)),
         )
     ]

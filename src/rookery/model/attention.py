@@ -133,10 +133,11 @@ def attention(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, mask: AttentionMas
     is_grouped = q_BHTS.shape[1] > k_BKTS.shape[1]
     if isinstance(mask, CuSeqlens):
         return _document_attention(q_BHTS, k_BKTS, v_BKTS, mask)
-    is_short = q_BHTS.device.type == "cpu" and k_BKTS.shape[2] <= PLAIN_ATTENTION_TOKENS
-    if is_short and not torch.is_inference_mode_enabled():
-        return _plain_attention(q_BHTS, k_BKTS, v_BKTS, mask)
-    return F.scaled_dot_product_attention(q_BHTS, k_BKTS, v_BKTS, mask, enable_gqa=is_grouped)
+    # not asked while layers are compiled, which are layers that learn
+    no_backward = not torch.compiler.is_compiling() and torch.is_inference_mode_enabled()
+    if q_BHTS.device.type != "cpu" or k_BKTS.shape[2] > PLAIN_ATTENTION_TOKENS or no_backward:
+        return F.scaled_dot_product_attention(q_BHTS, k_BKTS, v_BKTS, mask, enable_gqa=is_grouped)
+    return _plain_attention(q_BHTS, k_BKTS, v_BKTS, mask)
 
 
 def _document_attention(q_BHTS: Tensor, k_BKTS: Tensor, v_BKTS: Tensor, mask: CuSeqlens) -> Tensor:
