@@ -8,18 +8,12 @@ import sys
 
 import pytest
 from typer.testing import CliRunner
-from writing import random_checkpoint
+from writing import SCHEMA, random_checkpoint
 
 from rookery.cli.main import app
 from rookery.core.errors import DataError, UsageError
 
 CHAT = [{"role": "user", "content": "hello rooks"}]
-SCHEMA = {
-    "type": "object",
-    "properties": {"bird": {"enum": ["rook", "crow"]}, "count": {"type": "integer"}},
-    "required": ["bird", "count"],
-    "additionalProperties": False,
-}
 
 
 @pytest.fixture

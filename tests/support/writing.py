@@ -18,6 +18,12 @@ from rookery.model.tokens.bpe import train_bpe
 
 WORDS = ["the rooks came back to the elms 🦜", "грачи вернулись домой", "hello rooks, hello elms!"]
 CONTEXT_TOKENS = 48
+SCHEMA = {
+    "type": "object",
+    "properties": {"bird": {"enum": ["rook", "crow"]}, "count": {"type": "integer"}},
+    "required": ["bird", "count"],
+    "additionalProperties": False,
+}
 
 
 @cache

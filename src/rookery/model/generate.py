@@ -7,6 +7,7 @@ where one is given (`inference/schema.py`).
 """
 
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 
@@ -81,7 +82,7 @@ def control_ids(tokenizer: Tokenizer, controls: Sequence[str]) -> tuple[int, ...
     )
 
 
-class EngineGenerator:
+class EngineGenerator(ABC):
     """A model and the engine that writes with it: a `Generator`, but for how a text is chosen."""
 
     context_tokens: int
@@ -119,9 +120,9 @@ class EngineGenerator:
         tokenizer = self.tokenizer
         return SchemaCompiler(tokenizer.file_text, tokenizer.end_of_document, tokenizer.vocabulary)
 
+    @abstractmethod
     def _text(self, prompt: PromptTokens, options: GenerationOptions, choice: int) -> Writing:
         """Return one of the texts that continue a prompt, of which nothing is written yet."""
-        raise NotImplementedError
 
 
 class NetworkGenerator(EngineGenerator):

@@ -7,7 +7,7 @@ blend that search uses (`ranking/scores.py`). Not here: where the pairs are from
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,12 +68,14 @@ def measure_worth(
                 alone.append([ids[n] for n in _ranking(found, terms, 1.0)])
                 task.advance()
     golds = [{gold: 1} for _, gold in wanted]
-    ndcg = {w: _mean(metrics.ndcg, run, golds) for w, run in runs.items()}
-    recall = {w: _mean(metrics.recall, run, golds) for w, run in runs.items()}
-    scores = [[metrics.ndcg(r, g) for r, g in zip(runs[w], golds, strict=True)] for w in WEIGHTS]
-    best = steadiest(np.array(scores))
+    ndcg, recall = (_scores(measure, runs, golds) for measure in (metrics.ndcg, metrics.recall))
+    of_vectors = _scores(metrics.recall, {1.0: alone}, golds)
     return VectorWorth(
-        best, len(wanted), _named(ndcg), _named(recall), _mean(metrics.recall, alone, golds)
+        steadiest(ndcg),
+        len(wanted),
+        _means(ndcg),
+        _means(recall),
+        round(float(of_vectors.mean()), 4),
     )
 
 
@@ -124,9 +126,18 @@ def _ranking(candidates: Sequence[Candidate], terms: int, weight: float) -> list
     return [candidates[i].ordinal for i in order[:10]]
 
 
-def _named(by_weight: Mapping[float, float]) -> dict[str, float]:
-    return {str(weight): value for weight, value in by_weight.items()}
+def _scores(
+    measure: Callable[[Sequence[str], Mapping[str, int]], float],
+    runs: Mapping[float, Sequence[Sequence[str]]],
+    grades: Sequence[Mapping[str, int]],
+) -> np.ndarray:
+    """Return what each weight scores on each query, float64 (weights, queries)."""
+    return np.array(
+        [[measure(r, g) for r, g in zip(run, grades, strict=True)] for run in runs.values()]
+    )
 
 
-def _mean(measure, runs: Sequence[Sequence[str]], grades: Sequence[Mapping[str, int]]) -> float:
-    return round(float(np.mean([measure(r, g) for r, g in zip(runs, grades, strict=True)])), 4)
+def _means(scores: np.ndarray) -> dict[str, float]:
+    """Return the mean score of each of `WEIGHTS`, by its name."""
+    means = scores.mean(axis=1).tolist()
+    return {str(weight): round(mean, 4) for weight, mean in zip(WEIGHTS, means, strict=True)}

@@ -21,6 +21,7 @@ from rookery.core.locks import reading_posts
 from rookery.core.protocols import UNMEASURED_WEIGHT
 from rookery.core.stage import Stage, run_stage
 from rookery.core.workspace import Workspace
+from rookery.corpus.document import LAKE_VERSION
 
 KIND, VERSION, FILE = "worth", 1, "worth.json"
 FEWEST_QUERIES, MOST_QUERIES = 50, 500
@@ -80,7 +81,7 @@ def _judged(home: Home, corpus: Artifact) -> tuple[dict[str, str], list[tuple[st
     with live_log(home) as log:
         restrictions = log.restrictions()
     ids, authors = posts["id"].to_pylist(), posts["author"].to_pylist()
-    version = corpus.manifest.metrics["lake_version"]
+    version = corpus.manifest.metrics[LAKE_VERSION]
 
     def may(row: int) -> bool:
         return not restrictions.forbids("training", ids[row], authors[row], version)

@@ -4,7 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from writing import random_checkpoint, written
+from writing import SCHEMA, random_checkpoint, written
 
 from rookery.core.errors import DataError, UsageError
 from rookery.core.protocols import GenerationOptions, Message
@@ -14,12 +14,6 @@ pytest.importorskip("xllamacpp", reason="the extra [llama] is not installed")
 from rookery.model.inference.llama import gguf_beside, load_llama
 
 PROMPTS = ["", "the rooks came back", "x", "hello " * 60, "грачи", "the \ud83d", "🦜🦜"]
-SCHEMA = {
-    "type": "object",
-    "properties": {"bird": {"enum": ["rook", "crow"]}, "count": {"type": "integer"}},
-    "required": ["bird", "count"],
-    "additionalProperties": False,
-}
 
 
 @pytest.fixture

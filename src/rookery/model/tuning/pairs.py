@@ -3,8 +3,8 @@ other.
 
 A pair is a reply and its parent, a quote and what it quotes, or two posts with the same link, one
 after the other in time. Two texts of nearly the same words, or of hardly any, are no pair: nothing
-is to be learned from them. Of a post alone come two crops: its tokens cut
-in two. The latest pairs are held back: by them the result is judged (`workflows/worth.py`).
+is to be learned from them. Of a post alone come two crops: its tokens cut in two. The latest pairs
+are held back: by them the result is judged (`workflows/worth.py`).
 
 Only posts of the corpus' training documents are read, so what may be trained on was asked already;
 what was forgotten since is masked by the reader (`search.py`). Not here: the loss (`contrast.py`).
