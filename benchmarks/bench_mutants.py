@@ -41,12 +41,19 @@ MODULES = [
     *(f"corpus/{name}" for name in ("threads", "control", "normalize")),
     *("ads/price/auction", "ads/price/pacing", "ads/select/eligibility", "ads/select/relevance"),
     *("ads/terms/money", "search/ranking/scores", "search/ranking/metrics", "search/query"),
-    *("core/config", "core/verdict", "core/arrays", "core/lineage", "posts/rights", "posts/places"),
+    *(
+        "core/config",
+        "core/verdict",
+        "core/arrays",
+        "core/lineage",
+        "posts/rights",
+        "posts/log/places",
+    ),
     *("fleet/planning/layout", "fleet/planning/sizing", "fleet/planning/goodput"),
     *("model/shape", "model/degrees", "model/config", "model/data/packing", "model/data/order"),
     "model/training/thresholds",
 ]
-OTHER_TESTS = {"posts/places": ["tests/posts/test_compliance.py"]}
+OTHER_TESTS = {"posts/log/places": ["tests/posts/test_compliance.py"]}
 
 
 # Each mutant is tested in a process forked from one that has the libraries, but nothing of

@@ -8,7 +8,7 @@ from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.posts import compliance
 from rookery.posts.live import live_log
-from rookery.posts.places import scrubbed, scrubs
+from rookery.posts.log.places import scrubbed, scrubs
 from rookery.posts.post import to_batch
 
 USER, POST = {"user": {"id": "7"}}, {"tweet": {"id": "70", "author_id": "7"}}

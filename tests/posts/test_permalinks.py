@@ -5,7 +5,7 @@ import pytest
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.posts.live import live_log
-from rookery.posts.permalinks import post_ids
+from rookery.posts.permalinks import permalink, post_ids
 from rookery.posts.post import Post
 from rookery.posts.streams.inbox import Inbox, StreamMessage
 
@@ -74,3 +74,42 @@ def test_a_page_of_mastodon_is_what_the_lake_or_a_stream_knows_under_its_number(
 def test_a_blank_id_is_refused(home):
     with pytest.raises(UsageError, match="an id is blank"):
         post_ids(home, ["1", "  "])
+
+
+@pytest.mark.parametrize(
+    ("source", "id", "address"),
+    [
+        ("x_archive", "123", "https://x.com/i/web/status/123"),
+        ("x_api", "123", "https://x.com/i/web/status/123"),
+        (
+            "jetstream",
+            f"at://{DID}/app.bsky.feed.post/3k",
+            f"https://bsky.app/profile/{DID}/post/3k",
+        ),
+        ("mastodon", "https://home.example/users/a/statuses/1", None),
+        ("reddit", "t3_2qyrla", "https://www.reddit.com/comments/2qyrla/"),
+        ("reddit", "t1_cnas8zv", "https://www.reddit.com/comments/2qyrla/_/cnas8zv/"),
+    ],
+)
+def test_the_address_of_a_post_leads_back_to_it(home, a_post, source, id, address):
+    post = a_post(id=id, source=source, conversation="t3_2qyrla")
+    assert permalink(post) == (address or id)
+    assert post_ids(home, [permalink(post)]) == [id]
+
+
+@pytest.mark.parametrize(
+    ("source", "id"),
+    [
+        ("x_api", "a/123"),
+        ("mastodon", "javascript:alert(1)"),
+        ("mastodon", "ftp://home.example/1"),
+        ("mastodon", "https://home.example@evil.example/1"),
+        ("mastodon", 'https://home.example/"onclick="x'),
+        ("reddit", "t1_../x"),
+        ("discourse", "forum.example.org/11"),
+        ("a table", "123"),
+        ("atproto", "at://did:plc:ada/app.bsky.feed.post/../x"),
+    ],
+)
+def test_where_a_post_was_written_is_not_guessed(a_post, source, id):
+    assert permalink(a_post(id=id, source=source)) is None

@@ -12,7 +12,7 @@ Here: the lake, the rows set aside, and the arrivals of streams. For what was de
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -25,10 +25,11 @@ from rookery.core.arrays import is_among
 from rookery.core.context import Context
 from rookery.core.digest import hash_ids
 from rookery.core.home import Home
-from rookery.posts import lake, places, set_aside
+from rookery.posts import lake, set_aside
 from rookery.posts.live import LiveLog, live_log
+from rookery.posts.log import places
 from rookery.posts.log.erasures import Erasures
-from rookery.posts.places import Scrubs
+from rookery.posts.log.places import Scrubs
 from rookery.posts.restrictions import Restrictions
 from rookery.posts.streams.inbox import Inbox
 
@@ -156,35 +157,34 @@ def erase_lake(home: Home, plan: ErasurePlan) -> list[Erased]:
 
     The caller must hold the lake's lock.
     """
+    lake.evolve(home)
     found = lake.find_lake(home)
     if found is None:
         return []
     before = found.paths()
     # not the edited posts: their earlier texts lie only in earlier files
     removed = pa.array(plan.in_lake.keys(), pa.string())
-    scrubbed = list(_scrubbed(found, plan))
+    scrubbed = _to_scrub(found, plan)
     if len(removed) or scrubbed:
-        replaced = [removed, *(batch["id"] for batch in scrubbed)]
-        replacements = lake.Replacements(pa.concat_arrays(replaced), scrubbed, 0)
+        scrub = functools.partial(places.scrubbed, requested=plan.scrubs)
+        replacements = lake.Replacements(removed, taken=0, changed=scrubbed, change=scrub)
         lake.write(home, [], f"erase-{found.version + 1:08d}", lambda: replacements, at_once=True)
     earlier = len(set(before) - set(lake.open_lake(home).paths())) + len(
         lake.remove_replaced(home, 0)
     )
     counts = [
         ("posts", len(removed)),
-        ("places", sum(b.num_rows for b in scrubbed)),
+        ("places", len(scrubbed)),
         ("earlier files", earlier),
     ]
     return [Erased("lake", count, unit) for unit, count in counts if count]
 
 
-def _scrubbed(found: lake.Lake, plan: ErasurePlan) -> Iterator[pa.RecordBatch]:
-    """Yield the posts that stay and have a place that goes, without it."""
-    for batch in found.batches() if plan.scrubs else ():
-        stays = pc.invert(is_among(batch["id"], plan.in_lake.keys()))
-        is_scrubbed = pc.and_(places.to_scrub(batch, plan.scrubs), stays)
-        if pc.any(is_scrubbed).as_py():
-            yield places.scrubbed(batch.filter(is_scrubbed), plan.scrubs)
+def _to_scrub(found: lake.Lake, plan: ErasurePlan) -> frozenset[str]:
+    """Return the ids of the posts that stay and have a place that goes."""
+    batches = found.batches(["id", "author", "place"]) if plan.scrubs else ()
+    ids = (batch["id"].filter(places.to_scrub(batch, plan.scrubs)).to_pylist() for batch in batches)
+    return frozenset(itertools.chain.from_iterable(ids)) - plan.in_lake.keys()
 
 
 def erase_inbox(home: Home, plan: ErasurePlan) -> list[Erased]:

@@ -17,6 +17,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -31,10 +32,11 @@ from rookery.core.digest import digest_file, digest_value
 from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
 from rookery.core.locks import exclusive
-from rookery.posts import lake, places, set_aside
+from rookery.posts import lake, set_aside
 from rookery.posts.event import Event, timed
 from rookery.posts.inputs import Bundle, Input, find_inputs
 from rookery.posts.live import LiveLog, live_log
+from rookery.posts.log import places
 from rookery.posts.post import POST_SCHEMA, Visibility
 from rookery.posts.restrictions import FORGOTTEN, SUPERSEDED
 from rookery.posts.sources import formats, source_names, tabular
@@ -157,11 +159,17 @@ def ingest(
 
 
 def ingest_batches(
-    home: Home, name: str, key: str, read: Callable[[], Read], context: Context
+    home: Home,
+    name: str,
+    key: str,
+    read: Callable[[], Read],
+    context: Context,
+    numbers: Mapping[str, int] | None = None,
 ) -> IngestReport:
     """Add what `read` yields in one transaction, unless the lake's history has this key already.
 
-    The posts that it yields are within bounds (`sources/bounds.py`).
+    The posts that it yields are within bounds (`sources/bounds.py`). numbers: as `lake.write` takes
+    them.
     """
     aside_path = home.set_aside / f"{key}.jsonl"
     with exclusive(home.path / "lake.lock", "the lake"), _disk_errors(home):
@@ -172,12 +180,14 @@ def ingest_batches(
             counts.read = done + counts.set_aside.total()
         else:
             counts = _Counts()
+            lake.evolve(home)  # before anything names the version to come
             home.set_aside.mkdir(exist_ok=True)
             try:
                 with live_log(home) as log:
                     session = _IngestSession(home, log, context)
                     posts = _posts_to_write(session, read, aside_path, counts, context)
-                    lake.write(home, posts, key, lambda: session.finish(counts))
+                    finish = partial(session.finish, counts)
+                    lake.write(home, posts, key, finish, numbers=numbers)
             except BaseException:
                 aside_path.unlink(missing_ok=True)
                 raise

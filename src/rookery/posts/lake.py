@@ -5,7 +5,8 @@ write is one transaction: it is there whole or not at all, also after a kill. Ea
 key in the table (as an application's transaction, Delta protocol "txn"), so that the same ingest
 run again adds nothing; neither this nor the lake's name gets slower as commits become many. A write
 may also remove rows (an edit's earlier text): the months that hold them are written anew in the
-same transaction.
+same transaction. Each row bears the post's number, by which posts are read in the order of their
+arrival (`numbering/files.py`, `feed.py`).
 
 Not here: which posts an ingest writes and removes (`ingest.py`, `versions.py`) and what may be done
 with a post (`rights.py`).
@@ -14,9 +15,10 @@ with a post (`rights.py`).
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -32,12 +34,28 @@ from pyarrow.fs import LocalFileSystem
 from rookery.core.arrays import is_among
 from rookery.core.atomic import sync
 from rookery.core.digest import digest_value
-from rookery.core.errors import BusyError, UsageError
+from rookery.core.errors import BusyError, StorageError, UsageError
 from rookery.core.home import Home
+from rookery.posts.live import live_log
+from rookery.posts.numbering.book import PLACED, commit_file, open_book
+from rookery.posts.numbering.files import (
+    NUMBER,
+    NUMBERED_SCHEMA,
+    Before,
+    batches_of,
+    file_name,
+    number_stats,
+    read_numbered,
+    version_of,
+)
+from rookery.posts.numbering.order import NumberedRows, in_order
+from rookery.posts.numbering.places import COMING, WritePlaces, with_coming_numbers, with_places
 from rookery.posts.post import POST_SCHEMA
 
 MONTH = "month"
-LAKE_SCHEMA = POST_SCHEMA.append(pa.field(MONTH, pa.string(), nullable=False))
+LAKE_SCHEMA = NUMBERED_SCHEMA.append(pa.field(MONTH, pa.string(), nullable=False))
+ADDED_COLUMNS = frozenset({NUMBER.name, "sensitive", "media"})
+"""Columns that a lake of a release before lacks: none of its rows has a value for them."""
 FILE = "__fragment_index"
 """The column of `scan` that holds the number of the file among the paths."""
 BATCH_ROWS = 65_536
@@ -59,6 +77,11 @@ class Lake:
     def version(self) -> int:
         """Return the table's version, from 0 on."""
         return self.table.version()
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Return the names of the table's columns; a release before had fewer."""
+        return frozenset(column.name for column in self.table.schema().fields)
 
     @property
     def name(self) -> str:
@@ -100,6 +123,28 @@ class Lake:
         """Return the Parquet files that make up this version, sorted."""
         return sorted(Path(unquote(uri.removeprefix("file://"))) for uri in self.table.file_uris())
 
+    def sources(self, before: Before, after: int, until: int) -> list[NumberedRows]:
+        """Return the data files that hold posts with numbers over `after` and up to `until`.
+
+        Their batches are of `NUMBERED_SCHEMA`. `in_order` yields them in the order of numbers.
+        """
+        actions = pa.table(self.table.get_add_actions(flatten=True)).to_pylist()
+        sources = []
+        folder = Path(unquote(self.table.table_uri.removeprefix("file://")))
+        for action in actions:
+            path = folder / unquote(action["path"])
+            held = [action.get(f"{bound}.{NUMBER.name}") for bound in ("min", "max")]
+            least, most = before.bounds(path, held[0], held[1], 0, action["num_records"])
+            if most > after and least <= until:
+                read = partial(_read_between, path, before, after, until)
+                sources.append(NumberedRows(max(least, after + 1), read))
+        return sources
+
+
+def _read_between(path: Path, before: Before, after: int, until: int) -> Iterator[pa.RecordBatch]:
+    with _nothing_erased():
+        yield from read_numbered(path, before, after, until)
+
 
 def scan(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yield some columns of data files in batches of at most `BATCH_ROWS`, in no defined order.
@@ -139,13 +184,14 @@ def _nothing_erased() -> Iterator[None]:
 def find_lake(home: Home) -> Lake | None:
     """Return the newest version of the home's lake, or None if nothing was ever ingested.
 
-    Raises `UsageError` for a lake whose posts have other fields than `POST_SCHEMA`.
+    Raises `UsageError` for a lake whose posts have other fields than `POST_SCHEMA`, unless it only
+    lacks some of `ADDED_COLUMNS`.
     """
     try:
         lake = Lake(DeltaTable(str(home.lake)))
     except TableNotFoundError:
         return None
-    if {f.name for f in lake.table.schema().fields} != set(LAKE_SCHEMA.names):
+    if not lake.columns.symmetric_difference(LAKE_SCHEMA.names) <= ADDED_COLUMNS:
         what = "the lake was made by another release, whose posts had other fields"
         raise UsageError(what, where=home.lake, hint="Make a new home and ingest the files again")
     return lake
@@ -177,15 +223,18 @@ def find_ingest(home: Home, ingest_key: str) -> int | None:
 
 @dataclass(frozen=True)
 class Replacements:
-    """The rows that a write removes and adds besides the posts it was given.
+    """The rows that a write removes, adds and changes besides the posts it was given.
 
-    removed: ids whose rows leave the lake. posts: rows that come in their place. taken: how many
+    removed: ids whose rows leave the lake. posts: rows that come in their place, as new arrivals.
+    changed: ids of rows that stay, with their numbers, as `change` returns them. taken: how many
     posts the lake records for this write; None: as many as it was given.
     """
 
     removed: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
     posts: Sequence[pa.RecordBatch] = ()
     taken: int | None = None
+    changed: frozenset[str] = frozenset()
+    change: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch
 
 
 def append(home: Home, batches: Iterable[pa.RecordBatch], ingest_key: str) -> None:
@@ -202,30 +251,55 @@ def write(
     ingest_key: str,
     replacements: Callable[[], Replacements],
     at_once: bool = False,
+    numbers: Mapping[str, int] | None = None,
 ) -> None:
     """Add batches of `POST_SCHEMA` and replace rows, all in one transaction or not at all.
 
     `replacements` is called when every batch is written, and may name posts of those batches too.
-    Files of a write that failed are removed; those of a killed one are no part of the table, and
-    the next write removes them. Replaced files stay for `READERS_SECONDS`; with `at_once` this call
-    removes them. The data files are written here and not by the lake's engine, whose own threads
-    would still be writing after an error.
+    numbers: those that the posts have already, by id; None: they get them when this write is in the
+    lake. Files of a write that failed are removed; those of a killed one are no part of the table,
+    and the next write removes them. Replaced files stay for `READERS_SECONDS`; with `at_once` this
+    call removes them. The data files are written here and not by the lake's engine, whose own
+    threads would still be writing after an error.
     """
     _remove_uncommitted(home)
+    evolve(home)
     lake = find_lake(home)
+    places = WritePlaces(numbers)
     try:
-        added = _write_files(home, lake, batches, ingest_key)
+        added = _write_files(home, lake, map(places.numbered, batches), ingest_key)
         asked = replacements()
+        posts = sum(map(_rows, added)) if asked.taken is None else asked.taken
+        asked = replace(asked, posts=[places.numbered(batch) for batch in asked.posts])
         months, rewritten = _replace(home, lake, added, asked, ingest_key)
         # what was added to a month that is written anew is in its new files already
         files = [action for action in added if action.partition_values[MONTH] not in months]
-        posts = sum(_rows(action) for action in added) if asked.taken is None else asked.taken
-        _commit(home, lake, files + rewritten, sorted(months), ingest_key, posts)
+        _commit(home, lake, files + rewritten, sorted(months), ingest_key, posts, places.placed)
     except BaseException:
         _remove_uncommitted(home)
         raise
+    # the posts are in; if the log cannot give them their numbers now, whoever looks next does
+    with suppress(StorageError), live_log(home) as log:
+        open_book(home, log)
     _remove_uncommitted(home)
     remove_replaced(home, 0 if at_once else READERS_SECONDS)
+
+
+def evolve(home: Home) -> None:
+    """Give the lake of a release before the columns that posts have by now.
+
+    It is a version of its own. The caller must hold the lake's lock.
+    """
+    lake = find_lake(home)
+    missing = [column for column in LAKE_SCHEMA if lake and column.name not in lake.columns]
+    if lake is None or not missing:
+        return
+    with live_log(home) as log:
+        open_book(home, log)  # it knows such a lake by the lack of numbers
+    lake.table.alter.add_columns(
+        Schema.from_arrow(pa.schema(missing)).fields,
+        commit_properties=CommitProperties(custom_metadata={"chain": lake.chain}),
+    )
 
 
 def _write_files(
@@ -233,16 +307,21 @@ def _write_files(
 ) -> list[AddAction]:
     """Write data files in a folder for each month, and return the table's entries for them.
 
-    The posts stay in the order of the batches.
+    batches: of `NUMBERED_SCHEMA`; the posts stay in their order.
     """
-    number = lake.version + 1 if lake else 0
+    version = lake.version + 1 if lake else 0
     written: list[AddAction] = []
+    format = pyarrow.dataset.ParquetFileFormat()
     pyarrow.dataset.write_dataset(
         pa.RecordBatchReader.from_batches(LAKE_SCHEMA, (_with_month(batch) for batch in batches)),
         home.lake,
-        basename_template=f"{number:08d}-{name}-{mark}{{i}}.parquet",
+        basename_template=f"{version:08d}-{name}-{mark}{{i}}.parquet",
         format="parquet",
-        file_options=pyarrow.dataset.ParquetFileFormat().make_write_options(compression="zstd"),
+        file_options=format.make_write_options(
+            compression="zstd",
+            use_dictionary=POST_SCHEMA.names,
+            column_encoding={NUMBER.name: "DELTA_BINARY_PACKED"},
+        ),
         partitioning=[MONTH],
         partitioning_flavor="hive",
         use_threads=False,
@@ -265,17 +344,38 @@ def _replace(
     """
     gone = frozenset(asked.removed.to_pylist())
     paths = [*(lake.paths() if lake else ()), *(home.lake / action.path for action in added)]
-    months = {
-        month for month, files in Counter(map(_month_of, paths)).items() if files > MOST_FILES
-    }
-    months |= {_month_of(paths[number]) for number in _files_holding(paths, gone)}
-    remaining = (
-        batch.filter(pc.invert(is_among(batch["id"], gone)))
-        for path in paths
-        if _month_of(path) in months
-        for batch in read_file(path)
-    )
-    return months, _write_files(home, lake, _chained(remaining, asked.posts), name, "r")
+    files_of = Counter(map(_month_of, paths))
+    months = {month for month, files in files_of.items() if files > MOST_FILES}
+    months |= {_month_of(paths[number]) for number in _files_holding(paths, gone | asked.changed)}
+    if not months and not asked.posts:
+        return months, []
+    with live_log(home) as log:
+        before = open_book(home, log).before()
+    version = lake.version + 1 if lake else 0
+    before = replace(before, writes={**before.writes, version: COMING})
+
+    def left_in(path: Path) -> Iterator[pa.RecordBatch]:
+        for batch in read_numbered(path, before):
+            left = batch.filter(pc.invert(is_among(batch["id"], gone))) if gone else batch
+            yield asked.change(left)
+
+    coming = _by_month(asked.posts) if asked.posts else {}
+    sources: dict[str, list[NumberedRows]] = {month: [] for month in sorted({*months, *coming})}
+    for path in paths:
+        if _month_of(path) in months:
+            sources[_month_of(path)].append(NumberedRows(0, partial(left_in, path)))
+    for month, table in coming.items():
+        sources[month].append(NumberedRows(0, table.to_batches))
+    merged = (table for of in sources.values() for table in in_order(of, BATCH_ROWS))
+    batches = (with_places(batch) for table in merged for batch in table.to_batches())
+    return months, _write_files(home, lake, batches, name, "r")
+
+
+def _by_month(batches: Sequence[pa.RecordBatch]) -> dict[str, pa.Table]:
+    """Return the posts of the write at hand by month, in the order of their numbers."""
+    posts = pa.Table.from_batches(map(with_coming_numbers, batches)).sort_by(NUMBER.name)
+    months = _months(posts["created"])
+    return {month: posts.filter(pc.equal(months, month)) for month in months.unique().to_pylist()}
 
 
 def read_file(path: Path, columns: Sequence[str] = POST_SCHEMA.names) -> Iterator[pa.RecordBatch]:
@@ -283,11 +383,9 @@ def read_file(path: Path, columns: Sequence[str] = POST_SCHEMA.names) -> Iterato
 
     It uses no thread of Arrow's, so that it can feed a write.
     """
+    schema = pa.schema([POST_SCHEMA.field(name) for name in columns])
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False):
-            yield batch.select(list(columns)).cast(
-                pa.schema([POST_SCHEMA.field(name) for name in columns])
-            )
+        yield from batches_of(file, schema, BATCH_ROWS)
 
 
 def _files_holding(paths: Sequence[Path], ids: frozenset[str]) -> set[int]:
@@ -295,13 +393,6 @@ def _files_holding(paths: Sequence[Path], ids: frozenset[str]) -> set[int]:
     batches = scan(paths, ["id", FILE]) if ids else ()
     held = (batch[FILE].filter(is_among(batch["id"], ids)) for batch in batches)
     return {number for files in held for number in files.unique().to_pylist()}
-
-
-def _chained(
-    remaining: Iterable[pa.RecordBatch], added: Iterable[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    yield from (batch for batch in remaining if batch.num_rows)
-    yield from added
 
 
 def _month_of(path: Path) -> str:
@@ -322,7 +413,7 @@ def _add_action(home: Home, file: pyarrow.dataset.WrittenFile) -> AddAction:
         partition_values={MONTH: _month_of(path)},
         modification_time=int(path.stat().st_mtime * 1000),
         data_change=True,
-        stats=json.dumps({"numRecords": file.metadata.num_rows}),
+        stats=json.dumps({"numRecords": file.metadata.num_rows, **number_stats(file.metadata)}),
     )
 
 
@@ -333,13 +424,13 @@ def _commit(
     months: list[str],
     ingest_key: str,
     posts: int,
+    placed: int,
 ) -> None:
     """Make files a part of the table, in place of all others of some months, in one step."""
     chain = digest_value([lake.chain if lake else "", ingest_key])
-    properties = CommitProperties(
-        custom_metadata={"ingest_key": ingest_key, "posts": posts, "chain": chain},
-        app_transactions=[Transaction(ingest_key, posts)],
-    )
+    told = {"ingest_key": ingest_key, "posts": posts, "chain": chain, PLACED: placed}
+    transactions = [Transaction(ingest_key, posts)]
+    properties = CommitProperties(custom_metadata=told, app_transactions=transactions)
     if lake is None:
         create_table_with_add_actions(
             str(home.lake),
@@ -371,7 +462,7 @@ def _remove_uncommitted(home: Home) -> None:
     lake = find_lake(home)
     newest = lake.version if lake else -1
     for path in unreferenced_files(home):
-        if _number_of(path) >= newest:
+        if version_of(path) >= newest:
             path.unlink()
 
 
@@ -383,7 +474,7 @@ def remove_replaced(home: Home, older_than_seconds: float) -> list[Path]:
     lake = find_lake(home)
     if lake is None:
         return []
-    newest = (home.lake / "_delta_log" / f"{lake.version:020d}.json").stat().st_mtime
+    newest = commit_file(home, lake.version).stat().st_mtime
     # not 0, because the file system's clock is coarse and an age may come out negative
     least = older_than_seconds or float("-inf")
     removed = [path for path in unreferenced_files(home) if newest - path.stat().st_mtime >= least]
@@ -395,21 +486,14 @@ def remove_replaced(home: Home, older_than_seconds: float) -> list[Path]:
 def unreferenced_files(home: Home) -> list[Path]:
     """Return the data files that are no part of the newest version."""
     lake = find_lake(home)
-    named = set(map(_name, lake.paths())) if lake else set()
-    return [path for path in home.lake.glob(f"{MONTH}=*/*.parquet") if _name(path) not in named]
-
-
-def _name(path: Path) -> str:
-    """Return a data file's name with its month's folder: one write uses a name in every month."""
-    return f"{path.parent.name}/{path.name}"
-
-
-def _number_of(path: Path) -> int:
-    """Return the version of the lake that a data file was written for; -1 if it names none."""
-    number = path.name.partition("-")[0]
-    return int(number) if number.isdigit() else -1
+    named = set(map(file_name, lake.paths())) if lake else set()
+    return [path for path in home.lake.glob(f"{MONTH}=*/*.parquet") if file_name(path) not in named]
 
 
 def _with_month(batch: pa.RecordBatch) -> pa.RecordBatch:
-    months = pc.strftime(batch["created"], format="%Y-%m")
+    months = _months(batch["created"])
     return pa.RecordBatch.from_arrays([*batch.columns, months], schema=LAKE_SCHEMA)
+
+
+def _months(created: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    return pc.strftime(created, format="%Y-%m")

@@ -3,7 +3,7 @@
 Known are the pages of posts on x.com and twitter.com, bsky.app, Mastodon servers and Reddit. Some
 do not hold the whole id: bsky.app may name the author by a handle, and a Mastodon page names the
 post by a number of the server that shows it. Then the home's own posts tell. Any other text is an
-id as it is. Not here: what is done with the posts (`forget.py`).
+id as it is. `permalink` goes the other way. Not here: what is done with the posts (`forget.py`).
 """
 
 import re
@@ -16,6 +16,7 @@ from rookery.core.errors import UsageError
 from rookery.core.home import Home
 from rookery.posts.lake import find_lake
 from rookery.posts.live import live_log
+from rookery.posts.post import Post
 from rookery.posts.streams.inbox import Inbox
 
 _END = r"/?(?:[?#].*)?"
@@ -40,6 +41,38 @@ _REDDIT = re.compile(
     rf"(?:/[^/?#]*(?:/(?P<comment>\w+))?)?{_END}",
     re.IGNORECASE,
 )
+_X_SOURCES = ("x_api", "x_api_v1", "x_archive")
+_RECORD = re.compile(
+    r"at://(?P<did>did:[a-z]+:[\w.:%-]+)/app\.bsky\.feed\.post/(?P<rkey>[\w.:~-]+)"
+)
+_ADDRESS = re.compile(r"https?://[^/?#\s@\\\"'<>]+/[^\s\"'<>]*", re.IGNORECASE)
+
+
+def permalink(post: Post) -> str | None:
+    """Return the address where a post can be read on its own network; None if it is not known.
+
+    It begins with http:// or https://, and `post_ids` turns it into the post's id again. An id with
+    a source's name before it (`source_names.py`) has none.
+    """
+    if post.source in _X_SOURCES:
+        return f"https://x.com/i/web/status/{post.id}" if post.id.isdecimal() else None
+    if found := _RECORD.fullmatch(post.id):
+        return f"https://bsky.app/profile/{found['did']}/post/{found['rkey']}"
+    if post.source == "mastodon":
+        return post.id if _ADDRESS.fullmatch(post.id) else None
+    if post.source == "reddit":
+        return _on_reddit(post)
+    return None
+
+
+def _on_reddit(post: Post) -> str | None:
+    kind, _, name = post.id.partition("_")
+    if not re.fullmatch(r"t[13]_\w+", post.id):
+        return None
+    if kind == "t3":
+        return f"https://www.reddit.com/comments/{name}/"
+    thread = re.fullmatch(r"t3_(\w+)", post.conversation or "")
+    return f"https://www.reddit.com/comments/{thread[1]}/_/{name}/" if thread else None
 
 
 def post_ids(home: Home, given: Sequence[str]) -> list[str]:

@@ -29,6 +29,8 @@ class Post:
     edited: when this version was written, None for the first one; of two versions of an id the
     later holds. version_of: the id of the first version, if the source gives every version an id
     of its own (X). place: where it was written, in the source's words; a scrub of places erases it.
+    sensitive: whether its author or the source marks it as not for everybody. media: the kinds of
+    what is attached, of `sources/media.py`, with commas; "" if there is nothing, None if unknown.
     """
 
     id: str
@@ -52,6 +54,8 @@ class Post:
     edited: datetime | None = None
     version_of: str | None = None
     place: str | None = None
+    sensitive: bool | None = None
+    media: str | None = None
 
 
 POST_SCHEMA = pa.schema(  # the fields of `Post` in their order, by which files store them
@@ -74,6 +78,8 @@ POST_SCHEMA = pa.schema(  # the fields of `Post` in their order, by which files 
         pa.field("edited", pa.timestamp("us", tz="UTC")),
         pa.field("version_of", pa.string()),
         pa.field("place", pa.string()),
+        pa.field("sensitive", pa.bool_()),
+        pa.field("media", pa.string()),
     ]
 )
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from rookery.core.atomic import write_atomically
 from rookery.core.home import Home
+from rookery.posts.lake import ADDED_COLUMNS
 from rookery.posts.post import POST_SCHEMA
 from rookery.posts.sources.files import SetAside
 from rookery.posts.versions import ID_TAKEN
@@ -35,6 +36,8 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _SIGNS = re.compile(r"[\w\s.,:;/+\\-]*")
 _WORDS = (re.compile(r"[^\s\"'<>,;(){}\[\]]+"), re.compile(r"\w+"))
 """The words of a text: between blanks, quotes and brackets; and between any other signs."""
+_WHOLE = frozenset(POST_SCHEMA.names) - ADDED_COLUMNS
+"""The fields of a row as an earlier release kept it: all that it knew."""
 
 
 def line_of(item: SetAside) -> str:
@@ -117,7 +120,7 @@ def reduced(row: Mapping[str, Any]) -> dict[str, Any]:
     The id and the author stay where that release had written them as the log spells them.
     """
     old = row.get("row")
-    if not isinstance(old, Mapping) or not (old.keys() == {"id"} or {*POST_SCHEMA.names} <= {*old}):
+    if not isinstance(old, Mapping) or not (old.keys() == {"id"} or _WHOLE <= old.keys()):
         old = {}
     kept = {name: str(old.get(name) or "") for name in ("id", "author")}
     return kept | {name: value for name, value in row.items() if name != "row"}

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 
 from rookery.core.arrays import is_among, ranges
 from rookery.posts.lake import FILE, read_file, scan
-from rookery.posts.post import POST_SCHEMA, VISIBILITIES
+from rookery.posts.post import POST_SCHEMA, VISIBILITIES, Post
 
 ID_TAKEN = "id_taken"
 
@@ -53,6 +53,14 @@ class VersionOutcome:
     already_there: int
     id_taken: pa.Table
     superseded: list[str]
+
+
+def supersedes(coming: Post, held: Post) -> bool:
+    """Return whether a version of a post takes the place of another that came before it."""
+    if coming.edited == held.edited:
+        visibilities = (VISIBILITIES.index(post.visibility) for post in (coming, held))
+        return coming.text == held.text and bool(_says_more(*visibilities))
+    return held.edited is None or (coming.edited is not None and coming.edited > held.edited)
 
 
 class StoredVersions:

@@ -102,6 +102,8 @@ def test_a_note_of_an_outbox_becomes_a_post(posts_of):
         "edited": None,
         "version_of": None,
         "place": None,
+        "sensitive": None,
+        "media": None,  # no type is given
     }
 
 

@@ -92,10 +92,13 @@ class EventTable:
         statement = f"{_SELECT} WHERE kind IN ({marks}) ORDER BY happened, seq"
         return self._connection.execute(statement, kinds)
 
-    def subjects_of_kind(self, kind: Kind) -> list[str]:
-        """Return the posts or authors of a kind, sorted; the index answers without the rows."""
-        found = self._connection.execute("SELECT subject FROM event WHERE kind = ?", [kind])
-        return [subject for (subject,) in found]
+    def subjects_of_kind(self, kind: Kind, most: int = -1) -> list[str]:
+        """Return the posts or authors of a kind, sorted; the index answers without the rows.
+
+        most: return only so many, the first ones; all if it is negative.
+        """
+        statement = "SELECT subject FROM event WHERE kind = ? LIMIT ?"
+        return [subject for (subject,) in self._connection.execute(statement, [kind, most])]
 
     def numbers_among(self, kind: Kind, names: Iterable[str]) -> dict[str, int]:
         """Return the sequence number of the row of a kind for those names that have one."""

@@ -24,6 +24,7 @@ from typing import Any
 from rookery.posts.event import Event
 from rookery.posts.post import USES, Post, Use
 from rookery.posts.sources.json_values import mapping, mappings, words
+from rookery.posts.sources.media import Kind, media_of
 from rookery.posts.sources.refusals import refusals
 from rookery.posts.sources.values import language_code, parse_time
 
@@ -32,6 +33,10 @@ PROFILE = "app.bsky.actor.profile"
 INTENTS = ("org.user-intents.declaration", "org.user-intents.demo.declaration")
 PREFERENCES = "community.lexicon.preference.ai"
 REFUSING_LABELS = {"!no-unauthenticated", "!hide"}
+SENSITIVE_LABELS = {"porn", "sexual", "nudity", "graphic-media"}
+"""What an author says of a post with these. Without them it may bear a moderator's label, of which
+the record tells nothing.
+"""
 
 USES_OF: Mapping[str, tuple[Use, ...]] = {
     "syntheticContentGeneration": ("answers", "training"),
@@ -84,6 +89,8 @@ def post_of(
         visibility="public",
         source=source,
         edited=edited,
+        sensitive=True if labels_of(record) & SENSITIVE_LABELS else None,
+        media=_media(embed),
         **refusals(USES if labels_of(record) & REFUSING_LABELS else ()),
     )
 
@@ -198,6 +205,14 @@ def _quoted(embed: Mapping[str, Any]) -> str | None:
     record = mapping(embed.get("record"))
     uri = words(record.get("uri")) or words(mapping(record.get("record")).get("uri"))
     return uri if f"/{POST}/" in uri else None
+
+
+def _media(embed: Mapping[str, Any]) -> str | None:
+    """Return the kinds of embedded media; the preview of a link is none."""
+    media = mapping(embed.get("media")) or embed
+    has_images = media.get("images") or media.get("items")
+    told: dict[Kind, object] = {"image": has_images, "video": media.get("video")}
+    return media_of(kind for kind, there in told.items() if there)
 
 
 def _alt_text(embed: Mapping[str, Any]) -> str | None:

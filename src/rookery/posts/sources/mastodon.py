@@ -30,10 +30,11 @@ from urllib.parse import urlsplit
 from rookery.core.errors import DataError
 from rookery.posts.event import Event
 from rookery.posts.post import USES, VISIBILITIES, Post, Visibility
-from rookery.posts.sources import archives
+from rookery.posts.sources import archives, media
 from rookery.posts.sources.files import File, Read, SetAside, as_count, clear_errors, in_batches
 from rookery.posts.sources.json_values import (
     Value,
+    boolean,
     mapping,
     mappings,
     parse_document,
@@ -344,6 +345,8 @@ def _from_note(
         source=SOURCE,
         edited=_later(words(note.get("updated")), created),
         place=words(mapping(note.get("location")).get("name")) or None,
+        sensitive=boolean(note.get("sensitive")),
+        media=media.of_note(note),
         **refused,
     )
 
@@ -380,6 +383,8 @@ def _from_status(status: dict[str, Any]) -> Post | str:
         visibility=visibility,
         source=SOURCE,
         edited=_later(words(status.get("edited_at")), created),
+        sensitive=boolean(status.get("sensitive")),
+        media=media.of_status(status),
         **consents(account),
     )
 

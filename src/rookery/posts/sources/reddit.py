@@ -28,7 +28,8 @@ import numpy as np
 from rookery.posts.event import Event
 from rookery.posts.post import USES, Post, Visibility
 from rookery.posts.sources.files import File, Read, SetAside, as_count, as_text, in_batches
-from rookery.posts.sources.json_values import Value, mapping, read_values
+from rookery.posts.sources.json_values import Value, boolean, mapping, read_values
+from rookery.posts.sources.media import Kind, media_of
 from rookery.posts.sources.refusals import refusals
 from rookery.posts.sources.values import parse_time
 
@@ -135,8 +136,23 @@ def _post(record: Mapping[str, Any]) -> Post | str:
         visibility=_visibility(record),
         source="reddit",
         edited=_edited(record.get("edited"), created),
+        sensitive=boolean(record.get("over_18")),
+        media=None if is_comment else _media(record),
         **refusals(USES if record.get("is_robot_indexable") is False else ()),
     )
+
+
+def _media(record: Mapping[str, Any]) -> str | None:
+    """Return the kinds of a submission's media; None where the dump has no word of them."""
+    if "is_video" not in record and "post_hint" not in record:
+        return None
+    hint = as_text(record.get("post_hint"))
+    told: dict[Kind, object] = {
+        "image": hint == "image" or record.get("is_gallery"),
+        "video": hint in ("hosted:video", "rich:video") or record.get("is_video"),
+        "poll": record.get("poll_data"),
+    }
+    return media_of(kind for kind, there in told.items() if there)
 
 
 def _edited(given: Any, created: datetime) -> datetime | None:

@@ -28,6 +28,7 @@ from typing import Any
 
 from rookery.posts.event import Event
 from rookery.posts.post import Post, Visibility
+from rookery.posts.sources import media
 from rookery.posts.sources.files import (
     File,
     Read,
@@ -38,7 +39,7 @@ from rookery.posts.sources.files import (
     in_batches,
     opened,
 )
-from rookery.posts.sources.json_values import Value, mapping, mappings, read_values
+from rookery.posts.sources.json_values import Value, boolean, mapping, mappings, read_values
 from rookery.posts.sources.values import language_code, parse_time
 from rookery.posts.sources.x_compliance import StateKind, of_stream, replaced, withheld
 from rookery.posts.sources.x_links import expanded
@@ -170,6 +171,7 @@ class _Included:
         self._users = _by(users + _dicts(page, "includes", "users"), "id")
         self._places = _by(_dicts(page, "includes", "places"), "id")
         self._media = _by(_dicts(page, "includes", "media"), "media_key")
+        self._tells_media = "media" in mapping(page.get("includes"))
         self._retrieved = parse_time(as_text(mapping(page.get("__twarc")).get("retrieved_at")))
         self._authors: dict[str, Mapping[str, Any]] = {}
 
@@ -223,11 +225,28 @@ class _Included:
 
     def alt_text(self, tweet: Mapping[str, Any]) -> str | None:
         """Return the descriptions of the tweet's media, one a line; None if there are none."""
-        keys = map(as_text, _list(tweet, "attachments", "media_keys"))
-        media = [self._media[key] for key in keys if key in self._media]
-        media += _dicts(tweet, "attachments", "media")
-        texts = dict.fromkeys(as_text(item.get("alt_text")) for item in media)
+        texts = dict.fromkeys(as_text(item.get("alt_text")) for item in self._attached(tweet))
         return "\n".join(filter(None, texts)) or None
+
+    def media(self, tweet: Mapping[str, Any]) -> str | None:
+        """Return the kinds of the tweet's media.
+
+        A tweet without attachments has none if the page describes the media of others; else nobody
+        may have asked for them.
+        """
+        attachments = mapping(tweet.get("attachments"))
+        if not attachments:
+            return "" if self._tells_media else None
+        kinds = [media.OF_X.get(as_text(item.get("type"))) for item in self._attached(tweet)]
+        if attachments.get("poll_ids") or attachments.get("poll"):
+            kinds.append("poll")
+        return media.media_of(kinds or [None])
+
+    def _attached(self, tweet: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return the media of a tweet; an empty object for one that the page does not describe."""
+        keys = map(as_text, _list(tweet, "attachments", "media_keys"))
+        inside = _dicts(tweet, "attachments", "media")
+        return [*inside, *(self._media.get(key, {}) for key in keys if not inside)]
 
 
 def _post(tweet: Mapping[str, Any], included: _Included, replaced: Collection[str]) -> Post | str:
@@ -269,6 +288,8 @@ def _post(tweet: Mapping[str, Any], included: _Included, replaced: Collection[st
         source="x_api",
         version_of=_first_version(tweet),
         place=included.place(tweet),
+        sensitive=boolean(tweet.get("possibly_sensitive")),
+        media=included.media(tweet),
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from rookery.posts.event import Event
 from rookery.posts.post import Post, Visibility
+from rookery.posts.sources import media
 from rookery.posts.sources.files import (
     File,
     Read,
@@ -30,7 +31,14 @@ from rookery.posts.sources.files import (
     in_batches,
     opened,
 )
-from rookery.posts.sources.json_values import Value, mapping, mappings, read_values, words
+from rookery.posts.sources.json_values import (
+    Value,
+    boolean,
+    mapping,
+    mappings,
+    read_values,
+    words,
+)
 from rookery.posts.sources.values import language_code, parse_time
 from rookery.posts.sources.x_compliance import replaced, withheld
 from rookery.posts.sources.x_links import expanded
@@ -92,9 +100,19 @@ def place_of(tweet: Mapping[str, Any]) -> str | None:
 
 def alt_text_of(tweet: Mapping[str, Any]) -> str | None:
     """Return the descriptions of a tweet's media, one a line; None if there are none."""
-    media = mapping(tweet.get("extended_entities") or tweet.get("entities")).get("media")
-    texts = [as_text(item.get("ext_alt_text")) for item in mappings(media)]
+    texts = [as_text(item.get("ext_alt_text")) for item in _attached(tweet)]
     return "\n".join(filter(None, texts)) or None
+
+
+def media_of(tweet: Mapping[str, Any]) -> str | None:
+    """Return the kinds of a tweet's media; this form does not tell of polls."""
+    if "entities" not in tweet and "extended_entities" not in tweet:
+        return None
+    return media.media_of(media.OF_X.get(words(item.get("type"))) for item in _attached(tweet))
+
+
+def _attached(tweet: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return mappings(mapping(tweet.get("extended_entities") or tweet.get("entities")).get("media"))
 
 
 def visibility_of(tweet: Mapping[str, Any], author: Mapping[str, Any]) -> Visibility:
@@ -226,6 +244,8 @@ def _post(tweet: dict[str, Any], author: Mapping[str, Any], deleted: Collection[
         source=SOURCE,
         version_of=history[0] if history else None,
         place=place_of(tweet),
+        sensitive=boolean(tweet.get("possibly_sensitive")),
+        media=media_of(whole),
     )
 
 

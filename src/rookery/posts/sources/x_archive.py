@@ -39,9 +39,15 @@ from rookery.posts.event import Event
 from rookery.posts.post import Post, Visibility
 from rookery.posts.sources import archives
 from rookery.posts.sources.files import Member, Read, SetAside, as_count, as_text, in_batches
-from rookery.posts.sources.json_values import mapping, mappings, words
+from rookery.posts.sources.json_values import boolean, mapping, mappings, words
 from rookery.posts.sources.values import language_code, parse_time
-from rookery.posts.sources.x_api_v1 import alt_text_of, history_of, place_of, visibility_of
+from rookery.posts.sources.x_api_v1 import (
+    alt_text_of,
+    history_of,
+    media_of,
+    place_of,
+    visibility_of,
+)
 from rookery.posts.sources.x_compliance import replaced
 from rookery.posts.sources.x_links import expanded
 
@@ -429,6 +435,8 @@ def _post(
         source="x_archive",
         version_of=history[0] if history else None,
         place=place_of(tweet),
+        sensitive=boolean(tweet.get("possibly_sensitive")),
+        media=media_of(tweet),
     )
 
 

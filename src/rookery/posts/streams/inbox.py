@@ -2,7 +2,8 @@
 
 Both lie in the live log's file, so that one transaction holds the posts of some messages, what
 happened to other posts (`live.py`) and the stream's cursor: after a kill the stream resumes there,
-and nothing is lost or taken twice. A post leaves the inbox when the lake has it.
+and nothing is lost or taken twice. A post leaves the inbox when the lake has it, and keeps the
+number that it got when it came (`feed.py`).
 
 Not here: reading the stream (`follow.py`).
 """
@@ -18,10 +19,12 @@ from rookery.core.home import Home
 from rookery.posts import ingest
 from rookery.posts.event import Event
 from rookery.posts.live import LiveLog, live_log
-from rookery.posts.places import Scrubs, scrubbed
+from rookery.posts.log.places import Scrubs, scrubbed
+from rookery.posts.numbering.book import Book, open_book
 from rookery.posts.post import Post, from_row, to_batch
 from rookery.posts.sources.bounds import within_bounds
 from rookery.posts.sources.files import in_batches
+from rookery.posts.versions import supersedes
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS arrived (seq INTEGER PRIMARY KEY AUTOINCREMENT, post TEXT NOT NULL);
@@ -80,6 +83,7 @@ class Inbox:
         self._log = log
         for statement in filter(str.strip, _SCHEMA.split(";")):
             log.execute(statement)
+        self._book = Book(log)
 
     def store(self, stream: str, messages: Iterable[StreamMessage], clock: Clock) -> int:
         """Store what messages brought and the cursor after them, in one durable transaction.
@@ -89,8 +93,9 @@ class Inbox:
         messages = list(messages)
         positions = [message.position for message in messages if message.position is not None]
         with self._log.transaction():
-            posts = ([_to_json(post)] for message in messages for post in message.posts)
-            self._log.execute_many("INSERT INTO arrived (post) VALUES (?)", posts)
+            posts = [_to_json(post) for message in messages for post in message.posts]
+            rows = enumerate(posts, self._book.take(len(posts)) + 1)
+            self._log.execute_many("INSERT INTO arrived (seq, post) VALUES (?, ?)", rows)
             aliases = ([stream, *alias] for message in messages for alias in message.aliases)
             self._log.execute_many("INSERT OR REPLACE INTO alias VALUES (?, ?, ?)", aliases)
             for gap in (message.gap for message in messages if message.gap):
@@ -141,7 +146,7 @@ class Inbox:
         return sorted({post for stream, post in rows if urlsplit(stream.lower()).netloc == same})
 
     def arrivals(self) -> int:
-        """Return how many posts have waited so far, those that the lake has taken over included."""
+        """Return the number of the last post that waited, also if the lake has taken it over."""
         row = self._log.execute("SELECT seq FROM sqlite_sequence WHERE name = 'arrived'").fetchone()
         return row[0] if row else 0
 
@@ -152,7 +157,12 @@ class Inbox:
 
     def first(self, most: int) -> list[tuple[int, Post]]:
         """Return the posts that have waited longest, at most so many, with their numbers."""
-        rows = self._log.execute("SELECT seq, post FROM arrived ORDER BY seq LIMIT ?", [most])
+        return self.after(0, most)
+
+    def after(self, number: int, most: int) -> list[tuple[int, Post]]:
+        """Return the posts that wait and have higher numbers, at most so many, in their order."""
+        statement = "SELECT seq, post FROM arrived WHERE seq > ? ORDER BY seq LIMIT ?"
+        rows = self._log.execute(statement, [number, most])
         return [(seq, _from_json(text)) for seq, text in rows]
 
     def taken(self, up_to: int) -> None:
@@ -199,31 +209,33 @@ def flush_to_lake(home: Home, context: Context, most: int = 50_000) -> ingest.In
     """
     with live_log(home) as log:
         inbox = Inbox(log)
+        open_book(home, log)  # of a home of a release before it changes the numbers of what waits
         waiting = inbox.first(most)
         if not waiting:
             return None
         first, last = waiting[0][0], waiting[-1][0]
-        posts = _newest_versions([post for _, post in waiting])
+        numbers, posts = _newest_versions(waiting)
         key = f"follow-{first:012d}-{last:012d}"
         now = context.clock.now()
         report = ingest.ingest_batches(
-            home, "stream", key, lambda: within_bounds(in_batches(posts), now), context
+            home, "stream", key, lambda: within_bounds(in_batches(posts), now), context, numbers
         )
         inbox.taken(last)
         return report
 
 
-def _newest_versions(posts: Sequence[Post]) -> list[Post]:
-    """Return each post once, in its latest version.
+def _newest_versions(waiting: Sequence[tuple[int, Post]]) -> tuple[dict[str, int], list[Post]]:
+    """Return each post once, in its latest version, and the number of that by the post's id.
 
-    A stream repeats posts, and may bring an edit before what it edits.
+    Both are in the order of the numbers. A stream repeats posts, and may bring an edit before what
+    it edits.
     """
-    newest: dict[str, Post] = {}
-    for post in posts:
-        other = newest.get(post.id)
-        if other is None or (post.edited or post.created) > (other.edited or other.created):
-            newest[post.id] = post
-    return list(newest.values())
+    newest: dict[str, tuple[int, Post]] = {}
+    for number, post in waiting:
+        if post.id not in newest or supersedes(post, newest[post.id][1]):
+            newest[post.id] = (number, post)
+    found = sorted(newest.values(), key=lambda pair: pair[0])
+    return {post.id: number for number, post in found}, [post for _, post in found]
 
 
 def _to_json(post: Post) -> str:

@@ -30,6 +30,8 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     "alt_text": ("alt_text",),
 }
 """The names under which a field is looked for when there is no mapping; the first one wins."""
+GUESSES_SINCE: Mapping[str, tuple[str, ...]] = {"sensitive": ("sensitive", "possibly_sensitive")}
+"""Further names, of fields that releases before did not have; no ingest's key tells of them."""
 RIGHTS = ("visibility", *CONSENT_FIELD.values())
 """The fields that are read from the column of their name, mapped or not."""
 
@@ -70,6 +72,7 @@ def resolve(path: Path, columns: Sequence[str], mapping: Mapping[str, str] | Non
     if named := resolved.get("visibility"):
         readers = {named: what_it_says(named) or "audience"} | readers
     fields = {field: name for field, name in resolved.items() if field != "visibility"}
+    fields = (guess(columns, GUESSES_SINCE) if mapping is None else {}) | fields
     readers = {name: says for name, says in readers.items() if name not in fields.values()}
     found_columns = TableColumns(fields, readers, mapping is not None, resolved)
     for name in found_columns.names:
@@ -79,12 +82,14 @@ def resolve(path: Path, columns: Sequence[str], mapping: Mapping[str, str] | Non
     return found_columns
 
 
-def guess(columns: Sequence[str]) -> dict[str, str]:
+def guess(
+    columns: Sequence[str], guesses: Mapping[str, tuple[str, ...]] = GUESSES
+) -> dict[str, str]:
     """Return the column of each field that is found by its name."""
     by_name = {name: name for name in columns}
     by_letters = {letters_of(name): name for name in reversed(columns) if "." not in name}
     found = {}
-    for field, names in GUESSES.items():
+    for field, names in guesses.items():
         columns_named = [by_name[name] for name in names if name in by_name]
         columns_named += [by_letters[n] for n in map(letters_of, names) if n in by_letters]
         if columns_named:

@@ -3,6 +3,7 @@
 A row that is set aside leaves its id, its author and the value that was wrong, and no other word.
 """
 
+import re
 from collections.abc import Mapping
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 from rookery.core.digest import digest_bytes
 from rookery.posts.post import CONSENT_FIELD, POST_SCHEMA
 from rookery.posts.sources.files import SetAside
+from rookery.posts.sources.media import KINDS, media_of
 from rookery.posts.sources.tables.judging import Judgement
 from rookery.posts.sources.tables.missing import without_missing
 from rookery.posts.sources.tables.readers import RawBatch
@@ -18,6 +20,7 @@ from rookery.posts.sources.tables.visibility import narrowest
 from rookery.posts.sources.values import language_codes
 
 REPOST = "repost"
+_YES = ("true", "yes", "1")
 WRONG_FIELD = {
     "no_text": "text",
     "no_author": "author",
@@ -60,6 +63,8 @@ def _fields_of(
         **dict.fromkeys(("likes", "reposts", "replies"), _counts),
         **dict.fromkeys(CONSENT_FIELD.values(), _consents),
         "language": _languages,
+        "sensitive": _booleans,
+        "media": _media,
     }
     for field, values in column.items():
         if field not in fields:
@@ -110,7 +115,25 @@ def _consents(column: pa.Array) -> pa.Array:
     A word that is not understood is a no.
     """
     words = pc.utf8_lower(without_missing(column))
-    return pc.if_else(pc.is_null(words), None, pc.is_in(words, pa.array(["true", "yes", "1"])))
+    return pc.if_else(pc.is_null(words), None, pc.is_in(words, pa.array(_YES)))
+
+
+def _booleans(column: pa.Array) -> pa.Array:
+    """Return true and false; null for everything else."""
+    words = pc.utf8_lower(without_missing(column))
+    is_yes, is_no = (pc.is_in(words, pa.array(of)) for of in (_YES, ["false", "no", "0"]))
+    return pc.if_else(pc.or_(is_yes, is_no), is_yes, None)
+
+
+def _media(column: pa.Array) -> pa.Array:
+    """Return kinds of media, given with commas; null where they are not all known."""
+    texts = without_missing(column).to_pylist()
+    given = [None if text is None else {*re.split(r"[\s,]+", text.lower())} for text in texts]
+    kinds = [
+        media_of(kind for kind in KINDS if kind in names) if names and names <= {*KINDS} else None
+        for names in given
+    ]
+    return pa.array(kinds, pa.string())
 
 
 def _derived_ids(fields: Mapping[str, pa.Array]) -> pa.Array:

@@ -6,7 +6,7 @@ import pytest
 from rookery.core.context import FixedClock
 from rookery.posts.event import THE_POST, Event
 from rookery.posts.live import live_log
-from rookery.posts.places import Scrubs, scrubbed, scrubs, to_scrub
+from rookery.posts.log.places import Scrubs, scrubbed, scrubs, to_scrub
 
 
 def batch(*posts: tuple[str, str, str | None]) -> pa.RecordBatch:
