@@ -18,7 +18,7 @@ check: test types              ## style, arrows, types, and the slow tests that 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(PYTEST) -m "slow and not soak and not gpu" --timeout 900
+	$(PYTEST) -m "slow and not soak and not gpu" --timeout 900 --durations=25
 
 soak: .venv/installed-dev      ## every combination of degrees and every kill: an hour, each night
 	$(PYTEST) -m "soak and not gpu" --timeout 1800

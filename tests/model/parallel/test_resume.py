@@ -43,7 +43,13 @@ def test_a_first_process_that_may_not_begin_keeps_no_other_waiting(two, attempt)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "degrees", [{"tensor": 2}, {"pipeline": 2, "groups_per_stage": 2}, {"context": 2}], ids=str
+    "degrees",
+    [
+        {"pipeline": 2, "groups_per_stage": 2},
+        pytest.param({"tensor": 2}, marks=pytest.mark.soak),
+        pytest.param({"context": 2}, marks=pytest.mark.soak),
+    ],
+    ids=str,
 )
 def test_other_layouts_go_on_bit_for_bit_too(two, attempt, degrees):
     undisturbed = attempt("undisturbed").by(two, **degrees)

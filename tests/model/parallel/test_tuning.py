@@ -5,10 +5,8 @@ from dataclasses import fields
 import pytest
 
 from rookery.model.config import TuneConfig
-from tests.model.parallel.test_curves import assert_same_run, named
+from tests.model.parallel.test_curves import assert_same_run, soak
 from tests.model.parallel.test_resume import SAVED, STOP
-
-LAYOUTS = [{"shard": 2}, {"replicate": 2}]
 
 
 def tuning_of(attempt, base, rank: int):
@@ -19,8 +17,16 @@ def tuning_of(attempt, base, rank: int):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rank", [4, 0])
-@pytest.mark.parametrize("degrees", LAYOUTS, ids=named)
+@pytest.mark.parametrize(
+    ("degrees", "rank"),
+    [
+        ({"shard": 2}, 4),
+        ({"replicate": 2}, 0),
+        soak({"shard": 2}, 0),
+        soak({"replicate": 2}, 4),
+    ],
+    ids=str,
+)
 def test_two_processes_tune_as_one_does(two, attempt, degrees, rank):
     alone = attempt("alone")
     base = alone.single_process()
