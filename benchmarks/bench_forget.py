@@ -31,8 +31,9 @@ from rookery.core.context import Context
 from rookery.core.home import Home, open_home
 from rookery.core.protocols import HashedEmbedder
 from rookery.posts.forget import forget
+from rookery.search.hits import Hit
 from rookery.search.index import open_index
-from rookery.search.search import Hit, search_posts
+from rookery.search.search import search_posts
 
 POSTS = 1_000
 SHOWN = 20  # posts on a page

@@ -77,7 +77,7 @@ def main() -> None:
             list(collections(arguments.data, models, weights)),
         ),
     ]
-    packages = ["torch", "tantivy", "faiss-cpu"]
+    packages = ["torch", "tantivy"]
     text = "\n".join(body)
     print(write_result(arguments.name, "Tuning for search", packages, text).read_text())
 

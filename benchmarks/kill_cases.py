@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,7 +28,7 @@ from rookery.posts.ingest import ingest
 from rookery.posts.lake import find_lake, unreferenced_files
 from rookery.posts.live import live_log
 from rookery.posts.post import to_table
-from rookery.search.index import build_index, current_index
+from rookery.search.index import build_index, held_by
 from rookery.town.posts import TownConfig, town_posts
 
 FORGOTTEN_POSTS = 300
@@ -150,7 +151,7 @@ def outcome(home: Path) -> dict[str, object]:
     It holds posts, rows that were set aside, the restrictions of the log, and every artifact.
     """
     opened = Home(home)
-    lake, index = find_lake(opened), current_index(opened)
+    lake, index = find_lake(opened), held_by(opened)
     with live_log(opened) as log:
         restrictions = log.restrictions()
     return {
@@ -161,9 +162,7 @@ def outcome(home: Path) -> dict[str, object]:
         ),
         "forgotten": len(restrictions.posts) + len(restrictions.authors),
         "log": restrictions.digest,
-        "index": sorted(name for rows in index[1].rows for name in rows["id"].to_pylist())
-        if index
-        else None,
+        "index": sorted(np.delete(index.ids, index.dead).tolist()) if index else None,
         "artifacts": {
             f"{a.kind} {a.key}": [a.digest, contents(a)] for a in find_artifacts(opened.artifacts)
         },

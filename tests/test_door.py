@@ -61,7 +61,7 @@ def test_a_type_checker_sees_what_a_user_s_script_handles(tmp_path):
         "rookery.posts.ingest.IngestReport",
         "rookery.core.artifact.Artifact",
         "str",
-        "tuple[rookery.search.ask.Sentence, ...]",
+        "tuple[rookery.search.answers.writers.Sentence, ...]",
     ], found
 
 

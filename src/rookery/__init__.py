@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from rookery.posts.follow import follow as follow
     from rookery.posts.forget import forget as forget
     from rookery.posts.ingest import ingest as ingest
-    from rookery.search.ask import ask as ask
+    from rookery.search.answers.answer import ask as ask
     from rookery.search.search import search_posts as search_posts
     from rookery.workflows.erase import erase as erase
     from rookery.workflows.evaluate import evaluate as evaluate
@@ -57,7 +57,7 @@ _MODULES = {
     "RookeryError": "core.errors",
     "StorageError": "core.errors",
     "UsageError": "core.errors",
-    "ask": "search.ask",
+    "ask": "search.answers.answer",
     "build_corpus": "corpus.build",
     "build_index": "workflows.search",
     "create_home": "core.home",

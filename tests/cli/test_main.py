@@ -22,7 +22,6 @@ HEAVY = (
     "fastapi",
     "sqlalchemy",
     "tantivy",
-    "faiss",
 )
 
 

@@ -39,6 +39,9 @@ def test_a_file_cannot_become_a_home(tmp_path):
         "[rights]\nerase_within_days = -1",
         "[rights]\nnot_indexable = 'maybe'",
         "[serve]\nport = 'x'",
+        "[answers]\nwriter = 'oracle'",
+        "[answers]\nwriter = 'endpoint'",
+        "[answers]\nseconds = 0",
     ],
 )
 def test_wrong_settings_are_refused_by_name(tmp_path, text):

@@ -47,8 +47,8 @@ from rookery.posts.ingest import ingest_batches
 from rookery.posts.live import live_log
 from rookery.posts.post import Post
 from rookery.posts.sources.files import in_batches
-from rookery.search.ask import ask
-from rookery.search.index import build_index, current_index, open_index
+from rookery.search.answers.answer import ask
+from rookery.search.index import build_index, held_by, open_index
 from rookery.search.search import search_posts
 from rookery.workflows.erase import erase
 from tests.workflows.full_home import walk
@@ -299,7 +299,7 @@ class Forgetting(RuleBasedStateMachine):
                 )
                 assert not [one for one in refused if one in said]
 
-    @precondition(lambda self: current_index(self.home) is not None)
+    @precondition(lambda self: held_by(self.home) is not None)
     @invariant()
     def no_search_finds_a_refused_word(self):
         index = open_index(self.home, HashedEmbedder(), self.clock)

@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -19,6 +20,8 @@ from rookery.core.protocols import HashedEmbedder, SeededGenerator
 from rookery.gateway.app import create_app
 from rookery.gateway.parts import Parts
 from rookery.gateway.serve import address_of, listening, server_config
+from rookery.search.hits import Hit
+from rookery.search.search import Results
 
 CAMPAIGNS = """\
 currency = "EUR"
@@ -54,17 +57,10 @@ def browser_headers() -> dict[str, str]:
     return {"user-agent": BROWSER}
 
 
-def a_hit(text: str, **fields):
-    defaults = {
-        "id": "1",
-        "author": "ada",
-        "language": "en",
-        "score": 2.0,
-        "parts": {"bm25": 1.5},
-        "copies": 0,
-    }
+def a_hit(text: str, **fields) -> Hit:
     moment = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
-    return SimpleNamespace(**(defaults | {"text": text, "created": moment} | fields))
+    hit = Hit("1", "ada", text, moment, "en", 2.0, {"bm25": 1.5})
+    return replace(hit, **fields)
 
 
 @pytest.fixture
@@ -74,11 +70,13 @@ def parts(home, ads) -> Parts:
     The post holds the query and the answer cites it; the ads are real, the generator is untrained.
     """
     return Parts(
-        search=lambda text, mode: SimpleNamespace(
-            hits=(a_hit(f"{text} is fine"),),
-            understood=f"{text} ({mode})",
-            left_out={"copy": 2},
+        search=lambda text, mode, cursor=None, **_: Results(
+            (a_hit(f"{text} is fine", highlights=((0, len(text)),)),),
+            f"{text} ({mode})",
+            {"copy": 2},
         ),
+        post=lambda post_id, query: None,
+        asks=lambda text: text.endswith("?"),
         answer=lambda text: SimpleNamespace(
             sentences=(SimpleNamespace(text=f"{text} is fine.", citations=(1,)),),
             sources=(a_hit(f"{text} is fine"),),

@@ -1,11 +1,11 @@
 """Bodies in bounds, and requests that end when their clients leave, over a real socket."""
 
+import dataclasses
 import http.client
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import httpx2
@@ -17,6 +17,7 @@ from rookery.gateway.api.line import AT_ONCE
 from rookery.gateway.app import THREADS, create_app
 from rookery.gateway.attended import MAX_BODY_BYTES
 from rookery.gateway.parts import Parts
+from rookery.search.search import Results
 
 ASKED = {"model": "untrained", "prompt": "rooks and crows"}
 
@@ -47,7 +48,7 @@ def endless():
 
 @pytest.fixture
 def address(endless, served):
-    parts = Parts(search=None, answer=None, ads=None, report=None, generator=endless)
+    parts = Parts(None, None, None, None, None, None, generator=endless)
     with served(create_app(parts, SystemClock())) as found:
         yield found
         endless.ended.set()
@@ -158,12 +159,12 @@ def test_pages_that_nobody_waits_for_are_not_made(served, parts):
     """Fill every thread with a search and queue more: those whose readers left never run."""
     begun, ended = [], threading.Event()
 
-    def search(text, mode):
+    def search(text, mode, cursor=None, **_):
         begun.append(text)
         ended.wait(20)
-        return SimpleNamespace(hits=(), understood=text, left_out={})
+        return Results((), text)
 
-    made = Parts(search, parts.answer, parts.ads, parts.report, parts.generator)
+    made = dataclasses.replace(parts, search=search)
     with served(create_app(made, SystemClock())) as address, ThreadPoolExecutor(1) as pool:
         first = [sent(address, head(f"/?q=first{n}", method="GET")) for n in range(THREADS)]
         wait_until(lambda: len(begun) == THREADS)

@@ -1,12 +1,14 @@
 """The page in a real browser, on a small town of synthetic posts.
 
-Search, answers, ads, a click and its charge are all real.
+Search, answers, ads, a click and its charge are all real. Suggestions and trends are twins.
 """
 
+import dataclasses
 from pathlib import Path
 
 import httpx2
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 from rookery.ads.ledger.store import save_campaigns
@@ -18,6 +20,7 @@ from rookery.gateway.app import create_app
 from rookery.gateway.wiring import open_parts
 from rookery.posts.forget import forget
 from rookery.search.index import build_index
+from rookery.search.suggest import Trend
 from rookery.town.posts import TOPICS, TownConfig, ingest_town
 
 pytestmark = pytest.mark.browser
@@ -33,6 +36,7 @@ QUIET = [
 ]
 PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"
 """A browser without a screen calls itself a robot, whose clicks cost nothing."""
+SUGGESTIONS = ("#regatta", "#rowing", "#tea", "from:ada")
 QUESTION = "When does the spring regatta start?"
 
 
@@ -63,7 +67,12 @@ def campaign(topic) -> Campaign:
 
 @pytest.fixture(scope="module")
 def town_address(town, served):
-    with served(create_app(open_parts(town, Context()), SystemClock())) as address:
+    parts = dataclasses.replace(
+        open_parts(town, Context()),
+        suggest=lambda prefix: [w for w in SUGGESTIONS if w.startswith(prefix)],
+        trends=lambda: [Trend("#regatta", 31, 12)],
+    )
+    with served(create_app(parts, SystemClock())) as address:
         yield address
 
 
@@ -99,7 +108,7 @@ def open_page(chromium, town_address):
         page.on("pageerror", lambda error: messages.append(str(error)))
         page.goto(town_address)
         # a key pressed earlier would take the focus away from it
-        expect(page.get_by_role("searchbox")).to_be_focused()
+        expect(page.locator("#q")).to_be_focused()
         return page
 
     yield open_page
@@ -109,7 +118,7 @@ def open_page(chromium, town_address):
 
 
 def search(page, words: str) -> None:
-    box = page.get_by_role("searchbox")
+    box = page.locator("#q")
     box.fill(words)
     box.press("Enter")
     page.wait_for_url("**q=*")
@@ -203,12 +212,131 @@ def test_the_page_works_without_javascript(open_page, town_address):
     page = open_page(java_script_enabled=False)
     before = totals(town_address)["views"]
     search(page, QUESTION)
-    expect(page.locator(".said")).to_contain_text("nine in the morning")
     wait_until(page, lambda: totals(town_address)["views"] == before + 1)
+    page.get_by_role("link", name="Answer from the posts").click()
+    expect(page.locator(".said")).to_contain_text("nine in the morning")
     search(page, "regatta")
     page.get_by_role("link", name="Latest").click()
     expect(page.get_by_role("link", name="Latest")).to_have_attribute("aria-current", "page")
+    page.get_by_role("link", name="More posts").click()
+    page.locator("article.post .when").first.click()
+    expect(page.locator(".whole .text")).to_be_visible()
+
+
+SCREENS = [(1280, 800), (375, 740)]
+
+
+@pytest.mark.parametrize(("width", "height"), SCREENS)
+def test_the_first_post_is_in_the_first_screen_and_does_not_wait_for_the_answer(
+    open_page, width, height
+):
+    page = open_page(viewport={"width": width, "height": height})
+    held = []
+    page.route("**/answer?*", lambda route: held.append(route))
+    search(page, QUESTION)
+    post = page.locator("article.post").first
+    expect(post).to_be_visible()
+    place = post.bounding_box()
+    assert place["y"] + place["height"] < height
+    wait_until(page, lambda: held)
+    assert page.locator(".answer").count() == 0
+    held[0].continue_()
+    expect(page.locator(".said")).to_contain_text("nine in the morning")
+    assert post.bounding_box() == place  # the answer moves nothing that was read
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_what_is_no_question_has_no_answer(open_page):
+    page = open_page()
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    search(page, "regatta")
     expect(page.locator("article.post").first).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert page.locator(".answer, [data-answer]").count() == 0
+    assert not any("/answer" in url for url in requests)
+
+
+@pytest.mark.parametrize("order", ["Best", "Latest"])
+def test_further_pages_show_other_posts_and_the_address_has_it_all(open_page, order):
+    page = open_page()
+    search(page, "regatta")
+    page.get_by_role("link", name=order).click()
+    seen = []
+    for _ in range(3):
+        seen += page.locator("article.post .when").evaluate_all("all => all.map(a => a.href)")
+        page.get_by_role("link", name="More posts").click()
+        expect(page.get_by_role("heading", name="Further posts")).to_be_visible()
+    assert len(seen) == len(set(seen)) == 60
+    here = page.locator("article.post .text").all_inner_texts()
+    page.goto(page.url)
+    assert page.locator("article.post .text").all_inner_texts() == here
+    page.get_by_role("link", name="First page").click()
+    assert page.locator("article.post .when").first.get_attribute("href") in seen[0]
+
+
+def test_a_post_has_a_page_with_the_parts_of_its_score_and_leads_to_its_author(open_page):
+    page = open_page()
+    search(page, "regatta")
+    text = page.locator("article.post .text").first.inner_text()
+    page.locator("article.post .when").first.click()
+    expect(page.locator(".whole .text")).to_have_text(text)
+    expect(page.get_by_role("region", name="Why it was found")).to_contain_text("bm25")
+    author = page.get_by_role("heading", level=1).inner_text()
+    page.get_by_role("heading", level=1).get_by_role("link").click()
+    assert set(page.locator("article.post .by").all_inner_texts()) == {author}
+
+
+def test_what_people_wrote_has_its_own_direction_and_language(open_page):
+    page = open_page()
+    search(page, "regatta")
+    expect(page.locator("article.post .text").first).to_be_visible()
+    assert page.locator("article.post .text:not([dir=auto])").count() == 0
+    assert page.locator("article.post .text:not([lang])").count() == 0
+
+
+def test_suggestions_complete_the_last_word_by_keyboard_alone(open_page):
+    page = open_page()
+    box = page.get_by_role("combobox")
+    box.press_sequentially("late #r")
+    options = page.get_by_role("option")
+    expect(options).to_have_text(["#regatta", "#rowing"])
+    expect(box).to_have_attribute("aria-expanded", "true")
+    box.press("ArrowDown")
+    box.press("ArrowDown")
+    expect(page.get_by_role("option", selected=True)).to_have_text("#rowing")
+    assert axe(page) == []
+    box.press("Enter")
+    expect(box).to_have_value("late #rowing ")
+    expect(options).to_have_count(0)
+    box.press_sequentially("#t")
+    expect(options).to_have_count(1)
+    box.press("Escape")
+    expect(options).to_have_count(0)
+    box.press("Enter")
+    page.wait_for_url("**q=late*")
+
+
+def axe(page) -> list[str]:
+    """Return what axe finds wrong with a page."""
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {node['html'][:120]}" for v in found for node in v["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_wrong_with_any_page(open_page, town_address, scheme):
+    page = open_page(color_scheme=scheme)
+    assert axe(page) == []
+    search(page, QUESTION)
+    expect(page.locator(".said")).to_be_visible()
+    page.locator("summary").first.click()
+    assert axe(page) == []
+    page.locator("article.post .when").first.click()
+    expect(page.locator(".whole")).to_be_visible()
+    assert axe(page) == []
+    for path in ("?q=tea&mode=latest", "?q=xyzzy", "answer?q=When+is+it", "ads/report"):
+        page.goto(town_address + path)
+        assert axe(page) == []
 
 
 def test_a_forgotten_author_is_gone_at_the_next_search(open_page, town):

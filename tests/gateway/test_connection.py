@@ -74,9 +74,9 @@ def test_a_request_after_another_has_a_deadline_of_its_own(monkeypatch, address)
 
 
 def test_a_whole_request_may_be_worked_on_longer_than_it_may_arrive(soon, served, parts):
-    def slow(text, mode):
+    def slow(text, mode, cursor=None, **options):
         time.sleep(1)
-        return parts.search(text, mode)
+        return parts.search(text, mode, cursor, **options)
 
     with served(create_app(dataclasses.replace(parts, search=slow), SystemClock())) as address:
         assert httpx2.get(address, params={"q": "tea"}).status_code == 200

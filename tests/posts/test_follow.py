@@ -297,7 +297,7 @@ def test_two_followers_of_one_stream_are_refused(home, tmp_path, rookery, start_
         second = rookery("posts", "follow", url, "--for", "1")
         assert (second.code, len(second.said)) == (2, 1)
         first.send_signal(signal.SIGINT)
-        assert first.wait(20) == 0
+        assert first.wait(60) == 0
 
 
 def test_while_another_process_writes_to_the_lake_posts_wait_in_the_log(home, tmp_path):

@@ -5,13 +5,19 @@ import signal
 import subprocess
 import sys
 import textwrap
+from datetime import UTC, datetime
 
 import pytest
 
-from rookery.core.context import Context
+from rookery.core.context import Context, SystemClock
 from rookery.core.errors import DataError, UsageError
 from rookery.core.protocols import HashedEmbedder
+from rookery.posts.event import Event
 from rookery.posts.forget import forget
+from rookery.posts.ingest import ingest_batches
+from rookery.posts.live import live_log
+from rookery.posts.sources.files import in_batches
+from rookery.search.engine.generation import want_anew
 from rookery.search.index import build_index, holds, open_index
 
 
@@ -42,15 +48,53 @@ def test_building_again_does_nothing_until_something_changed(home, put, a_post):
     forget(home, ["1"], [], Context())
     report = build_index(home, HashedEmbedder(), Context())
     assert (report.posts, report.dropped) == (1, {"forgotten": 1})
+    assert holds(home, "1")  # in the files, until the next generation takes over
+    want_anew(home)
+    assert build_index(home, HashedEmbedder(), Context()).built
     assert not holds(home, "1")
 
 
-def test_an_open_index_stays_usable_while_the_next_is_swapped_in(home, put, a_post, indexed, found):
+def test_an_open_index_sees_what_is_added_and_what_takes_over(home, put, a_post, indexed, found):
     index = indexed(a_post("a rook", id="1"))
     put(a_post("another rook", id="2"), key="second")
-    build_index(home, HashedEmbedder(), Context())
     assert found(index, "rook") == ["1"]
+    build_index(home, HashedEmbedder(), Context())
+    assert sorted(found(index, "rook")) == ["1", "2"]
+    want_anew(home)
+    report = build_index(home, HashedEmbedder(), Context())
+    assert (report.built, report.posts) == (True, 2)
+    assert sorted(found(index, "rook")) == ["1", "2"]
     assert len([p for p in home.search.iterdir() if p.is_dir()]) == 1
+
+
+def test_an_edit_takes_the_place_of_the_post(home, put, a_post, indexed, found):
+    index = indexed(a_post("a rook", id="1", author="ada"))
+    edited = a_post("a raven", id="1", author="ada", edited=datetime(2026, 3, 1, tzinfo=UTC))
+    ingest_posts(home, edited)
+    assert found(index, "rook") == found(index, "raven") == []  # on its way: neither is shown
+    assert build_index(home, HashedEmbedder(), Context()).posts == 1
+    assert (found(index, "rook"), found(index, "raven")) == ([], ["1"])
+
+
+def ingest_posts(home, *posts):
+    """Take posts in, as a file of them would be."""
+    return ingest_batches(home, "test", posts[0].text, lambda: in_batches(posts), Context())
+
+
+def test_what_may_be_seen_again_comes_back(home, put, a_post, indexed, found):
+    index = indexed(
+        a_post("a black rook", id="1", author="ada"), a_post("a rook", id="2", author="bob")
+    )
+    states = [("on", ["2"]), ("off", ["1", "2"]), ("on", ["2"]), ("off", ["1", "2"])]
+    for day, (value, ids) in enumerate(states, 1):
+        happened = datetime(2026, 3, day, tzinfo=UTC)
+        with live_log(home) as log:
+            log.record([Event("state_author", "ada", "suspended", value, happened)], SystemClock())
+        if value == "on":
+            assert found(index, "rook") == ids  # at once, whatever the index holds
+        report = build_index(home, HashedEmbedder(), Context())
+        assert sorted(found(index, "rook")) == ids
+        assert report.dropped == ({"suspended": 1} if value == "on" else {})
 
 
 def test_a_build_of_nothing_is_an_index_that_finds_nothing(indexed, a_post, found):
@@ -71,13 +115,13 @@ def test_without_an_index_or_with_another_model_one_line_says_what_to_do(home, p
 def _break(home, name):
     folder = next(p for p in home.search.iterdir() if p.is_dir())
     path = {"meta": folder / "text" / "meta.json", "current": home.search / "current.json"}.get(
-        name, folder / name
+        name, folder / "columns" / name
     )
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
 
 
-@pytest.mark.parametrize("name", ["current", "segment.json", "rows.arrow", "vectors.faiss", "meta"])
+@pytest.mark.parametrize("name", ["current", "posts.bin", "terms.bin", "vectors.bin", "meta"])
 def test_a_damaged_index_says_so_in_one_line_and_is_mended_by_building(home, put, a_post, name):
     put(*(a_post(f"rook number {n}") for n in range(50)))
     build_index(home, HashedEmbedder(), Context())
@@ -85,10 +129,10 @@ def test_a_damaged_index_says_so_in_one_line_and_is_mended_by_building(home, put
     with pytest.raises(DataError, match=r"damaged.*rookery search index"):
         open_index(home, HashedEmbedder())
     assert build_index(home, HashedEmbedder(), Context()).built
-    assert open_index(home, HashedEmbedder()).segment.facts.posts == 50
+    assert open_index(home, HashedEmbedder()).view.posts == 50
 
 
-def test_a_build_that_fails_leaves_the_index_in_force_and_no_leftovers(
+def test_a_build_that_fails_leaves_the_index_in_force_and_the_next_no_leftovers(
     home, put, a_post, indexed, found
 ):
     class Failing(HashedEmbedder):
@@ -100,6 +144,7 @@ def test_a_build_that_fails_leaves_the_index_in_force_and_no_leftovers(
     with pytest.raises(RuntimeError, match="out of memory"):
         build_index(home, Failing(seed=1), Context())
     assert found(open_index(home, HashedEmbedder()), "rook") == ["1"]
+    build_index(home, HashedEmbedder(), Context())
     assert len([p for p in home.search.iterdir() if p.is_dir()]) == 1
 
 
@@ -134,13 +179,3 @@ def test_a_killed_build_leaves_the_old_index_and_the_next_one_ends_it(
 
 def _environment():
     return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
-
-
-def test_ordinals_follow_time_whatever_the_order_of_ingest(home, put, a_post):
-    early, middle, late = (a_post(id=name) for name in "xyz")
-    put(late)
-    put(early, key="second")
-    put(middle, key="third")
-    build_index(home, HashedEmbedder(), Context())
-    segment = open_index(home, HashedEmbedder()).segment
-    assert segment.take([0, 1, 2], ["id"])["id"].to_pylist() == ["x", "y", "z"]

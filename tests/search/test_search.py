@@ -147,7 +147,7 @@ _SEARCHER = """
     from rookery.core.home import open_home
     from rookery.core.protocols import HashedEmbedder
     from rookery.search.index import open_index
-    from rookery.search.ask import ask
+    from rookery.search.answers.answer import ask
     from rookery.search.search import search_posts
 
     index = open_index(open_home(Path(sys.argv[1])), HashedEmbedder())

@@ -16,7 +16,7 @@ from rookery.posts.consent import consent, state
 from rookery.posts.forget import forget
 from rookery.posts.lake import append
 from rookery.posts.post import to_table
-from rookery.search.ask import ask
+from rookery.search.answers.answer import ask
 from rookery.search.index import build_index, open_index
 from rookery.search.search import search_posts
 

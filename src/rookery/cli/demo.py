@@ -197,7 +197,7 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
     from rookery.model.evaluate import evaluate, read_result
     from rookery.model.export import export_stage
     from rookery.model.generate import load_generator
-    from rookery.search.ask import ask
+    from rookery.search.answers.answer import ask
     from rookery.search.index import build_index, open_index
     from rookery.town import advertising as ads_demo
     from rookery.workflows.models import sample_of

@@ -22,6 +22,7 @@ from rookery.cli import (
     model,
     model_represent,
     posts,
+    saved,
     search,
     serve,
 )
@@ -44,6 +45,7 @@ app.add_typer(posts.app, name="posts")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(model.app, name="model")
 app.add_typer(search.app, name="search")
+search.app.add_typer(saved.app, name="saved")
 app.add_typer(ads.app, name="ads")
 app.add_typer(fleet.app, name="fleet")
 app.command("demo")(demo.demo)

@@ -8,7 +8,9 @@ artifacts/      everything that stages made (see artifact.py)
 search/         the search index (derived; can be rebuilt)
 scales/         the scale that `model train --minutes` measured, so that a rerun uses the same
 erase.lock      shared while posts are read into artifacts, exclusive during an erasure
+saved.json      saved searches: queries, and how far each has told what is new
 ads.sqlite      campaigns and the ledger
+readers.sqlite  whom and what each reader of searches blocks and mutes
 runs.jsonl      every attempt of a stage, failed ones too
 paused.json     exists while all runs are paused (see pause.py)
 """
@@ -86,6 +88,43 @@ class Serving:
     serve: str = NEWEST
 
 
+Writer = Literal["extract", "model", "endpoint"]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The writer of answers.
+
+    writer: extract quotes posts; model asks the home's own model; endpoint asks the model of that
+    name behind an endpoint that speaks OpenAI's API, such as `http://localhost:8000/v1`.
+    key_file: the file that holds the endpoint's key, as a path from the home; empty for none.
+    seconds: the time that a model has, after which posts are quoted.
+    """
+
+    writer: Writer = "extract"
+    endpoint: str = ""
+    model: str = ""
+    key_file: str = ""
+    seconds: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.writer == "endpoint" and not (
+            self.endpoint.startswith(("http://", "https://")) and self.model
+        ):
+            raise DataError('writer = "endpoint" needs an endpoint (http…) and a model')
+        if not self.seconds > 0:
+            raise DataError(f"seconds must be above 0, not {self.seconds}")
+
+
+@dataclass(frozen=True)
+class Searching:
+    """How search ranks. weights: the file of the ranker's weights, from the home's folder; empty
+    for those that come with the package.
+    """
+
+    weights: str = ""
+
+
 @dataclass(frozen=True)
 class Settings:
     """The contents of `rookery.toml`."""
@@ -94,6 +133,8 @@ class Settings:
     serve: Serve = field(default_factory=Serve)
     corpus: Cluster = field(default_factory=Cluster)
     model: Serving = field(default_factory=Serving)
+    search: Searching = field(default_factory=Searching)
+    answers: Answers = field(default_factory=Answers)
 
 
 FIRST_SETTINGS = """\
@@ -129,6 +170,23 @@ address = ""
 # Which checkpoint searches, answers and writes: "newest", or one by its key, so that a trial does
 # not serve merely by being newest (`rookery runs` lists keys).
 serve = "newest"
+
+[search]
+# The weights by which search ranks: a file that `rookery search learn` wrote, from this folder;
+# empty for those that come with the package.
+weights = ""
+
+[answers]
+# Who writes answers: "extract" quotes sentences of posts; "model" is the model that serves;
+# "endpoint" is a model behind an endpoint that speaks OpenAI's API, such as
+# "http://localhost:8000/v1", which is sent the question and sentences of posts. Sentences that the
+# cited posts do not bear out are dropped. key_file, a path from here, holds the endpoint's key.
+writer = "extract"
+endpoint = ""
+model = ""
+key_file = ""
+# The seconds that a model has, after which posts are quoted.
+seconds = 20.0
 """
 
 
@@ -158,6 +216,10 @@ class Home:
     @property
     def ads(self) -> Path:
         return self.path / "ads.sqlite"
+
+    @property
+    def readers(self) -> Path:
+        return self.path / "readers.sqlite"
 
     @property
     def runs(self) -> Path:

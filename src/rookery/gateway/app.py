@@ -1,8 +1,8 @@
 """The ASGI application: all routes, the headers of every response, and the form of errors.
 
 A request passes the envelope (headers), the guard (`guard.py`) and whoever attends to its client
-(`attended.py`) before it reaches a route. The routes are in `api/openai.py` and `pages/routes.py`;
-what they serve is opened in `wiring.py`.
+(`attended.py`) before it reaches a route. The routes are in `api/` (OpenAI's, and three of search)
+and `pages/`; what they serve is opened in `wiring.py`.
 """
 
 import contextlib
@@ -21,10 +21,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rookery.core.context import Clock
 from rookery.core.errors import RookeryError
+from rookery.gateway.api.bluesky import bluesky_routes
+from rookery.gateway.api.mastodon import mastodon_routes
 from rookery.gateway.api.openai import ApiError, api_error_response, openai_routes
+from rookery.gateway.api.search import search_routes
 from rookery.gateway.attended import Attended
 from rookery.gateway.errors import error_response
 from rookery.gateway.guard import ALIVE, Guard, Guarded, operator_only
+from rookery.gateway.pages.ads import ad_routes
 from rookery.gateway.pages.routes import page_routes
 from rookery.gateway.parts import Parts
 from rookery.version import __version__
@@ -65,7 +69,10 @@ def create_app(
         lifespan=_few_threads,
     )
     app.include_router(openai_routes(parts.generator, clock, new_id))
-    app.include_router(page_routes(parts, new_id, operator_only))
+    for routes_of in (search_routes, bluesky_routes, mastodon_routes):
+        app.include_router(routes_of(parts))
+    app.include_router(page_routes(parts, new_id))
+    app.include_router(ad_routes(parts, operator_only))
     app.mount(
         "/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static"), name="static"
     )

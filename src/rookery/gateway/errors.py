@@ -1,4 +1,7 @@
-"""The form of errors: OpenAI's envelope under `/v1`, JSON for other programs, a page for people.
+"""The form of errors: that of the API whose path it is, JSON for other programs, a page for people.
+
+OpenAI's envelope under `/v1`, `{"error", "message"}` under `/xrpc` (AT protocol), and `{"error"}`
+under `/api` (Mastodon).
 
 No response holds a traceback. Which error it is, is decided where it happens.
 """
@@ -9,7 +12,9 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from rookery.gateway.api.openai import ApiError, api_error_response
-from rookery.gateway.pages.routes import render_error
+from rookery.gateway.pages.render import render_error
+
+_FOR_PROGRAMS = ("/healthz", "/suggest")
 
 
 def error_response(
@@ -30,6 +35,9 @@ def error_response(
 def _form(path: str, status: int, what: str, kind: str, param: str | None) -> Response:
     if path.startswith("/v1"):
         return api_error_response(ApiError(status, what, kind=kind, param=param))
-    if path.endswith(".json") or path == "/healthz":
+    if path.startswith("/xrpc"):
+        name = "InvalidRequest" if status < 500 else "InternalServerError"
+        return JSONResponse({"error": name, "message": what}, status)
+    if path.startswith("/api/") or path.endswith(".json") or path in _FOR_PROGRAMS:
         return JSONResponse({"error": what}, status)
     return render_error(status, what)

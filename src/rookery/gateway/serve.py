@@ -6,7 +6,10 @@ What is served is opened in `wiring.py`; its routes are put together in `app.py`
 import contextlib
 import errno
 import logging
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -57,7 +60,7 @@ def serve(
     with listening(host, port) as listener:
         _check_exposure(listener, guard)
         parts = open_parts(home, context)
-        with learning_beside(parts.ads.learn):
+        with learning_beside(parts.ads.learn), indexing_beside(home):
             run(create_app(parts, context.clock, guard=guard), listener, ready)
 
 
@@ -123,6 +126,29 @@ def learning_beside(
     finally:
         ended.set()
         thread.join(GRACE_SECONDS)
+
+
+@contextlib.contextmanager
+def indexing_beside(home: Home) -> Iterator[None]:
+    """Keep the search index current in a process of its own, which ends with this one.
+
+    If another process keeps it current already, the new one ends at once.
+    """
+    command = [sys.executable, "-m", "rookery", "search", "index", "--follow"]
+    command += ["--parent", str(os.getpid()), "--home", str(home.path)]
+    # its own group: Ctrl-C at the terminal is for the server, which then ends it
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 @contextlib.contextmanager

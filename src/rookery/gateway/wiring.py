@@ -10,51 +10,62 @@ rest, and torch is loaded only where there is a model.
 
 import functools
 from collections.abc import Callable
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
 
 from rookery.core.context import Context
 from rookery.core.home import Home
-from rookery.core.protocols import Embedder
-from rookery.gateway.parts import Parts
+from rookery.gateway.parts import RESULTS, Parts, Search
 from rookery.workflows.models import embedder_of, generator_of
+from rookery.workflows.search import writer_of
 
 if TYPE_CHECKING:
     from rookery.search.index import SearchIndex
-
-RESULTS = 20
+    from rookery.search.search import Mode, Results
 
 
 def open_parts(home: Home, context: Context) -> Parts:
     """Load the models and open index and ads once, for as long as the process serves."""
     from rookery.ads.report import report
     from rookery.ads.server import AdServer
-    from rookery.search.ask import ask
-    from rookery.search.search import search_posts
+    from rookery.search.answers.kept import KeptAnswers
+    from rookery.search.answers.question import is_question
+    from rookery.search.post import post_page
+    from rookery.search.suggest import completions, correction, trends
+    from rookery.workflows.search import open_index
 
     embedder = embedder_of(home)
-    index = _index_in_force(home, embedder)
+    generator = generator_of(home)
+    index = functools.cache(functools.partial(open_index, home))  # what fails is tried again
+    answers = KeptAnswers(writer_of(home, lambda: generator, context.clock))
     return Parts(
-        search=lambda text, mode: search_posts(index(), text, limit=RESULTS, mode=mode),
-        answer=lambda text: ask(index(), text),
+        search=_search(home, index),
+        post=lambda post_id, query: post_page(index(), post_id, query),
+        asks=is_question,
+        answer=lambda text: answers.ask(index(), text),
         ads=AdServer(home, embedder, context.clock),
         report=functools.partial(report, home),
-        generator=generator_of(home),
+        generator=generator,
+        suggest=lambda prefix: completions(index(), prefix),
+        correct=lambda text: correction(index(), text),
+        trends=lambda: trends(index()),
     )
 
 
-def _index_in_force(home: Home, embedder: Embedder) -> Callable[[], "SearchIndex"]:
-    """Return a function that returns the index in force.
+def _search(home: Home, index: Callable[[], "SearchIndex"]) -> Search:
+    """Return the search of the index in force."""
+    from rookery.search.readers import reader_named
+    from rookery.search.search import search_posts
 
-    It opens the index once, and again after `rookery search index` made another.
-    """
-    from rookery.search.index import CURRENT, open_index
+    def search(
+        text: str,
+        mode: "Mode",
+        cursor: str | None = None,
+        limit: int = RESULTS,
+        zone: tzinfo = UTC,
+        reader: str | None = None,
+    ) -> "Results":
+        known = None if reader is None else reader_named(home, reader)
+        return search_posts(index(), text, limit, mode, cursor, zone, known)
 
-    @functools.lru_cache(maxsize=1)
-    def opened(made_at: int) -> "SearchIndex":
-        return open_index(home, embedder)
-
-    def index() -> "SearchIndex":
-        current = home.search / CURRENT
-        return opened(current.stat().st_mtime_ns if current.exists() else 0)
-
-    return index
+    return search

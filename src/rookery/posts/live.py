@@ -10,7 +10,7 @@ and one use is decided in `rights.py`.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -31,8 +31,9 @@ _HINT = (
 class LiveLog(EventTable):
     """The home's log: cheap to open, safe for several processes, one object for each thread."""
 
-    def __init__(self, home: Home):
-        super().__init__(home.live)
+    def __init__(self, home: Home, any_thread: bool = False):
+        """Open the log. any_thread: one thread after the other may use it."""
+        super().__init__(home.live, any_thread)
         self._not_indexable = home.settings.rights.not_indexable
 
     # Writing: an event is recorded once, however often it is reported.
@@ -93,6 +94,11 @@ class LiveLog(EventTable):
         """
         rows = [(row[1], row[-1]) for row in self.rows_after(watermark)]
         return list({subject: None for subject, _ in rows}), rows[-1][1] if rows else watermark
+
+    def edited_since(self, watermark: int, posts: Collection[str]) -> frozenset[str]:
+        """Return those of some posts of which an edit was recorded after a watermark."""
+        rows = self.rows_of_subjects(set(posts)) if posts else []
+        return frozenset(row[1] for row in rows if row[0] == "edit_post" and row[-1] > watermark)
 
     # Reading events: the order is that of the log, each with the time at which it was recorded.
 

@@ -11,6 +11,7 @@ training goes before.
 Not here: recording events and asking for the current state (`live.py`).
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -101,10 +102,11 @@ class Restrictions:
         """Return whether a post may be shown to nobody and used for nothing."""
         return post_id in self.posts or author in self.authors
 
-    def forbids(self, use: Use, post_id: str, author: str, lake_version: int) -> bool:
+    def forbids(self, use: Use, post_id: str, author: str, lake_version: float = math.inf) -> bool:
         """Return whether a use of a post, as a version of the lake holds it, must end.
 
-        It must if the post is hidden, its author refuses the use, or it was edited since.
+        It must if the post is hidden, its author refuses the use, or it was edited since; without
+        a version, edits do not count.
         """
         refused = self.consent.get(use, {}).get(author) is False
         return self.hides(post_id, author) or refused or self.edited.get(post_id, 0) > lake_version

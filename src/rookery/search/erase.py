@@ -1,46 +1,54 @@
-"""Erasing posts from the search index: it is rebuilt if it holds a post that must be erased.
+"""Erasing posts from the search index: the next generation is filled without them.
 
-Nothing is cut out of an index, since it can be derived again from the lake at any time. Which posts
-must be erased is decided in `posts/erase.py`.
+Nothing is cut out of an index: what was removed from it stays in its files, hidden. It can be
+derived again from the lake at any time. Which posts must be erased is decided in `posts/erase.py`.
 """
 
+import contextlib
 from collections.abc import Callable
 
-import pyarrow.compute as pc
+import numpy as np
 
-from rookery.core.arrays import is_among
 from rookery.core.context import Context
+from rookery.core.digest import hash_ids
+from rookery.core.errors import BusyError
 from rookery.core.home import Home
-from rookery.core.locks import exclusive
 from rookery.core.protocols import Embedder
 from rookery.posts.erase import Erased, ErasurePlan
-from rookery.posts.lake import version_in
-from rookery.search.index import BUILD_LOCK, build_index, current_index, remove_others
+from rookery.search.engine.fields import author_key
+from rookery.search.engine.generation import want_anew
+from rookery.search.index import build_index, held_by, is_foreign, remove_leftovers
 
 
 def erase_from_index(
     home: Home, plan: ErasurePlan, embedder: Callable[[], Embedder], context: Context
 ) -> list[Erased]:
-    """Rebuild the index if it holds a post to erase, and remove the leftovers of killed builds."""
+    """Fill an index anew if the one in force holds a post to erase, and remove what killed builds
+    left.
+    """
     if not home.search.exists():
         return []
+    if plan and is_foreign(home):
+        build_index(home, embedder(), context)
+        return [Erased("search index", 1, "index of another release")]
+    if plan and held_by(home) is not None:
+        build_index(home, embedder(), context)  # it has followed the log to its end then
     count = _held(home, plan)
     if count:
+        want_anew(home)
         build_index(home, embedder(), context)
-    with exclusive(home.search / BUILD_LOCK, "the search index"):
-        remove_others(home)
+    with contextlib.suppress(BusyError):  # a follower removes them itself
+        remove_leftovers(home)
     return [Erased("search index", count, "posts")] if count else []
 
 
 def _held(home: Home, plan: ErasurePlan) -> int:
-    """Count the posts of the index in force that must be erased."""
-    found = current_index(home)
-    if found is None:
+    """Count the posts in the files of the index in force that must be erased."""
+    held = held_by(home)
+    if held is None:
         return 0
-    watermark, segment = found
-    erased = plan.posts(version_in(watermark.lake))
-    matches = (
-        pc.or_(is_among(rows["id"], erased), is_among(rows["author"], plan.authors))
-        for rows in segment.rows
-    )
-    return sum(pc.sum(rows).as_py() or 0 for rows in matches)
+    gone = np.isin(held.ids, hash_ids(plan.whole))
+    gone |= np.isin(held.authors, hash_ids(map(author_key, plan.authors)))
+    edited = np.isin(held.ids[held.dead], hash_ids(plan.restrictions.edited))
+    gone[held.dead[edited]] = True
+    return int(gone.sum())

@@ -1,99 +1,52 @@
-"""The query language: parses what a person typed into a small tree, and describes it in words.
+"""The query language: parses what a person typed into a tree, and describes it in words.
 
     tram late             posts with both words            "night tram"     the words in this order
     tram OR bus           either                           -bus  -(a OR b)  without
-    (tram OR bus) late    brackets                         #rooks  @ada     tag, mention
-    from:ada  lang:en     author, language                 min_likes:5      at least 5 likes
-    since:2026-01-31      from that day on (UTC)           until:2026-02-28 before that day
+    (tram OR bus) late    brackets                         tram*            words that begin so
+    #rooks  @ada  $TSLA   tag, mention, cashtag            from:ada         an operator
 
 As on X and Bluesky, a post needs all the words unless OR is between them, and OR is written in
-capitals. Parsing never fails: what cannot be understood is taken as words, and what is too much is
-dropped, since a stranger types it; `remarks` reports both. This module reads no index; what a tree
-means to the index is in `retrieve.py`.
+capitals. The operators of X, Bluesky and Mastodon are in one table, `engine/operators.py`. Parsing
+never fails, since a stranger types it: an operator whose value cannot be read is left out, an
+unknown one is taken as words, what is too much is dropped, and `remarks` reports all of it. Signs
+alone find nothing. This module reads no index; what a tree means to it is in `engine/match.py`.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
-from rookery.search.engine.analysis import exact_tokens, fold, ranking_terms
+from rookery.search.engine.analysis import QueryTerm, query_terms
+from rookery.search.engine.operators import Asking, Operator, operator_in
+from rookery.search.engine.tree import (
+    NOTHING,
+    And,
+    Field,
+    Link,
+    Node,
+    Not,
+    Or,
+    Phrase,
+    Prefix,
+    Word,
+    describe,
+    is_plain,
+    wanted,
+)
+from rookery.search.engine.words import exact_tokens, fold, is_run, link_tokens
 
 MAX_CHARACTERS = 2_000
 """A query is cut after so many characters, between two words."""
-MAX_WORDS = 64
-"""Words after the first 64 are ignored: each costs time, and nobody types more."""
-MAX_FILTERS = 16
-"""Filters (authors, languages, tags, mentions, dates, likes) after the first 16 are ignored."""
+MAX_PARTS = 64
+"""Words and filters after the first 64 are ignored: each costs time, and nobody types more."""
+MAX_PREFIXES = 4
+"""Of words with a star the first 4 are used, since each may stand for thousands of words."""
 MAX_DEPTH = 12
 """Brackets nested deeper than this are ignored; the words inside them still count."""
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word as typed; posts match by its stem."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Phrase:
-    """Words next to each other, as written."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """An equality with one value of `author`, `language`, `tags` or `mentions`."""
-
-    name: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """Posts written at this moment or later."""
-
-    moment: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Until:
-    """Posts written before this moment."""
-
-    moment: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class MinLikes:
-    """Posts with at least this number of likes."""
-
-    likes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """Posts that do not match."""
-
-    part: "Node"
-
-
-@dataclass(frozen=True, slots=True)
-class And:
-    """Posts that match every part; every post matches if there are no parts."""
-
-    parts: tuple["Node", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Or:
-    """Posts that match at least one part."""
-
-    parts: tuple["Node", ...]
-
-
-Node = Word | Phrase | Field | Since | Until | MinLikes | Not | And | Or
+MAX_REMARKS = 16
+LEAST_PREFIX = 3
+"""The letters that a word with a star needs."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +64,20 @@ class Query:
     @property
     def text(self) -> str:
         """Return the words that a post should have, without signs, for ranking and embedding."""
-        return " ".join(_wanted(self.root))
+        parts = [part for part in wanted(self.root) if not isinstance(part, Prefix)]
+        return " ".join(part.value if isinstance(part, Field) else part.text for part in parts)
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """Return the terms that ranking counts, each once."""
-        return ranking_terms(self.text)
+        """Return the terms that ranking counts, each once, as of posts without a language."""
+        return tuple(term.variants[0] for term in self.groups(frozenset()))
+
+    def groups(self, codes: frozenset[str] | None = None) -> tuple[QueryTerm, ...]:
+        """Return the terms that ranking counts, each once, with their variants.
+
+        codes: the analyses that an index has (`match.analyses_of`); None for all.
+        """
+        return query_terms(self.text, codes)
 
     def without_plain_words(self) -> And:
         """Return the parts that stay required when plain words become optional."""
@@ -129,23 +90,19 @@ class Query:
 
 def words_query(text: str) -> Query:
     """Return a query of the text's words alone, ignoring signs: for questions and judged topics."""
-    return Query(And(tuple(Word(token) for token in list(exact_tokens(text))[:MAX_WORDS])))
+    return Query(And(tuple(Word(token) for token in list(exact_tokens(text))[:MAX_PARTS])))
 
 
-def is_plain(node: Node) -> bool:
-    """Return whether a part is a word, or made of words only."""
-    match node:
-        case Word():
-            return True
-        case And(parts) | Or(parts):
-            return all(is_plain(p) for p in parts)
-    return False
+def parse(
+    text: str, now: datetime | None = None, zone: tzinfo = UTC, me: str | None = None
+) -> Query:
+    """Parse what a person typed.
 
-
-def parse(text: str) -> Query:
-    """Parse what a person typed."""
+    now: the present moment, for `within_time:`. zone: of the reader's days. me: the reader's name,
+    for `from:me`.
+    """
     kept = _cut(text)
-    parser = _Parser(list(_lex(kept)))
+    parser = _Parser(list(_lex(kept)), Asking(now, zone, me))
     if len(kept) < len(text):
         parser.remark(f"only the first {len(kept):,} characters were read")
     return parser.parse()
@@ -166,6 +123,7 @@ def _cut(text: str) -> str:
 
 _LEX = re.compile(
     r"""(?P<space>\s+)
+    | (?P<valued>-?[A-Za-z_]+:"[^"]*")
     | (?P<phrase>(?P<minus_phrase>-?)"(?P<inside>[^"]*)")
     | (?P<open>-?\()
     | (?P<close>\))
@@ -174,8 +132,8 @@ _LEX = re.compile(
     """,
     re.VERBOSE,
 )
-_FIELDS = {"from": "author", "lang": "language", "language": "language"}
-_OPERATOR = re.compile(r"([a-z_]+):(.+)", re.IGNORECASE)
+_IS_LINK = re.compile(r"https?://|www\.", re.IGNORECASE)
+_STAR = re.compile(r"\w\*|\*\w")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +153,8 @@ def _lex(text: str) -> Iterator[_Token]:
                 yield _Token("open", "(", found["open"].startswith("-"))
             case "close" | "quote":
                 yield _Token(kind, found.group())
-            case "word":
-                word = found["word"]
+            case "word" | "valued":
+                word = found.group()
                 negated = len(word) > 1 and word[0] == "-" and word[1] != "-"
                 is_or = word in ("OR", "|")
                 yield _Token("or" if is_or else "word", word[1:] if negated else word, negated)
@@ -207,10 +165,11 @@ class _Parser:
     """A recursive descent over the tokens, with the remarks and what was counted so far."""
 
     tokens: list[_Token]
+    asking: Asking
     place: int = 0
     remarks: list[str] = field(default_factory=list)
-    words: int = 0
-    filters: int = 0
+    used: int = 0  # words and filters
+    prefixes: int = 0
     dropped: dict[str, list[str]] = field(default_factory=dict)
 
     def parse(self) -> Query:
@@ -222,6 +181,9 @@ class _Parser:
                 self.remark("a bracket without its other half was left out")
         for why, texts in self.dropped.items():
             self.remark(f"{why}, not {_listed(texts)}")
+        if self.tokens and not parts:
+            self.remark("there is nothing to search for in it")
+            parts.append(NOTHING)
         return Query(And(tuple(parts)), tuple(self.remarks))
 
     def _any_of(self, depth: int) -> list[Node]:
@@ -267,6 +229,7 @@ class _Parser:
         return parts[0] if len(parts) == 1 else And(tuple(parts)) if parts else None
 
     def _phrase(self, text: str) -> Node | None:
+        self._remark_stars(text)
         tokens = list(exact_tokens(text))
         fitting = self._fitting(tokens, f"“{text.strip()}”")
         if len(fitting) < len(tokens):
@@ -274,141 +237,102 @@ class _Parser:
         return Phrase(text.strip()) if fitting else None
 
     def _word(self, text: str) -> Node | None:
-        part = self._operator(text) or _signed(text)
+        if text[0] == "+" and len(text) > 1:  # X: without correction of its spelling
+            text = text[1:]
+        named = operator_in(text)
+        if named is not None:
+            name, value, operator = named
+            if operator is not None:
+                return self._operator(name, value, operator)
+            self.remark(f"{name}: is no operator, so it was taken as words")
+        if _IS_LINK.match(text) and link_tokens(text):
+            return Link(text) if self._fits(text) else None
+        part = _signed(text)
         if part is not None:
-            return part if self._fits_filters(text) else None
+            self._remark_stars(text)
+            return part if self._fits(text) else None
+        return self._words(text)
+
+    def _words(self, text: str) -> Node | None:
         tokens = list(exact_tokens(text))
+        if text.endswith("*") and len(tokens) == 1 and _is_long(tokens[0]):
+            return self._prefix(text, tokens[0])
+        self._remark_stars(text)
         fitting = self._fitting(tokens, text)
         if len(fitting) < len(tokens):  # a long text without blanks
             return And(tuple(map(Word, fitting))) if fitting else None
         return Word(text) if tokens else None
 
-    def _operator(self, text: str) -> Node | None:
-        """Return the part for `name:value`, or None if there is none, it is a link, or unknown."""
-        found = _OPERATOR.fullmatch(text)
-        if found is None:
+    def _prefix(self, text: str, beginning: str) -> Node | None:
+        if not self._fits(text):
             return None
-        name, value = found[1].lower(), found[2]
-        if name in _FIELDS:
-            return Field(_FIELDS[name], fold(value).lstrip("@"))
-        if name in ("since", "until"):
-            moment = _moment(value)
-            if moment is None:
-                self._unread(f"{name}:{value} has no date like 2026-01-31")
-                return None
-            return Since(moment) if name == "since" else Until(moment)
-        if name in ("min_likes", "min_faves"):
-            if not re.fullmatch(r"[0-9]{1,18}", value):
-                self._unread(f"{name}:{value} has no number")
-                return None
-            return MinLikes(int(value))
-        if not value.startswith("//"):  # a link
-            self._unread(f"{name}: is no operator")
-        return None
+        self.prefixes += 1
+        if self.prefixes > MAX_PREFIXES:
+            self._drop(f"only the first {MAX_PREFIXES} words with a star were used", text)
+            return None
+        return Prefix(beginning)
 
-    def _unread(self, why: str) -> None:
-        self.remark(f"{why}, so it was taken as words")
+    def _operator(self, name: str, value: str, operator: Operator) -> Node | None:
+        """Return the part for an operator, or None if its value cannot be read."""
+        self._remark_stars(value)
+        value = value.replace("*", "")
+        part = operator.read(value, self.asking) if value else "has no value"
+        if isinstance(part, str):
+            self.remark(f"{name}:{value} {part}, so it was left out")
+            return None
+        return part if self._fits(f"{name}:{value}") else None
 
     def _fitting(self, tokens: list[str], text: str) -> list[str]:
-        """Count the words of a part, and return the first of them that are within `MAX_WORDS`."""
-        left = max(MAX_WORDS - self.words, 0)
-        self.words += len(tokens)
-        self._fits(self.words, MAX_WORDS, "words", text)
+        """Count the words of a part, and return the first of them that are within `MAX_PARTS`."""
+        left = max(MAX_PARTS - self.used, 0)
+        self.used += len(tokens)
+        if len(tokens) > left:
+            self._drop(f"only the first {MAX_PARTS} words and filters were used", text)
         return tokens[:left]
 
-    def _fits_filters(self, text: str) -> bool:
-        """Count a filter, and return whether it is still within `MAX_FILTERS`."""
-        self.filters += 1
-        return self._fits(self.filters, MAX_FILTERS, "filters", text)
+    def _fits(self, text: str) -> bool:
+        """Count a filter, and return whether it is still within `MAX_PARTS`."""
+        return bool(self._fitting([text], text))
 
-    def _fits(self, count: int, most: int, what: str, text: str) -> bool:
-        if count > most:
-            self.dropped.setdefault(f"only the first {most} {what} were used", []).append(text)
-        return count <= most
+    def _drop(self, why: str, text: str) -> None:
+        self.dropped.setdefault(why, []).append(text)
+
+    def _remark_stars(self, text: str) -> None:
+        if _STAR.search(text):
+            self.remark(
+                f"a star was left out: it stands at the end of one word of {LEAST_PREFIX} letters "
+                "or more"
+            )
 
     def remark(self, text: str) -> None:
-        """Report something once."""
-        if text not in self.remarks:
+        """Report something once, and of very much only the first."""
+        if len(self.remarks) < MAX_REMARKS and text not in self.remarks:
             self.remarks.append(text)
 
     def _peek(self) -> _Token | None:
         return self.tokens[self.place] if self.place < len(self.tokens) else None
 
 
+def _is_long(word: str) -> bool:
+    """Return whether a word is long enough to stand for all words that begin so."""
+    return len(word) >= LEAST_PREFIX and not is_run(word[0])
+
+
+_SIGNED = {"#": "tags", "＃": "tags", "@": "mentions", "＠": "mentions", "$": "cashtags"}
+
+
 def _signed(text: str) -> Field | None:
-    """Return the part for a tag or a mention, or None if the word is neither."""
-    name = fold(text[1:]).rstrip(".,;:!?")
-    if text[0] not in "#＃@＠" or not name or not list(exact_tokens(name)):
+    """Return the part for a tag, a mention or a cashtag, or None if the word is none."""
+    name = fold(text[1:]).rstrip(".,;:!?*")
+    field_name = _SIGNED.get(text[0])
+    if field_name is None or not list(exact_tokens(name)):
         return None
-    return Field("tags" if text[0] in "#＃" else "mentions", name)
+    if field_name == "cashtags" and not re.fullmatch(r"[a-z]{1,6}([._][a-z]{1,2})?", name):
+        return None  # an amount of money
+    return Field(field_name, name)
 
 
 def _listed(texts: Sequence[str], most: int = 3) -> str:
     """Return the first texts and how many more there are."""
     rest = len(texts) - most
     return ", ".join(texts[:most]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _moment(text: str) -> datetime | None:
-    """Read a day (its first moment) or a moment in ISO 8601; UTC unless it has a zone."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-# Describing
-# -------------------------------------------------------------------------------------------------
-
-
-def describe(node: Node) -> str:
-    """Return a part in plain words."""
-    match node:
-        case Word(text):
-            return text
-        case Phrase(text):
-            return f"“{text}”"
-        case Field("author", value):
-            return f"by {value}"
-        case Field("language", value):
-            return f"in {value}"
-        case Field("tags", value):
-            return f"tagged #{value}"
-        case Field(_, value):
-            return f"mentioning @{value}"
-        case Since(moment):
-            return f"from {_plain_moment(moment)} on"
-        case Until(moment):
-            return f"before {_plain_moment(moment)}"
-        case MinLikes(likes):
-            return f"with at least {likes} likes"
-        case Not(part):
-            return f"without {_in_brackets(part)}"
-        case Or(parts):
-            return " or ".join(_in_brackets(p) for p in parts)
-        case And(()):
-            return "every post"
-        case And(parts):
-            return ", ".join(describe(p) for p in parts)
-
-
-def _in_brackets(node: Node) -> str:
-    text = describe(node)
-    return f"({text})" if isinstance(node, And | Or) else text
-
-
-def _plain_moment(moment: datetime) -> str:
-    whole_day = (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0)
-    return f"{moment:%Y-%m-%d}" if whole_day else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _wanted(node: Node) -> Iterator[str]:
-    match node:
-        case Word(text) | Phrase(text):
-            yield text
-        case Field("tags" | "mentions", value):
-            yield value
-        case And(parts) | Or(parts):
-            for part in parts:
-                yield from _wanted(part)

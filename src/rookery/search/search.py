@@ -1,131 +1,116 @@
-"""Searching: from a query as typed to the posts that are shown.
+"""Searching: from a query as typed to the pages of posts that are shown.
 
 Retrieval proposes candidates (`engine/retrieve.py`) among the posts that may be found at this
-moment; whatever is hidden by now leaves no trace, neither in the hits nor in their scores. The gate
-(`visible.py`) asks the policy and the live log once more when a post is shown.
-Not here: what a query means (`query.py`), and what a post scores (`ranking/scores.py`).
+moment; whatever is hidden by now leaves no trace, neither in the hits nor in their scores. A page
+is filled with the best of them (`pages.py`), and each is looked at once more before it is shown
+(`hits.py`). Not here: what a query means (`query.py`), in what order posts come
+(`ranking/ranker.py`), and how a cursor is written (`cursor.py`).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Literal
+from datetime import UTC, tzinfo
 
-from rookery.posts.post import Use
-from rookery.search.engine.retrieve import Candidate, by_all_words, by_some_words, by_time
-from rookery.search.engine.segment import POST_COLUMNS, plain_rows
+from rookery.core.errors import UsageError
+from rookery.search.answers.question import is_question, topic_of
+from rookery.search.cursor import Place, Shown, after_page, decode, encode
+from rookery.search.engine.fields import moment_after
+from rookery.search.hits import Hit, marked
 from rookery.search.index import SearchIndex
+from rookery.search.pages import Asked, Mode, page_of
 from rookery.search.query import Query, parse
-from rookery.search.visible import reasons_against
-
-Mode = Literal["best", "latest"]
+from rookery.search.scope import KnownReader, scope_of
 
 COPY = "copy"
 _RELAXED = "no post has all of this, these have some of the words"
-_DEPTH = 200  # candidates at first, many more than a page, since the gate may refuse most of them
-_CHECKED_AT_ONCE = 32  # candidates per look at the live log; the first often fill a page
-_SHOWN_COLUMNS = (*POST_COLUMNS, "same")
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A post that was found; `copies` counts other posts with the same words.
-
-    `parts` are what its score is made of.
-    """
-
-    id: str
-    author: str
-    text: str
-    created: datetime
-    language: str | None
-    score: float
-    parts: dict[str, float]
-    likes: int | None = None
-    copies: int = 0
 
 
 @dataclass(frozen=True)
 class Results:
     """The hits of a search, the query in plain words, and how many copies of them were left out.
 
-    Nothing is told of posts that may not be shown.
+    cursor: asks for the next page; None where there is none. Nothing is told of posts that may not
+    be shown.
     """
 
     hits: tuple[Hit, ...]
     understood: str
     left_out: dict[str, int] = field(default_factory=dict)
+    cursor: str | None = None
 
 
-def search_posts(index: SearchIndex, text: str, limit: int = 10, mode: Mode = "best") -> Results:
+def search_posts(
+    index: SearchIndex,
+    text: str,
+    limit: int = 10,
+    mode: Mode = "best",
+    cursor: str | None = None,
+    zone: tzinfo = UTC,
+    reader: KnownReader | None = None,
+) -> Results:
     """Return the best (or latest) `limit` posts, each of which may be shown at this moment.
 
-    best: by words, feedback and vectors; copies of one text are shown once. If no post has all the
-    words, those with some are shown, and `understood` reports it.
+    best: by words, feedback and vectors; copies of one text are shown once, at most a third of a
+    page is of one author while there are others, and posts made of tags come later. If no post has
+    all the words, those with some are shown, and `understood` reports it.
     latest: newest first; posts dated in the future come last.
+    cursor: that of the page before, from the same search. Raises `UsageError` for any other.
+    zone: where the days of the query begin. reader: whoever asks, who sees no post out of their
+    scope; None for a stranger.
     """
-    index, query = index.as_of_now(), parse(text)
-    results = _full_page(index, query, limit, mode, relaxed=False)
-    if results.hits or mode == "latest" or len(query.plain_words()) < 2:
+    index = index.as_of_now(scope_of(reader))
+    query = parse(text, index.clock.now(), zone)
+    after = _after(index, text, mode, cursor)
+    relaxed = isinstance(after, Shown) and after.relaxed
+    asked = _about(text, query) if relaxed else query
+    results = _page(index, Asked(text, asked, limit, mode, after, relaxed))
+    may_relax = mode == "best" and cursor is None and len(query.plain_words()) >= 2
+    if results.hits or not may_relax:
         return results
-    relaxed = _full_page(index, query, limit, mode, relaxed=True)
-    understood = f"{query.understood}; {_RELAXED}"
-    return replace(relaxed, understood=understood) if relaxed.hits else results
+    some = _page(index, Asked(text, _about(text, query), limit, mode, after, relaxed=True))
+    return some if some.hits else results
 
 
-def _full_page(index: SearchIndex, query: Query, limit: int, mode: Mode, relaxed: bool) -> Results:
-    depth, before = max(_DEPTH, 2 * limit), -1
-    while True:
-        candidates = _candidates(index, query, depth, mode, relaxed)
-        hits = shown(index, candidates, limit, fold_copies=mode == "best")
-        # Stop when the page is full, or when going deeper can bring nothing new.
-        if len(hits) == limit or len(candidates) <= before or len(candidates) < depth:
-            copies = sum(hit.copies for hit in hits)
-            return Results(tuple(hits), query.understood, {COPY: copies} if copies else {})
-        depth, before = 4 * depth, len(candidates)
+def _about(text: str, query: Query) -> Query:
+    """Return what a question is about, without words that only ask; other queries as they are."""
+    return replace(query, root=topic_of(text).root) if is_question(text) else query
 
 
-def _candidates(
-    index: SearchIndex, query: Query, depth: int, mode: Mode, relaxed: bool
-) -> list[Candidate]:
-    # A query without words, such as `from:ada`, has nothing to rank by but time.
-    if mode == "latest" or not query.terms:
-        return by_time(index.segment, query, int(index.clock.now().timestamp()), depth)
-    if relaxed:
-        found = by_some_words(index.segment, index.embedder, query, depth)
-        return [c for c in found if c.parts["bm25"] > 0]  # not those near in meaning alone
-    return by_all_words(index.segment, index.embedder, query, depth)
+def _after(index: SearchIndex, text: str, mode: Mode, cursor: str | None) -> Shown | Place:
+    """Return where a page begins; for the first page nothing was shown, and no post is behind."""
+    kind = Place if mode == "latest" else Shown
+    if cursor is not None:
+        after = decode(cursor, text)
+        if not isinstance(after, kind):
+            raise UsageError(
+                "this cursor is of another order of the posts", hint="Leave it out, or change it"
+            )
+        return after
+    if kind is Shown:
+        return Shown(())
+    return Place(None, moment_after(index.clock.now()))
 
 
-def shown(
-    index: SearchIndex,
-    candidates: Sequence[Candidate],
-    limit: int,
-    use: Use = "search",
-    fold_copies: bool = True,
-) -> list[Hit]:
-    """Return the first `limit` candidates that may be shown now."""
-    hits: dict[str, Hit] = {}
-    for start in range(0, len(candidates), _CHECKED_AT_ONCE):
-        part = candidates[start : start + _CHECKED_AT_ONCE]
-        rows = index.segment.take([c.ordinal for c in part], _SHOWN_COLUMNS)
-        reasons = reasons_against(index.home, rows, use, index.lake_version)
-        for candidate, row, reason in zip(part, plain_rows(rows), reasons, strict=True):
-            if reason is not None:
-                continue
-            name = row["same"] if fold_copies else row["id"]
-            if name in hits:
-                hits[name] = replace(hits[name], copies=hits[name].copies + 1)
-            else:
-                hits[name] = _hit(candidate, row)
-            if len(hits) == limit:
-                return list(hits.values())
-    return list(hits.values())
-
-
-def _hit(candidate: Candidate, row: dict[str, Any]) -> Hit:
-    return Hit(
-        **{name: row[name] for name in ("id", "author", "text", "created", "language", "likes")},
-        score=round(candidate.score, 6),
-        parts={name: round(value, 6) for name, value in candidate.parts.items()},
+def _page(index: SearchIndex, search: Asked) -> Results:
+    copies: Counter[str] = Counter()
+    hits, more = page_of(index, search, copies)
+    folded = tuple(replace(hit, copies=copies[hit.same]) for hit in hits)
+    left_out = sum(hit.copies for hit in folded)
+    remarks = [_RELAXED] if search.relaxed else []
+    return Results(
+        tuple(marked(hit, search.query) for hit in folded),
+        "; ".join([search.query.understood, *remarks]),
+        {COPY: left_out} if left_out else {},
+        _next(search, folded) if more else None,
     )
+
+
+def _next(search: Asked, hits: Sequence[Hit]) -> str | None:
+    """Return the cursor behind a page."""
+    after: Shown | Place | None
+    if isinstance(search.after, Place):
+        after = replace(search.after, moment=hits[-1].moment)
+    else:
+        after = after_page(search.after, [hit.same for hit in hits], search.relaxed)
+    return None if after is None else encode(after, search.text)

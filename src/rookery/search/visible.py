@@ -1,117 +1,132 @@
 """What may be shown at this moment: the gate again, with the policy and the live log as of now.
 
-The index was built through the gate; since then a post may have been hidden or edited, or the
-policy may have changed. A search begins by withholding these posts from retrieval (`CurrentGate`),
-so that nothing shows that they are in the index, and everything that leaves this package passes
-here once more. The rules themselves are in `posts/rights.py`.
+The index was filled through the gate; since its last commit a post may have been hidden or edited,
+or the policy may have changed. A search begins by withholding these posts from retrieval
+(`CurrentGate`), so that nothing shows that they are in the index, and everything that leaves this
+package passes here once more. The rules themselves are in `posts/rights.py`.
 """
 
 import threading
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from rookery.core.digest import hash_ids
 from rookery.core.home import Home
 from rookery.posts.live import LiveLog, live_log
-from rookery.posts.post import Use
+from rookery.posts.post import POST_SCHEMA, Use
 from rookery.posts.restrictions import Restrictions
 from rookery.posts.rights import GATE_COLUMNS, gate
+from rookery.search.engine.columns import CONSENTED
+from rookery.search.engine.fields import author_key
+from rookery.search.engine.reader import View
 from rookery.search.engine.retrieve import posts_of
-from rookery.search.engine.segment import Segment
-from rookery.search.engine.withheld import NOTHING, Withheld
+from rookery.search.engine.withheld import Withheld
 
 EDITED = "edited"
-"""The lake has a later text than the index; the next build shows that."""
+"""A later text of the post is on its way into the index."""
+
+_SCHEMA = pa.schema([POST_SCHEMA.field(name) for name in GATE_COLUMNS])
 
 
 class CurrentGate:
     """The gate of an open index, kept current with the live log; several threads may ask it."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: str):
+        """Begin with the policy through which the index was filled."""
+        self._policy = policy
         self._lock = threading.Lock()
-        self._watermark: int | None = None  # of the log, up to which `_withheld` is true
-        self._withheld = NOTHING
+        self._log: LiveLog | None = None
+        self._seen: tuple[int, int] | None = None  # the commit, and the state of the log
+        self._watermark = 0  # of the log, up to which `_view` is true
+        self._view: View | None = None
 
-    def withheld(
-        self, home: Home, segment: Segment, policy: str, log_seq: int, lake_version: int
-    ) -> Withheld:
-        """Return the posts of a segment that may not be found at this moment.
+    def current(self, home: Home, view: View) -> View:
+        """Return a view less the posts that may not be found at this moment."""
+        with self._lock:
+            if self._log is None:
+                self._log = LiveLog(home, any_thread=True)
+            seen = (id(view), self._log.data_version())
+            if self._view is None or seen[0] != (self._seen or (0,))[0]:
+                self._view, self._watermark = view, view.cursor.log
+                self._newest = view  # keeps it alive, so that its id is its own
+                if self._policy != home.settings.rights.policy:
+                    self._withhold(_without_consent(view, self._log))
+            if seen != self._seen:
+                self._follow(home, self._log)
+                self._seen = seen
+            return self._view
 
-        policy, log_seq, lake_version: those through which the segment was built. Only posts of
-        which the log reports something since then are judged, or all if the policy has changed.
-        """
-        with self._lock, live_log(home) as log:
-            if self._watermark is None:
-                self._watermark = log_seq
-                if policy != home.settings.rights.policy:
-                    self._begin_anew(home, segment, log, lake_version)
-            subjects, watermark = log.subjects_since(self._watermark)
-            if subjects:
-                self._follow(home, segment, log, subjects, lake_version)
-            self._watermark = watermark
-            return self._withheld
+    def _follow(self, home: Home, log: LiveLog) -> None:
+        assert self._view is not None
+        subjects, watermark = log.subjects_since(self._watermark)
+        if subjects:
+            found = posts_of(self._view, subjects)
+            rows = self._view.posts_at(found.addresses)
+            reasons = _reasons(home, rows, "search", log, self._view.cursor.log)
+            hidden = [n for n, why in zip(found.ordinals.tolist(), reasons, strict=True) if why]
+            kept = self._view.withheld.ordinals - frozenset(found.ordinals.tolist())
+            self._withhold(kept | frozenset(hidden))
+        self._watermark = watermark
 
-    def _begin_anew(self, home: Home, segment: Segment, log: LiveLog, lake_version: int) -> None:
-        restrictions = log.restrictions()
-        reasons = _reasons(home, pa.Table.from_batches(segment.rows), "search", restrictions,
-                           lake_version)  # fmt: skip
-        hidden = (n for n, reason in enumerate(reasons) if reason)
-        self._withheld = _counted(segment, frozenset(hidden))
-        self._watermark = restrictions.watermark
-
-    def _follow(
-        self, home: Home, segment: Segment, log: LiveLog, subjects: list[str], lake_version: int
-    ) -> None:
-        judged = posts_of(segment, subjects)
-        rows = (
-            pa.Table.from_batches(segment.rows)
-            .select(GATE_COLUMNS)
-            .take(pa.array(judged, pa.int64()))
-        )
-        restrictions = log.restrictions_among(_names(rows))
-        reasons = _reasons(home, rows, "search", restrictions, lake_version)
-        hidden = frozenset(n for n, reason in zip(judged, reasons, strict=True) if reason)
-        ordinals = self._withheld.ordinals - frozenset(judged) | hidden
-        if ordinals != self._withheld.ordinals:
-            self._withheld = _counted(segment, ordinals)
+    def _withhold(self, ordinals: frozenset[int]) -> None:
+        assert self._view is not None
+        if ordinals != self._view.withheld.ordinals:
+            self._view = replace(self._view, withheld=Withheld(ordinals))
 
 
-def _counted(segment: Segment, ordinals: frozenset[int]) -> Withheld:
-    documents = segment.terms_of(sorted(ordinals))
-    posts_with = Counter(term for terms in documents for term in set(terms))
-    return Withheld(ordinals, sum(map(len, documents)), posts_with)
+def _without_consent(view: View, log: LiveLog) -> frozenset[int]:
+    """Return the posts for whose search neither they nor their authors gave consent.
+
+    They are hidden where the policy became `opt-in` after the index was filled.
+    """
+    consenting = log.restrictions().authors_by_consent("search", True)
+    columns = view.columns
+    consented = (columns.flags & CONSENTED).astype(bool)
+    consented |= np.isin(columns.authors, hash_ids(map(author_key, consenting)))
+    return frozenset(np.flatnonzero(~consented).tolist())
 
 
-def reasons_against(home: Home, rows: pa.Table, use: Use, lake_version: int) -> list[str | None]:
+def reasons_against(
+    home: Home, rows: Sequence[Mapping[str, Any]], use: Use, log_seq: int
+) -> list[str | None]:
     """Return for each row why its post may not be shown now, or None if it may.
 
-    The rows are as they were in a version of the lake.
+    rows: with at least `GATE_COLUMNS`, as of an event of the log.
     """
     with live_log(home) as log:
-        restrictions = log.restrictions_among(_names(rows))
-    return _reasons(home, rows, use, restrictions, lake_version)
+        return _reasons(home, rows, use, log, log_seq)
 
 
 def _reasons(
-    home: Home, rows: pa.Table, use: Use, restrictions: Restrictions, lake_version: int
+    home: Home, rows: Sequence[Mapping[str, Any]], use: Use, log: LiveLog, log_seq: int
 ) -> list[str | None]:
-    reasons = gate(rows, use, home.settings.rights.policy, restrictions).to_pylist()
-    edited = (restrictions.edited.get(i, 0) > lake_version for i in rows["id"].to_pylist())
+    if not rows:
+        return []
+    posts = pa.Table.from_pylist([{name: row[name] for name in _SCHEMA.names} for row in rows],
+                                 _SCHEMA)  # fmt: skip
+    restrictions = _restrictions(log, rows)
+    edited = log.edited_since(log_seq, restrictions.edited)
+    reasons = gate(posts, use, home.settings.rights.policy, restrictions).to_pylist()
     return [
-        reason or (EDITED if is_edited else None)
-        for reason, is_edited in zip(reasons, edited, strict=True)
+        reason or (EDITED if row["id"] in edited else None)
+        for reason, row in zip(reasons, rows, strict=True)
     ]
 
 
-def _names(rows: pa.Table) -> list[tuple[str, str]]:
-    """Return the id and the author of each row."""
-    return list(zip(rows["id"].to_pylist(), rows["author"].to_pylist(), strict=True))
+def _restrictions(log: LiveLog, rows: Sequence[Mapping[str, Any]]) -> Restrictions:
+    return log.restrictions_among([(row["id"], row["author"]) for row in rows])
 
 
-def still_visible(home: Home, posts: Sequence[Any], use: Use, lake_version: int) -> list[bool]:
+def still_visible(home: Home, posts: Sequence[Any], use: Use, log_seq: int) -> list[bool]:
     """Return for each post (with `id` and `author`) shown a moment ago whether it still may be."""
     with live_log(home) as log:
         restrictions = log.restrictions_among([(post.id, post.author) for post in posts])
-    return [not restrictions.forbids(use, post.id, post.author, lake_version) for post in posts]
+        edited = log.edited_since(log_seq, restrictions.edited)
+    return [
+        not restrictions.forbids(use, post.id, post.author) and post.id not in edited
+        for post in posts
+    ]

@@ -16,13 +16,15 @@ import numpy as np
 from rookery.core.context import Context
 from rookery.core.protocols import Embedder
 from rookery.search.engine.retrieve import Candidate, by_some_words
-from rookery.search.evaluate import segment_of
+from rookery.search.evaluate import Reweighed
+from rookery.search.judged import view_of
 from rookery.search.query import words_query
 from rookery.search.ranking import metrics
 from rookery.search.ranking import scores as rank
 
 WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 _DEPTH = 200
+_EVEN = 0.5  # the weight at which both kinds of candidates are among the best
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,14 @@ def measure_worth(
     """
     runs: dict[float, list[list[str]]] = {weight: [] for weight in WEIGHTS}
     alone = []
-    ids = sorted(texts)  # as the segment's ordinals are
-    even = _Even(embedder)
+    ids = sorted(texts)  # as the index's ordinals are
+    even = Reweighed(embedder, _EVEN)
     with tempfile.TemporaryDirectory(prefix="rookery-worth-") as scratch:
-        segment = segment_of(Path(scratch) / "segment", texts, even, context)
+        view = view_of(Path(scratch) / "index", texts, even, context)
         with context.progress.task("what vectors are worth", len(wanted), "queries") as task:
             for text, _ in wanted:
                 query = words_query(text)
-                found = by_some_words(segment, even, query, _DEPTH) if query.terms else []
+                found = by_some_words(view, even, query, _DEPTH) if query.terms else []
                 terms = max(len(query.terms), 1)
                 for stated, run in runs.items():
                     weight = rank.vector_weight(stated, terms)
@@ -94,25 +96,6 @@ def steadiest(scores: np.ndarray) -> float:
     errors = behind.std(axis=1) / np.sqrt(scores.shape[1])
     near = np.flatnonzero(behind.mean(axis=1) <= errors)
     return WEIGHTS[int(near[(len(near) - 1) // 2])]
-
-
-@dataclass(frozen=True)
-class _Even:
-    """An embedder at an even weight, so that both kinds of candidates are among the best."""
-
-    embedder: Embedder
-    weight: float = 0.5
-
-    @property
-    def digest(self) -> str:
-        return self.embedder.digest
-
-    @property
-    def dimensions(self) -> int:
-        return self.embedder.dimensions
-
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        return self.embedder.embed(texts)
 
 
 def _ranking(candidates: Sequence[Candidate], terms: int, weight: float) -> list[int]:

@@ -48,13 +48,23 @@ def embedder_of(home: Home) -> Embedder:
 
     It has the weight that was measured for it.
     """
-    made = home.newest("embedder") or checkpoint_of(home)
+    made = _made(home)
     if made is None:
         return HashedEmbedder()
     require_model()
     from rookery.model.embed import load_embedder
 
     return load_embedder(made, weight_of(home, made))
+
+
+def embedder_key(home: Home) -> str:
+    """Return what changes when the home's embedder does; it loads nothing."""
+    made = _made(home)
+    return "" if made is None else f"{made.key} {weight_of(home, made)}"
+
+
+def _made(home: Home) -> Artifact | None:
+    return home.newest("embedder") or checkpoint_of(home)
 
 
 def generator_of(home: Home) -> Generator:

@@ -17,11 +17,11 @@ from rookery.corpus.document import LAKE_VERSION
 from rookery.corpus.erase import learns_from
 from rookery.corpus.fates import fate_of, find_ids
 from rookery.posts import permalinks, set_aside
-from rookery.posts.lake import find_lake, version_in
+from rookery.posts.lake import find_lake
 from rookery.posts.live import live_log
 from rookery.posts.log.erasures import Erasures
 from rookery.posts.streams.inbox import Inbox
-from rookery.search.index import current_index, holds
+from rookery.search.index import held_by, is_foreign
 from rookery.workflows.erase import LEARNED, MAKE_ANEW, erase_by
 
 ERASE = "`rookery posts erase`"
@@ -101,9 +101,10 @@ def _fates(home: Home, post_id: str) -> list[dict[str, str]]:
 
 def _places(home: Home, post_id: str) -> list[_Place]:
     places = []
-    current = current_index(home)
-    if current is not None and holds(home, post_id):
-        places.append(_Place("search index", "holds", version_in(current[0].lake)))
+    if is_foreign(home):
+        places.append(_Place("search index", "holds", None))  # it may, and nobody can tell
+    elif (held := held_by(home)) is not None and held.has(post_id):
+        places.append(_Place("search index", "holds", held.lake))
     for found in lineage.trace(home, post_id, learns_from):
         artifact = found.artifact
         if artifact.kind in LEARNED and not found.learned:

@@ -15,7 +15,7 @@ ASKED = {"model": "untrained", "messages": [{"role": "user", "content": "rooks a
 
 def only(generator) -> Parts:
     """Return the parts of a gateway that only generates text."""
-    return Parts(search=None, answer=None, ads=None, report=None, generator=generator)
+    return Parts(None, None, None, None, None, None, generator=generator)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,9 @@ from rookery.core.context import SystemClock
 from rookery.core.errors import UsageError
 from rookery.core.protocols import TextChunk
 from rookery.gateway.app import create_app
+from rookery.search.post import PostPage
+from rookery.search.search import Results
+from rookery.search.suggest import Trend
 
 HOSTILE = (
     '<script>alert(1)</script> "><img src=x onerror=alert(2)> javascript:alert(3) &amp; {{ 70*70 }}'
@@ -71,10 +74,8 @@ def test_the_first_page_shows_what_the_model_made_up_and_says_so(ask):
     assert model.asked == 1
 
 
-def test_a_search_shows_the_answer_its_source_the_posts_and_one_labelled_ad(page):
+def test_a_search_shows_the_posts_and_one_labelled_ad(page):
     text = page.get("/", params={"q": "tea"}).text
-    assert 'href="#source-1"' in text
-    assert 'id="source-1"' in text
     assert "<mark>tea</mark> is fine" in text
     assert text.count(">Promoted<") == 1
     assert "Why this ad" in text
@@ -83,23 +84,32 @@ def test_a_search_shows_the_answer_its_source_the_posts_and_one_labelled_ad(page
 
 def test_what_people_and_advertisers_wrote_is_never_markup(ask, parts):
     hit = parts.search("x", "best").hits[0]
-    hostile = SimpleNamespace(
-        **(vars(hit) | {"text": HOSTILE, "author": HOSTILE, "language": '"><script>'})
+    hostile = dataclasses.replace(
+        hit, id=HOSTILE, text=HOSTILE, author=HOSTILE, language='"><script>', conversation=HOSTILE
     )
     sentence = SimpleNamespace(text=HOSTILE, citations=(1,))
-    response = ask(
-        ("GET", f"/?q={HOSTILE.replace('&', '%26').replace('#', '%23')} tea"),
-        search=lambda *_: SimpleNamespace(hits=(hostile,), understood=HOSTILE, left_out={}),
+    query = HOSTILE.replace("&", "%26").replace("#", "%23")
+    pages = ask(
+        f"/?q={query} tea",
+        f"/answer?q={query}",
+        f"/posts/x?q={query}",
+        "/",
+        search=lambda *_, **__: Results((hostile,), HOSTILE, {}, HOSTILE),
         answer=lambda _: SimpleNamespace(sentences=(sentence,), sources=(hostile,), note=HOSTILE),
+        post=lambda *_: PostPage(hostile, (hit, hostile), (hostile,), "javascript:alert(1)"),
+        trends=lambda: [Trend(HOSTILE, 2, 1)],
+        correct=lambda _: HOSTILE,
     )
-    assert response.status_code == 200
-    assert "<script>alert" not in response.text
-    assert "<img src=x" not in response.text
-    assert "Harbour Tea <House>" not in response.text
-    assert "Harbour Tea &lt;House&gt;" in response.text
-    assert "4900" not in response.text
-    assert not re.search(r'(href|src)="\s*javascript:', response.text)
-    assert len(re.findall(r"<script", response.text)) == 1
+    assert "Harbour Tea &lt;House&gt;" in pages[0].text
+    for response in pages:
+        assert response.status_code == 200
+        assert "&lt;script&gt;alert" in response.text
+        assert "<script>alert" not in response.text
+        assert "<img src=x" not in response.text
+        assert "Harbour Tea <House>" not in response.text
+        assert "4900" not in response.text
+        assert not re.search(r'(href|src)="\s*javascript:', response.text)
+        assert len(re.findall(r"<script", response.text)) == 1
 
 
 def test_every_page_forbids_scripts_from_elsewhere(page):
@@ -206,7 +216,7 @@ def test_the_viewer_is_a_random_name_for_this_session_and_a_forged_one_is_replac
 
 
 def fail(error):
-    def failing(*_):
+    def failing(*_, **__):
         raise error
 
     return failing
@@ -230,14 +240,22 @@ def test_a_broken_search_gives_a_sentence_and_no_traceback(ask):
 
 
 def test_broken_ads_and_a_broken_answer_leave_the_posts_standing(ask):
-    response = ask(
+    broken = fail(RuntimeError("secret detail"))
+    response, answer, start, suggested = ask(
         "/?q=tea",
-        ads=SimpleNamespace(serve=fail(RuntimeError("x"))),
-        answer=fail(RuntimeError("x")),
+        "/answer?q=tea",
+        "/",
+        "/suggest?q=te",
+        ads=SimpleNamespace(serve=broken),
+        answer=broken,
+        trends=broken,
+        suggest=broken,
     )
-    assert response.status_code == 200
+    assert response.status_code == answer.status_code == start.status_code == 200
     assert "is fine" in response.text
     assert "Promoted" not in response.text
+    assert "no answer at the moment" in answer.text
+    assert suggested.json() == {"suggestions": []}
 
 
 def test_a_crash_is_a_page_for_people_and_json_for_programs(ask):
@@ -265,7 +283,7 @@ def test_health_tells_the_model_and_every_response_has_an_id_of_its_own(page):
 def test_a_long_query_reaches_the_search_whole_which_says_what_it_reads(ask, parts):
     heard = []
 
-    def search(text, mode):
+    def search(text, mode, cursor=None, **_):
         heard.append(text)
         return parts.search("tea", mode)
 

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from rookery.search.engine.analysis import (
     analyse,
-    exact_tokens,
     ranking_terms,
     same_words_digest,
     stem,
     without_links,
 )
+from rookery.search.engine.words import exact_tokens
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from math import log2
 
+import numpy as np
 import pytest
 
 from rookery.search.ranking.metrics import (
     average_precision,
     ndcg,
+    paired_bootstrap,
     precision,
     recall,
     reciprocal_rank,
@@ -72,3 +74,20 @@ def test_unjudged_texts_count_as_not_relevant():
     assert recall(run, GRADES) == pytest.approx(1 / 3)
     assert precision(run, GRADES, at=3) == pytest.approx(1 / 3)
     assert reciprocal_rank(run, GRADES) == pytest.approx(1 / 3)
+
+
+def test_the_bootstrap_is_sure_of_a_steady_difference_and_unsure_of_chance():
+    random = np.random.default_rng(3)
+    steady = paired_bootstrap(random.normal(0.5, 1, 200))
+    assert 0 < steady.low < steady.difference < steady.high
+    assert steady.p < 0.01
+    chance = paired_bootstrap(np.array([1.0, -1.0] * 50))
+    assert chance.low < 0 < chance.high
+    assert chance.p > 0.5
+    # The interval of a mean of n values is about 1.96 standard errors to each side.
+    assert steady.high - steady.low == pytest.approx(2 * 1.96 / 200**0.5, rel=0.15)
+
+
+def test_no_difference_at_all_is_no_evidence():
+    found = paired_bootstrap(np.zeros(5))
+    assert (found.low, found.high, found.p) == (0, 0, 1)

@@ -37,8 +37,10 @@ _PARAMETERS = 30_000  # SQLite takes at most 32,766 in one statement
 class EventTable:
     """An open SQLite file with the table of events."""
 
-    def __init__(self, path: Path):
-        self._connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+    def __init__(self, path: Path, any_thread: bool = False):
+        self._connection = sqlite3.connect(
+            path, timeout=30, isolation_level=None, check_same_thread=not any_thread
+        )
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.executescript(_SCHEMA)
@@ -46,6 +48,10 @@ class EventTable:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+    def data_version(self) -> int:
+        """Return a number that changes when another connection has written to the file."""
+        return self._connection.execute("PRAGMA data_version").fetchone()[0]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -1,373 +1,396 @@
 """Retrieval: from a query tree to ranked candidates, by words, by meaning or by time.
 
-A candidate is an ordinal of the segment with the parts of its score. The required parts of a query
-(phrases, fields, dates, exclusions) hold in every retriever. For a search, vectors only change the
-order of what matches; for a question they also bring posts that have none of its words. Whether a
-candidate may be shown is decided when it is shown (`visible.py`); how scores are computed is in
-`ranking/scores.py`.
+The required parts of a query (phrases, fields, dates, exclusions) hold in every retriever, and so
+does the scope of whoever asks. For a search, vectors only change the order of what matches; for a
+question they also bring posts that have none of its words. Whether a candidate may be shown is
+decided once more when it is shown (`visible.py`); how scores are computed is in `ranking/`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
-import faiss
 import numpy as np
 import tantivy
 from tantivy import FieldType, Occur
 
 from rookery.core.protocols import Embedder
-from rookery.search.engine.analysis import STOP_WORDS, exact_tokens, is_run, stem
-from rookery.search.engine.segment import Segment, author_key
-from rookery.search.query import (
-    And,
-    Field,
-    MinLikes,
-    Node,
-    Not,
-    Or,
-    Phrase,
-    Query,
-    Since,
-    Until,
-    Word,
-)
+from rookery.search.engine.analysis import QueryTerm, analyse
+from rookery.search.engine.columns import hashed
+from rookery.search.engine.fields import named_query
+from rookery.search.engine.match import compiled
+from rookery.search.engine.reader import View
+from rookery.search.engine.words import STOP_WORDS, exact_tokens
+from rookery.search.query import Query
 from rookery.search.ranking import scores as rank
+from rookery.search.ranking.features import (
+    FEATURES,
+    Wanted,
+    features,
+    shared_terms,
+    word_scores,
+)
+from rookery.search.ranking.ranker import Weights, suits
+from rookery.search.ranking.variety import damping, stuffing
 
-_STOP_TERMS = frozenset(stem(sorted(STOP_WORDS)))
+STUFFED = "stuffed"
+"""The part of a score that a post loses which is made of tags."""
 _NEIGHBOURS = 200
-_SELECTIVE = 10_000  # a filter that lets fewer posts through is applied inside the vector search
-_PROBES = 32  # lists of vectors that a search compares
+_BLOCK_POSTS = 16_384  # whose vectors are compared at once
+_MOST_AT_ONCE = 1 << 20  # the text engine allocates room for as many hits as are asked for
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A post that was found: its ordinal, its score, and the parts of the score."""
+    """A post that was found: its ordinal, its score, and the parts of the score.
+
+    moment: its place in the order of time, where it was found by time.
+    """
 
     ordinal: int
     score: float
     parts: Mapping[str, float]
+    address: tantivy.DocAddress
+    moment: int = 0
 
 
-# What a tree means
-# --------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Matches:
+    """Posts that the text engine found: ordinals, int64 (n,), and where it has them."""
+
+    ordinals: np.ndarray
+    addresses: Sequence[tantivy.DocAddress]
+
+    def first(self, count: int) -> "Matches":
+        """Return the first ones."""
+        return Matches(self.ordinals[:count], self.addresses[:count])
+
+    def with_others(self, other: "Matches") -> "Matches":
+        """Return these, and after them those of another search that are not among them."""
+        new = np.flatnonzero(~np.isin(other.ordinals, self.ordinals))
+        _, once = np.unique(other.ordinals[new], return_index=True)
+        new = new[np.sort(once)]
+        return Matches(
+            np.concatenate([self.ordinals, other.ordinals[new]]),
+            [*self.addresses, *(other.addresses[n] for n in new.tolist())],
+        )
 
 
-def compiled(node: Node, schema: tantivy.Schema) -> tantivy.Query:
-    """Return the text engine's query for the posts that match a tree."""
-    match node:
-        case Word(text):
-            return _word(text, schema)
-        case Phrase(text):
-            return _phrase(list(exact_tokens(text)), schema)
-        case Field(name, value):
-            return tantivy.Query.term_query(schema, name, value, "basic")
-        case Since(moment):
-            return _range(schema, "created", FieldType.Integer, low=_second_at_or_after(moment))
-        case Until(moment):
-            return _range(
-                schema, "created", FieldType.Integer, high=_second_at_or_after(moment) - 1
-            )
-        case MinLikes(likes):
-            return _range(schema, "likes", FieldType.Unsigned, low=likes)
-        case Not(part):
-            everything = (Occur.Must, tantivy.Query.all_query())
-            return tantivy.Query.boolean_query(
-                [everything, (Occur.MustNot, compiled(part, schema))]
-            )
-        case Or(parts):
-            return tantivy.Query.boolean_query([(Occur.Should, compiled(p, schema)) for p in parts])
-        case And(()):
-            return tantivy.Query.all_query()
-        case And(parts):
-            required = _without_stop_words(parts)
-            return tantivy.Query.boolean_query(
-                [(Occur.Must, compiled(p, schema)) for p in required]
-            )
+def by_all_words(
+    view: View, embedder: Embedder, query: Query, depth: int, weights: Weights
+) -> list[Candidate]:
+    """Return the best `depth` posts that match all of a query, best first.
 
-
-def _without_stop_words(parts: Sequence[Node]) -> Sequence[Node]:
-    """Leave out words such as `the`, unless there is nothing else."""
-    weighty = [p for p in parts if not (isinstance(p, Word) and p.text.lower() in STOP_WORDS)]
-    return weighty or parts
-
-
-def _word(text: str, schema: tantivy.Schema) -> tantivy.Query:
-    tokens = list(exact_tokens(text))
-    if len(tokens) == 1 and not is_run(tokens[0][0]):
-        return tantivy.Query.term_query(schema, "terms", stem(tokens)[0], "basic")
-    return _phrase(tokens, schema)
-
-
-def _phrase(tokens: Sequence[str], schema: tantivy.Schema) -> tantivy.Query:
-    if len(tokens) > 1:
-        return tantivy.Query.phrase_query(schema, "exact", list(tokens))
-    if is_run(tokens[0][0]) and len(tokens[0]) == 1:  # one character: any pair that it is part of
-        return tantivy.Query.regex_query(schema, "exact", f".?{tokens[0]}.?")
-    return tantivy.Query.term_query(schema, "exact", tokens[0], "basic")
-
-
-def _range(
-    schema: tantivy.Schema,
-    name: str,
-    kind: FieldType,
-    low: int | None = None,
-    high: int | None = None,
-) -> tantivy.Query:
-    return tantivy.Query.range_query(schema, name, kind, low, high)
-
-
-def _second_at_or_after(moment: datetime) -> int:
-    """Round a moment up to whole seconds, which is what the index stores."""
-    seconds = int(moment.timestamp() // 1)
-    return seconds + (moment.microsecond > 0)
-
-
-# Candidates
-# ---------------------------------------------------------------------------------------------
-
-
-def by_all_words(segment: Segment, embedder: Embedder, query: Query, depth: int) -> list[Candidate]:
-    """Return the best `depth` posts that match all of a query, best first."""
-    match = compiled(query.root, segment.text.schema)
-    found = _proposed(segment, query.terms, match, depth)
-    return _ranked(segment, query.terms, found, embedder.embed([query.text]), embedder.weight)
+    weights: the learned order, which is used where the texts are posts (`ranker.suits`).
+    """
+    terms = query.groups(view.analyses)
+    match = compiled(query.root, view.schema, view.analyses)
+    found = _proposed(view, _even(terms), match, depth)
+    return ranked(view, wanted_of(view, query, embedder), found, weights)
 
 
 def by_some_words(
-    segment: Segment, embedder: Embedder | None, query: Query, depth: int
+    view: View,
+    embedder: Embedder | None,
+    query: Query,
+    depth: int,
+    weights: Weights | None = None,
 ) -> list[Candidate]:
     """Return the best `depth` posts that have some of the words or are near in meaning, best first.
 
-    Without an embedder this is BM25 alone, with no feedback either.
+    Without an embedder this is BM25 alone, with no feedback either. weights: the learned order;
+    None for that of words with feedback and of vectors by the embedder's weight.
     """
-    required = _required(query, segment.text.schema)
-    found = _proposed(segment, query.terms, required, depth, some_word=True)
-    if embedder is None:
-        return _ranked(segment, query.terms, found, None)
-    vector = embedder.embed([query.text])
-    expanded = _with_feedback(segment, query.terms, found)
-    found += _proposed(segment, expanded, required, depth, some_word=True)
-    found += [n for n, _ in neighbours(segment, vector, required)]
-    found = list(dict.fromkeys(found))
-    return _ranked(segment, query.terms, found, vector, embedder.weight)[:depth]
+    required = _required(view, query)
+    terms = query.groups(view.analyses)
+    found = _proposed(view, _even(terms), required, depth, some_word=True)
+    wanted = wanted_of(view, query, embedder)
+    if embedder is None or wanted.vector is None:
+        return ranked(view, wanted, found, None)
+    expanded = _with_feedback(view, terms, wanted, found)
+    found = found.with_others(_proposed(view, expanded, required, depth, some_word=True))
+    near = nearest(view, wanted.vector, required)
+    addresses = [view.address_of(int(n)) for n in near.ordinals]
+    found = found.with_others(Matches(near.ordinals, addresses))
+    return ranked(view, wanted, found, weights)[:depth]
 
 
-def by_time(segment: Segment, query: Query, now_seconds: int, depth: int) -> list[Candidate]:
+def wanted_of(view: View, query: Query, embedder: Embedder | None) -> Wanted:
+    """Return a query as ranking sees it; without an embedder it has no vector."""
+    terms = query.groups(view.analyses)
+    words = list(exact_tokens(query.text))
+    weighty = [word for word in words if word not in STOP_WORDS]
+    return Wanted(
+        tuple(hashed(term.variants) for term in terms),
+        hashed(weighty or words),
+        None if embedder is None else embedder.embed([query.text])[0],
+        0.0 if embedder is None else embedder.weight,
+    )
+
+
+def by_time(
+    view: View, query: Query, future_from: int, depth: int, before: int | None = None
+) -> list[Candidate]:
     """Return the newest `depth` posts that match all of a query, scored by their place.
 
-    Posts dated in the future come last, so that nobody gains by a wrong date.
+    Posts from the moment `future_from` on come last, so that nobody gains by a wrong date. before:
+    only posts that come after this moment in the list.
     """
-    schema = segment.text.schema
-    match = compiled(query.root, schema)
-    future = _range(schema, "created", FieldType.Integer, low=now_seconds + 1)
-    past = tantivy.Query.boolean_query([(Occur.Must, match), (Occur.MustNot, future)])
-    found = newest(segment, past, depth)
+    match = compiled(query.root, view.schema, view.analyses)
+    is_in_future = before is not None and before >= future_from
+    found: list[tuple[int, int, tantivy.DocAddress]] = []
+    if not is_in_future:
+        found = _newest(view, match, depth, None, future_from if before is None else before)
     if len(found) < depth:
-        later = tantivy.Query.boolean_query([(Occur.Must, match), (Occur.Must, future)])
-        found += newest(segment, later, depth)
-    return [Candidate(n, 1 / place, {}) for place, n in enumerate(found[:depth], 1)]
+        below = before if is_in_future else None
+        found += _newest(view, match, depth - len(found), future_from, below)
+    return [
+        Candidate(ordinal, 1 / place, {}, address, moment)
+        for place, (moment, ordinal, address) in enumerate(found, 1)
+    ]
 
 
-def newest(segment: Segment, match: tantivy.Query, depth: int) -> list[int]:
-    """Return the ordinals of matching posts, newest first; ordinals follow the order of time."""
-    return _first(segment, match, depth, by="ordinal")
+def _newest(
+    view: View, match: tantivy.Query, depth: int, low: int | None, below: int | None
+) -> list[tuple[int, int, tantivy.DocAddress]]:
+    """Return (moment, ordinal, address) of matching posts from a moment on and below another."""
+    high = (1 << 64) - 1 if below is None else below - 1
+    within = tantivy.Query.range_query(view.schema, "moment", FieldType.Unsigned, low or 0, high)
+    both = tantivy.Query.boolean_query([(Occur.Must, match), (Occur.Must, within)])
+    found = _first(view, both, depth, by="moment")
+    moments = view.searcher.fast_field_values("moment", list(found.addresses))
+    return [
+        (int(moment or 0), ordinal, address)
+        for moment, ordinal, address in zip(
+            moments, found.ordinals.tolist(), found.addresses, strict=True
+        )
+    ]
 
 
-def count_matching(segment: Segment, match: tantivy.Query) -> int:
-    """Count the posts that match the text engine's query."""
+def has_words(candidate: Candidate) -> bool:
+    """Return whether a candidate has some word of the query, and is not near in meaning alone."""
+    return bool(candidate.parts.get("bm25"))
+
+
+def at_ordinals(view: View, ordinals: Sequence[int]) -> list[Candidate]:
+    """Return posts that may be found as candidates without a score."""
+    return [Candidate(n, 0.0, {}, view.address_of(n)) for n in ordinals]
+
+
+def with_value(view: View, field: str, values: Sequence[str], most: int) -> list[Candidate]:
+    """Return the newest posts that have one of some values in a field, without a score."""
+    match = tantivy.Query.term_set_query(view.schema, field, list(values))
+    found = _newest(view, match, most, None, None)
+    return [Candidate(n, 0.0, {}, address, moment) for moment, n, address in found]
+
+
+def among_ids(view: View, query: Query, ids: Sequence[str]) -> list[Candidate]:
+    """Return those of some posts that match all of a query, newest first, without a score."""
+    match = compiled(query.root, view.schema, view.analyses)
+    named = tantivy.Query.term_set_query(view.schema, "id", list(ids))
+    both = tantivy.Query.boolean_query([(Occur.Must, match), (Occur.Must, named)])
+    found = _newest(view, both, len(ids), None, None)
+    return [Candidate(n, 0.0, {}, address, moment) for moment, n, address in found]
+
+
+def count_matching(view: View, match: tantivy.Query) -> int:
+    """Count the posts that match the text engine's query and may be found."""
     # The package's type stub lacks `SearchResult.count`.
-    count = segment.searcher.search(match, 1).count  # type: ignore[attr-defined]
-    if not count or not segment.withheld.ordinals:
+    count = view.searcher.search(match, 1).count  # type: ignore[attr-defined]
+    if not count or (not view.withheld.ordinals and view.allowed is None):
         return count
-    hidden = tantivy.Query.term_set_query(
-        segment.text.schema, "ordinal", sorted(segment.withheld.ordinals)
-    )
-    both = tantivy.Query.boolean_query([(Occur.Must, match), (Occur.Must, hidden)])
-    return count - segment.searcher.search(both, 1).count  # type: ignore[attr-defined]
+    return len(_first(view, match, count).ordinals)
 
 
-def posts_of(segment: Segment, names: Sequence[str]) -> list[int]:
-    """Return the ordinals of posts that have one of the names as id or as author's name.
+def posts_of(view: View, names: Sequence[str]) -> Matches:
+    """Return the posts that have one of the names as id or as author's name.
 
-    Authors are looked up in one case, so that some posts may be of authors of a similar name.
+    Authors are looked up in one case, so that some posts may be of authors of a similar name. Posts
+    that are withheld are among them.
     """
-    schema = segment.text.schema
-    ids = tantivy.Query.term_set_query(schema, "id", list(names))
-    authors = tantivy.Query.term_set_query(schema, "author", [author_key(n) for n in names])
-    either = tantivy.Query.boolean_query([(Occur.Should, ids), (Occur.Should, authors)])
-    count = segment.searcher.search(either, 1).count  # type: ignore[attr-defined]
-    return newest(segment, either, max(1, count))
+    either = named_query(view.schema, names)
+    count = view.searcher.search(either, 1).count  # type: ignore[attr-defined]
+    return _asked(view, either, max(1, count), None)[0]
 
 
-def _first(segment: Segment, match: tantivy.Query, depth: int, by: str | None = None) -> list[int]:
-    """Return the first `depth` ordinals by the engine's own score, or by a field, highest first.
+def _first(view: View, match: tantivy.Query, depth: int, by: str | None = None) -> Matches:
+    """Return the first `depth` posts by the engine's own score, or by a field, highest first.
 
-    The next ones take the places of those that are withheld.
+    The next ones take the places of those that may not be found.
     """
     asked = depth
     while True:
-        result = segment.searcher.search(match, asked, count=False, order_by_field=by)
-        addresses = [address for _, address in result.hits]
-        ordinals = segment.searcher.fast_field_values("ordinal", addresses)
-        free = segment.withheld.free(n for n in ordinals if isinstance(n, int))  # all have one
-        if len(free) >= depth or len(addresses) < asked:
-            return free[:depth]
-        asked *= 4
+        found, is_all = _asked(view, match, asked, by)
+        free = np.flatnonzero(view.free(found.ordinals))
+        if len(free) >= depth or is_all:
+            free = free[:depth]
+            return Matches(found.ordinals[free], [found.addresses[n] for n in free.tolist()])
+        asked = min(4 * asked, _MOST_AT_ONCE)
 
 
-def neighbours(
-    segment: Segment, vector: np.ndarray, required: tantivy.Query | None, count: int = _NEIGHBOURS
-) -> list[tuple[int, float]]:
-    """Return (ordinal, cosine) of the matching posts nearest to a vector, nearest first.
+def _asked(view: View, match: tantivy.Query, asked: int, by: str | None) -> tuple[Matches, bool]:
+    """Return what the engine finds first, and whether that is all."""
+    hits = view.searcher.search(match, asked, count=False, order_by_field=by).hits
+    addresses = [address for _, address in hits]
+    ordinals = view.searcher.fast_field_values("ordinal", addresses)
+    if None in ordinals:  # the document with the cursor is no post
+        place = ordinals.index(None)
+        del ordinals[place], addresses[place]
+    is_all = len(hits) < min(asked, view.searcher.num_docs) or asked >= _MOST_AT_ONCE
+    return Matches(np.array(ordinals, np.int64), addresses), is_all
 
-    vector: (1, dimensions). A `required` of None matches every post.
+
+@dataclass(frozen=True)
+class Near:
+    """Posts near in meaning: ordinals, int64 (n,), and their cosines, nearest first."""
+
+    ordinals: np.ndarray
+    cosines: np.ndarray
+
+
+def nearest(
+    view: View, vector: np.ndarray, required: tantivy.Query | None, count: int = _NEIGHBOURS
+) -> Near:
+    """Return the matching posts nearest to a vector of shape (dimensions,).
+
+    Every vector is compared. A `required` of None matches every post. Scope is asked of the nearest
+    ones only, since a reader's muted words take longer than the vectors.
     """
-    if segment.vectors is None or not vector.any():
-        return []
-    if required is None:
-        return _nearest(segment, segment.vectors, vector, count)
-    matching = count_matching(segment, required)
-    if matching <= _SELECTIVE:
-        among = newest(segment, required, max(1, matching))
-        return _nearest(segment, segment.vectors, vector, count, among)
-    # Many match: search a wider neighbourhood, of which about `count` should match, then filter it.
-    wide = min(segment.posts, count * segment.posts // matching + count)
-    found = _nearest(segment, segment.vectors, vector, wide)
-    near = tantivy.Query.term_set_query(segment.text.schema, "ordinal", [n for n, _ in found])
-    both = tantivy.Query.boolean_query([(Occur.Must, required), (Occur.Must, near)])
-    matched = set(newest(segment, both, wide))
-    return [(n, cosine) for n, cosine in found if n in matched][:count]
+    kept = [(np.zeros(0, np.int64), np.zeros(0, np.float32))]
+    if not vector.any():
+        return Near(*kept[0])
+    among = view.findable if required is None else _matching(view, required)
+    for start in range(0, len(among), _BLOCK_POSTS):
+        block = among[start : start + _BLOCK_POSTS]
+        cosines = cosines_of(view, vector, block)
+        order = np.argsort(-cosines, kind="stable")
+        best = order[_first_in_scope(view, block[order], count)]
+        kept.append((block[best], cosines[best]))
+    ordinals, cosines = (np.concatenate(part) for part in zip(*kept, strict=True))
+    order = np.lexsort((-ordinals, -cosines))[:count]
+    return Near(ordinals[order], cosines[order])
 
 
-def _required(query: Query, schema: tantivy.Schema) -> tantivy.Query | None:
+def _first_in_scope(view: View, ordinals: np.ndarray, count: int) -> np.ndarray:
+    """Return the places of the first `count` of some ordinals that are in scope."""
+    found = np.zeros(0, np.int64)
+    for start in range(0, len(ordinals), 2 * count):
+        in_scope = view.in_scope(ordinals[start : start + 2 * count])
+        found = np.concatenate([found, start + np.flatnonzero(in_scope)])
+        if len(found) >= count:
+            break
+    return found[:count]
+
+
+def cosines_of(view: View, vector: np.ndarray, ordinals: np.ndarray) -> np.ndarray:
+    """Return the cosine of each ordinal's vector with a vector, float32 (n,)."""
+    return view.columns.vectors[ordinals].astype(np.float32) @ (vector / 127).astype(np.float32)
+
+
+def _matching(view: View, match: tantivy.Query) -> np.ndarray:
+    """Return the ordinals of matching posts that may be found, whoever asks, in rising order."""
+    count = view.searcher.search(match, 1).count  # type: ignore[attr-defined]
+    ordinals = np.sort(_asked(view, match, max(1, count), None)[0].ordinals)
+    return ordinals[np.isin(ordinals, view.withheld.sorted, invert=True)]
+
+
+def _required(view: View, query: Query) -> tantivy.Query | None:
     """Return what stays required when plain words become optional; None if nothing does."""
     required = query.without_plain_words()
-    return compiled(required, schema) if required.parts else None
+    return compiled(required, view.schema, view.analyses) if required.parts else None
 
 
 def _proposed(
-    segment: Segment,
-    terms: Sequence[str] | Mapping[str, float],
+    view: View,
+    weights: Mapping[str, float],
     match: tantivy.Query | None,
     depth: int,
     some_word: bool = False,
-) -> list[int]:
-    """Return the ordinals that the text engine itself ranks best for weighted terms.
+) -> Matches:
+    """Return the posts that the text engine itself ranks best for weighted terms.
 
     match: only posts that match this; None for any. some_word: only posts that have some term.
     """
-    schema = segment.text.schema
-    weights = terms if isinstance(terms, Mapping) else dict.fromkeys(terms, 1.0)
     optional = [
-        (Occur.Should, tantivy.Query.boost_query(_term(schema, term), weight))
+        (Occur.Should, tantivy.Query.boost_query(_term(view.schema, term), weight))
         for term, weight in weights.items()
     ]
     clauses = [(Occur.Must if some_word else Occur.Should, tantivy.Query.boolean_query(optional))]
     if match is not None:
         clauses.append((Occur.Must, tantivy.Query.const_score_query(match, 0.0)))
-    return _first(segment, tantivy.Query.boolean_query(clauses), depth)
+    return _first(view, tantivy.Query.boolean_query(clauses), depth)
 
 
 def _term(schema: tantivy.Schema, term: str) -> tantivy.Query:
     return tantivy.Query.term_query(schema, "terms", term, "freq")
 
 
-def _nearest(
-    segment: Segment,
-    vectors: faiss.Index,
-    vector: np.ndarray,
-    count: int,
-    among: Sequence[int] | None = None,
-) -> list[tuple[int, float]]:
-    """Return (ordinal, cosine) of the nearest vectors; all those of `among` are compared.
+def _even(terms: Sequence[QueryTerm]) -> dict[str, float]:
+    return {variant: 1 / len(terms) for term in terms for variant in term.variants}
 
-    None of `among` is withheld.
+
+def _with_feedback(
+    view: View, terms: Sequence[QueryTerm], wanted: Wanted, found: Matches
+) -> Mapping[str, float]:
+    """Return a query's own terms and those that its best posts share, weighted.
+
+    The columns have no spelling of a term, so that the best posts are analysed again for it.
     """
-    options: dict[str, Any] = {}
-    if segment.withheld.selector is not None:
-        options["sel"] = segment.withheld.selector
-    if among is not None:
-        options["sel"] = faiss.IDSelectorBatch(np.asarray(among, dtype=np.int64))
-    kind = faiss.SearchParameters
-    if isinstance(vectors, faiss.IndexIVF):
-        kind = faiss.SearchParametersIVF
-        options["nprobe"] = _PROBES if among is None else vectors.nlist
-    most = min(count, segment.facts.posts)
-    cosines, ordinals = vectors.search(vector, most, params=kind(**options))
-    return [
-        (n, c) for n, c in zip(ordinals[0].tolist(), cosines[0].tolist(), strict=True) if n >= 0
-    ]
+    own = _even(terms)
+    best, gains = shared_terms(wanted, view.columns, found.ordinals, view.statistics)
+    texts = view.posts_at([found.addresses[n] for n in best])
+    spelled = {
+        term
+        for post in texts
+        for term in analyse(post["text"], post["language"], post["alt_text"]).terms
+    }
+    by_hash = dict(zip(hashed(sorted(spelled)).tolist(), sorted(spelled), strict=True))
+    shared = {by_hash[term]: gain for term, gain in gains.items() if term in by_hash}
+    return rank.joined(own, shared, rank.feedback_share(len(terms)))
 
 
 # Scores
 # -------------------------------------------------------------------------------------------------
 
 
-def _ranked(
-    segment: Segment,
-    terms: Sequence[str],
-    ordinals: Sequence[int],
-    vector: np.ndarray | None,
-    stated_weight: float = 0.0,
-) -> list[Candidate]:
-    """Score candidates and sort them: by score, then newest; without a vector by BM25 alone."""
-    if not ordinals:
+def ranked(view: View, wanted: Wanted, found: Matches, weights: Weights | None) -> list[Candidate]:
+    """Score candidates and sort them: by score, then newest.
+
+    weights: the learned order. Without weights, or where the texts are no posts, words with
+    feedback and vectors are blended; without a vector it is BM25 alone.
+    """
+    if not len(found.ordinals):
         return []
-    documents = segment.terms_of(ordinals)
-    parts = {"bm25": _bm25(segment, rank.even(terms), documents)}
-    if vector is not None:
-        parts["feedback"] = _bm25(
-            segment, _shared_terms(segment, documents, parts["bm25"]), documents
+    if weights is not None and suits(view.statistics.average_terms):
+        known = features(wanted, view.columns, found.ordinals, view.statistics)
+        names: Sequence[str] = FEATURES
+        parts = weights.parts(known, len(wanted.terms))
+        scores = weights.scores(known, len(wanted.terms))
+    else:
+        names, parts, scores = _blended(view, wanted, found)
+    change = damping(scores, stuffing(view.columns, found.ordinals))
+    scores, parts, names = scores + change, np.column_stack([parts, change]), [*names, STUFFED]
+    order = np.lexsort((-found.ordinals, -view.columns.created[found.ordinals], -scores)).tolist()
+    return [
+        Candidate(
+            int(found.ordinals[n]),
+            float(scores[n]),
+            dict(zip(names, parts[n].tolist(), strict=True)),
+            found.addresses[n],
         )
-        parts["vector"] = _cosines(segment, vector, ordinals)
-    weight = rank.vector_weight(stated_weight, len(terms))
-    scores = rank.blend(parts, rank.feedback_share(len(terms)), weight)
-    candidates = [
-        Candidate(n, float(scores[i]), {name: float(part[i]) for name, part in parts.items()})
-        for i, n in enumerate(ordinals)
+        for n in order
     ]
-    return sorted(candidates, key=lambda c: (-c.score, -c.ordinal))
 
 
-def _with_feedback(
-    segment: Segment, terms: Sequence[str], ordinals: Sequence[int]
-) -> dict[str, float]:
-    """Return a query's own terms and those that its best posts share, weighted."""
-    documents = segment.terms_of(ordinals)
-    extra = _shared_terms(segment, documents, _bm25(segment, rank.even(terms), documents))
-    return rank.joined(rank.even(terms), extra, rank.feedback_share(len(terms)))
-
-
-def _shared_terms(
-    segment: Segment, documents: Sequence[Sequence[str]], scores: np.ndarray
-) -> dict[str, float]:
-    order = np.argsort(-scores, kind="stable")[: rank.FEEDBACK_POSTS]
-    best = [n for n in order.tolist() if scores[n] > 0]
-    chosen = [documents[n] for n in best]
-    terms = {term for document in chosen for term in document} - _STOP_TERMS
-    return rank.shared_terms(chosen, scores[best], statistics_of(segment, terms))
-
-
-def _bm25(
-    segment: Segment, weights: Mapping[str, float], documents: Sequence[Sequence[str]]
-) -> np.ndarray:
-    return rank.bm25(weights, documents, statistics_of(segment, weights))
-
-
-def statistics_of(segment: Segment, terms: Iterable[str]) -> rank.Statistics:
-    """Return the counts of a segment that ranking needs for some terms."""
-    hidden = segment.withheld.posts_with
-    posts_with = {
-        term: segment.searcher.doc_freq("terms", term) - hidden.get(term, 0)
-        for term in sorted(terms)
-    }
-    return rank.Statistics(segment.posts, segment.average_terms, posts_with)
-
-
-def _cosines(segment: Segment, vector: np.ndarray, ordinals: Sequence[int]) -> np.ndarray:
-    if segment.vectors is None or not vector.any():
-        return np.zeros(len(ordinals))
-    near = dict(_nearest(segment, segment.vectors, vector, len(ordinals), ordinals))
-    return np.array([near.get(n, 0.0) for n in ordinals])
+def _blended(
+    view: View, wanted: Wanted, found: Matches
+) -> tuple[Sequence[str], np.ndarray, np.ndarray]:
+    """Return the names of the parts, the parts and the scores of the order that is not learned."""
+    words, feedback = word_scores(wanted, view.columns, found.ordinals, view.statistics)
+    raw = {"bm25": words}
+    if wanted.vector is not None:
+        near = cosines_of(view, wanted.vector, found.ordinals).astype(np.float64)
+        raw |= {"feedback": feedback, "vector": near}
+    terms = max(1, len(wanted.terms))
+    weight = rank.vector_weight(wanted.vector_weight, terms)
+    scores = rank.blend(raw, rank.feedback_share(terms), weight)
+    return list(raw), np.stack(list(raw.values()), axis=1), scores

@@ -2,92 +2,31 @@
 
 BM25 has its own k1 and b here. Posts are short: a word that is repeated says little, and a post of
 thirty words is hardly less about its subject than one of ten. The text engine's fixed 1.2 and 0.75
-suit long documents, so it only proposes candidates and the order is made here. The counts are read
-from the index by `retrieve.py`.
+suit long documents, so it only proposes candidates and the order is made here. BM25 itself is in
+`features.py`, over columns.
 """
 
-import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
 from rookery.core.protocols import UNMEASURED_WEIGHT
+from rookery.search.engine.statistics import Statistics
 
 K1, B = 0.4, 0.2
 """Chosen on TREC Microblog 2011, checked on 2012."""
 
 
-@dataclass(frozen=True)
-class Statistics:
-    """The counts of a whole collection for BM25.
+def idf(statistics: Statistics, terms: np.ndarray) -> np.ndarray:
+    """Return ln(1 + (N - n + ½) / (n + ½)) of each term, the inverse document frequency.
 
-    The number of posts, their average length in terms, and for each term the number of posts with
-    it.
+    Robertson and Zaragoza 2009; always positive, as in Lucene. terms: hashes, uint32 (n,).
     """
-
-    posts: int
-    average_terms: float
-    posts_with: Mapping[str, int]
-
-    def idf(self, term: str) -> float:
-        """Return ln(1 + (N - n + ½) / (n + ½)), the inverse document frequency of a term.
-
-        Robertson and Zaragoza 2009; always positive, as in Lucene.
-        """
-        n = self.posts_with.get(term, 0)
-        return math.log(1 + (self.posts - n + 0.5) / (n + 0.5))
+    n = np.minimum(statistics.posts_with(terms), statistics.posts)
+    return np.log1p((statistics.posts - n + 0.5) / (n + 0.5))
 
 
-def bm25(
-    weights: Mapping[str, float], documents: Sequence[Sequence[str]], statistics: Statistics
-) -> np.ndarray:
-    """Return the BM25 score of each document (its terms) for weighted query terms.
-
-    float64 of shape (len(documents),).
-    """
-    gains = {term: weight * statistics.idf(term) for term, weight in weights.items()}
-    scores = np.zeros(len(documents))
-    for place, terms in enumerate(documents):
-        counts: dict[str, int] = {}
-        for term in terms:
-            if term in gains:
-                counts[term] = counts.get(term, 0) + 1
-        length = K1 * (1 - B + B * len(terms) / statistics.average_terms)
-        scores[place] = sum(gains[t] * n * (K1 + 1) / (n + length) for t, n in counts.items())
-    return scores
-
-
-def even(terms: Sequence[str]) -> dict[str, float]:
-    """Return equal weights that sum to 1, so that long and short queries have comparable scores."""
-    return {term: 1 / len(terms) for term in terms}
-
-
-FEEDBACK_POSTS, FEEDBACK_TERMS, FEEDBACK_SHARE, SHORT_QUERY_TERMS = 20, 20, 0.2, 4
-
-
-def shared_terms(
-    best: Sequence[Sequence[str]], scores: np.ndarray, statistics: Statistics
-) -> dict[str, float]:
-    """Return the terms that the best posts of a query share, with weights that sum to 1.
-
-    Relevance feedback (after RM3, Abdul-Jaleel et al. 2004): people use other words for an event
-    than the one who asks. Rare terms weigh more. Copies of a post count once. Terms that
-    `statistics` does not know are left out.
-    """
-    shared: defaultdict[str, float] = defaultdict(float)
-    distinct = {
-        frozenset(terms): (terms, score)
-        for terms, score in reversed(list(zip(best, scores, strict=True)))
-    }
-    for terms, score in distinct.values():
-        for term in terms:
-            if term in statistics.posts_with:
-                shared[term] += float(score) / len(terms) * statistics.idf(term)
-    top = sorted(shared.items(), key=lambda g: (-g[1], g[0]))[:FEEDBACK_TERMS]
-    total = sum(gain for _, gain in top)
-    return {term: gain / total for term, gain in top}
+FEEDBACK_SHARE, SHORT_QUERY_TERMS = 0.2, 4
 
 
 def feedback_share(query_terms: int) -> float:

@@ -1,0 +1,1 @@
+"""What do the posts answer, and which of them say so?"""
