@@ -17,8 +17,8 @@ from rookery.posts.forget import forget
 from rookery.posts.ingest import ingest_batches
 from rookery.posts.live import live_log
 from rookery.posts.sources.files import in_batches
-from rookery.search.engine.generation import want_anew
-from rookery.search.index import build_index, holds, open_index
+from rookery.search.engine.generation import in_force, want_anew
+from rookery.search.index import build_index, follow_index, holds, open_index
 
 
 def test_only_posts_that_pass_the_gate_are_held_and_the_others_counted(home, put, a_post):
@@ -146,6 +146,28 @@ def test_a_build_that_fails_leaves_the_index_in_force_and_the_next_no_leftovers(
     assert found(open_index(home, HashedEmbedder()), "rook") == ["1"]
     build_index(home, HashedEmbedder(), Context())
     assert len([p for p in home.search.iterdir() if p.is_dir()]) == 1
+
+
+def test_a_new_models_index_takes_over_from_the_one_that_is_followed(
+    home, put, a_post, indexed, found
+):
+    """One call follows all the while: first for one model, then for another, then it is ended."""
+    index = indexed(a_post("a rook", id="1"))
+    models, steps = [HashedEmbedder()], []
+
+    def ended():
+        steps.append(found(index, "rook"))
+        if len(steps) == 2:
+            put(a_post("another rook", id="2"), key="second")
+        if len(steps) == 6:
+            models.append(HashedEmbedder(seed=1))
+        return in_force(home).embedder == HashedEmbedder(seed=1).digest or len(steps) > 600
+
+    follow_index(home, lambda: models[-1], Context(), ended)
+    assert in_force(home).embedder == HashedEmbedder(seed=1).digest
+    assert sorted(found(open_index(home, HashedEmbedder(seed=1)), "rook")) == ["1", "2"]
+    assert len([p for p in home.search.iterdir() if p.is_dir()]) == 1
+    assert [] not in steps  # no search that found nothing meanwhile
 
 
 _DIES_WHILE_EMBEDDING = """

@@ -78,6 +78,7 @@ class GenerationWriter:
         Raises `DataError` if its files do not belong together.
         """
         self.folder, self.embedder = folder, embedder
+        self._is_closed = False
         for name in (TEXT, COLUMNS):
             (folder / name).mkdir(parents=True, exist_ok=True)
         self._text = tantivy.Index(text_schema(), path=str(folder / TEXT))
@@ -228,7 +229,10 @@ class GenerationWriter:
         self._saved = self._changes()
 
     def close(self) -> None:
-        """Save the counts and close the files; what was not committed is lost."""
+        """Save the counts and close the files, once; what was not committed is lost."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         if self._saved != self._changes():
             self.save_counts()
         self._writer.rollback()
