@@ -1,7 +1,8 @@
 """Hits: posts that were found, as they are shown, each of which may be shown at this moment.
 
-The gate (`visible.py`) asks the policy and the live log once more when a post is shown. Not here:
-which posts are found (`engine/retrieve.py`) and how they become a page (`search.py`).
+The gate (`visible.py`) is asked once more when a post is shown, unless the live log has not moved
+since retrieval asked it. Not here: which posts are found (`engine/retrieve.py`) and how they become
+a page (`pages.py`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -58,7 +59,10 @@ def visible_hits(
     for start in range(0, len(candidates), _CHECKED_AT_ONCE):
         part = candidates[start : start + _CHECKED_AT_ONCE]
         rows = index.view.posts_at([c.address for c in part])
-        reasons = reasons_against(index.home, rows, use, index.view.cursor.log)
+        # what retrieval found may be searched; the other uses, and a log that moved on, are asked
+        reasons: list[str | None] = [None] * len(rows)
+        if use != "search" or not index.is_of_now():
+            reasons = reasons_against(index.home, rows, use, index.view.cursor.log)
         for candidate, row, reason in zip(part, rows, reasons, strict=True):
             if reason is None:
                 yield _hit(candidate, row)

@@ -88,6 +88,10 @@ class SearchIndex:
         now = self.opened.now(self.home)
         return now if allowed is None else replace(now, view=replace(now.view, allowed=allowed))
 
+    def is_of_now(self) -> bool:
+        """Return whether no post can have been hidden since `as_of_now` returned this."""
+        return self.opened.stands(self)
+
 
 class OpenIndex:
     """The index of a home, whichever generation is in force; several threads may ask it."""
@@ -127,6 +131,10 @@ class OpenIndex:
                 self._open(generation)
         view = self._gate(home.settings.rights.policy).current(home, self._reader.view())
         return SearchIndex(home, view, self._embedder, self._clock, self._weights, self)
+
+    def stands(self, index: SearchIndex) -> bool:
+        """Return whether nothing that hides a post was written since an index was returned."""
+        return self._gate(index.home.settings.rights.policy).stands(index.view)
 
 
 def open_index(

@@ -60,6 +60,21 @@ class CurrentGate:
                 self._seen = seen
             return self._view
 
+    def stands(self, view: View) -> bool:
+        """Return whether nothing was written to the log since `current` returned a view.
+
+        Then none of its posts has been hidden meanwhile, and nobody needs to ask for each.
+        """
+        with self._lock:
+            if self._log is None or self._view is None or self._seen is None:
+                return False
+            is_newest = view.cursor is self._view.cursor
+            return (
+                is_newest
+                and view.withheld is self._view.withheld
+                and self._seen[1] == self._log.data_version()
+            )
+
     def _follow(self, home: Home, log: LiveLog) -> None:
         assert self._view is not None
         subjects, watermark = log.subjects_since(self._watermark)

@@ -9,6 +9,7 @@ One process writes a generation at a time; which one, and what it adds, is decid
 Readers are in `reader.py`.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -233,10 +234,11 @@ class GenerationWriter:
         if self._is_closed:
             return
         self._is_closed = True
-        if self._saved != self._changes():
-            self.save_counts()
-        self._writer.rollback()
-        self._writer.wait_merging_threads()
+        with contextlib.suppress(OSError, ValueError):  # all that counts is committed
+            if self._saved != self._changes():
+                self.save_counts()
+            self._writer.rollback()
+            self._writer.wait_merging_threads()
         self._columns.close()
 
     def _changes(self) -> int:
