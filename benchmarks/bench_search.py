@@ -26,7 +26,7 @@ from rookery.core.protocols import Embedder
 from rookery.posts.post import Post, to_table
 from rookery.search.engine.analysis import analyse
 from rookery.search.engine.columns import columns_of, hashed
-from rookery.search.engine.statistics import counts_of
+from rookery.search.engine.statistics import Statistics
 from rookery.search.evaluate import SYSTEMS, evaluate
 from rookery.search.judged import read_judged
 from rookery.search.learn import JudgedQueries, chosen_penalty, fitted, read_source
@@ -135,7 +135,7 @@ def ranking_seconds(candidates: int, posts: int = 20_000) -> float:
     ]
     vectors = (random.normal(size=(posts, 256)) / 16).astype(np.float32)
     columns = columns_of(to_table(made), [analyse(post.text) for post in made], vectors)
-    statistics = counts_of(columns)
+    statistics = Statistics().with_posts(columns, np.arange(columns.posts))
     terms = tuple(hashed([f"w{n}"]) for n in (3, 12, 40))
     wanted = Wanted(terms, np.concatenate(terms), vectors[0], 0.2)
     taken = []

@@ -167,7 +167,7 @@ def trends(
 @app.command()
 def ask(
     question: Annotated[
-        str, typer.Argument(help='The question, for example "When does the regatta start?".')
+        str, typer.Argument(help='The question, for example "When does the spring regatta start?".')
     ],
     reader: ReaderOption = None,
     home: HomeOption = DEFAULT_HOME,

@@ -7,7 +7,7 @@ import numpy as np
 from rookery.posts.post import Post, to_table
 from rookery.search.engine.analysis import analyse
 from rookery.search.engine.columns import REPLY, REPOST, columns_of, hashed, quantised
-from rookery.search.engine.statistics import counts_of
+from rookery.search.engine.statistics import Statistics
 
 TEXTS = ("the trams are late", "", "RT @ada: tram #rooks https://rooks.org", "tram tram")
 
@@ -17,6 +17,11 @@ def columns(texts=TEXTS, links=None):
     posts = [Post(str(n), "@Ada", text, written, likes=n or None) for n, text in enumerate(texts)]
     vectors = np.zeros((len(posts), 4), np.float32)
     return columns_of(to_table(posts), [analyse(p.text) for p in posts], vectors, links)
+
+
+def all_of(made):
+    """The statistics of all posts of some columns."""
+    return Statistics().with_posts(made, np.arange(made.posts))
 
 
 def test_terms_of_ordinals_come_post_after_post_in_the_order_asked_for():
@@ -44,11 +49,11 @@ def test_copies_of_a_text_are_the_same():
 def test_statistics_count_posts_once_and_no_hidden_one():
     made = columns()
     terms = hashed(["tram", "late", "unheard"])
-    assert counts_of(made).posts_with(terms).tolist() == [3, 1, 0]
-    without = counts_of(made, np.array([0]))
+    assert all_of(made).posts_with(terms).tolist() == [3, 1, 0]
+    without = Statistics().with_posts(made, np.arange(1, made.posts))
     assert without.posts == 3
     assert without.posts_with(terms).tolist() == [2, 0, 0]
-    assert counts_of(columns([])).posts_with(terms).tolist() == [0, 0, 0]
+    assert all_of(columns([])).posts_with(terms).tolist() == [0, 0, 0]
 
 
 def test_vectors_keep_their_cosines_to_a_hundredth():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rookery.posts.post import Post, to_table
 from rookery.search.engine.analysis import analyse
 from rookery.search.engine.columns import columns_of, hashed
-from rookery.search.engine.statistics import counts_of
+from rookery.search.engine.statistics import Statistics
 from rookery.search.ranking.features import FEATURES, Wanted, features
 from rookery.search.ranking.scores import K1, B
 
@@ -33,10 +33,15 @@ def wanted(*terms, exact=None, vector=None, weight=0.5):
     return Wanted(tuple(hashed([t]) for t in terms), hashed(exact or terms), vector, weight)
 
 
+def all_of(made):
+    """The statistics of all posts of some columns."""
+    return Statistics().with_posts(made, np.arange(made.posts))
+
+
 def table(query, made, ordinals=None):
     """The features by name."""
     chosen = np.arange(made.posts) if ordinals is None else np.array(ordinals)
-    values = features(query, made, chosen, counts_of(made))
+    values = features(query, made, chosen, all_of(made))
     return dict(zip(FEATURES, values.T.tolist(), strict=True))
 
 
@@ -103,7 +108,7 @@ def test_the_order_of_candidates_changes_nothing(texts, random):
     made = columns(texts, [MORNING + timedelta(hours=len(t)) for t in texts])
     places = list(range(len(texts)))
     random.shuffle(places)
-    query, counts = wanted("tram", "late"), counts_of(made)
+    query, counts = wanted("tram", "late"), all_of(made)
     straight = features(query, made, np.arange(len(texts)), counts)
     assert np.isfinite(straight).all()
     np.testing.assert_allclose(
@@ -114,7 +119,7 @@ def test_the_order_of_candidates_changes_nothing(texts, random):
 @given(st.lists(texts_of_words, min_size=1, max_size=8), texts_of_words)
 def test_a_post_that_is_no_candidate_counts_only_through_statistics(texts, other):
     made, more = columns(texts), columns([*texts, other])
-    query, ordinals, counts = wanted("tram", "oak"), np.arange(len(texts)), counts_of(made)
+    query, ordinals, counts = wanted("tram", "oak"), np.arange(len(texts)), all_of(made)
     assert np.array_equal(
         features(query, more, ordinals, counts), features(query, made, ordinals, counts)
     )
@@ -122,5 +127,5 @@ def test_a_post_that_is_no_candidate_counts_only_through_statistics(texts, other
 
 def test_no_candidates_and_no_terms_are_no_error():
     made = columns(["tram"])
-    assert features(wanted("tram"), made, np.array([], int), counts_of(made)).shape[0] == 0
-    assert not features(Wanted((), hashed([])), made, np.array([0]), counts_of(made)).any()
+    assert features(wanted("tram"), made, np.array([], int), all_of(made)).shape[0] == 0
+    assert not features(Wanted((), hashed([])), made, np.array([0]), all_of(made)).any()

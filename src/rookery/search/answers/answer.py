@@ -100,12 +100,13 @@ def gathered(index: SearchIndex, topic: Query) -> Found:
         return Found((), 0, {}, lambda term: 0.0)
     candidates = by_some_words(index.view, index.embedder, topic, DEPTH)
     hits = shown(index, candidates, DEPTH, "answers")
-    posts_with = index.view.statistics.posts_with(hashed(topic.terms)).tolist()
+    statistics = index.view.statistics
+    posts_with = statistics.posts_with(hashed(topic.terms)).tolist()
     return Found(
         tuple(hits),
         posts,
         dict(zip(topic.terms, posts_with, strict=True)),
-        lambda term: float(idf(index.view.statistics, hashed([term]))[0]),
+        lambda term: float(idf(posts, statistics.posts_with(hashed([term])))[0]),
     )
 
 

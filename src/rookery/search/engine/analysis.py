@@ -304,11 +304,6 @@ def query_terms(text: str, codes: frozenset[str] | None = None) -> tuple[QueryTe
     return tuple(terms.values())
 
 
-def ranking_terms(text: str) -> tuple[str, ...]:
-    """Return the first variant of each of `query_terms`."""
-    return tuple(term.variants[0] for term in query_terms(text, frozenset()))
-
-
 # Texts
 # -------------------------------------------------------------------------------------------------
 

@@ -166,6 +166,12 @@ def stored_post(found: tantivy.Document) -> dict[str, Any]:
     return {name: kept.get(name) for name in (*STORED, *_MAY_BE_TOLD)}
 
 
+def count_of(searcher: tantivy.Searcher, query: tantivy.Query) -> int:
+    """Return how many documents match, the removed ones left out."""
+    # the package's type stub lacks `SearchResult.count`
+    return searcher.search(query, 1).count  # type: ignore[attr-defined]
+
+
 def named_query(schema: tantivy.Schema, names: Sequence[str]) -> tantivy.Query:
     """Return the query for the posts that have one of the names as id or as author's name.
 

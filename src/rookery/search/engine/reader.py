@@ -23,8 +23,8 @@ from rookery.search.engine.column_files import map_columns
 from rookery.search.engine.columns import Columns
 from rookery.search.engine.fields import stored_post
 from rookery.search.engine.generation import REBUILD
-from rookery.search.engine.live_counts import Counted, LiveCounts, load_counts
 from rookery.search.engine.match import analyses_of
+from rookery.search.engine.statistics import Counted, Statistics, load_counts
 from rookery.search.engine.withheld import NOTHING, Withheld
 from rookery.search.engine.writer import COLUMNS, COUNTS, TEXT, Cursor, read_cursor
 
@@ -45,7 +45,7 @@ class View:
     schema: tantivy.Schema
     columns: Columns
     dead: np.ndarray
-    counts: LiveCounts
+    counts: Statistics
     cursor: Cursor
     withheld: Withheld = NOTHING
     allowed: Allowed | None = None
@@ -56,7 +56,7 @@ class View:
         return self.statistics.posts
 
     @cached_property
-    def statistics(self) -> LiveCounts:
+    def statistics(self) -> Statistics:
         """Return the counts of the posts that may be found."""
         return self.counts.without_posts(self.columns, self.withheld.sorted)
 

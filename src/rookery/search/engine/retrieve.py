@@ -16,7 +16,7 @@ from tantivy import FieldType, Occur
 from rookery.core.protocols import Embedder
 from rookery.search.engine.analysis import QueryTerm, analyse
 from rookery.search.engine.columns import hashed
-from rookery.search.engine.fields import named_query
+from rookery.search.engine.fields import count_of, named_query
 from rookery.search.engine.match import compiled
 from rookery.search.engine.reader import View
 from rookery.search.engine.words import STOP_WORDS, exact_tokens
@@ -59,10 +59,6 @@ class Matches:
 
     ordinals: np.ndarray
     addresses: Sequence[tantivy.DocAddress]
-
-    def first(self, count: int) -> "Matches":
-        """Return the first ones."""
-        return Matches(self.ordinals[:count], self.addresses[:count])
 
     def with_others(self, other: "Matches") -> "Matches":
         """Return these, and after them those of another search that are not among them."""
@@ -192,15 +188,6 @@ def among_ids(view: View, query: Query, ids: Sequence[str]) -> list[Candidate]:
     return [Candidate(n, 0.0, {}, address, moment) for moment, n, address in found]
 
 
-def count_matching(view: View, match: tantivy.Query) -> int:
-    """Count the posts that match the text engine's query and may be found."""
-    # The package's type stub lacks `SearchResult.count`.
-    count = view.searcher.search(match, 1).count  # type: ignore[attr-defined]
-    if not count or (not view.withheld.ordinals and view.allowed is None):
-        return count
-    return len(_first(view, match, count).ordinals)
-
-
 def posts_of(view: View, names: Sequence[str]) -> Matches:
     """Return the posts that have one of the names as id or as author's name.
 
@@ -208,7 +195,7 @@ def posts_of(view: View, names: Sequence[str]) -> Matches:
     that are withheld are among them.
     """
     either = named_query(view.schema, names)
-    count = view.searcher.search(either, 1).count  # type: ignore[attr-defined]
+    count = count_of(view.searcher, either)
     return _asked(view, either, max(1, count), None)[0]
 
 
@@ -288,7 +275,7 @@ def cosines_of(view: View, vector: np.ndarray, ordinals: np.ndarray) -> np.ndarr
 
 def _matching(view: View, match: tantivy.Query) -> np.ndarray:
     """Return the ordinals of matching posts that may be found, whoever asks, in rising order."""
-    count = view.searcher.search(match, 1).count  # type: ignore[attr-defined]
+    count = count_of(view.searcher, match)
     ordinals = np.sort(_asked(view, match, max(1, count), None)[0].ordinals)
     return ordinals[np.isin(ordinals, view.withheld.sorted, invert=True)]
 

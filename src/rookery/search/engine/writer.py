@@ -27,8 +27,8 @@ from rookery.core.protocols import Embedder
 from rookery.search.engine.analysis import analyse
 from rookery.search.engine.column_files import ColumnWriter, Extent, map_columns
 from rookery.search.engine.columns import columns_of
-from rookery.search.engine.fields import documents, named_query, stored_post, text_schema
-from rookery.search.engine.live_counts import load_counts
+from rookery.search.engine.fields import count_of, documents, named_query, stored_post, text_schema
+from rookery.search.engine.statistics import load_counts
 
 TEXT, COLUMNS, COUNTS = "text", "columns", "counts.bin"
 _WRITER_BYTES = 200_000_000
@@ -198,7 +198,7 @@ class GenerationWriter:
         Authors are looked up in one case, so that some may be of authors of a similar name.
         """
         query = named_query(self._text.schema, names)
-        count = self._searcher.search(query, 1).count  # type: ignore[attr-defined]
+        count = count_of(self._searcher, query)
         hits = self._searcher.search(query, max(1, count), count=False).hits
         return [stored_post(self._searcher.doc(address)) for _, address in hits]
 

@@ -17,7 +17,7 @@ from rookery.search.engine.analysis import stem
 from rookery.search.engine.columns import REPOST, Columns, hashed
 from rookery.search.engine.statistics import Statistics
 from rookery.search.engine.words import STOP_WORDS
-from rookery.search.ranking.scores import K1, B
+from rookery.search.ranking.scores import K1, B, idf
 
 FEATURES = (
     "bm25",  # of the query's terms, by the best candidate
@@ -165,7 +165,9 @@ class _Posts:
         shape = (int(terms_of[-1]) + 1, len(self.lengths))
         counts = np.bincount(which * shape[1] + owners, minlength=shape[0] * shape[1])
         with_term = np.bincount(terms_of, self._statistics.posts_with(stems))
-        return _Counted(counts.reshape(shape), self._idf(with_term), places, owners, which)
+        return _Counted(
+            counts.reshape(shape), idf(self._statistics.posts, with_term), places, owners, which
+        )
 
     def bm25(self, counted: _Counted, weights: np.ndarray) -> np.ndarray:
         """Return the BM25 score of each post for weighted terms (`scores.py` has the formula)."""
@@ -193,7 +195,7 @@ class _Posts:
         gain = np.zeros(len(scores))
         gain[order] = scores[order] / np.maximum(self.lengths[order], 1)
         tokens, shared = self._shared(gain)
-        shared = shared * self._idf(self._statistics.posts_with(tokens))
+        shared = shared * idf(self._statistics.posts, self._statistics.posts_with(tokens))
         top = np.lexsort((tokens, -shared))[:terms]
         return order, tokens[top], shared[top] / (shared[top].sum() or 1.0)
 
@@ -219,12 +221,6 @@ class _Posts:
         tokens, mine = tokens[order], mine[order]
         first = np.flatnonzero(np.r_[True, tokens[1:] != tokens[:-1]][: len(tokens)])
         return tokens[first], np.add.reduceat(mine, first) if len(first) else mine
-
-    def _idf(self, posts_with: np.ndarray) -> np.ndarray:
-        """Return ln(1 + (N - n + ½) / (n + ½)); a term of several stems is in N posts at most."""
-        posts = self._statistics.posts
-        n = np.minimum(posts_with, posts)
-        return np.log1p((posts - n + 0.5) / (n + 0.5))
 
 
 _STOP = hashed(sorted(set(stem(sorted(STOP_WORDS)))))

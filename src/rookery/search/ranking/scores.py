@@ -11,19 +11,19 @@ from collections.abc import Mapping
 import numpy as np
 
 from rookery.core.protocols import UNMEASURED_WEIGHT
-from rookery.search.engine.statistics import Statistics
 
 K1, B = 0.4, 0.2
 """Chosen on TREC Microblog 2011, checked on 2012."""
 
 
-def idf(statistics: Statistics, terms: np.ndarray) -> np.ndarray:
-    """Return ln(1 + (N - n + ½) / (n + ½)) of each term, the inverse document frequency.
+def idf(posts: int, posts_with: np.ndarray) -> np.ndarray:
+    """Return ln(1 + (N - n + ½) / (n + ½)) of terms, the inverse document frequency, float64 (n,).
 
-    Robertson and Zaragoza 2009; always positive, as in Lucene. terms: hashes, uint32 (n,).
+    Robertson and Zaragoza 2009; always positive, as in Lucene. posts_with: how many of the posts
+    have each term; one of several stems counts for all of them at most.
     """
-    n = np.minimum(statistics.posts_with(terms), statistics.posts)
-    return np.log1p((statistics.posts - n + 0.5) / (n + 0.5))
+    n = np.minimum(posts_with, posts)
+    return np.log1p((posts - n + 0.5) / (n + 0.5))
 
 
 FEEDBACK_SHARE, SHORT_QUERY_TERMS = 0.2, 4
