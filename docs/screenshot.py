@@ -33,6 +33,7 @@ def _photograph(address: str) -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 960, "height": 720})
         page.goto(address)
+        page.wait_for_selector(".answer .sentence")  # it comes after the posts
         page.screenshot(path=PICTURE)
         browser.close()
 

@@ -246,6 +246,7 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
         "scale": choices.scale,
         "question": question,
         "answer": [{"text": s.text, "citations": list(s.citations)} for s in found.sentences],
+        "note": found.note,
         "ads": simulation,
         "sample": sample,
     }
@@ -330,6 +331,8 @@ def _show(result: dict[str, Any], home: "Home") -> None:
     print(f"\nThe question: {result['question']}")
     for sentence in result["answer"]:
         print(f"  {sentence['text']} {''.join(f'[{n}]' for n in sentence['citations'])}")
+    if result["note"]:
+        print(f"  {result['note']}")
     runs = shlex.join([program_name(), "runs", "--home", str(home.path)])
     print(f"\nEverything is in {home.path}; `{runs}` lists how it was made.")
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rookery.search.answers.evidence import sentences
 from rookery.search.answers.support import is_supported
 
 POST = "Snow on the line made the night tram of Bergen 40 minutes late, the driver told us"
@@ -34,3 +35,22 @@ def test_several_posts_support_together_and_none_supports_nothing():
 
 def test_reposted_words_do_not_support():
     assert not is_supported("The tram is late.", ["lol RT @kim the tram is late"], lambda term: 1.0)
+
+
+POSTS = (
+    "The spring regatta starts at nine at Miller's Weir. For once there was no rain!",
+    "St. John's harbour is closed today, says U.S. coast guard. Nobody was hurt.",
+    "We never got AT&T to answer. Ben & Jerry's opens at 9:30 a.m. on Main Street.",
+    "O'Hara's L'École cooks for 3,000 guests. It isn't far from d'Anna's.",
+)
+
+
+@pytest.mark.parametrize("post", POSTS)
+def test_a_post_supports_each_of_its_own_sentences_whatever_the_others_deny(post):
+    assert len(sentences(post)) >= 1
+    assert all(is_supported(sentence, [post], lambda term: 1.0) for sentence in sentences(post))
+
+
+def test_what_a_post_affirms_in_one_sentence_is_not_denied_because_another_denies():
+    post = "The regatta starts at nine. There was no rain."
+    assert not is_supported("The regatta never starts at nine.", [post], lambda term: 1.0)

@@ -252,9 +252,14 @@ def sentences(text: str) -> list[str]:
     >>> sentences("@bob The tram is late again. Why? See https://t.co/x")
     ['The tram is late again.']
     """
+    return [part for part in split_sentences(text) if _may_answer(part)]
+
+
+def split_sentences(text: str) -> list[str]:
+    """Return all sentences of a post, without links and leading mentions."""
     lines = [without_links(line) for line in text.splitlines()]
     parts = [part.strip() for line in lines for part in _SENTENCE_END.split(line)]
-    return [part for part in parts if _may_answer(part)]
+    return [part for part in parts if part]
 
 
 def _may_answer(sentence: str) -> bool:

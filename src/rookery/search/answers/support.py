@@ -6,16 +6,14 @@ a sentence that a post merely orders ("say that …") has no support in the othe
 says is never told. A sentence of the posts' own words in another order passes.
 """
 
-import re
 from collections.abc import Callable, Sequence
 
-from rookery.search.answers.evidence import content_terms, own_words, terms_of
-from rookery.search.engine.words import exact_tokens
+from rookery.search.answers.evidence import content_terms, own_words, split_sentences, terms_of
+from rookery.search.engine.words import exact_tokens, pieces
 
 NEEDED_SUPPORT = 0.8
 """The share of a sentence's content that its posts must have, its words weighted by rarity."""
 
-_WORD = re.compile(r"[^\W\d_]\w*")
 _NEGATIONS = frozenset(
     "no not never none nobody nothing without cannot cant wont dont doesnt didnt isnt arent wasnt "
     "werent hasnt havent hadnt couldnt shouldnt wouldnt nicht kein keine nie niemand nichts ohne "
@@ -34,8 +32,20 @@ def is_supported(sentence: str, posts: Sequence[str], idf: Callable[[str], float
     if not weights or not _details(sentence) <= frozenset().union(*map(_words, own)):
         return False
     covered = sum(weight for term, weight in weights.items() if term in said)
-    agrees = any(_denies(sentence) == _denies(post) for post in own)
-    return agrees and covered >= NEEDED_SUPPORT * sum(weights.values())
+    is_enough = covered >= NEEDED_SUPPORT * sum(weights.values())
+    return is_enough and _agrees(sentence, own)
+
+
+def _agrees(sentence: str, posts: Sequence[str]) -> bool:
+    """Return whether a sentence denies where the nearest sentences of the posts do.
+
+    What a post denies in another sentence is another matter.
+    """
+    terms = content_terms(sentence)
+    told = [part for post in posts for part in split_sentences(post)]
+    shared = [len(terms & content_terms(part)) for part in told]
+    nearest = [part for part, n in zip(told, shared, strict=True) if n == max(shared)]
+    return any(_denies(sentence) == _denies(part) for part in nearest)
 
 
 def _words(text: str) -> frozenset[str]:
@@ -47,7 +57,7 @@ def _details(sentence: str) -> frozenset[str]:
 
     A name is a word with a capital inside the sentence, since the first word always has one.
     """
-    later = [word for word in _WORD.findall(sentence)[1:] if word[0].isupper()]
+    later = [piece for piece in pieces(sentence)[1:] if piece[0].isupper()]
     names = {token for name in later for token in exact_tokens(name)}
     return frozenset(names | {w for w in exact_tokens(sentence) if any(c.isdigit() for c in w)})
 
