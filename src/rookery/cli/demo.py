@@ -331,7 +331,7 @@ def _show(result: dict[str, Any], home: "Home") -> None:
     print(f"\nThe question: {result['question']}")
     for sentence in result["answer"]:
         print(f"  {sentence['text']} {''.join(f'[{n}]' for n in sentence['citations'])}")
-    if result["note"]:
+    if result.get("note"):
         print(f"  {result['note']}")
     runs = shlex.join([program_name(), "runs", "--home", str(home.path)])
     print(f"\nEverything is in {home.path}; `{runs}` lists how it was made.")

@@ -99,6 +99,17 @@ def _check(view, texts):
     assert view.statistics.posts_with(known).tolist() == [*anew.values(), 0]
 
 
+def test_an_index_of_which_every_post_was_removed_counts_nothing(folders, a_post):
+    folder = folders()
+    writer = GenerationWriter(folder, EMBEDDER)
+    writer.take(to_table([a_post("a rook", id="1")]), [None])
+    writer.take_out(["1"], ["hidden"])
+    writer.commit(writer.cursor)
+    _check(IndexReader(folder, 16).view(), {})
+    writer.close()
+    _check(IndexReader(folder, 16).view(), {})
+
+
 def test_of_several_refusals_of_one_post_the_last_counts(folders, a_post):
     from rookery.search.engine.column_files import refused
 

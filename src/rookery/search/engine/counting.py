@@ -5,7 +5,7 @@ still has the words of posts which were removed. So a post that is hidden by now
 Only the fields in `fields.COUNTED` can be counted by value.
 
 Not here: what is made of the counts (`suggest.py`), and how many posts have a word, for ranking
-(`live_counts.py`).
+(`statistics.py`).
 """
 
 import re

@@ -119,7 +119,7 @@ def _settled(layers: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     """Merge the last layers until each is at most half of the one before it."""
     while len(layers) > 1 and 2 * len(layers[-1]) > len(layers[-2]):
         layers = (*layers[:-2], _merged(layers[-2:]))
-    return layers
+    return tuple(layer for layer in layers if len(layer))  # none is left where all were removed
 
 
 def _merged(layers: tuple[np.ndarray, ...]) -> np.ndarray:
