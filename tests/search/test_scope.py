@@ -15,7 +15,8 @@ from rookery.posts.post import Post, to_table
 from rookery.search.answers.answer import ask
 from rookery.search.engine.columns import author_hash
 from rookery.search.engine.match import compiled
-from rookery.search.engine.retrieve import nearest
+from rookery.search.engine.nearest import nearest
+from rookery.search.engine.retrieve import matching
 from rookery.search.index import build_index, open_index
 from rookery.search.post import post_page
 from rookery.search.query import parse
@@ -162,9 +163,9 @@ def test_the_nearest_in_scope_are_found_behind_hundreds_that_are_nearer(crowd, r
     query = parse("rook", crowd.clock.now())
     view = crowd.as_of_now(scope_of(KnownReader("ada", mutes=("loud",)))).view
     match = compiled(query.root, view.schema) if required else None
-    near = nearest(view, crowd.embedder.embed(["rook rook"])[0], match)
-    assert set(view.columns.authors[near.ordinals]) == {author_hash("quiet")}
-    assert len(near.ordinals) == 30
+    near = nearest(view, crowd.embedder.embed(["rook rook"])[0], matching(view, match))
+    assert set(view.columns.authors[near]) == {author_hash("quiet")}
+    assert len(near) == 30
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ import numpy as np
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.core.protocols import Embedder
-from rookery.search.engine.retrieve import by_some_words, nearest, wanted_of
+from rookery.search.engine.nearest import nearest
+from rookery.search.engine.retrieve import by_some_words, wanted_of
 from rookery.search.judged import JudgedIndex, indexed, read_judged
 from rookery.search.query import Query, words_query
 from rookery.search.ranking import metrics
@@ -155,7 +156,7 @@ def _runs(
         runs["feedback"] = candidates_of(index, query, _DEPTH)
     if "dense" in systems:
         vector = index.embedder.embed([query.text])[0]
-        runs["dense"] = nearest(index.view, vector, None, _DEPTH).ordinals.tolist()
+        runs["dense"] = nearest(index.view, vector, index.view.findable, _DEPTH).tolist()
     if "hybrid" in systems or "best" in systems:
         runs["hybrid"] = _by_words(index, query, index.embedder, _DEPTH)
     if "best" in systems:

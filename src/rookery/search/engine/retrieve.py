@@ -18,6 +18,7 @@ from rookery.search.engine.analysis import QueryTerm, analyse
 from rookery.search.engine.columns import hashed
 from rookery.search.engine.fields import count_of, named_query
 from rookery.search.engine.match import compiled
+from rookery.search.engine.nearest import cosines_of, nearest
 from rookery.search.engine.reader import View
 from rookery.search.engine.words import STOP_WORDS, exact_tokens
 from rookery.search.query import Query
@@ -34,8 +35,6 @@ from rookery.search.ranking.variety import damping, stuffing
 
 STUFFED = "stuffed"
 """The part of a score that a post loses which is made of tags."""
-_NEIGHBOURS = 200
-_BLOCK_POSTS = 16_384  # whose vectors are compared at once
 _MOST_AT_ONCE = 1 << 20  # the text engine allocates room for as many hits as are asked for
 
 
@@ -104,9 +103,9 @@ def by_some_words(
         return ranked(view, wanted, found, None)
     expanded = _with_feedback(view, terms, wanted, found)
     found = found.with_others(_proposed(view, expanded, required, depth, some_word=True))
-    near = nearest(view, wanted.vector, required)
-    addresses = [view.address_of(int(n)) for n in near.ordinals]
-    found = found.with_others(Matches(near.ordinals, addresses))
+    near = nearest(view, wanted.vector, matching(view, required))
+    addresses = [view.address_of(n) for n in near.tolist()]
+    found = found.with_others(Matches(near, addresses))
     return ranked(view, wanted, found, weights)[:depth]
 
 
@@ -226,55 +225,13 @@ def _asked(view: View, match: tantivy.Query, asked: int, by: str | None) -> tupl
     return Matches(np.array(ordinals, np.int64), addresses), is_all
 
 
-@dataclass(frozen=True)
-class Near:
-    """Posts near in meaning: ordinals, int64 (n,), and their cosines, nearest first."""
+def matching(view: View, match: tantivy.Query | None) -> np.ndarray:
+    """Return the ordinals of matching posts that may be found, whoever asks, in rising order.
 
-    ordinals: np.ndarray
-    cosines: np.ndarray
-
-
-def nearest(
-    view: View, vector: np.ndarray, required: tantivy.Query | None, count: int = _NEIGHBOURS
-) -> Near:
-    """Return the matching posts nearest to a vector of shape (dimensions,).
-
-    Every vector is compared. A `required` of None matches every post. Scope is asked of the nearest
-    ones only, since a reader's muted words take longer than the vectors.
+    match: None for every post.
     """
-    kept = [(np.zeros(0, np.int64), np.zeros(0, np.float32))]
-    if not vector.any():
-        return Near(*kept[0])
-    among = view.findable if required is None else _matching(view, required)
-    for start in range(0, len(among), _BLOCK_POSTS):
-        block = among[start : start + _BLOCK_POSTS]
-        cosines = cosines_of(view, vector, block)
-        order = np.argsort(-cosines, kind="stable")
-        best = order[_first_in_scope(view, block[order], count)]
-        kept.append((block[best], cosines[best]))
-    ordinals, cosines = (np.concatenate(part) for part in zip(*kept, strict=True))
-    order = np.lexsort((-ordinals, -cosines))[:count]
-    return Near(ordinals[order], cosines[order])
-
-
-def _first_in_scope(view: View, ordinals: np.ndarray, count: int) -> np.ndarray:
-    """Return the places of the first `count` of some ordinals that are in scope."""
-    found = np.zeros(0, np.int64)
-    for start in range(0, len(ordinals), 2 * count):
-        in_scope = view.in_scope(ordinals[start : start + 2 * count])
-        found = np.concatenate([found, start + np.flatnonzero(in_scope)])
-        if len(found) >= count:
-            break
-    return found[:count]
-
-
-def cosines_of(view: View, vector: np.ndarray, ordinals: np.ndarray) -> np.ndarray:
-    """Return the cosine of each ordinal's vector with a vector, float32 (n,)."""
-    return view.columns.vectors[ordinals].astype(np.float32) @ (vector / 127).astype(np.float32)
-
-
-def _matching(view: View, match: tantivy.Query) -> np.ndarray:
-    """Return the ordinals of matching posts that may be found, whoever asks, in rising order."""
+    if match is None:
+        return view.findable
     count = count_of(view.searcher, match)
     ordinals = np.sort(_asked(view, match, max(1, count), None)[0].ordinals)
     return ordinals[np.isin(ordinals, view.withheld.sorted, invert=True)]
