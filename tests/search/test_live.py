@@ -1,59 +1,25 @@
 """A live index: a second process keeps it current while posts arrive, are edited and hidden."""
 
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from followed import eventually, follower, stream
 
-from rookery.core.context import Context, SystemClock
+from rookery.core.context import Context
 from rookery.core.protocols import HashedEmbedder
 from rookery.posts.event import Event
 from rookery.posts.forget import forget
-from rookery.posts.live import live_log
-from rookery.posts.streams.inbox import Inbox, StreamMessage, flush_to_lake
+from rookery.posts.streams.inbox import flush_to_lake
+from rookery.search.engine.columns import hashed
 from rookery.search.index import build_index, held_by, open_index
 from rookery.search.search import search_posts
 
-PATIENCE_SECONDS = 60
 EDITED = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-@contextmanager
-def follower(home):
-    """Run `rookery search index --follow` in a process of its own, and end it."""
-    command = [sys.executable, "-m", "rookery", "search", "index", "--follow"]
-    environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(
-        [*command, "--home", str(home.path)], env=environment, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
-
-
-def stream(home, *posts, events=()):
-    """Store what a stream brings, as `rookery posts follow` does."""
-    with live_log(home) as log:
-        Inbox(log).store("test", [StreamMessage(posts=posts, events=tuple(events))], SystemClock())
-
-
-def eventually(found):
-    """Wait until a function returns something true, and return it."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not (value := found()) and time.monotonic() < until:
-        time.sleep(0.05)
-    return value
 
 
 def test_what_arrives_is_found_what_is_edited_changes_and_what_is_hidden_goes(home, a_post):
@@ -129,10 +95,20 @@ def test_killed_again_and_again_it_holds_what_a_rebuilt_one_holds(home, a_post, 
     assert {post["id"]: post["text"] for post in stored} == {p.id: p.text for p in alive.values()}
     held = held_by(home)
     assert len(held.ids) - len(held.dead) == len(alive)
-    before = [(hit.id, hit.score) for hit in search_posts(index, "rook", 50).hits]
+    # few posts match each, so that all of them are candidates
+    asked = [f"rook number {name}" for name in chance.sample(sorted(alive), 20)]
+    before = shown(index, asked)
     shutil.rmtree(home.search)
     build_index(home, HashedEmbedder(), Context())
-    anew = open_index(home, HashedEmbedder())
-    assert sorted(before) == sorted(
-        (hit.id, hit.score) for hit in search_posts(anew, "rook", 50).hits
-    )
+    assert before == shown(open_index(home, HashedEmbedder()), asked)
+
+
+def shown(index, queries):
+    """Return what queries find, and what the index counts."""
+    found = [
+        sorted((hit.id, hit.score) for hit in search_posts(index, text, 50).hits)
+        for text in queries
+    ]
+    terms = hashed(["rook", "raven", "number"])
+    counts = index.view.statistics
+    return found, counts.posts, counts.average_terms, counts.posts_with(terms).tolist()

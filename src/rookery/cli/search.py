@@ -105,10 +105,14 @@ def query(
     known, index = _reader(place, reader), open_index(place)
     results = search_posts(index, text, limit, order, cursor, reader=known)
     other = correction(index, text) if cursor is None else None
+    lag = index.lag()
     if as_json:
-        show_json(to_plain(results) | {"did_you_mean": other})
+        behind = {} if lag is None else {"lag": lag.to_dict()}
+        show_json(to_plain(results) | {"did_you_mean": other} | behind)
     else:
         print(f"Understood: {results.understood}\n")
+        if lag is not None:
+            print(f"{lag.line()}\n")
         if other is not None:
             print(f"Did you mean: {other}\n")
         show_table(
@@ -183,9 +187,10 @@ def ask(
     place = opened(home)
     known = _reader(place, reader)
     writer = writer_of(place, lambda: generator_of(place))
-    found = ask(open_index(place), question, writer, known)
+    index = open_index(place)
+    found, lag = ask(index, question, writer, known), index.lag()
     if as_json:
-        show_json(to_plain(found))
+        show_json(to_plain(found) | ({} if lag is None else {"lag": lag.to_dict()}))
         return
     for sentence in found.sentences:
         print(f"  {sentence.text} {''.join(f'[{n}]' for n in sentence.citations)}")
@@ -196,6 +201,8 @@ def ask(
         print(f"\n  From {authors}, {found.since:%Y-%m-%d} to {found.until:%Y-%m-%d}.")
     if found.note:
         print(f"\n  {found.note}")
+    if lag is not None:
+        print(f"\n  {lag.line()}")
 
 
 @app.command()

@@ -6,13 +6,16 @@ and an erasure takes `erasing_posts`.
 
 import contextlib
 import fcntl
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from rookery.core.errors import BusyError
 from rookery.core.home import Home
 
 ERASE_LOCK = "erase.lock"
+_LOOK_SECONDS = 0.02  # longer than `is_held` holds a lock, which must keep nobody out
 
 
 def exclusive(lock: Path, what: str) -> contextlib.AbstractContextManager[None]:
@@ -40,15 +43,23 @@ def erasing_posts(home: Home) -> contextlib.AbstractContextManager[None]:
 def _held(lock: Path, mode: int, what: str) -> Iterator[None]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "w") as file:
-        try:
-            fcntl.flock(file, mode | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not (_is_taken(file, mode) or _is_taken(file, mode, _LOOK_SECONDS)):
             raise BusyError(
                 f"another process is working on {what}",
                 where=lock,
                 hint="Wait until it is done, then try again",
-            ) from None
+            )
         yield
+
+
+def _is_taken(file: IO[str], mode: int, after_seconds: float = 0.0) -> bool:
+    """Take a lock if it is free after a while, and return whether it was."""
+    time.sleep(after_seconds)
+    try:
+        fcntl.flock(file, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def is_held(lock: Path) -> bool:

@@ -13,6 +13,7 @@ from rookery.core.protocols import Generator
 if TYPE_CHECKING:
     from rookery.ads.server import AdServer
     from rookery.search.answers.answer import Answer
+    from rookery.search.lag import Lag
     from rookery.search.post import PostPage
     from rookery.search.search import Mode, Results
     from rookery.search.suggest import Trend
@@ -50,7 +51,7 @@ class Parts:
 
     Absent where a home does not offer them: suggest, what completes the beginning of a word, as it
     is written in a query (`#rooks`, `from:ada`); correct, another spelling of a query, or None;
-    trends, what is written more than before.
+    trends, what is written more than before; lag, that the index lacks posts, or None.
     """
 
     search: Search
@@ -63,3 +64,4 @@ class Parts:
     suggest: Callable[[str], Sequence[str]] | None = None
     correct: Callable[[str], str | None] | None = None
     trends: Callable[[], "Sequence[Trend]"] | None = None
+    lag: Callable[[], "Lag | None"] = lambda: None

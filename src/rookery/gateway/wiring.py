@@ -49,6 +49,7 @@ def open_parts(home: Home, context: Context) -> Parts:
         suggest=lambda prefix: completions(index(), prefix),
         correct=lambda text: correction(index(), text),
         trends=lambda: trends(index()),
+        lag=lambda: index().lag(),
     )
 
 

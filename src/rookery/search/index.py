@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 
@@ -32,24 +33,35 @@ from rookery.posts.live import live_log
 from rookery.search.engine.column_files import map_columns, refused
 from rookery.search.engine.filling import Filling
 from rookery.search.engine.generation import (
+    FORMAT,
     Generation,
     in_force,
     put_in_force,
     remove_others,
+    want_anew,
     wanted,
 )
 from rookery.search.engine.reader import Allowed, IndexReader, View
 from rookery.search.engine.writer import COLUMNS, GenerationWriter
+from rookery.search.lag import (
+    DAMAGED,
+    DISK_FULL,
+    WRITER_LOCK,
+    Lag,
+    LagWatch,
+    tell_trouble,
+    told_trouble,
+)
 from rookery.search.ranking.ranker import Weights, read_weights, shipped
 from rookery.search.visible import CurrentGate
 
-WRITER_LOCK = "writer.lock"
 COMMIT_SECONDS = 0.1
 """How often what arrived is committed while there is anything."""
 _LONG_COMMIT_SECONDS = 10.0  # while an index is being filled: few commits, few segments
 _PAGE_POSTS = 8_192
 _FOLLOWED_POSTS = 1_024  # at once by a follower, so that nobody waits for a long page
 _LOOK_SECONDS = 2.0  # how often a follower asks whether another generation is wanted
+_RETRY_SECONDS = 1.0  # on a full disk
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,10 @@ class SearchIndex:
         now = self.opened.now(self.home)
         return now if allowed is None else replace(now, view=replace(now.view, allowed=allowed))
 
+    def lag(self) -> Lag | None:
+        """Return that the index lacks what has arrived by now, and why; None if it does not."""
+        return self.opened.lag()
+
     def is_of_now(self) -> bool:
         """Return whether no post can have been hidden since `as_of_now` returned this."""
         return self.opened.stands(self)
@@ -104,6 +120,7 @@ class OpenIndex:
         self._home, self._new_embedder, self._clock = home, embedder, clock
         self._embedder, self._weights = embedder(), weights_of(home)
         self._gates: dict[Policy, CurrentGate] = {}
+        self._watch = LagWatch(home, clock)
         self._open(_need_generation(home))
 
     def _open(self, generation: Generation) -> None:
@@ -131,6 +148,10 @@ class OpenIndex:
                 self._open(generation)
         view = self._gate(home.settings.rights.policy).current(home, self._reader.view())
         return SearchIndex(home, view, self._embedder, self._clock, self._weights, self)
+
+    def lag(self) -> Lag | None:
+        """Return that the index lacks what has arrived, or None; looked at once a second."""
+        return self._watch.lag(self._reader.view().cursor)
 
     def stands(self, index: SearchIndex) -> bool:
         """Return whether nothing that hides a post was written since an index was returned."""
@@ -252,8 +273,8 @@ def _report(home: Home, generation: Generation, built: bool, seconds: float) -> 
 
 def _filled(home: Home, embedder: Embedder, context: Context) -> bool:
     """Fill the wanted generation until it is current; return whether there was anything to do."""
-    goal = wanted(home, embedder)
-    with _opened(home, goal, embedder, context.clock) as filling:
+    with _writer_of_wanted(home, embedder) as (goal, writer):
+        filling = Filling(home, writer, context.clock)
         due = max(0, feed.latest(home) - filling.writer.cursor.feed)
         with context.progress.task("Posts", due, "posts") as task:
             changed = _catch_up(home, filling, context.clock, task)
@@ -261,6 +282,8 @@ def _filled(home: Home, embedder: Embedder, context: Context) -> bool:
     if is_new:
         put_in_force(home, goal)
     remove_others(home, [goal])
+    if told_trouble(home):
+        tell_trouble(home, "")
     return changed or is_new
 
 
@@ -288,20 +311,42 @@ def _in_force_or_none(home: Home) -> Generation | None:
 
 
 @contextlib.contextmanager
-def _opened(
-    home: Home, generation: Generation, embedder: Embedder, clock: Clock
-) -> Iterator[Filling]:
-    """Open a generation for filling; one whose files are damaged is begun anew."""
-    folder = generation.folder(home)
+def _writer_of_wanted(
+    home: Home, embedder: Embedder
+) -> Iterator[tuple[Generation, GenerationWriter]]:
+    """Open the generation that is wanted; one whose files are damaged is begun anew.
+
+    If it is the one in force, another is begun beside it, since whoever has it open reads on.
+    """
+    goal = wanted(home, embedder)
     try:
-        writer = GenerationWriter(folder, embedder)
-    except (DataError, OSError, ValueError):
-        shutil.rmtree(folder, ignore_errors=True)
-        writer = GenerationWriter(folder, embedder)
+        writer = GenerationWriter(goal.folder(home), embedder)
+    except _UNUSABLE as error:
+        if _is_disk_full(error):
+            raise
+        if _in_force_or_none(home) == goal:
+            tell_trouble(home, DAMAGED)
+            want_anew(home)
+            goal = wanted(home, embedder)
+        shutil.rmtree(goal.folder(home), ignore_errors=True)
+        writer = GenerationWriter(goal.folder(home), embedder)
     try:
-        yield Filling(home, writer, clock)
+        yield goal, writer
     finally:
         writer.close()
+
+
+_UNUSABLE = (DataError, OSError, ValueError, RuntimeError)
+"""What files raise that are damaged, and what any file raises on a full disk."""
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    return "No space left" in str(error)  # tantivy reports it only in the message
+
+
+def _is_of_files_in(folder: Path, error: BaseException) -> bool:
+    where = error.where if isinstance(error, DataError) else None
+    return where is not None and Path(where).is_relative_to(folder)
 
 
 @contextlib.contextmanager
@@ -314,7 +359,7 @@ def _writing(home: Home) -> Iterator[None]:
         try:
             yield
         except (OSError, ValueError, RuntimeError) as error:
-            if "No space left" not in str(error):  # tantivy reports it only in the message
+            if not _is_disk_full(error):
                 raise
             raise StorageError(
                 "the disk is full", where=home.search, hint="Free some space"
@@ -350,15 +395,17 @@ def follow_index(
     embedder: Callable[[], Embedder],
     context: Context,
     ended: Callable[[], bool] = lambda: False,
+    earlier: Callable[[str], Embedder | None] = lambda digest: None,
 ) -> None:
     """Keep the index current until `ended` says so or Ctrl-C is pressed.
 
     embedder: returns the home's newest one, and is asked now and then. A new one gets a generation
-    of its own, which takes over when it has caught up. Raises `BusyError` if another process keeps
-    the index current.
+    of its own, which takes over when it has caught up. earlier: returns the embedder with a digest
+    if there still is one, so that the generation in force is kept current meanwhile. On a full disk
+    it waits for space. Raises `BusyError` if another process keeps the index current.
     """
     with _writing(home), contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
-        _Following(home, embedder, context.clock, stack).run(ended)
+        _Following(home, embedder, earlier, context.clock, stack).run(ended)
 
 
 class _Following:
@@ -368,31 +415,82 @@ class _Following:
         self,
         home: Home,
         embedder: Callable[[], Embedder],
+        earlier: Callable[[str], Embedder | None],
         clock: Clock,
         stack: contextlib.ExitStack,
     ):
-        self._home, self._embedder, self._clock, self._stack = home, embedder, clock, stack
+        self._home, self._embedder, self._earlier = home, embedder, earlier
+        self._clock, self._stack = clock, stack
         self._open: dict[Generation, Filling] = {}
         self._looked_seconds = float("-inf")
+        self._disk_was_full = False
 
     def run(self, ended: Callable[[], bool]) -> None:
-        """Take in what arrives, again and again."""
+        """Take in what arrives, again and again; what keeps it from writing is noted."""
+        tell_trouble(self._home, "")
         while not ended():
             began = self._clock.monotonic_seconds()
-            if began - self._looked_seconds >= _LOOK_SECONDS:
-                self._looked_seconds = began
-                self._look()
-            is_busy = self._take_in()
+            try:
+                is_busy = self._go_on(began)
+            except _UNUSABLE as error:
+                self._stop(error)
+                time.sleep(_RETRY_SECONDS)
+                continue
             if not is_busy:
                 time.sleep(max(0.0, COMMIT_SECONDS + began - self._clock.monotonic_seconds()))
+
+    def _go_on(self, now_seconds: float) -> bool:
+        if now_seconds - self._looked_seconds >= _LOOK_SECONDS:
+            self._look()
+            self._looked_seconds = now_seconds
+        is_busy = self._take_in()
+        if self._disk_was_full and not any(one.is_ahead for one in self._open.values()):
+            self._disk_was_full = False
+            tell_trouble(self._home, "")
+        return is_busy
+
+    def _stop(self, error: Exception) -> None:
+        """Close what is open, to open it again as of its last commit.
+
+        Raises the error unless the disk is full or files of the index are damaged.
+        """
+        if _is_disk_full(error):
+            self._disk_was_full = True
+            tell_trouble(self._home, DISK_FULL)
+        elif not _is_of_files_in(self._home.search, error):
+            raise error
+        for filling in self._open.values():
+            filling.writer.close()
+        self._open.clear()
+        self._looked_seconds = float("-inf")
 
     def _look(self) -> None:
         """Open the generation that is wanted, beside the one in force."""
         embedder = self._embedder()
         goal = wanted(self._home, embedder)
-        if goal not in self._open:
-            filling = self._stack.enter_context(_opened(self._home, goal, embedder, self._clock))
-            self._open[goal] = filling
+        if goal in self._open:
+            return
+        if not self._open:
+            self._open_in_force(goal)
+        goal, writer = self._stack.enter_context(_writer_of_wanted(self._home, embedder))
+        self._open[goal] = Filling(self._home, writer, self._clock)
+
+    def _open_in_force(self, goal: Generation) -> None:
+        """Open the generation in force too, if another is wanted and this one can be written."""
+        generation = _in_force_or_none(self._home)
+        if generation is None or generation == goal or generation.format != FORMAT:
+            return
+        embedder = self._earlier(generation.embedder)
+        if embedder is None:
+            return
+        try:
+            writer = GenerationWriter(generation.folder(self._home), embedder)
+        except _UNUSABLE as error:
+            if _is_disk_full(error):
+                raise
+            return  # it is damaged: it stays as it is until the other one takes over
+        self._stack.callback(writer.close)
+        self._open[generation] = Filling(self._home, writer, self._clock)
 
     def _take_in(self) -> bool:
         """Take in one page for each generation; return whether one is still behind."""
@@ -423,3 +521,4 @@ class _Following:
         for other in [one for one in self._open if one != generation]:
             self._open.pop(other).writer.close()
         remove_others(self._home, [generation])
+        tell_trouble(self._home, "")

@@ -7,7 +7,7 @@ The newest checkpoint serves, or the one that `rookery.toml` names (`[model] ser
 `model` are inside the functions, so that torch is loaded only where there is a model.
 """
 
-from rookery.core.artifact import Artifact
+from rookery.core.artifact import Artifact, find_artifacts
 from rookery.core.errors import UsageError
 from rookery.core.extras import require_model
 from rookery.core.home import NEWEST, Home
@@ -19,6 +19,8 @@ from rookery.core.protocols import (
     SeededGenerator,
 )
 from rookery.workflows.worth import weight_of
+
+_EMBEDDING = ("embedder", "checkpoint")  # kinds of artifacts of which there is an embedder
 
 
 def checkpoint_of(home: Home, name: str | None = None) -> Artifact | None:
@@ -61,6 +63,20 @@ def embedder_key(home: Home) -> str:
     """Return what changes when the home's embedder does; it loads nothing."""
     made = _made(home)
     return "" if made is None else f"{made.key} {weight_of(home, made)}"
+
+
+def embedder_with(home: Home, digest: str) -> Embedder | None:
+    """Return the embedder of a home that has a digest, or None where it is gone."""
+    if digest == HashedEmbedder().digest:
+        return HashedEmbedder()
+    made_so_far = (one for kind in _EMBEDDING for one in find_artifacts(home.artifacts, kind))
+    for made in made_so_far:
+        if made.digest == digest:
+            require_model()
+            from rookery.model.embed import load_embedder
+
+            return load_embedder(made, weight_of(home, made))
+    return None
 
 
 def _made(home: Home) -> Artifact | None:

@@ -13,7 +13,7 @@ from rookery.core.protocols import Embedder, Generator
 from rookery.search import index
 from rookery.search.answers.writers import EXTRACTION, AnswerWriter
 from rookery.search.index import IndexReport, SearchIndex
-from rookery.workflows.models import embedder_key, embedder_of
+from rookery.workflows.models import embedder_key, embedder_of, embedder_with
 
 
 def build_index(home: Home, context: Context = Context()) -> IndexReport:
@@ -31,7 +31,8 @@ def follow_index(
 
     A new model gets an index of its own, which takes over when it has caught up.
     """
-    index.follow_index(home, newest_embedder(home), context, ended)
+    earlier = functools.partial(embedder_with, home)
+    index.follow_index(home, newest_embedder(home), context, ended, earlier)
 
 
 def open_index(home: Home) -> SearchIndex:

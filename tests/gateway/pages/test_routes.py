@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import httpx2
@@ -12,6 +13,7 @@ from rookery.core.context import SystemClock
 from rookery.core.errors import UsageError
 from rookery.core.protocols import TextChunk
 from rookery.gateway.app import create_app
+from rookery.search.lag import Lag
 from rookery.search.post import PostPage
 from rookery.search.search import Results
 from rookery.search.suggest import Trend
@@ -300,3 +302,14 @@ def test_a_home_without_campaigns_says_how_to_get_some(ask):
         "rookery ads campaigns"
         in ask("/ads/report", report=lambda: {"campaigns": [], "totals": {}}).text
     )
+
+
+def test_a_search_says_since_when_posts_are_missing(ask):
+    lag = Lag(datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC), "the disk is full")
+    page, answer = ask("/?q=rook", "/v1/search?q=rook", lag=lambda: lag)
+    assert "Posts since 2026-03-04 05:06:07 UTC are missing: the disk is full." in page.text
+    told = {"committed": "2026-03-04T05:06:07+00:00", "why": "the disk is full"}
+    assert answer.json()["lag"] == told
+    page, answer = ask("/?q=rook", "/v1/search?q=rook")
+    assert "missing" not in page.text
+    assert "lag" not in answer.json()

@@ -6,9 +6,9 @@ Every API has its own words for the same search. Here they become one query, who
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from anyio.to_thread import run_sync as in_thread
@@ -20,6 +20,8 @@ from rookery.gateway.parts import Parts
 
 if TYPE_CHECKING:
     from rookery.search.search import Mode, Results
+
+T = TypeVar("T")
 
 MOST_RESULTS = 100
 _BARE = re.compile(r"[^\s\"“”()]+")
@@ -70,8 +72,13 @@ async def searched(
     parts: Parts, text: str, mode: "Mode", cursor: str | None = None, **options: Any
 ) -> "Results":
     """Return a page of results, made in a thread; an error becomes a status and its line."""
+    return await answered(lambda: parts.search(text, mode, cursor, **options))
+
+
+async def answered(make: Callable[[], T]) -> T:
+    """Return what a function makes in a thread; an error becomes a status and its line."""
     try:
-        return await in_thread(lambda: parts.search(text, mode, cursor, **options))
+        return await in_thread(make)
     except UsageError as error:
         raise HTTPException(400, error.line()) from None
     except RookeryError as error:

@@ -8,10 +8,10 @@ from fastapi.responses import Response
 from rookery.core.errors import UsageError
 from rookery.gateway.api.asked import (
     MOST_RESULTS,
+    answered,
     json_response,
     moment,
     refuse_other_readers,
-    searched,
     zone_named,
 )
 from rookery.gateway.parts import RESULTS, Parts
@@ -43,8 +43,13 @@ def search_routes(parts: Parts) -> APIRouter:
             days = zone_named(zone)
         except UsageError as error:
             raise HTTPException(400, error.line()) from None
-        results = await searched(parts, q, mode, cursor, limit=limit, zone=days, reader=reader)
-        return json_response(plain_results(results))
+
+        def made() -> dict[str, Any]:
+            results = parts.search(q, mode, cursor, limit=limit, zone=days, reader=reader)
+            lag = parts.lag()
+            return plain_results(results) | ({} if lag is None else {"lag": lag.to_dict()})
+
+        return json_response(await answered(made))
 
     return routes
 

@@ -87,8 +87,9 @@ def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
         known = viewer_of(request)
         viewer = known or new_id()
         found, problem, status = await in_thread(_found, parts, asked)
-        ad = other = None
+        ad = other = lag = None
         if not problem:
+            lag = await in_thread(_or_none, "the lag", parts.lag)
             language = _language(request)
             made = functools.partial(offer, parts, asked.query, language, viewer)
             ad = await in_thread(_or_none, "the ad", made)
@@ -103,6 +104,7 @@ def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
             found=found,
             problem=problem,
             other=other,
+            lag=lag,
             cursor=asked.cursor,
             asks=bool(found) and asked.cursor is None and parts.asks(asked.query),
             ad=ad,

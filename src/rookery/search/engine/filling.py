@@ -130,7 +130,7 @@ class Filling:
                 self.commit()
             subjects = list({row[1]: None for row in events})
             self._take_out_hidden(subjects, log)
-            lifted = list({row[1]: None for row in events if _may_lift(row)})
+            lifted = list({row[1]: None for row in events if may_lift(row)})
             if lifted:
                 self._bring_back(lifted, log)
             self._log = events[-1][-1]
@@ -187,7 +187,7 @@ def _restrictions(posts: pa.Table, log: LiveLog) -> Restrictions:
     return log.restrictions_among(list(names))
 
 
-def _may_lift(event: EventRow) -> bool:
+def may_lift(event: EventRow) -> bool:
     """Return whether posts may be searched after an event that could not be before."""
     kind, _, _, value, *_ = event
     return kind in _LIFTING and value in ("off", "yes", "")

@@ -7,6 +7,7 @@ Not here: which of its posts may be found at this moment (`visible.py` withholds
 what a query does with a view (`retrieve.py`).
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -114,8 +115,12 @@ class IndexReader:
         """Return the newest commit."""
         with self._lock:
             written = self._written()
-            if self._view is None or written != self._seen:
+            if self._view is None:
                 self._view, self._seen = self._opened(), written
+            elif written != self._seen:
+                with contextlib.suppress(DataError):  # the commit before goes on
+                    self._view = self._opened()
+                self._seen = written
             return self._view
 
     def _written(self) -> tuple[int, int, int]:
