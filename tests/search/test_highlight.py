@@ -1,15 +1,18 @@
 """Which characters of a post match a query."""
 
+import string
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rookery.search.highlight import matches
+from rookery.search.highlight import marker_of
 from rookery.search.query import parse
 
 
 def marked(text, query, language=None):
-    found = matches(text, parse(query).root, language)
+    found = marker_of(parse(query).root).ranges(text, language)
     return [text[begin:end] for begin, end in found]
 
 
@@ -44,7 +47,21 @@ def test_what_a_query_looks_for_is_marked(text, query, language, expected):
 
 @given(st.text(max_size=80), st.text(max_size=30), st.sampled_from([None, "de", "ja"]))
 def test_ranges_are_in_order_and_within_the_text(text, query, language):
-    found = matches(text, parse(query).root, language)
+    found = marker_of(parse(query).root).ranges(text, language)
     places = [place for found_range in found for place in found_range]
     assert places == sorted(set(places))
     assert all(0 <= place <= len(text) for place in places)
+
+
+WORDS = st.sampled_from(
+    "tram Trams d'un l'école NightTram #NightTram U.S. C++ ﬁsh Straße yes Yes @ada パリへ".split()
+)
+
+
+@given(
+    st.lists(WORDS, max_size=8), st.lists(WORDS, max_size=3), st.sampled_from([None, "de", "fr"])
+)
+def test_no_word_is_passed_over_for_its_first_letter(text, query, language):
+    marker = marker_of(parse(" OR ".join(query)).root)
+    slow = replace(marker, initials=frozenset(string.ascii_lowercase))
+    assert marker.ranges(" ".join(text), language) == slow.ranges(" ".join(text), language)

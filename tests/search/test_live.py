@@ -96,7 +96,8 @@ def test_killed_again_and_again_it_holds_what_a_rebuilt_one_holds(home, a_post, 
     held = held_by(home)
     assert len(held.ids) - len(held.dead) == len(alive)
     # few posts match each, so that all of them are candidates
-    asked = [f"rook number {name}" for name in chance.sample(sorted(alive), 20)]
+    unedited = sorted(name for name, post in alive.items() if post.edited is None and name != "0")
+    asked = [f"rook number {name}" for name in chance.sample(unedited, min(20, len(unedited)))]
     before = shown(index, asked)
     shutil.rmtree(home.search)
     build_index(home, HashedEmbedder(), Context())

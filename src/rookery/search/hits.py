@@ -5,16 +5,15 @@ since retrieval asked it. Not here: which posts are found (`engine/retrieve.py`)
 a page (`pages.py`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from rookery.posts.post import Use
-from rookery.search.engine.analysis import same_words_digest
 from rookery.search.engine.retrieve import Candidate
-from rookery.search.highlight import matches
+from rookery.search.highlight import marker_of
 from rookery.search.index import SearchIndex
 from rookery.search.query import Query
 from rookery.search.visible import reasons_against
@@ -53,19 +52,27 @@ class Hit:
 
 
 def visible_hits(
-    index: SearchIndex, candidates: Sequence[Candidate], use: Use = "search"
+    index: SearchIndex,
+    candidates: Sequence[Candidate],
+    use: Use = "search",
+    expected: int = _CHECKED_AT_ONCE,
 ) -> Iterator[Hit]:
-    """Yield the candidates that may be shown now, in their order."""
-    for start in range(0, len(candidates), _CHECKED_AT_ONCE):
-        part = candidates[start : start + _CHECKED_AT_ONCE]
+    """Yield the candidates that may be shown now, in their order.
+
+    expected: how many are likely to be needed, which are looked at together.
+    """
+    starts = [0, *range(expected, len(candidates), _CHECKED_AT_ONCE)]
+    for start, end in pairwise([*starts, len(candidates)]):
+        part = candidates[start:end]
         rows = index.view.posts_at([c.address for c in part])
         # what retrieval found may be searched; the other uses, and a log that moved on, are asked
         reasons: list[str | None] = [None] * len(rows)
         if use != "search" or not index.is_of_now():
             reasons = reasons_against(index.home, rows, use, index.view.cursor.log)
-        for candidate, row, reason in zip(part, rows, reasons, strict=True):
+        same = index.view.columns.same[[c.ordinal for c in part]].tolist()
+        for candidate, row, reason, key in zip(part, rows, reasons, same, strict=True):
             if reason is None:
-                yield _hit(candidate, row)
+                yield _hit(candidate, row, f"{key:016x}")
 
 
 def shown(
@@ -79,17 +86,30 @@ _COPIED = ("id", "author", "text", "created", "language", "likes", "reposts", "r
            "reply_to", "quote_of", "conversation", "source")  # fmt: skip
 
 
-def marked(hit: Hit, query: Query) -> Hit:
-    """Return a hit with the ranges of its text that match a query."""
-    return replace(hit, highlights=matches(hit.text, query.root, hit.language))
+def marked(
+    hits: Iterable[Hit], query: Query, copies: Mapping[str, int] | None = None
+) -> tuple[Hit, ...]:
+    """Return hits with the ranges of their texts that match a query, and how many copies each has.
+
+    copies: by `Hit.same`.
+    """
+    marker, counted = marker_of(query.root), copies or {}
+    return tuple(
+        replace(
+            hit,
+            highlights=marker.ranges(hit.text, hit.language),
+            copies=counted.get(hit.same, hit.copies),
+        )
+        for hit in hits
+    )
 
 
-def _hit(candidate: Candidate, row: dict[str, Any]) -> Hit:
+def _hit(candidate: Candidate, row: dict[str, Any], same: str) -> Hit:
     return Hit(
         **{name: row[name] for name in _COPIED},
         score=round(candidate.score, 6),
         parts={name: round(value, 6) for name, value in candidate.parts.items()},
         sensitive=bool(row.get("sensitive")),
-        same=same_words_digest(row["text"]),
+        same=same,
         moment=candidate.moment,
     )

@@ -35,6 +35,7 @@ from rookery.search.engine.filling import Filling
 from rookery.search.engine.generation import (
     FORMAT,
     Generation,
+    change_of,
     in_force,
     put_in_force,
     remove_others,
@@ -121,6 +122,7 @@ class OpenIndex:
         self._embedder, self._weights = embedder(), weights_of(home)
         self._gates: dict[Policy, CurrentGate] = {}
         self._watch = LagWatch(home, clock)
+        self._named: tuple[object, Generation | None] = None, None
         self._open(_need_generation(home))
 
     def _open(self, generation: Generation) -> None:
@@ -143,11 +145,18 @@ class OpenIndex:
     def now(self, home: Home) -> SearchIndex:
         """Return the index at this moment, under the settings of a home."""
         with contextlib.suppress(UsageError, DataError):  # what is open goes on
-            generation = in_force(self._home)
+            generation = self._in_force()
             if generation is not None and generation != self._generation:
                 self._open(generation)
         view = self._gate(home.settings.rights.policy).current(home, self._reader.view())
         return SearchIndex(home, view, self._embedder, self._clock, self._weights, self)
+
+    def _in_force(self) -> Generation | None:
+        """Return the generation in force; what names it is read when it has changed."""
+        written = change_of(self._home)
+        if written != self._named[0]:
+            self._named = written, in_force(self._home)
+        return self._named[1]
 
     def lag(self) -> Lag | None:
         """Return that the index lacks what has arrived, or None; looked at once a second."""

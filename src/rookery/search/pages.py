@@ -51,11 +51,13 @@ def page_of(index: SearchIndex, search: Asked, copies: Counter[str]) -> tuple[li
     limit, one_author = search.limit, search.mode == "latest" or _names_author(search.query)
     most = limit if one_author else most_of_one(limit)
     known = len(search.after.same) if isinstance(search.after, Shown) else 0
-    depth, before = max(_DEPTH, 2 * limit) + known, -1
+    # By time nothing is ranked or folded, so that few more than a page are enough at first.
+    is_by_time = isinstance(search.after, Place)
+    depth, before = max(_DEPTH if not is_by_time else 0, 2 * limit) + known, -1
     while True:
         copies.clear()
         candidates = _candidates(index, search, depth)
-        new = _new(visible_hits(index, candidates), search, copies)
+        new = _new(visible_hits(index, candidates, expected=limit + 1), search, copies)
         hits, more, is_filled_up = varied(new, limit, most)
         is_all = len(candidates) < depth or len(candidates) <= before
         # Go deeper for a page that is not full, and for other authors than those that fill it.

@@ -69,7 +69,7 @@ def post_page(
 def _scored(index: SearchIndex, hit: Hit, ordinal: int, query: str) -> Hit:
     """Return a hit with its score for a query, if it is among the best posts for that."""
     parsed = parse(query, index.clock.now())
-    hit = marked(hit, parsed)
+    (hit,) = marked([hit], parsed)
     if not parsed.terms:
         return hit
     for retrieve in (by_all_words, by_some_words):

@@ -139,7 +139,7 @@ def _newest_first(candidate: Candidate) -> tuple[int, int]:
 def _shown(
     index: SearchIndex, query: Query, candidates: list[Candidate], limit: int
 ) -> tuple[Hit, ...]:
-    return tuple(marked(hit, query) for hit in shown(index, candidates, limit))
+    return marked(shown(index, candidates, limit), query)
 
 
 def _need(home: Home, saved: dict[str, SavedSearch], name: str) -> SavedSearch:

@@ -95,14 +95,14 @@ def _after(index: SearchIndex, text: str, mode: Mode, cursor: str | None) -> Sho
 def _page(index: SearchIndex, search: Asked) -> Results:
     copies: Counter[str] = Counter()
     hits, more = page_of(index, search, copies)
-    folded = tuple(replace(hit, copies=copies[hit.same]) for hit in hits)
-    left_out = sum(hit.copies for hit in folded)
+    shown = marked(hits, search.query, copies)
+    left_out = sum(hit.copies for hit in shown)
     remarks = [_RELAXED] if search.relaxed else []
     return Results(
-        tuple(marked(hit, search.query) for hit in folded),
+        shown,
         "; ".join([search.query.understood, *remarks]),
         {COPY: left_out} if left_out else {},
-        _next(search, folded) if more else None,
+        _next(search, shown) if more else None,
     )
 
 

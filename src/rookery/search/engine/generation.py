@@ -83,6 +83,15 @@ def in_force(home: Home) -> Generation | None:
         raise DataError(what, where=path, hint=REBUILD) from None
 
 
+def change_of(home: Home) -> tuple[int, int]:
+    """Return what differs once another generation is in force; it reads no file."""
+    try:
+        found = (home.search / CURRENT).stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_ino
+
+
 def put_in_force(home: Home, generation: Generation) -> None:
     """Let readers use a generation from now on."""
     write_atomically(home.search / CURRENT, json.dumps(asdict(generation), indent=1).encode())

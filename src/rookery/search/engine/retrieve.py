@@ -132,12 +132,14 @@ def by_time(
     """
     match = compiled(query.root, view.schema, view.analyses)
     is_in_future = before is not None and before >= future_from
-    found: list[tuple[int, int, tantivy.DocAddress]] = []
-    if not is_in_future:
-        found = _newest(view, match, depth, None, future_from if before is None else before)
-    if len(found) < depth:
-        below = before if is_in_future else None
-        found += _newest(view, match, depth - len(found), future_from, below)
+    found = _newest(view, match, depth, None, None) if before is None else []
+    if not found or found[0][0] >= future_from:  # else nothing is in the future, as mostly
+        found = []
+        if not is_in_future:
+            found = _newest(view, match, depth, None, future_from if before is None else before)
+        if len(found) < depth:
+            below = before if is_in_future else None
+            found += _newest(view, match, depth - len(found), future_from, below)
     return [
         Candidate(ordinal, 1 / place, {}, address, moment)
         for place, (moment, ordinal, address) in enumerate(found, 1)
@@ -148,10 +150,12 @@ def _newest(
     view: View, match: tantivy.Query, depth: int, low: int | None, below: int | None
 ) -> list[tuple[int, int, tantivy.DocAddress]]:
     """Return (moment, ordinal, address) of matching posts from a moment on and below another."""
-    high = (1 << 64) - 1 if below is None else below - 1
-    within = tantivy.Query.range_query(view.schema, "moment", FieldType.Unsigned, low or 0, high)
-    both = tantivy.Query.boolean_query([(Occur.Must, match), (Occur.Must, within)])
-    found = _first(view, both, depth, by="moment")
+    if low is not None or below is not None:
+        high = (1 << 64) - 1 if below is None else below - 1
+        kind = FieldType.Unsigned
+        within = tantivy.Query.range_query(view.schema, "moment", kind, low or 0, high)
+        match = tantivy.Query.boolean_query([(Occur.Must, match), (Occur.Must, within)])
+    found = _first(view, match, depth, by="moment")
     moments = view.searcher.fast_field_values("moment", list(found.addresses))
     return [
         (int(moment or 0), ordinal, address)
