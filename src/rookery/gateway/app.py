@@ -44,7 +44,7 @@ SECURITY_HEADERS = {
 }
 
 
-THREADS = 8
+THREADS = 4
 """For pages and counting tokens. More would take turns at Python's lock, and keep the loop waiting,
 which answers whether the server is alive.
 """

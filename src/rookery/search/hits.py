@@ -108,7 +108,7 @@ def _hit(candidate: Candidate, row: dict[str, Any], same: str) -> Hit:
     return Hit(
         **{name: row[name] for name in _COPIED},
         score=round(candidate.score, 6),
-        parts={name: round(value, 6) for name, value in candidate.parts.items()},
+        parts=candidate.parts,
         sensitive=bool(row.get("sensitive")),
         same=same,
         moment=candidate.moment,

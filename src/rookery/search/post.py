@@ -75,7 +75,7 @@ def _scored(index: SearchIndex, hit: Hit, ordinal: int, query: str) -> Hit:
     for retrieve in (by_all_words, by_some_words):
         for candidate in retrieve(index.view, index.embedder, parsed, _DEPTH, index.weights):
             if candidate.ordinal == ordinal:
-                return replace(hit, score=candidate.score, parts=dict(candidate.parts))
+                return replace(hit, score=candidate.score, parts=candidate.parts)
     return hit
 
 

@@ -76,7 +76,7 @@ async def searched(
 
 
 async def answered(make: Callable[[], T]) -> T:
-    """Return what a function makes in a thread; an error becomes a status and its line."""
+    """Return what a search makes in a thread; an error becomes a status and its line."""
     try:
         return await in_thread(make)
     except UsageError as error:

@@ -40,16 +40,23 @@ _MOST_AT_ONCE = 1 << 20  # the text engine allocates room for as many hits as ar
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A post that was found: its ordinal, its score, and the parts of the score.
+    """A post that was found: its ordinal and its score.
 
-    moment: its place in the order of time, where it was found by time.
+    moment: its place in the order of time, where it was found by time. names, values: of the parts
+    of the score, where it was ranked.
     """
 
     ordinal: int
     score: float
-    parts: Mapping[str, float]
     address: tantivy.DocAddress
     moment: int = 0
+    names: Sequence[str] = ()
+    values: Sequence[float] = ()
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """Return the parts of the score by name; few candidates are asked for them."""
+        return dict(zip(self.names, self.values, strict=True))
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,7 @@ def by_time(
             below = before if is_in_future else None
             found += _newest(view, match, depth - len(found), future_from, below)
     return [
-        Candidate(ordinal, 1 / place, {}, address, moment)
+        Candidate(ordinal, 1 / place, address, moment)
         for place, (moment, ordinal, address) in enumerate(found, 1)
     ]
 
@@ -172,14 +179,14 @@ def has_words(candidate: Candidate) -> bool:
 
 def at_ordinals(view: View, ordinals: Sequence[int]) -> list[Candidate]:
     """Return posts that may be found as candidates without a score."""
-    return [Candidate(n, 0.0, {}, view.address_of(n)) for n in ordinals]
+    return [Candidate(n, 0.0, view.address_of(n)) for n in ordinals]
 
 
 def with_value(view: View, field: str, values: Sequence[str], most: int) -> list[Candidate]:
     """Return the newest posts that have one of some values in a field, without a score."""
     match = tantivy.Query.term_set_query(view.schema, field, list(values))
     found = _newest(view, match, most, None, None)
-    return [Candidate(n, 0.0, {}, address, moment) for moment, n, address in found]
+    return [Candidate(n, 0.0, address, moment) for moment, n, address in found]
 
 
 def among_ids(view: View, query: Query, ids: Sequence[str]) -> list[Candidate]:
@@ -188,7 +195,7 @@ def among_ids(view: View, query: Query, ids: Sequence[str]) -> list[Candidate]:
     named = tantivy.Query.term_set_query(view.schema, "id", list(ids))
     both = tantivy.Query.boolean_query([(Occur.Must, match), (Occur.Must, named)])
     found = _newest(view, both, len(ids), None, None)
-    return [Candidate(n, 0.0, {}, address, moment) for moment, n, address in found]
+    return [Candidate(n, 0.0, address, moment) for moment, n, address in found]
 
 
 def posts_of(view: View, names: Sequence[str]) -> Matches:
@@ -317,15 +324,14 @@ def ranked(view: View, wanted: Wanted, found: Matches, weights: Weights | None) 
         names, parts, scores = _blended(view, wanted, found)
     change = damping(scores, stuffing(view.columns, found.ordinals))
     scores, parts, names = scores + change, np.column_stack([parts, change]), [*names, STUFFED]
-    order = np.lexsort((-found.ordinals, -view.columns.created[found.ordinals], -scores)).tolist()
+    order = np.lexsort((-found.ordinals, -view.columns.created[found.ordinals], -scores))
+    places, ordinals = order.tolist(), found.ordinals[order].tolist()
+    values = parts[order].round(6).tolist()
     return [
-        Candidate(
-            int(found.ordinals[n]),
-            float(scores[n]),
-            dict(zip(names, parts[n].tolist(), strict=True)),
-            found.addresses[n],
+        Candidate(n, score, found.addresses[place], names=names, values=of)
+        for place, n, score, of in zip(
+            places, ordinals, scores[order].tolist(), values, strict=True
         )
-        for n in order
     ]
 
 
