@@ -5,6 +5,7 @@ no torch, so that both packages work, and are tested, before any model exists.
 """
 
 import collections.abc
+import functools
 import re
 import zlib
 from collections import Counter
@@ -177,14 +178,26 @@ class HashedEmbedder:
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
-        for row, text in zip(vectors, texts, strict=True):
+        places: list[int] = []
+        weights: list[float] = []
+        for first, text in zip(range(0, vectors.size, self.dimensions), texts, strict=True):
             for word in _WORD.findall(text.lower()):
-                trigrams = [f" {word} "[i : i + 3] for i in range(len(word))]
-                for feature, weight in [(word, 1.0), *((t, 0.3) for t in trigrams)]:
-                    code = zlib.crc32(feature.encode(), self.seed)
-                    row[code % self.dimensions] += weight if code & 0x80000000 else -weight
+                of_word = _features(word, self.seed, self.dimensions)
+                places += [first + place for place in of_word[0]]
+                weights += of_word[1]
+        np.add.at(vectors.reshape(-1), np.array(places, np.int64), np.array(weights, np.float32))
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors / np.where(lengths > 0, lengths, 1.0)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _features(word: str, seed: int, dimensions: int) -> tuple[list[int], list[float]]:
+    """Return the places in a vector that a word and its trigrams change, and by how much."""
+    trigrams = [f" {word} "[i : i + 3] for i in range(len(word))]
+    codes = [zlib.crc32(feature.encode(), seed) for feature in (word, *trigrams)]
+    signs = [1.0 if code & 0x80000000 else -1.0 for code in codes]
+    weights = [signs[0], *(0.3 * sign for sign in signs[1:])]
+    return [code % dimensions for code in codes], weights
 
 
 @dataclass(frozen=True)

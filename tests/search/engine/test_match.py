@@ -1,6 +1,6 @@
 """Which posts a query finds, on a small real index."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -256,3 +256,33 @@ def test_a_stored_post_has_all_that_showing_it_needs(index):
     post = stored_post(searcher.doc(hit[1]))
     assert {name: post[name] for name in ROWS[0]} == ROWS[0]
     assert post.keys() >= set(STORED)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 28), st.integers(1, 28)), min_size=1, max_size=6),
+    st.booleans(),
+)
+def test_periods_of_which_one_is_enough_match_what_each_of_them_matches(days, negated):
+    """`smaller` joins periods that meet: each day is in the tree in both or in neither."""
+    parts = tuple(And((Since(at(begin)), Until(at(end)))) for begin, end in days)
+    tree = Not(Or(parts)) if negated else Or(parts)
+    for number in range(30):
+        assert holds(smaller(tree), at(number)) == holds(tree, at(number))
+
+
+def at(number):
+    return NOW + timedelta(days=number, hours=12 * (number % 2))
+
+
+def holds(node, moment):
+    match node:
+        case Since(begin):
+            return moment >= begin
+        case Until(end):
+            return moment < end
+        case And(parts):
+            return all(holds(part, moment) for part in parts)
+        case Or(parts):
+            return any(holds(part, moment) for part in parts)
+        case Not(part):
+            return not holds(part, moment)

@@ -79,7 +79,7 @@ def smaller(node: Node) -> Node:
             required = _without_stop_words(_flat([smaller(p) for p in parts], And))
             return And(_limited(required, narrow=True))
         case Or(parts):
-            return Or(_limited(_flat([smaller(p) for p in parts], Or), narrow=False))
+            return Or(_united(_limited(_flat([smaller(p) for p in parts], Or), narrow=False)))
     return node
 
 
@@ -122,6 +122,25 @@ def _limited(parts: Sequence[Node], narrow: bool) -> tuple[Node, ...]:
         limits += _best(of_name, low, lambda p: p.number)
     others = (p for p in parts if not isinstance(p, Since | Until | AtLeast))
     return tuple(dict.fromkeys((*others, *limits)))
+
+
+def _united(parts: Sequence[Node]) -> tuple[Node, ...]:
+    """Return parts of which one is enough, with periods that meet or overlap as one."""
+    others: list[Node] = []
+    periods: list[tuple[datetime, datetime]] = []
+    for part in parts:
+        match part:
+            case And((Since(begin), Until(end))):
+                periods.append((begin, end))
+            case _:
+                others.append(part)
+    united: list[tuple[datetime, datetime]] = []
+    for begin, end in sorted(periods):
+        if united and begin <= united[-1][1]:
+            united[-1] = united[-1][0], max(end, united[-1][1])
+        else:
+            united.append((begin, end))
+    return *others, *(And((Since(begin), Until(end))) for begin, end in united)
 
 
 def _best(
@@ -172,6 +191,16 @@ class _Compiler:
 
     def _all(self, parts: Sequence[Node]) -> tantivy.Query:
         """Return what matches all parts; what is excluded stands beside something required."""
+        match parts:
+            case (*others, Since(begin), Until(end)):  # as `smaller` leaves them
+                low, high = _moment(begin), _moment(end) - 1
+                if high < low:
+                    return tantivy.Query.empty_query()
+                period = self._range("moment", low, high)
+                if not others:
+                    return period
+                both = [(Occur.Must, self._all(others)), (Occur.Must, period)]
+                return tantivy.Query.boolean_query(both)
         clauses = [
             (Occur.MustNot, self.query(part.part))
             if isinstance(part, Not)
