@@ -96,7 +96,7 @@ class Analysis:
 
     terms: one for each token of `exact`. also: more terms that find the post. alt_tokens: how many
     of the last tokens are those of its alternative text. links: as written; domains: their hosts
-    and the domains above these.
+    and the domains above these. same: its `same_words_digest`.
     """
 
     exact: tuple[str, ...]
@@ -108,6 +108,7 @@ class Analysis:
     cashtags: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
+    same: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +125,14 @@ def analyse(text: str, language: str | None = None, alt_text: str | None = None)
     """Return all tokens of a post; language: its code, as the post says it."""
     code = analysis_code(language)
     found = pieces(text)
-    marked = _marked(found, links_in(text, found)) if _MAY_BE_MARKED(text) else _NONE
     words = words_of(found)
+    marked, own = _NONE, words
+    if _MAY_BE_MARKED(text):
+        links = links_in(text, found)
+        marked, own = _marked(found, links), _own_words(found, links)
     of_alt = words_of(pieces(alt_text)) if alt_text else []
     exact, terms, also = _tokens(words + of_alt, code)
-    return Analysis(exact, terms, also, len(of_alt), *marked)
+    return Analysis(exact, terms, also, len(of_alt), *marked, _same(text, own))
 
 
 _Tokens = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
@@ -170,6 +174,7 @@ def _domains(name: str) -> tuple[str, ...]:
 # -------------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=1 << 10)
 def analysis_code(language: str | None) -> str:
     """Return the code of the analysis for a post's language, one of few; empty where none is known.
 
@@ -314,11 +319,18 @@ def same_words_digest(text: str) -> str:
     Copies differ only in links, mentions, case and punctuation.
     """
     found = pieces(text)
-    links = set(links_in(text, found))
+    return _same(text, _own_words(found, links_in(text, found)))
+
+
+def _own_words(found: Sequence[str], links: Sequence[str]) -> list[str]:
+    """Return the words of pieces without links and mentions, those of tags last."""
     kept = [p for p in found if p[0] not in "@＠" and p not in links]
     # Of #NightTram only its first word, since #nighttram differs in case alone.
     words = words_of([p for p in kept if p[0] not in "#＃"])
-    words += [lower(p[1:]) for p in kept if p[0] in "#＃"]
+    return words + [lower(p[1:]) for p in kept if p[0] in "#＃"]
+
+
+def _same(text: str, words: Sequence[str]) -> str:
     bare = " ".join([word for word in words if word[0].isalnum()]) or " ".join(words)
     return digest_bytes((without_accents(bare) or text).encode())[:16]
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from rookery.core.arrays import ranges
 from rookery.core.digest import hash_ids
-from rookery.search.engine.analysis import Analysis, same_words_digest
+from rookery.search.engine.analysis import Analysis
 from rookery.search.engine.words import author_key
 
 REPOST, REPLY, QUOTE, SENSITIVE, MEDIA, ALT, CONSENTED = 1, 2, 4, 8, 16, 32, 64
@@ -128,7 +128,7 @@ def columns_of(
         created=rows["created"].cast(pa.int64()).to_numpy() // 1_000_000,
         ids=hash_ids(rows["id"].to_pylist()),
         authors=np.fromiter(map(author_hash, rows["author"].to_pylist()), np.uint64),
-        same=np.fromiter((int(same_words_digest(text), 16) for text in texts), np.uint64),
+        same=np.fromiter((int(a.same, 16) for a in analyses), np.uint64),
         likes=_counts(rows["likes"]),
         reposts=_counts(rows["reposts"]),
         replies=_counts(rows["replies"]),

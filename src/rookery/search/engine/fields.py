@@ -11,6 +11,7 @@ Texts are analysed before, so that the text engine only splits at blanks. All he
 query asks of these fields is in `match.py`, what ranking needs beside them in `columns.py`.
 """
 
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -127,8 +128,7 @@ def document(
     made.add_text("terms", " ".join(analysis.terms + analysis.also))
     if analysis.links:
         made.add_text("links", f" {GAP} ".join(" ".join(link_tokens(n)) for n in analysis.links))
-    for name, value in _keywords(row, analysis):
-        made.add_text(name, value)
+    _add_keywords(made, row, analysis)
     made.add_unsigned("moment", moment)
     for name in COUNTS:
         made.add_unsigned(name, max(0, row[name] or 0))
@@ -190,29 +190,35 @@ def _with_gap(exact: tuple[str, ...], alt_tokens: int) -> str:
     return " ".join((*exact[:-alt_tokens], GAP, *exact[-alt_tokens:]))
 
 
-def _keywords(row: Mapping[str, Any], analysis: Analysis) -> Iterator[tuple[str, str]]:
-    """Yield fields of whole values, each with a value."""
-    yield "id", row["id"]
-    yield "author", author_key(row["author"])
-    yield from (("language", key) for key in language_keys(row["language"]))
+def _add_keywords(made: tantivy.Document, row: Mapping[str, Any], analysis: Analysis) -> None:
+    """Add the fields of whole values."""
+    made.add_text("id", row["id"])
+    made.add_text("author", author_key(row["author"]))
+    for key in language_keys(row["language"]):
+        made.add_text("language", key)
     if code := analysis_code(row["language"]):
-        yield "analysis", code
+        made.add_text("analysis", code)
     for name in ("conversation", "quote_of", "reply_to"):
         if row[name]:
-            yield name, row[name]
-    yield from (("flags", flag) for flag in flags_of(row, analysis))
-    yield from (("tags", tag) for tag in analysis.tags)
-    yield from (("cashtags", tag) for tag in analysis.cashtags)
-    yield from (("domain", domain) for domain in analysis.domains)
-    yield from (("mentions", mention) for mention in analysis.mentions)
-    yield from (("to", name) for name in _addressed(row["text"], analysis))
+            made.add_text(name, row[name])
+    for name, values in (
+        ("flags", flags_of(row, analysis)),
+        ("tags", analysis.tags),
+        ("cashtags", analysis.cashtags),
+        ("domain", analysis.domains),
+        ("mentions", analysis.mentions),
+        ("to", _addressed(row["text"], analysis)),
+    ):
+        for value in values:
+            made.add_text(name, value)
     if not row["text"].isascii():
-        yield from (("characters", c) for c in _characters(analysis))
+        for character in _characters(analysis):
+            made.add_text("characters", character)
 
 
 def _addressed(text: str, analysis: Analysis) -> tuple[str, ...]:
     """Return the names, in all their forms, of the mention that a post begins with."""
-    if not text.lstrip().startswith(("@", "＠")) or not analysis.mentions:
+    if not analysis.mentions or not text.lstrip().startswith(("@", "＠")):
         return ()
     name = author_key(pieces(text)[0])
     return tuple(dict.fromkeys((name, name.partition("@")[0])))
@@ -225,27 +231,46 @@ def _characters(analysis: Analysis) -> list[str]:
 
 def flags_of(row: Mapping[str, Any], analysis: Analysis) -> list[str]:
     """Return what `has:`, `is:` and `filter:` tell of a post, by the names in `tree.FLAGS`."""
-    media = {kind.strip() for kind in (row.get("media") or "").split(",") if kind.strip()}
-    pictured = any(host(link) == _MEDIA_HOST for link in analysis.links)
+    found = [name for name, column in _FLAGGED if row.get(column)]
     starts = row["text"].lstrip()[:4]
-    told = {
-        "media": bool(media.intersection((*_VISUAL, "audio"))) or pictured,
-        "image": "image" in media or (pictured and not media),
-        "link": any(host(link) != _MEDIA_HOST for link in analysis.links),
-        "mention": bool(analysis.mentions),
-        "tag": bool(analysis.tags),
-        "cashtag": bool(analysis.cashtags),
-        "alt": bool(row["alt_text"]),
-        "quote": bool(row["quote_of"]),
-        "reply": bool(row["reply_to"]) or (starts.startswith("@") and bool(analysis.mentions)),
-        "repost": starts == "RT @",
-        "sensitive": bool(row.get("sensitive")),
-    }
-    others = (kind for kind in ("video", "audio", "gif", "poll") if kind in media)
-    return [*(flag for flag, is_so in told.items() if is_so), *others]
+    if analysis.mentions:
+        found.append("mention")
+        if starts.startswith("@") and "reply" not in found:
+            found.append("reply")
+    if analysis.tags:
+        found.append("tag")
+    if analysis.cashtags:
+        found.append("cashtag")
+    if starts == "RT @":
+        found.append("repost")
+    if analysis.links or row.get("media"):
+        found += _flags_of_media(row.get("media") or "", [host(link) for link in analysis.links])
+    return found
 
 
-def language_keys(language: str | None) -> list[str]:
+_FLAGGED = (
+    ("alt", "alt_text"),
+    ("quote", "quote_of"),
+    ("reply", "reply_to"),
+    ("sensitive", "sensitive"),
+)
+"""Flags, each with the column that tells it."""
+
+
+def _flags_of_media(told: str, hosts: Sequence[str]) -> Iterator[str]:
+    media = {kind.strip() for kind in told.split(",") if kind.strip()}
+    pictured = _MEDIA_HOST in hosts
+    if pictured or media.intersection((*_VISUAL, "audio")):
+        yield "media"
+    if "image" in media or (pictured and not media):
+        yield "image"
+    if any(name != _MEDIA_HOST for name in hosts):
+        yield "link"
+    yield from (kind for kind in ("video", "audio", "gif", "poll") if kind in media)
+
+
+@functools.lru_cache(maxsize=1 << 10)
+def language_keys(language: str | None) -> tuple[str, ...]:
     """Return the forms in which a language is looked up: `pt-BR` as `pt-br` and as `pt`."""
     code = (language or UNKNOWN_LANGUAGE).lower().replace("_", "-")
-    return list(dict.fromkeys((code, code.partition("-")[0])))
+    return tuple(dict.fromkeys((code, code.partition("-")[0])))

@@ -221,6 +221,7 @@ def _host_words(name: str) -> tuple[str, ...]:
     return () if name in _SHORTENERS else _words(name.replace(".", " ").replace("-", " "))
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def author_key(author: str) -> str:
     """Return the form in which an author's name is looked up: in one case, without `@`."""
     return fold(author).lstrip("@＠")
