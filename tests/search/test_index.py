@@ -18,7 +18,8 @@ from rookery.posts.ingest import ingest_batches
 from rookery.posts.live import live_log
 from rookery.posts.sources.files import in_batches
 from rookery.search.engine.generation import in_force, want_anew
-from rookery.search.index import build_index, follow_index, holds, open_index
+from rookery.search.follow import follow_index
+from rookery.search.index import build_index, holds, open_index
 
 
 def test_only_posts_that_pass_the_gate_are_held_and_the_others_counted(home, put, a_post):

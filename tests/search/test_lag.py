@@ -15,7 +15,8 @@ from rookery.posts.event import Event
 from rookery.posts.forget import forget
 from rookery.posts.live import live_log
 from rookery.search.engine.generation import in_force
-from rookery.search.index import build_index, follow_index, open_index
+from rookery.search.follow import follow_index
+from rookery.search.index import build_index, open_index
 from rookery.search.lag import BUSY, DISK_FULL, NOBODY
 from rookery.search.search import search_posts
 

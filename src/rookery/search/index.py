@@ -1,31 +1,28 @@
-"""The search index of a home: kept current from the posts' feed and the live log.
+"""The search index of a home: built from the posts' feed and the live log, and opened.
 
-One process writes, and only one: `follow_index` for as long as it lives, or `build_index` until the
-index has caught up. It reads the feed from where the last commit ended, asks the gate about every
-post, and follows the log: what is forgotten or hidden is taken out, what may be seen again comes
-back. If the embedder, the policy or the analysis has changed, or an erasure asked for an index
-without leftovers, the next generation is filled beside the one in force and then takes over
-(`engine/generation.py`).
+One process writes, and only one (`writing.py`): `build_index` until the index has caught up, or
+`follow.follow_index` for as long as it lives. It reads the feed from where the last commit ended,
+asks the gate about every post, and follows the log: what is forgotten or hidden is taken out, what
+may be seen again comes back. If the embedder, the policy or the analysis has changed, or an erasure
+asked for an index without leftovers, the next generation is filled beside the one in force and then
+takes over (`engine/generation.py`).
 
 The index is no artifact, since it changes: it can be made again from lake and log at any time. How
 it is searched is in `search.py` and `answers/answer.py`.
 """
 
 import contextlib
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 
 from rookery.core.context import Clock, Context, SystemClock, Task
 from rookery.core.digest import hash_ids
-from rookery.core.errors import BusyError, DataError, StorageError, UsageError
+from rookery.core.errors import BusyError, DataError, UsageError
 from rookery.core.home import Home, Policy
-from rookery.core.locks import exclusive, is_held, reading_posts
+from rookery.core.locks import is_held, reading_posts
 from rookery.core.protocols import Embedder
 from rookery.posts import feed
 from rookery.posts.lake import open_lake
@@ -33,36 +30,26 @@ from rookery.posts.live import live_log
 from rookery.search.engine.column_files import map_columns, refused
 from rookery.search.engine.filling import Filling
 from rookery.search.engine.generation import (
-    FORMAT,
     Generation,
     change_of,
     in_force,
     put_in_force,
     remove_others,
-    want_anew,
     wanted,
 )
 from rookery.search.engine.reader import Allowed, IndexReader, View
-from rookery.search.engine.writer import COLUMNS, GenerationWriter
-from rookery.search.lag import (
-    DAMAGED,
-    DISK_FULL,
-    WRITER_LOCK,
-    Lag,
-    LagWatch,
-    tell_trouble,
-    told_trouble,
-)
+from rookery.search.engine.writer import COLUMNS
+from rookery.search.lag import WRITER_LOCK, Lag, LagWatch, tell_trouble, told_trouble
 from rookery.search.ranking.ranker import Weights, read_weights, shipped
 from rookery.search.visible import CurrentGate
+from rookery.search.writing import in_force_or_none, writer_of_wanted, writing
 
 COMMIT_SECONDS = 0.1
 """How often what arrived is committed while there is anything."""
-_LONG_COMMIT_SECONDS = 10.0  # while an index is being filled: few commits, few segments
-_PAGE_POSTS = 8_192
-_FOLLOWED_POSTS = 1_024  # at once by a follower, so that nobody waits for a long page
-_LOOK_SECONDS = 2.0  # how often a follower asks whether another generation is wanted
-_RETRY_SECONDS = 1.0  # on a full disk
+LONG_COMMIT_SECONDS = 10.0
+"""The same while an index is being filled: few commits, few segments."""
+PAGE_POSTS = 8_192
+"""How many posts are taken in at once while an index is being filled."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +240,7 @@ def build_index(home: Home, embedder: Embedder, context: Context) -> IndexReport
     if not feed.latest(home):
         open_lake(home)  # raises, since nothing ever came
     try:
-        with reading_posts(home), _writing(home):
+        with reading_posts(home), writing(home):
             built = _filled(home, embedder, context)
     except BusyError:
         if not is_held(home.search / WRITER_LOCK):
@@ -282,12 +269,12 @@ def _report(home: Home, generation: Generation, built: bool, seconds: float) -> 
 
 def _filled(home: Home, embedder: Embedder, context: Context) -> bool:
     """Fill the wanted generation until it is current; return whether there was anything to do."""
-    with _writer_of_wanted(home, embedder) as (goal, writer):
+    with writer_of_wanted(home, embedder) as (goal, writer):
         filling = Filling(home, writer, context.clock)
         due = max(0, feed.latest(home) - filling.writer.cursor.feed)
         with context.progress.task("Posts", due, "posts") as task:
             changed = _catch_up(home, filling, context.clock, task)
-    is_new = _in_force_or_none(home) != goal
+    is_new = in_force_or_none(home) != goal
     if is_new:
         put_in_force(home, goal)
     remove_others(home, [goal])
@@ -299,87 +286,17 @@ def _filled(home: Home, embedder: Embedder, context: Context) -> bool:
 def _catch_up(home: Home, filling: Filling, clock: Clock, task: Task) -> bool:
     """Take in all that feed and log hold by now; return whether there was anything."""
     committed = clock.monotonic_seconds()
-    for page in feed.pages(home, filling.read_to, _PAGE_POSTS):
+    for page in feed.pages(home, filling.read_to, PAGE_POSTS):
         filling.take(page)
         task.advance(page.rows.num_rows)
-        if clock.monotonic_seconds() - committed >= _LONG_COMMIT_SECONDS:
+        if clock.monotonic_seconds() - committed >= LONG_COMMIT_SECONDS:
             filling.commit()
             committed = clock.monotonic_seconds()
     changed = False
-    while filling.step(_PAGE_POSTS) or filling.is_ahead:
+    while filling.step(PAGE_POSTS) or filling.is_ahead:
         changed = True
         filling.commit()
     return changed
-
-
-def _in_force_or_none(home: Home) -> Generation | None:
-    try:
-        return in_force(home)
-    except DataError:  # of another release, or damaged: it is replaced
-        return None
-
-
-@contextlib.contextmanager
-def _writer_of_wanted(
-    home: Home, embedder: Embedder
-) -> Iterator[tuple[Generation, GenerationWriter]]:
-    """Open the generation that is wanted; one whose files are damaged is begun anew.
-
-    If it is the one in force, another is begun beside it, since whoever has it open reads on.
-    """
-    goal = wanted(home, embedder)
-    try:
-        writer = GenerationWriter(goal.folder(home), embedder)
-    except _UNUSABLE as error:
-        if _is_disk_full(error):
-            raise
-        if _in_force_or_none(home) == goal:
-            tell_trouble(home, DAMAGED)
-            want_anew(home)
-            goal = wanted(home, embedder)
-        shutil.rmtree(goal.folder(home), ignore_errors=True)
-        writer = GenerationWriter(goal.folder(home), embedder)
-    try:
-        yield goal, writer
-    finally:
-        writer.close()
-
-
-_UNUSABLE = (DataError, OSError, ValueError, RuntimeError)
-"""What files raise that are damaged, and what any file raises on a full disk."""
-
-
-def _is_disk_full(error: BaseException) -> bool:
-    return "No space left" in str(error)  # tantivy reports it only in the message
-
-
-def _is_of_files_in(folder: Path, error: BaseException) -> bool:
-    where = error.where if isinstance(error, DataError) else None
-    return where is not None and Path(where).is_relative_to(folder)
-
-
-@contextlib.contextmanager
-def _writing(home: Home) -> Iterator[None]:
-    """Be the one process that writes the index.
-
-    Raises `BusyError` if another one does, `StorageError` if the disk is full.
-    """
-    with exclusive(home.search / WRITER_LOCK, "the search index"):
-        try:
-            yield
-        except (OSError, ValueError, RuntimeError) as error:
-            if not _is_disk_full(error):
-                raise
-            raise StorageError(
-                "the disk is full", where=home.search, hint="Free some space"
-            ) from None
-
-
-def remove_leftovers(home: Home) -> None:
-    """Remove all generations but that in force; raise `BusyError` while another process writes."""
-    with _writing(home):
-        generation = _in_force_or_none(home)
-        remove_others(home, [generation] if generation else [])
 
 
 def _wait_for_follower(home: Home, embedder: Embedder, context: Context) -> bool:
@@ -390,7 +307,7 @@ def _wait_for_follower(home: Home, embedder: Embedder, context: Context) -> bool
     was_current = True
     context.progress.say("another process keeps the index current; waiting for it")
     while is_held(home.search / WRITER_LOCK):
-        if _in_force_or_none(home) == goal:
+        if in_force_or_none(home) == goal:
             cursor = IndexReader(goal.folder(home), goal.dimensions).view().cursor
             if cursor.feed >= posts and cursor.log >= events:
                 return not was_current
@@ -399,135 +316,8 @@ def _wait_for_follower(home: Home, embedder: Embedder, context: Context) -> bool
     return build_index(home, embedder, context).built
 
 
-def follow_index(
-    home: Home,
-    embedder: Callable[[], Embedder],
-    context: Context,
-    ended: Callable[[], bool] = lambda: False,
-    earlier: Callable[[str], Embedder | None] = lambda digest: None,
-) -> None:
-    """Keep the index current until `ended` says so or Ctrl-C is pressed.
-
-    embedder: returns the home's newest one, and is asked now and then. A new one gets a generation
-    of its own, which takes over when it has caught up. earlier: returns the embedder with a digest
-    if there still is one, so that the generation in force is kept current meanwhile. On a full disk
-    it waits for space. Raises `BusyError` if another process keeps the index current.
-    """
-    with _writing(home), contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
-        _Following(home, embedder, earlier, context.clock, stack).run(ended)
-
-
-class _Following:
-    """The generation that is kept current, and the one that is being filled to take over."""
-
-    def __init__(
-        self,
-        home: Home,
-        embedder: Callable[[], Embedder],
-        earlier: Callable[[str], Embedder | None],
-        clock: Clock,
-        stack: contextlib.ExitStack,
-    ):
-        self._home, self._embedder, self._earlier = home, embedder, earlier
-        self._clock, self._stack = clock, stack
-        self._open: dict[Generation, Filling] = {}
-        self._looked_seconds = float("-inf")
-        self._disk_was_full = False
-
-    def run(self, ended: Callable[[], bool]) -> None:
-        """Take in what arrives, again and again; what keeps it from writing is noted."""
-        tell_trouble(self._home, "")
-        while not ended():
-            began = self._clock.monotonic_seconds()
-            try:
-                is_busy = self._go_on(began)
-            except _UNUSABLE as error:
-                self._stop(error)
-                time.sleep(_RETRY_SECONDS)
-                continue
-            if not is_busy:
-                time.sleep(max(0.0, COMMIT_SECONDS + began - self._clock.monotonic_seconds()))
-
-    def _go_on(self, now_seconds: float) -> bool:
-        if now_seconds - self._looked_seconds >= _LOOK_SECONDS:
-            self._look()
-            self._looked_seconds = now_seconds
-        is_busy = self._take_in()
-        if self._disk_was_full and not any(one.is_ahead for one in self._open.values()):
-            self._disk_was_full = False
-            tell_trouble(self._home, "")
-        return is_busy
-
-    def _stop(self, error: Exception) -> None:
-        """Close what is open, to open it again as of its last commit.
-
-        Raises the error unless the disk is full or files of the index are damaged.
-        """
-        if _is_disk_full(error):
-            self._disk_was_full = True
-            tell_trouble(self._home, DISK_FULL)
-        elif not _is_of_files_in(self._home.search, error):
-            raise error
-        for filling in self._open.values():
-            filling.writer.close()
-        self._open.clear()
-        self._looked_seconds = float("-inf")
-
-    def _look(self) -> None:
-        """Open the generation that is wanted, beside the one in force."""
-        embedder = self._embedder()
-        goal = wanted(self._home, embedder)
-        if goal in self._open:
-            return
-        if not self._open:
-            self._open_in_force(goal)
-        goal, writer = self._stack.enter_context(_writer_of_wanted(self._home, embedder))
-        self._open[goal] = Filling(self._home, writer, self._clock)
-
-    def _open_in_force(self, goal: Generation) -> None:
-        """Open the generation in force too, if another is wanted and this one can be written."""
-        generation = _in_force_or_none(self._home)
-        if generation is None or generation == goal or generation.format != FORMAT:
-            return
-        embedder = self._earlier(generation.embedder)
-        if embedder is None:
-            return
-        try:
-            writer = GenerationWriter(generation.folder(self._home), embedder)
-        except _UNUSABLE as error:
-            if _is_disk_full(error):
-                raise
-            return  # it is damaged: it stays as it is until the other one takes over
-        self._stack.callback(writer.close)
-        self._open[generation] = Filling(self._home, writer, self._clock)
-
-    def _take_in(self) -> bool:
-        """Take in one page for each generation; return whether one is still behind."""
-        is_busy = False
-        for generation, filling in list(self._open.items()):
-            try:
-                posts = filling.step(_FOLLOWED_POSTS)
-            except BusyError:  # posts are being erased: what was to be read is read again
-                continue
-            is_behind = posts == _FOLLOWED_POSTS
-            is_busy |= is_behind
-            if filling.is_ahead and (not is_behind or self._is_long_ago(filling)):
-                filling.commit()
-            is_last = generation == list(self._open)[-1]
-            if not is_behind and is_last and _in_force_or_none(self._home) != generation:
-                self._take_over(generation)
-        return is_busy
-
-    def _is_long_ago(self, filling: Filling) -> bool:
-        committed = filling.writer.cursor.committed
-        if not committed:
-            return filling.writer.cursor.extent.posts >= _PAGE_POSTS
-        age = self._clock.now() - datetime.fromisoformat(committed)
-        return age.total_seconds() >= _LONG_COMMIT_SECONDS
-
-    def _take_over(self, generation: Generation) -> None:
-        put_in_force(self._home, generation)
-        for other in [one for one in self._open if one != generation]:
-            self._open.pop(other).writer.close()
-        remove_others(self._home, [generation])
-        tell_trouble(self._home, "")
+def remove_leftovers(home: Home) -> None:
+    """Remove all generations but that in force; raise `BusyError` while another process writes."""
+    with writing(home):
+        generation = in_force_or_none(home)
+        remove_others(home, [generation] if generation else [])

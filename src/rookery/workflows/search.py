@@ -10,7 +10,7 @@ from rookery.core.context import Clock, Context, SystemClock
 from rookery.core.errors import UsageError
 from rookery.core.home import Home
 from rookery.core.protocols import Embedder, Generator
-from rookery.search import index
+from rookery.search import follow, index
 from rookery.search.answers.writers import EXTRACTION, AnswerWriter
 from rookery.search.index import IndexReport, SearchIndex
 from rookery.workflows.models import embedder_key, embedder_of, embedder_with
@@ -32,7 +32,7 @@ def follow_index(
     A new model gets an index of its own, which takes over when it has caught up.
     """
     earlier = functools.partial(embedder_with, home)
-    index.follow_index(home, newest_embedder(home), context, ended, earlier)
+    follow.follow_index(home, newest_embedder(home), context, ended, earlier)
 
 
 def open_index(home: Home) -> SearchIndex:
