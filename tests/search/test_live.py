@@ -60,7 +60,9 @@ def test_one_process_writes_and_a_build_waits_for_it(home, put, a_post):
         assert build_index(home, HashedEmbedder(), Context()).posts == 2
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(200, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "kills", [4, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
+)
 def test_killed_again_and_again_it_holds_what_a_rebuilt_one_holds(home, a_post, kills):
     """Stream, edit and forget beside a follower that is killed at random moments."""
     chance, alive, number = random.Random(kills), {}, 0
