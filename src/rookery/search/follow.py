@@ -25,7 +25,7 @@ from rookery.search.engine.generation import (
     wanted,
 )
 from rookery.search.engine.writer import GenerationWriter
-from rookery.search.index import COMMIT_SECONDS, LONG_COMMIT_SECONDS, PAGE_POSTS
+from rookery.search.index import COMMIT_SECONDS, LONG_COMMIT_SECONDS
 from rookery.search.lag import DISK_FULL, tell_trouble
 from rookery.search.writing import (
     UNUSABLE,
@@ -163,7 +163,7 @@ class _Following:
     def _is_long_ago(self, filling: Filling) -> bool:
         committed = filling.writer.cursor.committed
         if not committed:
-            return filling.writer.cursor.extent.posts >= PAGE_POSTS
+            return True  # a first page is kept at once, and from then on the time is counted
         age = self._clock.now() - datetime.fromisoformat(committed)
         return age.total_seconds() >= LONG_COMMIT_SECONDS
 
