@@ -57,6 +57,14 @@ def test_copies_that_differ_in_links_and_mentions_are_the_same():
     assert same_words_digest("🎉") != same_words_digest("😀")
 
 
+@pytest.mark.parametrize("text", ["ـ", "ـ rook", "#ـ rook", "@ـ rook", "ءـ ـ rook"])
+def test_a_mark_that_stands_alone_is_no_word(text):
+    analysis = analyse(text)
+    assert "" not in analysis.exact
+    assert len(analysis.exact) == len(analysis.terms)
+    assert analysis.same
+
+
 def test_text_is_shown_without_links_and_leading_mentions():
     assert without_links("RT @bob: @eve look https://t.co/x at @ada") == "look at @ada"
 

@@ -327,7 +327,7 @@ def _own_words(found: Sequence[str], links: Sequence[str]) -> list[str]:
     kept = [p for p in found if p[0] not in "@＠" and p not in links]
     # Of #NightTram only its first word, since #nighttram differs in case alone.
     words = words_of([p for p in kept if p[0] not in "#＃"])
-    return words + [lower(p[1:]) for p in kept if p[0] in "#＃"]
+    return words + [tag for p in kept if p[0] in "#＃" if (tag := lower(p[1:]))]
 
 
 def _same(text: str, words: Sequence[str]) -> str:

@@ -113,7 +113,7 @@ def words_of(found: list[str]) -> list[str]:
             words.append(piece)
         else:
             words += _special(piece)
-    return lower(" ".join(words)).split(" ") if words else []
+    return lower(" ".join(words)).split()  # of a mark that stands alone nothing is left
 
 
 def forms(piece: str) -> list[str]:
