@@ -33,7 +33,9 @@ def nearest(
     blocks = _compared(view, quantised(vector), among)
     found = [_first_in_scope(view, *block, 2 * count) for block in blocks]
     ordinals = np.concatenate([np.zeros(0, np.int64), *found])
-    return ordinals[np.lexsort((-ordinals, -cosines_of(view, vector, ordinals)))[:count]]
+    # rounded, so that no order depends on the last bit of a sum
+    cosines = cosines_of(view, vector, ordinals).round(5)
+    return ordinals[np.lexsort((-ordinals, -cosines))[:count]]
 
 
 def _compared(
