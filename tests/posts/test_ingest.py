@@ -5,7 +5,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
 import time
 from datetime import UTC, datetime
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from disk import small_disk
 
 from rookery.core.context import Context, FixedClock
 from rookery.core.digest import digest_bytes, digest_file
@@ -195,17 +195,8 @@ def a_big_csv(n=60_000):
 @pytest.fixture
 def tiny_disk(tmp_path):
     """Mount a folder with room for one megabyte."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    if (
-        os.geteuid()
-        or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False
-        ).returncode
-    ):
-        pytest.skip("a small disk can only be mounted by root")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with small_disk(tmp_path / "tiny"):
+        yield tmp_path / "tiny"
 
 
 def ended(process):

@@ -1,10 +1,10 @@
 """Search goes on without a writer, on a full disk and with damaged files, and says since when."""
 
-import os
 import subprocess
 from datetime import datetime
 
 import pytest
+from disk import small_disk
 from followed import eventually, follower, stream
 
 from rookery.core.context import Context, FixedClock, SystemClock
@@ -46,7 +46,13 @@ def test_a_post_that_may_be_seen_again_is_missing_until_it_is_taken_in(home, a_p
     build_index(home, HashedEmbedder(), Context())
     with live_log(home) as log:
         log.record([Event("state_post", "1", "withheld", "off")], SystemClock())
-    assert lag_of(home).why == NOBODY
+    clock = FixedClock()
+    index = open_index(home, HashedEmbedder(), clock)
+    assert index.lag().why == NOBODY
+    build_index(home, HashedEmbedder(), Context())
+    forget(home, ["another"], [], Context())  # lifts nothing
+    clock.elapsed_seconds += 2.0
+    assert index.lag() is None
 
 
 def test_it_is_looked_at_once_a_second_and_a_writer_at_work_is_waited_for(home, put, a_post):
@@ -68,13 +74,9 @@ def test_it_is_looked_at_once_a_second_and_a_writer_at_work_is_waited_for(home, 
 
 @pytest.fixture
 def tiny_disk(home):
-    """Give the index of a home a disk of its own, of one megabyte."""
-    home.search.mkdir()
-    mounted = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", home.search]
-    if os.geteuid() or subprocess.run(mounted, check=False).returncode:
-        pytest.skip("a small disk can only be mounted by root")
-    yield home.search
-    subprocess.run(["umount", "-l", home.search], check=True)
+    """Give the index of a home a disk of its own."""
+    with small_disk(home.search):
+        yield home.search
 
 
 def test_on_a_full_disk_search_goes_on_and_the_writer_heals(home, a_post, tiny_disk):

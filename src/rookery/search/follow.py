@@ -110,8 +110,7 @@ class _Following:
             tell_trouble(self._home, DISK_FULL)
         elif not is_of_files_in(self._home.search, error):
             raise error
-        for filling in self._open.values():
-            filling.writer.close()
+        self._stack.close()
         self._open.clear()
         self._looked_seconds = float("-inf")
 

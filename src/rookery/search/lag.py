@@ -94,7 +94,7 @@ class LagWatch:
         with live_log(self._home) as log:
             if log.watermark() == cursor.log:
                 return False
-            if cursor.log > self._read:
+            if cursor.log >= self._read:
                 self._read, self._lifts = cursor.log, False
             for event in log.rows_after(self._read):
                 self._read, self._lifts = event[-1], self._lifts or may_lift(event)

@@ -57,7 +57,9 @@ def writer_of_wanted(
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Return whether an error says that the disk is full."""
+    """Return whether an error says that the disk is full, or cannot be written."""
+    if isinstance(error, OSError):
+        return StorageError.of(error) is not None
     return "No space left" in str(error)  # tantivy reports it only in the message
 
 

@@ -51,12 +51,7 @@ def embedder_of(home: Home) -> Embedder:
     It has the weight that was measured for it.
     """
     made = _made(home)
-    if made is None:
-        return HashedEmbedder()
-    require_model()
-    from rookery.model.embed import load_embedder
-
-    return load_embedder(made, weight_of(home, made))
+    return HashedEmbedder() if made is None else _loaded(home, made)
 
 
 def embedder_key(home: Home) -> str:
@@ -69,14 +64,16 @@ def embedder_with(home: Home, digest: str) -> Embedder | None:
     """Return the embedder of a home that has a digest, or None where it is gone."""
     if digest == HashedEmbedder().digest:
         return HashedEmbedder()
-    made_so_far = (one for kind in _EMBEDDING for one in find_artifacts(home.artifacts, kind))
-    for made in made_so_far:
-        if made.digest == digest:
-            require_model()
-            from rookery.model.embed import load_embedder
+    made = [one for kind in _EMBEDDING for one in find_artifacts(home.artifacts, kind)]
+    return next((_loaded(home, one) for one in made if one.digest == digest), None)
 
-            return load_embedder(made, weight_of(home, made))
-    return None
+
+def _loaded(home: Home, made: Artifact) -> Embedder:
+    """Return the embedder of an artifact, with the weight that was measured for it."""
+    require_model()
+    from rookery.model.embed import load_embedder
+
+    return load_embedder(made, weight_of(home, made))
 
 
 def _made(home: Home) -> Artifact | None:

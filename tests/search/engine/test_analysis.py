@@ -1,7 +1,7 @@
 """The tokens that analysis makes of a text."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rookery.search.engine.analysis import (
@@ -76,6 +76,7 @@ def test_any_text_has_tokens_without_spaces_and_as_many_stems(text):
     assert len(stem(tokens)) == len(tokens)
 
 
+@example("İ&A")
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=0x17F)))
 def test_tokens_are_the_same_in_upper_and_lower_case(text):
     same = [

@@ -87,7 +87,8 @@ def pieces(text: str) -> list[str]:
         text = _GLUED.sub(" ", text)  # links are written without a blank before them
     if text.isascii():
         return _ASCII_PIECE.findall(text)
-    return _PIECE.findall(unicodedata.normalize("NFKC", text))
+    # İ in lower case is an i and a dot, which would part it from what follows
+    return _PIECE.findall(unicodedata.normalize("NFKC", text).replace("i\u0307", "i"))
 
 
 def links_in(text: str, found: list[str]) -> list[str]:
