@@ -25,7 +25,7 @@ from rookery.search.engine.writer import Cursor
 
 WRITER_LOCK = "writer.lock"
 """Held by the one process that writes the index."""
-NOBODY = "nothing keeps it current; `rookery search index` does, and with `--follow` it goes on"
+NOBODY = "no process keeps the index current (`rookery search index --follow` does)"
 BUSY = "its writer is still taking it in"
 DISK_FULL = "the disk is full"
 DAMAGED = "its files are damaged, and are being made again"
