@@ -76,6 +76,7 @@ class Cluster:
 
 
 NEWEST = "newest"
+MOST_SHARDS = 1_024
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,25 @@ class Answers:
 
 @dataclass(frozen=True)
 class Searching:
-    """How search ranks. weights: the file of the ranker's weights, from the home's folder; empty
-    for those that come with the package.
+    """How search ranks, and where its index lies.
+
+    weights: the file of the ranker's weights, from the home's folder; empty for those that come
+    with the package. shards: the parts into which the index is split by author. runner: who reads
+    and writes them, this process and its children (native), or actors on a Ray cluster, which must
+    see the home's folder. address: of the cluster; empty to use one on this machine or to start
+    one.
     """
 
     weights: str = ""
+    shards: int = 1
+    runner: Literal["native", "ray"] = "native"
+    address: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.shards <= MOST_SHARDS:
+            raise DataError(f"shards must be from 1 to {MOST_SHARDS}, not {self.shards}")
+        if self.shards > 1 and self.runner != "ray":
+            raise DataError('more than one shard of the search index needs runner = "ray"')
 
 
 @dataclass(frozen=True)
@@ -175,6 +190,11 @@ serve = "newest"
 # The weights by which search ranks: a file that `rookery search learn` wrote, from this folder;
 # empty for those that come with the package.
 weights = ""
+# Into how many shards the index is split, by author, and who reads and writes them: "native" on
+# this machine, one index; "ray" actors on the Ray cluster at the address.
+shards = 1
+runner = "native"
+address = ""
 
 [answers]
 # Who writes answers: "extract" quotes sentences of posts; "model" is the model that serves;
@@ -191,11 +211,27 @@ seconds = 20.0
 
 
 @dataclass(frozen=True)
+class Shard:
+    """One part of a search index that is split into `shards`; `number` counts from 0."""
+
+    number: int = 0
+    shards: int = 1
+
+
+WHOLE = Shard()
+"""A search index that is not split."""
+
+
+@dataclass(frozen=True)
 class Home:
-    """A home folder: its path, its settings, and the places inside it."""
+    """A home folder: its path, its settings, and the places inside it.
+
+    shard: the part of the search index that is meant by `search`.
+    """
 
     path: Path
     settings: Settings = field(default_factory=Settings)
+    shard: Shard = WHOLE
 
     @property
     def lake(self) -> Path:
@@ -211,7 +247,10 @@ class Home:
 
     @property
     def search(self) -> Path:
-        return self.path / "search"
+        whole = self.path / "search"
+        if self.shard == WHOLE:
+            return whole
+        return whole / f"of-{self.shard.shards}" / str(self.shard.number)
 
     @property
     def ads(self) -> Path:

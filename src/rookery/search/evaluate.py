@@ -23,7 +23,8 @@ from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.core.protocols import Embedder
 from rookery.search.engine.nearest import nearest
-from rookery.search.engine.retrieve import by_some_words, wanted_of
+from rookery.search.engine.retrieve import by_some_words
+from rookery.search.engine.scored import wanted_of
 from rookery.search.judged import JudgedIndex, indexed, read_judged
 from rookery.search.query import Query, words_query
 from rookery.search.ranking import metrics
@@ -102,7 +103,7 @@ def candidates_of(index: JudgedIndex, query: Query, depth: int) -> list[int]:
 
 def features_of(index: JudgedIndex, query: Query, ordinals: Sequence[int]) -> np.ndarray:
     """Return the features of candidates of a query (`ranking/features.py`)."""
-    wanted = wanted_of(index.view, query, index.embedder)
+    wanted = wanted_of(index.view.analyses, query, index.embedder)
     return features(wanted, index.view.columns, np.array(ordinals, np.int64), index.view.statistics)
 
 

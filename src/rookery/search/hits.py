@@ -12,7 +12,7 @@ from itertools import islice, pairwise
 from typing import Any
 
 from rookery.posts.post import Use
-from rookery.search.engine.retrieve import Candidate
+from rookery.search.engine.scored import Candidate
 from rookery.search.highlight import marker_of
 from rookery.search.index import SearchIndex
 from rookery.search.query import Query

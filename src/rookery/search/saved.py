@@ -18,7 +18,8 @@ from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
 from rookery.core.locks import exclusive
 from rookery.posts import feed
-from rookery.search.engine.retrieve import Candidate, among_ids
+from rookery.search.engine.retrieve import among_ids
+from rookery.search.engine.scored import Candidate
 from rookery.search.hits import Hit, marked, shown
 from rookery.search.index import SearchIndex
 from rookery.search.query import Query, parse

@@ -15,7 +15,8 @@ import numpy as np
 
 from rookery.core.context import Context
 from rookery.core.protocols import Embedder
-from rookery.search.engine.retrieve import Candidate, by_some_words
+from rookery.search.engine.retrieve import by_some_words
+from rookery.search.engine.scored import Candidate
 from rookery.search.evaluate import Reweighed
 from rookery.search.judged import view_of
 from rookery.search.query import words_query

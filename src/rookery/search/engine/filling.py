@@ -1,8 +1,9 @@
 """Filling: brings a generation up to date with the posts' feed and the live log.
 
-Every post that the feed brings is asked at the gate, with the log as it is then. Events after that
-are followed: what they hide is taken out, what they let be seen again is brought back from the
-lake. So the index holds exactly what may be searched at its cursor, whatever came first.
+Every post that the feed brings to the home's shard is asked at the gate, with the log as it is
+then. Events after that are followed: what they hide is taken out, what they let be seen again is
+brought back from the lake. So the index holds exactly what may be searched at its cursor, whatever
+came first.
 
 Not here: who fills which generation, and when (`index.py`); the files (`writer.py`).
 """
@@ -28,6 +29,7 @@ from rookery.posts.restrictions import Restrictions
 from rookery.posts.rights import GATE_COLUMNS, gate
 from rookery.posts.streams.inbox import Inbox
 from rookery.posts.versions import supersedes
+from rookery.search.engine.shard import of_shard
 from rookery.search.engine.writer import GenerationWriter
 
 _LIFTING = ("state_post", "state_author", "consent_author")
@@ -94,7 +96,10 @@ class Filling:
 
     def _take(self, rows: pa.Table, log: LiveLog) -> None:
         posts = self._superseding(rows.select(POST_SCHEMA.names))
-        self.writer.take(posts, self._reasons(posts, log))
+        mine = of_shard(posts, self._home.shard)
+        if mine.num_rows < posts.num_rows:  # one may have been of this shard by an earlier name
+            self.writer.remove(set(posts["id"].to_pylist()) - set(mine["id"].to_pylist()))
+        self.writer.take(mine, self._reasons(mine, log))
 
     def _superseding(self, posts: pa.Table) -> pa.Table:
         """Return the posts without those that the index holds in a version that stays.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numkong
 import numpy as np
 
-from rookery.search.engine.columns import quantised
+from rookery.search.engine.columns import Columns, quantised
 from rookery.search.engine.reader import View
 
 _NEIGHBOURS = 200
@@ -34,7 +34,7 @@ def nearest(
     found = [_first_in_scope(view, *block, 2 * count) for block in blocks]
     ordinals = np.concatenate([np.zeros(0, np.int64), *found])
     # rounded, so that no order depends on the last bit of a sum
-    cosines = cosines_of(view, vector, ordinals).round(5)
+    cosines = cosines_of(view.columns, vector, ordinals).round(5)
     return ordinals[np.lexsort((-ordinals, -cosines))[:count]]
 
 
@@ -80,6 +80,6 @@ def _largest(ordinals: np.ndarray, products: np.ndarray, most: int) -> np.ndarra
     return places[np.lexsort((-ordinals[places], -products[places]))]
 
 
-def cosines_of(view: View, vector: np.ndarray, ordinals: np.ndarray) -> np.ndarray:
+def cosines_of(columns: Columns, vector: np.ndarray, ordinals: np.ndarray) -> np.ndarray:
     """Return the cosine of each ordinal's vector with a vector, float32 (n,)."""
-    return view.columns.vectors[ordinals].astype(np.float32) @ (vector / 127).astype(np.float32)
+    return columns.vectors[ordinals].astype(np.float32) @ (vector / 127).astype(np.float32)

@@ -3,78 +3,33 @@
 The required parts of a query (phrases, fields, dates, exclusions) hold in every retriever, and so
 does the scope of whoever asks. For a search, vectors only change the order of what matches; for a
 question they also bring posts that have none of its words. Whether a candidate may be shown is
-decided once more when it is shown (`visible.py`); how scores are computed is in `ranking/`.
+decided once more when it is shown (`visible.py`); how what was found is ranked is in `scored.py`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import tantivy
 from tantivy import FieldType, Occur
 
 from rookery.core.protocols import Embedder
-from rookery.search.engine.analysis import QueryTerm, analyse
-from rookery.search.engine.columns import hashed
 from rookery.search.engine.fields import count_of, named_query
 from rookery.search.engine.match import compiled
-from rookery.search.engine.nearest import cosines_of, nearest
+from rookery.search.engine.nearest import nearest
 from rookery.search.engine.reader import View
-from rookery.search.engine.words import STOP_WORDS, exact_tokens
-from rookery.search.query import Query
-from rookery.search.ranking import scores as rank
-from rookery.search.ranking.features import (
-    FEATURES,
-    Wanted,
-    features,
-    shared_terms,
-    word_scores,
+from rookery.search.engine.scored import (
+    Candidate,
+    Matches,
+    even,
+    ranked,
+    wanted_of,
+    with_feedback,
 )
-from rookery.search.ranking.ranker import Weights, suits
-from rookery.search.ranking.variety import damping, stuffing
+from rookery.search.query import Query
+from rookery.search.ranking.features import shared_terms
+from rookery.search.ranking.ranker import Weights
 
-STUFFED = "stuffed"
-"""The part of a score that a post loses which is made of tags."""
 _MOST_AT_ONCE = 1 << 20  # the text engine allocates room for as many hits as are asked for
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A post that was found: its ordinal and its score.
-
-    moment: its place in the order of time, where it was found by time. names, values: of the parts
-    of the score, where it was ranked.
-    """
-
-    ordinal: int
-    score: float
-    address: tantivy.DocAddress
-    moment: int = 0
-    names: Sequence[str] = ()
-    values: Sequence[float] = ()
-
-    @property
-    def parts(self) -> dict[str, float]:
-        """Return the parts of the score by name; few candidates are asked for them."""
-        return dict(zip(self.names, self.values, strict=True))
-
-
-@dataclass(frozen=True)
-class Matches:
-    """Posts that the text engine found: ordinals, int64 (n,), and where it has them."""
-
-    ordinals: np.ndarray
-    addresses: Sequence[tantivy.DocAddress]
-
-    def with_others(self, other: "Matches") -> "Matches":
-        """Return these, and after them those of another search that are not among them."""
-        new = np.flatnonzero(~np.isin(other.ordinals, self.ordinals))
-        _, once = np.unique(other.ordinals[new], return_index=True)
-        new = new[np.sort(once)]
-        return Matches(
-            np.concatenate([self.ordinals, other.ordinals[new]]),
-            [*self.addresses, *(other.addresses[n] for n in new.tolist())],
-        )
 
 
 def by_all_words(
@@ -84,10 +39,14 @@ def by_all_words(
 
     weights: the learned order, which is used where the texts are posts (`ranker.suits`).
     """
-    terms = query.groups(view.analyses)
+    found = with_all_words(view, query, depth)
+    return ranked(view, wanted_of(view.analyses, query, embedder), found, weights)
+
+
+def with_all_words(view: View, query: Query, depth: int) -> Matches:
+    """Return the `depth` posts with all of a query that the text engine itself ranks best."""
     match = compiled(query.root, view.schema, view.analyses)
-    found = _proposed(view, _even(terms), match, depth)
-    return ranked(view, wanted_of(view, query, embedder), found, weights)
+    return _proposed(view, even(query.groups(view.analyses)), match, depth)
 
 
 def by_some_words(
@@ -102,31 +61,27 @@ def by_some_words(
     Without an embedder this is BM25 alone, with no feedback either. weights: the learned order;
     None for that of words with feedback and of vectors by the embedder's weight.
     """
-    required = _required(view, query)
     terms = query.groups(view.analyses)
-    found = _proposed(view, _even(terms), required, depth, some_word=True)
-    wanted = wanted_of(view, query, embedder)
-    if embedder is None or wanted.vector is None:
+    found = with_some_words(view, query, even(terms), depth)
+    wanted = wanted_of(view.analyses, query, embedder)
+    if wanted.vector is None:
         return ranked(view, wanted, found, None)
-    expanded = _with_feedback(view, terms, wanted, found)
-    found = found.with_others(_proposed(view, expanded, required, depth, some_word=True))
-    near = nearest(view, wanted.vector, matching(view, required))
-    addresses = [view.address_of(n) for n in near.tolist()]
-    found = found.with_others(Matches(near, addresses))
+    best, gains = shared_terms(wanted, view.columns, found.ordinals, view.statistics)
+    expanded = with_feedback(terms, gains, view.posts_at([found.addresses[n] for n in best]))
+    found = found.with_others(with_some_words(view, query, expanded, depth))
+    found = found.with_others(near_in_meaning(view, query, wanted.vector))
     return ranked(view, wanted, found, weights)[:depth]
 
 
-def wanted_of(view: View, query: Query, embedder: Embedder | None) -> Wanted:
-    """Return a query as ranking sees it; without an embedder it has no vector."""
-    terms = query.groups(view.analyses)
-    words = list(exact_tokens(query.text))
-    weighty = [word for word in words if word not in STOP_WORDS]
-    return Wanted(
-        tuple(hashed(term.variants) for term in terms),
-        hashed(weighty or words),
-        None if embedder is None else embedder.embed([query.text])[0],
-        0.0 if embedder is None else embedder.weight,
-    )
+def with_some_words(view: View, query: Query, weights: Mapping[str, float], depth: int) -> Matches:
+    """Return the `depth` posts with some weighted term that the text engine itself ranks best."""
+    return _proposed(view, weights, _required(view, query), depth, some_word=True)
+
+
+def near_in_meaning(view: View, query: Query, vector: np.ndarray) -> Matches:
+    """Return the posts nearest to a vector that have what a query requires, nearest first."""
+    near = nearest(view, vector, matching(view, _required(view, query)))
+    return Matches(near, [view.address_of(n) for n in near.tolist()])
 
 
 def by_time(
@@ -277,74 +232,3 @@ def _proposed(
 
 def _term(schema: tantivy.Schema, term: str) -> tantivy.Query:
     return tantivy.Query.term_query(schema, "terms", term, "freq")
-
-
-def _even(terms: Sequence[QueryTerm]) -> dict[str, float]:
-    return {variant: 1 / len(terms) for term in terms for variant in term.variants}
-
-
-def _with_feedback(
-    view: View, terms: Sequence[QueryTerm], wanted: Wanted, found: Matches
-) -> Mapping[str, float]:
-    """Return a query's own terms and those that its best posts share, weighted.
-
-    The columns have no spelling of a term, so that the best posts are analysed again for it.
-    """
-    own = _even(terms)
-    best, gains = shared_terms(wanted, view.columns, found.ordinals, view.statistics)
-    texts = view.posts_at([found.addresses[n] for n in best])
-    spelled = {
-        term
-        for post in texts
-        for term in analyse(post["text"], post["language"], post["alt_text"]).terms
-    }
-    by_hash = dict(zip(hashed(sorted(spelled)).tolist(), sorted(spelled), strict=True))
-    shared = {by_hash[term]: gain for term, gain in gains.items() if term in by_hash}
-    return rank.joined(own, shared, rank.feedback_share(len(terms)))
-
-
-# Scores
-# -------------------------------------------------------------------------------------------------
-
-
-def ranked(view: View, wanted: Wanted, found: Matches, weights: Weights | None) -> list[Candidate]:
-    """Score candidates and sort them: by score, then newest.
-
-    weights: the learned order. Without weights, or where the texts are no posts, words with
-    feedback and vectors are blended; without a vector it is BM25 alone.
-    """
-    if not len(found.ordinals):
-        return []
-    if weights is not None and suits(view.statistics.average_terms):
-        known = features(wanted, view.columns, found.ordinals, view.statistics)
-        names: Sequence[str] = FEATURES
-        parts = weights.parts(known, len(wanted.terms))
-        scores = weights.scores(known, len(wanted.terms))
-    else:
-        names, parts, scores = _blended(view, wanted, found)
-    change = damping(scores, stuffing(view.columns, found.ordinals))
-    scores, parts, names = scores + change, np.column_stack([parts, change]), [*names, STUFFED]
-    order = np.lexsort((-found.ordinals, -view.columns.created[found.ordinals], -scores))
-    places, ordinals = order.tolist(), found.ordinals[order].tolist()
-    values = parts[order].round(6).tolist()
-    return [
-        Candidate(n, score, found.addresses[place], names=names, values=of)
-        for place, n, score, of in zip(
-            places, ordinals, scores[order].tolist(), values, strict=True
-        )
-    ]
-
-
-def _blended(
-    view: View, wanted: Wanted, found: Matches
-) -> tuple[Sequence[str], np.ndarray, np.ndarray]:
-    """Return the names of the parts, the parts and the scores of the order that is not learned."""
-    words, feedback = word_scores(wanted, view.columns, found.ordinals, view.statistics)
-    raw = {"bm25": words}
-    if wanted.vector is not None:
-        near = cosines_of(view, wanted.vector, found.ordinals).astype(np.float64)
-        raw |= {"feedback": feedback, "vector": near}
-    terms = max(1, len(wanted.terms))
-    weight = rank.vector_weight(wanted.vector_weight, terms)
-    scores = rank.blend(raw, rank.feedback_share(terms), weight)
-    return list(raw), np.stack(list(raw.values()), axis=1), scores

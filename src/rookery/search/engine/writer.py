@@ -12,7 +12,7 @@ Readers are in `reader.py`.
 import contextlib
 import gc
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,7 @@ class GenerationWriter:
             self._writer.add_document(document)
         self._added.update(zip(ids, range(first, first + len(ids)), strict=True))
 
-    def remove(self, ids: Sequence[str]) -> int:
+    def remove(self, ids: Collection[str]) -> int:
         """Remove posts, and return how many of them there were."""
         held = self._held(ids)
         for post_id, ordinals in held.items():
@@ -164,7 +164,7 @@ class GenerationWriter:
         self._columns.bury(new)
         self._buried.update(new)
 
-    def _held(self, ids: Sequence[str]) -> dict[str, list[int]]:
+    def _held(self, ids: Collection[str]) -> dict[str, list[int]]:
         """Return the ordinals of those of some ids that are in the index."""
         held = {i: [self._added[i]] for i in ids if i in self._added}
         if not self.cursor.posts or not ids:
@@ -176,7 +176,7 @@ class GenerationWriter:
                 held.setdefault(post_id, []).append(ordinal)
         return held
 
-    def _committed(self, ids: Sequence[str]) -> list[int]:
+    def _committed(self, ids: Collection[str]) -> list[int]:
         query = tantivy.Query.term_set_query(self._text.schema, "id", list(ids))
         hits = self._searcher.search(query, len(ids), count=False).hits
         found = self._searcher.fast_field_values("ordinal", [address for _, address in hits])
