@@ -29,7 +29,8 @@ from rookery.posts.post import Post, to_table
 from rookery.search.answers import evidence
 from rookery.search.answers.answer import ask, gathered
 from rookery.search.answers.question import topic_of
-from rookery.search.index import SearchIndex, build_index, open_index
+from rookery.search.build import build_index
+from rookery.search.index import SearchIndex, open_index
 from rookery.search.judged import JudgedCollection, read_judged
 
 ANSWERED, REFUSED, RELEVANT = 0.85, 0.90, 0.50

@@ -28,7 +28,8 @@ from rookery.posts.ingest import ingest
 from rookery.posts.lake import find_lake, unreferenced_files
 from rookery.posts.live import live_log
 from rookery.posts.post import to_table
-from rookery.search.index import build_index, held_by
+from rookery.search.build import build_index
+from rookery.search.held import held_by
 from rookery.town.posts import TownConfig, town_posts
 
 FORGOTTEN_POSTS = 300

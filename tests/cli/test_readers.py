@@ -9,7 +9,7 @@ from rookery.cli.main import app
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.protocols import HashedEmbedder
-from rookery.search.index import build_index
+from rookery.search.build import build_index
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from rookery.core.context import Context
 from rookery.core.protocols import HashedEmbedder
-from rookery.search.index import build_index
+from rookery.search.build import build_index
 
 
 @pytest.fixture

@@ -48,7 +48,9 @@ from rookery.posts.live import live_log
 from rookery.posts.post import Post
 from rookery.posts.sources.files import in_batches
 from rookery.search.answers.answer import ask
-from rookery.search.index import build_index, held_by, open_index
+from rookery.search.build import build_index
+from rookery.search.held import held_by
+from rookery.search.index import open_index
 from rookery.search.search import search_posts
 from rookery.workflows.erase import erase
 from tests.workflows.full_home import walk

@@ -19,7 +19,7 @@ from rookery.core.protocols import HashedEmbedder
 from rookery.gateway.app import create_app
 from rookery.gateway.wiring import open_parts
 from rookery.posts.forget import forget
-from rookery.search.index import build_index
+from rookery.search.build import build_index
 from rookery.search.suggest import Trend
 from rookery.town.posts import TOPICS, TownConfig, ingest_town
 

@@ -16,7 +16,7 @@ from mastodon import Mastodon, MastodonAPIError
 from rookery.core.context import Context
 from rookery.core.protocols import HashedEmbedder
 from rookery.posts.forget import forget
-from rookery.search.index import build_index
+from rookery.search.build import build_index
 
 AUTHORS = ["did:plc:vw3kgaqjkmqh5l4smxvgrwcc", "https://rooks.example/users/ada", "eve_3"]
 

@@ -9,7 +9,7 @@ from rookery.core.protocols import HashedEmbedder
 from rookery.gateway.app import create_app
 from rookery.gateway.wiring import open_parts
 from rookery.posts.forget import forget
-from rookery.search.index import build_index
+from rookery.search.build import build_index
 from rookery.search.readers import store_readers
 from rookery.search.scope import KnownReader
 from rookery.workflows.models import embedder_of, generator_of

@@ -4,7 +4,8 @@ import pytest
 
 from rookery.core.context import Context, FixedClock
 from rookery.core.protocols import HashedEmbedder
-from rookery.search.index import build_index, open_index
+from rookery.search.build import build_index
+from rookery.search.index import open_index
 
 
 @pytest.fixture

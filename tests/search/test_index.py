@@ -17,9 +17,11 @@ from rookery.posts.forget import forget
 from rookery.posts.ingest import ingest_batches
 from rookery.posts.live import live_log
 from rookery.posts.sources.files import in_batches
+from rookery.search.build import build_index
 from rookery.search.engine.generation import in_force, want_anew
 from rookery.search.follow import follow_index
-from rookery.search.index import build_index, holds, open_index
+from rookery.search.held import holds
+from rookery.search.index import open_index
 
 
 def test_only_posts_that_pass_the_gate_are_held_and_the_others_counted(home, put, a_post):
@@ -177,7 +179,7 @@ _DIES_WHILE_EMBEDDING = """
     from rookery.core.context import Context
     from rookery.core.home import open_home
     from rookery.core.protocols import HashedEmbedder
-    from rookery.search.index import build_index
+    from rookery.search.build import build_index
 
     class Dying(HashedEmbedder):
         def embed(self, texts):

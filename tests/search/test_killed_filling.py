@@ -12,9 +12,10 @@ from rookery.core.context import Context
 from rookery.core.errors import DataError
 from rookery.core.protocols import HashedEmbedder
 from rookery.posts.forget import forget
+from rookery.search.build import build_index
 from rookery.search.engine.generation import in_force, wanted
 from rookery.search.engine.reader import IndexReader
-from rookery.search.index import build_index, open_index
+from rookery.search.index import open_index
 from rookery.search.search import search_posts
 
 OLD, NEW = HashedEmbedder(), HashedEmbedder(seed=1)

@@ -14,9 +14,10 @@ from rookery.core.protocols import HashedEmbedder
 from rookery.posts.event import Event
 from rookery.posts.forget import forget
 from rookery.posts.live import live_log
+from rookery.search.build import build_index
 from rookery.search.engine.generation import in_force
 from rookery.search.follow import follow_index
-from rookery.search.index import build_index, open_index
+from rookery.search.index import open_index
 from rookery.search.lag import BUSY, DISK_FULL, NOBODY
 from rookery.search.search import search_posts
 

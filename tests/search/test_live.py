@@ -15,8 +15,10 @@ from rookery.core.protocols import HashedEmbedder
 from rookery.posts.event import Event
 from rookery.posts.forget import forget
 from rookery.posts.streams.inbox import flush_to_lake
+from rookery.search.build import build_index
 from rookery.search.engine.columns import hashed
-from rookery.search.index import build_index, held_by, open_index
+from rookery.search.held import held_by
+from rookery.search.index import open_index
 from rookery.search.search import search_posts
 
 EDITED = datetime(2026, 3, 1, tzinfo=UTC)

@@ -9,7 +9,8 @@ from rookery.core.context import Context, FixedClock
 from rookery.core.errors import DataError, UsageError
 from rookery.core.protocols import HashedEmbedder
 from rookery.posts.forget import forget
-from rookery.search.index import build_index, open_index
+from rookery.search.build import build_index
+from rookery.search.index import open_index
 from rookery.search.saved import (
     SAVED,
     SavedSearch,

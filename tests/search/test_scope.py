@@ -13,11 +13,12 @@ from rookery.core.protocols import HashedEmbedder
 from rookery.posts.lake import append
 from rookery.posts.post import Post, to_table
 from rookery.search.answers.answer import ask
+from rookery.search.build import build_index
 from rookery.search.engine.columns import author_hash
 from rookery.search.engine.match import compiled
 from rookery.search.engine.nearest import nearest
 from rookery.search.engine.retrieve import matching
-from rookery.search.index import build_index, open_index
+from rookery.search.index import open_index
 from rookery.search.post import post_page
 from rookery.search.query import parse
 from rookery.search.scope import KnownReader, scope_of

@@ -12,7 +12,8 @@ from rookery.core.config import to_plain
 from rookery.core.context import Context, FixedClock
 from rookery.core.protocols import HashedEmbedder
 from rookery.posts.forget import forget
-from rookery.search.index import build_index, open_index
+from rookery.search.build import build_index
+from rookery.search.index import open_index
 from rookery.search.search import search_posts
 from rookery.search.suggest import Trend, completions, correction, trends
 

@@ -17,7 +17,8 @@ from rookery.posts.forget import forget
 from rookery.posts.lake import append
 from rookery.posts.post import to_table
 from rookery.search.answers.answer import ask
-from rookery.search.index import build_index, open_index
+from rookery.search.build import build_index
+from rookery.search.index import open_index
 from rookery.search.search import search_posts
 
 WORDS = ("tram", "late", "night", "ferry", "harbour", "noon", "rook", "elm")

@@ -27,7 +27,7 @@ from rookery.posts.live import live_log
 from rookery.posts.post import Post, to_batch
 from rookery.posts.sources.files import in_batches
 from rookery.posts.streams.inbox import Inbox, StreamMessage
-from rookery.search.index import build_index
+from rookery.search.build import build_index
 from rookery.town.posts import TownConfig, town_posts
 
 DAY = datetime(2025, 3, 1, tzinfo=UTC)

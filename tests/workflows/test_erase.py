@@ -32,7 +32,8 @@ from rookery.posts import consent as word
 from rookery.posts.forget import forget
 from rookery.posts.lake import open_lake
 from rookery.posts.live import live_log
-from rookery.search.index import build_index, open_index
+from rookery.search.build import build_index
+from rookery.search.index import open_index
 from rookery.search.search import search_posts
 from rookery.workflows.erase import erase
 from rookery.workflows.trace import trace as trace_post

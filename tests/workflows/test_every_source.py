@@ -22,7 +22,7 @@ from rookery.model.tokenizer import load_tokenizer, train_tokenizer
 from rookery.posts.forget import forget
 from rookery.posts.ingest import ingest
 from rookery.posts.lake import open_lake
-from rookery.search.index import build_index
+from rookery.search.build import build_index
 from rookery.town.posts import TownConfig, town_posts
 from rookery.workflows.erase import erase
 from rookery.workflows.trace import trace

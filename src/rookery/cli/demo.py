@@ -198,7 +198,8 @@ def run_demo(home: "Home", choices: Choices, context: "Context") -> dict[str, An
     from rookery.model.export import export_stage
     from rookery.model.generate import load_generator
     from rookery.search.answers.answer import ask
-    from rookery.search.index import build_index, open_index
+    from rookery.search.build import build_index
+    from rookery.search.index import open_index
     from rookery.town import advertising as ads_demo
     from rookery.workflows.models import sample_of
     from rookery.workflows.train import train

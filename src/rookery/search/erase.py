@@ -15,9 +15,10 @@ from rookery.core.errors import BusyError
 from rookery.core.home import Home
 from rookery.core.protocols import Embedder
 from rookery.posts.erase import Erased, ErasurePlan
+from rookery.search.build import build_index, remove_leftovers
 from rookery.search.engine.fields import author_key
 from rookery.search.engine.generation import want_anew
-from rookery.search.index import build_index, held_by, is_foreign, remove_leftovers
+from rookery.search.held import held_by, is_foreign
 
 
 def erase_from_index(

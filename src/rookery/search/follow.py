@@ -16,6 +16,7 @@ from rookery.core.context import Clock, Context
 from rookery.core.errors import BusyError
 from rookery.core.home import Home
 from rookery.core.protocols import Embedder
+from rookery.search.build import COMMIT_SECONDS, LONG_COMMIT_SECONDS
 from rookery.search.engine.filling import Filling
 from rookery.search.engine.generation import (
     FORMAT,
@@ -25,7 +26,6 @@ from rookery.search.engine.generation import (
     wanted,
 )
 from rookery.search.engine.writer import GenerationWriter
-from rookery.search.index import COMMIT_SECONDS, LONG_COMMIT_SECONDS
 from rookery.search.lag import DISK_FULL, tell_trouble
 from rookery.search.writing import (
     UNUSABLE,

@@ -1,8 +1,7 @@
 """Hits: posts that were found, as they are shown, each of which may be shown at this moment.
 
-The gate (`visible.py`) is asked once more when a post is shown, unless the live log has not moved
-since retrieval asked it. Not here: which posts are found (`engine/retrieve.py`) and how they become
-a page (`pages.py`).
+The index asks the gate once more when a post is shown (`PostIndex.rows`). Not here: which posts
+are found (`engine/retrieve.py`) and how they become a page (`pages.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,9 +13,8 @@ from typing import Any
 from rookery.posts.post import Use
 from rookery.search.engine.scored import Candidate
 from rookery.search.highlight import marker_of
-from rookery.search.index import SearchIndex
+from rookery.search.index import PostIndex
 from rookery.search.query import Query
-from rookery.search.visible import reasons_against
 
 _CHECKED_AT_ONCE = 32  # candidates per look at the live log; the first often fill a page
 
@@ -52,7 +50,7 @@ class Hit:
 
 
 def visible_hits(
-    index: SearchIndex,
+    index: PostIndex,
     candidates: Sequence[Candidate],
     use: Use = "search",
     expected: int = _CHECKED_AT_ONCE,
@@ -64,26 +62,20 @@ def visible_hits(
     starts = [0, *range(expected, len(candidates), _CHECKED_AT_ONCE)]
     for start, end in pairwise([*starts, len(candidates)]):
         part = candidates[start:end]
-        rows = index.view.posts_at([c.address for c in part])
-        # what retrieval found may be searched; the other uses, and a log that moved on, are asked
-        reasons: list[str | None] = [None] * len(rows)
-        if use != "search" or not index.is_of_now():
-            reasons = reasons_against(index.home, rows, use, index.view.cursor.log)
-        same = index.view.columns.same[[c.ordinal for c in part]].tolist()
-        for candidate, row, reason, key in zip(part, rows, reasons, same, strict=True):
-            if reason is None:
-                yield _hit(candidate, row, f"{key:016x}")
+        for candidate, row in zip(part, index.rows(part, use), strict=True):
+            if row is not None:
+                yield _hit(candidate, row)
 
 
 def shown(
-    index: SearchIndex, candidates: Sequence[Candidate], limit: int, use: Use = "search"
+    index: PostIndex, candidates: Sequence[Candidate], limit: int, use: Use = "search"
 ) -> list[Hit]:
     """Return the first `limit` candidates that may be shown now."""
     return list(islice(visible_hits(index, candidates, use), limit))
 
 
 _COPIED = ("id", "author", "text", "created", "language", "likes", "reposts", "replies",
-           "reply_to", "quote_of", "conversation", "source")  # fmt: skip
+           "reply_to", "quote_of", "conversation", "source", "same")  # fmt: skip
 
 
 def marked(
@@ -104,12 +96,11 @@ def marked(
     )
 
 
-def _hit(candidate: Candidate, row: dict[str, Any], same: str) -> Hit:
+def _hit(candidate: Candidate, row: dict[str, Any]) -> Hit:
     return Hit(
         **{name: row[name] for name in _COPIED},
         score=round(candidate.score, 6),
         parts=candidate.parts,
         sensitive=bool(row.get("sensitive")),
-        same=same,
         moment=candidate.moment,
     )

@@ -1,100 +1,219 @@
-"""The search index of a home: built from the posts' feed and the live log, and opened.
+"""The search index of a home, opened: what can be asked of its posts at one moment.
 
-One process writes, and only one (`writing.py`): `build_index` until the index has caught up, or
-`follow.follow_index` for as long as it lives. It reads the feed from where the last commit ended,
-asks the gate about every post, and follows the log: what is forgotten or hidden is taken out, what
-may be seen again comes back. If the embedder, the policy or the analysis has changed, or an erasure
-asked for an index without leftovers, the next generation is filled beside the one in force and then
-takes over (`engine/generation.py`).
+`PostIndex` is all that the rest of search knows of an index. `SearchIndex` is one that this process
+reads; `sharded.py` has the same for an index that is split into shards.
 
-The index is no artifact, since it changes: it can be made again from lake and log at any time. How
-it is searched is in `search.py` and `answers/answer.py`.
+Not here: how an index is built (`build.py`), and what is asked of it (`search.py`, `suggest.py`,
+`answers/answer.py`).
 """
 
 import contextlib
-import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 
-from rookery.core.context import Clock, Context, SystemClock, Task
-from rookery.core.digest import hash_ids
-from rookery.core.errors import BusyError, DataError, UsageError
+from rookery.core.context import Clock, SystemClock
+from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home, Policy
-from rookery.core.locks import is_held, reading_posts
 from rookery.core.protocols import Embedder
-from rookery.posts import feed
-from rookery.posts.lake import open_lake
-from rookery.posts.live import live_log
-from rookery.search.engine.column_files import map_columns, refused
-from rookery.search.engine.filling import Filling
-from rookery.search.engine.generation import (
-    Generation,
-    change_of,
-    in_force,
-    put_in_force,
-    remove_others,
-    wanted,
-)
-from rookery.search.engine.reader import Allowed, IndexReader, View
-from rookery.search.engine.writer import COLUMNS
-from rookery.search.lag import WRITER_LOCK, Lag, LagWatch, tell_trouble, told_trouble
+from rookery.posts.post import Use
+from rookery.search.engine import counting, retrieve
+from rookery.search.engine.columns import hashed
+from rookery.search.engine.counting import LEAST_AUTHORS, MOST_VALUES, FieldValue, WordCount
+from rookery.search.engine.generation import Generation, change_of, in_force
+from rookery.search.engine.reader import IndexReader, View
+from rookery.search.engine.scored import Candidate
+from rookery.search.lag import Lag, LagWatch
+from rookery.search.query import Query
 from rookery.search.ranking.ranker import Weights, read_weights, shipped
-from rookery.search.visible import CurrentGate
-from rookery.search.writing import in_force_or_none, writer_of_wanted, writing
-
-COMMIT_SECONDS = 0.1
-"""How often what arrived is committed while there is anything."""
-LONG_COMMIT_SECONDS = 10.0
-"""The same while an index is being filled: few commits, few segments."""
-PAGE_POSTS = 8_192
-"""How many posts are taken in at once while an index is being filled."""
+from rookery.search.scope import KnownReader, scope_of
+from rookery.search.visible import CurrentGate, reasons_against
 
 
-@dataclass(frozen=True)
-class IndexReport:
-    """The result of a build; `built` is False if the index was up to date already."""
+class PostIndex(Protocol):
+    """The posts of a home that may be found at one moment, by whoever asks."""
 
-    posts: int
-    vectors: int
-    dimensions: int
-    dropped: dict[str, int]
-    seconds: float
-    built: bool
-    feed: int
-    log_seq: int
+    @property
+    def home(self) -> Home: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    def as_of_now(self, reader: KnownReader | None = None) -> "PostIndex":
+        """Return the newest commit, as if every post that is hidden by now had never been in it.
+
+        reader: whoever asks, who finds no post out of their scope; None for a stranger.
+        """
+
+    def lag(self) -> Lag | None:
+        """Return that the index lacks posts by now, and why; None if it does not."""
+
+    def state(self) -> Hashable:
+        """Return what differs once a post has been hidden or may be seen again."""
+
+    @property
+    def log(self) -> int:
+        """Return the number of the last event of the live log that the index has followed."""
+
+    @property
+    def feed(self) -> int:
+        """Return the number of the last post of the feed that was taken in."""
+
+    @property
+    def posts(self) -> int:
+        """Return how many posts may be found."""
+
+    @property
+    def analyses(self) -> frozenset[str]:
+        """Return the analyses by which there are posts (`analysis.analysis_code`)."""
+
+    def with_all(self, query: Query, depth: int) -> list[Candidate]:
+        """Return the best `depth` posts that match all of a query, best first."""
+
+    def with_some(self, query: Query, depth: int, is_learned: bool = True) -> list[Candidate]:
+        """Return the best `depth` posts with some of the words or near in meaning, best first.
+
+        is_learned: by the ranker; else by words with feedback and vectors alone.
+        """
+
+    def newest(
+        self, query: Query, future_from: int, depth: int, before: int | None = None
+    ) -> list[Candidate]:
+        """Return the newest `depth` posts that match all of a query (`retrieve.by_time`)."""
+
+    def with_value(self, field: str, values: Sequence[str], most: int) -> list[Candidate]:
+        """Return the newest posts that have one of some values in a field, without a score."""
+
+    def with_words_of(self, same: str, most: int) -> list[Candidate]:
+        """Return the last posts to arrive that have the same words (`Hit.same`), no score."""
+
+    def among_ids(self, query: Query, ids: Sequence[str]) -> list[Candidate]:
+        """Return those of some posts that match all of a query, newest first, without a score."""
+
+    def rows(self, found: Sequence[Candidate], use: Use = "search") -> list[dict[str, Any] | None]:
+        """Return each candidate as stored, and `same`; None for one that may not be shown now."""
+
+    def posts_with(self, terms: Sequence[str]) -> np.ndarray:
+        """Return how many posts that may be found have each term, int64 (n,)."""
+
+    def values(
+        self,
+        field: str,
+        include: str | Sequence[str] = ".*",
+        between: tuple[int, int] | None = None,
+        least_authors: int = LEAST_AUTHORS,
+        most: int = MOST_VALUES,
+    ) -> list[FieldValue]:
+        """Return values of a field, the most frequent first (`counting.values`)."""
+
+    def count_word(self, word: str) -> WordCount:
+        """Count the posts that a search for a word finds."""
+
+    def count_spelling(self, spelling: str) -> WordCount:
+        """Count the posts that have a word in this spelling, but for its accents."""
+
+    def spelled_nearly(self, word: str, wrong: int, most: int) -> Counter[str]:
+        """Return words that are written nearly like one (`counting.spelled_nearly`)."""
 
 
 @dataclass(frozen=True)
 class SearchIndex:
-    """An open index, with all that a query needs: as a query sees it at one moment.
-
-    `as_of_now` returns the same index at this moment.
-    """
+    """An index that this process reads, with all that a query needs (a `PostIndex`)."""
 
     home: Home
     view: View
     embedder: Embedder
     clock: Clock
+    generation: Generation = field(compare=False)
     weights: Weights = field(compare=False, repr=False)
     opened: "OpenIndex" = field(compare=False, repr=False)
 
-    def as_of_now(self, allowed: Allowed | None = None) -> "SearchIndex":
-        """Return the newest commit, as if every post that is hidden by now had never been in it.
+    def as_of_now(self, reader: KnownReader | None = None) -> "SearchIndex":
+        return self.opened.now(self.home).scoped(reader)
 
-        allowed: the scope of whoever asks (`scope.scope_of`).
-        """
-        now = self.opened.now(self.home)
-        return now if allowed is None else replace(now, view=replace(now.view, allowed=allowed))
+    def scoped(self, reader: KnownReader | None) -> "SearchIndex":
+        """Return the same posts less those out of a reader's scope; all for a stranger."""
+        return replace(self, view=replace(self.view, allowed=scope_of(reader))) if reader else self
 
     def lag(self) -> Lag | None:
-        """Return that the index lacks what has arrived by now, and why; None if it does not."""
         return self.opened.lag()
 
-    def is_of_now(self) -> bool:
-        """Return whether no post can have been hidden since `as_of_now` returned this."""
-        return self.opened.stands(self)
+    def state(self) -> Hashable:
+        return self.view.cursor.log, self.view.withheld.ordinals
+
+    @property
+    def log(self) -> int:
+        return self.view.cursor.log
+
+    @property
+    def feed(self) -> int:
+        return self.view.cursor.feed
+
+    @property
+    def posts(self) -> int:
+        return self.view.posts
+
+    @property
+    def analyses(self) -> frozenset[str]:
+        return self.view.analyses
+
+    def with_all(self, query: Query, depth: int) -> list[Candidate]:
+        return retrieve.by_all_words(self.view, self.embedder, query, depth, self.weights)
+
+    def with_some(self, query: Query, depth: int, is_learned: bool = True) -> list[Candidate]:
+        weights = self.weights if is_learned else None
+        return retrieve.by_some_words(self.view, self.embedder, query, depth, weights)
+
+    def newest(
+        self, query: Query, future_from: int, depth: int, before: int | None = None
+    ) -> list[Candidate]:
+        return retrieve.by_time(self.view, query, future_from, depth, before)
+
+    def with_value(self, field: str, values: Sequence[str], most: int) -> list[Candidate]:
+        return retrieve.with_value(self.view, field, values, most)
+
+    def with_words_of(self, same: str, most: int) -> list[Candidate]:
+        return retrieve.with_words_of(self.view, int(same, 16), most)
+
+    def among_ids(self, query: Query, ids: Sequence[str]) -> list[Candidate]:
+        return retrieve.among_ids(self.view, query, ids)
+
+    def rows(self, found: Sequence[Candidate], use: Use = "search") -> list[dict[str, Any] | None]:
+        rows = self.view.posts_at([candidate.address for candidate in found])
+        # what retrieval found may be searched; the other uses, and a log that moved on, are asked
+        reasons: list[str | None] = [None] * len(rows)
+        if use != "search" or not self.opened.stands(self):
+            reasons = reasons_against(self.home, rows, use, self.view.cursor.log)
+        same = self.view.columns.same[[candidate.ordinal for candidate in found]].tolist()
+        return [
+            row | {"same": f"{key:016x}"} if reason is None else None
+            for row, reason, key in zip(rows, reasons, same, strict=True)
+        ]
+
+    def posts_with(self, terms: Sequence[str]) -> np.ndarray:
+        return self.view.statistics.posts_with(hashed(terms))
+
+    def values(
+        self,
+        field: str,
+        include: str | Sequence[str] = ".*",
+        between: tuple[int, int] | None = None,
+        least_authors: int = LEAST_AUTHORS,
+        most: int = MOST_VALUES,
+    ) -> list[FieldValue]:
+        return counting.values(self.view, field, include, between, least_authors, most)
+
+    def count_word(self, word: str) -> WordCount:
+        return counting.count_word(self.view, word)
+
+    def count_spelling(self, spelling: str) -> WordCount:
+        return counting.count_spelling(self.view, spelling)
+
+    def spelled_nearly(self, word: str, wrong: int, most: int) -> Counter[str]:
+        return counting.spelled_nearly(self.view, word, wrong, most)
 
 
 class OpenIndex:
@@ -136,7 +255,8 @@ class OpenIndex:
             if generation is not None and generation != self._generation:
                 self._open(generation)
         view = self._gate(home.settings.rights.policy).current(home, self._reader.view())
-        return SearchIndex(home, view, self._embedder, self._clock, self._weights, self)
+        generation = self._generation
+        return SearchIndex(home, view, self._embedder, self._clock, generation, self._weights, self)
 
     def _in_force(self) -> Generation | None:
         """Return the generation in force; what names it is read when it has changed."""
@@ -180,144 +300,3 @@ def _need_generation(home: Home) -> Generation:
             "there is no search index yet", where=home.path, hint="Run `rookery search index` first"
         )
     return generation
-
-
-@dataclass(frozen=True)
-class Held:
-    """The posts whose words are in the files of an index, also those that it removed.
-
-    ids, authors: hashes (`Columns`). dead: ordinals that were removed or edited. lake: the version
-    of the lake as of which the others are.
-    """
-
-    ids: np.ndarray
-    authors: np.ndarray
-    dead: np.ndarray
-    lake: int
-
-    def has(self, post_id: str) -> bool:
-        """Return whether a post is among them."""
-        return bool((self.ids == hash_ids([post_id])[0]).any())
-
-
-def held_by(home: Home) -> Held | None:
-    """Return what the index in force holds, or None if there is none."""
-    generation = in_force(home)
-    if generation is None:
-        return None
-    folder = generation.folder(home)
-    cursor = IndexReader(folder, generation.dimensions).view().cursor
-    mapped = map_columns(folder / COLUMNS, generation.dimensions, cursor.extent)
-    return Held(mapped.columns.ids, mapped.columns.authors, mapped.dead, cursor.lake)
-
-
-def is_foreign(home: Home) -> bool:
-    """Return whether there is an index that this release cannot read: it may hold any post."""
-    try:
-        in_force(home)
-    except DataError:
-        return True
-    return False
-
-
-def holds(home: Home, post_id: str) -> bool:
-    """Return whether the files of the index hold a post, removed or not; False without an index."""
-    held = held_by(home)
-    return held is not None and held.has(post_id)
-
-
-# Writing
-# -------------------------------------------------------------------------------------------------
-
-
-def build_index(home: Home, embedder: Embedder, context: Context) -> IndexReport:
-    """Bring the index up to date with every post that may be searched, and with this embedder.
-
-    Where another process keeps the index current, this waits for it. Raises `UsageError` if there
-    are no posts.
-    """
-    started_seconds = context.clock.monotonic_seconds()
-    if not feed.latest(home):
-        open_lake(home)  # raises, since nothing ever came
-    try:
-        with reading_posts(home), writing(home):
-            built = _filled(home, embedder, context)
-    except BusyError:
-        if not is_held(home.search / WRITER_LOCK):
-            raise
-        built = _wait_for_follower(home, embedder, context)
-    generation = wanted(home, embedder)
-    return _report(home, generation, built, context.clock.monotonic_seconds() - started_seconds)
-
-
-def _report(home: Home, generation: Generation, built: bool, seconds: float) -> IndexReport:
-    folder = generation.folder(home)
-    cursor = IndexReader(folder, generation.dimensions).view().cursor
-    numbers = refused(folder / COLUMNS, cursor.extent)
-    dropped = {why: int(numbers[n]) for n, why in enumerate(cursor.reasons, 1) if numbers[n]}
-    return IndexReport(
-        posts=cursor.posts,
-        vectors=cursor.posts,
-        dimensions=generation.dimensions,
-        dropped=dict(sorted(dropped.items(), key=lambda one: (-one[1], one[0]))),
-        seconds=round(seconds, 2),
-        built=built,
-        feed=cursor.feed,
-        log_seq=cursor.log,
-    )
-
-
-def _filled(home: Home, embedder: Embedder, context: Context) -> bool:
-    """Fill the wanted generation until it is current; return whether there was anything to do."""
-    with writer_of_wanted(home, embedder) as (goal, writer):
-        filling = Filling(home, writer, context.clock)
-        due = max(0, feed.latest(home) - filling.writer.cursor.feed)
-        with context.progress.task("Posts", due, "posts") as task:
-            changed = _catch_up(home, filling, context.clock, task)
-    is_new = in_force_or_none(home) != goal
-    if is_new:
-        put_in_force(home, goal)
-    remove_others(home, [goal])
-    if told_trouble(home):
-        tell_trouble(home, "")
-    return changed or is_new
-
-
-def _catch_up(home: Home, filling: Filling, clock: Clock, task: Task) -> bool:
-    """Take in all that feed and log hold by now; return whether there was anything."""
-    committed = clock.monotonic_seconds()
-    for page in feed.pages(home, filling.read_to, PAGE_POSTS):
-        filling.take(page)
-        task.advance(page.rows.num_rows)
-        if clock.monotonic_seconds() - committed >= LONG_COMMIT_SECONDS:
-            filling.commit()
-            committed = clock.monotonic_seconds()
-    changed = False
-    while filling.step(PAGE_POSTS) or filling.is_ahead:
-        changed = True
-        filling.commit()
-    return changed
-
-
-def _wait_for_follower(home: Home, embedder: Embedder, context: Context) -> bool:
-    """Wait until the process that keeps the index current has come to what there is by now."""
-    goal = wanted(home, embedder)
-    with live_log(home) as log:
-        posts, events = feed.latest(home), log.watermark()
-    was_current = True
-    context.progress.say("another process keeps the index current; waiting for it")
-    while is_held(home.search / WRITER_LOCK):
-        if in_force_or_none(home) == goal:
-            cursor = IndexReader(goal.folder(home), goal.dimensions).view().cursor
-            if cursor.feed >= posts and cursor.log >= events:
-                return not was_current
-        was_current = False
-        time.sleep(COMMIT_SECONDS)
-    return build_index(home, embedder, context).built
-
-
-def remove_leftovers(home: Home) -> None:
-    """Remove all generations but that in force; raise `BusyError` while another process writes."""
-    with writing(home):
-        generation = in_force_or_none(home)
-        remove_others(home, [generation] if generation else [])

@@ -11,6 +11,7 @@ It is looked at once a second at most, whatever is searched for.
 import contextlib
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,6 +29,7 @@ WRITER_LOCK = "writer.lock"
 NOBODY = "no process keeps the index current (`rookery search index --follow` does)"
 BUSY = "its writer is still taking it in"
 DISK_FULL = "the disk is full"
+UNANSWERED = "they do not answer, and are being started again"
 DAMAGED = "its files are damaged, and are being made again"
 
 _TROUBLE, _TROUBLE_BYTES = "trouble.json", 512
@@ -37,21 +39,47 @@ _PATIENCE_SECONDS = 3.0  # of a writer that is at work
 
 @dataclass(frozen=True)
 class Lag:
-    """That an index lacks posts. committed: as of when it is; None where nothing is in it yet."""
+    """That an index lacks posts. committed: as of when it is; None where nothing is in it yet.
+
+    shards_missing: how many of its `shards` do not answer, of which every post is missing.
+    """
 
     committed: datetime | None
     why: str
+    shards_missing: int = 0
+    shards: int = 1
 
-    def to_dict(self) -> dict[str, str | None]:
+    def to_dict(self) -> dict[str, str | int | None]:
         """Return it as plain values."""
         committed = None if self.committed is None else self.committed.isoformat()
-        return {"committed": committed, "why": self.why}
+        told: dict[str, str | int | None] = {"committed": committed, "why": self.why}
+        if self.shards_missing:
+            told |= {"shards_missing": self.shards_missing, "shards": self.shards}
+        return told
 
     def line(self) -> str:
         """Return it as a sentence."""
+        if self.shards_missing:
+            of = f"{self.shards_missing} of the {self.shards} shards of the index"
+            return f"The posts in {of} are missing: {self.why}."
         if self.committed is None:
             return f"Nothing is in the index yet: {self.why}."
         return f"Posts since {self.committed:%Y-%m-%d %H:%M:%S} UTC are missing: {self.why}."
+
+
+def lag_of_shards(lags: Sequence[Lag | None], shards: int, why: str | None = None) -> Lag | None:
+    """Return the lag of an index of so many shards, of those of the shards that answered.
+
+    why: what a shard said that cannot be asked. Of several that lag the one that is furthest
+    behind is told.
+    """
+    missing = shards - len(lags)
+    if missing:
+        return Lag(None, why or UNANSWERED, missing, shards)
+    behind = [lag for lag in lags if lag is not None]
+    if not behind:
+        return None
+    return min(behind, key=lambda lag: lag.committed.timestamp() if lag.committed else 0.0)
 
 
 class LagWatch:

@@ -12,16 +12,10 @@ from typing import Literal
 
 from rookery.search.cursor import Place, Shown, shortened
 from rookery.search.engine.fields import moment_after
-from rookery.search.engine.retrieve import (
-    Candidate,
-    by_all_words,
-    by_some_words,
-    by_time,
-    has_words,
-)
+from rookery.search.engine.scored import Candidate, has_words
 from rookery.search.engine.tree import Field
 from rookery.search.hits import Hit, visible_hits
-from rookery.search.index import SearchIndex
+from rookery.search.index import PostIndex
 from rookery.search.query import Query
 from rookery.search.ranking.variety import most_of_one, varied
 
@@ -46,7 +40,7 @@ class Asked:
     relaxed: bool = False
 
 
-def page_of(index: SearchIndex, search: Asked, copies: Counter[str]) -> tuple[list[Hit], bool]:
+def page_of(index: PostIndex, search: Asked, copies: Counter[str]) -> tuple[list[Hit], bool]:
     """Return the hits of a page and whether there are more; count the copies of each."""
     limit, one_author = search.limit, search.mode == "latest" or _names_author(search.query)
     most = limit if one_author else most_of_one(limit)
@@ -88,14 +82,14 @@ def _new(hits: Iterator[Hit], search: Asked, copies: Counter[str]) -> Iterator[H
         yield hit
 
 
-def _candidates(index: SearchIndex, search: Asked, depth: int) -> list[Candidate]:
+def _candidates(index: PostIndex, search: Asked, depth: int) -> list[Candidate]:
     query, after = search.query, search.after
     if isinstance(after, Place):
-        return by_time(index.view, query, after.future_from, depth, after.moment)
+        return index.newest(query, after.future_from, depth, after.moment)
     # A query without words, such as `from:ada`, has nothing to rank by but time.
     if not query.terms:
-        return by_time(index.view, query, moment_after(index.clock.now()), depth)
+        return index.newest(query, moment_after(index.clock.now()), depth)
     if search.relaxed:
-        found = by_some_words(index.view, index.embedder, query, depth, index.weights)
+        found = index.with_some(query, depth)
         return [c for c in found if has_words(c)]  # not those near in meaning alone
-    return by_all_words(index.view, index.embedder, query, depth, index.weights)
+    return index.with_all(query, depth)

@@ -8,22 +8,12 @@ post answers, and those that answer it.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from rookery.posts.permalinks import permalink
 from rookery.posts.post import Post
-from rookery.search.engine.reader import View
-from rookery.search.engine.retrieve import (
-    Candidate,
-    at_ordinals,
-    by_all_words,
-    by_some_words,
-    with_value,
-)
 from rookery.search.hits import Hit, marked, shown
-from rookery.search.index import SearchIndex
+from rookery.search.index import PostIndex
 from rookery.search.query import parse
-from rookery.search.scope import KnownReader, scope_of
+from rookery.search.scope import KnownReader
 
 MOST_IN_THREAD = 200
 MOST_COPIES = 50
@@ -46,7 +36,7 @@ class PostPage:
 
 
 def post_page(
-    index: SearchIndex,
+    index: PostIndex,
     post_id: str,
     query: str | None = None,
     reader: KnownReader | None = None,
@@ -56,63 +46,57 @@ def post_page(
     query: the search that led to it, of which the page then has the parts of the post's score.
     reader: whoever asks, who sees no post out of their scope; None for a stranger.
     """
-    index = index.as_of_now(scope_of(reader))
-    found = with_value(index.view, "id", [post_id], 1)
+    index = index.as_of_now(reader)
+    found = index.with_value("id", [post_id], 1)
     hits = shown(index, found, 1)
     if not hits:
         return None
-    hit = _scored(index, hits[0], found[0].ordinal, query) if query else hits[0]
-    copies = shown(index, _alike(index.view, found[0].ordinal), MOST_COPIES)
+    ordinal = found[0].ordinal
+    hit = _scored(index, hits[0], ordinal, query) if query else hits[0]
+    alike = [c for c in index.with_words_of(hit.same, 2 * MOST_COPIES + 1) if c.ordinal != ordinal]
+    copies = shown(index, alike, MOST_COPIES)
     return PostPage(hit, tuple(_thread(index, hit)), tuple(copies), _link(hit))
 
 
-def _scored(index: SearchIndex, hit: Hit, ordinal: int, query: str) -> Hit:
+def _scored(index: PostIndex, hit: Hit, ordinal: int, query: str) -> Hit:
     """Return a hit with its score for a query, if it is among the best posts for that."""
     parsed = parse(query, index.clock.now())
     (hit,) = marked([hit], parsed)
     if not parsed.terms:
         return hit
-    for retrieve in (by_all_words, by_some_words):
-        for candidate in retrieve(index.view, index.embedder, parsed, _DEPTH, index.weights):
+    for find in (index.with_all, index.with_some):
+        for candidate in find(parsed, _DEPTH):
             if candidate.ordinal == ordinal:
                 return replace(hit, score=candidate.score, parts=candidate.parts)
     return hit
 
 
-def _thread(index: SearchIndex, hit: Hit) -> list[Hit]:
+def _thread(index: PostIndex, hit: Hit) -> list[Hit]:
     """Return the conversation of a post, in the order of time."""
     above = [hit, *_parents(index, hit)]
     known = {post.id: post for post in above}
     root = hit.conversation or above[-1].conversation or above[-1].id
-    named = with_value(index.view, "conversation", [root], MOST_IN_THREAD)
-    answers = with_value(index.view, "reply_to", sorted(known), MOST_IN_THREAD)
+    named = index.with_value("conversation", [root], MOST_IN_THREAD)
+    answers = index.with_value("reply_to", sorted(known), MOST_IN_THREAD)
     for other in shown(
-        index, [*with_value(index.view, "id", [root], 1), *named, *answers], MOST_IN_THREAD
+        index, [*index.with_value("id", [root], 1), *named, *answers], MOST_IN_THREAD
     ):
         known.setdefault(other.id, other)
     return sorted(known.values(), key=lambda h: (h.created, h.id))
 
 
-def _parents(index: SearchIndex, hit: Hit) -> Iterable[Hit]:
+def _parents(index: PostIndex, hit: Hit) -> Iterable[Hit]:
     """Yield the post that a post answers, the one that this answers, and so on."""
     seen = {hit.id}
     for _ in range(_MOST_PARENTS):
         if hit.reply_to is None or hit.reply_to in seen:
             return
-        found = shown(index, with_value(index.view, "id", [hit.reply_to], 1), 1)
+        found = shown(index, index.with_value("id", [hit.reply_to], 1), 1)
         if not found:
             return
         hit = found[0]
         seen.add(hit.id)
         yield hit
-
-
-def _alike(view: View, ordinal: int) -> list[Candidate]:
-    """Return the other posts with the same words as one, the last that arrived first."""
-    same = np.flatnonzero(view.columns.same == view.columns.same[ordinal])
-    others = same[np.isin(same, view.findable) & (same != ordinal)][::-1]
-    others = others[view.in_scope(others)]
-    return at_ordinals(view, others[: 2 * MOST_COPIES].tolist())
 
 
 def _link(hit: Hit) -> str | None:

@@ -18,10 +18,9 @@ from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
 from rookery.core.locks import exclusive
 from rookery.posts import feed
-from rookery.search.engine.retrieve import among_ids
 from rookery.search.engine.scored import Candidate
 from rookery.search.hits import Hit, marked, shown
-from rookery.search.index import SearchIndex
+from rookery.search.index import PostIndex
 from rookery.search.query import Query, parse
 
 SAVED = "saved.json"
@@ -64,7 +63,7 @@ def saved_searches(home: Home) -> dict[str, SavedSearch]:
         ) from None
 
 
-def save_search(index: SearchIndex, name: str, query: str) -> SavedSearch:
+def save_search(index: PostIndex, name: str, query: str) -> SavedSearch:
     """Save a query under a name; it tells of posts that are not in the index yet.
 
     Raises `UsageError` if there is one of this name, or the name or the query is empty.
@@ -74,7 +73,7 @@ def save_search(index: SearchIndex, name: str, query: str) -> SavedSearch:
         raise UsageError(f"a name has 1 to {LONGEST_NAME} characters, not {len(name)}")
     if not parse(query, index.clock.now()).root.parts:
         raise UsageError("a saved search needs a query", hint='For example "night tram"')
-    new = SavedSearch(query, index.as_of_now().view.cursor.feed)
+    new = SavedSearch(query, index.as_of_now().feed)
     with exclusive(home.path / LOCK, "the saved searches"):
         saved = saved_searches(home)
         if name in saved:
@@ -95,18 +94,18 @@ def remove_search(home: Home, name: str) -> None:
         _write(home, {other: search for other, search in saved.items() if other != name})
 
 
-def news_of(index: SearchIndex, name: str, limit: int = 20) -> News:
+def news_of(index: PostIndex, name: str, limit: int = 20) -> News:
     """Return what a saved search has to tell; it tells the same again until `mark_told`.
 
     limit: of these posts the newest. Raises `UsageError` if there is no search of this name.
     """
     index = index.as_of_now()
     saved = _need(index.home, saved_searches(index.home), name)
-    query, until = parse(saved.query, index.clock.now()), index.view.cursor.feed
+    query, until = parse(saved.query, index.clock.now()), index.feed
     found = {
         candidate.ordinal: candidate
         for ids in _arrived(index.home, saved.told, until)
-        for candidate in among_ids(index.view, query, ids)
+        for candidate in index.among_ids(query, ids)
     }
     newest = sorted(found.values(), key=_newest_first)
     return News(_shown(index, query, newest, limit), len(newest), max(until, saved.told))
@@ -138,7 +137,7 @@ def _newest_first(candidate: Candidate) -> tuple[int, int]:
 
 
 def _shown(
-    index: SearchIndex, query: Query, candidates: list[Candidate], limit: int
+    index: PostIndex, query: Query, candidates: list[Candidate], limit: int
 ) -> tuple[Hit, ...]:
     return marked(shown(index, candidates, limit), query)
 

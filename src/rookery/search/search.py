@@ -17,10 +17,10 @@ from rookery.search.answers.question import is_question, topic_of
 from rookery.search.cursor import Place, Shown, after_page, decode, encode
 from rookery.search.engine.fields import moment_after
 from rookery.search.hits import Hit, marked
-from rookery.search.index import SearchIndex
+from rookery.search.index import PostIndex
 from rookery.search.pages import Asked, Mode, page_of
 from rookery.search.query import Query, parse
-from rookery.search.scope import KnownReader, scope_of
+from rookery.search.scope import KnownReader
 
 COPY = "copy"
 _RELAXED = "no post has all of this, these have some of the words"
@@ -41,7 +41,7 @@ class Results:
 
 
 def search_posts(
-    index: SearchIndex,
+    index: PostIndex,
     text: str,
     limit: int = 10,
     mode: Mode = "best",
@@ -59,7 +59,7 @@ def search_posts(
     zone: where the days of the query begin. reader: whoever asks, who sees no post out of their
     scope; None for a stranger.
     """
-    index = index.as_of_now(scope_of(reader))
+    index = index.as_of_now(reader)
     query = parse(text, index.clock.now(), zone)
     after = _after(index, text, mode, cursor)
     relaxed = isinstance(after, Shown) and after.relaxed
@@ -77,7 +77,7 @@ def _about(text: str, query: Query) -> Query:
     return replace(query, root=topic_of(text).root) if is_question(text) else query
 
 
-def _after(index: SearchIndex, text: str, mode: Mode, cursor: str | None) -> Shown | Place:
+def _after(index: PostIndex, text: str, mode: Mode, cursor: str | None) -> Shown | Place:
     """Return where a page begins; for the first page nothing was shown, and no post is behind."""
     kind = Place if mode == "latest" else Shown
     if cursor is not None:
@@ -92,7 +92,7 @@ def _after(index: SearchIndex, text: str, mode: Mode, cursor: str | None) -> Sho
     return Place(None, moment_after(index.clock.now()))
 
 
-def _page(index: SearchIndex, search: Asked) -> Results:
+def _page(index: PostIndex, search: Asked) -> Results:
     copies: Counter[str] = Counter()
     hits, more = page_of(index, search, copies)
     shown = marked(hits, search.query, copies)

@@ -9,39 +9,24 @@ A query is never changed: another spelling is an offer. What a query means is in
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-import tantivy
 from rapidfuzz.distance import OSA
-from tantivy import FieldType
 
 from rookery.search.engine.analysis import variants
-from rookery.search.engine.counting import (
-    LEAST_AUTHORS,
-    FieldValue,
-    beginning,
-    count_posts,
-    some_posts,
-    values,
-)
+from rookery.search.engine.counting import LEAST_AUTHORS, FieldValue, beginning
 from rookery.search.engine.fields import moment_after
-from rookery.search.engine.match import compiled
-from rookery.search.engine.reader import View
-from rookery.search.engine.retrieve import by_time
 from rookery.search.engine.tree import And, Word, wanted
 from rookery.search.engine.words import (
     STOP_WORDS,
     author_key,
     fold,
     is_run,
-    pieces,
     without_accents,
-    words_of,
 )
-from rookery.search.index import SearchIndex
+from rookery.search.index import PostIndex
 from rookery.search.query import parse, words_query
 
 LEAST_LETTERS = 3
@@ -56,40 +41,36 @@ _AUTHOR = "from:"
 # -------------------------------------------------------------------------------------------------
 
 
-def completions(index: SearchIndex, prefix: str, limit: int = 8) -> tuple[str, ...]:
+def completions(index: PostIndex, prefix: str, limit: int = 8) -> tuple[str, ...]:
     """Return what a word that begins with `prefix` may become, as it is written in a query.
 
     `#ni` becomes tags, `from:ada` and `@ada` authors, `ada` both: of each the most frequent first.
     """
-    view = index.as_of_now().view
+    index = index.as_of_now()
     word = prefix.strip()
     if word[:1] in ("#", "＃"):
-        return tuple(_tags(view, word[1:], limit))
+        return tuple(_tags(index, word[1:], limit))
     if word[:1] in ("@", "＠") or word.lower().startswith(_AUTHOR):
-        return tuple(_authors(view, word.lower().removeprefix(_AUTHOR), limit))
+        return tuple(_authors(index, word.lower().removeprefix(_AUTHOR), limit))
     if len(word) < LEAST_LETTERS:
         return ()
-    tags, authors = _tags(view, word, limit), _authors(view, word, limit)
+    tags, authors = _tags(index, word, limit), _authors(index, word, limit)
     room = max(limit - len(authors), (limit + 1) // 2)
     return tuple((tags[:room] + authors)[:limit])
 
 
-def _tags(view: View, typed: str, limit: int) -> list[str]:
+def _tags(index: PostIndex, typed: str, limit: int) -> list[str]:
     name = fold(typed)
     if not name:
         return []
-    pattern = beginning(name)
-    match = tantivy.Query.regex_query(view.schema, "tags", pattern)
-    return [f"#{value.text}" for value in values(view, match, "tags", pattern)[:limit]]
+    return [f"#{value.text}" for value in index.values("tags", beginning(name))[:limit]]
 
 
-def _authors(view: View, typed: str, limit: int) -> list[str]:
+def _authors(index: PostIndex, typed: str, limit: int) -> list[str]:
     name = author_key(typed.strip('"'))
     if len(name) < LEAST_LETTERS:
         return []
-    pattern = beginning(name)
-    match = tantivy.Query.regex_query(view.schema, "author", pattern)
-    found = values(view, match, "author", pattern, least_authors=1, most=limit)
+    found = index.values("author", beginning(name), least_authors=1, most=limit)
     return [_AUTHOR + _quoted(value.text) for value in found if '"' not in value.text]
 
 
@@ -109,7 +90,7 @@ _READ_POSTS = 300  # in which other spellings are looked for
 _MOST_SPELLINGS = 12  # that are counted
 
 
-def correction(index: SearchIndex, text: str) -> str | None:
+def correction(index: PostIndex, text: str) -> str | None:
     """Return a query with another spelling of its rare words, or None if there is no better one.
 
     Only a plain word that hardly any post has is looked at, and only a word that at least five
@@ -119,7 +100,7 @@ def correction(index: SearchIndex, text: str) -> str | None:
     index = index.as_of_now()
     changed = text
     for word in _plain_words(parse(text, index.clock.now()).root):
-        other = _other_spelling(index.view, word)
+        other = _other_spelling(index, word)
         if other is not None:
             changed = re.sub(rf"(?<![\w#＃@＠$:/-]){re.escape(word)}(?![\w:])", other, changed)
     return changed if changed != text else None
@@ -144,39 +125,31 @@ def _is_usual(word: str) -> bool:
     )
 
 
-def _other_spelling(view: View, typed: str) -> str | None:
+def _other_spelling(index: PostIndex, typed: str) -> str | None:
     """Return a much more frequent word that is written nearly like a rare one, or None."""
     word = fold(typed)
-    posts, _ = count_posts(view, compiled(Word(typed), view.schema, view.analyses))
-    if posts > max(LEAST_AUTHORS - 1, view.posts * _FEW):
+    posts = index.count_word(typed).posts
+    if posts > max(LEAST_AUTHORS - 1, index.posts * _FEW):
         return None
-    for spelling in _near(view, word):
-        match = tantivy.Query.term_query(view.schema, "exact", without_accents(spelling), "basic")
-        others, has_authors = count_posts(view, match)
-        if has_authors and others >= _MORE_OFTEN * posts:
+    for spelling in _near(index, word):
+        others = index.count_spelling(spelling)
+        if others.authors >= LEAST_AUTHORS and others.posts >= _MORE_OFTEN * posts:
             return spelling
     return None
 
 
-def _near(view: View, word: str) -> list[str]:
+def _near(index: PostIndex, word: str) -> list[str]:
     """Return words of posts that are written nearly like a word, the likeliest first."""
     wrong = 2 if len(word) >= _LONG_WORD else 1
-    match = tantivy.Query.fuzzy_term_query(view.schema, "exact", word, wrong, True)
-    own = set(variants(word, view.analyses))
-    written = Counter(
-        other
-        for post in some_posts(view, match, _READ_POSTS)
-        for other in dict.fromkeys(words_of(pieces(post["text"])))
-        if abs(len(other) - len(word)) <= wrong
-    )
+    own = set(variants(word, index.analyses))
     ranked: dict[str, tuple[int, bool, int]] = {}
-    for other, posts in written.items():
+    for other, posts in index.spelled_nearly(word, wrong, _READ_POSTS).items():
         bare = without_accents(other)
         distance = OSA.distance(word, bare, score_cutoff=wrong)
         if (
             0 < distance <= wrong
             and _is_usual(bare)
-            and own.isdisjoint(variants(bare, view.analyses))
+            and own.isdisjoint(variants(bare, index.analyses))
         ):
             ranked[other] = distance, bare[0] != word[0], -posts
     return sorted(ranked, key=lambda other: (*ranked[other], other))[:_MOST_SPELLINGS]
@@ -195,7 +168,7 @@ class Trend:
     posts_before: int
 
 
-def trends(index: SearchIndex, limit: int = 10) -> tuple[Trend, ...]:
+def trends(index: PostIndex, limit: int = 10) -> tuple[Trend, ...]:
     """Return the tags that more authors wrote in the last seven days than in the seven before.
 
     The days end with the newest post that is not dated in the future. They are ordered by how far
@@ -207,13 +180,12 @@ def trends(index: SearchIndex, limit: int = 10) -> tuple[Trend, ...]:
     end = _newest(index)
     if end is None:
         return ()
-    view = index.view
-    now = values(view, _between(view, end - WEEK, end), "tags")
+    now = index.values("tags", between=_between(end - WEEK, end))
     if not now:
         return ()
-    earlier = _between(view, end - 2 * WEEK, end - WEEK)
+    earlier = _between(end - 2 * WEEK, end - WEEK)
     names = [value.text for value in now]
-    found = values(view, earlier, "tags", names, least_authors=1, most=len(names))
+    found = index.values("tags", names, earlier, least_authors=1, most=len(names))
     before = {value.text: value for value in found}
     risen = [(value, before.get(value.text, FieldValue(value.text, 0, 0))) for value in now]
     risen = [pair for pair in risen if _rise(*pair) >= LEAST_RISE]
@@ -226,17 +198,15 @@ def _rise(now: FieldValue, before: FieldValue) -> float:
     return float((now.authors - before.authors) / (now.authors + before.authors) ** 0.5)
 
 
-def _newest(index: SearchIndex) -> datetime | None:
+def _newest(index: PostIndex) -> datetime | None:
     """Return when the newest post was written that is not dated in the future."""
     now = index.clock.now()
-    for post in by_time(index.view, words_query(""), moment_after(now), 1):
-        created = int(index.view.columns.created[post.ordinal])
-        if created <= now.timestamp():
-            return datetime.fromtimestamp(created, UTC) + timedelta(seconds=1)
+    for row in index.rows(index.newest(words_query(""), moment_after(now), 1)):
+        if row is not None and row["created"] <= now:
+            return row["created"].replace(microsecond=0) + timedelta(seconds=1)
     return None
 
 
-def _between(view: View, start: datetime, end: datetime) -> tantivy.Query:
-    """Return the query for posts written after `start` and up to `end`."""
-    low, high = moment_after(start), moment_after(end) - 1
-    return tantivy.Query.range_query(view.schema, "moment", FieldType.Unsigned, low, high)
+def _between(start: datetime, end: datetime) -> tuple[int, int]:
+    """Return the first and last moment of posts written after `start` and up to `end`."""
+    return moment_after(start), moment_after(end) - 1

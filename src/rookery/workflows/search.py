@@ -10,9 +10,10 @@ from rookery.core.context import Clock, Context, SystemClock
 from rookery.core.errors import UsageError
 from rookery.core.home import Home
 from rookery.core.protocols import Embedder, Generator
-from rookery.search import follow, index
+from rookery.search import build, follow, index
 from rookery.search.answers.writers import EXTRACTION, AnswerWriter
-from rookery.search.index import IndexReport, SearchIndex
+from rookery.search.build import IndexReport
+from rookery.search.index import SearchIndex
 from rookery.workflows.models import embedder_key, embedder_of, embedder_with
 
 
@@ -21,7 +22,7 @@ def build_index(home: Home, context: Context = Context()) -> IndexReport:
 
     Raises `UsageError` if there are no posts.
     """
-    return index.build_index(home, embedder_of(home), context)
+    return build.build_index(home, embedder_of(home), context)
 
 
 def follow_index(

@@ -21,7 +21,7 @@ from rookery.posts.lake import find_lake
 from rookery.posts.live import live_log
 from rookery.posts.log.erasures import Erasures
 from rookery.posts.streams.inbox import Inbox
-from rookery.search.index import held_by, is_foreign
+from rookery.search.held import held_by, is_foreign
 from rookery.workflows.erase import LEARNED, MAKE_ANEW, erase_by
 
 ERASE = "`rookery posts erase`"

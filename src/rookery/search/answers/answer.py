@@ -24,13 +24,11 @@ from rookery.search.answers.evidence import (
 from rookery.search.answers.question import topic_of
 from rookery.search.answers.support import is_supported
 from rookery.search.answers.writers import EXTRACTION, AnswerWriter, Sentence
-from rookery.search.engine.columns import hashed
-from rookery.search.engine.retrieve import by_some_words
 from rookery.search.hits import Hit, shown
-from rookery.search.index import SearchIndex
+from rookery.search.index import PostIndex
 from rookery.search.query import Query
 from rookery.search.ranking.scores import idf, jaccard
-from rookery.search.scope import KnownReader, scope_of
+from rookery.search.scope import KnownReader
 from rookery.search.visible import still_visible
 
 _TRIES = 3  # an answer is made anew if a post that it cites was hidden while it was made
@@ -61,7 +59,7 @@ class Answer:
 
 
 def ask(
-    index: SearchIndex,
+    index: PostIndex,
     question: str,
     writer: AnswerWriter = EXTRACTION,
     reader: KnownReader | None = None,
@@ -75,14 +73,14 @@ def ask(
     if not topic.terms:
         return Answer(note="The question has no word that posts could be searched for.")
     for _ in range(_TRIES):
-        index = index.as_of_now(scope_of(reader))
+        index = index.as_of_now(reader)
         answer = _answered(index, question, topic, writer)
-        if all(still_visible(index.home, answer.sources, "answers", index.view.cursor.log)):
+        if all(still_visible(index.home, answer.sources, "answers", index.log)):
             return answer
     return Answer(note=nothing_about(topic))
 
 
-def _answered(index: SearchIndex, question: str, topic: Query, writer: AnswerWriter) -> Answer:
+def _answered(index: PostIndex, question: str, topic: Query, writer: AnswerWriter) -> Answer:
     found = gathered(index, topic)
     if found.posts == 0:
         return Answer(note="There are no posts to answer from.")
@@ -93,20 +91,19 @@ def _answered(index: SearchIndex, question: str, topic: Query, writer: AnswerWri
     return _with_sources(made, evidence) if made.sentences else Answer(note=nothing_about(topic))
 
 
-def gathered(index: SearchIndex, topic: Query) -> Found:
+def gathered(index: PostIndex, topic: Query) -> Found:
     """Return what an index holds of a topic; the one place where answers touch the engine."""
-    posts = index.view.posts
+    posts = index.posts
     if posts == 0:
         return Found((), 0, {}, lambda term: 0.0)
-    candidates = by_some_words(index.view, index.embedder, topic, DEPTH)
+    candidates = index.with_some(topic, DEPTH, is_learned=False)
     hits = shown(index, candidates, DEPTH, "answers")
-    statistics = index.view.statistics
-    posts_with = statistics.posts_with(hashed(topic.terms)).tolist()
+    posts_with = index.posts_with(topic.terms).tolist()
     return Found(
         tuple(hits),
         posts,
         dict(zip(topic.terms, posts_with, strict=True)),
-        lambda term: float(idf(posts, statistics.posts_with(hashed([term])))[0]),
+        lambda term: float(idf(posts, index.posts_with([term]))[0]),
     )
 
 

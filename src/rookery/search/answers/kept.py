@@ -8,11 +8,12 @@ arrive.
 
 import threading
 from collections import OrderedDict
+from collections.abc import Hashable
 
 from rookery.search.answers.answer import Answer, ask
 from rookery.search.answers.writers import EXTRACTION, AnswerWriter
 from rookery.search.engine.words import fold
-from rookery.search.index import SearchIndex
+from rookery.search.index import PostIndex
 from rookery.search.visible import still_visible
 
 MOST_KEPT = 256
@@ -20,7 +21,7 @@ MOST_KEPT = 256
 SECONDS = 60
 """How long an answer is kept at most, while posts arrive that might change it."""
 
-_Key = tuple[str, int, frozenset[int], int]
+_Key = tuple[str, Hashable, int]
 
 
 class KeptAnswers:
@@ -32,7 +33,7 @@ class KeptAnswers:
         self._kept: OrderedDict[_Key, Answer] = OrderedDict()
         self._lock = threading.Lock()
 
-    def ask(self, index: SearchIndex, question: str) -> Answer:
+    def ask(self, index: PostIndex, question: str) -> Answer:
         """Answer a question as `answer.ask` does, or return the answer that was kept."""
         key = _key(index, question)
         with self._lock:
@@ -54,13 +55,12 @@ class KeptAnswers:
                 self._kept.popitem(last=False)
 
 
-def _key(index: SearchIndex, question: str) -> _Key:
+def _key(index: PostIndex, question: str) -> _Key:
     """Return what an answer depends on: the question's words, what is hidden, and the time."""
-    view = index.as_of_now().view
     period = int(index.clock.now().timestamp() // SECONDS)
-    return fold(" ".join(question.split())), view.cursor.log, view.withheld.ordinals, period
+    return fold(" ".join(question.split())), index.as_of_now().state(), period
 
 
-def _may_be_shown(index: SearchIndex, answer: Answer) -> bool:
-    log_seq = index.as_of_now().view.cursor.log  # that of the key, and so of the answer
+def _may_be_shown(index: PostIndex, answer: Answer) -> bool:
+    log_seq = index.as_of_now().log  # that of the key, and so of the answer
     return all(still_visible(index.home, answer.sources, "answers", log_seq))

@@ -9,18 +9,23 @@ Not here: what is made of the counts (`suggest.py`), and how many posts have a w
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import tantivy
-from tantivy import Occur
+from tantivy import FieldType, Occur
 
+from rookery.search.engine.match import compiled
 from rookery.search.engine.reader import View
+from rookery.search.engine.tree import Word
+from rookery.search.engine.words import pieces, without_accents, words_of
 
 LEAST_AUTHORS = 5
 """What fewer authors wrote is told to nobody who did not write it."""
-_MOST_VALUES = 500  # of which the most frequent are looked at
+MOST_VALUES = 500
+"""Of more values the most frequent are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +50,30 @@ def findable(view: View, match: tantivy.Query) -> tantivy.Query:
 
 def values(
     view: View,
-    match: tantivy.Query,
     field: str,
     include: str | Sequence[str] = ".*",
+    between: tuple[int, int] | None = None,
     least_authors: int = LEAST_AUTHORS,
-    most: int = _MOST_VALUES,
+    most: int = MOST_VALUES,
 ) -> list[FieldValue]:
-    """Return values of a field among matching posts that may be found, the most frequent first.
+    """Return values of a field among posts that may be found, the most frequent first.
 
-    include: a regular expression for whole values, or a list of them. least_authors: leave out
-    what fewer authors wrote. Of very many values the `most` frequent are looked at.
+    include: a regular expression for whole values, or a list of them. between: of posts from one
+    moment to another alone. least_authors: leave out what fewer authors wrote. Of very many values
+    the `most` frequent are looked at.
     """
     parts: dict[str, Any] = {"estimate": {"cardinality": {"field": "author"}}}
     if least_authors > 1:
         parts["authors"] = {"terms": {"field": "author", "size": least_authors}}
     wanted = include if isinstance(include, str) else list(include)
     asked = {"terms": {"field": field, "size": most, "include": wanted}, "aggs": parts}
+    if between is not None:
+        kind = FieldType.Unsigned
+        match = tantivy.Query.range_query(view.schema, "moment", kind, *between)
+    elif isinstance(include, str):
+        match = tantivy.Query.regex_query(view.schema, field, include)
+    else:
+        match = tantivy.Query.term_set_query(view.schema, field, wanted)
     found = view.searcher.aggregate(findable(view, match), {"values": asked})
     return [
         FieldValue(bucket["key"], bucket["doc_count"], round(bucket["estimate"]["value"]))
@@ -74,19 +87,44 @@ def beginning(text: str) -> str:
     return re.escape(text) + ".*"
 
 
-def count_posts(
-    view: View, match: tantivy.Query, least_authors: int = LEAST_AUTHORS
-) -> tuple[int, bool]:
-    """Return how many matching posts may be found, and whether so many authors wrote them."""
+@dataclass(frozen=True, slots=True)
+class WordCount:
+    """How many posts have a word, and how many authors wrote them, counted up to five."""
+
+    posts: int
+    authors: int
+
+
+def count_word(view: View, word: str) -> WordCount:
+    """Count the posts that a search for a word finds."""
+    return _counted(view, compiled(Word(word), view.schema, view.analyses))
+
+
+def count_spelling(view: View, spelling: str) -> WordCount:
+    """Count the posts that have a word in this spelling, but for its accents."""
+    match = tantivy.Query.term_query(view.schema, "exact", without_accents(spelling), "basic")
+    return _counted(view, match)
+
+
+def _counted(view: View, match: tantivy.Query) -> WordCount:
     asked = {
         "posts": {"value_count": {"field": "ordinal"}},
-        "authors": {"terms": {"field": "author", "size": least_authors}},
+        "authors": {"terms": {"field": "author", "size": LEAST_AUTHORS}},
     }
     found = view.searcher.aggregate(findable(view, match), asked)
-    return int(found["posts"]["value"]), len(found["authors"]["buckets"]) >= least_authors
+    return WordCount(int(found["posts"]["value"]), len(found["authors"]["buckets"]))
 
 
-def some_posts(view: View, match: tantivy.Query, most: int) -> list[dict[str, Any]]:
-    """Return some of the matching posts that may be found, as stored, in no particular order."""
+def spelled_nearly(view: View, word: str, wrong: int, most: int) -> Counter[str]:
+    """Return words that differ from one in at most `wrong` letters or in length only, counted.
+
+    They are taken from at most `most` posts that may be found and have such a word.
+    """
+    match = tantivy.Query.fuzzy_term_query(view.schema, "exact", word, wrong, True)
     hits = view.searcher.search(findable(view, match), most, count=False).hits
-    return view.posts_at([address for _, address in hits])
+    return Counter(
+        other
+        for post in view.posts_at([address for _, address in hits])
+        for other in dict.fromkeys(words_of(pieces(post["text"])))
+        if abs(len(other) - len(word)) <= wrong
+    )

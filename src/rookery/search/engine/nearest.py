@@ -15,12 +15,14 @@ import numpy as np
 from rookery.search.engine.columns import Columns, quantised
 from rookery.search.engine.reader import View
 
-_NEIGHBOURS = 200
+NEIGHBOURS = 200
+"""How many posts near in meaning are candidates."""
+
 _BLOCK_POSTS = 1 << 18  # compared at once: two megabytes of products
 
 
 def nearest(
-    view: View, vector: np.ndarray, among: np.ndarray, count: int = _NEIGHBOURS
+    view: View, vector: np.ndarray, among: np.ndarray, count: int = NEIGHBOURS
 ) -> np.ndarray:
     """Return the ordinals whose vectors are nearest to one of shape (dimensions,), nearest first.
 

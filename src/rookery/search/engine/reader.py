@@ -88,6 +88,15 @@ class View:
         """Return the stored posts at some addresses, as rows of `fields.STORED`."""
         return [stored_post(self.searcher.doc(address)) for address in addresses]
 
+    def addresses_of(self, ordinals: Sequence[int]) -> list[tantivy.DocAddress | None]:
+        """Return where the text index has each ordinal; None for one that may not be found."""
+        query = tantivy.Query.term_set_query(self.schema, "ordinal", list(ordinals))
+        hits = self.searcher.search(query, max(1, len(ordinals)), count=False).hits
+        found = [address for _, address in hits]
+        known = dict(zip(self.searcher.fast_field_values("ordinal", found), found, strict=True))
+        free = self.free(np.array(ordinals, np.int64)).tolist()
+        return [known.get(n) if may else None for n, may in zip(ordinals, free, strict=True)]
+
     def address_of(self, ordinal: int) -> tantivy.DocAddress:
         """Return where the text index has an ordinal that is not dead."""
         query = tantivy.Query.term_query(self.schema, "ordinal", ordinal, "basic")

@@ -127,14 +127,12 @@ def _newest(
     ]
 
 
-def has_words(candidate: Candidate) -> bool:
-    """Return whether a candidate has some word of the query, and is not near in meaning alone."""
-    return bool(candidate.parts.get("bm25"))
-
-
-def at_ordinals(view: View, ordinals: Sequence[int]) -> list[Candidate]:
-    """Return posts that may be found as candidates without a score."""
-    return [Candidate(n, 0.0, view.address_of(n)) for n in ordinals]
+def with_words_of(view: View, same: int, most: int) -> list[Candidate]:
+    """Return posts with the same words (`Columns.same`), the last that arrived first, no score."""
+    found = np.flatnonzero(view.columns.same == np.uint64(same))
+    found = found[np.isin(found, view.findable)][::-1]
+    found = found[view.in_scope(found)][:most]
+    return [Candidate(n, 0.0, view.address_of(n)) for n in found.tolist()]
 
 
 def with_value(view: View, field: str, values: Sequence[str], most: int) -> list[Candidate]:

@@ -81,6 +81,11 @@ class Matches:
         )
 
 
+def has_words(candidate: Candidate) -> bool:
+    """Return whether a candidate has some word of the query, and is not near in meaning alone."""
+    return bool(candidate.parts.get("bm25"))
+
+
 def wanted_of(analyses: frozenset[str], query: Query, embedder: Embedder | None) -> Wanted:
     """Return a query as ranking sees it, of a collection with some analyses (`View.analyses`).
 

@@ -91,6 +91,16 @@ class Counted:
         os.replace(partial, path)
 
 
+def shared_counts(posts: int, terms: int, hashes: np.ndarray, with_term: np.ndarray) -> Statistics:
+    """Return counts that were added up over shards, for the terms that a query needs.
+
+    hashes: uint32 (n,), each once, rising. with_term: how many posts have each.
+    """
+    layer = np.zeros(len(hashes), _ENTRY)
+    layer["term"], layer["posts"] = hashes, with_term
+    return Statistics(posts, terms, (layer,) if len(layer) else ())
+
+
 def load_counts(path: Path, extent: Extent) -> Counted:
     """Return the counts that a file holds; none if it is missing, cut short or beyond an extent."""
     size = path.stat().st_size - _HEAD.itemsize if path.exists() else -1
