@@ -21,7 +21,7 @@ from rookery.search.engine.retrieve import matching
 from rookery.search.index import open_index
 from rookery.search.post import post_page
 from rookery.search.query import parse
-from rookery.search.scope import KnownReader, scope_of
+from rookery.search.scope import KnownReader
 from rookery.search.search import search_posts
 
 FORMS = {"rook": ("rook", "rooks"), "tram": ("tram", "trams"), "bread": ("bread",),
@@ -162,7 +162,7 @@ def test_a_page_is_filled_up_past_hundreds_of_posts_out_of_scope(crowd, mode):
 @pytest.mark.parametrize("required", [False, True])
 def test_the_nearest_in_scope_are_found_behind_hundreds_that_are_nearer(crowd, required):
     query = parse("rook", crowd.clock.now())
-    view = crowd.as_of_now(scope_of(KnownReader("ada", mutes=("loud",)))).view
+    view = crowd.as_of_now(KnownReader("ada", mutes=("loud",))).view
     match = compiled(query.root, view.schema) if required else None
     near = nearest(view, crowd.embedder.embed(["rook rook"])[0], matching(view, match))
     assert set(view.columns.authors[near]) == {author_hash("quiet")}

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rookery.core.context import Context
-from rookery.core.errors import UsageError
-from rookery.core.home import Shard
+from rookery.core.errors import DataError, UsageError
+from rookery.core.home import WHOLE, Searching, Shard
 from rookery.core.protocols import HashedEmbedder
 from rookery.posts.forget import forget
 from rookery.search.answers.answer import ask
 from rookery.search.build import build_index
+from rookery.search.held import holds
 from rookery.search.index import weights_of
 from rookery.search.post import post_page
 from rookery.search.query import parse
@@ -21,6 +22,8 @@ from rookery.search.search import search_posts
 from rookery.search.served import Asked, ServedShard
 from rookery.search.sharded import ShardedIndex
 from rookery.search.suggest import completions, correction, trends
+from rookery.workflows.erase import erase
+from rookery.workflows.trace import trace
 
 SHARDS = 3
 QUERIES = ("rook", "rook tower", "rook -tower", '"rook tower"', "rook OR owl", "from:author2 rook",
@@ -38,6 +41,9 @@ class Served:
 
     def ask(self, questions):
         return {n: self.shards[n].ask(one) for n, one in questions.items() if n not in self.down}
+
+    def missed(self):
+        return frozenset(self.down)
 
 
 @pytest.fixture
@@ -80,7 +86,7 @@ def everything(index, text, mode, reader=None):
 @pytest.mark.parametrize("mode", ["best", "latest"])
 @pytest.mark.parametrize("text", QUERIES)
 def test_shards_find_what_one_index_finds_page_by_page(both, text, mode):
-    one, served, many = both
+    one, _, many = both
     assert everything(many, text, mode) == everything(one, text, mode)
 
 
@@ -137,7 +143,7 @@ def test_the_page_of_a_post_and_an_answer_are_those_of_one_index(both):
 
 
 def test_a_saved_search_tells_what_came_into_any_shard(both, put, a_post):
-    one, served, many = both
+    one, _, many = both
     save_search(many, "rooks", "rook")
     put(*(a_post(f"a new rook {n}", id=f"n{n}", author=f"new{n}") for n in range(4)), key="more")
     split(one.home, one.clock)
@@ -145,7 +151,7 @@ def test_a_saved_search_tells_what_came_into_any_shard(both, put, a_post):
 
 
 def test_a_shard_that_does_not_answer_is_left_out_and_it_is_said_until_it_does(both):
-    one, served, many = both
+    _, served, many = both
     assert many.lag() is None
     all_posts = {hit[0] for page in everything(many, "rook", "latest") for hit in page[0]}
     served.down = {1}
@@ -168,10 +174,36 @@ def test_an_index_without_any_shard_names_the_command(home, put, a_post):
 
 
 def test_an_author_who_is_renamed_has_the_post_in_one_shard(both, put, a_post):
-    one, served, many = both
+    one, _, many = both
     names = [f"name{n}" for n in range(8)]
     for n, name in enumerate(names):
-        put(a_post(f"gannet {n}", id="same", author=name, edited=datetime(2026, 3, 1 + n, tzinfo=UTC)),
-            key=f"name{n}")  # fmt: skip
+        edited = datetime(2026, 3, 1 + n, tzinfo=UTC)
+        put(a_post(f"gannet {n}", id="same", author=name, edited=edited), key=name)
         split(one.home, one.clock)
     assert len(search_posts(many, "gannet").hits) == 1
+
+
+def test_an_erasure_reaches_every_shard_and_an_index_of_another_split(both, put, a_post):
+    one, _, many = both
+    home = replace(one.home, settings=replace(one.home.settings, search=Searching("", 3, "ray")))
+    held = [replace(home, shard=Shard(n, SHARDS)) for n in range(SHARDS)]
+    assert sum(holds(shard, "r4") for shard in held) == 1
+    assert "search index" in places(home, "r4")
+    forget(home, ["r4"], [], Context())
+    erased = {(one["place"], one["unit"]): one["count"] for one in erase(home)["erased"]}
+    assert erased["search index", "posts"] == 1
+    assert not any(holds(shard, "r4") for shard in held)
+    assert not (replace(home, shard=WHOLE).search / "current.json").exists()
+    assert "search index" not in places(home, "r4")
+    assert len(search_posts(many, "rook", 100, "latest").hits) == 89
+
+
+def places(home, post_id):
+    return {place["place"] for place in trace(home, post_id)["places"]}
+
+
+def test_the_settings_refuse_shards_without_a_cluster():
+    with pytest.raises(DataError, match='needs runner = "ray"'):
+        Searching(shards=3)
+    with pytest.raises(DataError, match="shards must be from 1"):
+        Searching(shards=0, runner="ray")

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from rookery.core.cluster import join_cluster
 from rookery.core.errors import UsageError
 from rookery.core.home import Cluster
 from rookery.corpus.minhash import load_daft
@@ -55,11 +56,7 @@ def _start(daft: ModuleType, cluster: Cluster) -> int:
     """
     started = daft.runners.get_or_infer_runner_type
     if cluster.runner == "ray":
-        import ray
-
-        ray.init(
-            address=cluster.address or None, ignore_reinit_error=True, runtime_env=_ENVIRONMENT
-        )
+        ray = join_cluster(cluster.address)
         daft.set_runner_ray(noop_if_initialized=True)
         cores = int(ray.cluster_resources().get("CPU", 1))
     else:
@@ -69,9 +66,6 @@ def _start(daft: ModuleType, cluster: Cluster) -> int:
             f"this process has begun with Daft's {started()} runner", hint="Start another process"
         )
     return max(1, cores)
-
-
-_ENVIRONMENT = {"env_vars": {"DAFT_ANALYTICS_ENABLED": "0"}}
 
 
 def _called(daft: ModuleType) -> type:

@@ -17,6 +17,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from rookery.core.cluster import join_cluster
 from rookery.core.context import Context
 from rookery.core.errors import UsageError
 from rookery.core.home import Home
@@ -134,6 +135,8 @@ def indexing_beside(home: Home) -> Iterator[None]:
 
     If another process keeps it current already, the new one ends at once.
     """
+    if home.settings.search.runner == "ray":
+        join_cluster(home.settings.search.address)  # one that is started here is joined there
     command = [sys.executable, "-m", "rookery", "search", "index", "--follow"]
     command += ["--parent", str(os.getpid()), "--home", str(home.path)]
     # its own group: Ctrl-C at the terminal is for the server, which then ends it

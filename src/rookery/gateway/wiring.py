@@ -20,7 +20,7 @@ from rookery.workflows.models import embedder_of, generator_of
 from rookery.workflows.search import writer_of
 
 if TYPE_CHECKING:
-    from rookery.search.index import SearchIndex
+    from rookery.search.index import PostIndex
     from rookery.search.search import Mode, Results
 
 
@@ -53,7 +53,7 @@ def open_parts(home: Home, context: Context) -> Parts:
     )
 
 
-def _search(home: Home, index: Callable[[], "SearchIndex"]) -> Search:
+def _search(home: Home, index: Callable[[], "PostIndex"]) -> Search:
     """Return the search of the index in force."""
     from rookery.search.readers import reader_named
     from rookery.search.search import search_posts

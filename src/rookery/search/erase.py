@@ -5,6 +5,7 @@ derived again from the lake at any time. Which posts must be erased is decided i
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -18,6 +19,7 @@ from rookery.posts.erase import Erased, ErasurePlan
 from rookery.search.build import build_index, remove_leftovers
 from rookery.search.engine.fields import author_key
 from rookery.search.engine.generation import want_anew
+from rookery.search.engine.shard import remove_other_layouts, shards_of
 from rookery.search.held import held_by, is_foreign
 
 
@@ -25,13 +27,30 @@ def erase_from_index(
     home: Home, plan: ErasurePlan, embedder: Callable[[], Embedder], context: Context
 ) -> list[Erased]:
     """Fill an index anew if the one in force holds a post to erase, and remove what killed builds
-    left.
+    left; of an index in shards, each shard.
+
+    An index that is split otherwise than the settings say is read by nobody, and removed.
     """
+    erased: Counter[str] = Counter()
+    for shard in shards_of(home):
+        erased.update(_erase_from(shard, plan, embedder, context))
+    if plan and remove_other_layouts(home):
+        erased[_FOREIGN] += 1
+    return [Erased("search index", count, what) for what, count in erased.items() if count]
+
+
+_FOREIGN = "index of another release or split"
+
+
+def _erase_from(
+    home: Home, plan: ErasurePlan, embedder: Callable[[], Embedder], context: Context
+) -> dict[str, int]:
+    """Erase from one index or shard; return how much of what was erased."""
     if not home.search.exists():
-        return []
+        return {}
     if plan and is_foreign(home):
         build_index(home, embedder(), context)
-        return [Erased("search index", 1, "index of another release")]
+        return {_FOREIGN: 1}
     if plan and held_by(home) is not None:
         build_index(home, embedder(), context)  # it has followed the log to its end then
     count = _held(home, plan)
@@ -40,7 +59,7 @@ def erase_from_index(
         build_index(home, embedder(), context)
     with contextlib.suppress(BusyError):  # a follower removes them itself
         remove_leftovers(home)
-    return [Erased("search index", count, "posts")] if count else []
+    return {"posts": count}
 
 
 def _held(home: Home, plan: ErasurePlan) -> int:

@@ -59,6 +59,9 @@ class Shards(Protocol):
     def ask(self, questions: Mapping[int, Asked]) -> Mapping[int, Told | RookeryError]:
         """Ask shards, by number, all at once; those that do not answer are left out."""
 
+    def missed(self) -> frozenset[int]:
+        """Return the shards that did not answer a moment ago, which pages of then lack."""
+
 
 class ShardedIndex:
     """The posts of all shards that answer (a `PostIndex`), at one moment, by whoever asks."""
@@ -81,7 +84,9 @@ class ShardedIndex:
     # What there is
 
     def lag(self) -> Lag | None:
-        answers = self._shards.ask({n: Asked("lag") for n in range(self._shards.count)})
+        missed = self._shards.missed()
+        asked = {n: Asked("lag") for n in range(self._shards.count) if n not in missed}
+        answers = self._shards.ask(asked)
         lags = [one.value for one in answers.values() if isinstance(one, Told)]
         why = next((e.what for e in answers.values() if isinstance(e, RookeryError)), None)
         return lag_of_shards(lags, self._shards.count, why)

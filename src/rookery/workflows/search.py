@@ -13,7 +13,8 @@ from rookery.core.protocols import Embedder, Generator
 from rookery.search import build, follow, index
 from rookery.search.answers.writers import EXTRACTION, AnswerWriter
 from rookery.search.build import IndexReport
-from rookery.search.index import SearchIndex
+from rookery.search.cluster import build_on_cluster, follow_on_cluster, open_shards
+from rookery.search.index import PostIndex
 from rookery.workflows.models import embedder_key, embedder_of, embedder_with
 
 
@@ -22,6 +23,8 @@ def build_index(home: Home, context: Context = Context()) -> IndexReport:
 
     Raises `UsageError` if there are no posts.
     """
+    if home.settings.search.runner == "ray":
+        return build_on_cluster(home, newest_embedder, context)
     return build.build_index(home, embedder_of(home), context)
 
 
@@ -32,12 +35,17 @@ def follow_index(
 
     A new model gets an index of its own, which takes over when it has caught up.
     """
+    if home.settings.search.runner == "ray":
+        follow_on_cluster(home, newest_embedder, embedder_with, ended)
+        return
     earlier = functools.partial(embedder_with, home)
     follow.follow_index(home, newest_embedder(home), context, ended, earlier)
 
 
-def open_index(home: Home) -> SearchIndex:
+def open_index(home: Home) -> PostIndex:
     """Open the home's search index; raise `UsageError` if there is none for its newest model."""
+    if home.settings.search.runner == "ray":
+        return open_shards(home, newest_embedder)
     return index.open_index(home, newest_embedder(home))
 
 

@@ -21,6 +21,7 @@ from rookery.posts.lake import find_lake
 from rookery.posts.live import live_log
 from rookery.posts.log.erasures import Erasures
 from rookery.posts.streams.inbox import Inbox
+from rookery.search.engine.shard import layouts_of
 from rookery.search.held import held_by, is_foreign
 from rookery.workflows.erase import LEARNED, MAKE_ANEW, erase_by
 
@@ -101,10 +102,13 @@ def _fates(home: Home, post_id: str) -> list[dict[str, str]]:
 
 def _places(home: Home, post_id: str) -> list[_Place]:
     places = []
-    if is_foreign(home):
+    indexes = layouts_of(home)
+    if any(map(is_foreign, indexes)):
         places.append(_Place("search index", "holds", None))  # it may, and nobody can tell
-    elif (held := held_by(home)) is not None and held.has(post_id):
-        places.append(_Place("search index", "holds", held.lake))
+    else:
+        for held in map(held_by, indexes):
+            if held is not None and held.has(post_id):
+                places.append(_Place("search index", "holds", held.lake))
     for found in lineage.trace(home, post_id, learns_from):
         artifact = found.artifact
         if artifact.kind in LEARNED and not found.learned:
