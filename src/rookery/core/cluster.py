@@ -1,7 +1,7 @@
 """The Ray cluster that this process works on: one that runs, or one that it starts.
 
 Ray places, restarts and watches what runs there. Not here: what is run (`corpus/spread.py`,
-`search/cluster.py`).
+`search/shards/cluster.py`).
 """
 
 import functools

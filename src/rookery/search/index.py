@@ -1,7 +1,7 @@
 """The search index of a home, opened: what can be asked of its posts at one moment.
 
 `PostIndex` is all that the rest of search knows of an index. `SearchIndex` is one that this process
-reads; `sharded.py` has the same for an index that is split into shards.
+reads; `shards/sharded.py` has the same for an index that is split into shards.
 
 Not here: how an index is built (`build.py`), and what is asked of it (`search.py`, `suggest.py`,
 `answers/answer.py`).

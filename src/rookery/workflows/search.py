@@ -13,8 +13,8 @@ from rookery.core.protocols import Embedder, Generator
 from rookery.search import build, follow, index
 from rookery.search.answers.writers import EXTRACTION, AnswerWriter
 from rookery.search.build import IndexReport
-from rookery.search.cluster import build_on_cluster, follow_on_cluster, open_shards
 from rookery.search.index import PostIndex
+from rookery.search.shards.cluster import build_on_cluster, follow_on_cluster, open_shards
 from rookery.workflows.models import embedder_key, embedder_of, embedder_with
 
 

@@ -4,7 +4,7 @@ Each shard tells its candidates with their columns, and how many posts and terms
 many of its posts have each term that ranking needs. Ranking is the same pure function over the
 joined columns and the added counts (`scored.py`), so that order and scores are those of one index.
 
-Pure. Not here: which posts a shard has (`shard.py`), and who asks the shards (`sharded.py`).
+Pure. Not here: which posts a shard has (`shard.py`), and who asks the shards (`shards/sharded.py`).
 """
 
 from collections.abc import Mapping, Sequence

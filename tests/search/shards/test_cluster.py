@@ -17,7 +17,7 @@ from rookery.town.posts import TownConfig, ingest_town
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3] / "src")}
 ON_RAY = """
 import os, signal, sys, time
 from pathlib import Path
@@ -25,7 +25,7 @@ import ray
 from rookery.core.context import Context
 from rookery.core.home import open_home
 from rookery.search.search import search_posts
-from rookery.search.served import Asked
+from rookery.search.shards.served import ShardQuestion
 from rookery.workflows.search import build_index, open_index
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from rookery.search.query import parse
 from rookery.search.saved import news_of, save_search
 from rookery.search.scope import KnownReader
 from rookery.search.search import search_posts
-from rookery.search.served import Asked, ServedShard
-from rookery.search.sharded import ShardedIndex
+from rookery.search.shards.served import ServedShard, ShardQuestion
+from rookery.search.shards.sharded import ShardedIndex
 from rookery.search.suggest import completions, correction, trends
 from rookery.workflows.erase import erase
 from rookery.workflows.trace import trace
@@ -92,7 +92,7 @@ def test_shards_find_what_one_index_finds_page_by_page(both, text, mode):
 
 def test_every_post_is_in_one_shard_by_its_author(both):
     one, served, many = both
-    posts = [shard.ask(Asked("about")).value.posts for shard in served.shards]
+    posts = [shard.ask(ShardQuestion("about")).value.posts for shard in served.shards]
     assert sum(posts) == one.posts == many.posts == 90
     assert all(posts)
 

@@ -5,7 +5,7 @@ machine must see the home's folder. `search index --follow` starts a writer and 
 shard; whoever searches asks these readers, or starts its own where nobody follows.
 
 Not here: what a shard answers (`served.py`), what is made of it (`sharded.py`), and how a shard is
-written (`build.py`, `follow.py`), which is the same as for an index that is not split.
+written (`../build.py`, `../follow.py`), which is the same as for an index that is not split.
 """
 
 import contextlib
@@ -25,8 +25,8 @@ from rookery.search.build import IndexReport, build_index
 from rookery.search.engine.shard import remove_other_layouts, shards_of
 from rookery.search.follow import follow_index
 from rookery.search.index import weights_of
-from rookery.search.served import Asked, ServedShard, Told
-from rookery.search.sharded import ShardedIndex
+from rookery.search.shards.served import ServedShard, ShardAnswer, ShardQuestion
+from rookery.search.shards.sharded import ShardedIndex
 from rookery.search.writing import in_force_or_none
 
 Newest = Callable[[Home], Callable[[], Embedder]]
@@ -48,7 +48,7 @@ def open_shards(home: Home, newest: Newest, clock: Clock | None = None) -> Shard
 
 
 class RayShards:
-    """The shards of a home as actors (`sharded.Shards`); several threads may ask them."""
+    """The shards of a home as actors (`sharded.AskedShards`); several threads may ask them."""
 
     def __init__(self, home: Home, newest: Newest, clock: Clock) -> None:
         self._ray = join_cluster(home.settings.search.address)
@@ -62,7 +62,7 @@ class RayShards:
     def count(self) -> int:
         return len(self._homes)
 
-    def ask(self, questions: Mapping[int, Asked]) -> dict[int, Told | RookeryError]:
+    def ask(self, questions: Mapping[int, ShardQuestion]) -> dict[int, ShardAnswer | RookeryError]:
         asked = {
             n: self._actors[n].ask.remote(one) for n, one in questions.items() if self._is_up(n)
         }
@@ -77,7 +77,7 @@ class RayShards:
         with self._lock:
             return frozenset(n for n, at in self._missed_seconds.items() if at >= since)
 
-    def _answer(self, n: int, ref: Any) -> Told | RookeryError | None:
+    def _answer(self, n: int, ref: Any) -> ShardAnswer | RookeryError | None:
         """Return an answer that has come; None from a shard that is gone, or busy for too long.
 
         Such a shard is down until it answers a question that nobody waits for. If its actor is
@@ -85,14 +85,14 @@ class RayShards:
         """
         errors = self._ray.exceptions
         try:
-            answer: Told | RookeryError = self._ray.get(ref, timeout=0)
+            answer: ShardAnswer | RookeryError = self._ray.get(ref, timeout=0)
             return answer
         except errors.ActorDiedError:
             self._actors[n] = self._reader(n)
         except (errors.ActorUnavailableError, errors.GetTimeoutError):
             pass
         with self._lock:
-            self._down[n] = self._actors[n].ask.remote(Asked("lag"))
+            self._down[n] = self._actors[n].ask.remote(ShardQuestion("lag"))
             self._missed_seconds[n] = self._clock.monotonic_seconds()
         return None
 

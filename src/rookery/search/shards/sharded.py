@@ -46,17 +46,19 @@ from rookery.search.query import Query
 from rookery.search.ranking.features import Wanted, shared_terms
 from rookery.search.ranking.ranker import Weights
 from rookery.search.scope import KnownReader
-from rookery.search.served import About, Asked, Told
+from rookery.search.shards.served import About, ShardAnswer, ShardQuestion
 
 
-class Shards(Protocol):
+class AskedShards(Protocol):
     """Where the shards of an index can be asked."""
 
     @property
     def count(self) -> int:
         """Return how many shards there are."""
 
-    def ask(self, questions: Mapping[int, Asked]) -> Mapping[int, Told | RookeryError]:
+    def ask(
+        self, questions: Mapping[int, ShardQuestion]
+    ) -> Mapping[int, ShardAnswer | RookeryError]:
         """Ask shards, by number, all at once; those that do not answer are left out."""
 
     def missed(self) -> frozenset[int]:
@@ -69,7 +71,7 @@ class ShardedIndex:
     def __init__(
         self,
         home: Home,
-        shards: Shards,
+        shards: AskedShards,
         clock: Clock,
         weights: Weights,
         reader: KnownReader | None = None,
@@ -85,9 +87,9 @@ class ShardedIndex:
 
     def lag(self) -> Lag | None:
         missed = self._shards.missed()
-        asked = {n: Asked("lag") for n in range(self._shards.count) if n not in missed}
+        asked = {n: ShardQuestion("lag") for n in range(self._shards.count) if n not in missed}
         answers = self._shards.ask(asked)
-        lags = [one.value for one in answers.values() if isinstance(one, Told)]
+        lags = [one.value for one in answers.values() if isinstance(one, ShardAnswer)]
         why = next((e.what for e in answers.values() if isinstance(e, RookeryError)), None)
         return lag_of_shards(lags, self._shards.count, why)
 
@@ -205,11 +207,11 @@ class ShardedIndex:
     def _ask_some(self, questions: Mapping[int, tuple[str, tuple[Any, ...]]]) -> dict[int, Any]:
         """Return what some shards told; raise their error if all that answer tell of one."""
         asked = {
-            n: Asked(name, arguments, self._reader, self._generations.get(n, ""))
+            n: ShardQuestion(name, arguments, self._reader, self._generations.get(n, ""))
             for n, (name, arguments) in questions.items()
         }
         answers = self._shards.ask(asked)
-        told = {n: one for n, one in sorted(answers.items()) if isinstance(one, Told)}
+        told = {n: one for n, one in sorted(answers.items()) if isinstance(one, ShardAnswer)}
         errors = [one for one in answers.values() if isinstance(one, RookeryError)]
         if errors and not told:
             raise errors[0]

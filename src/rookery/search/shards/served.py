@@ -32,7 +32,7 @@ _FORMER = 2  # generations that questions are still answered from
 
 
 @dataclass(frozen=True)
-class Asked:
+class ShardQuestion:
     """A question to a shard.
 
     name: which of `ANSWERS`; arguments: its own. reader: whoever asks. generation: of which the
@@ -46,7 +46,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Told:
+class ShardAnswer:
     """What a shard answered, and the generation that it answered from."""
 
     generation: str
@@ -79,15 +79,15 @@ class ServedShard:
         self._index: SearchIndex | None = None
         self._former: dict[str, SearchIndex] = {}
 
-    def ask(self, asked: Asked) -> Told | RookeryError:
+    def ask(self, asked: ShardQuestion) -> ShardAnswer | RookeryError:
         """Answer a question; an error that concerns the user is an answer, too."""
         try:
             index = self._of_generation(asked)
-            return Told(index.generation.name, ANSWERS[asked.name](index, *asked.arguments))
+            return ShardAnswer(index.generation.name, ANSWERS[asked.name](index, *asked.arguments))
         except RookeryError as error:
             return error
 
-    def _of_generation(self, asked: Asked) -> SearchIndex:
+    def _of_generation(self, asked: ShardQuestion) -> SearchIndex:
         with self._lock:
             if self._index is None:
                 self._index = open_index(self._home, self._embedder, self._clock)

@@ -1,0 +1,1 @@
+"""An index in parts, which others read: asked together, and run on a cluster."""
