@@ -18,7 +18,7 @@ from rookery.posts.ingest import ingest_batches
 from rookery.posts.live import live_log
 from rookery.posts.sources.files import in_batches
 from rookery.search.build import build_index
-from rookery.search.engine.generation import in_force, want_anew
+from rookery.search.engine.generation import FORMAT, in_force, want_anew
 from rookery.search.follow import follow_index
 from rookery.search.held import holds
 from rookery.search.index import open_index
@@ -204,3 +204,13 @@ def test_a_killed_build_leaves_the_old_index_and_the_next_one_ends_it(
 
 def _environment():
     return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def test_an_index_of_another_release_is_named_and_made_anew(home, indexed, a_post):
+    indexed(a_post("a rook"))
+    current = home.search / "current.json"
+    current.write_text(current.read_text().replace(f'"format": {FORMAT}', '"format": 1'))
+    with pytest.raises(UsageError, match="made by another release"):
+        open_index(home, HashedEmbedder())
+    assert build_index(home, HashedEmbedder(), Context()).built
+    assert open_index(home, HashedEmbedder()).posts == 1

@@ -23,7 +23,7 @@ from rookery.posts.post import Use
 from rookery.search.engine import counting, retrieve
 from rookery.search.engine.columns import hashed
 from rookery.search.engine.counting import LEAST_AUTHORS, MOST_VALUES, FieldValue, WordCount
-from rookery.search.engine.generation import Generation, change_of, in_force
+from rookery.search.engine.generation import FORMAT, REBUILD, Generation, change_of, in_force
 from rookery.search.engine.reader import IndexReader, View
 from rookery.search.engine.scored import Candidate
 from rookery.search.lag import Lag, LagWatch
@@ -232,6 +232,12 @@ class OpenIndex:
         self._open(_need_generation(home))
 
     def _open(self, generation: Generation) -> None:
+        if generation.format != FORMAT:
+            raise UsageError(
+                "the search index was made by another release",
+                where=self._home.search,
+                hint=REBUILD,
+            )
         if generation.embedder != self._embedder.digest:
             self._embedder = self._new_embedder()
         if generation.embedder != self._embedder.digest:
