@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rookery.core.context import Context, FixedClock
 from rookery.core.home import create_home
 from rookery.core.protocols import HashedEmbedder
+from rookery.posts.consent import state
 from rookery.posts.lake import append
 from rookery.posts.post import Post, to_table
 from rookery.search.answers.answer import ask
@@ -50,13 +51,19 @@ def made(seed: int, count: int) -> list[Post]:
 
 
 POSTS = made(1, 160)
+WITHHELD = {f"p{n}": ("DE", "FR") if n % 2 else ("DE",) for n in range(0, 160, 9)}
+WITHHELD_AUTHORS = {"author7": ("FR",)}
 
 
 @pytest.fixture(scope="module")
 def flock(tmp_path_factory):
     home = create_home(tmp_path_factory.mktemp("scope") / "home")
     append(home, to_table(POSTS).to_batches(), "test")
+    for post, countries in WITHHELD.items():
+        state(home, [post], [], "withheld", "on", Context(), countries)
     build_index(home, HashedEmbedder(), Context())
+    for author, countries in WITHHELD_AUTHORS.items():
+        state(home, [], [author], "withheld", "on", Context(), countries)
     return open_index(home, HashedEmbedder(), FixedClock(FixedClock().time.replace(month=7)))
 
 
@@ -73,7 +80,10 @@ def has(post: Post, text: str) -> bool:
 def may_see(reader: KnownReader, post: Post) -> bool:
     hidden = {*reader.blocks, *reader.mutes, *reader.blocked_by}
     muted = any(has(post, text) for text in reader.muted_words)
-    return post.author not in hidden and not muted and (reader.sensitive or not post.sensitive)
+    countries = {*WITHHELD.get(post.id, ()), *WITHHELD_AUTHORS.get(post.author, ())}
+    withheld = bool(countries) if reader.country is None else reader.country in countries
+    is_free = post.author not in hidden and not muted and not withheld
+    return is_free and (reader.sensitive or not post.sensitive)
 
 
 def expected(reader: KnownReader, words: list[str], mode: str) -> set[str]:
@@ -112,6 +122,7 @@ a_reader = st.builds(
     blocked_by=some_authors,
     muted_words=st.lists(a_muted, max_size=3).map(tuple),
     sensitive=st.booleans(),
+    country=st.sampled_from([None, "DE", "FR", "IT"]),
 )
 a_search = st.tuples(
     a_reader,

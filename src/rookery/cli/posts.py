@@ -368,6 +368,13 @@ def state(
     author: Annotated[
         list[str] | None, typer.Option(help="An author, with all posts. May be repeated.")
     ] = None,
+    country: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A country in which alone they are withheld, as in DE. May be repeated. Readers "
+            "elsewhere may find them; nothing else uses them."
+        ),
+    ] = None,
     file: Annotated[Path | None, _table("post or author, cause, value")] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
@@ -379,7 +386,7 @@ def state(
     from rookery.core.errors import UsageError
     from rookery.posts.consent import state, state_file
 
-    if file and (cause or post or author):
+    if file and (cause or post or author or country):
         raise UsageError("give either a state with posts and authors, or --file")
     if file:
         _record(lambda at, context: state_file(at, file, context), home, as_json)
@@ -389,7 +396,9 @@ def state(
             "no state is given", hint="Example: suspended on --author NAME, or give --file FILE"
         )
     _record(
-        lambda at, context: state(at, post or [], author or [], cause, value, context),
+        lambda at, context: state(
+            at, post or [], author or [], cause, value, context, country or []
+        ),
         home,
         as_json,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
-from rookery.posts.event import CAUSES, Event, Kind
+from rookery.posts.event import CAUSES, Event, Kind, countries_of
 from rookery.posts.live import live_log
 from rookery.posts.post import USES
 from rookery.posts.sources import tabular
@@ -64,10 +64,12 @@ def state(
     cause: str,
     value: str,
     context: Context,
+    countries: Sequence[str] = (),
 ) -> int:
     """Record that posts and authors are hidden for a cause (`on`), or no longer (`off`).
 
-    Returns how many events are new.
+    countries: in which alone they are withheld, by two letters; none for everywhere. Returns how
+    many events are new.
     """
     if cause not in CAUSES:
         raise UsageError(f"there is no state {cause!r}", hint=f"States: {', '.join(CAUSES)}")
@@ -75,10 +77,20 @@ def state(
         raise UsageError(f"a state is on or off, not {value!r}")
     if not posts and not authors:
         raise UsageError("no post and no author is named", hint="Give --post ID or --author NAME")
+    note = _note_of(countries, cause, value) if countries else "by hand"
     now = context.clock.now()
-    events = [Event("state_post", post, cause, value, now, "by hand") for post in posts]
-    events += [Event("state_author", author, cause, value, now, "by hand") for author in authors]
+    events = [Event("state_post", post, cause, value, now, note) for post in posts]
+    events += [Event("state_author", author, cause, value, now, note) for author in authors]
     return _record(home, events, context)
+
+
+def _note_of(countries: Sequence[str], cause: str, value: str) -> str:
+    note = " ".join(country.strip().upper() for country in countries)
+    if (cause, value) != ("withheld", "on"):
+        raise UsageError("only what is withheld has countries", hint="Leave out --country")
+    if not countries_of(cause, note):
+        raise UsageError(f"{note!r}: a country has two letters", hint="For example --country DE")
+    return note
 
 
 def consent_file(home: Home, path: Path, context: Context) -> int:

@@ -9,6 +9,7 @@ Not here: how events are recorded (`live.py`, `log/event_table.py`) and which re
 from them (`restrictions.py`).
 """
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, get_args
@@ -57,7 +58,7 @@ class Event:
     """A change to a post or an author.
 
     happened: the source's own time, None if the source reports none. note: the reason for people
-    to read, such as the countries of a withholding.
+    to read; of a withholding the countries, by two letters and with blanks between them.
     """
 
     kind: Kind
@@ -66,6 +67,21 @@ class Event:
     value: str = ""
     happened: datetime | None = None
     note: str = ""
+
+
+_COUNTRY = re.compile("[A-Z]{2}")
+_EVERYWHERE = frozenset(("XX", "XY"))  # of X: withheld in all countries, or for copyright in all
+
+
+def countries_of(cause: str, note: str) -> frozenset[str]:
+    """Return the countries (ISO 3166) in which alone a post or an author is hidden by a state.
+
+    None means everywhere, as for every cause but `withheld`, and where no country is known.
+    """
+    named = note.split() if cause == "withheld" else []
+    if not all(_COUNTRY.fullmatch(name) for name in named) or _EVERYWHERE.intersection(named):
+        return frozenset()
+    return frozenset(named)
 
 
 def timed(event: Event, now: datetime) -> Event:

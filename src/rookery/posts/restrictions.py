@@ -14,12 +14,12 @@ Not here: recording events and asking for the current state (`live.py`).
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from rookery.core.digest import digest_value
 from rookery.core.home import NotIndexable
-from rookery.posts.event import EventRow
+from rookery.posts.event import EventRow, countries_of
 from rookery.posts.post import USES, Use
 
 FORGOTTEN = "forgotten"
@@ -34,6 +34,8 @@ class Restrictions:
     posts, authors: those that are hidden, each with the reason: `forgotten`, `superseded` or a
     cause. consent: for a use, the authors that consented (True) or refused (False).
     edited: posts whose text changed, with the version of the lake that first holds the newest one.
+    posts_in, authors_in: of those that are hidden because they are withheld in some countries, and
+    for nothing else, the countries; only search by a reader who is elsewhere may show them.
     watermark: the sequence number of the last event that it covers.
     """
 
@@ -42,6 +44,8 @@ class Restrictions:
     consent: Mapping[Use, Mapping[str, bool]] = field(default_factory=dict)
     edited: Mapping[str, int] = field(default_factory=dict)
     watermark: int = 0
+    posts_in: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    authors_in: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def posts_among(self, ids: Iterable[str]) -> dict[str, str]:
         """Return those of some posts that are hidden, each with the reason."""
@@ -98,6 +102,23 @@ class Restrictions:
         ]
         return digest_value({"lists": lists, "consent": consent})
 
+    def within(self, country: str) -> "Restrictions":
+        """Return what holds for somebody in a country; "" for one in which nothing is withheld."""
+        if not self.posts_in and not self.authors_in:
+            return self
+        return replace(
+            self,
+            posts=_hidden_in(country, self.posts, self.posts_in),
+            authors=_hidden_in(country, self.authors, self.authors_in),
+            posts_in={},
+            authors_in={},
+        )
+
+    def countries_of(self, post_id: str, author: str) -> frozenset[str]:
+        """Return the countries in which a post is withheld that others may be shown."""
+        none: frozenset[str] = frozenset()
+        return self.posts_in.get(post_id, none) | self.authors_in.get(author, none)
+
     def hides(self, post_id: str, author: str) -> bool:
         """Return whether a post may be shown to nobody and used for nothing."""
         return post_id in self.posts or author in self.authors
@@ -110,6 +131,16 @@ class Restrictions:
         """
         refused = self.consent.get(use, {}).get(author) is False
         return self.hides(post_id, author) or refused or self.edited.get(post_id, 0) > lake_version
+
+
+def _hidden_in(
+    country: str, hidden: Mapping[str, str], countries: Mapping[str, frozenset[str]]
+) -> Mapping[str, str]:
+    return {
+        name: reason
+        for name, reason in hidden.items()
+        if name not in countries or country in countries[name]
+    }
 
 
 def restrictions_from(
@@ -128,10 +159,10 @@ def restrictions_from(
     posts: dict[str, str] = dict.fromkeys(forgotten_posts, FORGOTTEN)
     authors: dict[str, str] = dict.fromkeys(forgotten_authors, FORGOTTEN)
     consent: dict[str, dict[str, str]] = {use: {} for use in USES}
-    states: dict[tuple[str, str, str], str] = {}
+    states: dict[tuple[str, str, str], tuple[str, str]] = {}  # value and note
     edited: dict[str, int] = {}
     watermark = 0
-    for kind, subject, cause, value, *_, seq in rows:
+    for kind, subject, cause, value, _, _, note, seq in rows:
         watermark = max(watermark, seq)
         match kind:
             case "forget_post":
@@ -145,14 +176,21 @@ def restrictions_from(
             case "consent_author":
                 consent[cause][subject] = value
             case "state_post" | "state_author":
-                states[kind, subject, cause] = value
+                states[kind, subject, cause] = value, note
     # a permanent reason stays; of several causes the first in the alphabet is named
-    for (kind_of_state, subject, cause), value in sorted(states.items()):
+    posts_in: dict[str, frozenset[str]] = {}
+    authors_in: dict[str, frozenset[str]] = {}
+    for (kind_of_state, subject, cause), (value, note) in sorted(states.items()):
         if value == "on":
-            (posts if kind_of_state == "state_post" else authors).setdefault(subject, cause)
+            of_posts = kind_of_state == "state_post"
+            hidden, local = (posts, posts_in) if of_posts else (authors, authors_in)
+            is_first = hidden.setdefault(subject, cause) == cause
+            countries = countries_of(cause, note) if is_first else frozenset()
+            if countries:
+                local[subject] = countries
     answers = {use: {a: v == "yes" for a, v in consent[use].items() if v} for use in USES}
     if not_indexable == "no":
         for author, may in answers["search"].items():
             if not may and _OF_ACTIVITYPUB.search(author):
                 answers["training"].setdefault(author, False)
-    return Restrictions(posts, authors, answers, edited, watermark)
+    return Restrictions(posts, authors, answers, edited, watermark, posts_in, authors_in)

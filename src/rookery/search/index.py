@@ -130,13 +130,17 @@ class SearchIndex:
     generation: Generation = field(compare=False)
     weights: Weights = field(compare=False, repr=False)
     opened: "OpenIndex" = field(compare=False, repr=False)
+    country: str | None = None  # of whoever asks
 
     def as_of_now(self, reader: KnownReader | None = None) -> "SearchIndex":
-        return self.opened.now(self.home).scoped(reader)
+        if reader is None:
+            return self.opened.now(self.home)
+        return self.opened.now(self.home, reader.country).scoped(reader)
 
-    def scoped(self, reader: KnownReader | None) -> "SearchIndex":
-        """Return the same posts less those out of a reader's scope; all for a stranger."""
-        return replace(self, view=replace(self.view, allowed=scope_of(reader))) if reader else self
+    def scoped(self, reader: KnownReader) -> "SearchIndex":
+        """Return the same posts less those out of a reader's scope."""
+        view = replace(self.view, allowed=scope_of(reader))
+        return replace(self, view=view, country=reader.country)
 
     def lag(self) -> Lag | None:
         return self.opened.lag()
@@ -186,7 +190,7 @@ class SearchIndex:
         # what retrieval found may be searched; the other uses, and a log that moved on, are asked
         reasons: list[str | None] = [None] * len(rows)
         if use != "search" or not self.opened.stands(self):
-            reasons = reasons_against(self.home, rows, use, self.view.cursor.log)
+            reasons = reasons_against(self.home, rows, use, self.log, self.country)
         same = self.view.columns.same[[candidate.ordinal for candidate in found]].tolist()
         return [
             row | {"same": f"{key:016x}"} if reason is None else None
@@ -254,13 +258,13 @@ class OpenIndex:
             self._gates[policy] = CurrentGate(self._generation.policy)
         return self._gates[policy]
 
-    def now(self, home: Home) -> SearchIndex:
-        """Return the index at this moment, under the settings of a home."""
+    def now(self, home: Home, country: str | None = None) -> SearchIndex:
+        """Return the index at this moment, under the settings of a home, for one in a country."""
         with contextlib.suppress(UsageError, DataError):  # what is open goes on
             generation = self._in_force()
             if generation is not None and generation != self._generation:
                 self._open(generation)
-        view = self._gate(home.settings.rights.policy).current(home, self._reader.view())
+        view = self._gate(home.settings.rights.policy).current(home, self._reader.view(), country)
         generation = self._generation
         return SearchIndex(home, view, self._embedder, self._clock, generation, self._weights, self)
 

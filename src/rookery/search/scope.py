@@ -2,7 +2,8 @@
 
 Posts out of scope are no candidates, so that a page is filled up with others. Out of scope are the
 posts of authors whom the reader blocked or muted or who blocked the reader, posts with a muted
-word, and sensitive posts unless the reader wants them. A word is muted as a search for it finds it,
+word, and sensitive posts unless the reader wants them. (What is withheld in the reader's country is
+no matter of scope: it leaves no trace, `visible.py`.) A word is muted as a search for it finds it,
 in all its forms; several words are muted where they stand together as written.
 
 Not here: where readers are stored (`readers.py`), and what nobody may be shown (`visible.py`).

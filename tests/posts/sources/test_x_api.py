@@ -121,6 +121,7 @@ def test_what_is_withheld_anywhere_is_kept_and_hidden_while_it_is(tmp_path, rest
     assert ([post["id"] for post in posts], aside) == (["10", "11"], [])
     restrictions = restrictions_of(read(tmp_path / "x.jsonl"))
     assert (restrictions.posts, restrictions.authors) == ({"10": "withheld"}, {"8": "withheld"})
+    assert (restrictions.posts_in, restrictions.authors_in) == ({"10": {"DE"}}, {"8": {"DE"}})
 
 
 def test_a_protected_account_is_a_state_of_its_author(tmp_path, restrictions_of):

@@ -9,6 +9,7 @@ from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import WHOLE, Searching, Shard
 from rookery.core.protocols import HashedEmbedder
+from rookery.posts.consent import state
 from rookery.posts.forget import forget
 from rookery.search.answers.answer import ask
 from rookery.search.build import build_index
@@ -101,6 +102,16 @@ def test_a_reader_is_shown_the_same_in_shards(both):
     one, _, many = both
     reader = KnownReader("ada", blocks=("author2", "author5"), muted_words=("castle",))
     assert everything(many, "rook", "best", reader) == everything(one, "rook", "best", reader)
+
+
+@pytest.mark.parametrize("country", ["DE", "FR"])
+def test_what_is_withheld_in_a_country_is_hidden_there_in_every_shard(both, country):
+    one, _, many = both
+    state(one.home, ["r4", "r8"], ["author3"], "withheld", "on", Context(), ["DE"])
+    reader = KnownReader("ada", country=country)
+    assert everything(many, "rook", "best", reader) == everything(one, "rook", "best", reader)
+    found = {hit.id for hit in search_posts(many, "rook", 100, "latest", reader=reader).hits}
+    assert ("r4" in found) == (country == "FR")
 
 
 def test_a_forgotten_post_is_hidden_in_every_shard_and_counts_nowhere(both):

@@ -114,6 +114,11 @@ class EventTable:
         """Return the rows of a kind in the order of the log."""
         return self._connection.execute(f"{_SELECT} WHERE kind = ? ORDER BY seq", [kind])
 
+    def rows_of_cause(self, cause: str) -> Iterable[EventRow]:
+        """Return the rows of the states of a cause in the order of the log."""
+        where = "kind IN ('state_post', 'state_author') AND cause = ?"
+        return self._connection.execute(f"{_SELECT} WHERE {where} ORDER BY seq", [cause])
+
     def rows_after(self, number: int) -> Iterable[EventRow]:
         """Return the rows after a sequence number in the order of the log."""
         return self._connection.execute(f"{_SELECT} WHERE seq > ? ORDER BY seq", [number])

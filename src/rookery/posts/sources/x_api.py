@@ -9,9 +9,9 @@ Rights. The API also shows a collector the protected accounts that they follow, 
 only where the file holds its author with `"protected": false`. A protected author means `followers`
 and is recorded as the author's state, which applies to their earlier posts too; an author whom the
 file does not describe means `unknown`. A tweet that is withheld in any country is taken and
-recorded as withheld, which hides it everywhere while that lasts (posts are not served by country
-here): until a compliance event or `rookery posts state` ends it. States begin when the page was
-retrieved, where it gives that time.
+recorded as withheld there: search shows it to readers elsewhere, and nothing else uses it, until a
+compliance event or `rookery posts state` ends that. States begin when the page was retrieved, where
+it gives that time.
 
 Edits. Each version keeps its own id, which is what replies, quotes and deletions name. As soon as
 any edit history in the file names a newer version, whether or not the file holds that one, a

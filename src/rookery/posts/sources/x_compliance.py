@@ -106,6 +106,6 @@ def replaced(history: Any, happened: datetime | None = None) -> list[Event]:
 def withheld(kind: StateKind, subject: str, countries: Any, happened: datetime | None) -> Event:
     """Return the event that a post or an author is withheld in some countries, or no longer is."""
     named = countries if isinstance(countries, list) else [countries]
-    names = map(words, named)
+    names = [words(name).strip().upper() for name in named]
     value = "off" if countries == [] else "on"
     return Event(kind, subject, "withheld", value, happened, " ".join(filter(None, names)))

@@ -21,7 +21,7 @@ from rookery.core.context import Clock
 from rookery.core.home import Home
 from rookery.core.locks import is_held
 from rookery.posts import feed
-from rookery.posts.event import EventRow
+from rookery.posts.event import EventRow, countries_of
 from rookery.posts.lake import find_lake
 from rookery.posts.live import LiveLog, live_log
 from rookery.posts.post import POST_SCHEMA, Post, to_table
@@ -121,9 +121,10 @@ class Filling:
         return posts.take(np.delete(np.arange(len(ids)), stays)) if stays else posts
 
     def _reasons(self, posts: pa.Table, log: LiveLog) -> list[str | None]:
-        """Return why each post may not be searched now; None for one that may."""
+        """Return why nobody may search for each post now; None where somebody may."""
         policy = self._home.settings.rights.policy
-        return gate(posts, "search", policy, _restrictions(posts, log)).to_pylist()
+        elsewhere = _restrictions(posts, log).within("")  # readers withhold it (`visible.py`)
+        return gate(posts, "search", policy, elsewhere).to_pylist()
 
     def _follow_log(self, lake_version: int) -> None:
         self._lake = lake_version
@@ -194,5 +195,5 @@ def _restrictions(posts: pa.Table, log: LiveLog) -> Restrictions:
 
 def may_lift(event: EventRow) -> bool:
     """Return whether posts may be searched after an event that could not be before."""
-    kind, _, _, value, *_ = event
-    return kind in _LIFTING and value in ("off", "yes", "")
+    kind, _, cause, value, _, _, note, _ = event
+    return kind in _LIFTING and (value in ("off", "yes", "") or bool(countries_of(cause, note)))

@@ -91,13 +91,15 @@ class ServedShard:
         with self._lock:
             if self._index is None:
                 self._index = open_index(self._home, self._embedder, self._clock)
-        now = self._index.as_of_now()
+        now = self._index.as_of_now(asked.reader)
         with self._lock:
-            self._former[now.generation.name] = now
+            self._former[now.generation.name] = self._index.as_of_now()
             while len(self._former) > _FORMER:
                 del self._former[next(iter(self._former))]
-            index = self._former.get(asked.generation, now)
-        return index.scoped(asked.reader)
+            former = self._former.get(asked.generation, now)
+        if asked.generation in ("", now.generation.name):
+            return now
+        return former if asked.reader is None else former.scoped(asked.reader)
 
 
 # What can be asked
