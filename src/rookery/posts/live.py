@@ -18,7 +18,7 @@ from datetime import datetime
 from rookery.core.context import Clock
 from rookery.core.errors import StorageError
 from rookery.core.home import Home
-from rookery.posts.event import KINDS, Event, Kind, PermanentKind, countries_of, from_columns
+from rookery.posts.event import KINDS, Event, Kind, PermanentKind, from_columns
 from rookery.posts.log.event_table import EventTable
 from rookery.posts.restrictions import Restrictions, restrictions_from
 
@@ -85,11 +85,6 @@ class LiveLog(EventTable):
         rows = self.rows_of_subjects({name for post in posts for name in post})
         # column 4 is `happened`; the sort is stable, so that `seq` decides between equal times
         return restrictions_from(sorted(rows, key=lambda row: row[4]), (), (), self._not_indexable)
-
-    def withheld_in_countries(self) -> list[str]:
-        """Return the posts and authors that were ever withheld in countries that are known."""
-        rows = self.rows_of_cause("withheld")
-        return list({row[1]: None for row in rows if countries_of(row[2], row[6])})
 
     def subjects_since(self, watermark: int) -> tuple[list[str], int]:
         """Return the posts and authors of all events after a watermark, and the new watermark.

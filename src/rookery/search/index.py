@@ -139,7 +139,7 @@ class SearchIndex:
 
     def scoped(self, reader: KnownReader) -> "SearchIndex":
         """Return the same posts less those out of a reader's scope."""
-        view = replace(self.view, allowed=scope_of(reader))
+        view = self.view.within(scope_of(reader))
         return replace(self, view=view, country=reader.country)
 
     def lag(self) -> Lag | None:

@@ -67,7 +67,7 @@ def _scored(index: PostIndex, hit: Hit, ordinal: int, query: str) -> Hit:
     for find in (index.with_all, index.with_some):
         for candidate in find(parsed, _DEPTH):
             if candidate.ordinal == ordinal:
-                return replace(hit, score=candidate.score, parts=candidate.parts)
+                return replace(hit, score=round(candidate.score, 6), parts=candidate.parts)
     return hit
 
 

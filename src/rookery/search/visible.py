@@ -17,6 +17,7 @@ import pyarrow as pa
 from rookery.core.arrays import among
 from rookery.core.digest import hash_ids
 from rookery.core.home import Home
+from rookery.posts.event import countries_of
 from rookery.posts.live import LiveLog, live_log
 from rookery.posts.post import POST_SCHEMA, Use
 from rookery.posts.restrictions import Restrictions
@@ -61,7 +62,7 @@ class CurrentGate:
         with self._lock:
             if self._log is None:
                 self._log = LiveLog(home, any_thread=True)
-                self._names.update(self._log.withheld_in_countries())
+                self._names.update(_ever_withheld(self._log))
             seen = (id(view), self._log.data_version())
             if self._view is None or seen[0] != (self._seen or (0,))[0]:
                 self._view, self._watermark = view, view.cursor.log
@@ -153,6 +154,12 @@ class CurrentGate:
         if ordinals != self._view.withheld.ordinals:
             self._view = replace(self._view, withheld=Withheld(ordinals))
             self._views.clear()
+
+
+def _ever_withheld(log: LiveLog) -> set[str]:
+    """Return the posts and authors that were ever withheld in countries that are known."""
+    rows = log.rows_of_cause("withheld")
+    return {subject for _, subject, cause, _, _, _, note, _ in rows if countries_of(cause, note)}
 
 
 def _without_consent(view: View, log: LiveLog) -> frozenset[int]:

@@ -7,9 +7,10 @@ and the tweet that it repeats is taken, and so is a quoted one.
 Rights, as in v2 (`x_api.py`): a tweet is public only where it holds its author with `"protected":
 false`. A protected author means `followers` and is recorded as the author's state; an author who is
 not described, or a tweet marked for followers, means `unknown` and `followers`. A tweet or an
-account that is withheld in any country is recorded as withheld there (see `x_api.py`). A `delete` notice forgets its tweet, and the tweet is not taken wherever in the file the
-notice stands; `scrub_geo` and the notices of withholding go to the live log too. All other notices
-(limit, disconnect, …) are set aside.
+account that is withheld in any country is recorded as withheld there (see `x_api.py`). A `delete`
+notice forgets its tweet, and the tweet is not taken wherever in the file the notice stands;
+`scrub_geo` and the notices of withholding go to the live log too. All other notices (limit,
+disconnect, …) are set aside.
 """
 
 import html

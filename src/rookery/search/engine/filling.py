@@ -136,7 +136,7 @@ class Filling:
                 self.commit()
             subjects = list({row[1]: None for row in events})
             self._take_out_hidden(subjects, log)
-            lifted = list({row[1]: None for row in events if may_lift(row)})
+            lifted = _lifted(events, log)
             if lifted:
                 self._bring_back(lifted, log)
             self._log = events[-1][-1]
@@ -193,7 +193,26 @@ def _restrictions(posts: pa.Table, log: LiveLog) -> Restrictions:
     return log.restrictions_among(list(names))
 
 
+def _lifted(events: Sequence[EventRow], log: LiveLog) -> list[str]:
+    """Return the posts and authors that somebody may find now, and whom nobody might before.
+
+    What is withheld in some countries was found everywhere before, unless the log says that it was
+    withheld everywhere; to look for it in the lake would take long.
+    """
+    lifting = {row[1]: row for row in events if may_lift(row)}
+    local = {name for name, row in lifting.items() if _is_local(row)}
+    hidden = {
+        row[1] for row in log.rows_of_subjects(local) if row[3] == "on" and not _is_local(row)
+    }
+    return [name for name in lifting if name not in local or name in hidden]
+
+
+def _is_local(event: EventRow) -> bool:
+    _, _, cause, value, _, _, note, _ = event
+    return value == "on" and bool(countries_of(cause, note))
+
+
 def may_lift(event: EventRow) -> bool:
     """Return whether posts may be searched after an event that could not be before."""
-    kind, _, cause, value, _, _, note, _ = event
-    return kind in _LIFTING and (value in ("off", "yes", "") or bool(countries_of(cause, note)))
+    kind, _, _, value, *_ = event
+    return kind in _LIFTING and (value in ("off", "yes", "") or _is_local(event))

@@ -10,7 +10,7 @@ what a query does with a view (`retrieve.py`).
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ Allowed = Callable[[Columns, np.ndarray], np.ndarray]
 class View:
     """An index at one commit, less what is withheld; several threads may read it.
 
-    allowed: the scope of whoever asks; None: everybody's.
+    allowed: the scope of whoever asks; None: everybody's. whole: the same posts whatever the scope,
+    which keeps what is counted for the next reader.
     """
 
     searcher: tantivy.Searcher
@@ -50,6 +51,11 @@ class View:
     cursor: Cursor
     withheld: Withheld = NOTHING
     allowed: Allowed | None = None
+    whole: "View | None" = field(default=None, repr=False, compare=False)
+
+    def within(self, allowed: Allowed | None) -> "View":
+        """Return the same posts, of which whoever asks finds those in a scope alone."""
+        return replace(self, allowed=allowed, whole=self.whole or self)
 
     @property
     def posts(self) -> int:
@@ -58,7 +64,9 @@ class View:
 
     @cached_property
     def statistics(self) -> Statistics:
-        """Return the counts of the posts that may be found."""
+        """Return the counts of the posts that may be found, whoever asks."""
+        if self.whole is not None:
+            return self.whole.statistics
         return self.counts.without_posts(self.columns, self.withheld.sorted)
 
     def free(self, ordinals: np.ndarray) -> np.ndarray:
@@ -79,6 +87,8 @@ class View:
     @cached_property
     def findable(self) -> np.ndarray:
         """Return the ordinals that may be found, whoever asks, in rising order, int64."""
+        if self.whole is not None:
+            return self.whole.findable
         alive = np.ones(self.columns.posts, bool)
         alive[self.dead] = False
         alive[self.withheld.sorted] = False
