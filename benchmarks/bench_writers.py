@@ -7,7 +7,7 @@ conversations that nobody judged: two to four words of a random post as the ques
 posts about them as data, and as the reply what the writer that quotes makes of these. The tuned
 model writes in this process, and behind a server of Rookery's own, a process that is reached over a
 socket. FOLDER holds an open model that can chat, in the layout of Hugging Face; since it is slow,
-it is asked every sixth topic. As in bench_answers.py, each of two collections is indexed as a
+it is asked every eighth topic. As in bench_answers.py, each of two collections is indexed as a
 home's posts, its own topics should be answered and those of the other refused.
 """
 
@@ -48,7 +48,7 @@ from rookery.search.judged import JudgedCollection, read_judged
 
 CONVERSATIONS, EPOCHS = 750, 3  # conversations of each collection
 SECONDS = 20.0  # the default of `[answers] seconds`
-EVERY = 6
+EVERY = 8
 HEADINGS = [
     "collection", "writer", "own answered", "in its own sentences", "cited posts relevant",
     "in its own sentences", "other's refused", "sentences cited and dropped", "quoted: nothing "
@@ -113,14 +113,15 @@ def main() -> None:
         with served(tuned) as (url, model):
             context_tokens = writers[2][1].generator.context_tokens
             endpoint = EndpointWriter(url, model, "", SECONDS, context_tokens=context_tokens)
-            writers.append(("endpoint, tuned", endpoint, 1))
+            writers.insert(3, ("endpoint, tuned", endpoint, 1))
+            parameters = newest(trained).manifest.metrics["parameters"]
             rows = [
                 [names[n], *measured(indexes[n], judgments[n], judgments[1 - n], *writer)]
                 for writer in writers
                 for n in (0, 1)
             ]
     body = (
-        f"The model has {size(trained)} parameters and a context of {context_tokens} tokens; it "
+        f"The model has {parameters:,} parameters and a context of {context_tokens} tokens; it "
         f"was tuned on {count} conversations, seen {EPOCHS} times, in {told.cpu_seconds:.0f} CPU "
         "seconds. Shares of answers are of the topics that were answered.\n\n"
         + table(HEADINGS, rows)
@@ -143,10 +144,6 @@ def newest(folder: Path) -> Artifact:
 
 def own_writer(folder: Path) -> GeneratorWriter:
     return GeneratorWriter(load_generator(newest(folder)), SECONDS)
-
-
-def size(folder: Path) -> str:
-    return f"{newest(folder).manifest.metrics['parameters']:,}"
 
 
 @contextmanager
@@ -206,7 +203,6 @@ def measured(
     every: int,
 ) -> list[str]:
     """Return the cells of a row."""
-    progress(name)
     recorded, by_model = Recorded(writer), writer is not EXTRACTION
     used = recorded if by_model else writer
     answered, cited, cited_own, dropped, failed, empty, quoted = 0, [], [], 0, 0, 0, 0
@@ -226,7 +222,7 @@ def measured(
     written = sum(n or 0 for n in recorded.written)
     others = list(other.grades)[::every]
     refused = sum(not ask(index, other.queries[topic], used).sentences for topic in others)
-    return [
+    cells = [
         name,
         f"{answered / len(topics):.3f}",
         f"{(answered - quoted) / answered:.3f}" if by_model else "",
@@ -237,6 +233,8 @@ def measured(
         *([str(n) for n in (empty, quoted - empty - failed, failed)] if by_model else [""] * 3),
         f"{np.mean(recorded.seconds):.2f}" if recorded.seconds else "",
     ]
+    progress(" | ".join(cells))
+    return cells
 
 
 if __name__ == "__main__":
