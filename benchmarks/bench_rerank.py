@@ -12,6 +12,8 @@ adds one or both of these to the ranker's score, in standard deviations among th
     post     (L(post | query) - L(post)) / tokens  the other direction, for the post's length
 
 A weight is the one of a short list, 0 among it, with the best nDCG at 10 on the other collections.
+Queries come in a drawn order, so the penalty of the ranker, chosen by folds of them, may differ
+from that of bench_search.py, and nDCG by some thousandths.
 """
 
 import argparse
