@@ -51,7 +51,7 @@ SECONDS = 20.0  # the default of `[answers] seconds`
 EVERY = 8
 HEADINGS = [
     "collection", "writer", "own answered", "in its own sentences", "cited posts relevant",
-    "in its own sentences", "other's refused", "sentences cited and dropped", "quoted: nothing "
+    "cited there relevant", "other's refused", "sentences cited and dropped", "quoted: nothing "
     "cited", "quoted: all dropped", "quoted: failed or late", "seconds an answer",
 ]  # fmt: skip
 
