@@ -42,6 +42,7 @@ def test_a_file_cannot_become_a_home(tmp_path):
         "[answers]\nwriter = 'oracle'",
         "[answers]\nwriter = 'endpoint'",
         "[answers]\nseconds = 0",
+        "[answers]\ncontext_tokens = 0",
     ],
 )
 def test_wrong_settings_are_refused_by_name(tmp_path, text):

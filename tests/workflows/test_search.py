@@ -44,5 +44,7 @@ def test_an_endpoint_gets_its_key_from_a_file(home):
     writer = writer_of(with_answers(home, **chosen, key_file="key", seconds=3), no_generator)
     assert writer == EndpointWriter("http://localhost:1/v1", "m", "secret", 3, writer.clock)
     assert writer_of(with_answers(home, **chosen), no_generator).key == ""
+    narrow = writer_of(with_answers(home, **chosen, context_tokens=1024), no_generator)
+    assert narrow.context_tokens == 1024
     with pytest.raises(UsageError, match=r"key_file in rookery\.toml"):
         writer_of(with_answers(home, **chosen, key_file="none"), no_generator)

@@ -199,6 +199,8 @@ def ask(
     if found.since and found.until:
         authors = f"{found.authors} author{'' if found.authors == 1 else 's'}"
         print(f"\n  From {authors}, {found.since:%Y-%m-%d} to {found.until:%Y-%m-%d}.")
+    if found.unsupported:
+        print(f"\n  Sentences left out, since posts do not bear them out: {found.unsupported}")
     if found.note:
         print(f"\n  {found.note}")
     if lag is not None:

@@ -99,7 +99,8 @@ class Answers:
     writer: extract quotes posts; model asks the home's own model; endpoint asks the model of that
     name behind an endpoint that speaks OpenAI's API, such as `http://localhost:8000/v1`.
     key_file: the file that holds the endpoint's key, as a path from the home; empty for none.
-    seconds: the time that a model has, after which posts are quoted.
+    seconds: the time that a model has, after which posts are quoted. context_tokens: the context of
+    the endpoint's model, into which posts, question and answer have to fit.
     """
 
     writer: Writer = "extract"
@@ -107,6 +108,7 @@ class Answers:
     model: str = ""
     key_file: str = ""
     seconds: float = 20.0
+    context_tokens: int = 4096
 
     def __post_init__(self) -> None:
         if self.writer == "endpoint" and not (
@@ -115,6 +117,8 @@ class Answers:
             raise DataError('writer = "endpoint" needs an endpoint (http…) and a model')
         if not self.seconds > 0:
             raise DataError(f"seconds must be above 0, not {self.seconds}")
+        if not self.context_tokens > 0:
+            raise DataError(f"context_tokens must be above 0, not {self.context_tokens}")
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,8 @@ model = ""
 key_file = ""
 # The seconds that a model has, after which posts are quoted.
 seconds = 20.0
+# The tokens that the endpoint's model may read and write together; it is sent what fits.
+context_tokens = 4096
 """
 
 

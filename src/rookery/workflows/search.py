@@ -74,7 +74,9 @@ def writer_of(
         return GeneratorWriter(generator(), chosen.seconds, clock)
     if chosen.writer == "endpoint":
         key = _key(home, chosen.key_file)
-        return EndpointWriter(chosen.endpoint, chosen.model, key, chosen.seconds, clock)
+        return EndpointWriter(
+            chosen.endpoint, chosen.model, key, chosen.seconds, clock, chosen.context_tokens
+        )
     return EXTRACTION
 
 

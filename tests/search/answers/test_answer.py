@@ -136,23 +136,26 @@ def test_a_writer_s_sentence_is_kept_only_if_given_posts_bear_it_out(town):
     found = ask(town, question, Said([*dropped, told]))
     assert [s.text for s in found.sentences] == [told.text]
     assert (found.note, found.writer) == (None, "model")
+    assert found.unsupported == len(dropped)
     assert [(s.id, s.cited) for s in found.sources] == [
         ("5", "Snow on the line made the night tram late, the driver told us")
     ]
 
 
 @pytest.mark.parametrize(
-    ("writer", "said"),
+    ("writer", "unsupported", "said"),
     [
-        (Broken(), "the model is away"),
-        (Said([]), "wrote nothing that the posts bear out"),
-        (Said([Sentence("The zeppelin won.", (1,))]), "wrote nothing that the posts bear out"),
+        (Broken(), 0, "the model is away"),
+        (Said([]), 0, "wrote nothing that the posts bear out"),
+        (Said([Sentence("The zeppelin won.", (1,))]), 1, "wrote nothing that the posts bear out"),
     ],
 )
-def test_a_writer_that_fails_is_replaced_by_quotations_and_a_note_says_so(town, writer, said):
+def test_a_writer_that_fails_is_replaced_by_quotations_and_a_note_says_so(
+    town, writer, unsupported, said
+):
     found, quoted = ask(town, "night tram late", writer), ask(town, "night tram late")
     assert (found.sentences, found.sources) == (quoted.sentences, quoted.sources)
-    assert found.writer == "extract"
+    assert (found.writer, found.unsupported) == ("extract", unsupported)
     assert said in found.note
 
 

@@ -78,11 +78,26 @@ def test_a_context_that_is_too_short_for_all_posts_gets_the_best(monkeypatch):
             return super().generate(prompt, options)
 
     chat = messages_for("Why?", PASSAGES[:1])
-    room = SeededGenerator().count_tokens(chat) + 200
+    room = SeededGenerator().count_tokens(chat) * 4 // 3
     GeneratorWriter(Short(context_tokens=room)).write("Why?", EVIDENCE)
     assert asked == [chat]
     with pytest.raises(RookeryError, match="too short"):
-        GeneratorWriter(Short(context_tokens=room - 1)).write("Why?", EVIDENCE)
+        GeneratorWriter(Short(context_tokens=room // 2)).write("Why?", EVIDENCE)
+
+
+def test_a_model_as_training_makes_it_has_room_for_posts_and_a_reply():
+    """Of the context of 256 tokens the instructions, the question and a post take some 180."""
+
+    class AsTrained(Talker):
+        def count_tokens(self, prompt):
+            return sum(len(message.content) for message in prompt) // 3
+
+        def generate(self, prompt, options):
+            assert self.count_tokens(prompt) + options.max_tokens <= self.context_tokens
+            return super().generate(prompt, options)
+
+    writer = GeneratorWriter(AsTrained(context_tokens=256))
+    assert writer.write("Why was the night tram late?", EVIDENCE)
 
 
 _SERVER = """
@@ -100,6 +115,9 @@ _SERVER = """
                 return self.send_error(401)
             if kind == "broken":
                 return self.send_error(500)
+            asked = body["messages"][1]["content"]
+            if kind == "narrow" and ("[2]" in asked or body["max_tokens"] > 70):
+                return self.send_error(400)
             self.send_response(200)
             self.end_headers()
             if kind == "odd":
@@ -133,6 +151,15 @@ def endpoint():
 def test_an_endpoint_writes(endpoint, model):
     found = EndpointWriter(endpoint, model, "secret").write("Why?", EVIDENCE)
     assert [(s.text, s.citations) for s in found] == READ
+
+
+def test_an_endpoint_is_sent_what_its_context_holds(endpoint):
+    with pytest.raises(RookeryError, match="replied 400"):
+        EndpointWriter(endpoint, "narrow").write("Why?", EVIDENCE)
+    found = EndpointWriter(endpoint, "narrow", context_tokens=256).write("Why?", EVIDENCE)
+    assert [(s.text, s.citations) for s in found] == READ[:1]
+    with pytest.raises(RookeryError, match="too short"):
+        EndpointWriter(endpoint, "narrow", context_tokens=100).write("Why?", EVIDENCE)
 
 
 def test_a_key_is_never_printed(endpoint):

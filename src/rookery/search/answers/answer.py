@@ -46,7 +46,8 @@ class Answer:
     """An answer: sentences with their sources, or neither and a note with the reason.
 
     since, until: the times of the earliest and the latest source. authors: how many wrote them.
-    writer: who made the sentences: `extract`, `model` or `endpoint`.
+    writer: who made the sentences: `extract`, `model` or `endpoint`. unsupported: how many of the
+    writer's were dropped, since posts do not bear them out, also where posts are quoted instead.
     """
 
     sentences: tuple[Sentence, ...] = ()
@@ -56,6 +57,7 @@ class Answer:
     until: datetime | None = None
     authors: int = 0
     writer: str = EXTRACTION.name
+    unsupported: int = 0
 
 
 def ask(
@@ -109,23 +111,30 @@ def gathered(index: PostIndex, topic: Query) -> Found:
 
 @dataclass(frozen=True)
 class _Made:
-    """Supported sentences that cite the evidence, who wrote them, and what is to be told of it."""
+    """Supported sentences that cite the evidence, who wrote them, and what is to be told of it.
+
+    unsupported: how many others were dropped.
+    """
 
     sentences: tuple[Sentence, ...]
     writer: str
+    unsupported: int
     note: str | None = None
 
 
 def _written(question: str, evidence: Evidence, writer: AnswerWriter) -> _Made:
+    written: Sequence[Sentence] = ()
+    note = "The model wrote nothing that the posts bear out; these are sentences of posts."
     try:
-        kept = tuple(supported(writer.write(question, evidence), evidence))
-        note = "The model wrote nothing that the posts bear out; these are sentences of posts."
+        written = tuple(writer.write(question, evidence))
     except RookeryError as error:
-        kept, note = (), f"The model did not answer: {error.what}. These are sentences of posts."
+        note = f"The model did not answer: {error.what}. These are sentences of posts."
+    kept = tuple(supported(written, evidence))
+    dropped = len(written) - len(kept)
     if kept or writer is EXTRACTION:
-        return _Made(kept, writer.name)
+        return _Made(kept, writer.name, dropped)
     quoted = tuple(supported(EXTRACTION.write(question, evidence), evidence))
-    return _Made(quoted, EXTRACTION.name, note)
+    return _Made(quoted, EXTRACTION.name, dropped, note)
 
 
 def supported(written: Iterable[Sentence], evidence: Evidence) -> Iterable[Sentence]:
@@ -152,6 +161,7 @@ def _with_sources(made: _Made, evidence: Evidence) -> Answer:
         until,
         len({source.author for source in sources}),
         made.writer,
+        made.unsupported,
     )
 
 

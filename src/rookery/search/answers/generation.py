@@ -8,7 +8,7 @@ an endpoint that speaks OpenAI's API.
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -22,6 +22,9 @@ from rookery.search.answers.writers import MOST_SENTENCES, Sentence
 MOST_PASSAGES = 12
 """Sentences of posts that a model is given at most."""
 MOST_TOKENS = 200
+"""Tokens that a model writes at most, and no more than a quarter of its context."""
+BYTES_A_TOKEN = 2
+"""By which tokens are reckoned where nobody can count them; most models have more bytes in one."""
 MOST_BYTES = 1 << 20  # of an endpoint's reply
 
 INSTRUCTIONS = (
@@ -68,6 +71,30 @@ def sentences_of(written: str, given: Collection[int]) -> list[Sentence]:
     return found[:MOST_SENTENCES]
 
 
+def fitting(
+    question: str,
+    passages: Sequence[Passage],
+    room: int,
+    tokens_of: Callable[[Sequence[Message]], int],
+) -> Sequence[Passage]:
+    """Return the first passages that fit with the question into a room of so many tokens.
+
+    At most `MOST_PASSAGES`. Raises `RookeryError` if not even one fits.
+    """
+    for count in range(min(MOST_PASSAGES, len(passages)), 0, -1):
+        if tokens_of(messages_for(question, passages[:count])) <= room:
+            return passages[:count]
+    raise RookeryError("the model's context is too short for the posts")
+
+
+def _reply_tokens(context_tokens: int) -> int:
+    return min(MOST_TOKENS, context_tokens // 4)
+
+
+def _reckoned_tokens(messages: Sequence[Message]) -> int:
+    return sum(len(m.content.encode("utf-8", "replace")) for m in messages) // BYTES_A_TOKEN
+
+
 def _numbers(passages: Sequence[Passage]) -> frozenset[int]:
     return frozenset(p.post + 1 for p in passages)
 
@@ -90,9 +117,12 @@ class GeneratorWriter:
 
     def write(self, question: str, evidence: Evidence) -> list[Sentence]:
         """Return what the model writes about as many passages as its context holds."""
-        passages = self._fitting(question, evidence.passages[:MOST_PASSAGES])
+        context_tokens = self.generator.context_tokens
+        reply = _reply_tokens(context_tokens)
+        count = self.generator.count_tokens
+        passages = fitting(question, evidence.passages, context_tokens - reply, count)
         chat = messages_for(question, passages)
-        options = GenerationOptions(max_tokens=MOST_TOKENS, temperature=0.0)
+        options = GenerationOptions(max_tokens=reply, temperature=0.0)
         ends = self.clock.monotonic_seconds() + self.seconds
         pieces, written = self.generator.generate(chat, options), []
         try:
@@ -104,22 +134,16 @@ class GeneratorWriter:
             pieces.close()
         return sentences_of("".join(written), _numbers(passages))
 
-    def _fitting(self, question: str, passages: Sequence[Passage]) -> Sequence[Passage]:
-        room = self.generator.context_tokens - MOST_TOKENS
-        for count in range(len(passages), 0, -1):
-            chat = messages_for(question, passages[:count])
-            if self.generator.count_tokens(chat) <= room:
-                return passages[:count]
-        raise RookeryError("the model's context is too short for the posts")
-
 
 @dataclass(frozen=True)
 class EndpointWriter:
     """The writer that asks a model behind any endpoint that speaks OpenAI's API.
 
     base_url: such as `http://localhost:8000/v1`. key: sent as a bearer token; empty sends none.
-    seconds: after which the endpoint is given up. What it is sent leaves this machine: the question
-    and sentences of posts that may be used for answers, never an author's name.
+    seconds: after which the endpoint is given up. context_tokens: those of its model, which cannot
+    be asked; posts are left out that do not fit, by `BYTES_A_TOKEN`. What it is sent leaves this
+    machine: the question and sentences of posts that may be used for answers, never an author's
+    name.
     """
 
     base_url: str
@@ -127,16 +151,19 @@ class EndpointWriter:
     key: str = field(default="", repr=False)
     seconds: float = 20.0
     clock: Clock = field(default_factory=SystemClock)
+    context_tokens: int = 4096
     name: str = "endpoint"
 
     def write(self, question: str, evidence: Evidence) -> list[Sentence]:
         """Return what the endpoint's model writes; raise `RookeryError` if it fails or is late."""
-        passages = evidence.passages[:MOST_PASSAGES]
+        reply = _reply_tokens(self.context_tokens)
+        room = self.context_tokens - reply
+        passages = fitting(question, evidence.passages, room, _reckoned_tokens)
         chat = messages_for(question, passages)
         body = {
             "model": self.model,
             "messages": [{"role": m.role, "content": m.content} for m in chat],
-            "max_tokens": MOST_TOKENS,
+            "max_tokens": reply,
             "temperature": 0,
         }
         return sentences_of(_content(self._reply(body)), _numbers(passages))
