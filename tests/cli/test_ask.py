@@ -11,7 +11,7 @@ from rookery.cli.main import app
 from rookery.core.context import Context
 from rookery.core.home import SETTINGS
 from rookery.core.protocols import HashedEmbedder
-from rookery.search.index import build_index
+from rookery.search.build import build_index
 
 WRITTEN = "The night tram starts at ten. [1] The zeppelin exploded. [1]"
 
