@@ -1,11 +1,14 @@
 """Listening on a port, and `rookery serve` as a process: it answers, and ends at Ctrl-C."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -95,6 +98,38 @@ def test_rookery_serve_answers_and_ends_quietly_at_ctrl_c(home):
         process.kill()
     assert process.returncode == 0
     assert errors == ""
+
+
+def test_a_killed_follower_is_started_again_and_takes_in_what_came(home, put, a_post):
+    command = [*ROOKERY, "serve", "--home", str(home.path), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_env())
+    try:
+        address = process.stdout.readline().split()[1]
+        first = _follower_of(process.pid)
+        os.kill(first, signal.SIGKILL)
+        put(a_post("a gannet dives", id="later"))
+        assert _follower_of(process.pid, but=first) != first
+        for _ in range(100):
+            found = httpx2.get(f"{address}v1/search", params={"q": "gannet"})
+            if found.status_code == 200 and found.json()["hits"]:
+                break
+            time.sleep(0.2)
+        assert [hit["id"] for hit in found.json()["hits"]] == ["later"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+
+
+def _follower_of(server: int, but: int = 0) -> int:
+    """Return the process that keeps the index current for a server, once there is one."""
+    wanted = f"--follow --parent {server} "
+    for _ in range(200):
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if wanted in path.read_text().replace("\0", " ") and int(path.parent.name) != but:
+                    return int(path.parent.name)
+        time.sleep(0.1)
+    raise AssertionError("there is none")
 
 
 def test_rookery_serve_on_a_taken_port_exits_2_with_one_line(home):

@@ -5,7 +5,10 @@ import re
 
 import pytest
 
+from rookery.core.context import Context
+from rookery.core.errors import DataError
 from rookery.core.home import SETTINGS
+from rookery.posts.consent import state_file
 from rookery.posts.live import live_log
 
 
@@ -230,3 +233,19 @@ def test_a_home_made_before_keeps_what_its_accounts_refused_out_of_training(home
     settings = home.path / SETTINGS
     settings.write_text('[rights]\npolicy = "public"\nerase_within_days = 30\n')
     assert dropped(rookery) == {"author_opted_out": 1}
+
+
+def test_a_table_names_the_countries_of_what_is_withheld(home, tmp_path):
+    file = tmp_path / "states.csv"
+    file.write_text(
+        "post,cause,value,countries\n7,withheld,on,de UK\n8,withheld,on,\n9,withheld,on,EU\n"
+    )
+    with pytest.raises(DataError, match="'EU'"):
+        state_file(home, file, Context())
+    file.write_text("post,cause,value,countries\n7,withheld,on,de UK\n8,withheld,on,\n")
+    assert state_file(home, file, Context()) == 2
+    with live_log(home) as log:
+        assert log.restrictions().posts_in == {"7": {"DE", "GB"}}
+    file.write_text("post,cause,value,countries\n7,suspended,on,DE\n")
+    with pytest.raises(DataError, match="only what is withheld has them"):
+        state_file(home, file, Context())

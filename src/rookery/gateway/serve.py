@@ -29,6 +29,8 @@ from rookery.gateway.wiring import open_parts
 log = logging.getLogger("rookery.gateway")
 
 GRACE_SECONDS = 3
+POLL_SECONDS = 0.2
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0  # before a follower is started again
 LEARN_POLL_SECONDS = 15  # how often to ask; whether learning is due is for the ad server to decide
 
 
@@ -133,25 +135,50 @@ def learning_beside(
 def indexing_beside(home: Home) -> Iterator[None]:
     """Keep the search index current in a process of its own, which ends with this one.
 
-    If another process keeps it current already, the new one ends at once.
+    One that was killed is started again. If another process keeps the index current already, the
+    own one ends at once, and it is tried again now and then.
     """
     if home.settings.search.runner == "ray":
         join_cluster(home.settings.search.address)  # one that is started here is joined there
-    command = [sys.executable, "-m", "rookery", "search", "index", "--follow"]
-    command += ["--parent", str(os.getpid()), "--home", str(home.path)]
-    # its own group: Ctrl-C at the terminal is for the server, which then ends it
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
-    )
+    ended = threading.Event()
+    thread = threading.Thread(target=_keep_following, args=[home, ended], name="search index")
+    thread.start()
     try:
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        ended.set()
+        thread.join()
+
+
+def _keep_following(home: Home, ended: threading.Event) -> None:
+    command = [sys.executable, "-m", "rookery", "search", "index", "--follow"]
+    command += ["--parent", str(os.getpid()), "--home", str(home.path)]
+    pause_seconds, errors = FIRST_PAUSE_SECONDS, None
+    while not ended.is_set():
+        # its own group: Ctrl-C at the terminal is for the server, which then ends it
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
+        errors = subprocess.DEVNULL  # what it says is said once
+        is_killed = _wait(process, ended) < 0
+        pause_seconds = FIRST_PAUSE_SECONDS if is_killed else 2 * pause_seconds
+        ended.wait(min(pause_seconds, LONGEST_PAUSE_SECONDS))
+
+
+def _wait(process: subprocess.Popen[bytes], ended: threading.Event) -> int:
+    """Return the exit status of a process, which is ended when `ended` is set."""
+    while process.poll() is None:
+        if ended.wait(POLL_SECONDS):
+            process.terminate()
+            try:
+                return process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+    return process.wait()
 
 
 @contextlib.contextmanager

@@ -13,8 +13,9 @@ from pathlib import Path
 from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import Home
-from rookery.posts.event import CAUSES, Event, Kind, countries_of
+from rookery.posts.event import CAUSES, Event, Kind
 from rookery.posts.live import live_log
+from rookery.posts.log.countries import countries_of
 from rookery.posts.post import USES
 from rookery.posts.sources import tabular
 from rookery.posts.sources.bounds import CLOCKS_DIFFER, EARLIEST
@@ -107,7 +108,8 @@ def consent_file(home: Home, path: Path, context: Context) -> int:
 def state_file(home: Home, path: Path, context: Context) -> int:
     """Record the states in a table, and return how many events are new.
 
-    Its columns are post or author, cause, value, and happened if it has the times. Raises
+    Its columns are post or author, cause, value, and happened if it has the times; countries, with
+    blanks between them, for what is withheld in some alone. Raises
     `DataError` for the first row that is not valid; then nothing is recorded.
     """
     now = context.clock.now()
@@ -135,7 +137,7 @@ def _events(
             where=path,
             hint=f"It needs {wanted}; it has: {', '.join(columns)}",
         )
-    used = [name for name in (*needed, *either, "happened") if name in columns]
+    used = [name for name in (*needed, *either, "countries", "happened") if name in columns]
     readings = _readings(path, used)
     for raw in tabular.read_raw(path, used):
         if raw.unread:
@@ -200,7 +202,10 @@ def _state_of(row: Row, at: datetime | None, now: datetime) -> Event | str:
     if isinstance(happened, str):
         return happened
     kind: Kind = "state_post" if post else "state_author"
-    return Event(kind, post or author, row["cause"], row["value"].lower(), happened, _FROM_A_FILE)
+    note, value = row.get("countries", "") or _FROM_A_FILE, row["value"].lower()
+    if note != _FROM_A_FILE and not (value == "on" and countries_of(row["cause"], note)):
+        return f"{note!r}: countries have two letters, and only what is withheld has them"
+    return Event(kind, post or author, row["cause"], value, happened, note)
 
 
 def _happened(row: Row, time: datetime | None, now: datetime) -> datetime | str:

@@ -9,7 +9,6 @@ Not here: how events are recorded (`live.py`, `log/event_table.py`) and which re
 from them (`restrictions.py`).
 """
 
-import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, get_args
@@ -67,21 +66,6 @@ class Event:
     value: str = ""
     happened: datetime | None = None
     note: str = ""
-
-
-_COUNTRY = re.compile("[A-Z]{2}")
-_EVERYWHERE = frozenset(("XX", "XY"))  # of X: withheld in all countries, or for copyright in all
-
-
-def countries_of(cause: str, note: str) -> frozenset[str]:
-    """Return the countries (ISO 3166) in which alone a post or an author is hidden by a state.
-
-    None means everywhere, as for every cause but `withheld`, and where no country is known.
-    """
-    named = note.split() if cause == "withheld" else []
-    if not all(_COUNTRY.fullmatch(name) for name in named) or _EVERYWHERE.intersection(named):
-        return frozenset()
-    return frozenset(named)
 
 
 def timed(event: Event, now: datetime) -> Event:

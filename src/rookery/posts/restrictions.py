@@ -19,7 +19,8 @@ from functools import cached_property
 
 from rookery.core.digest import digest_value
 from rookery.core.home import NotIndexable
-from rookery.posts.event import EventRow, countries_of
+from rookery.posts.event import EventRow
+from rookery.posts.log.countries import countries_of
 from rookery.posts.post import USES, Use
 
 FORGOTTEN = "forgotten"

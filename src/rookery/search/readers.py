@@ -18,6 +18,7 @@ from typing import Any
 from rookery.core.config import from_plain, to_plain
 from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
+from rookery.posts.log.countries import country_code
 from rookery.search.engine.words import author_key, exact_tokens
 from rookery.search.scope import KnownReader
 
@@ -114,9 +115,12 @@ def _checked(reader: KnownReader) -> KnownReader:
         if next(exact_tokens(text), None) is None:
             raise DataError(f"there is no word in the muted {text!r}")
     country = reader.country
-    if country is not None and not (len(country) == 2 and country.isascii() and country.isalpha()):
-        raise DataError(f"country must be two letters, not {country!r}")
-    return replace(reader, country=None if country is None else country.upper())
+    if country is None:
+        return reader
+    code = country_code(country)
+    if code is None:
+        raise DataError(f"country must be two letters of ISO 3166, not {country!r}")
+    return replace(reader, country=code)
 
 
 def _is_text(name: str) -> bool:

@@ -17,8 +17,8 @@ import pyarrow as pa
 from rookery.core.arrays import among
 from rookery.core.digest import hash_ids
 from rookery.core.home import Home
-from rookery.posts.event import countries_of
 from rookery.posts.live import LiveLog, live_log
+from rookery.posts.log.countries import countries_of
 from rookery.posts.post import POST_SCHEMA, Use
 from rookery.posts.restrictions import Restrictions
 from rookery.posts.rights import GATE_COLUMNS, gate

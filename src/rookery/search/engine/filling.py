@@ -21,9 +21,10 @@ from rookery.core.context import Clock
 from rookery.core.home import Home
 from rookery.core.locks import is_held
 from rookery.posts import feed
-from rookery.posts.event import EventRow, countries_of
+from rookery.posts.event import EventRow
 from rookery.posts.lake import find_lake
 from rookery.posts.live import LiveLog, live_log
+from rookery.posts.log.countries import countries_of
 from rookery.posts.post import POST_SCHEMA, Post, to_table
 from rookery.posts.restrictions import Restrictions
 from rookery.posts.rights import GATE_COLUMNS, gate
