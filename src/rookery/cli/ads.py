@@ -71,6 +71,30 @@ def serve(
 
 
 @app.command()
+def replay(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A log of views that were for sale: click, market_price and pctr, as CSV with a "
+            "header, or click, price and pCTR with tabs between them; plain or gzip."
+        ),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Pace budgets over a log of bids, beside the best that was possible in hindsight."""
+    from rookery.ads.replay import read_bid_log, replay
+    from rookery.cli.show import show_json, show_table
+
+    found = replay(read_bid_log(file))
+    if as_json:
+        show_json(found)
+        return
+    print(f"{found['views']:,} views\n")
+    rows = [[b["fraction"], b["value_ratio"], b["spend_ratio"]] for b in found["budgets"]]
+    show_table(["budget", "of the best value", "of the budget spent"], rows)
+
+
+@app.command()
 def report(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Show offers, views, clicks and spend of every campaign, and whether the ledger adds up."""
     from rookery.ads.report import report
