@@ -23,7 +23,7 @@ from record import table, write_result
 
 from rookery.core.home import open_home
 from rookery.core.protocols import HashedEmbedder
-from rookery.search.engine.counting import some_posts, values
+from rookery.search.engine.counting import findable, values
 from rookery.search.engine.words import exact_tokens
 from rookery.search.index import SearchIndex, open_index
 from rookery.search.suggest import completions, correction, trends
@@ -79,10 +79,12 @@ def _timed(name: str, call: Callable[[str], object], texts: Sequence[str]) -> li
 
 
 def _words(index: SearchIndex, draw: random.Random) -> tuple[list[str], list[str]]:
-    english = tantivy.Query.term_query(index.view.schema, "language", "en", "basic")
+    view = index.view
+    english = tantivy.Query.term_query(view.schema, "language", "en", "basic")
+    hits = view.searcher.search(findable(view, english), READ_POSTS, count=False).hits
     counts = Counter(
         word
-        for post in some_posts(index.view, english, READ_POSTS)
+        for post in view.posts_at([address for _, address in hits])
         for word in dict.fromkeys(exact_tokens(post["text"]))
         if word.isalpha() and len(word) >= LEAST_LETTERS
     )
