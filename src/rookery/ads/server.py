@@ -32,6 +32,7 @@ from rookery.ads.ledger.store import (
     writing,
 )
 from rookery.ads.ledger.traffic import Visitor
+from rookery.ads.predict.calibration import CalibratedPredictor
 from rookery.ads.predict.features import ad_codes, view_buckets
 from rookery.ads.predict.ftrl import FtrlPredictor
 from rookery.ads.predict.learning import learn_from_ledger, stored_predictor
@@ -155,7 +156,7 @@ class AdServer:
         self._engine = open_store(sqlite_url(home.ads)) if isinstance(home, Home) else home
         self._embedder, self._clock, self._new_token = embedder, clock, new_token
         self._predictor = stored_predictor(
-            self._engine, FtrlPredictor() if predictor is None else predictor
+            self._engine, CalibratedPredictor(FtrlPredictor()) if predictor is None else predictor
         )
         self._learned_at_seconds: int | None = None
         self._learning, self._lock = threading.Lock(), threading.Lock()

@@ -67,7 +67,7 @@ def test_it_agrees_with_the_algorithm_as_published(at_once):
 
 def test_many_equal_views_at_once_move_it_no_further_than_they_say():
     predictor = FtrlPredictor()
-    rows = np.zeros((4000, 3), dtype=np.int64) + [1, 2, 3]
+    rows = np.tile(np.array([1, 2, 3]), (4000, 1))
     predictor.learn(rows, np.arange(4000) % 5 == 0)
     assert predictor.predict(rows[:1])[0] == pytest.approx(0.2, abs=0.03)
 

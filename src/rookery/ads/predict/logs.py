@@ -51,8 +51,7 @@ def read_clicks(path: Path) -> ClickLog:
         if {"click", *columns} <= set(table.column_names):
             return read(layout, table, path)
     known = "; ".join(
-        f"{name} has click, {columns[0]} … {columns[-1]}"
-        for name, (columns, _) in _LAYOUTS.items()
+        f"{name} has click, {columns[0]} … {columns[-1]}" for name, (columns, _) in _LAYOUTS.items()
     )
     raise DataError(
         "its columns are those of no known click log", where=path, hint=f"Known layouts: {known}"

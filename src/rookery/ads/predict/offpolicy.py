@@ -7,10 +7,11 @@ a 95% interval by the spread of its terms. The log's propensities have to be tru
 `exploring.py` says its own.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from rookery.core.errors import UsageError
 
 Z_95 = 1.959963984540054
 FOLDS = 2  # clicks are modelled on the other fold
@@ -53,6 +54,56 @@ class Estimate:
     high: float
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """A policy judged by another's log, beside the clicks a view that both logs had themselves.
+
+    effective_views: how many views of the policy itself the weighted log is worth.
+    """
+
+    ips: Estimate
+    snips: Estimate
+    dr: Estimate
+    of_log: Estimate
+    of_policy_log: Estimate
+    views: int
+    effective_views: float
+
+    def rows(self) -> list[tuple[str, Estimate]]:
+        """Return the estimates with their names in words."""
+        return [
+            ("IPS", self.ips),
+            ("SNIPS", self.snips),
+            ("doubly robust", self.dr),
+            ("the log itself", self.of_log),
+            ("the policy's own log", self.of_policy_log),
+        ]
+
+
+def judge(log: Choices, policy_log: Choices) -> Judgement:
+    """Return what the policy that made one log would have earned, by another log."""
+    policy = counted_policy(policy_log, log)
+    missing = np.setdiff1d(log.positions, policy_log.positions)
+    if len(missing):
+        raise UsageError(
+            f"the policy's log has no view at position {missing[0]}, which the other log has",
+            hint="Compare logs of the same positions",
+        )
+    unlogged = np.setdiff1d(policy_log.items, log.items)
+    if len(unlogged):
+        raise UsageError(
+            f"the policy chooses item {unlogged[0]}, which the other log never shows",
+            hint="Nothing can be said of what was not tried",
+        )
+    return Judgement(
+        **estimates(log, policy),
+        of_log=mean_clicks(log),
+        of_policy_log=mean_clicks(policy_log),
+        views=len(log.items),
+        effective_views=effective_views(log, policy),
+    )
+
+
 def counted_policy(log: Choices, like: Choices) -> Policy:
     """Return the policy that made a log, as counted in it.
 
@@ -68,7 +119,7 @@ def counted_policy(log: Choices, like: Choices) -> Policy:
     return Policy(items, positions, chances, views)
 
 
-def estimates(log: Choices, policy: Policy) -> Mapping[str, Estimate]:
+def estimates(log: Choices, policy: Policy) -> dict[str, Estimate]:
     """Return the clicks a view that a policy would have had, by each way of estimating."""
     cell = _cells(log, policy)
     weights = policy.chances[cell] / log.propensities
@@ -140,9 +191,7 @@ def _modelled_clicks(
     return modelled
 
 
-def _counted_variance(
-    log: Choices, policy: Policy, cell: tuple[np.ndarray, np.ndarray]
-) -> float:
+def _counted_variance(log: Choices, policy: Policy, cell: tuple[np.ndarray, np.ndarray]) -> float:
     """Return the variance that an estimate has because the policy's chances were counted.
 
     They vary as counts of its own log do; an item that earns as much as the others adds none.
