@@ -119,12 +119,11 @@ class DeepPredictor:
         tensors = {}
         for name, weights in self._network.named_parameters():
             sums = self._optimizer.state[weights]["sum"]
+            places: Tensor | slice = slice(None)
             if name == "embedding.weight":
-                touched = torch.nonzero(sums.sum(dim=1)).squeeze(1)
-                tensors["touched"] = touched
-                weights, sums = weights[touched], sums[touched]
-            tensors[name] = weights.detach().contiguous()
-            tensors[f"{name} sum"] = sums.contiguous()
+                places = tensors["touched"] = torch.nonzero(sums.sum(dim=1)).squeeze(1)
+            tensors[name] = weights.detach()[places].contiguous()
+            tensors[f"{name} sum"] = sums[places].contiguous()
         return save(tensors, {"shape": json.dumps(asdict(self.shape))})
 
     def from_bytes(self, state: bytes) -> "DeepPredictor":

@@ -84,7 +84,8 @@ def evaluate(
                 getattr(predictor, "platt", None) is not None,
             )
         )
-        predicted.append(p), judged.append(clicked)
+        predicted.append(p)
+        judged.append(clicked)
     return Evaluation(
         log.layout,
         len(log.clicked),

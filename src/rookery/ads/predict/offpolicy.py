@@ -123,14 +123,15 @@ def estimates(log: Choices, policy: Policy) -> dict[str, Estimate]:
     """Return the clicks a view that a policy would have had, by each way of estimating."""
     cell = _cells(log, policy)
     weights = policy.chances[cell] / log.propensities
+    if not (weights * log.clicked).any():
+        return dict.fromkeys(("ips", "snips", "dr"), _nothing(weights))
     modelled = _modelled_clicks(log, policy, cell)
     clicked = log.clicked.astype(np.float64)
     folds = _folds(len(clicked))
     direct = (policy.chances * modelled).sum(axis=2)[folds, cell[0]]
     robust = direct + weights * (clicked - modelled[folds, cell[0], cell[1]])
-    share = weights.mean()
-    normal = float((weights * clicked).mean() / share) if share > 0 else 0.0
-    around = weights * (clicked - normal) / share if share > 0 else weights
+    normal = float((weights * clicked).sum() / weights.sum())
+    around = weights * (clicked - normal) / weights.mean()
     counted = _counted_variance(log, policy, cell)
     return {
         "ips": _estimate(float((weights * clicked).mean()), weights * clicked, counted),
@@ -148,12 +149,27 @@ def effective_views(log: Choices, policy: Policy) -> float:
 def mean_clicks(log: Choices) -> Estimate:
     """Return the clicks a view of a log itself."""
     clicked = log.clicked.astype(np.float64)
+    if not log.clicked.any():
+        return _nothing(np.ones(len(clicked)))
     return _estimate(float(clicked.mean()), clicked, 0.0)
 
 
 def _estimate(value: float, terms: np.ndarray, further_variance: float) -> Estimate:
-    error = np.sqrt(terms.var(ddof=1) / len(terms) + further_variance) if len(terms) > 1 else np.inf
-    return Estimate(value, float(value - Z_95 * error), float(value + Z_95 * error))
+    """Return an estimate that is the mean of terms, with an interval on the scale of logarithms.
+
+    Rates of rare clicks err upwards further than downwards; intervals as wide on both sides would
+    miss the truth above them too often.
+    """
+    error = float(np.sqrt(terms.var() / max(1, len(terms) - 1) + further_variance))
+    if value <= 0:  # doubly robust estimates may fall below 0
+        return Estimate(value, value - Z_95 * error, value + Z_95 * error)
+    factor = float(np.exp(min(700.0, Z_95 * error / value)))
+    return Estimate(value, value / factor, value * factor)
+
+
+def _nothing(weights: np.ndarray) -> Estimate:
+    """Return the estimate of a log without clicks: such a log is seen in 2.5% from this rate on."""
+    return Estimate(0.0, 0.0, float(-np.log(0.025) * weights.max() / len(weights)))
 
 
 def _cells(log: Choices, policy: Policy) -> tuple[np.ndarray, np.ndarray]:
