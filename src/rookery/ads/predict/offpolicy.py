@@ -181,7 +181,8 @@ def _cells(log: Choices, policy: Policy) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _folds(views: int) -> np.ndarray:
-    return np.arange(views) % FOLDS
+    """Return the fold of each view: drawn, as items or positions of a log may take turns."""
+    return np.random.default_rng(0).integers(FOLDS, size=views)
 
 
 def _modelled_clicks(
