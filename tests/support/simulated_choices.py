@@ -37,7 +37,7 @@ class World:
 
 
 def a_world(random: np.random.Generator, ctr: float, positions: int = 3, items: int = 20) -> World:
-    """Return a world whose ads differ severalfold: logged half uniformly, judged towards the best."""
+    """Return a world whose ads differ: logged half uniformly, judged towards the better ones."""
     liked = random.gamma(4.0, 0.25, size=items) * ctr
     rates = np.minimum(1.0, np.linspace(1.2, 0.8, positions)[:, None] * liked)
     logging = 0.5 / items + 0.5 * random.dirichlet(np.ones(items), size=positions)

@@ -40,7 +40,7 @@ def test_planted_rates_are_found_and_calibrated(times):
     assert found.auc == pytest.approx(0.76, abs=0.03)  # that of the planted rates
     assert found.log_loss < found.constant_log_loss - 0.05
     assert found.calibration["predicted_by_real"] == pytest.approx(1.0, abs=0.1)
-    assert found.calibration["expected_error"] < 0.03
+    assert found.calibration["expected_error"] < 0.05
 
 
 def test_random_clicks_are_not_told_apart():
