@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rookery.ads.predict.offpolicy import Choices, Policy
+from rookery.ads.predict.offpolicy import ChoiceLog, Policy
 
 
 @dataclass(frozen=True)
@@ -20,20 +20,20 @@ class World:
         """Return the clicks a view of the policy to judge; each position is as frequent."""
         return float((self.judged.chances * self.rates).sum(axis=1).mean())
 
-    def log(self, views: int, random: np.random.Generator) -> Choices:
+    def log(self, views: int, random: np.random.Generator) -> ChoiceLog:
         """Return a log as the logging policy would have made it."""
         return self._drawn(self.logging, views, random)
 
-    def judged_log(self, views: int, random: np.random.Generator) -> Choices:
+    def judged_log(self, views: int, random: np.random.Generator) -> ChoiceLog:
         """Return a log as the policy to judge would have made it."""
         return self._drawn(self.judged.chances, views, random)
 
-    def _drawn(self, chances: np.ndarray, views: int, random: np.random.Generator) -> Choices:
+    def _drawn(self, chances: np.ndarray, views: int, random: np.random.Generator) -> ChoiceLog:
         positions = random.integers(len(chances), size=views)
         above = random.random(views)[:, None] >= np.cumsum(chances, axis=1)[positions]
         items = np.minimum(above.sum(axis=1), chances.shape[1] - 1)
         clicked = random.random(views) < self.rates[positions, items]
-        return Choices(items, positions, clicked, chances[positions, items])
+        return ChoiceLog(items, positions, clicked, chances[positions, items])
 
 
 def a_world(random: np.random.Generator, ctr: float, positions: int = 3, items: int = 20) -> World:

@@ -24,9 +24,9 @@ from rookery.core.artifact import Artifact
 from rookery.core.atomic import write_atomically
 from rookery.core.config import from_plain, to_plain
 from rookery.core.errors import DataError
+from rookery.model.layout.tensors import Stored, tensor_files, write_tensors
 from rookery.model.network import Network
 from rookery.model.shape import ModelShape
-from rookery.model.tensors import Stored, tensor_files, write_tensors
 
 WEIGHTS, SHAPE, TOKENIZER = "model.safetensors", "shape.json", "tokenizer.json"
 _HINT = "Restore it from a copy, or remove the checkpoint's folder and train anew"

@@ -7,7 +7,7 @@ import pytest
 from simulated_choices import a_world
 
 from rookery.ads.predict.offpolicy import (
-    Choices,
+    ChoiceLog,
     Policy,
     counted_policy,
     effective_views,
@@ -20,10 +20,10 @@ from rookery.core.errors import UsageError
 KINDS = ("ips", "snips", "dr")
 
 
-def _log(items, clicked, propensities, positions=None) -> Choices:
+def _log(items, clicked, propensities, positions=None) -> ChoiceLog:
     items = np.array(items)
     positions = np.ones(len(items), dtype=int) if positions is None else np.array(positions)
-    return Choices(items, positions, np.array(clicked, dtype=bool), np.array(propensities))
+    return ChoiceLog(items, positions, np.array(clicked, dtype=bool), np.array(propensities))
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from rookery.core.errors import UsageError
 from rookery.core.protocols import ClickPredictor
 
 FOLDS = 3
-RATES = (0.01, 0.03, 0.1, 0.3)
+RATES = (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)
 HELD_OUT = 0.2  # of a training part
 LEAST_ROWS_OF_A_FOLD = 100
 

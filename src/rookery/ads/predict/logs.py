@@ -17,7 +17,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from rookery.ads.predict.features import field_buckets
-from rookery.ads.predict.offpolicy import Choices
+from rookery.ads.predict.offpolicy import ChoiceLog
 from rookery.core.errors import DataError
 
 _AVAZU = (
@@ -58,7 +58,7 @@ def read_clicks(path: Path) -> ClickLog:
     )
 
 
-def read_choices(path: Path) -> Choices:
+def read_choices(path: Path) -> ChoiceLog:
     """Read a log of choices with their propensities, as the Open Bandit Dataset has them."""
     table = _read(path)
     missing = [name for name in _CHOICES if name not in table.column_names]
@@ -77,7 +77,7 @@ def read_choices(path: Path) -> Choices:
             hint="A chance of being chosen is above 0 and at most 1",
         )
     items, positions = (_numbers(table, name, path) for name in _CHOICES[:2])
-    return Choices(
+    return ChoiceLog(
         items.astype(np.int64), positions.astype(np.int64), _clicks(table, path), propensities
     )
 

@@ -19,7 +19,7 @@ PRIOR_VIEWS = 10.0  # of an ad beyond its own, at the mean rate of its position
 
 
 @dataclass(frozen=True)
-class Choices:
+class ChoiceLog:
     """A log of choices: which item stood where, whether it was clicked, how likely it was chosen.
 
     Each is of shape (views,).
@@ -55,7 +55,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class PolicyJudgement:
     """A policy judged by another's log, beside the clicks a view that both logs had themselves.
 
     effective_views: how many views of the policy itself the weighted log is worth.
@@ -80,7 +80,7 @@ class Judgement:
         ]
 
 
-def judge(log: Choices, policy_log: Choices) -> Judgement:
+def judge(log: ChoiceLog, policy_log: ChoiceLog) -> PolicyJudgement:
     """Return what the policy that made one log would have earned, by another log."""
     policy = counted_policy(policy_log, log)
     missing = np.setdiff1d(log.positions, policy_log.positions)
@@ -95,7 +95,7 @@ def judge(log: Choices, policy_log: Choices) -> Judgement:
             f"the policy chooses item {unlogged[0]}, which the other log never shows",
             hint="Nothing can be said of what was not tried",
         )
-    return Judgement(
+    return PolicyJudgement(
         **estimates(log, policy),
         of_log=mean_clicks(log),
         of_policy_log=mean_clicks(policy_log),
@@ -104,7 +104,7 @@ def judge(log: Choices, policy_log: Choices) -> Judgement:
     )
 
 
-def counted_policy(log: Choices, like: Choices) -> Policy:
+def counted_policy(log: ChoiceLog, like: ChoiceLog) -> Policy:
     """Return the policy that made a log, as counted in it.
 
     like: the log to be weighted; its items and positions are those of the policy too.
@@ -119,7 +119,7 @@ def counted_policy(log: Choices, like: Choices) -> Policy:
     return Policy(items, positions, chances, views)
 
 
-def estimates(log: Choices, policy: Policy) -> dict[str, Estimate]:
+def estimates(log: ChoiceLog, policy: Policy) -> dict[str, Estimate]:
     """Return the clicks a view that a policy would have had, by each way of estimating."""
     cell = _cells(log, policy)
     weights = policy.chances[cell] / log.propensities
@@ -140,13 +140,13 @@ def estimates(log: Choices, policy: Policy) -> dict[str, Estimate]:
     }
 
 
-def effective_views(log: Choices, policy: Policy) -> float:
+def effective_views(log: ChoiceLog, policy: Policy) -> float:
     """Return how many views of the policy itself the weighted log is worth."""
     weights = policy.chances[_cells(log, policy)] / log.propensities
     return float(weights.sum() ** 2 / max((weights**2).sum(), 1e-300))
 
 
-def mean_clicks(log: Choices) -> Estimate:
+def mean_clicks(log: ChoiceLog) -> Estimate:
     """Return the clicks a view of a log itself."""
     clicked = log.clicked.astype(np.float64)
     if not log.clicked.any():
@@ -172,7 +172,7 @@ def _nothing(weights: np.ndarray) -> Estimate:
     return Estimate(0.0, 0.0, float(-np.log(0.025) * weights.max() / len(weights)))
 
 
-def _cells(log: Choices, policy: Policy) -> tuple[np.ndarray, np.ndarray]:
+def _cells(log: ChoiceLog, policy: Policy) -> tuple[np.ndarray, np.ndarray]:
     """Return the place of each view in the policy's chances."""
     return (
         np.searchsorted(policy.positions, log.positions),
@@ -186,7 +186,7 @@ def _folds(views: int) -> np.ndarray:
 
 
 def _modelled_clicks(
-    log: Choices, policy: Policy, cell: tuple[np.ndarray, np.ndarray]
+    log: ChoiceLog, policy: Policy, cell: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
     """Return an item's rate of clicks at a position, without the fold (folds, positions, items).
 
@@ -208,7 +208,7 @@ def _modelled_clicks(
     return modelled
 
 
-def _counted_variance(log: Choices, policy: Policy, cell: tuple[np.ndarray, np.ndarray]) -> float:
+def _counted_variance(log: ChoiceLog, policy: Policy, cell: tuple[np.ndarray, np.ndarray]) -> float:
     """Return the variance that an estimate has because the policy's chances were counted.
 
     They vary as counts of its own log do; an item that earns as much as the others adds none.

@@ -14,9 +14,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from rookery.core.errors import DataError
+from rookery.model.layout.tensors import Stored
 from rookery.model.network import Network
 from rookery.model.shape import ModelShape
-from rookery.model.tensors import Stored
 
 PRECISIONS = ("F64", "F32", "F16", "BF16")
 # a constant that earlier releases of transformers saved beside the weights
