@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from rookery.core.atomic import TEMPORARY
 from rookery.core.errors import StorageError
-from rookery.model import tensors
+from rookery.model.layout import tensors
 from rookery.model.layout.tensors import Stored, copy_tensors, tensor_files, write_tensors
 from tests.support.tensors import held
 

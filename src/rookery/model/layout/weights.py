@@ -1,7 +1,7 @@
 """The weights of a Hugging Face folder, checked against a shape before one is read.
 
 They may be one file or several, with or without an index, in any floating-point precision; they
-come as float32. Not here: how a checkpoint's own weights are written (`../tensors.py`).
+come as float32. Not here: how a checkpoint's own weights are written (`tensors.py`).
 """
 
 import re
