@@ -8,9 +8,9 @@ A checkpoint artifact is complete in itself:
     embedding.safetensors the table of its embedder (`embed.py`)
     optimizer.safetensors what a later phase needs besides the weights (`phases.py`)
 
-The weights and the optimizer of a large network are several files each (`layout/tensors.py`). Not here:
-how a model is trained (`train.py`), the states that a run saves on the way (`states.py`), and the
-Hugging Face layout (`export.py`).
+The weights and the optimizer of a large network are several files each (`layout/tensors.py`). Not
+here: how a model is trained (`train.py`), the states that a run saves on the way (`states.py`), and
+the Hugging Face layout (`export.py`).
 """
 
 import json

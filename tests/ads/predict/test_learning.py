@@ -4,6 +4,7 @@ import numpy as np
 
 from rookery.ads.ledger.events import add_click, add_view
 from rookery.ads.ledger.store import set_state, writing
+from rookery.ads.predict.calibration import CalibratedPredictor
 from rookery.ads.predict.ftrl import PRIOR_CTR, FtrlPredictor
 from rookery.ads.predict.learning import learn_from_ledger, stored_predictor
 from tests.ads.conftest import LIFETIME_SECONDS, NOW
@@ -100,3 +101,22 @@ def test_two_that_learn_at_the_same_time_count_each_view_once(engine, take, a_ca
     expected.learn(ONE, NOT_CLICKED)
     assert learn_from_ledger(engine, Overtaken(), EXPIRED).to_bytes() == expected.to_bytes()
     assert stored_predictor(engine, FtrlPredictor()).to_bytes() == expected.to_bytes()
+
+
+def test_what_a_home_learned_before_it_was_calibrated_is_gone_on_with(
+    engine, take, a_campaign, offered
+):
+    take(a_campaign())
+    add_view(engine, offered("seen"), NOW)
+    before = _learn(engine, EXPIRED)
+    calibrated = stored_predictor(engine, CalibratedPredictor(FtrlPredictor()))
+    assert calibrated.predict(ONE) == before.predict(ONE)
+    add_view(engine, offered("later", at=NOW + 9), NOW + 9)
+    learned = learn_from_ledger(engine, calibrated, EXPIRED + 9)
+    assert learned.predict(ONE) == _again(before).predict(ONE)
+    assert stored_predictor(engine, calibrated).to_bytes() == learned.to_bytes()
+
+
+def _again(predictor: FtrlPredictor) -> FtrlPredictor:
+    predictor.learn(ONE, NOT_CLICKED)
+    return predictor
