@@ -31,9 +31,9 @@ from rookery.model.config import config_for_scale
 from rookery.model.generate import EngineGenerator, NetworkGenerator, load_generator
 from rookery.model.inference.llama import load_llama
 from rookery.model.inference.schema import SchemaMatcher
+from rookery.model.layout.tensors import Stored
 from rookery.model.network import Network
 from rookery.model.shape import ModelShape, parameters
-from rookery.model.tensors import Stored
 from rookery.model.tokens.bpe import train_bpe
 
 SMALL = config_for_scale(0.03).shape  # the default

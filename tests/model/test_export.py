@@ -10,10 +10,10 @@ import torch
 from rookery.core.context import Context
 from rookery.core.errors import BusyError, StorageError, UsageError
 from rookery.core.protocols import GenerationOptions, Message
-from rookery.model import tensors
 from rookery.model.checkpoint import load_network
 from rookery.model.export import export, export_stage
 from rookery.model.generate import load_generator
+from rookery.model.layout import tensors
 from rookery.model.tokenizer import load_tokenizer
 from rookery.model.tuning.template import load_template
 

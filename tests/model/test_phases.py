@@ -13,12 +13,12 @@ from rookery.core.context import Context
 from rookery.core.errors import DataError, UsageError
 from rookery.core.home import create_home
 from rookery.corpus.shards import open_shards
-from rookery.model import tensors
 from rookery.model.checkpoint import WEIGHTS, load_network
 from rookery.model.config import config_for_phase, config_for_scale, learning_rate_factor
+from rookery.model.layout import tensors
+from rookery.model.layout.tensors import tensor_files
 from rookery.model.phases import OPTIMIZER, config_of, find_checkpoint, learned_before, phases
 from rookery.model.shape import training_flops_per_token
-from rookery.model.tensors import tensor_files
 from rookery.model.train import train
 from rookery.model.training import thresholds
 from rookery.model.training.notes import read_notes

@@ -36,7 +36,6 @@ def table(tmp_path):
 
 
 def test_each_system_of_each_task_has_macro_f1_and_accuracy(home, checkpoint, table):
-    pytest.importorskip("sklearn")
     path = table(*rows(), *rows("other"))
     made = probe(home, checkpoint, path, CONFIG, Context())
     result = read_result(made)
@@ -53,7 +52,6 @@ def test_each_system_of_each_task_has_macro_f1_and_accuracy(home, checkpoint, ta
 
 
 def test_a_finetuned_network_learns_the_labels(home, checkpoint, table):
-    pytest.importorskip("sklearn")
     config = ProbeConfig("text", "label", "split", finetune=True)
     result = read_result(probe(home, checkpoint, table(*rows(texts=400)), config, Context()))
     assert result["tasks"]["label"]["finetuned"]["macro_f1"] > 0.9

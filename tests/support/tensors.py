@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from rookery.model.tensors import Stored
+from rookery.model.layout.tensors import Stored
 
 
 def held(tensors: Mapping[str, Tensor]) -> Stored:

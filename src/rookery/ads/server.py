@@ -32,7 +32,8 @@ from rookery.ads.ledger.store import (
     writing,
 )
 from rookery.ads.ledger.traffic import Visitor
-from rookery.ads.predict.features import ad_features, hash_features
+from rookery.ads.predict.calibration import CalibratedPredictor
+from rookery.ads.predict.features import ad_codes, view_buckets
 from rookery.ads.predict.ftrl import FtrlPredictor
 from rookery.ads.predict.learning import learn_from_ledger, stored_predictor
 from rookery.ads.price.auction import Bid, hold_auction, quality_weight
@@ -42,7 +43,7 @@ from rookery.ads.select.relevance import CampaignVectors, Relevance, prepare, wo
 from rookery.ads.terms.campaigns import Campaign
 from rookery.core.context import Clock
 from rookery.core.home import Home
-from rookery.core.protocols import ClickPredictor, Embedder
+from rookery.core.protocols import NO_FEATURE, ClickPredictor, Embedder
 from rookery.core.verdict import KEEP, Drop, Verdict
 
 RESERVE_MICROS = 10_000  # no click is sold for less than 0.01
@@ -155,7 +156,7 @@ class AdServer:
         self._engine = open_store(sqlite_url(home.ads)) if isinstance(home, Home) else home
         self._embedder, self._clock, self._new_token = embedder, clock, new_token
         self._predictor = stored_predictor(
-            self._engine, FtrlPredictor() if predictor is None else predictor
+            self._engine, CalibratedPredictor(FtrlPredictor()) if predictor is None else predictor
         )
         self._learned_at_seconds: int | None = None
         self._learning, self._lock = threading.Lock(), threading.Lock()
@@ -232,15 +233,15 @@ class AdServer:
         viewer = pseudonym(connection, request.viewer, page.now_seconds)
         states = campaign_states(connection, viewer, page.now_seconds)
         predictor, token = self._predictor, self._new_token()
-        bidders = []
+        able = []
         for campaign, relevance in fitting:
             verdict, bid_micros = _bid(campaign, states[campaign.id], page.now_seconds)
             decisions[campaign.id] = replace(
                 decisions[campaign.id], verdict=verdict, bid_micros=bid_micros
             )
             if verdict == KEEP:
-                bidders.append(_bidder(campaign, relevance, page, bid_micros, predictor, token))
-        return _sell(bidders, decisions, viewer, token)
+                able.append((campaign, relevance, bid_micros))
+        return _sell(_bidders(able, page, predictor, token), decisions, viewer, token)
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp())
@@ -279,22 +280,32 @@ def _bid(campaign: Campaign, state: CampaignState, now_seconds: int) -> tuple[Ve
     return Drop("below_reserve" if too_low else "paced_out"), bid_micros
 
 
-def _bidder(
-    campaign: Campaign,
-    relevance: Relevance,
-    page: Page,
-    bid_micros: int,
-    predictor: ClickPredictor,
-    token: str,
-) -> _Bidder:
-    features = ad_features(
-        campaign.id, page.words, relevance.keywords, page.language, relevance.similarity
+def _bidders(
+    able: list[tuple[Campaign, Relevance, int]], page: Page, predictor: ClickPredictor, token: str
+) -> list[_Bidder]:
+    """Return those who take part, with their predicted clicks; able: each with its bid."""
+    buckets = _buckets(able, page)
+    pctrs = predictor.predict(buckets).tolist()
+    bidders = []
+    for (campaign, relevance, bid_micros), row, pctr in zip(able, buckets, pctrs, strict=True):
+        weight = quality_weight(pctr, relevance.quality, SQUASH)
+        tie = zlib.crc32(f"{token} {campaign.id}".encode())  # equals take turns
+        bid = Bid(campaign.id, bid_micros, weight, tie)
+        bidders.append(_Bidder(campaign, relevance, bid, pctr, row[row != NO_FEATURE]))
+    return bidders
+
+
+def _buckets(able: list[tuple[Campaign, Relevance, int]], page: Page) -> np.ndarray:
+    keywords = sorted({word for _, relevance, _ in able for word in relevance.keywords})
+    matched = [[word in relevance.keywords for word in keywords] for _, relevance, _ in able]
+    return view_buckets(
+        ad_codes([campaign.id for campaign, _, _ in able]),
+        np.array([relevance.similarity for _, relevance, _ in able]),
+        page.words,
+        page.language,
+        keywords,
+        np.array(matched, dtype=bool).reshape(len(able), len(keywords)),
     )
-    buckets = hash_features(features)
-    pctr = predictor.predict(buckets)
-    weight = quality_weight(pctr, relevance.quality, SQUASH)
-    tie = zlib.crc32(f"{token} {campaign.id}".encode())  # equals take turns
-    return _Bidder(campaign, relevance, Bid(campaign.id, bid_micros, weight, tie), pctr, buckets)
 
 
 def _sell(

@@ -2,7 +2,7 @@
 
 `pip install rookery` brings all but the language model. `rookery[model]` adds PyTorch and what else
 the package `model` needs, `rookery[llama]` another engine for it, `rookery[ray]` the cluster engine
-of the corpus, `rookery[probe]` scikit-learn, by which a model is judged on labelled texts.
+of the corpus.
 """
 
 from importlib.util import find_spec
@@ -14,7 +14,6 @@ PACKAGES = {
     "model": (*MODEL_PACKAGES, "gguf", "llguidance"),
     "llama": ("xllamacpp",),
     "ray": ("ray",),
-    "probe": ("sklearn",),
 }
 
 

@@ -24,6 +24,10 @@ UNMEASURED_WEIGHT = 0.1
 """The weight of vectors whose worth nobody measured. Search gave it to all of them before embedders
 stated one: little enough that untrained vectors break ties and do no harm.
 """
+FEATURE_BUCKETS = 1 << 18
+"""How many buckets the features of an ad's view are hashed into."""
+NO_FEATURE = -1
+"""Stands in the place of a bucket where a view has no further feature."""
 
 
 class Embedder(Protocol):
@@ -137,21 +141,22 @@ class Generator(Protocol):
 
 
 class ClickPredictor(Protocol):
-    """An estimate of how likely a click is, from the features of an ad and of the text beside it.
+    """An estimate of how likely clicks are, from the features of ads and of what is around them.
 
-    Features arrive hashed: the distinct numbers of their buckets, int64 of shape (features,). The
-    ads ledger stores these numbers and the predictor's state, so that words of a query stay out.
+    Features arrive hashed: the numbers of their buckets, below `FEATURE_BUCKETS`, as int64 of shape
+    (views, features); `NO_FEATURE` fills the places of a view that has fewer. The ads ledger stores
+    these numbers and the predictor's state, so that words of a query stay out.
     """
 
     @property
     def name(self) -> str:
         """Return the name of this kind of predictor; the ledger stores the state of each kind."""
 
-    def predict(self, buckets: np.ndarray) -> float:
-        """Return the probability of a click, in (0, 1)."""
+    def predict(self, buckets: np.ndarray) -> np.ndarray:
+        """Return the probability of a click on each view, in (0, 1); float64 (views,)."""
 
-    def learn(self, buckets: np.ndarray, clicked: bool) -> None:
-        """Learn from one view and whether it was clicked."""
+    def learn(self, buckets: np.ndarray, clicked: np.ndarray) -> None:
+        """Learn from views in this order, and whether each was clicked: bool (views,)."""
 
     def to_bytes(self) -> bytes:
         """Return the state, which changes as the predictor learns."""
@@ -272,10 +277,10 @@ class ConstantPredictor:
     probability: float = 0.02
     name: str = "constant"
 
-    def predict(self, buckets: np.ndarray) -> float:
-        return self.probability
+    def predict(self, buckets: np.ndarray) -> np.ndarray:
+        return np.full(len(buckets), self.probability)
 
-    def learn(self, buckets: np.ndarray, clicked: bool) -> None:
+    def learn(self, buckets: np.ndarray, clicked: np.ndarray) -> None:
         pass
 
     def to_bytes(self) -> bytes:

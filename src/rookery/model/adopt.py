@@ -29,10 +29,10 @@ from rookery.model.checkpoint import save_network
 from rookery.model.embed import MOST_DOCUMENTS, make_table, write_table
 from rookery.model.layout.config import shape_of
 from rookery.model.layout.roles import read_roles
+from rookery.model.layout.tensors import Stored
 from rookery.model.layout.weights import stored_weights, weight_files
 from rookery.model.network import head_name
 from rookery.model.shape import ModelShape, parameters
-from rookery.model.tensors import Stored
 from rookery.model.tokenizer import FILE, ROLES, TEMPLATE, Tokenizer
 from rookery.model.tokens.roles import Roles
 from rookery.model.tuning.template import ChatTemplate

@@ -8,9 +8,9 @@ A checkpoint artifact is complete in itself:
     embedding.safetensors the table of its embedder (`embed.py`)
     optimizer.safetensors what a later phase needs besides the weights (`phases.py`)
 
-The weights and the optimizer of a large network are several files each (`tensors.py`). Not here:
-how a model is trained (`train.py`), the states that a run saves on the way (`states.py`), and the
-Hugging Face layout (`export.py`).
+The weights and the optimizer of a large network are several files each (`layout/tensors.py`). Not
+here: how a model is trained (`train.py`), the states that a run saves on the way (`states.py`), and
+the Hugging Face layout (`export.py`).
 """
 
 import json
@@ -24,9 +24,9 @@ from rookery.core.artifact import Artifact
 from rookery.core.atomic import write_atomically
 from rookery.core.config import from_plain, to_plain
 from rookery.core.errors import DataError
+from rookery.model.layout.tensors import Stored, tensor_files, write_tensors
 from rookery.model.network import Network
 from rookery.model.shape import ModelShape
-from rookery.model.tensors import Stored, tensor_files, write_tensors
 
 WEIGHTS, SHAPE, TOKENIZER = "model.safetensors", "shape.json", "tokenizer.json"
 _HINT = "Restore it from a copy, or remove the checkpoint's folder and train anew"

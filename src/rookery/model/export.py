@@ -35,7 +35,7 @@ from rookery.model.layout.embedder import write_embedder
 from rookery.model.layout.gguf import FILE_NAME, write_gguf
 from rookery.model.layout.gguf import PRECISIONS as GGUF_PRECISIONS
 from rookery.model.layout.roles import beginning_file, generation_config, tokenizer_config
-from rookery.model.tensors import copy_tensors, stored_tensors, write_tensors
+from rookery.model.layout.tensors import copy_tensors, stored_tensors, write_tensors
 from rookery.model.tokenizer import TEMPLATE, load_tokenizer
 from rookery.model.tuning.template import template_source
 

@@ -28,9 +28,9 @@ from rookery.core.home import NEWEST, Home
 from rookery.corpus.shards import Exclusions, Shards, open_shards
 from rookery.model.checkpoint import TOKENIZER, WEIGHTS, load_shape
 from rookery.model.config import TrainConfig, TuneConfig, read_config
+from rookery.model.layout.tensors import tensor_files
 from rookery.model.parallel.placement import local, piece
 from rookery.model.parallel.processes import Processes
-from rookery.model.tensors import tensor_files
 from rookery.model.training.optimizer import MASTER
 
 OPTIMIZER = "optimizer.safetensors"

@@ -5,8 +5,7 @@ For each task a linear classifier is fitted on the mean hidden states of the fro
 TF-IDF of words and word pairs, and the same network with random weights. `finetune` also trains all
 weights with the classifier (`tuning/classify.py`). How strongly the classifier is held back is
 chosen on the training texts alone. The table is kept as an artifact of kind `probe`, which holds
-figures and no text. scikit-learn comes with `rookery[probe]`. Not here: bits per byte
-(`evaluate.py`).
+figures and no text. Not here: bits per byte (`evaluate.py`).
 """
 
 import json
@@ -79,9 +78,6 @@ def probe(
     Raises `DataError` for a column that is missing, a task with one class only, and a split without
     texts.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer  # refused at once if missing
-
-    del TfidfVectorizer
     tasks = read_tasks(path, config)
     inputs = {"checkpoint": checkpoint.digest, "table": digest_file(path)}
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from rookery.model.layout.tensors import Stored
 from rookery.model.network import Network
 from rookery.model.shape import ModelShape
-from rookery.model.tensors import Stored
 from rookery.model.tuning.lora import adapt, is_adapter, merged
 from tests.model.conftest import TINY, random_network
 

@@ -1,36 +1,133 @@
 """Features: what is known of showing an ad beside a text, as numbers for a click predictor.
 
-A feature is a short text such as `ad:harbour-tea`. It is hashed into one of 2**BITS buckets, and
-only the bucket's number is stored: the ledger must not hold the words of a query. How a predictor
-uses the buckets is in `ftrl.py`.
+A feature is a short text such as `ad:harbour-tea`. Its CRC-32 is the beginning of its bucket's
+number, and only this number is stored: the ledger must not hold the words of a query. All arrays
+have the shape that `ClickPredictor` (core/protocols.py) asks for. No Python runs for each feature:
+the CRC of `ad:x|word:y` is put together from those of its two parts. How a predictor uses the
+buckets is in `ftrl.py`.
 """
 
+import functools
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 
-BITS = 18
+from rookery.core.protocols import FEATURE_BUCKETS, NO_FEATURE
+
 MOST_WORDS = 12  # of a text; further words add noise and time
+_LEVELS = np.arange(-2, 7)  # of similarity
+_CRC_BITS = 32
+_BUCKET_SHIFT = _CRC_BITS - (FEATURE_BUCKETS.bit_length() - 1)
 
 
-def ad_features(
-    campaign: str,
+def ad_codes(ids: Sequence[str]) -> np.ndarray:
+    """Return the code of each ad by which `view_buckets` knows it; uint32 (ads,)."""
+    return _codes([f"ad:{name}" for name in ids])
+
+
+def view_buckets(
+    ads: np.ndarray,
+    similarity: np.ndarray,
     words: Sequence[str],
-    keywords: Sequence[str],
     language: str | None,
-    similarity: float,
-) -> tuple[str, ...]:
-    """Return the features of a view: the ad alone, and the ad with each thing around it."""
-    level = f"similar:{max(-2, min(6, round(similarity)))}"
-    around = [level, f"language:{language}", *(f"keyword:{word}" for word in keywords)]
-    around += [f"word:{word}" for word in dict.fromkeys(words[:MOST_WORDS])]
-    return ("all", level, f"ad:{campaign}", *(f"ad:{campaign}|{thing}" for thing in around))
+    keywords: Sequence[str] = (),
+    matched: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the features of showing each of some ads beside one text; int64 (ads, features).
+
+    They are the ad alone, and the ad with each thing around it. ads: codes of `ad_codes`.
+    similarity: (ads,). keywords: those of any of the ads that are in the text; matched: bool (ads,
+    keywords), which ad has which.
+    """
+    levels = np.clip(np.round(similarity), _LEVELS[0], _LEVELS[-1]).astype(np.int64) - _LEVELS[0]
+    words = list(dict.fromkeys(words[:MOST_WORDS]))
+    parts = [
+        np.full((len(ads), 1), _codes(["all"])[0]),
+        _codes([f"similar:{level}" for level in _LEVELS])[levels, None],
+        ads[:, None],
+        _joined(ads, [f"|similar:{level}" for level in _LEVELS])[np.arange(len(ads)), levels, None],
+        _joined(ads, [f"|language:{language}"]),
+        _joined(ads, [f"|word:{word}" for word in words]),
+    ]
+    of_keywords = _buckets(_joined(ads, [f"|keyword:{word}" for word in keywords]))
+    if matched is not None:
+        of_keywords = np.where(matched, of_keywords, NO_FEATURE)
+    return np.concatenate([_buckets(np.concatenate(parts, axis=1)), of_keywords], axis=1)
 
 
-def hash_features(features: Iterable[str]) -> np.ndarray:
-    """Return the distinct buckets of some features, sorted; int64 of shape (buckets,)."""
+def field_buckets(field: str, values: pa.Array) -> np.ndarray:
+    """Return the bucket of the feature `field=value` for each text of a column; int64 (rows,).
+
+    A row that is null has the feature `field=`, which tells that the value is missing.
+    """
+    return _buckets(_column_codes(zlib.crc32(f"{field}=".encode()), values))
+
+
+def padded(rows: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return rows of buckets as one array, filled up with `NO_FEATURE`; int64 (rows, longest)."""
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    found = np.full((len(rows), lengths.max(initial=0)), NO_FEATURE, dtype=np.int64)
+    found[np.arange(found.shape[1]) < lengths[:, None]] = [b for row in rows for b in row]
+    return found
+
+
+def _buckets(codes: np.ndarray) -> np.ndarray:
+    return (codes >> np.uint32(_BUCKET_SHIFT)).astype(np.int64)
+
+
+def _codes(texts: Sequence[str]) -> np.ndarray:
+    return np.array([zlib.crc32(text.encode()) for text in texts], dtype=np.uint32)
+
+
+def _joined(firsts: np.ndarray, seconds: Sequence[str]) -> np.ndarray:
+    """Return the CRC of each first text, known by its CRC, followed by each second text.
+
+    uint32 (firsts, seconds). The CRC of two texts together is that of the first, moved on by the
+    length of the second, exclusive or that of the second (`crc32_combine` of zlib).
+    """
+    joined = np.empty((len(firsts), len(seconds)), dtype=np.uint32)
+    lengths = np.array([len(second.encode()) for second in seconds], dtype=np.int64)
+    for length in set(lengths.tolist()):
+        table, moved = _moving_table(length), np.zeros(len(firsts), dtype=np.uint32)
+        for byte in range(4):
+            moved ^= table[byte, (firsts >> np.uint32(8 * byte)) & np.uint32(255)]
+        joined[:, lengths == length] = moved[:, None]
+    return joined ^ _codes(seconds)
+
+
+@functools.lru_cache(maxsize=256)
+def _moving_table(length: int) -> np.ndarray:
+    """Return what each byte of a CRC becomes when `length` bytes follow; uint32 (4, 256)."""
+    zeros = bytes(length)
+    own = zlib.crc32(zeros)
     return np.array(
-        sorted({zlib.crc32(feature.encode()) >> (32 - BITS) for feature in features}),
-        dtype=np.int64,
+        [[zlib.crc32(zeros, value << 8 * byte) ^ own for value in range(256)] for byte in range(4)],
+        dtype=np.uint32,
     )
+
+
+def _column_codes(start: int, values: pa.Array) -> np.ndarray:
+    """Return the CRC of one text followed by each text of a column, byte by byte for all rows."""
+    texts = values.cast(pa.large_string()).fill_null("")
+    data = np.frombuffer(texts.buffers()[2] or b"", dtype=np.uint8)
+    places = np.frombuffer(texts.buffers()[1] or bytes(8), dtype=np.int64)
+    places = places[texts.offset : texts.offset + len(texts) + 1]
+    lengths = np.diff(places)
+    order = np.argsort(-lengths, kind="stable")  # so that rows which still have bytes come first
+    begins, crc = places[:-1][order], np.full(len(texts), start ^ 0xFFFFFFFF, dtype=np.uint32)
+    longest = lengths.max(initial=0)
+    going = len(texts) - np.searchsorted(np.sort(lengths), np.arange(longest), side="right")
+    for byte, rows in enumerate(going.tolist()):
+        told = (crc[:rows] ^ data[begins[:rows] + byte]) & np.uint32(255)
+        crc[:rows] = _CRC_TABLE[told] ^ (crc[:rows] >> np.uint32(8))
+    codes = np.empty_like(crc)
+    codes[order] = crc ^ np.uint32(0xFFFFFFFF)
+    return codes
+
+
+# What the register of a CRC becomes by one byte: that of the byte alone, without the two negations.
+_CRC_TABLE = np.array(
+    [zlib.crc32(bytes([value])) ^ zlib.crc32(bytes(1)) for value in range(256)], dtype=np.uint32
+)

@@ -2,19 +2,22 @@
 
 The outcome of a view is known when its offer has expired: until then a click may still come. Each
 view is learned from then, clicked or not, once and in one order, so that the predictor follows from
-the ledger alone. Its state is stored beside the ledger, in the same database, under the name of its
-kind. No request waits for the training: only the result is written in a transaction that locks the
-database. When to learn is decided by `AdServer.learn`, which nobody calls inside a request.
+the ledger alone: what expired in one second is learned from together. Its state is stored beside
+the ledger, in the same database, under the name of its kind. No request waits for the training:
+only the result is written in a transaction that locks the database. When to learn is decided by
+`AdServer.learn`, which nobody calls inside a request.
 """
 
 import json
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 from sqlalchemy import select
 from sqlalchemy.engine import Connection, Engine, Row
 
 from rookery.ads.ledger.store import click, get_state, offer, reading, set_state, view, writing
+from rookery.ads.predict.features import padded
 from rookery.ads.predict.ftrl import FtrlPredictor
 from rookery.core.protocols import ClickPredictor
 
@@ -43,14 +46,19 @@ def learn_from_ledger(
             views = _outcomes(connection, until, now_seconds)
         if not views:
             return trained
-        for features, clicked in views:
-            trained.learn(np.array(json.loads(features), dtype=np.int64), clicked is not None)
+        for _, expired in groupby(views, key=lambda one: one.expires):
+            _learn(trained, list(expired))
         with writing(engine) as connection:
             if _learned_until(connection, predictor) == until:
                 state_row, until_row = _rows_of(predictor)
                 set_state(connection, state_row, trained.to_bytes())
                 set_state(connection, until_row, str(now_seconds).encode())
                 return trained
+
+
+def _learn(predictor: ClickPredictor, views: Sequence[Row]) -> None:
+    clicked = np.array([view.auction is not None for view in views])
+    predictor.learn(padded([json.loads(view.features) for view in views]), clicked)
 
 
 def _stored(connection: Connection, predictor: ClickPredictor) -> ClickPredictor:
@@ -72,7 +80,7 @@ def _rows_of(predictor: ClickPredictor) -> tuple[str, str]:
 def _outcomes(connection: Connection, after_seconds: int, until_seconds: int) -> Sequence[Row]:
     """Return the views whose offers expired in a span of time: features, and click or None."""
     return connection.execute(
-        select(offer.c.features, click.c.auction)
+        select(offer.c.expires, offer.c.features, click.c.auction)
         .select_from(offer.join(view).outerjoin(click))
         .where(offer.c.expires > after_seconds, offer.c.expires <= until_seconds)
         .order_by(offer.c.expires, offer.c.auction)

@@ -19,8 +19,8 @@ from safetensors import safe_open
 from rookery.core.artifact import Artifact
 from rookery.core.errors import DataError, UsageError
 from rookery.model.checkpoint import WEIGHTS, load_shape, verify_weights
+from rookery.model.layout.tensors import tensor_files
 from rookery.model.shape import ModelShape
-from rookery.model.tensors import tensor_files
 from rookery.model.tokenizer import Tokenizer, load_tokenizer
 from rookery.model.tokens.bpe import PIECES
 from rookery.model.tokens.encoding import split_patterns

@@ -1,7 +1,7 @@
 """The weights of a Hugging Face folder, checked against a shape before one is read.
 
 They may be one file or several, with or without an index, in any floating-point precision; they
-come as float32. Not here: how a checkpoint's own weights are written (`../tensors.py`).
+come as float32. Not here: how a checkpoint's own weights are written (`tensors.py`).
 """
 
 import re
@@ -14,9 +14,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from rookery.core.errors import DataError
+from rookery.model.layout.tensors import Stored
 from rookery.model.network import Network
 from rookery.model.shape import ModelShape
-from rookery.model.tensors import Stored
 
 PRECISIONS = ("F64", "F32", "F16", "BF16")
 # a constant that earlier releases of transformers saved beside the weights

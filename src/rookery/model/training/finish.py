@@ -18,10 +18,10 @@ from rookery.model.checkpoint import WEIGHTS, save_network
 from rookery.model.config import TrainConfig, TuneConfig
 from rookery.model.embed import FILE as EMBEDDING
 from rookery.model.embed import save_table
+from rookery.model.layout.tensors import Stored, stored_tensors, write_tensors
 from rookery.model.network import head_name
 from rookery.model.phases import OPTIMIZER, Phase
 from rookery.model.shape import parameters, training_flops_per_token
-from rookery.model.tensors import Stored, stored_tensors, write_tensors
 from rookery.model.tokenizer import copy_tokenizer
 from rookery.model.training.notes import read_notes
 from rookery.model.training.optimizer import MASTER

@@ -29,8 +29,8 @@ from rookery.core.atomic import write_atomically
 from rookery.core.context import Clock, Progress
 from rookery.core.digest import digest_file
 from rookery.core.errors import DataError, StorageError
+from rookery.model.layout.tensors import Stored
 from rookery.model.parallel.processes import Processes
-from rookery.model.tensors import Stored
 
 # no pinned, shared or asynchronous copies: the copy is complete when training goes on
 A_PLAIN_COPY = StagingOptions(False, False, False, False)

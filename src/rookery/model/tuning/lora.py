@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rookery.model.layout.tensors import Stored
 from rookery.model.network import Network
-from rookery.model.tensors import Stored
 
 A, B = "lora_a", "lora_b"
 WEIGHT = "weight"

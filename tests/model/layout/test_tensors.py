@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 
 from rookery.core.atomic import TEMPORARY
 from rookery.core.errors import StorageError
-from rookery.model import tensors
-from rookery.model.tensors import Stored, copy_tensors, tensor_files, write_tensors
+from rookery.model.layout import tensors
+from rookery.model.layout.tensors import Stored, copy_tensors, tensor_files, write_tensors
 from tests.support.tensors import held
 
 NAME = "model.safetensors"
@@ -82,7 +82,7 @@ def test_names_are_changed_and_left_out(tmp_path):
 
 def test_a_kill_leaves_nothing_that_would_be_published(tmp_path):
     code = (
-        "import sys, torch; from rookery.model.tensors import Stored, write_tensors; from "
+        "import sys, torch; from rookery.model.layout.tensors import Stored, write_tensors; from "
         "pathlib import Path; "
     )
     code += (
