@@ -166,3 +166,29 @@ class Book:
     groups: tuple[Group, ...] = ()
     ads: tuple[Ad, ...] = ()
     versions: tuple[AdVersion, ...] = ()
+
+
+@dataclass(frozen=True)
+class KnownVersion:
+    """A version of an ad under the number by which tokens and events name it."""
+
+    key: int
+    version: AdVersion
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A group with all that it takes to sell it, as an ad server reads it.
+
+    campaign_key: the number by which tokens and events name the campaign. versions: the newest
+    approved one of each of its ads that is not paused; none if nothing can be shown. is_reviewed:
+    whether any version of its ads was approved.
+    """
+
+    key: int
+    group: Group
+    campaign_key: int
+    campaign: Campaign
+    advertiser: Advertiser
+    versions: tuple[KnownVersion, ...] = ()
+    is_reviewed: bool = True
