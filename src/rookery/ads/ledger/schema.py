@@ -2,9 +2,9 @@
 
     advertiser ──► campaign ──► ad_group ──► ad ──► ad_version     what is sold
         └► funding ──┘  └► campaign_day                             and what was spent of it
-    view ──► click ──► conversion     what happened: at most one row each, each needs the one before
+    view ──► click ──► conversion     what happened: at most one row each, after the one before
     refusal, reason                   events that did not count, and why groups did not run
-    engine ──► lease                  who serves, and how much money of which campaign it may promise
+    engine ──► lease                  who serves, and how much of whose money each may promise
     state                             currency, keys, the click predictor
 
 An offer is a signed token and no row (`token.py`); its number is the key of its view, of the click
