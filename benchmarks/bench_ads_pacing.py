@@ -64,7 +64,7 @@ def given_away() -> list[list[str]]:
 
 def share_given_away(clicks: int, seed: int, promises: bool) -> float:
     """Return the share of clicks that a budget of so many had no money for."""
-    chance, promised = np.random.default_rng(seed), Promised()
+    chance, promised = np.random.default_rng(seed), Promised(1)
     left, waiting, now, lost, all_clicks, number = clicks * PRICE, [], 0.0, 0, 0, 0
     while (left >= PRICE or waiting) and now < 86_400:
         now += 0.5
@@ -74,12 +74,12 @@ def share_given_away(clicks: int, seed: int, promises: bool) -> float:
             all_clicks += 1
             lost += left < PRICE
             left -= PRICE if left >= PRICE else 0
-        if left >= PRICE and (not promises or promised.allows("tea", left, PRICE, CTR)):
+        if left >= PRICE and (not promises or promised.allows(0, left, PRICE, CTR)):
             number += 1
-            promised.promise(str(number), "tea", promise_of(PRICE, CTR), now + LIVES_SECONDS)
+            promised.promise(number, (0,), promise_of(PRICE, CTR), now + LIVES_SECONDS)
             delay = chance.exponential(DELAY_SECONDS)
             if chance.random() < CTR and delay < LIVES_SECONDS:
-                heapq.heappush(waiting, (now + delay, str(number)))
+                heapq.heappush(waiting, (now + delay, number))
     return lost / max(1, all_clicks)
 
 

@@ -1,67 +1,66 @@
 """Promised money: what offers that are out may still cost, so that a budget is not sold twice.
 
 Clicks come minutes after the offers that they pay for. An offer therefore promises its price times
-the predicted chance of a click, until it is clicked or expires; what is spent and what is promised
-together are kept within the budget. So few clicks have to be given away, and none of what is
-promised is lost: it is free again when its offer ends.
+the predicted chance that it is paid for, until it is paid or expires; what is spent and what is
+promised together are kept within the budget. So few clicks have to be given away, and none of what
+is promised is lost: it is free again when its offer ends.
 
 In memory, of one engine; the ledger alone decides what is charged. The clock is an argument.
 """
 
 import heapq
-from dataclasses import dataclass, field
+
+import numpy as np
 
 
-@dataclass
 class Promised:
-    """The promises of all offers that are out, by what they would be paid from (a budget's id)."""
+    """The promises of all offers that are out, by the numbers of the accounts that made them.
 
-    _sums: dict[str, int] = field(default_factory=dict)
-    _open: dict[str, tuple[str, int]] = field(default_factory=dict)  # by offer
-    _ends: list[tuple[float, str]] = field(default_factory=list)  # a heap
+    sums: what each account has promised, int64 micros (accounts,).
+    """
 
-    def promise(self, offer: str, budget: str, micros: int, expires_seconds: float) -> None:
-        """Promise money for an offer until it expires; an offer promises once."""
+    def __init__(self, accounts: int) -> None:
+        self.sums = np.zeros(accounts, np.int64)
+        self._open: dict[int, tuple[tuple[int, ...], int]] = {}  # by offer
+        self._ends: list[tuple[float, int]] = []  # a heap
+
+    def grow(self, accounts: int) -> None:
+        """Make room for more accounts."""
+        self.sums = np.concatenate([self.sums, np.zeros(accounts - len(self.sums), np.int64)])
+
+    def promise(
+        self, offer: int, accounts: tuple[int, ...], micros: int, expires_seconds: float
+    ) -> None:
+        """Promise money of one or more accounts for an offer until it expires; it does so once."""
         if offer in self._open or micros <= 0:
             return
-        self._open[offer] = budget, micros
-        self._sums[budget] = self._sums.get(budget, 0) + micros
+        self._open[offer] = accounts, micros
+        for account in accounts:
+            self.sums[account] += micros
         heapq.heappush(self._ends, (expires_seconds, offer))
 
-    def settle(self, offer: str) -> int:
-        """End the promise of an offer, which was clicked or taken back; return what it was."""
-        found = self._open.pop(offer, None)
-        if found is None:
-            return 0
-        budget, micros = found
-        left = self._sums[budget] - micros
-        if left:
-            self._sums[budget] = left
-        else:
-            del self._sums[budget]
+    def settle(self, offer: int) -> int:
+        """End the promise of an offer, which was paid or taken back; return what it was."""
+        accounts, micros = self._open.pop(offer, ((), 0))
+        for account in accounts:
+            self.sums[account] -= micros
         return micros
 
     def expire(self, now_seconds: float) -> int:
         """End the promises of the offers that have expired by now, and return how many."""
         count = 0
         while self._ends and self._ends[0][0] <= now_seconds:
-            _, offer = heapq.heappop(self._ends)
-            count += self.settle(offer) > 0
+            count += self.settle(heapq.heappop(self._ends)[1]) > 0
         return count
 
-    def of(self, budget: str) -> int:
-        """Return what is promised from a budget, in micros."""
-        return self._sums.get(budget, 0)
+    def allows(self, account: int, left_micros: int, price_micros: int, chance: float) -> bool:
+        """Return whether an account of which so much is left, promised or not, may make an offer.
 
-    def allows(self, budget: str, left_micros: int, price_micros: int, chance: float) -> bool:
-        """Return whether an offer may be made of which so much is left in the budget.
-
-        What it would promise has to fit beside what is promised, and one click at its whole price.
+        What it would promise has to fit beside what is promised, and one payment at its whole
+        price.
         """
-        promised = self.of(budget)
-        return price_micros <= left_micros and promised + promise_of(price_micros, chance) <= (
-            left_micros
-        )
+        promised = int(self.sums[account]) + promise_of(price_micros, chance)
+        return price_micros <= left_micros and promised <= left_micros
 
 
 def promise_of(price_micros: int, chance: float) -> int:

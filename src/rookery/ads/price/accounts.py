@@ -1,0 +1,164 @@
+"""Accounts: what campaigns may still spend, and how hard their budgets press, in arrays.
+
+    budget, day, what was spent and promised ─► what is left ─► who may be offered
+                                             └► what is due ─► shadow prices ─► bids (`bids.py`)
+
+An account is the money of a campaign, or money that several share, as one process sees it: its
+budget, that of the day in its own time zone, what was spent of each, and what offers that are out
+have promised. It begins with what the ledger says and follows what is booked. It decides what is
+offered; what is charged the ledger alone decides.
+
+The clock is an argument. Not here: how a shadow price follows (`spending.py`), and whether a
+campaign may run at all (`select/rules.py`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rookery.ads.price.promised import Promised, promise_of
+from rookery.ads.price.spending import Period, day_in, pressures
+from rookery.ads.terms.objects import Campaign, Funding
+
+_NO_LIMIT = 1 << 60
+_NONE = -1
+_FIRST_ROWS = 64
+_ACCOUNT = np.dtype(
+    [(name, "<i8") for name in ("budget", "spent", "daily", "today", "start", "end")]
+    + [("zone", "<i4"), ("shares", "<i4")]
+)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What was spent of an account. today: of the day in its zone."""
+
+    micros: int = 0
+    today_micros: int = 0
+
+
+class Accounts:
+    """The accounts of campaigns and of shared money, by their numbers here.
+
+    pressure: the shadow price of each, float64 (accounts,) or more, as of the last `refresh`.
+    """
+
+    def __init__(self) -> None:
+        self.pressure = np.zeros(_FIRST_ROWS)
+        self._rows = np.zeros(_FIRST_ROWS, _ACCOUNT)
+        self._numbers: dict[str, int] = {}  # by kind and id
+        self._promised = Promised(_FIRST_ROWS)
+        self._zones: dict[str, int] = {}
+        self._days: list[Period] = []
+
+    def number_of(self, campaign: str) -> int:
+        """Return the number of a campaign's account."""
+        return self._numbers[f"campaign {campaign}"]
+
+    def put(self, campaign: Campaign, now_seconds: float) -> int:
+        """Open or change the account of a campaign, and return its number."""
+        zone = self._zones.setdefault(campaign.zone, len(self._zones))
+        if zone == len(self._days):
+            self._days.append(day_in(campaign.zone, now_seconds))
+        number = self._number(f"campaign {campaign.id}")
+        # money that nobody has put yet is counted from the moment when it is
+        shares = self._number(f"funding {campaign.funding}") if campaign.funding else _NONE
+        row = self._rows[number]
+        row["budget"], row["daily"] = campaign.budget_micros, _or(campaign.daily_budget_micros)
+        row["start"] = -_or(None) if campaign.start_seconds is None else campaign.start_seconds
+        row["end"], row["zone"], row["shares"] = _or(campaign.end_seconds), zone, shares
+        return number
+
+    def put_funding(self, funding: Funding) -> int:
+        """Open or change the account of money that campaigns share, and return its number."""
+        number = self._number(f"funding {funding.id}")
+        self._rows[number]["budget"] = funding.budget_micros
+        return number
+
+    def _number(self, name: str) -> int:
+        number = self._numbers.setdefault(name, len(self._numbers))
+        if number >= len(self._rows):
+            self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
+            self.pressure = np.concatenate([self.pressure, np.zeros_like(self.pressure)])
+            self._promised.grow(len(self._rows))
+        row = self._rows[number]
+        if not row["end"]:
+            row["budget"] = row["daily"] = row["end"] = _NO_LIMIT
+            row["start"], row["shares"] = -_NO_LIMIT, _NONE
+        return number
+
+    def know(self, number: int, spent: Spent) -> None:
+        """Take over what the ledger says was spent of an account."""
+        self._rows[number]["spent"], self._rows[number]["today"] = spent.micros, spent.today_micros
+
+    def settle(self, number: int, offer: int, micros: int) -> None:
+        """Follow an event that was booked: it was charged so much, and ends what was promised."""
+        self._promised.settle(offer)
+        for one in self._purses(number):
+            self._rows[one]["spent"] += micros
+            self._rows[one]["today"] += micros
+
+    def _purses(self, number: int) -> tuple[int, ...]:
+        """Return the account of a campaign, and of the money that it shares."""
+        shares = int(self._rows[number]["shares"])
+        return (number,) if shares == _NONE else (number, shares)
+
+    def promise(
+        self, offer: int, number: int, price_micros: int, chance: float, expires_seconds: float
+    ) -> bool:
+        """Promise money for an offer if there is enough, and return whether there is."""
+        purses = self._purses(number)
+        for one in purses:
+            row = self._rows[one]
+            left = int(min(row["budget"] - row["spent"], row["daily"] - row["today"]))
+            if not self._promised.allows(one, left, price_micros, chance):
+                return False
+        micros = promise_of(price_micros, chance)
+        self._promised.promise(offer, purses, micros, expires_seconds)
+        return True
+
+    def take_back(self, offer: int) -> None:
+        """End what an offer promised that is not made after all."""
+        self._promised.settle(offer)
+
+    def refresh(self, now_seconds: float) -> None:
+        """Begin the days that have come, end old promises, and set the shadow prices of now."""
+        self._promised.expire(now_seconds)
+        self._begin_days(now_seconds)
+        rows = self._rows[: len(self._numbers)]
+        day_starts = np.array([day.start_seconds for day in self._days] or [0.0])[rows["zone"]]
+        day_ends = np.array([day.end_seconds for day in self._days] or [0.0])[rows["zone"]]
+        by_day = rows["daily"] < _NO_LIMIT
+        scheduled = (rows["start"] > -_NO_LIMIT) & (rows["end"] < _NO_LIMIT)
+        starts = np.where(by_day, np.maximum(day_starts, rows["start"]), rows["start"])
+        ends = np.where(by_day, np.minimum(day_ends, rows["end"]), rows["end"])
+        due = np.clip((now_seconds - starts) / np.maximum(ends - starts, 1.0), 0.0, 1.0)
+        budget = np.where(by_day, rows["daily"], rows["budget"])
+        spent = np.where(by_day, rows["today"], rows["spent"])
+        found = pressures(spent, budget * due, budget)
+        self.pressure[: len(rows)] = np.where(by_day | scheduled, found, 0.0)
+
+    def _begin_days(self, now_seconds: float) -> None:
+        """Begin the day of each zone where it has come, or the right one after a clock jumped."""
+        for name, zone in self._zones.items():
+            day = self._days[zone]
+            if not day.start_seconds <= now_seconds < day.end_seconds:
+                self._days[zone] = day_in(name, now_seconds)
+                self._rows["today"][self._rows["zone"] == zone] = 0
+
+    def left(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is left of each account in all, and of its day; int64 micros (accounts,).
+
+        Of what it shares no more is left in all than others have left. What was promised is
+        counted as spent.
+        """
+        rows = self._rows[: len(self._numbers)]
+        promised = self._promised.sums[: len(rows)]
+        whole = rows["budget"] - rows["spent"] - promised
+        shared = np.where(rows["shares"] == _NONE, _NO_LIMIT, whole[rows["shares"]])
+        return np.minimum(whole, shared), rows["daily"] - rows["today"] - promised
+
+
+def _or(limit: int | None) -> int:
+    """Return a limit, or one that nobody reaches."""
+    return _NO_LIMIT if limit is None else limit
