@@ -18,8 +18,8 @@ from typing import Literal, get_args
 Payment = Literal["views", "click", "conversion"]
 """What is paid for: a thousand views, a click, or a conversion."""
 Strategy = Literal["highest", "automatic", "target"]
-"""How a group bids: its highest price as it is; as high as its budget allows, up to that price; or
-so that the mean cost of what is paid for is near a target.
+"""How a group bids: its highest price, less while ahead of its budget; as high as its budget
+allows, up to that price; or so that the mean cost of what is paid for is near a target.
 """
 Match = Literal["word", "phrase", "exact"]
 """How a keyword is found in a text: all its words, whatever their order; these words one after the
