@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rookery.ads.price.places import _SHARES, WEIGHT_ONE, sell, weights_of
+from rookery.ads.price.places import (
+    _SHARES,
+    CLICK,
+    CONVERSION,
+    VIEWS,
+    WEIGHT_ONE,
+    sell,
+    weights_of,
+)
 
 RULES = ("second_price", "vcg")
 
@@ -142,7 +150,7 @@ def test_of_very_many_candidates_the_best_are_found_exactly():
 
 def test_the_weight_follows_what_is_paid_for():
     weights = weights_of(
-        ["click", "conversion", "views"], np.array([0.04, 0.04, 0.04]), np.full(3, 0.25),
+        np.array([CLICK, CONVERSION, VIEWS]), np.array([0.04, 0.04, 0.04]), np.full(3, 0.25),
         np.array([1.0, 0.5, 1.0]), 0.5,
     )  # fmt: skip
     assert weights.tolist() == [200_000_000, 50_000_000, 1_000_000]

@@ -1,25 +1,31 @@
-"""Learning from the ledger: views whose outcome is known train the click predictor.
+"""Learning from the ledger: views whose outcome is known train the click predictor and the rates.
 
 The outcome of a view is known when its offer has expired: until then a click may still come. Each
-view is learned from then, clicked or not, once and in one order, so that the predictor follows from
-the ledger alone: what expired in one second is learned from together. Its state is stored beside
-the ledger, in the same database, under the name of its kind. No request waits for the training:
-only the result is written in a transaction that locks the database. When to learn is decided by
-`AdServer.learn`, which nobody calls inside a request.
+view is learned from then, clicked or not, once and in one order, so that what is learned follows
+from the ledger alone: what expired in one second is learned from together. The state is stored
+beside the ledger, in the same database, under the name of its kind. No request waits for the
+training: only the result is written in a transaction that locks the database. When to learn is
+decided by `AdServer.learn`, which nobody calls inside a request.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection, Engine, Row
 
-from rookery.ads.ledger.store import click, get_state, offer, reading, set_state, view, writing
+from rookery.ads.ledger.schema import click, conversion, view
+from rookery.ads.ledger.store import get_state, reading, set_state, writing
+from rookery.ads.ledger.token import FEATURE_TYPE
 from rookery.ads.predict.features import padded
 from rookery.ads.predict.ftrl import FtrlPredictor
+from rookery.ads.predict.rates import CLICKED, CONVERTED, SEEN, Rates
 from rookery.core.protocols import ClickPredictor
+
+_RATES = "rates"
+_Learner = TypeVar("_Learner", Rates, ClickPredictor)
 
 
 def stored_predictor(engine: Engine, predictor: ClickPredictor) -> ClickPredictor:
@@ -40,25 +46,54 @@ def learn_from_ledger(
     with it meanwhile. If another process has stored a result first, this one begins again from that
     result, so that no view counts twice.
     """
-    while True:
-        with reading(engine) as connection:
-            trained, until = _stored(connection, predictor), _learned_until(connection, predictor)
-            views = _outcomes(connection, until, now_seconds)
-        if not views:
-            return trained
+
+    def learn(connection: Connection, after_seconds: int) -> ClickPredictor:
+        trained = _stored(connection, predictor)
+        views = _outcomes(connection, after_seconds, now_seconds)
         for _, expired in groupby(views, key=lambda one: one.expires):
             _learn(trained, list(expired))
+        return trained
+
+    return _learned(engine, *_rows_of(predictor), now_seconds, learn)
+
+
+def learn_rates(engine: Engine, now_seconds: int) -> Rates:
+    """Count the views, clicks and conversions that are new, store the rates, and return them."""
+
+    def learn(connection: Connection, after_seconds: int) -> Rates:
+        rates = Rates.from_bytes(get_state(connection, _RATES) or b"")
+        for kind, keys, times in _counts(connection, after_seconds, now_seconds):
+            rates.add(kind, keys, times)
+        return rates
+
+    return _learned(engine, _RATES, f"{_RATES}_until", now_seconds, learn)
+
+
+def _learned(
+    engine: Engine,
+    state_row: str,
+    until_row: str,
+    now_seconds: int,
+    learn: Callable[[Connection, int], _Learner],
+) -> _Learner:
+    """Return what is learned of the time since the last result, stored unless another was first."""
+    while True:
+        with reading(engine) as connection:
+            until = _until(connection, until_row)
+            learned = learn(connection, until)
+        if now_seconds <= until:
+            return learned
         with writing(engine) as connection:
-            if _learned_until(connection, predictor) == until:
-                state_row, until_row = _rows_of(predictor)
-                set_state(connection, state_row, trained.to_bytes())
+            if _until(connection, until_row) == until:
+                set_state(connection, state_row, learned.to_bytes())
                 set_state(connection, until_row, str(now_seconds).encode())
-                return trained
+                return learned
 
 
 def _learn(predictor: ClickPredictor, views: Sequence[Row]) -> None:
-    clicked = np.array([view.auction is not None for view in views])
-    predictor.learn(padded([json.loads(view.features) for view in views]), clicked)
+    clicked = np.array([one.offer is not None for one in views])
+    features = [np.frombuffer(one.features, FEATURE_TYPE).tolist() for one in views]
+    predictor.learn(padded(features), clicked)
 
 
 def _stored(connection: Connection, predictor: ClickPredictor) -> ClickPredictor:
@@ -66,8 +101,8 @@ def _stored(connection: Connection, predictor: ClickPredictor) -> ClickPredictor
     return predictor.from_bytes(predictor.to_bytes() if state is None else state)
 
 
-def _learned_until(connection: Connection, predictor: ClickPredictor) -> int:
-    return int(get_state(connection, _rows_of(predictor)[1]) or b"0")
+def _until(connection: Connection, until_row: str) -> int:
+    return int(get_state(connection, until_row) or b"0")
 
 
 def _rows_of(predictor: ClickPredictor) -> tuple[str, str]:
@@ -80,8 +115,30 @@ def _rows_of(predictor: ClickPredictor) -> tuple[str, str]:
 def _outcomes(connection: Connection, after_seconds: int, until_seconds: int) -> Sequence[Row]:
     """Return the views whose offers expired in a span of time: features, and click or None."""
     return connection.execute(
-        select(offer.c.expires, offer.c.features, click.c.auction)
-        .select_from(offer.join(view).outerjoin(click))
-        .where(offer.c.expires > after_seconds, offer.c.expires <= until_seconds)
-        .order_by(offer.c.expires, offer.c.auction)
+        select(view.c.expires, view.c.features, click.c.offer)
+        .select_from(view.outerjoin(click))
+        .where(view.c.expires > after_seconds, view.c.expires <= until_seconds)
+        .order_by(view.c.expires, view.c.offer)
     ).all()
+
+
+def _counts(
+    connection: Connection, after_seconds: int, until_seconds: int
+) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Return how many views expired and were clicked, and how many conversions came, by version."""
+    chains = (
+        (SEEN, view, view.c.expires),
+        (CLICKED, view.join(click), view.c.expires),
+        (CONVERTED, view.join(click).join(conversion), conversion.c.at),
+    )
+    found = []
+    for kind, chain, moment in chains:
+        rows = connection.execute(
+            select(view.c.ad_version, func.count())
+            .select_from(chain)
+            .where(moment > after_seconds, moment <= until_seconds)
+            .group_by(view.c.ad_version)
+        ).all()
+        counts = np.array([tuple(row) for row in rows], np.int64).reshape(-1, 2)
+        found.append((kind, counts[:, 0], counts[:, 1]))
+    return found

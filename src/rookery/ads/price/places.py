@@ -22,11 +22,12 @@ from typing import Literal
 
 import numpy as np
 
-from rookery.ads.terms.objects import Payment
+from rookery.ads.terms.objects import PAYMENTS
 
 WEIGHT_ONE = 1_000_000_000
 MOST_PLACES = 4
 Rule = Literal["second_price", "vcg"]
+VIEWS, CLICK, CONVERSION = (PAYMENTS.index(one) for one in ("views", "click", "conversion"))
 
 _SHARES = (1000, 700, 500, 400)
 """Clicks in each place, in thousandths of those in the first. They order nothing; VCG prices them.
@@ -48,23 +49,17 @@ class Place:
 
 
 def weights_of(
-    pays_for: Sequence[Payment],
-    pctr: np.ndarray,
-    pcvr: np.ndarray,
-    quality: np.ndarray,
-    squash: float,
+    pays_for: np.ndarray, pctr: np.ndarray, pcvr: np.ndarray, quality: np.ndarray, squash: float
 ) -> np.ndarray:
     """Return what a view of each candidate is worth for a unit bid, int64 billionths, at least 1.
 
-    pctr, pcvr: the predicted chance of a click, and of a conversion after it, (n,). quality: from 0
-    to 1. squash: below 1 it trusts predictions less; what is paid by view needs none.
+    pays_for: places in `PAYMENTS`, uint8 (n,). pctr, pcvr: the predicted chance of a click, and of
+    a conversion after it, (n,). quality: from 0 to 1. squash: below 1 it trusts predictions less;
+    what is paid by view needs none.
     """
-    chance = np.ones(len(pctr))
-    for kind, of_kind in (("click", pctr), ("conversion", pctr * pcvr), ("views", 1 / _VIEWS)):
-        mine = np.array([one == kind for one in pays_for], bool)
-        power = 1.0 if kind == "views" else squash
-        chance[mine] = (np.broadcast_to(of_kind, len(pctr))[mine]) ** power
-    return np.maximum(1, np.rint(chance * quality * WEIGHT_ONE)).astype(np.int64)
+    chance = np.where(pays_for == CONVERSION, pctr * pcvr, pctr) ** squash
+    worth = np.where(pays_for == VIEWS, 1 / _VIEWS, chance) * quality
+    return np.maximum(1, np.rint(worth * WEIGHT_ONE)).astype(np.int64)
 
 
 def sell(
