@@ -1,50 +1,22 @@
-"""`rookery ads …`: campaigns, a preview of one auction, the report, and judgements from logs.
+"""`rookery ads serve`, `explain`, `why`, `report`, `audit` and `replay`: auctions and the books.
 
-How an auction is decided, a click charged and a prediction judged is in the package `ads`.
+How an auction is decided and a click charged is in the package `ads`.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from rookery.ads.terms.money import as_currency
 from rookery.cli.options import DEFAULT_HOME, HomeOption, JsonOption, opened
 
-if TYPE_CHECKING:
-    from rookery.ads.predict.calibration import CalibratedPredictor
-    from rookery.ads.predict.evaluate import Evaluation
-    from rookery.ads.predict.logs import ClickLog
-
 app = typer.Typer(
-    help="Load ad campaigns, run auctions, and report views, clicks and spend.",
+    help="Import campaigns, preview auctions, and keep the books of views, clicks and spend.",
     no_args_is_help=True,
 )
 predict_app = typer.Typer(help="Judge predictions of clicks.", no_args_is_help=True)
 app.add_typer(predict_app, name="predict")
-
-
-@app.command()
-def campaigns(
-    file: Annotated[
-        Path | None,
-        typer.Argument(help="A TOML file of campaigns to load. Without it: list those there are."),
-    ] = None,
-    home: HomeOption = DEFAULT_HOME,
-    as_json: JsonOption = False,
-) -> None:
-    """Load campaigns from a TOML file, or list the campaigns of the home.
-
-    A campaign of the file takes the place of the one with the same id; all others stay.
-    """
-    from rookery.ads.ledger.store import save_campaigns
-    from rookery.ads.report import report
-    from rookery.ads.terms.campaigns import load_campaigns
-
-    opened_home = opened(home)
-    if file is not None:
-        save_campaigns(opened_home, load_campaigns(file))
-    _show(report(opened_home), as_json)
 
 
 @app.command()
@@ -53,10 +25,14 @@ def serve(
     language: Annotated[
         str | None, typer.Option(help="The person's language as a two-letter code, such as en.")
     ] = None,
+    country: Annotated[
+        str | None, typer.Option(help="The person's country by two letters, such as DE.")
+    ] = None,
+    places: Annotated[int, typer.Option(help="How many places there are.", min=1, max=4)] = 1,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Preview the auction for a search: for every campaign, why it was eligible or not.
+    """Preview the auction for a search: what would be shown, and why other groups would not.
 
     Nothing is booked: no offer is made, no budget is touched, and nobody's cap counts it.
     """
@@ -66,16 +42,89 @@ def serve(
     from rookery.workflows.models import embedder_of
 
     opened_home = opened(home)
-    server = AdServer(opened_home, embedder_of(opened_home), context().clock)
-    outcome = server.preview(AdRequest(text=query, language=language, viewer="cli"))
+    with AdServer.of_home(opened_home, embedder_of(opened_home), context().clock) as server:
+        request = AdRequest(query, language, "cli", country=country, places=places)
+        preview = server.preview(request)
     if as_json:
-        show_json(to_plain(outcome))
+        show_json(to_plain(preview))
         return
-    print(f"{outcome.offer.title}: {outcome.why}" if outcome.offer else "No ad.")
+    for offer in preview.offers:
+        print(f"{offer.title} ({offer.advertiser}), {as_currency(offer.price_micros)}\n{offer.why}")
+    if not preview.offers:
+        print("No ad.")
+    print()
     show_table(
-        ["campaign", "verdict"],
-        [[c.campaign, getattr(c.verdict, "reason", "eligible")] for c in outcome.candidates],
-    )
+        ["group", "decision", "bid", "clicks", "words"],
+        [
+            [d.group, d.reason or "shown", as_currency(d.bid_micros), f"{d.pctr:.2%}",
+             ", ".join(d.keywords)]
+            for d in preview.decisions
+        ],
+    )  # fmt: skip
+    for reason, count in preview.others.items():
+        print(f"{count:,} other groups: {reason}")
+
+
+@app.command()
+def explain(
+    auction: Annotated[int, typer.Argument(help="The number of an auction, as a view names it.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold an auction again from its record: who took part, at what bids, and who paid what."""
+    from rookery.ads.explain import explained
+    from rookery.ads.ledger.store import opened_store
+    from rookery.cli.show import show_facts, show_json, show_table
+
+    opened_home = opened(home)
+    with opened_store(opened_home) as engine:
+        found = explained(opened_home, engine, auction)
+    if as_json:
+        show_json(found)
+        return
+    candidates, refused = found.pop("candidates"), found.pop("refused")
+    show_facts(found)
+    print()
+    show_table(list(candidates[0]), [list(one.values()) for one in candidates])
+    for reason, count in refused.items():
+        print(f"{count:,} other groups: {reason}")
+
+
+@app.command()
+def why(
+    campaign: Annotated[str, typer.Argument(help="The id of a campaign.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Count why the groups of a campaign did not run, and how often they were offered."""
+    from dataclasses import asdict
+
+    from rookery.ads.explain import why
+    from rookery.ads.ledger.store import opened_store, reading
+    from rookery.cli.show import show_json, show_table
+
+    with opened_store(opened(home)) as engine, reading(engine) as connection:
+        rows = why(connection, campaign)
+    if as_json:
+        show_json([asdict(one) for one in rows])
+        return
+    show_table(["group", "reason", "times"], [[r.group, r.reason, r.times] for r in rows])
+
+
+@app.command()
+def audit(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Prove the books: every sum, every chain of events, every price; exit code 1 if any is off."""
+    from rookery.ads.ledger.audit import audit
+    from rookery.ads.ledger.store import opened_store, reading
+    from rookery.cli.show import show_json
+
+    with opened_store(opened(home)) as engine, reading(engine) as connection:
+        findings = audit(connection)
+    if as_json:
+        show_json({"agrees": not findings, "findings": list(findings)})
+    else:
+        print("\n".join(findings) if findings else "The books agree.")
+    raise typer.Exit(1 if findings else 0)
 
 
 @app.command()
@@ -108,107 +157,6 @@ def report(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
     from rookery.ads.report import report
 
     _show(report(opened(home)), as_json)
-
-
-@predict_app.command()
-def evaluate(
-    file: Annotated[
-        Path, typer.Argument(help="A click log laid out as Avazu's or Criteo's: CSV or Parquet.")
-    ],
-    folds: Annotated[int, typer.Option(help="Into how many equal parts the log is cut.")] = 3,
-    deep: Annotated[
-        bool, typer.Option("--deep", help="Judge DCNv2 instead of FTRL; it needs rookery[model].")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Judge how well clicks are predicted, on the views of a click log that were not learned from.
-
-    Where the log tells the time, a part is predicted from those before it; elsewhere, from all
-    others. Learning rates are chosen without the part that is judged.
-    """
-    from dataclasses import asdict
-
-    from rookery.ads.predict.evaluate import evaluate, ftrl_candidates
-    from rookery.ads.predict.logs import read_clicks
-    from rookery.cli.show import show_json
-
-    log = read_clicks(file)
-    found = evaluate(log, folds, _deep_candidates(log) if deep else ftrl_candidates)
-    if as_json:
-        show_json(asdict(found))
-        return
-    _show_evaluation(found)
-
-
-@app.command()
-def offpolicy(
-    log: Annotated[
-        Path, typer.Argument(help="The log to learn from, with propensities, as Open Bandit's.")
-    ],
-    policy: Annotated[
-        Path, typer.Option(help="A log of the policy to judge: what it chose, and how often.")
-    ],
-    as_json: JsonOption = False,
-) -> None:
-    """Estimate the clicks a view that one policy would have had, from the log of another.
-
-    By inverse propensity scoring, self-normalized, and doubly robust, each with a 95% interval.
-    """
-    from dataclasses import asdict
-
-    from rookery.ads.predict.logs import read_choices
-    from rookery.ads.predict.offpolicy import judge
-    from rookery.cli.show import show_facts, show_json, show_table
-
-    found = judge(read_choices(log), read_choices(policy))
-    if as_json:
-        show_json(asdict(found))
-        return
-    rows = [
-        [name, *(f"{number:.5f}" for number in (one.value, one.low, one.high))]
-        for name, one in found.rows()
-    ]
-    show_table(["clicks a view", "estimate", "low (95%)", "high (95%)"], rows)
-    show_facts({"effective views": round(found.effective_views), "views": found.views})
-
-
-def _deep_candidates(log: "ClickLog") -> "Callable[[float], list[CalibratedPredictor]]":
-    from rookery.ads.predict.calibration import CalibratedPredictor
-    from rookery.core.extras import require_model
-
-    require_model()
-    from rookery.model.clicks import RATES, ClickShape, DeepPredictor
-
-    def candidates(ctr: float) -> list[CalibratedPredictor]:
-        fields = log.buckets.shape[1]
-        shapes = [ClickShape(fields, rate=rate, prior_ctr=ctr) for rate in RATES]
-        return [CalibratedPredictor(DeepPredictor(shape)) for shape in shapes]
-
-    return candidates
-
-
-def _show_evaluation(found: "Evaluation") -> None:
-    from rookery.cli.show import show_facts, show_table
-
-    parts = [
-        [n, one.rows, one.clicks, *(f"{x:.4f}" for x in (one.auc, one.log_loss)), one.calibrated]
-        for n, one in enumerate(found.folds, 1)
-    ]
-    show_table(["fold", "views", "clicks", "AUC", "log loss", "calibrated"], parts)
-    order = "those before it" if found.in_time_order else "all others: the log tells no time"
-    show_facts(
-        {
-            "layout": found.layout,
-            "views": found.rows,
-            "each fold predicted from": order,
-            "AUC": f"{found.auc:.4f}",
-            "log loss": f"{found.log_loss:.4f}",
-            "log loss of the mean rate": f"{found.constant_log_loss:.4f}",
-            "predicted clicks for each real one": f"{found.calibration['predicted_by_real']:.3f}",
-            "calibration error": f"{found.calibration['expected_error']:.4f}",
-        },
-        "\nAll folds",
-    )
 
 
 def _show(found: dict[str, Any], as_json: bool) -> None:

@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
+import rookery.cli.ads_predict
+import rookery.cli.ads_sold
 import rookery.cli.model_files
-import rookery.cli.model_write  # noqa: F401 - the verbs of both join those of `model`
+import rookery.cli.model_write  # noqa: F401 - the verbs of all four join those of `ads` and `model`
 from rookery import __version__
 from rookery.cli import (
     ads,

@@ -124,15 +124,21 @@ def read_sheet(path: Path) -> Sheet:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"the file cannot be read: {error.strerror}", where=path) from None
+    ending = path.suffix.lower().removeprefix(".")
+    return sheet_of(data, ending if ending in ("toml", "json") else "csv", path)
+
+
+def sheet_of(data: bytes, form: str, where: Path | str | None = None) -> Sheet:
+    """Read what a file holds; form: toml, json or csv. Raises `Faults` if anything is wrong."""
     reading = _Reading()
-    if path.suffix.lower() not in (".toml", ".json"):
-        _read_csv(_text(data, path), reading, path)
+    if form == "csv":
+        _read_csv(_text(data, where), reading, where)
     else:
-        _read_tables(_plain(data, path), reading)
+        _read_tables(_plain(data, form, where), reading)
     if not reading.rows and not reading.faults:
-        raise DataError("there is nothing to import in it", where=path)
+        raise DataError("there is nothing to import in it", where=where)
     if reading.faults:
-        raise Faults(reading.faults, path)
+        raise Faults(reading.faults, where)
     return Sheet(reading.currency, tuple(reading.rows))
 
 
@@ -140,23 +146,22 @@ def _shown(value: Any) -> str:
     return (str(value) if isinstance(value, Decimal) else repr(value))[:_MOST_CHARACTERS]
 
 
-def _text(data: bytes, path: Path) -> str:
+def _text(data: bytes, where: Path | str | None) -> str:
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         hint = "Save it as CSV UTF-8"
-        raise DataError(f"not UTF-8: {error.reason}", where=path, hint=hint) from None
+        raise DataError(f"not UTF-8: {error.reason}", where=where, hint=hint) from None
 
 
-def _plain(data: bytes, path: Path) -> Any:
-    kind = path.suffix.lower().removeprefix(".")
+def _plain(data: bytes, form: str, where: Path | str | None) -> Any:
     try:
-        if kind == "toml":
-            return tomllib.loads(_text(data, path), parse_float=Decimal)
-        return json.loads(_text(data, path), parse_float=Decimal)
+        if form == "toml":
+            return tomllib.loads(_text(data, where), parse_float=Decimal)
+        return json.loads(_text(data, where), parse_float=Decimal)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"not valid {kind.upper()}: {error}", where=path) from None
+        raise DataError(f"not valid {form.upper()}: {error}", where=where) from None
 
 
 # TOML and JSON
@@ -253,7 +258,7 @@ _ABOVE = {"funding": ("advertiser",), "campaign": ("advertiser", "funding"),
           "group": ("campaign",), "ad": ("group",)}  # fmt: skip
 
 
-def _read_csv(text: str, reading: _Reading, path: Path) -> None:
+def _read_csv(text: str, reading: _Reading, where: Path | str | None) -> None:
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -265,10 +270,10 @@ def _read_csv(text: str, reading: _Reading, path: Path) -> None:
         seen: dict[tuple[str, str], dict[str, Any]] = {}
         for cells in rows:
             if any(cell.strip() for cell in cells):
-                where = f"row {rows.line_num}"
-                _read_row(where, names, cells, delimiter == ";", seen, reading)
+                _read_row(f"row {rows.line_num}", names, cells, delimiter == ";", seen, reading)
     except csv.Error as error:
-        raise DataError(f"not CSV: {error}", where=f"{path}, row {rows.line_num}") from None
+        place = f"{where or 'the file'}, row {rows.line_num}"
+        raise DataError(f"not CSV: {error}", where=place) from None
 
 
 def _column_of(name: str) -> str:
