@@ -15,8 +15,9 @@ import numpy as np
 from record import table, write_result
 
 from rookery.ads.price.promised import Promised, promise_of
-from rookery.ads.price.spending import day_in, paced, pressures, within
+from rookery.ads.price.spending import paced, pressures
 from rookery.ads.replay import read_bid_log, replay
+from rookery.ads.terms.days import day_in, within
 
 SEEDS = 20
 GIVEN_AWAY = {20: 0.05, 200: 0.01}  # bars, by how many clicks the budget pays

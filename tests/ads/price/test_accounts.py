@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from rookery.ads.price.accounts import Accounts, Spent
+from rookery.ads.price.accounts import Accounts
 from rookery.ads.terms.objects import Campaign, Funding
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp()
@@ -23,7 +23,7 @@ def left(accounts: Accounts, number: int) -> tuple[int, int]:
 def test_what_is_left_is_less_what_was_spent_and_promised():
     accounts = Accounts()
     tea = accounts.put(campaign(daily_budget_micros=300), NOON)
-    accounts.know(tea, Spent(400, 100))
+    accounts.know(tea, 400, 100)
     assert left(accounts, tea) == (600, 200)
     assert accounts.promise(1, tea, 100, 0.5, NOON + 60)
     assert left(accounts, tea) == (550, 150)
@@ -59,7 +59,7 @@ def test_promises_end_with_their_offers():
 def test_a_day_begins_in_the_zone_of_its_campaign(zone, hours):
     accounts = Accounts()
     tea = accounts.put(campaign(daily_budget_micros=300, zone=zone), NOON)
-    accounts.know(tea, Spent(300, 300))
+    accounts.know(tea, 300, 300)
     accounts.refresh(NOON + hours * HOUR - 1)
     assert left(accounts, tea) == (700, 0)
     accounts.refresh(NOON + hours * HOUR)
@@ -70,7 +70,7 @@ def test_a_budget_presses_more_the_further_it_is_ahead_of_its_day():
     accounts = Accounts()
     numbers = [accounts.put(campaign(str(n), daily_budget_micros=1_000), NOON) for n in range(3)]
     for number, spent in zip(numbers, (400, 500, 600), strict=True):
-        accounts.know(number, Spent(spent, spent))
+        accounts.know(number, spent, spent)
     accounts.refresh(NOON)
     behind, right, ahead = accounts.pressure[numbers]
     assert behind < right < ahead
@@ -89,7 +89,7 @@ def test_what_is_due_is_counted_from_when_a_campaign_begins():
 def test_a_campaign_without_day_and_end_has_nothing_to_pace():
     accounts = Accounts()
     tea = accounts.put(campaign(), NOON)
-    accounts.know(tea, Spent(900, 900))
+    accounts.know(tea, 900, 900)
     accounts.refresh(NOON)
     assert accounts.pressure[tea] == 0.0
 

@@ -8,15 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rookery.ads.price.spending import (
-    Period,
     automatic_bid,
-    day_in,
     paced,
     pressures,
     targeted_bid,
     usual_price,
-    within,
 )
+from rookery.ads.terms.days import Period, day_in, within
 
 HOUR = 3_600
 

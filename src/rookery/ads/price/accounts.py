@@ -12,12 +12,11 @@ The clock is an argument. Not here: how a shadow price follows (`spending.py`), 
 campaign may run at all (`select/rules.py`).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from rookery.ads.price.promised import Promised, promise_of
-from rookery.ads.price.spending import Period, day_in, pressures
+from rookery.ads.price.spending import pressures
+from rookery.ads.terms.days import Period, day_in
 from rookery.ads.terms.objects import Campaign, Funding
 
 _NO_LIMIT = 1 << 60
@@ -27,14 +26,6 @@ _ACCOUNT = np.dtype(
     [(name, "<i8") for name in ("budget", "spent", "daily", "today", "start", "end")]
     + [("zone", "<i4"), ("shares", "<i4")]
 )
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What was spent of an account. today: of the day in its zone."""
-
-    micros: int = 0
-    today_micros: int = 0
 
 
 class Accounts:
@@ -87,9 +78,9 @@ class Accounts:
             row["start"], row["shares"] = -_NO_LIMIT, _NONE
         return number
 
-    def know(self, number: int, spent: Spent) -> None:
-        """Take over what the ledger says was spent of an account."""
-        self._rows[number]["spent"], self._rows[number]["today"] = spent.micros, spent.today_micros
+    def know(self, number: int, spent_micros: int, today_micros: int = 0) -> None:
+        """Take over what the ledger says was spent of an account, and of its day."""
+        self._rows[number]["spent"], self._rows[number]["today"] = spent_micros, today_micros
 
     def settle(self, number: int, offer: int, micros: int) -> None:
         """Follow an event that was booked: it was charged so much, and ends what was promised."""
