@@ -42,9 +42,9 @@ class Accounts:
         self._zones: dict[str, int] = {}
         self._days: list[Period] = []
 
-    def number_of(self, campaign: str) -> int:
-        """Return the number of a campaign's account."""
-        return self._numbers[f"campaign {campaign}"]
+    def number_of(self, campaign: str) -> int | None:
+        """Return the number of a campaign's account, or None if it has none."""
+        return self._numbers.get(f"campaign {campaign}")
 
     def put(self, campaign: Campaign, now_seconds: float) -> int:
         """Open or change the account of a campaign, and return its number."""

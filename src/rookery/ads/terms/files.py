@@ -26,6 +26,7 @@ import io
 import json
 import re
 import tomllib
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -199,8 +200,9 @@ def _read_table(kind: str, place: int, raw: Any, reading: _Reading) -> None:
         reading.take(where, kind, raw)
 
 
-_SHORT = {"title": "ad", "body": "ad", "url": "ad", "bid": "group", "keywords": "group",
-          "languages": "group", "excluded_words": "group"}  # fmt: skip
+_OF_GROUP = [name for name in KINDS["group"] if name not in ("id", "campaign", "paused")]
+_OLD_NAMES = {"excluded_words": "excluded"}
+_SHORT = dict.fromkeys(("title", "body", "url"), "ad") | dict.fromkeys(_OF_GROUP, "group")
 
 
 def _of_short_form(raw: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -219,24 +221,29 @@ def _of_short_form(raw: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]
         if field_name == "views_per_viewer_per_day":
             parts["campaign"]["caps"] = [f"{value} views of campaign in 24 hours"]
             continue
-        kind = _SHORT.get(field_name, "campaign")
-        parts[kind]["excluded" if field_name == "excluded_words" else field_name] = value
+        name_now = _OLD_NAMES.get(field_name, field_name)
+        parts[_SHORT.get(name_now, "campaign")][name_now] = value
     yield from parts.items()
 
 
 def slug_of(name: str) -> str:
-    """Return an id made of a name.
+    """Return an id made of a name, other for each name.
 
-    >>> slug_of("Harbour Tea House")
-    'harbour-tea-house'
+    >>> slug_of("Harbour Tea House"), slug_of("Чай")
+    ('harbour-tea-house', 'name-b17477b4')
     """
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:64] or "advertiser"
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    if name.isascii() and 0 < len(slug) <= _LONGEST_SLUG:
+        return slug
+    return f"{slug[:_LONGEST_SLUG] or 'name'}-{zlib.crc32(name.encode()):08x}"
+
+
+_LONGEST_SLUG = 54
 
 
 # CSV
 # -------------------------------------------------------------------------------------------------
 
-_OF_GROUP = [name for name in KINDS["group"] if name not in ("id", "campaign", "paused")]
 _OF_CAMPAIGN = ["budget", "daily_budget", "zone", "start", "end", "pays_for", "caps"]
 COLUMNS: dict[str, tuple[str, str]] = {
     "advertiser": ("advertiser", "id"),
