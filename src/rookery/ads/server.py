@@ -107,3 +107,54 @@ class Preview:
     offers: tuple[Offer, ...]
     decisions: tuple[Decision, ...]
     others: Mapping[str, int]
+
+
+class AdServer:
+    """A server of the ads of a store. records: where auctions leave their records, if anywhere."""
+
+    def __init__(
+        self,
+        store: Engine,
+        embedder: Embedder,
+        clock: Clock,
+        predictor: ClickPredictor | None = None,
+        *,
+        records: Path | None = None,
+        rule: Rule = "second_price",
+    ) -> None:
+        self.store, self._embedder, self._clock, self._rule = store, embedder, clock, rule
+        first = CalibratedPredictor(FtrlPredictor()) if predictor is None else predictor
+        self._predictor = stored_predictor(store, first)
+        now = self._now()
+        self._engine = take_engine(store, now)
+        self._keys = read_keys(store, now)
+        self._numbers = OfferNumbers(self._engine.number, clock)
+        self._market = Market(store, embedder, now, Watch(store).changed)
+        self._caps = restored_caps(store, now)
+        self._booking = GroupBooking(store, clock)
+        self._records = AuctionFiles(records, str(self._engine.number)) if records else None
+        self._lock, self._learning = threading.Lock(), threading.Lock()
+        self._learned_at = float("-inf")
+        self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
+
+    @classmethod
+    def of_home(
+        cls,
+        home: Home,
+        embedder: Embedder,
+        clock: Clock,
+        predictor: ClickPredictor | None = None,
+    ) -> Self:
+        """Open the server of a home."""
+        return cls(open_store(store_url(home)), embedder, clock, predictor, records=home.auctions)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Book what waits, write what is to be recorded, and close the store."""
+        self._booking.close()
+        self.store.dispose()

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rookery.core.context import Clock
 from rookery.core.errors import RookeryError
+from rookery.gateway.api.ads import sold_routes
 from rookery.gateway.api.bluesky import bluesky_routes
 from rookery.gateway.api.mastodon import mastodon_routes
 from rookery.gateway.api.openai import ApiError, api_error_response, openai_routes
@@ -72,6 +73,7 @@ def create_app(
     for routes_of in (search_routes, bluesky_routes, mastodon_routes):
         app.include_router(routes_of(parts))
     app.include_router(page_routes(parts, new_id))
+    app.include_router(sold_routes(parts, operator_only))
     app.include_router(ad_routes(parts, operator_only))
     app.mount(
         "/static", StaticFiles(directory=Path(__file__).parent / "pages" / "static"), name="static"

@@ -43,7 +43,7 @@ def open_parts(home: Home, context: Context) -> Parts:
         post=lambda post_id, query: post_page(index(), post_id, query),
         asks=is_question,
         answer=lambda text: answers.ask(index(), text),
-        ads=AdServer(home, embedder, context.clock),
+        ads=AdServer.of_home(home, embedder, context.clock),
         report=functools.partial(report, home),
         generator=generator,
         suggest=lambda prefix: completions(index(), prefix),

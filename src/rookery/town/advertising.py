@@ -20,8 +20,10 @@ import numpy as np
 from sqlalchemy.engine import Engine
 
 from rookery.ads.ledger import store
+from rookery.ads.ledger.book import book_version, save_book
+from rookery.ads.ledger.token import VIEWER_KEY
 from rookery.ads.report import report_of
-from rookery.ads.terms.campaigns import Campaigns
+from rookery.ads.terms.objects import Book
 from rookery.core.artifact import Artifact
 from rookery.core.atomic import write_atomically
 from rookery.core.context import Context
@@ -35,7 +37,7 @@ from rookery.town import day as simulation
 from rookery.town.posts import TOPICS, TownConfig, interests
 from rookery.town.themes import CURRENCY, Theme, found_themes, make_market, town_themes
 
-VERSION = 1
+VERSION = 2
 DATABASE, RESULT, SIMULATION = "ads.sqlite", "result.json", "simulation"
 MOST_DOCUMENTS = 20_000
 # pseudonyms of viewers who do not exist need no secret, and have to be the same each time
@@ -135,18 +137,16 @@ def _simulate(
     day = list(
         simulation.visits(market, _interests(config, themes, random), config.searches, random)
     )
-    store.save_campaigns_into(engine, Campaigns(CURRENCY, market.campaigns))
     with store.writing(engine) as connection:
-        store.set_state(connection, store.VIEWER_KEY, _SIMULATED_KEY)
-        store.set_state(
-            connection, SIMULATION, f"{key} ".encode() + store.campaigns_version(connection)
-        )
+        save_book(connection, Book(CURRENCY), market.book)
+        store.set_state(connection, VIEWER_KEY, _SIMULATED_KEY)
+        store.set_state(connection, SIMULATION, f"{key} {book_version(connection)}".encode())
     with workspace.context.progress.task("simulating a day of ads", len(day), "searches") as task:
         truth = simulation.simulate_visits(engine, embedder, market, day, config.seed, task)
     quality = simulation.quality_of(engine, truth)
     with store.reading(engine) as connection:
         totals = report_of(connection)["totals"]
-    counts = {"searches": len(day), "campaigns": len(market.campaigns), **totals, **asdict(quality)}
+    counts = {"searches": len(day), "campaigns": len(market.book.campaigns), **totals, **asdict(quality)}
     return counts | {
         "note": "viewers and clicks are simulated, with planted preferences; auction and ledger "
         "are real"
@@ -183,11 +183,11 @@ def _install(home: Home, day: Artifact) -> bool:
     """
     with store.opened_store(home) as engine, store.reading(engine) as connection:
         simulation_before = store.get_state(connection, SIMULATION) or b""
-        version = store.campaigns_version(connection)
+        version = book_version(connection)
     key, _, version_before = simulation_before.decode().partition(" ")
     if key == day.key:
         return True
-    if version.decode() != version_before:  # both empty in a home that has no campaigns yet
+    if version != int(version_before or 0):  # 0 in a home that has no campaigns yet
         return False
     copy = home.path / f"{DATABASE}.part"
     try:
@@ -199,7 +199,7 @@ def _install(home: Home, day: Artifact) -> bool:
             with source:
                 source.execute(
                     "UPDATE state SET value = ? WHERE name = ?",
-                    [secrets.token_bytes(32), store.VIEWER_KEY],
+                    [secrets.token_bytes(32), VIEWER_KEY],
                 )
             source.backup(ours)  # one transaction of the home's database, seen whole or not at all
     finally:

@@ -3,7 +3,7 @@
 Only the viewers are synthetic; the ad server and the ledger are the real ones. What viewers search
 for follows their interests, whether they click follows the market's truth, and now and then an
 event is sent twice. Time is a clock that the simulation moves. The same market, interests, seed and
-embedder give the same ledger, token by token. The market is made in `themes.py`; the day becomes a
+embedder give the same ledger, offer by offer. The market is made in `themes.py`; the day becomes a
 stage of the demo in `advertising.py`.
 """
 
@@ -15,7 +15,8 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.engine import Engine
 
-from rookery.ads.ledger.store import click, offer, reading, view
+from rookery.ads.ledger.schema import click, view
+from rookery.ads.ledger.store import reading
 from rookery.ads.server import AdRequest, AdServer
 from rookery.core.context import FixedClock, Task
 from rookery.core.protocols import Embedder
@@ -73,46 +74,46 @@ def _query(theme: Theme, random: np.random.Generator) -> str:
 
 
 def simulate_visits(
-    engine: Engine, embedder: Embedder, market: Market, day: Sequence[Visit], seed: int, task: Task
-) -> dict[str, float]:
-    """Simulate every visit on a store that holds the market's campaigns.
+    store: Engine, embedder: Embedder, market: Market, day: Sequence[Visit], seed: int, task: Task
+) -> dict[int, float]:
+    """Simulate every visit on a store that holds what the market sells.
 
-    Returns the true probability of a click for each offer that was seen, by its token, in order of
+    Returns the true probability of a click for each offer that was seen, by its number, in order of
     time.
     """
-    random, tokens = np.random.default_rng([seed, 3]), np.random.default_rng([seed, 4])
-    clock = FixedClock(DAY_BEGINS)
-    server = AdServer(engine, embedder, clock, new_token=lambda: tokens.bytes(16).hex())
-    places = {campaign.id: place for place, campaign in enumerate(market.campaigns)}
-    truth: dict[str, float] = {}
-    for visit in day:
-        clock.time = DAY_BEGINS + timedelta(seconds=visit.at_seconds)
-        server.learn()  # between visits, at moments that depend on the visits alone
-        found = server.serve(AdRequest(visit.text, None, f"viewer {visit.viewer}")).offer
-        seen, click_draw, again = random.random(3)
-        if found and seen < _SEEN:
-            truth[found.token] = float(market.truth[visit.theme, places[found.campaign]])
-            for _ in range(2 if again < _SENT_TWICE else 1):
-                server.view(found.token)
-                if click_draw < truth[found.token]:
-                    server.click(found.token)
-        task.advance()
+    random, clock = np.random.default_rng([seed, 3]), FixedClock(DAY_BEGINS)
+    places = {campaign.id: place for place, campaign in enumerate(market.book.campaigns)}
+    truth: dict[int, float] = {}
+    with AdServer(store, embedder, clock) as server:
+        for visit in day:
+            clock.time = DAY_BEGINS + timedelta(seconds=visit.at_seconds)
+            server.learn()  # between visits, at moments that depend on the visits alone
+            request = AdRequest(visit.text, None, f"viewer {visit.viewer}")
+            found = next(iter(server.serve(request)), None)
+            seen, click_draw, again = random.random(3)
+            if found and seen < _SEEN:
+                truth[found.number] = float(market.truth[visit.theme, places[found.campaign]])
+                for _ in range(2 if again < _SENT_TWICE else 1):
+                    server.view(found.token)
+                    if click_draw < truth[found.number]:
+                        server.click(found.token)
+            task.advance()
     return truth
 
 
-def quality_of(engine: Engine, truth: Mapping[str, float]) -> Quality:
+def quality_of(store: Engine, truth: Mapping[int, float]) -> Quality:
     """Compare the predicted and the true probabilities with the clicks, in the last quarter."""
-    query = select(offer.c.token, offer.c.pctr, click.c.auction).select_from(
-        offer.join(view).outerjoin(click)
+    query = select(view.c.offer, view.c.pctr, click.c.offer.label("clicked")).select_from(
+        view.outerjoin(click)
     )
-    with reading(engine) as connection:
-        rows = connection.execute(query.order_by(offer.c.auction)).all()
+    with reading(store) as connection:
+        rows = connection.execute(query.order_by(view.c.offer)).all()
     last = rows[len(rows) * 3 // 4 :]
-    clicked = np.array([row.auction is not None for row in last], dtype=bool)
+    clicked = np.array([row.clicked is not None for row in last], dtype=bool)
     predicted = np.array([row.pctr for row in last])
     return Quality(
         auc(predicted, clicked),
-        auc(np.array([truth[row.token] for row in last]), clicked),
+        auc(np.array([truth[row.offer] for row in last]), clicked),
         len(last),
     )
 

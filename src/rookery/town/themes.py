@@ -13,8 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rookery.ads.select.relevance import words_of
-from rookery.ads.terms.campaigns import Campaign
+from rookery.ads.select.words import words_of
+from rookery.ads.terms.files import slug_of
+from rookery.ads.terms.objects import (
+    Ad,
+    AdVersion,
+    Advertiser,
+    Book,
+    Campaign,
+    Cap,
+    Group,
+    GroupBid,
+    Keyword,
+    Targeting,
+)
 from rookery.town.posts import TOPICS
 
 CURRENCY = "EUR"
@@ -37,13 +49,14 @@ class Theme:
 
 @dataclass(frozen=True)
 class Market:
-    """The themes, the campaigns, and how likely viewers click.
+    """The themes, what is sold, and how likely viewers click.
 
-    truth: float64 (themes, campaigns), the probability that a view becomes a click.
+    truth: float64 (themes, campaigns), the probability that a view becomes a click; each campaign
+    has one group with one ad, which are named as it is.
     """
 
     themes: tuple[Theme, ...]
-    campaigns: tuple[Campaign, ...]
+    book: Book
     truth: np.ndarray
 
 
@@ -138,15 +151,21 @@ def make_market(themes: Sequence[Theme], seed: int) -> Market:
     Each campaign also bids on half of the words of the next theme.
     """
     random = np.random.default_rng([seed, 1])
-    campaigns: list[Campaign] = []
+    sold: list[_Sold] = []
     truth = np.zeros((len(themes), sum(len(theme.adverts) for theme in themes)))
     for place, theme in enumerate(themes):
         neighbour = themes[(place + 1) % len(themes)]
         for number, advert in enumerate(theme.adverts):
-            truth[:, len(campaigns)] = _click_probabilities(random, place, len(themes))
+            truth[:, len(sold)] = _click_probabilities(random, place, len(themes))
             keywords = (*theme.words, *neighbour.words[number::2])
-            campaigns.append(_campaign(theme, place, number, advert, keywords, random))
-    return Market(tuple(themes), tuple(campaigns), truth)
+            sold.append(_sold(theme, place, number, advert, keywords, random))
+    return Market(tuple(themes), _book(sold), truth)
+
+
+def _book(sold: Sequence["_Sold"]) -> Book:
+    advertisers, campaigns, groups, ads, versions = zip(*sold, strict=True)
+    named = {one.id: one for one in advertisers}
+    return Book(CURRENCY, tuple(named.values()), (), campaigns, groups, ads, versions)
 
 
 def _click_probabilities(random: np.random.Generator, own: int, themes: int) -> np.ndarray:
@@ -159,27 +178,32 @@ def _click_probabilities(random: np.random.Generator, own: int, themes: int) -> 
     return 1.0 / (1.0 + np.exp(-logits))
 
 
-def _campaign(
+_Sold = tuple[Advertiser, Campaign, Group, Ad, AdVersion]
+
+
+def _sold(
     theme: Theme,
     place: int,
     number: int,
     advert: tuple[str, str, str, str],
     keywords: Sequence[str],
     random: np.random.Generator,
-) -> Campaign:
+) -> _Sold:
+    """Return a campaign with all that runs it."""
     advertiser, title, body, path = advert
     bid_micros = int(random.integers(10, 60)) * 10_000
     # some run out of money, so that a day shows what happens then
     is_scarce = number == 1 and place % 4 == 0
-    return Campaign(
-        id=f"{place + 1:02}-{number + 1}-{'-'.join(words_of(theme.name))}"[:64],
-        advertiser=advertiser,
-        title=title,
-        body=body,
-        url=f"https://example.com{path}",
-        bid_micros=bid_micros,
+    name = slug_of(f"{place + 1:02}-{number + 1}-{'-'.join(words_of(theme.name))}")
+    campaign = Campaign(
+        id=name,
+        advertiser=slug_of(advertiser),
         budget_micros=bid_micros * (5 if is_scarce else 1000),
         daily_budget_micros=None if is_scarce else bid_micros * 200,
-        keywords=tuple(dict.fromkeys(keywords)),
-        views_per_viewer_per_day=4 if number == 0 else None,
+        caps=(Cap("campaign", 4, 86_400),) if number == 0 else (),
+        paused=False,
     )
+    words = tuple(Keyword(word) for word in dict.fromkeys(keywords))
+    group = Group(name, name, GroupBid(bid_micros), Targeting(keywords=words), paused=False)
+    ad = AdVersion(name, 1, title, body, f"https://example.com{path}", "approved")
+    return Advertiser(campaign.advertiser, advertiser), campaign, group, Ad(name, name, False), ad

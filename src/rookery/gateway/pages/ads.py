@@ -87,7 +87,8 @@ def viewer_of(request: Request) -> str | None:
 
 def offer(parts: Parts, query: str, language: str | None, viewer: str) -> Offer | None:
     """Return the ad that wins a place beside the results of a query, or None."""
-    return parts.ads.serve(AdRequest(text=query, language=language, viewer=viewer)).offer
+    offers = parts.ads.serve(AdRequest(text=query, language=language, viewer=viewer))
+    return offers[0] if offers else None
 
 
 def _visitor(request: Request) -> Visitor:
