@@ -77,6 +77,7 @@ class Cluster:
 
 NEWEST = "newest"
 MOST_SHARDS = 1_024
+MOST_DAYS = 3_660
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,22 @@ class Searching:
 
 
 @dataclass(frozen=True)
+class Advertising:
+    """Where the ads database lies, and how long auctions leave records.
+
+    database: a PostgreSQL database by its URL; empty for a file of SQLite in the home.
+    """
+
+    database: str = ""
+    auctions_kept_days: int = 7
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.auctions_kept_days <= MOST_DAYS:
+            days = self.auctions_kept_days
+            raise DataError(f"auctions_kept_days must be from 1 to {MOST_DAYS}, not {days}")
+
+
+@dataclass(frozen=True)
 class Settings:
     """The contents of `rookery.toml`."""
 
@@ -154,6 +171,7 @@ class Settings:
     model: Serving = field(default_factory=Serving)
     search: Searching = field(default_factory=Searching)
     answers: Answers = field(default_factory=Answers)
+    ads: Advertising = field(default_factory=Advertising)
 
 
 FIRST_SETTINGS = """\
@@ -213,6 +231,13 @@ key_file = ""
 seconds = 20.0
 # The tokens that the endpoint's model may read and write together; it is sent what fits.
 context_tokens = 4096
+
+[ads]
+# Where what is sold and the ledger lie: a PostgreSQL database, such as
+# "postgresql://ads@db.example/ads"; empty for a file of SQLite in this home.
+database = ""
+# How many days the records of auctions are kept, for `rookery ads explain`.
+auctions_kept_days = 7
 """
 
 
@@ -261,6 +286,10 @@ class Home:
     @property
     def ads(self) -> Path:
         return self.path / "ads.sqlite"
+
+    @property
+    def auctions(self) -> Path:
+        return self.path / "auctions"
 
     @property
     def readers(self) -> Path:

@@ -146,7 +146,12 @@ def _simulate(
     quality = simulation.quality_of(engine, truth)
     with store.reading(engine) as connection:
         totals = report_of(connection)["totals"]
-    counts = {"searches": len(day), "campaigns": len(market.book.campaigns), **totals, **asdict(quality)}
+    counts = {
+        "searches": len(day),
+        "campaigns": len(market.book.campaigns),
+        **totals,
+        **asdict(quality),
+    }
     return counts | {
         "note": "viewers and clicks are simulated, with planted preferences; auction and ledger "
         "are real"

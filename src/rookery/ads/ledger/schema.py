@@ -30,7 +30,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    SmallInteger,
     String,
     Table,
     Text,
@@ -161,7 +160,6 @@ view = _event(
     None,
     Column("ad_version", ForeignKey("ad_version.key"), nullable=False),
     Column("viewer", LargeBinary, nullable=False),  # a pseudonym of the day (`token.py`)
-    Column("place", SmallInteger, nullable=False),
     Column("expires", BigInteger, nullable=False),
     Column("pctr", Float, nullable=False),
     Column("propensity", Float, nullable=False),

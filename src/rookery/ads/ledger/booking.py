@@ -1,0 +1,427 @@
+"""Booking: views, clicks and conversions, each counted once and charged as its offer says.
+
+Events arrive one by one and are booked in groups: one transaction for all that came while the last
+one was written. Whoever reports an event is answered after the commit of its group. Events sent
+again, in any order and however often, leave the same books, as each has its offer's number as its
+key, and each needs the one before.
+
+What is paid for is charged in the transaction that counts it, within the budget of the campaign,
+of its day (in its own time zone) and of the money that it shares. An event for which they no longer
+hold the price is counted and given away, and its row says why. What does not count at all is
+counted among the refusals. Not here: whether a visitor is a person (`traffic.py`).
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Table, and_, bindparam, select, tuple_, update
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import IntegrityError
+
+from rookery.ads.ledger.schema import (
+    campaign,
+    campaign_day,
+    click,
+    conversion,
+    funding,
+    refusal,
+    view,
+)
+from rookery.ads.ledger.store import insert_rows, writing
+from rookery.ads.ledger.token import OfferTerms, utc_day
+from rookery.ads.terms.days import date_in
+from rookery.core.errors import StorageError
+from rookery.core.verdict import KEEP, Drop, Verdict
+
+Kind = Literal["view", "click", "conversion"]
+CONVERSION_SECONDS = 7 * 86_400
+"""How long after its offer a conversion counts."""
+MOST_TOGETHER = 2_000
+MOST_WAITING = 20_000
+_VIEWS = 1000  # are paid for at once
+_MOST_COLLISIONS = 20
+
+_TABLES: dict[str, Table] = {"view": view, "click": click, "conversion": conversion}
+_AFTER = {"click": "view", "conversion": "click"}
+_PAID_BY = {"views": "view", "click": "click", "conversion": "conversion"}
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that is said to have happened to an offer. refused: why it cannot count, if known.
+
+    terms: None for an offer that is unknown.
+    """
+
+    kind: Kind
+    terms: OfferTerms | None
+    at_seconds: int
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Booked:
+    """What became of an event: whether it counts, and what it cost."""
+
+    verdict: Verdict
+    micros: int = 0
+
+
+def cost_of(terms: OfferTerms, kind: Kind) -> int:
+    """Return what an event costs, in micros: nothing unless its offer is paid by this kind.
+
+    A view is a thousandth of the price of a thousand. What does not divide falls on some of the
+    views, by the number of the offer, so that a thousand cost the price in the mean.
+    """
+    if _PAID_BY[terms.pays_for] != kind:
+        return 0
+    if kind != "view":
+        return terms.price_micros
+    whole, rest = divmod(terms.price_micros, _VIEWS)
+    spread = (terms.offer >> 2) * 0x9E3779B97F4A7C15 >> 32
+    return whole + (spread % _VIEWS < rest)
+
+
+def book(store: Engine, events: Sequence[Event]) -> list[Booked]:
+    """Book a group of events in one transaction, and return what became of each."""
+    for _ in range(_MOST_COLLISIONS):
+        try:
+            with writing(store) as connection:
+                return book_within(connection, events)
+        except IntegrityError:  # another process booked one of them meanwhile: look again
+            continue
+    raise StorageError("the ads ledger refuses a group of events, again and again")
+
+
+def book_within(connection: Connection, events: Sequence[Event]) -> list[Booked]:
+    """Book a group of events inside a transaction: views first, then what needs them."""
+    found: list[Booked] = [Booked(KEEP)] * len(events)
+    for kind in _TABLES:
+        mine = [n for n, event in enumerate(events) if event.kind == kind]
+        booked = _book_kind(connection, kind, [events[n] for n in mine])
+        for n, one in zip(mine, booked, strict=True):
+            found[n] = one
+    _count_refusals(connection, events, found)
+    return found
+
+
+def _book_kind(connection: Connection, kind: str, events: Sequence[Event]) -> list[Booked]:
+    if not events:
+        return []
+    offers = {event.terms.offer for event in events if event.terms and not event.refused}
+    known = _present(connection, _TABLES[kind], offers)
+    before = _present(connection, _TABLES[_AFTER[kind]], offers) if kind in _AFTER else offers
+    verdicts: list[Verdict] = []
+    new: list[Event] = []
+    for event in events:
+        reason = _refusal_of(kind, event, known, before)
+        verdicts.append(Drop(reason) if reason else KEEP)
+        if not reason and event.terms:
+            known.add(event.terms.offer)
+            new.append(event)
+    costs = iter(_charge(connection, kind, new))
+    return [Booked(v) if v != KEEP else next(costs) for v in verdicts]
+
+
+def _refusal_of(kind: str, event: Event, known: set[int], before: set[int]) -> str:
+    """Return why an event does not count, or ""."""
+    if event.terms is None:
+        return "unknown_offer"
+    if event.refused:
+        return event.refused
+    if event.terms.offer not in before:
+        # The view comes first: a click without one is refused for that, however late it is.
+        return f"{kind}_without_{_AFTER[kind]}"
+    lasts = CONVERSION_SECONDS if kind == "conversion" else 0
+    if event.at_seconds >= event.terms.expires_seconds + lasts:
+        return "expired"
+    return "duplicate" if event.terms.offer in known else ""
+
+
+def _present(connection: Connection, table: Table, offers: Iterable[int]) -> set[int]:
+    """Return which offers have a row in a table."""
+    wanted = list(offers)
+    if not wanted:
+        return set()
+    return set(connection.execute(_PRESENT[table], {"offers": wanted}).scalars())
+
+
+_PRESENT = {
+    table: select(table.c.offer).where(table.c.offer.in_(bindparam("offers", expanding=True)))
+    for table in _TABLES.values()
+}
+
+
+# Charging
+# -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Purse:
+    """What is left of a budget while a group is charged, and what the group takes."""
+
+    left: int
+    taken: int = 0
+
+
+class _Purses:
+    """The budgets that a group of events is charged to, read once and locked until its commit."""
+
+    def __init__(self, connection: Connection, events: Sequence[Event]) -> None:
+        self._connection = connection
+        keys = sorted({event.terms.campaign for event in events if event.terms})
+        rows = connection.execute(_CAMPAIGNS, {"keys": keys}).all()
+        self._campaigns = {r.key: _Purse(r.budget_micros - r.spent_micros) for r in rows}
+        self._fundings = _read(connection, _FUNDINGS, {r.funding for r in rows if r.funding})
+        self._shares = {row.key: row.funding for row in rows}
+        self._zones = {row.key: row.zone for row in rows}
+        self._budgets = {r.key: r.daily_budget_micros or r.budget_micros for r in rows}
+        self._dates: dict[tuple[str, int], str] = {}
+        self._days = self._open_days({self.day_of(event) for event in events})
+
+    def day_of(self, event: Event) -> tuple[int, str]:
+        """Return the campaign and its day, in its zone, of an event."""
+        key = event.terms.campaign if event.terms else 0
+        named = self._zones[key], event.at_seconds
+        if named not in self._dates:
+            self._dates[named] = date_in(*named)
+        return key, self._dates[named]
+
+    def _open_days(self, days: Iterable[tuple[int, str]]) -> dict[tuple[int, str], _Purse]:
+        """Read the rows of days, making those that are missing."""
+        wanted = sorted(days)
+        named = [dict(zip(("campaign", "day"), one, strict=True)) for one in wanted]
+        for one in named:
+            one |= {"budget_micros": self._budgets[one["campaign"]], "spent_micros": 0}
+        insert_rows(self._connection, campaign_day, named)
+        rows = self._connection.execute(_DAYS, {"days": wanted})
+        return {(r.campaign, r.day): _Purse(r.budget_micros - r.spent_micros) for r in rows}
+
+    def take(self, event: Event, micros: int) -> str:
+        """Take money for an event, or return why there is not enough."""
+        day = self.day_of(event)
+        shares = self._shares[day[0]]
+        purses = {"over_budget": self._campaigns[day[0]], "over_daily_budget": self._days[day]}
+        if shares:
+            purses["over_funding"] = self._fundings[shares]
+        for reason, purse in purses.items():
+            if purse.taken + micros > purse.left:
+                return reason
+        for purse in purses.values():
+            purse.taken += micros
+        return ""
+
+    def write(self) -> None:
+        """Write what was taken; the constraints of the database check it once more."""
+        for statement, purses in ((_SPEND, self._campaigns), (_SPEND_FUNDING, self._fundings)):
+            rows = [{"which": k, "more": p.taken} for k, p in purses.items() if p.taken]
+            if rows:
+                self._connection.execute(statement, rows)
+        rows = [
+            {"which": key, "date": day, "more": purse.taken}
+            for (key, day), purse in self._days.items()
+            if purse.taken
+        ]
+        if rows:
+            self._connection.execute(_SPEND_DAY, rows)
+
+
+def _read(connection: Connection, statement: Any, keys: Iterable[int]) -> dict[int, _Purse]:
+    rows = connection.execute(statement, {"keys": sorted(keys)})
+    return {row.key: _Purse(row.budget_micros - row.spent_micros) for row in rows}
+
+
+def _charge(connection: Connection, kind: str, events: Sequence[Event]) -> list[Booked]:
+    """Insert the rows of events that count, and charge what they cost."""
+    if not events:
+        return []
+    purses = _Purses(connection, events)
+    booked, rows = [], []
+    for event in events:
+        terms = event.terms
+        assert terms is not None
+        micros = cost_of(terms, kind)
+        given = purses.take(event, micros) if micros else ""
+        micros = 0 if given else micros
+        booked.append(Booked(Drop(given) if given else KEEP, micros))
+        key, day = purses.day_of(event)
+        rows.append(
+            _row(kind, event, terms)
+            | {"campaign": key, "day": day, "micros": micros, "given": given}
+        )
+    insert_rows(connection, _TABLES[kind], rows, is_once=False)
+    purses.write()
+    return booked
+
+
+def _row(kind: str, event: Event, terms: OfferTerms) -> dict[str, Any]:
+    row: dict[str, Any] = {"offer": terms.offer, "at": event.at_seconds}
+    if kind == "view":
+        row |= {
+            "ad_version": terms.ad_version,
+            "viewer": terms.viewer,
+            "expires": terms.expires_seconds,
+            "pctr": terms.pctr,
+            "propensity": terms.propensity,
+            "features": terms.features,
+        }
+    return row
+
+
+def _count_refusals(
+    connection: Connection, events: Sequence[Event], booked: Sequence[Booked]
+) -> None:
+    """Count what did not count, by kind, reason, campaign and day."""
+    counts = Counter(
+        (e.kind, b.verdict.reason, e.terms.campaign if e.terms else 0, utc_day(e.at_seconds))
+        for e, b in zip(events, booked, strict=True)
+        if isinstance(b.verdict, Drop) and not b.verdict.reason.startswith("over_")
+    )
+    names = ("kind", "reason", "campaign", "day")
+    rows = [dict(zip(names, named, strict=True)) for named in counts]
+    insert_rows(connection, refusal, [row | {"times": 0} for row in rows])
+    more = [
+        {f"which_{name}": value for name, value in row.items()} | {"more": times}
+        for row, times in zip(rows, counts.values(), strict=True)
+    ]
+    if more:
+        connection.execute(_REFUSE, more)
+
+
+# Built once, since they run with every group.
+_KEYS = bindparam("keys", expanding=True)
+_CAMPAIGNS = (
+    select(
+        campaign.c.key,
+        campaign.c.funding,
+        campaign.c.zone,
+        campaign.c.budget_micros,
+        campaign.c.spent_micros,
+        campaign.c.daily_budget_micros,
+    )
+    .where(campaign.c.key.in_(_KEYS))
+    .order_by(campaign.c.key)  # two that book at once lock in one order
+    .with_for_update()
+)
+_FUNDINGS = (
+    select(funding.c.key, funding.c.budget_micros, funding.c.spent_micros)
+    .where(funding.c.key.in_(_KEYS))
+    .order_by(funding.c.key)
+    .with_for_update()
+)
+_DAYS = select(campaign_day).where(
+    tuple_(campaign_day.c.campaign, campaign_day.c.day).in_(bindparam("days", expanding=True))
+)
+
+
+def _spend(table: Table, *more: Any) -> Any:
+    key = table.c.get("key", table.c.get("campaign"))
+    spent = table.c.spent_micros + bindparam("more")
+    return update(table).where(key == bindparam("which"), *more).values(spent_micros=spent)
+
+
+_SPEND, _SPEND_FUNDING = _spend(campaign), _spend(funding)
+_SPEND_DAY = _spend(campaign_day, campaign_day.c.day == bindparam("date"))
+_REFUSE = (
+    update(refusal)
+    .where(
+        and_(
+            *(
+                refusal.c[n] == bindparam(f"which_{n}")
+                for n in ("kind", "reason", "campaign", "day")
+            )
+        )
+    )
+    .values(times=refusal.c.times + bindparam("more"))
+)
+
+
+# Groups
+# -------------------------------------------------------------------------------------------------
+
+
+class GroupBooking:
+    """A thread that books what many threads report, a group at a time.
+
+    on_booked: is told every event that was booked, after its commit. retry_seconds: for how long
+    events wait for a database that does not answer, before whoever reports them is told so.
+    """
+
+    def __init__(
+        self,
+        store: Engine,
+        on_booked: Callable[[Event, Booked], None] = lambda event, booked: None,
+        retry_seconds: float = 10.0,
+    ) -> None:
+        self._store, self._on_booked, self._retry = store, on_booked, retry_seconds
+        self._waiting: list[tuple[Event, Future[Booked]]] = []
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="booking", daemon=True)
+        self._thread.start()
+
+    def submit(self, event: Event) -> "Future[Booked]":
+        """Take an event; the result is there when it was committed.
+
+        The result is a `StorageError` if the database did not answer in time, or if so many wait
+        that no more are taken: nothing was counted then.
+        """
+        future: Future[Booked] = Future()
+        with self._changed:
+            if self._closed or len(self._waiting) >= MOST_WAITING:
+                state = "is closed" if self._closed else "does not keep up"
+                future.set_exception(StorageError(f"the ads ledger {state}; nothing was counted"))
+                return future
+            self._waiting.append((event, future))
+            self._changed.notify()
+        return future
+
+    def close(self) -> None:
+        """Book what waits, and end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._closed:
+                    self._changed.wait()
+                group = self._waiting[:MOST_TOGETHER]
+                del self._waiting[:MOST_TOGETHER]
+            if not group:
+                return
+            self._book(group)
+
+    def _book(self, group: Sequence[tuple[Event, "Future[Booked]"]]) -> None:
+        events = [event for event, _ in group]
+        try:
+            booked = self._book_in_time(events)
+        except Exception as error:  # whatever it is, those who wait are told
+            if len(group) > 1 and not isinstance(error, StorageError):
+                for one in group:  # one that cannot be booked keeps no other from it
+                    self._book([one])
+                return
+            for _, future in group:
+                future.set_exception(error)
+            return
+        for (event, future), one in zip(group, booked, strict=True):
+            self._on_booked(event, one)
+            future.set_result(one)
+
+    def _book_in_time(self, events: Sequence[Event]) -> list[Booked]:
+        """Book a group, again and again while the database cannot be written, for some time."""
+        until = time.monotonic() + self._retry
+        while True:
+            try:
+                return book(self._store, events)
+            except StorageError:
+                if self._closed or time.monotonic() >= until:
+                    raise
+                time.sleep(0.1)

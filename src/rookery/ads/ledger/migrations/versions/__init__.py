@@ -1,0 +1,1 @@
+"""How stores of older releases become one of this?"""
