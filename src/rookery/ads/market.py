@@ -5,11 +5,10 @@
           └► views and clicks ─► rates ─┴► bids and worth of every group, ten times a second
 
 It follows the store: a change of what is sold is seen by the next request, what other processes
-booked within `BALANCES_SECONDS`. What this process books itself it knows at once. It holds no
-auction (`server.py`) and writes nothing.
+booked within `BALANCES_SECONDS`. What this process books itself it knows at once. Whoever uses it
+does so under one lock. It holds no auction (`server.py`) and writes nothing.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +17,16 @@ from sqlalchemy.engine import Engine
 from rookery.ads.ledger.balances import read_balances, read_fundings
 from rookery.ads.ledger.book import book_version, read_listings
 from rookery.ads.ledger.store import reading
+from rookery.ads.ledger.watch import Watch
 from rookery.ads.predict.rates import Rates, click_rates, conversion_rates
 from rookery.ads.price.accounts import Accounts
 from rookery.ads.price.bids import Usual, bids_of, unit_costs
 from rookery.ads.price.places import CONVERSION, VIEWS
+from rookery.ads.select.columns import Columns
 from rookery.ads.select.index import Inventory
-from rookery.ads.select.rules import RUNS, code_of, standing
-from rookery.ads.terms.objects import Listing
+from rookery.ads.select.rules import CODES, RUNS, standing
+from rookery.ads.terms.objects import VIEWS_AT_ONCE, Campaign
+from rookery.core.context import Clock
 from rookery.core.protocols import Embedder
 
 REFRESH_SECONDS = 0.1
@@ -37,120 +39,126 @@ RESERVE_MICROS = 10_000
 class Moment:
     """What every group bids at a moment, by its row in the inventory.
 
-    accounts: numbers of its campaign's account. standing: why it does not run, or `RUNS`. bids:
-    int64 micros, for one of what it pays for. rates: expected clicks of a view, and conversions of
-    a click. worth: of a view to it, 0 if it does not run.
+    accounts: numbers of its campaign's account. standing: the code of why it does not run, or
+    `RUNS`. bids: int64 micros, for one of what it pays for. clicks, conversions: expected of a
+    view, and of a click. worth: of a view to it, 0 if it does not run.
     """
 
     accounts: np.ndarray
     standing: np.ndarray
     bids: np.ndarray
+    clicks: np.ndarray
     conversions: np.ndarray
     worth: np.ndarray
 
 
 class Market:
-    """The market of a store. changed: tells cheaply whether the store may have changed."""
+    """The market of a store."""
 
-    def __init__(
-        self, store: Engine, embedder: Embedder, now_seconds: float, changed: Callable[[], bool]
-    ) -> None:
+    def __init__(self, store: Engine, embedder: Embedder, clock: Clock) -> None:
         self.inventory, self.accounts = Inventory(embedder), Accounts()
         self.rates, self.usual = Rates(), Usual()
-        self._store, self._changed = store, changed
+        self.version = 0
+        self._store, self._watch = store, Watch(store, clock)
         self._account_of_key = np.zeros(1, np.int64)
         self._refreshed = self._balanced = float("-inf")
-        self.version = 0
-        self.moment = self._follow(now_seconds) or self._refresh(now_seconds)
+        self._moment = self._refresh(clock.now().timestamp())
+
+    def close(self) -> None:
+        """End the watch over the store."""
+        self._watch.close()
 
     def at(self, now_seconds: float) -> Moment:
-        """Return the bids of now; call it under a lock, and once for each request."""
-        if self._changed():
+        """Return the bids of now."""
+        if self._watch.changed():
             self._follow(now_seconds)
         if abs(now_seconds - self._refreshed) >= REFRESH_SECONDS:  # a clock may jump back
-            self._refresh(now_seconds)
-        return self.moment
-
-    def _follow(self, now_seconds: float) -> Moment | None:
-        """Take over what changed of what is sold; return the new bids if anything did."""
-        with reading(self._store) as connection:
-            version = book_version(connection)
-            if version == self.version:
-                return None
-            listings = list(read_listings(connection, self.version))
-            is_first, self.version = self.version == 0, version
-            fundings = read_fundings(connection)
-        for funding, spent_micros in fundings:
-            number = self.accounts.put_funding(funding)
-            self.accounts.know(number, spent_micros)
-        for key, campaign in {one.campaign_key: one.campaign for one in listings}.items():
-            self._open_account(key, campaign, now_seconds)
-        (self.inventory.load if is_first else self.inventory.change)(listings)
-        self._balanced = float("-inf")
-        return self._refresh(now_seconds)
-
-    def _open_account(self, key: int, campaign: Campaign, now_seconds: float) -> None:
-        if key >= len(self._account_of_key):
-            more = np.zeros(max(key + 1, 2 * len(self._account_of_key)), np.int64)
-            more[: len(self._account_of_key)] = self._account_of_key
-            self._account_of_key = more
-        self._account_of_key[key] = self.accounts.put(campaign, now_seconds)
-
-    def account_of(self, campaign_key: int) -> int | None:
-        """Return the number of a campaign's account, or None if the campaign is not known."""
-        is_known = 0 <= campaign_key < len(self._account_of_key)
-        return int(self._account_of_key[campaign_key]) if is_known else None
+            self._moment = self._refresh(now_seconds)
+        return self._moment
 
     def learned(self, rates: Rates) -> None:
         """Take over rates that were learned."""
-        self.rates = rates
+        self.rates, self._refreshed = rates, float("-inf")
+
+    def account_of(self, campaign_key: int) -> int | None:
+        """Return the number of a campaign's account, or None if the campaign is not known."""
+        known = 0 < campaign_key < len(self._account_of_key)
+        return int(self._account_of_key[campaign_key]) if known else None
+
+    def _follow(self, now_seconds: float) -> None:
+        """Take over what changed of what is sold."""
+        with reading(self._store) as connection:
+            version = book_version(connection)
+            if version == self.version:
+                return
+            listings = list(read_listings(connection, self.version))
+            fundings = read_fundings(connection)
+        is_first, self.version = self.version == 0, version
+        for funding, _ in fundings:
+            self.accounts.put_funding(funding)
+        for key, campaign in {one.campaign_key: one.campaign for one in listings}.items():
+            self._open_account(key, campaign, now_seconds)
+        (self.inventory.load if is_first else self.inventory.change)(listings)
+        self._balanced = self._refreshed = float("-inf")
+
+    def _open_account(self, key: int, campaign: Campaign, now_seconds: float) -> None:
+        missing = key + 1 - len(self._account_of_key)
+        if missing > 0:
+            more = np.zeros(max(missing, len(self._account_of_key)), np.int64)
+            self._account_of_key = np.concatenate([self._account_of_key, more])
+        self._account_of_key[key] = self.accounts.put(campaign, now_seconds)
 
     def _balance(self, now_seconds: float) -> None:
         """Take over what the ledger says was spent."""
         with reading(self._store) as connection:
-            for one in read_balances(connection, now_seconds):
-                if (number := self.accounts.number_of(one.campaign)) is not None:
-                    self.accounts.know(number, one.spent_micros, one.today_micros)
-            for funding, spent_micros in read_fundings(connection):
-                self.accounts.know(self.accounts.put_funding(funding), spent_micros)
+            balances, fundings = read_balances(connection, now_seconds), read_fundings(connection)
+        for one in balances:
+            if (number := self.accounts.number_of(one.campaign)) is not None:
+                self.accounts.know(number, one.spent_micros, one.today_micros)
+        for funding, spent_micros in fundings:
+            self.accounts.know(self.accounts.put_funding(funding), spent_micros)
 
     def _refresh(self, now_seconds: float) -> Moment:
-        """Set what every group bids as of now."""
+        """Return what every group bids as of now."""
         if abs(now_seconds - self._balanced) >= BALANCES_SECONDS:
             self._balance(now_seconds)
             self._balanced = now_seconds
+        self._refreshed = now_seconds
         self.accounts.refresh(now_seconds)
         columns = self.inventory.columns
-        accounts = self._account_of_key[columns.campaign_key]
-        clicks, conversions = self._rates_of_rows(columns)
-        self.usual.grow(len(accounts))
+        rows = columns.rows
+        accounts = self._account_of_key[rows["campaign"]]
+        counts = columns.sums_by_row(self.rates.counts)
+        clicks, conversions = click_rates(counts), conversion_rates(counts)
+        if len(rows) > len(self.usual.prices):
+            self.usual.grow(len(rows))
         bids = bids_of(
-            columns.bid_micros,
-            columns.strategy,
+            rows["bid_micros"],
+            rows["strategy"],
             self.accounts.pressure[accounts],
-            self.usual.prices,
-            columns.spent_micros,
-            columns.bought,
+            self.usual.prices[: len(rows)],
+            self.usual.spent[: len(rows)],
+            self.usual.bought[: len(rows)],
         )
         found = self._standing(columns, accounts, bids, now_seconds)
-        worth = np.where(columns.pays_for == VIEWS, 1 / VIEWS_PAID_AT_ONCE, clicks)
-        worth = np.where(columns.pays_for == CONVERSION, worth * conversions, worth)
-        self._refreshed = now_seconds
-        self.moment = Moment(accounts, found, bids, conversions, bids * worth * (found == RUNS))
-        return self.moment
+        chance = np.where(rows["pays_for"] == CONVERSION, clicks * conversions, clicks)
+        chance = np.where(rows["pays_for"] == VIEWS, 1 / VIEWS_AT_ONCE, chance)
+        worth = bids * chance * (found == RUNS)
+        return Moment(accounts, found, bids, clicks, conversions, worth)
 
     def _standing(
         self, columns: Columns, accounts: np.ndarray, bids: np.ndarray, now_seconds: float
     ) -> np.ndarray:
         """Return why each group does not run now, by its own state and by its money."""
-        found = standing(columns, now_seconds)
-        whole, today = self.accounts.left()
-        cost = unit_costs(columns.bid_micros, columns.pays_for == VIEWS)
+        found, prices = standing(columns, now_seconds), columns.rows["bid_micros"]
+        whole, today = (left[accounts] for left in self.accounts.left())
+        cost = unit_costs(prices, columns.rows["pays_for"] == VIEWS)
         for reason, holds in (
-            ("below_reserve", columns.bid_micros < RESERVE_MICROS),
-            ("budget_spent", whole[accounts] < cost),
-            ("daily_budget_spent", today[accounts] < cost),
+            ("below_reserve", prices < RESERVE_MICROS),
+            ("budget_spent", whole < cost),
+            ("daily_budget_spent", today < cost),
+            ("all_promised", self.accounts.free()[accounts] < cost),
             ("paced_out", bids < RESERVE_MICROS),
         ):
-            found = np.where((found == RUNS) & holds, code_of(reason), found)
+            found[(found == RUNS) & holds] = CODES[reason]
         return found

@@ -57,14 +57,12 @@ class AuctionRecord:
     """What one auction leaves behind.
 
     auction: its number. candidates: of type `CANDIDATE`, best first. ranked: how many took part.
-    refused: how many others did not, by reason. book: the version of what is sold. predictor: a
-    digest of the state that predicted.
+    refused: how many others did not, by reason. book: the version of what is sold.
     """
 
     auction: int
     at_seconds: int
     book: int
-    predictor: str
     rule: str
     places: int
     reserve_micros: int

@@ -35,6 +35,7 @@ from rookery.ads.ledger.schema import (
 from rookery.ads.ledger.store import insert_rows, writing
 from rookery.ads.ledger.token import OfferTerms, utc_day
 from rookery.ads.terms.days import date_in
+from rookery.ads.terms.objects import VIEWS_AT_ONCE, Payment
 from rookery.core.errors import StorageError
 from rookery.core.verdict import KEEP, Drop, Verdict
 
@@ -43,12 +44,11 @@ CONVERSION_SECONDS = 7 * 86_400
 """How long after its offer a conversion counts."""
 MOST_TOGETHER = 2_000
 MOST_WAITING = 20_000
-_VIEWS = 1000  # are paid for at once
 _MOST_COLLISIONS = 20
 
 _TABLES: dict[str, Table] = {"view": view, "click": click, "conversion": conversion}
 _AFTER = {"click": "view", "conversion": "click"}
-_PAID_BY = {"views": "view", "click": "click", "conversion": "conversion"}
+PAID_BY: dict[Payment, Kind] = {"views": "view", "click": "click", "conversion": "conversion"}
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Booked:
-    """What became of an event: whether it counts, and what it cost."""
+    """What became of an event: whether it counts, if not for nothing, and what it cost."""
 
     verdict: Verdict
     micros: int = 0
+    is_counted: bool = False
 
 
 def cost_of(terms: OfferTerms, kind: Kind) -> int:
@@ -78,13 +79,13 @@ def cost_of(terms: OfferTerms, kind: Kind) -> int:
     A view is a thousandth of the price of a thousand. What does not divide falls on some of the
     views, by the number of the offer, so that a thousand cost the price in the mean.
     """
-    if _PAID_BY[terms.pays_for] != kind:
+    if PAID_BY[terms.pays_for] != kind:
         return 0
     if kind != "view":
         return terms.price_micros
-    whole, rest = divmod(terms.price_micros, _VIEWS)
+    whole, rest = divmod(terms.price_micros, VIEWS_AT_ONCE)
     spread = (terms.offer >> 2) * 0x9E3779B97F4A7C15 >> 32
-    return whole + (spread % _VIEWS < rest)
+    return whole + (spread % VIEWS_AT_ONCE < rest)
 
 
 def book(store: Engine, events: Sequence[Event]) -> list[Booked]:
@@ -248,7 +249,7 @@ def _charge(connection: Connection, kind: str, events: Sequence[Event]) -> list[
         micros = cost_of(terms, kind)
         given = purses.take(event, micros) if micros else ""
         micros = 0 if given else micros
-        booked.append(Booked(Drop(given) if given else KEEP, micros))
+        booked.append(Booked(Drop(given) if given else KEEP, micros, True))
         key, day = purses.day_of(event)
         rows.append(
             _row(kind, event, terms)

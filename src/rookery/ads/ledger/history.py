@@ -1,74 +1,35 @@
-"""History: what an auction reads of the ledger, and the name under which a viewer is counted.
+"""History: what viewers saw before a process began, for their caps.
 
-An auction asks what each campaign has spent, and how often this viewer has seen it today. Viewers
-appear under a pseudonym that changes every day. Nothing is written here: that is in `events.py`.
+Nothing is written here: that is in `booking.py`.
 """
 
-import hashlib
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from sqlalchemy import and_, bindparam, func, or_, select
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from rookery.ads.ledger.store import (
-    RESTORE,
-    VIEWER_KEY,
-    campaign,
-    campaign_day,
-    get_state,
-    offer,
-    view,
-)
-from rookery.ads.select.eligibility import CampaignState
-from rookery.core.errors import DataError
+from rookery.ads.ledger.schema import ad, ad_version, view
 
 
-def pseudonym(connection: Connection, viewer: str, now_seconds: float) -> str:
-    """Return a viewer's name in the ledger.
+@dataclass(frozen=True)
+class PastView:
+    """A view by the key of its group and of the version that was seen."""
 
-    It is a keyed hash and differs from day to day, so that nobody can put a profile together.
-    Raises `DataError` if the store has lost its key.
-    """
-    key = get_state(connection, VIEWER_KEY)
-    if key is None:
-        raise DataError("the ads database has no key for viewers' names", hint=RESTORE)
-    text = f"{day_of(now_seconds)} {viewer}"
-    return hashlib.blake2b(text.encode(), key=key, digest_size=12).hexdigest()
+    viewer: bytes
+    offer: int
+    at_seconds: int
+    group: int
+    version: int
 
 
-def day_of(now_seconds: float) -> str:
-    """Return the day (UTC) of a moment, such as 2026-01-31."""
-    return datetime.fromtimestamp(now_seconds, UTC).date().isoformat()
-
-
-def campaign_states(
-    connection: Connection, viewer: str, now_seconds: int
-) -> dict[str, CampaignState]:
-    """Return what every campaign has spent, and how often one viewer (a pseudonym) saw it.
-
-    An offer that was not seen yet counts as a view until it expires, so that no cap is passed.
-    """
-    values = {"day": day_of(now_seconds), "viewer": viewer, "now": now_seconds}
-    views = {row[0]: row[1] for row in connection.execute(_VIEWS_OF_VIEWER, values)}
-    return {
-        row.id: CampaignState(row.spent, row.today or 0, views.get(row.id, 0))
-        for row in connection.execute(_SPENT, values)
-    }
-
-
-# Built once, since they run with every request.
-_OF_DAY = and_(campaign_day.c.campaign == campaign.c.id, campaign_day.c.day == bindparam("day"))
-_SPENT = select(
-    campaign.c.id,
-    campaign.c.spent_micros.label("spent"),
-    campaign_day.c.spent_micros.label("today"),
-).select_from(campaign.outerjoin(campaign_day, _OF_DAY))
-_VIEWS_OF_VIEWER = (
-    select(offer.c.campaign, func.count())
-    .select_from(offer.outerjoin(view))
-    .where(
-        offer.c.viewer == bindparam("viewer"),
-        or_(view.c.at.is_not(None), offer.c.expires > bindparam("now")),
+def views_since(connection: Connection, since_seconds: float) -> Iterator[PastView]:
+    """Yield the views since a moment, in the order of their times."""
+    rows = connection.execute(
+        select(view.c.viewer, view.c.offer, view.c.at, ad.c.ad_group, view.c.ad_version)
+        .select_from(view.join(ad_version).join(ad))
+        .where(view.c.expires > since_seconds, view.c.at > since_seconds)  # by its index
+        .order_by(view.c.at, view.c.offer)
     )
-    .group_by(offer.c.campaign)
-)
+    for row in rows:
+        yield PastView(row.viewer, row.offer, row.at, row.ad_group, row.ad_version)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rookery.ads.predict.ftrl import PRIOR_CTR
+from rookery.ads.predict.rates import PRIOR_VIEWS
 
-PRIOR_VIEWS = 20.0  # what is believed of a new ad weighs as much as so many views
 UNIFORM_SHARE = 0.01
 
 
@@ -50,3 +50,23 @@ def with_uniform_slice(
     explored = bool(random.random() < share)
     place = int(random.integers(ads)) if explored else best
     return Choice(place, share / ads + (1 - share) * (place == best), explored)
+
+
+def chosen_ad(
+    allowed: np.ndarray,
+    views: np.ndarray,
+    clicks: np.ndarray,
+    random: np.random.Generator,
+    share: float = UNIFORM_SHARE,
+) -> Choice:
+    """Return the ad to show of a group: by Thompson sampling, or for a share of the views any.
+
+    allowed: places of the ads that may be shown, (n,); all of them if there are none. views,
+    clicks: of all ads of the group, (ads,).
+    """
+    if len(views) == 1:
+        return Choice(0, 1.0, False)
+    places = allowed if len(allowed) else np.arange(len(views))
+    best = sample_ad(views[places], clicks[places], random)
+    choice = with_uniform_slice(best, len(places), random, share)
+    return Choice(int(places[choice.place]), choice.propensity, choice.explored)

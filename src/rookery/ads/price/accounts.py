@@ -140,14 +140,20 @@ class Accounts:
     def left(self) -> tuple[np.ndarray, np.ndarray]:
         """Return what is left of each account in all, and of its day; int64 micros (accounts,).
 
-        Of what it shares no more is left in all than others have left. What was promised is
-        counted as spent.
+        Of what it shares no more is left in all than others have left.
         """
         rows = self._rows[: len(self._numbers)]
-        promised = self._promised.sums[: len(rows)]
-        whole = rows["budget"] - rows["spent"] - promised
-        shared = np.where(rows["shares"] == _NONE, _NO_LIMIT, whole[rows["shares"]])
-        return np.minimum(whole, shared), rows["daily"] - rows["today"] - promised
+        return self._with_shared(rows["budget"] - rows["spent"]), rows["daily"] - rows["today"]
+
+    def free(self) -> np.ndarray:
+        """Return what is left of each account that no offer has promised; int64 (accounts,)."""
+        rows = self._rows[: len(self._numbers)]
+        whole = np.minimum(rows["budget"] - rows["spent"], rows["daily"] - rows["today"])
+        return self._with_shared(whole - self._promised.sums[: len(rows)])
+
+    def _with_shared(self, whole: np.ndarray) -> np.ndarray:
+        shares = self._rows["shares"][: len(whole)]
+        return np.minimum(whole, np.where(shares == _NONE, _NO_LIMIT, whole[shares]))
 
 
 def _or(limit: int | None) -> int:

@@ -12,11 +12,10 @@ strongly a budget presses (`accounts.py`), and who wins (`places.py`).
 import numpy as np
 
 from rookery.ads.price.spending import automatic_bid, paced, targeted_bid
-from rookery.ads.terms.objects import STRATEGIES
+from rookery.ads.terms.objects import STRATEGIES, VIEWS_AT_ONCE
 
 HIGHEST, AUTOMATIC, TARGET = (STRATEGIES.index(one) for one in ("highest", "automatic", "target"))
 _STEP = 0.05
-_VIEWS = 1000  # are paid for at once
 
 
 def bids_of(
@@ -46,18 +45,28 @@ def bids_of(
 
 
 class Usual:
-    """What one of what a group pays for usually costs: the median over its auctions, as it moves.
+    """What one of what a group pays for usually costs, and what it has bought.
 
-    prices: float64 (groups,), 0 where nobody knows. Each auction moves it by a small step up or
-    down, so that half of the costs are below it.
+    prices: the median over its auctions as it moves, float64 (groups,), 0 where nobody knows: each
+    auction moves it by a small step up or down, so that half of the costs are below it. spent,
+    bought: micros, and how many of what it pays for, int64 (groups,).
     """
 
     def __init__(self, groups: int = 0) -> None:
         self.prices = np.zeros(groups)
+        self.spent, self.bought = np.zeros((2, groups), np.int64)
 
     def grow(self, groups: int) -> None:
         """Make room for more groups."""
-        self.prices = np.concatenate([self.prices, np.zeros(groups - len(self.prices))])
+        more = groups - len(self.prices)
+        self.prices = np.concatenate([self.prices, np.zeros(more)])
+        self.spent = np.concatenate([self.spent, np.zeros(more, np.int64)])
+        self.bought = np.concatenate([self.bought, np.zeros(more, np.int64)])
+
+    def buy(self, group: int, micros: int) -> None:
+        """Note that a group was charged."""
+        self.spent[group] += micros
+        self.bought[group] += 1
 
     def see(self, groups: np.ndarray, costs: np.ndarray) -> None:
         """Learn from an auction. groups: (n,). costs: what would have won it, micros (n,)."""
@@ -68,4 +77,4 @@ class Usual:
 
 def unit_costs(bids: np.ndarray, by_views: np.ndarray) -> np.ndarray:
     """Return what one event that is paid costs at a bid, micros (n,): a view costs a thousandth."""
-    return np.where(by_views, -(-bids // _VIEWS), bids)
+    return np.where(by_views, -(-bids // VIEWS_AT_ONCE), bids)

@@ -22,7 +22,7 @@ from typing import Literal
 
 import numpy as np
 
-from rookery.ads.terms.objects import PAYMENTS
+from rookery.ads.terms.objects import PAYMENTS, VIEWS_AT_ONCE
 
 WEIGHT_ONE = 1_000_000_000
 MOST_PLACES = 4
@@ -32,7 +32,6 @@ VIEWS, CLICK, CONVERSION = (PAYMENTS.index(one) for one in ("views", "click", "c
 _SHARES = (1000, 700, 500, 400)
 """Clicks in each place, in thousandths of those in the first. They order nothing; VCG prices them.
 """
-_VIEWS = 1000  # are paid for at once
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def weights_of(
     what is paid by view needs none.
     """
     chance = np.where(pays_for == CONVERSION, pctr * pcvr, pctr) ** squash
-    worth = np.where(pays_for == VIEWS, 1 / _VIEWS, chance) * quality
+    worth = np.where(pays_for == VIEWS, 1 / VIEWS_AT_ONCE, chance) * quality
     return np.maximum(1, np.rint(worth * WEIGHT_ONE)).astype(np.int64)
 
 
