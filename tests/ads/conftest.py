@@ -1,65 +1,73 @@
-"""Fixtures for the tests of ads: campaigns, a store in a temporary file, and an offer in it."""
+"""Fixtures for the tests of ads: stores of both databases, what they sell, and offers."""
+
+import dataclasses
 
 import pytest
+from sqlalchemy import select
 
-from rookery.ads.ledger import events as ledger
-from rookery.ads.ledger.events import OfferTerms, store
-from rookery.ads.terms.campaigns import Campaign, Campaigns
+from rookery.ads.ledger.schema import campaign as campaigns
+from rookery.ads.ledger.store import open_store, reading, sqlite_url
+from rookery.ads.ledger.token import OfferTerms
+from rookery.core.context import FixedClock
+from tests.support.postgres import Postgres
+from tests.support.selling import sell
 
 NOW = 1_767_268_800  # 2026-01-01 12:00 UTC
 LIFETIME_SECONDS = 1800
 
 
 @pytest.fixture
-def a_campaign():
-    """Make a campaign with sensible terms, changed where a test cares."""
-
-    def make(id: str = "tea", **terms) -> Campaign:
-        usual = {
-            "advertiser": "Tea House",
-            "title": "Tea above the harbour",
-            "body": "Forty teas.",
-            "url": "https://example.com/tea",
-            "bid_micros": 250_000,
-            "budget_micros": 50_000_000,
-            "keywords": ("tea",),
-        }
-        return Campaign(id=id, **(usual | terms))
-
-    return make
+def clock():
+    return FixedClock()
 
 
 @pytest.fixture
-def engine(tmp_path):
-    opened = store.open_store(store.sqlite_url(tmp_path / "ads.sqlite"), synchronous="OFF")
+def store(tmp_path):
+    opened = open_store(sqlite_url(tmp_path / "ads.sqlite"), synchronous="OFF")
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    server = Postgres()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_store(request, tmp_path):
+    """A store on each database."""
+    if request.param == "sqlite":
+        url = sqlite_url(tmp_path / "ads.sqlite")
+    else:
+        url = request.getfixturevalue("postgres").database()
+    opened = open_store(url, synchronous="OFF")
     yield opened
     opened.dispose()
 
 
 @pytest.fixture
-def take(engine):
-    """Save campaigns in the store."""
-    return lambda *campaigns: store.save_campaigns_into(engine, Campaigns("EUR", campaigns))
+def take(store):
+    """Save what is sold in the store."""
+    return lambda *books: sell(store, *books)
 
 
-@pytest.fixture
-def offered(engine):
-    """Store an offer as the server does."""
-
-    def offered(
-        token: str, campaign: str = "tea", price_micros: int = 100_000, at: int = NOW, **terms
-    ) -> str:
-        usual = {
-            "viewer": "somebody",
-            "pctr": 0.1,
-            "features": (1, 2),
-            "url": "https://example.com/tea",
-        }
-        with store.writing(engine) as connection:
-            terms = OfferTerms(
-                token=token, campaign=campaign, price_micros=price_micros, **(usual | terms)
-            )
-            ledger.add_offer(connection, terms, at, LIFETIME_SECONDS)
-        return token
-
-    return offered
+def an_offer(store, number: int, campaign: str = "tea", **terms) -> OfferTerms:
+    """Make the terms of an offer of a campaign that has one ad."""
+    with reading(store) as connection:
+        key = connection.execute(select(campaigns.c.key).where(campaigns.c.id == campaign)).scalar()
+    usual = OfferTerms(
+        offer=number << 2,
+        campaign=key,
+        ad_version=key,
+        viewer=b"somebody....",
+        pays_for="click",
+        price_micros=100_000,
+        pctr=0.1,
+        propensity=1.0,
+        features=b"\1\0\0\0\2\0\0\0",
+        at_seconds=NOW,
+        expires_seconds=NOW + LIFETIME_SECONDS,
+    )
+    return dataclasses.replace(usual, **terms)

@@ -157,7 +157,7 @@ class Market:
             ("below_reserve", prices < RESERVE_MICROS),
             ("budget_spent", whole < cost),
             ("daily_budget_spent", today < cost),
-            ("all_promised", self.accounts.free()[accounts] < cost),
+            ("all_promised", self.accounts.free()[accounts] <= 0),
             ("paced_out", bids < RESERVE_MICROS),
         ):
             found[(found == RUNS) & holds] = CODES[reason]
