@@ -1,127 +1,75 @@
-"""The store: campaigns come back as saved, and the database itself refuses what must not be."""
+"""The store: it is made once, by whoever comes first, and its errors are clear."""
 
 import multiprocessing
 
 import pytest
-from sqlalchemy import update
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.schema import CreateTable
 
-from rookery.ads.ledger import store
 from rookery.ads.ledger.store import (
-    campaign,
-    campaign_day,
-    charge,
-    click,
-    metadata,
+    get_state,
+    open_store,
+    opened_store,
     reading,
-    view,
+    set_state,
+    sqlite_url,
+    store_url,
     writing,
 )
-from rookery.ads.terms.campaigns import Campaigns
-from rookery.core.errors import DataError, UsageError
+from rookery.core.errors import DataError, StorageError, UsageError
+from rookery.core.home import open_home
 
 
-def test_campaigns_come_back_as_they_were_saved(engine, take, a_campaign):
-    saved = (a_campaign("a", languages=("en",), start_seconds=5), a_campaign("b", paused=True))
-    take(*saved)
-    with reading(engine) as connection:
-        assert store.read_campaigns(connection) == saved
-
-
-def test_the_database_itself_refuses_to_pass_a_budget(engine, take, a_campaign):
-    take(a_campaign(budget_micros=1_000_000))
-    with pytest.raises(IntegrityError), writing(engine) as connection:
-        connection.execute(update(campaign).values(spent_micros=1_000_001))
-    values = {"campaign": "tea", "day": "2026-01-01", "budget_micros": 5, "spent_micros": 6}
-    with pytest.raises(IntegrityError), writing(engine) as connection:
-        connection.execute(campaign_day.insert().values(**values))
-
-
-def test_the_database_itself_refuses_a_link_without_the_one_before(
-    engine, take, a_campaign, offered
-):
-    take(a_campaign())
-    offered("t")
-    bill = {"auction": 1, "campaign": "tea", "day": "2026-01-01", "micros": 1, "at": 0}
-    for table, values in (
-        (view, {"auction": 2, "at": 0}),
-        (click, {"auction": 1, "at": 0}),
-        (charge, bill),
-    ):
-        with pytest.raises(IntegrityError), writing(engine) as connection:
-            connection.execute(table.insert().values(**values))
-
-
-def test_a_campaign_can_be_changed_and_keeps_what_it_spent(engine, take, a_campaign):
-    take(a_campaign())
-    with writing(engine) as connection:
-        connection.execute(update(campaign).values(spent_micros=3_000_000))
-    take(a_campaign(title="New", budget_micros=3_000_000))
-    with reading(engine) as connection:
-        assert store.read_campaigns(connection)[0].title == "New"
-        assert connection.execute(campaign.select()).one().spent_micros == 3_000_000
-
-
-def test_a_budget_below_what_was_spent_is_refused_and_nothing_is_taken_in(engine, take, a_campaign):
-    take(a_campaign())
-    with writing(engine) as connection:
-        connection.execute(update(campaign).values(spent_micros=3_000_000))
-    with pytest.raises(UsageError, match=r"campaign tea: budget 2.99 is below what is spent, 3.00"):
-        take(a_campaign("another"), a_campaign(budget_micros=2_990_000))
-    with reading(engine) as connection:
-        assert [c.id for c in store.read_campaigns(connection)] == ["tea"]
-
-
-def test_a_file_in_another_currency_is_refused(engine, take, a_campaign):
-    take(a_campaign())
-    with pytest.raises(UsageError, match="keeps its books in EUR, the file is in USD"):
-        store.save_campaigns_into(engine, Campaigns("USD", (a_campaign(),)))
-
-
-def test_a_lower_daily_budget_never_falls_below_what_the_day_has_spent(engine, take, a_campaign):
-    take(a_campaign(daily_budget_micros=5_000_000))
-    with writing(engine) as connection:
-        for day, spent in (("2026-01-01", 4_000_000), ("2026-01-02", 1_000_000)):
-            row = {"campaign": "tea", "day": day, "budget_micros": 5_000_000, "spent_micros": spent}
-            connection.execute(campaign_day.insert().values(**row))
-    take(a_campaign(daily_budget_micros=2_000_000))
-    with reading(engine) as connection:
-        days = connection.execute(campaign_day.select().order_by(campaign_day.c.day)).all()
-    assert [row.budget_micros for row in days] == [4_000_000, 2_000_000]
+def _with_database(home, url: str):
+    settings = home.path / "rookery.toml"
+    text = settings.read_text()
+    settings.write_text(text.replace('database = ""', f'database = "{url}"'))
+    return open_home(home.path)
 
 
 def test_a_file_that_is_no_database_is_one_clear_error(home):
     home.ads.write_bytes(b"no database at all, but a text of some length" * 100)
     with (
         pytest.raises(DataError, match="cannot be read: file is not a database"),
-        store.opened_store(home),
+        opened_store(home),
     ):
         pass
 
 
-def test_a_database_of_another_format_is_refused(home):
-    with store.opened_store(home) as engine, writing(engine) as connection:
-        store.set_state(connection, "format", b"99")
-    with pytest.raises(DataError, match="another format"), store.opened_store(home):
+def test_a_database_of_a_later_release_is_refused(home):
+    with opened_store(home) as store, writing(store) as connection:
+        set_state(connection, "format", b"99")
+    with pytest.raises(DataError, match="format 99, of a later release"), opened_store(home):
         pass
 
 
-def _open(path) -> None:
-    store.open_store(store.sqlite_url(path)).dispose()
+def test_a_home_may_keep_its_books_in_postgresql(home, postgres):
+    url = postgres.database().replace("+psycopg", "")
+    home = _with_database(home, url)
+    with opened_store(home) as store, writing(store) as connection:
+        set_state(connection, "hello", b"there")
+    with opened_store(home) as store, reading(store) as connection:
+        assert get_state(connection, "hello") == b"there"
+    assert not home.ads.exists()
+
+
+def test_a_server_that_does_not_answer_is_one_clear_error_without_its_password(home):
+    home = _with_database(home, "postgresql://ads:secret@127.0.0.1:9/ads")
+    with pytest.raises(StorageError, match="cannot be reached") as error, opened_store(home):
+        pass
+    assert "secret" not in error.value.line()
+
+
+@pytest.mark.parametrize("url", ["mysql://db/ads", "not a url", "sqlite:///x"])
+def test_another_database_is_refused_by_its_setting(home, url):
+    with pytest.raises(UsageError, match="no PostgreSQL database"):
+        store_url(_with_database(home, url))
+
+
+def _open(url) -> None:
+    open_store(url).dispose()
 
 
 @pytest.mark.slow
-def test_several_processes_may_make_the_store_at_once(tmp_path):
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        pool.map(_open, [tmp_path / "new.sqlite"] * 8)
-
-
-def test_the_schema_is_one_that_postgresql_takes():
-    made = [
-        str(CreateTable(table).compile(dialect=postgresql.dialect()))
-        for table in metadata.sorted_tables
-    ]
-    assert any("auction BIGSERIAL NOT NULL" in statement for statement in made)
-    assert sum("spent_micros <= budget_micros" in statement for statement in made) == 2
+def test_several_processes_may_make_the_store_at_once(tmp_path, postgres):
+    for url in (str(sqlite_url(tmp_path / "new.sqlite")), postgres.database()):
+        with multiprocessing.get_context("spawn").Pool(4) as pool:
+            pool.map(_open, [url] * 8)

@@ -212,3 +212,8 @@ def set_state(connection: Connection, name: str, value: bytes) -> None:
     """Set a value of the `state` table."""
     if not insert_once(connection, state, name=name, value=value):
         connection.execute(update(state).where(state.c.name == name).values(value=value))
+
+
+def delete_state(connection: Connection, name: str) -> None:
+    """Delete a value of the `state` table."""
+    connection.execute(state.delete().where(state.c.name == name))
