@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from rookery.ads.ledger import schema
 from rookery.ads.ledger.store import get_state, reading
+from rookery.ads.ledger.traffic import Visitor
 from rookery.ads.market import RESERVE_MICROS
 from rookery.ads.predict.ftrl import PRIOR_CTR, FtrlPredictor
 from rookery.ads.report import report, report_of
@@ -16,6 +17,7 @@ from rookery.ads.server import LEARN_EVERY_SECONDS, OFFER_LIFETIME_SECONDS, AdRe
 from rookery.ads.sold import set_paused
 from rookery.ads.terms.objects import Cap
 from rookery.core.config import to_plain
+from rookery.core.errors import StorageError
 from rookery.core.protocols import ConstantPredictor, HashedEmbedder
 from rookery.core.verdict import KEEP, Drop
 from tests.support.selling import URL, campaign, funded, sell
@@ -381,3 +383,55 @@ def test_an_offer_of_another_store_counts_for_nothing_here(server, clock, take, 
     with AdServer(other, HashedEmbedder(), clock) as elsewhere:
         token = only(elsewhere.serve(ask())).token
     assert server.click(token) == (Drop("unknown_offer"), None)
+
+
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+def test_only_the_viewer_of_an_offer_sees_and_clicks_it(server, clock, take):
+    take(campaign())
+    clock.time += timedelta(hours=23, minutes=50)
+    token = only(server.serve(ask())).token
+    ada, eve, nobody = (Visitor(viewer, BROWSER) for viewer in ("ada", "eve", ""))
+    assert server.view(token, eve) == Drop("other_viewer")
+    assert server.click(token, ada)[0] == Drop("click_without_view")
+    assert server.view(token, ada) == KEEP
+    clock.time += timedelta(minutes=15)  # ada has another name by then, but not to this offer
+    for visitor in (eve, nobody):
+        assert server.click(token, visitor)[0] == Drop("other_viewer")
+    assert server.click(token, Visitor("ada", BROWSER, "HEAD"))[0] == Drop("head_request")
+    assert server.click(token, ada) == (KEEP, URL)
+    with reading(server.store) as connection:
+        totals = report_of(connection)["totals"]
+    assert totals["clicks"] == 1
+    assert totals["refused"] == {
+        "click click_without_view": 1,
+        "click head_request": 1,
+        "click other_viewer": 2,
+        "view other_viewer": 1,
+    }
+
+
+def test_a_clock_that_jumps_leaves_offers_and_days_in_order(server, clock, take):
+    take(campaign(daily_budget_micros=20_000, bid_micros=20_000))
+    clock.time += timedelta(hours=12)
+    first = only(server.serve(ask()))
+    clock.time -= timedelta(days=3)
+    second = only(server.serve(ask(viewer="eve")))
+    assert second.number > first.number
+    clock.time += timedelta(days=9)
+    third = only(server.serve(ask(viewer="eve")))
+    assert third.number > second.number
+    assert server.view(first.token) == Drop("expired")
+    assert (server.view(third.token), server.click(third.token)[0]) == (KEEP, KEEP)
+
+
+def test_a_ledger_that_cannot_be_written_costs_ads_nothing_but_their_counts(server, take):
+    take(campaign())
+    token = only(server.serve(ask())).token
+    server.view(token)
+    server._booking.close()  # as when the disk is full for long
+    with pytest.raises(StorageError, match="nothing was counted"):
+        server.view(token)
+    assert server.click(token) == (Drop("not_booked"), URL)
+    assert server.serve(ask(viewer="eve"))

@@ -1,15 +1,10 @@
-"""What is no person's: known robots, prefetches, HEAD; and that the ledger counts none of it."""
+"""What is no person's: known robots, prefetches, HEAD."""
 
 import pytest
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
-from rookery.ads.ledger.events import add_click, add_view
-from rookery.ads.ledger.history import pseudonym
-from rookery.ads.ledger.store import reading
 from rookery.ads.ledger.traffic import Visitor, judge
-from rookery.ads.report import report_of
 from rookery.core.verdict import KEEP, Drop
-from tests.ads.conftest import NOW
 
 PEOPLE = [
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -39,31 +34,3 @@ def test_every_robot_of_the_list_is_known_and_so_is_who_says_nothing():
 @pytest.mark.parametrize("purpose", ["prefetch", "Prefetch;prerender", "preview", "  prefetch  "])
 def test_a_prefetch_is_named_before_anything_else(purpose):
     assert judge(Visitor("ada", "", "HEAD", purpose)) == Drop("prefetch")
-
-
-def test_only_the_viewer_of_an_offer_sees_and_clicks_it(engine, take, a_campaign, offered):
-    take(a_campaign())
-    with reading(engine) as connection:
-        name = pseudonym(connection, "ada", NOW)
-    offered("t", viewer=name)
-    ada, eve, nobody = (Visitor(viewer, PEOPLE[0]) for viewer in ("ada", "eve", ""))
-    next_day = NOW + 12 * 3600 + 5  # ada is another viewer by then, but not to this offer
-    offered("late", viewer=name, at=NOW + 12 * 3600 - 60)
-    assert add_view(engine, "t", NOW, eve) == Drop("other_viewer")
-    assert add_click(engine, "t", NOW, ada)[0] == Drop("click_without_view")
-    assert add_view(engine, "t", NOW, ada) == KEEP
-    for visit in (eve, nobody):
-        assert add_click(engine, "t", NOW, visit)[0] == Drop("other_viewer")
-    assert add_click(engine, "t", NOW, Visitor("ada", PEOPLE[0], "HEAD"))[0] == Drop("head_request")
-    assert add_click(engine, "t", NOW, ada)[0] == KEEP
-    assert add_view(engine, "late", next_day, ada) == KEEP
-    assert add_click(engine, "late", next_day, ada)[0] == KEEP
-    with reading(engine) as connection:
-        totals = report_of(connection)["totals"]
-    assert totals["clicks"] == 2
-    assert totals["refused"] == {
-        "click click_without_view": 1,
-        "click head_request": 1,
-        "click other_viewer": 2,
-        "view other_viewer": 1,
-    }

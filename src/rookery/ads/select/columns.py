@@ -83,9 +83,7 @@ class NumberLists:
 
     def put(self, row: int, numbers: Sequence[int]) -> None:
         """Set the list of a row."""
-        while row >= len(self._first):
-            self._first = np.concatenate([self._first, np.zeros_like(self._first)])
-            self._length = np.concatenate([self._length, np.zeros_like(self._length)])
+        self._reserve(row)
         end = self._used + len(numbers)
         if end > len(self._pool):
             more = np.zeros(max(len(self._pool), len(numbers)), np.int32)
@@ -94,8 +92,14 @@ class NumberLists:
         self._first[row], self._length[row] = self._used, len(numbers)
         self._used = end
 
+    def _reserve(self, row: int) -> None:
+        while row >= len(self._first):
+            self._first = np.concatenate([self._first, np.zeros_like(self._first)])
+            self._length = np.concatenate([self._length, np.zeros_like(self._length)])
+
     def of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the numbers of some rows, and the place of each number's row among them."""
+        self._reserve(int(rows.max(initial=0)))
         lengths = self._length[rows]
         places = np.repeat(np.arange(len(rows)), lengths)
         ends = lengths.cumsum()
