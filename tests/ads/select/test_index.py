@@ -101,7 +101,9 @@ def test_through_all_changes_candidates_are_those_of_a_plain_search(steps, text)
         inventory.load([listing(n, keywords=("a",)) for n in range(1, 7)])
         plain = {n: ["a"] for n in range(1, 7)}
         for step in steps:
-            inventory.change([listing(key, keywords=tuple(words)) for key, words in dict(step).items()])
+            inventory.change(
+                [listing(key, keywords=tuple(words)) for key, words in dict(step).items()]
+            )
             plain |= dict(step)
             if inventory._merging is not None and random.random() < 0.5:
                 inventory._merging.join()

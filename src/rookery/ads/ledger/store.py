@@ -95,8 +95,12 @@ def open_store(url: URL | str, synchronous: str = "FULL") -> Engine:
         raise UsageError("PostgreSQL needs its driver", hint=hint) from None
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine, synchronous)
-    with writing(engine) as connection:
-        _make_current(connection)
+    try:
+        with writing(engine) as connection:
+            _make_current(connection)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 

@@ -48,12 +48,11 @@ class Keywords:
 
         A keyword without any word is found in no text.
         """
-        words = words_of(keyword.text)
-        name = " ".join(words)
-        kind = "phrase" if len(words) == 1 and keyword.match == "word" else keyword.match
+        words, kind = words_of(keyword.text), keyword.match
         if kind == "word":
             words = sorted(set(words))
-            name = " ".join(words)
+            kind = "phrase" if len(words) == 1 else kind
+        name = " ".join(words)
         number = self._numbers.setdefault(f"{kind} {name}", len(self._numbers))
         if number == len(self.texts):
             self.texts.append(keyword.text)
