@@ -11,10 +11,8 @@ from types import SimpleNamespace
 import pytest
 import uvicorn
 
-from rookery.ads.ledger.store import save_campaigns
 from rookery.ads.report import report
 from rookery.ads.server import AdServer
-from rookery.ads.terms.campaigns import load_campaigns
 from rookery.core.context import SystemClock
 from rookery.core.protocols import HashedEmbedder, SeededGenerator
 from rookery.gateway.app import create_app
@@ -22,30 +20,23 @@ from rookery.gateway.parts import Parts
 from rookery.gateway.serve import address_of, listening, server_config
 from rookery.search.hits import Hit
 from rookery.search.search import Results
+from tests.support.selling import campaign, sell
 
-CAMPAIGNS = """\
-currency = "EUR"
-[[campaign]]
-id = "harbour-tea"
-advertiser = "Harbour Tea <House>"
-title = "Tea above the old harbour"
-body = "Forty teas, one view."
-url = "https://example.com/tea?a=1&b=2"
-bid = 0.25
-budget = 50.00
-keywords = ["tea"]
-"""
+HARBOUR_TEA = campaign(
+    "harbour-tea",
+    advertiser="Harbour Tea <House>",
+    title="Tea above the old harbour",
+    body="Forty teas, one view.",
+    url="https://example.com/tea?a=1&b=2",
+)
 
 
 @pytest.fixture
-def ads(home, tmp_path):
+def ads(home):
     """A real ad server with one campaign, about tea."""
-    file = tmp_path / "campaigns.toml"
-    file.write_text(CAMPAIGNS)
-    save_campaigns(home, load_campaigns(file))
-    server = AdServer(home, HashedEmbedder(), SystemClock())
-    yield server
-    server.close()
+    with AdServer.of_home(home, HashedEmbedder(), SystemClock()) as server:
+        sell(server.store, HARBOUR_TEA)
+        yield server
 
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"

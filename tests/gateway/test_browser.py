@@ -11,8 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-from rookery.ads.ledger.store import save_campaigns
-from rookery.ads.terms.campaigns import Campaign, Campaigns
+from rookery.ads.ledger.store import opened_store
+from rookery.ads.terms.objects import Book
 from rookery.core.context import Context, SystemClock
 from rookery.core.home import create_home
 from rookery.core.protocols import HashedEmbedder
@@ -22,6 +22,7 @@ from rookery.posts.forget import forget
 from rookery.search.build import build_index
 from rookery.search.suggest import Trend
 from rookery.town.posts import TOPICS, TownConfig, ingest_town
+from tests.support.selling import campaign, sell
 
 pytestmark = pytest.mark.browser
 
@@ -46,21 +47,20 @@ def town(tmp_path_factory):
     home, context = create_home(tmp_path_factory.mktemp("town")), Context()
     ingest_town(home, TownConfig(authors=100, posts=4000), context)
     build_index(home, HashedEmbedder(), context)
-    save_campaigns(home, Campaigns("EUR", tuple(campaign(topic) for topic in TOPICS)))
+    with opened_store(home) as store:
+        sell(store, *map(advertised, TOPICS))
     return home
 
 
-def campaign(topic) -> Campaign:
+def advertised(topic) -> Book:
     """Return a campaign with the first advert of a topic, at a quarter per click."""
     advert = topic.adverts[0]
-    return Campaign(
-        id=topic.name,
+    return campaign(
+        topic.name,
         advertiser=advert.advertiser,
         title=advert.headline,
         body=advert.body,
         url=f"https://ads.example.com{advert.landing_path}",
-        bid_micros=250_000,
-        budget_micros=50_000_000,
         keywords=topic.words,
     )
 

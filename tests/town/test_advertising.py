@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from rookery.ads.ledger import store
+from rookery.ads.ledger.token import TOKEN_KEYS
 from rookery.ads.report import report
 from rookery.ads.server import AdRequest, AdServer
-from rookery.ads.terms.campaigns import Campaigns
 from rookery.core.context import Context, FixedClock
 from rookery.core.errors import UsageError
 from rookery.core.home import create_home
@@ -21,6 +21,7 @@ from rookery.core.stage import Stage, run_stage
 from rookery.corpus.document import DOCUMENT_SCHEMA, SPLITS, write_documents
 from rookery.town.advertising import DATABASE, DayConfig, choose_question, simulate_day
 from rookery.town.posts import TOPICS
+from tests.support.selling import campaign, sell
 
 SHORT = DayConfig(town=True, searches=150)
 LONGER = DayConfig(town=True, searches=800)  # long enough to be killed in the middle
@@ -66,19 +67,22 @@ def test_a_day_lived_twice_leaves_equal_bytes_and_counts_once(home, tmp_path):
 
 def test_after_the_day_the_home_serves_on_and_a_second_run_keeps_what_came_since(home):
     _live(home)
-    server = AdServer(home, HashedEmbedder(), FixedClock(datetime(2026, 6, 1, 12, tzinfo=UTC)))
-    before = report(home)["totals"]["clicks"]
-    token = server.serve(AdRequest("sourdough bread", "en", "ada")).offer.token
-    server.view(token), server.click(token)
-    server.close()
+    before, clock = (
+        report(home)["totals"]["clicks"],
+        FixedClock(datetime(2026, 6, 1, 12, tzinfo=UTC)),
+    )
+    with AdServer.of_home(home, HashedEmbedder(), clock) as server:
+        token = server.serve(AdRequest("sourdough bread", "en", "ada"))[0].token
+        server.view(token), server.click(token)
     _live(home)
     assert report(home)["totals"]["clicks"] == before + 1
 
 
-def test_another_day_takes_the_place_of_a_simulated_one_but_not_of_own_campaigns(home, a_campaign):
+def test_another_day_takes_the_place_of_a_simulated_one_but_not_of_own_campaigns(home):
     _live(home)
     assert _live(home, DayConfig(town=True, searches=100))["searches"] == 100
-    store.save_campaigns(home, Campaigns("EUR", (a_campaign("my-own"),)))
+    with store.opened_store(home) as opened:
+        sell(opened, campaign("my-own"))
     assert not _live(home, SHORT)["installed"]
     assert "my-own" in {row["campaign"] for row in report(home)["campaigns"]}
 
@@ -87,6 +91,7 @@ def test_simulated_viewers_key_does_not_stay_with_the_home(home):
     _live(home)
     with store.opened_store(home) as engine, store.reading(engine) as connection:
         assert store.get_state(connection, store.VIEWER_KEY) != bytes(32)
+        assert store.get_state(connection, TOKEN_KEYS) is None  # made anew by who serves
 
 
 def test_on_a_platform_s_own_posts_the_campaigns_are_made_of_their_words(home):

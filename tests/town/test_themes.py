@@ -28,13 +28,13 @@ def test_equal_texts_have_equal_themes_and_texts_without_words_have_none():
 def test_a_market_has_campaigns_and_probabilities_for_every_theme_and_is_the_same_each_time():
     themes = town_themes()
     market, again = make_market(themes, 1), make_market(themes, 1)
-    assert market.campaigns == again.campaigns
+    assert market.book.campaigns == again.book.campaigns
     assert (
-        len({campaign.id for campaign in market.campaigns})
-        == len(market.campaigns)
+        len({campaign.id for campaign in market.book.campaigns})
+        == len(market.book.campaigns)
         == 2 * len(themes)
     )
-    assert market.truth.shape == (len(themes), len(market.campaigns))
+    assert market.truth.shape == (len(themes), len(market.book.campaigns))
     assert ((market.truth > 0) & (market.truth < 1)).all()
-    own = [market.truth[n // 2, n] for n in range(len(market.campaigns))]
+    own = [market.truth[n // 2, n] for n in range(len(market.book.campaigns))]
     assert np.mean(own) > market.truth.mean()

@@ -21,7 +21,7 @@ from sqlalchemy.engine import Engine
 
 from rookery.ads.ledger import store
 from rookery.ads.ledger.book import book_version, save_book
-from rookery.ads.ledger.token import VIEWER_KEY
+from rookery.ads.ledger.token import TOKEN_KEYS, VIEWER_KEY
 from rookery.ads.report import report_of
 from rookery.ads.terms.objects import Book
 from rookery.core.artifact import Artifact
@@ -40,8 +40,9 @@ from rookery.town.themes import CURRENCY, Theme, found_themes, make_market, town
 VERSION = 2
 DATABASE, RESULT, SIMULATION = "ads.sqlite", "result.json", "simulation"
 MOST_DOCUMENTS = 20_000
-# pseudonyms of viewers who do not exist need no secret, and have to be the same each time
+# viewers and offers that do not exist need no secret, and have to be the same each time
 _SIMULATED_KEY = bytes(32)
+_SIMULATED_TOKEN_KEYS = canonical_json([[0, bytes(32).hex(), 0]]).encode()
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ def _simulate(
     with store.writing(engine) as connection:
         save_book(connection, Book(CURRENCY), market.book)
         store.set_state(connection, VIEWER_KEY, _SIMULATED_KEY)
+        store.set_state(connection, TOKEN_KEYS, _SIMULATED_TOKEN_KEYS)
         store.set_state(connection, SIMULATION, f"{key} {book_version(connection)}".encode())
     with workspace.context.progress.task("simulating a day of ads", len(day), "searches") as task:
         truth = simulation.simulate_visits(engine, embedder, market, day, config.seed, task)
@@ -201,11 +203,10 @@ def _install(home: Home, day: Artifact) -> bool:
             contextlib.closing(sqlite3.connect(copy)) as source,
             contextlib.closing(sqlite3.connect(home.ads)) as ours,
         ):
-            with source:
-                source.execute(
-                    "UPDATE state SET value = ? WHERE name = ?",
-                    [secrets.token_bytes(32), VIEWER_KEY],
-                )
+            with source:  # the home has secrets of its own
+                secret = [secrets.token_bytes(32), VIEWER_KEY]
+                source.execute("UPDATE state SET value = ? WHERE name = ?", secret)
+                source.execute("DELETE FROM state WHERE name = ?", [TOKEN_KEYS])
             source.backup(ours)  # one transaction of the home's database, seen whole or not at all
     finally:
         copy.unlink(missing_ok=True)

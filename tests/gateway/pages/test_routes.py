@@ -299,7 +299,7 @@ def test_a_search_for_nothing_much_is_the_first_page(page):
 
 def test_a_home_without_campaigns_says_how_to_get_some(ask):
     assert (
-        "rookery ads campaigns"
+        "rookery ads import"
         in ask("/ads/report", report=lambda: {"campaigns": [], "totals": {}}).text
     )
 

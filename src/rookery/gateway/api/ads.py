@@ -31,18 +31,19 @@ _WRITE = {"toml": exporting.as_toml, "json": exporting.as_json, "csv": exporting
 def sold_routes(parts: Parts, operator_only: Callable[[Request], Any]) -> APIRouter:
     """Return the routes under `/ads/v1`. operator_only: refuses the requests of others."""
     routes = APIRouter(prefix="/ads/v1", dependencies=[Depends(operator_only)], tags=["ads"])
-    store = parts.ads.store
 
     @routes.post("/import")
     async def import_(request: Request, form: Form = "json", dry_run: bool = False) -> Response:
         """Import a file, all of it or nothing."""
         sheet = _read(await request.body(), form)
-        return _changes(await run_in_threadpool(_told, sold.import_sheet, store, sheet, dry_run))
+        return _changes(
+            await run_in_threadpool(_told, sold.import_sheet, parts.ads.store, sheet, dry_run)
+        )
 
     @routes.get("/export")
     def export(form: Form = "json") -> Response:
         """Return all that is sold, as a file that imports as no change."""
-        text = _WRITE[form](sold.export_book(store))
+        text = _WRITE[form](sold.export_book(parts.ads.store))
         return Response(text, media_type=f"{_MEDIA[form]}; charset=utf-8")
 
     @routes.get("/report")
@@ -53,13 +54,17 @@ def sold_routes(parts: Parts, operator_only: Callable[[Request], Any]) -> APIRou
     @routes.get("/{kinds}")
     def all_of(kinds: Kinds) -> JSONResponse:
         """Return all objects of a kind."""
-        found = exporting.plain_of(sold.export_book(store)).get(kinds.removesuffix("s"), [])
+        found = exporting.plain_of(sold.export_book(parts.ads.store)).get(
+            kinds.removesuffix("s"), []
+        )
         return _json({kinds: found})
 
     @routes.get("/{kinds}/{name}")
     def one_of(kinds: Kinds, name: str) -> JSONResponse:
         """Return an object."""
-        found = exporting.plain_of(sold.export_book(store)).get(kinds.removesuffix("s"), [])
+        found = exporting.plain_of(sold.export_book(parts.ads.store)).get(
+            kinds.removesuffix("s"), []
+        )
         return _json(next((one for one in found if one["id"] == name), None) or _absent(name))
 
     @routes.patch("/{kinds}/{name}")
@@ -69,36 +74,36 @@ def sold_routes(parts: Parts, operator_only: Callable[[Request], Any]) -> APIRou
         plain = {kinds.removesuffix("s"): [fields | {"id": name}]}
         currency = {"currency": fields.pop("currency")} if "currency" in fields else {}
         sheet = _read(json.dumps(currency | plain, default=str).encode(), "json")
-        return _changes(await run_in_threadpool(_told, sold.import_sheet, store, sheet))
+        return _changes(await run_in_threadpool(_told, sold.import_sheet, parts.ads.store, sheet))
 
     @routes.post("/ads/{name}/approve")
     def approve(name: str) -> JSONResponse:
         """Let the newest words of an ad be shown."""
-        _told(sold.approve, store, [name])
+        _told(sold.approve, parts.ads.store, [name])
         return JSONResponse({"id": name, "review": "approved"})
 
     @routes.post("/ads/{name}/reject")
     def reject(name: str, reason: str = "") -> JSONResponse:
         """Refuse the newest words of an ad."""
-        _told(sold.reject, store, [name], reason)
+        _told(sold.reject, parts.ads.store, [name], reason)
         return JSONResponse({"id": name, "review": "rejected"})
 
     @routes.post("/{kinds}/{name}/pause")
     def pause(kinds: Pausables, name: str, below: bool = False) -> JSONResponse:
         """Stop an object from the next request on; below: and all in it."""
-        count = _told(sold.set_paused, store, kinds.removesuffix("s"), name, True, below)
+        count = _told(sold.set_paused, parts.ads.store, kinds.removesuffix("s"), name, True, below)
         return JSONResponse({"id": name, "paused": True, "objects": count})
 
     @routes.post("/{kinds}/{name}/resume")
     def resume(kinds: Pausables, name: str, below: bool = False) -> JSONResponse:
         """Let an object run; below: and all in it."""
-        count = _told(sold.set_paused, store, kinds.removesuffix("s"), name, False, below)
+        count = _told(sold.set_paused, parts.ads.store, kinds.removesuffix("s"), name, False, below)
         return JSONResponse({"id": name, "paused": False, "objects": count})
 
     @routes.get("/campaigns/{name}/why")
     def why_not(name: str) -> JSONResponse:
         """Return why the groups of a campaign did not run, and how often they were offered."""
-        with reading(store) as connection:
+        with reading(parts.ads.store) as connection:
             rows = _told(why, connection, name)
         reasons = [{"group": r.group, "reason": r.reason, "times": r.times} for r in rows]
         return JSONResponse({"campaign": name, "reasons": reasons})
