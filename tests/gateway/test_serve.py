@@ -16,7 +16,7 @@ import pytest
 from rookery.core.context import SystemClock
 from rookery.core.errors import UsageError
 from rookery.gateway.app import create_app
-from rookery.gateway.serve import address_of, learning_beside, listening, serve
+from rookery.gateway.serve import address_of, listening, repeated_beside, serve
 
 ROOKERY = [sys.executable, "-m", "rookery.cli.main"]
 
@@ -57,7 +57,7 @@ def test_learning_goes_on_beside_the_requests_and_after_an_error_and_ends_with_s
             raise OSError("the disk is away")
         return True
 
-    with learning_beside(learn, poll_seconds=0.001):
+    with repeated_beside(learn, "learning from clicks", 0.001):
         assert third.wait(timeout=20)
     assert threading.current_thread() not in calls
     assert not calls[0].is_alive()
@@ -72,7 +72,7 @@ def test_a_page_is_served_while_learning_is_not_done(parts, served):
         return done.wait(timeout=20)
 
     with (
-        learning_beside(learn, poll_seconds=60),
+        repeated_beside(learn, "learning from clicks", 60),
         served(create_app(parts, SystemClock())) as address,
     ):
         assert begun.wait(timeout=20)

@@ -20,6 +20,7 @@ from rookery.ads.select.columns import Columns
 from rookery.ads.select.index import Candidates, Inventory
 from rookery.ads.select.nearness import SIMILAR_ENOUGH
 from rookery.ads.select.rules import CODES, RUNS, Page, judge
+from rookery.ads.terms.objects import PAYMENTS, VIEWS_AT_ONCE
 from rookery.core.protocols import ClickPredictor
 
 SQUASH = 0.75
@@ -153,3 +154,13 @@ def costs_of_winning(bidders: Bidders) -> np.ndarray:
     second, first = np.partition(scores, -2)[-2:]
     rival = np.where(scores == first, second, first)
     return np.maximum(rival / bidders.weights, RESERVE_MICROS)
+
+
+def cost_and_chance(taking_part: Bidders, sold: Place) -> tuple[int, float]:
+    """Return what one event that is paid costs at most, and how likely a view brings it."""
+    kind = PAYMENTS[taking_part.pays_for[sold.candidate]]
+    if kind == "views":
+        return -(-sold.price_micros // VIEWS_AT_ONCE), 1.0
+    clicks = float(taking_part.pctr[sold.candidate])
+    bought = float(taking_part.pcvr[sold.candidate]) if kind == "conversion" else 1.0
+    return sold.price_micros, clicks * bought

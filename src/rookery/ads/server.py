@@ -16,7 +16,6 @@ buckets. Nor does a request train anything: whoever runs the server calls `learn
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -28,6 +27,7 @@ from rookery.ads.auction import (
     Auction,
     Bidders,
     bidders,
+    cost_and_chance,
     costs_of_winning,
     fitting,
     sell_places,
@@ -51,17 +51,19 @@ from rookery.ads.ledger.store import open_store, reading, store_url, writing
 from rookery.ads.ledger.token import OfferTerms
 from rookery.ads.ledger.traffic import OTHER_VIEWER, Visitor, judge
 from rookery.ads.market import Market, Moment
+from rookery.ads.offers import AdRequest, Offer, shown
 from rookery.ads.predict.calibration import CalibratedPredictor
 from rookery.ads.predict.exploring import Choice, chosen_ad
 from rookery.ads.predict.ftrl import FtrlPredictor
 from rookery.ads.predict.learning import learn_from_ledger, learn_rates, stored_predictor
 from rookery.ads.predict.rates import CLICKED, SEEN
+from rookery.ads.preview import Preview, told
 from rookery.ads.price.bids import AUTOMATIC
 from rookery.ads.price.places import Place, Rule
 from rookery.ads.select.caps import Caps, Seen, capped_versions
-from rookery.ads.select.rules import CODES, REASONS, RUNS, Page
+from rookery.ads.select.rules import CODES, REASONS, RUNS
 from rookery.ads.select.words import words_of
-from rookery.ads.terms.objects import PAYMENTS, VIEWS_AT_ONCE
+from rookery.ads.terms.objects import PAYMENTS
 from rookery.core.context import Clock
 from rookery.core.errors import StorageError
 from rookery.core.home import Home
@@ -74,74 +76,6 @@ LEARN_EVERY_SECONDS = 300
 FLUSH_SECONDS = 5.0
 _CACHED_TEXTS = 2048
 _SHOWN_DECISIONS = 50
-
-
-@dataclass(frozen=True)
-class AdRequest:
-    """A request for ads beside a text, for a viewer of whom only this is told.
-
-    places: how many ads there is room for. vector: of the text, where the caller has it.
-    """
-
-    text: str
-    language: str | None
-    viewer: str
-    country: str | None = None
-    device: str | None = None
-    places: int = 1
-    vector: np.ndarray | None = None
-
-    @property
-    def page(self) -> Page:
-        """Return what the rules look at."""
-        language = self.language.lower().partition("-")[0] if self.language else None
-        return Page(language, self.country, self.device)
-
-
-@dataclass(frozen=True)
-class Offer:
-    """An ad about to be shown.
-
-    `view` and `click` name it by its token, and each counts it once; `why` is for the reader. A
-    preview's has no token.
-    """
-
-    token: str
-    number: int
-    campaign: str
-    group: str
-    ad: str
-    advertiser: str
-    title: str
-    body: str
-    url: str
-    why: str
-    price_micros: int
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The decision on one group, with the numbers behind it; reason: why it is not shown, or ""."""
-
-    group: str
-    campaign: str
-    reason: str
-    keywords: tuple[str, ...] = ()
-    similarity: float = 0.0
-    bid_micros: int = 0
-    pctr: float = 0.0
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What a request would be shown, and why other groups would not.
-
-    decisions: on groups that the text concerns. others: how many more there are, by reason.
-    """
-
-    offers: tuple[Offer, ...]
-    decisions: tuple[Decision, ...]
-    others: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -239,7 +173,7 @@ class AdServer:
         words, vector = words_of(request.text), self._vector(request)
         with self._lock:
             auction = self._hold(request, words, vector, promises=False)
-            return self._told(request, auction)
+            return told(self._market.inventory, request, auction)
 
     def _hold(
         self, request: AdRequest, words: list[str], vector: np.ndarray, promises: bool
@@ -268,7 +202,7 @@ class AdServer:
         accounts = self._market.accounts
         for place, sold in enumerate(places):
             row = int(taking_part.found.rows[sold.candidate])
-            cost, chance = _cost_and_chance(taking_part, sold)
+            cost, chance = cost_and_chance(taking_part, sold)
             account = int(moment.accounts[row])
             until = now + OFFER_LIFETIME_SECONDS
             if not accounts.promise(number + place, account, cost, chance, until):
@@ -298,8 +232,15 @@ class AdServer:
             expires_seconds=until,
         )
         self._caps.note(terms.viewer, Seen(terms.offer, now, until, row, terms.ad_version))
-        token = tokens.seal(terms, self._keys)
-        return _Chosen(self._shown(request, auction, place, choice.place, token), terms, choice)
+        offer = shown(
+            self._market.inventory,
+            request,
+            auction,
+            place,
+            choice.place,
+            tokens.seal(terms, self._keys),
+        )
+        return _Chosen(offer, terms, choice)
 
     def _choose(self, request: AdRequest, auction: Auction, row: int, place: int) -> Choice:
         """Choose among the ads of a group: by what is known of them, and now and then any."""
@@ -309,68 +250,6 @@ class AdServer:
         allowed = np.flatnonzero(~capped_versions(columns, row, seen, auction.at_seconds))
         random = np.random.default_rng(auction.number + place)
         return chosen_ad(allowed, counts[:, SEEN], counts[:, CLICKED], random)
-
-    def _shown(
-        self, request: AdRequest, auction: Auction, place: int, ad: int, token: str
-    ) -> Offer:
-        """Return the ad of a place as the page shows it."""
-        sold, inventory = auction.places[place], self._market.inventory
-        found = auction.bidders.found
-        row = int(found.rows[sold.candidate])
-        group, campaign, advertiser = inventory.columns.ids[row]
-        text = inventory.columns.text(row, ad)
-        keywords = self._keywords(auction, sold.candidate)
-        is_for_language = bool(inventory.columns.rows["languages"][row]) and request.page.language
-        why = why_shown(advertiser, keywords, request.page.language if is_for_language else None)
-        return Offer(
-            token=token,
-            number=auction.number + place,
-            campaign=campaign,
-            group=group,
-            ad=text.ad,
-            advertiser=advertiser,
-            title=text.title,
-            body=text.body,
-            url=text.url,
-            why=why,
-            price_micros=sold.price_micros,
-        )
-
-    def _keywords(self, auction: Auction, candidate: int) -> tuple[str, ...]:
-        """Return the keywords of a candidate that the text has."""
-        found, texts = auction.bidders.found, self._market.inventory.keywords.texts
-        matched = found.matched[candidate]
-        return tuple(texts[n] for n, has in zip(found.keywords, matched, strict=True) if has)
-
-    def _told(self, request: AdRequest, auction: Auction) -> Preview:
-        """Return an auction as a preview."""
-        taking_part, columns = auction.bidders, self._market.inventory.columns
-        won = {place.candidate for place in auction.places}
-        order = np.argsort(-(taking_part.bids.astype(float) * taking_part.weights), kind="stable")
-        decisions = [
-            Decision(
-                *columns.ids[int(taking_part.found.rows[n])][:2],
-                reason="" if n in won else "outbid",
-                keywords=self._keywords(auction, n),
-                similarity=float(taking_part.found.similarity[n]),
-                bid_micros=int(taking_part.bids[n]),
-                pctr=float(taking_part.pctr[n]),
-            )
-            for n in order.tolist()
-        ]
-        refused = zip(taking_part.refused.tolist(), taking_part.reasons.tolist(), strict=True)
-        for row, code in sorted(set(refused)):
-            decisions.append(Decision(*columns.ids[row][:2], reason=REASONS[code]))
-        concerned = np.zeros(len(columns), bool)
-        concerned[taking_part.found.rows] = concerned[taking_part.refused] = True
-        codes = np.where(
-            auction.moment.standing == RUNS, CODES["not_relevant"], auction.moment.standing
-        )
-        others = Counter(REASONS[code] for code in codes[~concerned].tolist())
-        offers = tuple(
-            self._shown(request, auction, place, 0, "") for place in range(len(auction.places))
-        )
-        return Preview(offers, tuple(decisions), dict(others))
 
     def _note(self, auction: Auction, chosen: list[_Chosen], asked: int) -> None:
         """Count the reasons of an auction, and leave its record."""
@@ -450,7 +329,7 @@ class AdServer:
     # ---------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Do what is due beside requests: follow the store, write counts and records, stay alive."""
+        """Do what is due beside requests: follow the store, write what waits, stay alive."""
         now = self._now()
         with self._lock:
             self._market.at(now)
@@ -523,31 +402,4 @@ def _sold(one: _Chosen, place: Place) -> Sold:
     terms, choice = one.terms, one.choice
     return Sold(
         place.candidate, place.price_micros, terms.ad_version, choice.propensity, choice.explored
-    )
-
-
-def _cost_and_chance(taking_part: Bidders, sold: Place) -> tuple[int, float]:
-    """Return what one event that is paid costs at most, and how likely a view brings it."""
-    kind = PAYMENTS[taking_part.pays_for[sold.candidate]]
-    if kind == "views":
-        return -(-sold.price_micros // VIEWS_AT_ONCE), 1.0
-    clicks = float(taking_part.pctr[sold.candidate])
-    bought = float(taking_part.pcvr[sold.candidate]) if kind == "conversion" else 1.0
-    return sold.price_micros, clicks * bought
-
-
-def why_shown(advertiser: str, keywords: tuple[str, ...], language: str | None) -> str:
-    """Return why a reader sees an ad: who paid, and what on the page it fits.
-
-    It is short and true to the rules. language: of the reader, if the ad is for it.
-    """
-    if keywords:
-        words = ", ".join(f"“{word}”" for word in keywords)
-        reason = f"your search has {words}, which {advertiser} chose"
-    else:
-        reason = f"the ad of {advertiser} is close in meaning to your search"
-    reader = f", and it is for readers of your language ({language})" if language else ""
-    return (
-        f"Paid for by {advertiser}. You see it because {reason}{reader}. No personal profile was "
-        f"used."
     )

@@ -31,6 +31,7 @@ log = logging.getLogger("rookery.gateway")
 GRACE_SECONDS = 3
 POLL_SECONDS = 0.2
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0  # before a follower is started again
+ADS_POLL_SECONDS = 0.1
 LEARN_POLL_SECONDS = 15  # how often to ask; whether learning is due is for the ad server to decide
 
 
@@ -63,7 +64,12 @@ def serve(
     with listening(host, port) as listener:
         _check_exposure(listener, guard)
         parts = open_parts(home, context)
-        with learning_beside(parts.ads.learn), indexing_beside(home):
+        with (
+            contextlib.closing(parts.ads),
+            repeated_beside(parts.ads.tick, "keeping up with the ads", ADS_POLL_SECONDS),
+            repeated_beside(parts.ads.learn, "learning from clicks", LEARN_POLL_SECONDS),
+            indexing_beside(home),
+        ):
             run(create_app(parts, context.clock, guard=guard), listener, ready)
 
 
@@ -105,24 +111,27 @@ def read_password(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def learning_beside(
-    learn: Callable[[], bool], poll_seconds: float = LEARN_POLL_SECONDS
-) -> Iterator[None]:
-    """Call `learn` again and again, beginning at once, in a thread beside the requests.
+def repeated_beside(call: Callable[[], object], what: str, poll_seconds: float) -> Iterator[None]:
+    """Call something again and again, beginning at once, in a thread beside the requests.
 
-    No visitor waits for it. An error goes to the log, and the next call comes all the same.
+    No visitor waits for it. An error goes to the log, and the next call comes all the same; one
+    that comes again and again is told once. what: what it does, for the log.
     """
     ended = threading.Event()
 
-    def keep_learning() -> None:
+    def repeat() -> None:
+        has_failed = False
         while not ended.is_set():
             try:
-                learn()
+                call()
+                has_failed = False
             except Exception:
-                log.exception("learning from clicks failed")
+                if not has_failed:
+                    log.exception("%s failed", what)
+                has_failed = True
             ended.wait(poll_seconds)
 
-    thread = threading.Thread(target=keep_learning, name="learning from clicks", daemon=True)
+    thread = threading.Thread(target=repeat, name=what, daemon=True)
     thread.start()
     try:
         yield

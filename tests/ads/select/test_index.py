@@ -117,21 +117,22 @@ def test_through_all_changes_candidates_are_those_of_a_plain_search(steps, text)
 def test_many_vectors_are_sorted_into_lists_and_found():
     generator = np.random.default_rng(1)
 
+    known = {}
+
     class Given:
         digest, dimensions, weight = "given", 16, 1.0
-        known: dict = {}
 
         def embed(self, texts):
             for text in texts:
                 vector = generator.standard_normal(16).astype(np.float32)
-                self.known.setdefault(text, vector / np.linalg.norm(vector))
-            return np.stack([self.known[text] for text in texts])
+                known.setdefault(text, vector / np.linalg.norm(vector))
+            return np.stack([known[text] for text in texts])
 
     inventory = Inventory(Given())
     inventory.load([listing(n, keywords=(f"w{n}",), meaning=(f"m{n}",)) for n in range(1, 3_001)])
     assert inventory._sealed.vectors.centres is not None
     hits = [
-        f"g{n}" in names(inventory, candidates(inventory, "-", vector=Given.known[f"m{n}"]))
+        f"g{n}" in names(inventory, candidates(inventory, "-", vector=known[f"m{n}"]))
         for n in range(1, 301)
     ]
     assert np.mean(hits) > 0.97

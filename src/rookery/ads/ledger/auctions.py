@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rookery.ads.terms.objects import Rule
 from rookery.core.errors import UsageError
 
 CANDIDATE = np.dtype(
@@ -63,7 +64,7 @@ class AuctionRecord:
     auction: int
     at_seconds: int
     book: int
-    rule: str
+    rule: Rule
     places: int
     reserve_micros: int
     squash: float

@@ -84,9 +84,15 @@ def read_book(connection: Connection) -> Book:
     versions = [
         _version(row, ads[row.ad].id) for row in connection.execute(select(schema.ad_version))
     ]
-    in_order = (_sorted(of) for of in (advertisers, fundings, campaigns, groups, ads))
-    told = tuple(sorted(versions, key=lambda one: (one.ad, one.number)))
-    return Book(currency_of(connection), *in_order, told)
+    return Book(
+        currency_of(connection),
+        _sorted(advertisers),
+        _sorted(fundings),
+        _sorted(campaigns),
+        _sorted(groups),
+        _sorted(ads),
+        tuple(sorted(versions, key=lambda one: (one.ad, one.number))),
+    )
 
 
 def _by_key(connection: Connection, table: Table, made: Callable[[Any], Any]) -> dict[int, Any]:
@@ -126,9 +132,11 @@ _WORDS = ("keywords", "excluded")
 
 
 def _targeting(plain: Mapping[str, Any]) -> Targeting:
-    words = {name: tuple(Keyword(*one) for one in plain.get(name, ())) for name in _WORDS}
-    others = {name: tuple(value) for name, value in plain.items() if name not in _WORDS}
-    return Targeting(**words, **others)
+    fields: dict[str, Any] = {
+        name: tuple(Keyword(*one) for one in value) if name in _WORDS else tuple(value)
+        for name, value in plain.items()
+    }
+    return Targeting(**fields)
 
 
 def plain_targeting(targeting: Targeting) -> str:
@@ -307,7 +315,9 @@ class _Saving:
 
     def _update(self, table: Table, rows: list[dict[str, Any]]) -> None:
         if rows:
-            values = {name: bindparam(f"new_{name}") for name in rows[0] if name != "id"}
+            values: dict[str, Any] = {
+                name: bindparam(f"new_{name}") for name in rows[0] if name != "id"
+            }
             statement = update(table).where(table.c.id == bindparam("new_id")).values(values)
             named = [{f"new_{name}": value for name, value in row.items()} for row in rows]
             self._connection.execute(statement, named)

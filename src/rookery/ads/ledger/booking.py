@@ -45,6 +45,7 @@ CONVERSION_SECONDS = 7 * 86_400
 MOST_TOGETHER = 2_000
 MOST_WAITING = 20_000
 _MOST_COLLISIONS = 20
+_REFUSAL = ("kind", "reason", "campaign", "day")
 
 _TABLES: dict[str, Table] = {"view": view, "click": click, "conversion": conversion}
 _AFTER = {"click": "view", "conversion": "click"}
@@ -73,7 +74,7 @@ class Booked:
     is_counted: bool = False
 
 
-def cost_of(terms: OfferTerms, kind: Kind) -> int:
+def cost_of(terms: OfferTerms, kind: str) -> int:
     """Return what an event costs, in micros: nothing unless its offer is paid by this kind.
 
     A view is a thousandth of the price of a thousand. What does not divide falls on some of the
@@ -283,8 +284,7 @@ def _count_refusals(
         for e, b in zip(events, booked, strict=True)
         if isinstance(b.verdict, Drop) and not b.verdict.reason.startswith("over_")
     )
-    names = ("kind", "reason", "campaign", "day")
-    rows = [dict(zip(names, named, strict=True)) for named in counts]
+    rows = [dict(zip(_REFUSAL, named, strict=True)) for named in counts]
     insert_rows(connection, refusal, [row | {"times": 0} for row in rows])
     more = [
         {f"which_{name}": value for name, value in row.items()} | {"more": times}
@@ -295,7 +295,7 @@ def _count_refusals(
 
 
 # Built once, since they run with every group.
-_KEYS = bindparam("keys", expanding=True)
+_KEYS: Any = bindparam("keys", expanding=True)
 _CAMPAIGNS = (
     select(
         campaign.c.key,
@@ -321,25 +321,15 @@ _DAYS = select(campaign_day).where(
 
 
 def _spend(table: Table, *more: Any) -> Any:
-    key = table.c.get("key", table.c.get("campaign"))
+    key: Any = table.c["key"] if "key" in table.c else table.c["campaign"]
     spent = table.c.spent_micros + bindparam("more")
     return update(table).where(key == bindparam("which"), *more).values(spent_micros=spent)
 
 
 _SPEND, _SPEND_FUNDING = _spend(campaign), _spend(funding)
 _SPEND_DAY = _spend(campaign_day, campaign_day.c.day == bindparam("date"))
-_REFUSE = (
-    update(refusal)
-    .where(
-        and_(
-            *(
-                refusal.c[n] == bindparam(f"which_{n}")
-                for n in ("kind", "reason", "campaign", "day")
-            )
-        )
-    )
-    .values(times=refusal.c.times + bindparam("more"))
-)
+_REFUSED: Any = and_(*(refusal.c[name] == bindparam(f"which_{name}") for name in _REFUSAL))
+_REFUSE = update(refusal).where(_REFUSED).values(times=refusal.c.times + bindparam("more"))
 
 
 # Groups
@@ -406,8 +396,8 @@ class GroupBooking:
             booked = self._book_in_time(events)
         except Exception as error:  # whatever it is, those who wait are told
             if len(group) > 1 and not isinstance(error, StorageError):
-                for one in group:  # one that cannot be booked keeps no other from it
-                    self._book([one])
+                for alone in group:  # one that cannot be booked keeps no other from it
+                    self._book([alone])
                 return
             for _, future in group:
                 future.set_exception(error)

@@ -24,13 +24,13 @@ _ADD = (
 
 def add_reasons(store: Engine, day: str, counts: Mapping[tuple[int, str], int]) -> None:
     """Add counts by group (its key) and reason to those of a day."""
-    rows = [{"ad_group": group, "day": day, "reason": name} for group, name in sorted(counts)]
-    if not rows:
+    if not counts:
         return
+    in_order = sorted(counts)
+    rows = [{"ad_group": group, "day": day, "reason": name} for group, name in in_order]
     more = [
-        {f"which_{name}": row[name] for name in _KEY}
-        | {"more": counts[row["ad_group"], row["reason"]]}
-        for row in rows
+        {f"which_{name}": row[name] for name in _KEY} | {"more": counts[named]}
+        for row, named in zip(rows, in_order, strict=True)
     ]
     with writing(store) as connection:
         insert_rows(connection, reason, [row | {"times": 0} for row in rows])

@@ -194,8 +194,8 @@ def insert_rows(
     if not rows:
         return
     if connection.dialect.name == "sqlite":
-        statement = _INSERTS["sqlite"][table] if is_once else table.insert()
-        connection.execute(statement, list(rows))
+        once = _INSERTS["sqlite"][table] if is_once else table.insert()
+        connection.execute(once, list(rows))
         return
     names = list(rows[0])
     arrays = ", ".join(

@@ -18,15 +18,13 @@ quality. Not here: who may take part (`select/`), and how much of a bid is used 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from rookery.ads.terms.objects import PAYMENTS, VIEWS_AT_ONCE
+from rookery.ads.terms.objects import PAYMENTS, VIEWS_AT_ONCE, Rule
 
 WEIGHT_ONE = 1_000_000_000
 MOST_PLACES = 4
-Rule = Literal["second_price", "vcg"]
 VIEWS, CLICK, CONVERSION = (PAYMENTS.index(one) for one in ("views", "click", "conversion"))
 
 _SHARES = (1000, 700, 500, 400)

@@ -88,13 +88,13 @@ def sorted_into_lists(found: Vectors, before: Vectors | None = None) -> Vectors:
     if len(found.rows) <= FEW:
         return found
     centres = None if before is None else before.centres
-    if centres is None or 2 * len(before.rows) < len(found.rows):
+    if before is None or centres is None or 2 * len(before.rows) < len(found.rows):
         centres = _centres(found.vectors)
     of_list = nearest_centres(found.vectors, centres)
     order = np.argsort(of_list, kind="stable")
     starts = np.searchsorted(of_list[order], np.arange(len(centres) + 1))
-    parts = (one[order] for one in (found.vectors, found.rows, found.usual, found.spread))
-    return Vectors(*parts, centres, starts)
+    vectors, rows = found.vectors[order], found.rows[order]
+    return Vectors(vectors, rows, found.usual[order], found.spread[order], centres, starts)
 
 
 def _centres(vectors: np.ndarray) -> np.ndarray:

@@ -19,6 +19,8 @@ Payment = Literal["views", "click", "conversion"]
 """What is paid for: a thousand views, a click, or a conversion."""
 VIEWS_AT_ONCE = 1000
 """Are paid for together."""
+Rule = Literal["second_price", "vcg"]
+"""How places are priced (`price/places.py`)."""
 Strategy = Literal["highest", "automatic", "target"]
 """How a group bids: its highest price, less while ahead of its budget; as high as its budget
 allows, up to that price; or so that the mean cost of what is paid for is near a target.

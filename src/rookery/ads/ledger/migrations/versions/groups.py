@@ -102,7 +102,7 @@ def _carry_days(connection: Connection, keys: dict[str, int]) -> None:
         (keys[row.campaign], row.day): (row.budget_micros, row.spent_micros)
         for row in connection.execute(text("SELECT * FROM old_campaign_day"))
     }
-    budgets = dict(
+    budgets: dict[int, int] = dict(
         connection.execute(
             text("SELECT key, coalesce(daily_budget_micros, budget_micros) FROM campaign")
         ).all()
