@@ -7,6 +7,7 @@ candidates come from (`select/index.py`), how places are priced (`price/places.p
 follows a sale (`server.py`).
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,11 +64,15 @@ class Bidders:
 
 @dataclass(frozen=True)
 class Auction:
-    """An auction that was held: who took part, and what was sold. number: that of its offers."""
+    """An auction that was held: who took part, and what was sold.
+
+    number: that of its first offer. seen: what counts of the viewer.
+    """
 
     number: int
     at_seconds: float
     moment: Moment
+    seen: Sequence[Seen]
     bidders: Bidders
     places: tuple[Place, ...]
 
@@ -105,10 +110,20 @@ def bidders(
     reasons: np.ndarray,
 ) -> Bidders:
     """Return those that take part, with predictions and weights."""
-    rows = inventory.columns.rows[found.rows]
+    columns = inventory.columns
+    pays_for = columns.rows["pays_for"][found.rows]
+    moved = functools.cache(functools.partial(columns.moved_codes, found.rows))
     keywords = [inventory.keywords.texts[number] for number in found.keywords]
     similarity = found.similarity.astype(np.float64)
-    buckets = view_buckets(rows["code"], similarity, words, language, keywords, found.matched)
+    buckets = view_buckets(
+        columns.rows["code"][found.rows],
+        similarity,
+        words,
+        language,
+        keywords,
+        found.matched,
+        moved,
+    )
     pctr, pcvr = predictor.predict(buckets), moment.conversions[found.rows]
     by_meaning = np.clip(similarity / (2 * SIMILAR_ENOUGH), 0.5, 1.0)
     quality = np.where(found.matched.any(axis=1), 1.0, by_meaning)
@@ -116,12 +131,12 @@ def bidders(
         found,
         buckets,
         moment.bids[found.rows],
-        rows["pays_for"],
+        pays_for,
         pctr,
         pcvr,
         quality,
-        weights_of(rows["pays_for"], pctr, pcvr, quality, SQUASH),
-        rows["advertiser"],
+        weights_of(pays_for, pctr, pcvr, quality, SQUASH),
+        columns.rows["advertiser"][found.rows],
         refused,
         reasons,
     )

@@ -9,6 +9,7 @@ booked within `BALANCES_SECONDS`. What this process books itself it knows at onc
 does so under one lock. It holds no auction (`server.py`) and writes nothing.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ from rookery.ads.price.places import CONVERSION, VIEWS
 from rookery.ads.select.columns import Columns
 from rookery.ads.select.index import Inventory
 from rookery.ads.select.rules import CODES, RUNS, standing
-from rookery.ads.terms.objects import VIEWS_AT_ONCE, Campaign
+from rookery.ads.terms.objects import VIEWS_AT_ONCE, Campaign, Listing
 from rookery.core.context import Clock
 from rookery.core.protocols import Embedder
 
@@ -61,6 +62,7 @@ class Market:
         self.version = 0
         self._store, self._watch = store, Watch(store, clock)
         self._account_of_key = np.zeros(1, np.int64)
+        self._chances: tuple[np.ndarray, np.ndarray] | None = None
         self._refreshed = self._balanced = float("-inf")
         self._moment = self._refresh(clock.now().timestamp())
 
@@ -78,7 +80,7 @@ class Market:
 
     def learned(self, rates: Rates) -> None:
         """Take over rates that were learned."""
-        self.rates, self._refreshed = rates, float("-inf")
+        self.rates, self._chances, self._refreshed = rates, None, float("-inf")
 
     def account_of(self, campaign_key: int) -> int | None:
         """Return the number of a campaign's account, or None if the campaign is not known."""
@@ -91,15 +93,19 @@ class Market:
             version = book_version(connection)
             if version == self.version:
                 return
-            listings = list(read_listings(connection, self.version))
-            fundings = read_fundings(connection)
-        is_first, self.version = self.version == 0, version
-        for funding, _ in fundings:
-            self.accounts.put_funding(funding)
-        for key, campaign in {one.campaign_key: one.campaign for one in listings}.items():
-            self._open_account(key, campaign, now_seconds)
-        (self.inventory.load if is_first else self.inventory.change)(listings)
+            for funding, _ in read_fundings(connection):
+                self.accounts.put_funding(funding)
+            take = self.inventory.load if self.version == 0 else self.inventory.change
+            take(self._opened(read_listings(connection, self.version), now_seconds))
+        self.version = version
         self._balanced = self._refreshed = float("-inf")
+        self._chances = None
+
+    def _opened(self, listings: Iterable[Listing], now_seconds: float) -> Iterator[Listing]:
+        """Yield groups, after the accounts of their campaigns were opened or changed."""
+        for one in listings:
+            self._open_account(one.campaign_key, one.campaign, now_seconds)
+            yield one
 
     def _open_account(self, key: int, campaign: Campaign, now_seconds: float) -> None:
         missing = key + 1 - len(self._account_of_key)
@@ -128,8 +134,10 @@ class Market:
         columns = self.inventory.columns
         rows = columns.rows
         accounts = self._account_of_key[rows["campaign"]]
-        counts = columns.sums_by_row(self.rates.counts)
-        clicks, conversions = click_rates(counts), conversion_rates(counts)
+        if self._chances is None:  # they change when something was learned or sold
+            counts = columns.sums_by_row(self.rates.counts)
+            self._chances = click_rates(counts), conversion_rates(counts)
+        clicks, conversions = self._chances
         if len(rows) > len(self.usual.prices):
             self.usual.grow(len(rows))
         bids = bids_of(

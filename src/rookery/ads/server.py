@@ -192,7 +192,7 @@ class AdServer:
             places = sell_places(taking_part, columns, number, request.places, self._rule)
             lacks = self._promise(number, moment, taking_part, places, now) if promises else None
             if lacks is None:
-                return Auction(number, now, moment, taking_part, tuple(places))
+                return Auction(number, now, moment, seen, taking_part, tuple(places))
             taking_part = taking_part.without(lacks)
 
     def _promise(
@@ -246,8 +246,8 @@ class AdServer:
         """Choose among the ads of a group: by what is known of them, and now and then any."""
         columns = self._market.inventory.columns
         counts = self._market.rates.of(columns.versions_of(row))
-        seen = self._caps.of(self._names(request.viewer, auction.at_seconds), auction.at_seconds)
-        allowed = np.flatnonzero(~capped_versions(columns, row, seen, auction.at_seconds))
+        capped = capped_versions(columns, row, auction.seen, auction.at_seconds)
+        allowed = np.flatnonzero(~capped)
         random = np.random.default_rng(auction.number + place)
         return chosen_ad(allowed, counts[:, SEEN], counts[:, CLICKED], random)
 

@@ -9,7 +9,7 @@ buckets is in `ftrl.py`.
 
 import functools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from rookery.core.protocols import FEATURE_BUCKETS, NO_FEATURE
 
 MOST_WORDS = 12  # of a text; further words add noise and time
 _LEVELS = np.arange(-2, 7)  # of similarity
+_LEVEL_TEXTS = [f"|similar:{level}" for level in _LEVELS]
 _CRC_BITS = 32
 _BUCKET_SHIFT = _CRC_BITS - (FEATURE_BUCKETS.bit_length() - 1)
 
@@ -34,24 +35,25 @@ def view_buckets(
     language: str | None,
     keywords: Sequence[str] = (),
     matched: np.ndarray | None = None,
+    moved: Callable[[int], np.ndarray] | None = None,
 ) -> np.ndarray:
     """Return the features of showing each of some ads beside one text; int64 (ads, features).
 
     They are the ad alone, and the ad with each thing around it. ads: codes of `ad_codes`.
     similarity: (ads,). keywords: those of any of the ads that are in the text; matched: bool (ads,
-    keywords), which ad has which.
+    keywords), which ad has which. moved: the codes moved on by a length, from whoever keeps them.
     """
+    moved = functools.partial(moved_codes, ads) if moved is None else moved
     levels = np.clip(np.round(similarity), _LEVELS[0], _LEVELS[-1]).astype(np.int64) - _LEVELS[0]
     words = list(dict.fromkeys(words[:MOST_WORDS]))
     parts = [
-        np.full((len(ads), 1), _codes(["all"])[0]),
-        _codes([f"similar:{level}" for level in _LEVELS])[levels, None],
+        np.full((len(ads), 1), _ALL_CODE),
+        _LEVEL_CODES[levels, None],
         ads[:, None],
-        _joined(ads, [f"|similar:{level}" for level in _LEVELS])[np.arange(len(ads)), levels, None],
-        _joined(ads, [f"|language:{language}"]),
-        _joined(ads, [f"|word:{word}" for word in words]),
+        _joined(moved, _LEVEL_TEXTS, len(ads))[np.arange(len(ads)), levels, None],
+        _joined(moved, [f"|language:{language}", *(f"|word:{word}" for word in words)], len(ads)),
     ]
-    of_keywords = _buckets(_joined(ads, [f"|keyword:{word}" for word in keywords]))
+    of_keywords = _buckets(_joined(moved, [f"|keyword:{word}" for word in keywords], len(ads)))
     if matched is not None:
         of_keywords = np.where(matched, of_keywords, NO_FEATURE)
     return np.concatenate([_buckets(np.concatenate(parts, axis=1)), of_keywords], axis=1)
@@ -81,20 +83,26 @@ def _codes(texts: Sequence[str]) -> np.ndarray:
     return np.array([zlib.crc32(text.encode()) for text in texts], dtype=np.uint32)
 
 
-def _joined(firsts: np.ndarray, seconds: Sequence[str]) -> np.ndarray:
-    """Return the CRC of each first text, known by its CRC, followed by each second text.
+def moved_codes(codes: np.ndarray, length: int) -> np.ndarray:
+    """Return the CRCs of texts, known by their CRCs, moved on by a number of bytes; uint32."""
+    table, moved = _moving_table(length), np.zeros(len(codes), dtype=np.uint32)
+    for byte in range(4):
+        moved ^= table[byte, (codes >> np.uint32(8 * byte)) & np.uint32(255)]
+    return moved
 
-    uint32 (firsts, seconds). The CRC of two texts together is that of the first, moved on by the
-    length of the second, exclusive or that of the second (`crc32_combine` of zlib).
+
+def _joined(moved: Callable[[int], np.ndarray], seconds: Sequence[str], count: int) -> np.ndarray:
+    """Return the CRC of each first text followed by each second text; uint32 (count, seconds).
+
+    moved: the CRCs of the first texts moved on by a length. The CRC of two texts together is that
+    of the first, moved on by the length of the second, exclusive or that of the second
+    (`crc32_combine` of zlib).
     """
-    joined = np.empty((len(firsts), len(seconds)), dtype=np.uint32)
-    lengths = np.array([len(second.encode()) for second in seconds], dtype=np.int64)
-    for length in set(lengths.tolist()):
-        table, moved = _moving_table(length), np.zeros(len(firsts), dtype=np.uint32)
-        for byte in range(4):
-            moved ^= table[byte, (firsts >> np.uint32(8 * byte)) & np.uint32(255)]
-        joined[:, lengths == length] = moved[:, None]
-    return joined ^ _codes(seconds)
+    joined = np.empty((len(seconds), count), dtype=np.uint32)
+    for place, second in enumerate(seconds):
+        data = second.encode()
+        np.bitwise_xor(moved(len(data)), np.uint32(zlib.crc32(data)), out=joined[place])
+    return joined.T
 
 
 @functools.lru_cache(maxsize=256)
@@ -131,3 +139,5 @@ def _column_codes(start: int, values: pa.Array) -> np.ndarray:
 _CRC_TABLE = np.array(
     [zlib.crc32(bytes([value])) ^ zlib.crc32(bytes(1)) for value in range(256)], dtype=np.uint32
 )
+_ALL_CODE = np.uint32(zlib.crc32(b"all"))
+_LEVEL_CODES = _codes([f"similar:{level}" for level in _LEVELS])

@@ -82,13 +82,16 @@ def capped(
 ) -> np.ndarray:
     """Return which of some rows a viewer saw as often as is allowed; bool (n,)."""
     found = np.zeros(len(rows), bool)
-    with_caps = np.flatnonzero(columns.rows["caps"][rows]) if seen else ()
-    for place in with_caps:
+    if not seen:
+        return found
+    caps, advertisers = columns.rows["caps"][rows], columns.rows["advertiser"]
+    # what a cap counts at any level is of the same advertiser
+    known = np.unique(advertisers[[one.row for one in seen]])
+    for place in np.flatnonzero((caps > 0) & np.isin(advertisers[rows], known)).tolist():
         row = int(rows[place])
-        caps = columns.caps[columns.rows["caps"][row]]
         found[place] = any(
             _count(columns, cap, row, seen, now_seconds) >= cap.views
-            for cap in caps
+            for cap in columns.caps[caps[place]]
             if cap.level != "ad"
         ) or bool(capped_versions(columns, row, seen, now_seconds).all())
     return found

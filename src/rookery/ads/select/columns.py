@@ -8,41 +8,39 @@ Not here: which groups fit a text (`index.py`), what they may spend (`price/acco
 rules over these columns (`rules.py`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from rookery.ads.predict.features import ad_codes
+from rookery.ads.predict.features import ad_codes, moved_codes
 from rookery.ads.terms.objects import PAYMENTS, STRATEGIES, Cap, KnownVersion, Listing
 
 NO_VERSION = -1
 HOURS = 24 * 7
 _FIRST_ROWS = 64
 _FOREVER = 1 << 60
-_ROW = np.dtype(
-    [
-        ("group", "<i4"),  # keys of the ledger
-        ("campaign", "<i4"),
-        ("advertiser", "<i4"),  # a number of its own
-        ("bid_micros", "<i8"),
-        ("strategy", "u1"),
-        ("pays_for", "u1"),
-        ("paused", "?"),
-        ("reviewed", "?"),
-        ("start", "<i8"),
-        ("end", "<i8"),
-        ("zone", "<i4"),
-        ("languages", "<i4"),
-        ("countries", "<i4"),
-        ("devices", "<i4"),
-        ("hours", "<i4"),
-        ("caps", "<i4"),
-        ("code", "<u4"),  # of the group, for the click predictor
-        ("first_version", "<i4"),
-        ("versions", "<i4"),
-    ]
-)
+_KINDS = {
+    "group": "<i4",  # keys of the ledger
+    "campaign": "<i4",
+    "advertiser": "<i4",  # a number of its own
+    "bid_micros": "<i8",
+    "strategy": "u1",
+    "pays_for": "u1",
+    "paused": "?",
+    "reviewed": "?",
+    "start": "<i8",
+    "end": "<i8",
+    "zone": "<i4",
+    "languages": "<i4",
+    "countries": "<i4",
+    "devices": "<i4",
+    "hours": "<i4",
+    "caps": "<i4",
+    "code": "<u4",  # of the group, for the click predictor
+    "first_version": "<i4",
+    "versions": "<i4",
+}
 
 
 class Sets:
@@ -118,11 +116,26 @@ class AdText:
     url: str
 
 
+class Rows:
+    """The rows that there are, by the names of their columns."""
+
+    __slots__ = ("_columns", "_count")
+
+    def __init__(self, columns: Mapping[str, np.ndarray], count: int) -> None:
+        self._columns, self._count = columns, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._columns[name][: self._count]
+
+
 class Columns:
-    """The columns of all groups; `rows` has the first `len(self)` of them, of type `_ROW`."""
+    """The columns of all groups."""
 
     def __init__(self) -> None:
-        self._rows = np.zeros(_FIRST_ROWS, _ROW)
+        self._columns = {name: np.zeros(_FIRST_ROWS, kind) for name, kind in _KINDS.items()}
         self._count = 0
         self._row_of: dict[int, int] = {}  # by the group's key
         self._advertisers: dict[str, int] = {}
@@ -134,6 +147,7 @@ class Columns:
         self._text_ends = np.zeros(_FIRST_ROWS + 1, np.int64)
         self._version_count = 0
         self._texts = bytearray()
+        self._moved: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return self._count
@@ -145,9 +159,9 @@ class Columns:
         return -(-max(windows, default=0) // 86_400)
 
     @property
-    def rows(self) -> np.ndarray:
+    def rows(self) -> Rows:
         """Return the rows that there are."""
-        return self._rows[: self._count]
+        return Rows(self._columns, self._count)
 
     def put(self, listing: Listing) -> int:
         """Put a group in, or change it, and return its row."""
@@ -156,12 +170,13 @@ class Columns:
         if place == self._count:
             self._count += 1
             self.ids.append(("", "", ""))
-            if self._count > len(self._rows):
-                self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
+            if self._count > len(self._columns["group"]):
+                for name, column in self._columns.items():
+                    self._columns[name] = np.concatenate([column, np.zeros_like(column)])
         self.ids[place] = group.id, campaign.id, listing.advertiser.name
         target = group.targeting
-        first = self._add_versions(listing.versions)
-        self._rows[place] = (
+        first = self._add_versions(place, listing.versions)
+        values = (
             listing.key,
             listing.campaign_key,
             self._advertisers.setdefault(campaign.advertiser, len(self._advertisers)),
@@ -182,7 +197,16 @@ class Columns:
             first,
             len(listing.versions),
         )
+        for column, value in zip(self._columns.values(), values, strict=True):
+            column[place] = value
         return place
+
+    def moved_codes(self, rows: np.ndarray, length: int) -> np.ndarray:
+        """Return the codes of some rows, moved on by a length, uint32 (n,); they are kept."""
+        kept = self._moved.get(length)
+        if kept is None or len(kept) < self._count:
+            kept = self._moved[length] = moved_codes(self.rows["code"], length)
+        return kept[rows]
 
     def row_of(self, group_key: int) -> int | None:
         """Return the row of a group by its key, or None."""
@@ -191,8 +215,10 @@ class Columns:
     # Versions of ads
     # ---------------------------------------------------------------------------------------------
 
-    def _add_versions(self, versions: Sequence[KnownVersion]) -> int:
-        """Add the texts of a row's ads, and return the place of the first one."""
+    def _add_versions(self, row: int, versions: Sequence[KnownVersion]) -> int:
+        """Add the texts of a row's ads unless they are there, and return the first one's place."""
+        if self.versions_of(row).tolist() == [one.key for one in versions]:
+            return int(self._columns["first_version"][row])
         first = self._version_count
         self._version_count += len(versions)
         if self._version_count > len(self._versions):
@@ -208,12 +234,12 @@ class Columns:
 
     def versions_of(self, row: int) -> np.ndarray:
         """Return the keys of the versions of a row's ads, int32 (ads,)."""
-        first = int(self._rows["first_version"][row])
-        return self._versions[first : first + int(self._rows["versions"][row])]
+        first = int(self._columns["first_version"][row])
+        return self._versions[first : first + int(self._columns["versions"][row])]
 
     def text(self, row: int, place: int) -> AdText:
         """Return what is shown of one of a row's ads."""
-        at = int(self._rows["first_version"][row]) + place
+        at = int(self._columns["first_version"][row]) + place
         start, end = self._text_ends[at : at + 2].tolist()
         ad, title, body, url = self._texts[start:end].decode().split("\0")
         return AdText(int(self._versions[at]), ad, title, body, url)

@@ -116,7 +116,7 @@ class Inventory:
     def change(self, listings: Iterable[Listing]) -> None:
         """Put groups in that are new or changed; the next request sees them."""
         self._adopt_merged()
-        rows = self._put(list(listings))
+        rows = [row for some in _parts(listings, _EMBEDDED_TOGETHER) for row in self._put(some)]
         if len(self.columns) <= FEW or not rows:
             if rows:
                 self._seal_all()
