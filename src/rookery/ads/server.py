@@ -164,7 +164,9 @@ class AdServer:
         words, vector = words_of(request.text), self._vector(request)
         with self._lock:
             auction = self._hold(request, words, vector, promises=True)
-            chosen = [self._offer(request, auction, n) for n in range(len(auction.places))]
+            random = np.random.default_rng(auction.number)  # the same again for an auction
+            places = range(len(auction.places))
+            chosen = [self._offer(request, auction, place, random) for place in places]
             self._note(auction, chosen, request.places)
         return tuple(one.offer for one in chosen)
 
@@ -211,12 +213,14 @@ class AdServer:
                 return sold.candidate
         return None
 
-    def _offer(self, request: AdRequest, auction: Auction, place: int) -> _Chosen:
+    def _offer(
+        self, request: AdRequest, auction: Auction, place: int, random: np.random.Generator
+    ) -> _Chosen:
         """Choose the ad of a group that won a place, sign its offer, and let it count."""
         sold, now = auction.places[place], int(auction.at_seconds)
         columns, taking_part = self._market.inventory.columns, auction.bidders
         row, until = int(taking_part.found.rows[sold.candidate]), now + OFFER_LIFETIME_SECONDS
-        choice = self._choose(request, auction, row, place)
+        choice = self._choose(auction, row, random)
         buckets = taking_part.buckets[sold.candidate]
         terms = OfferTerms(
             offer=auction.number + place,
@@ -242,13 +246,12 @@ class AdServer:
         )
         return _Chosen(offer, terms, choice)
 
-    def _choose(self, request: AdRequest, auction: Auction, row: int, place: int) -> Choice:
+    def _choose(self, auction: Auction, row: int, random: np.random.Generator) -> Choice:
         """Choose among the ads of a group: by what is known of them, and now and then any."""
         columns = self._market.inventory.columns
         counts = self._market.rates.of(columns.versions_of(row))
         capped = capped_versions(columns, row, auction.seen, auction.at_seconds)
         allowed = np.flatnonzero(~capped)
-        random = np.random.default_rng(auction.number + place)
         return chosen_ad(allowed, counts[:, SEEN], counts[:, CLICKED], random)
 
     def _note(self, auction: Auction, chosen: list[_Chosen], asked: int) -> None:

@@ -30,6 +30,8 @@ class Rates:
 
     def of(self, keys: np.ndarray) -> np.ndarray:
         """Return the counts of versions, int64 (…, 3); keys of none, such as -1, have none."""
+        if keys.min(initial=0) >= 0 and keys.max(initial=0) < len(self.counts):
+            return self.counts[keys]
         known = (keys >= 0) & (keys < len(self.counts))
         return np.where(known[..., None], self.counts[np.where(known, keys, 0)], 0)
 

@@ -34,6 +34,7 @@ from rookery.core.protocols import Embedder
 MOST_CANDIDATES = 200
 _FRESH_ROWS = 1_000
 _FRESH_SHARE = 0.02
+_AGAIN = 64
 _EMBEDDED_TOGETHER = 1_024
 
 
@@ -213,9 +214,9 @@ class Inventory:
         runs = values > 0
         others = np.unique(concerned[~runs]).astype(np.int64)
         rows, values = concerned[runs], values[runs]
-        if len(rows) > 2 * most:  # a row may be there several times
-            best = np.argpartition(-values, 2 * most)[: 2 * most]
-            rows = rows[best]
+        enough = most + _AGAIN  # a row may be there several times
+        if len(rows) > enough:
+            rows = rows[np.argpartition(values, -enough)[-enough:]]
         rows = np.unique(rows).astype(np.int64)
         return self._compared(rows, found, vector, others).best(worth, most)
 

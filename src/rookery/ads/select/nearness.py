@@ -31,41 +31,42 @@ _LISTS_READ = 8
 
 @dataclass(frozen=True)
 class Vectors:
-    """Vectors of rows, each with the scale of its similarity.
+    """Vectors of rows, each on the scale of its own similarity.
 
-    vectors: float32 (n, dimensions). rows: int32 (n,). usual, spread: mean and standard deviation
-    of the similarity of others' keywords to each, float32 (n,); spread is infinite where there is
-    no scale. centres: float32 (lists, dimensions), or None where all are compared; starts: where
-    each list begins among the vectors, which are sorted by list.
+    scaled: float32 (n, dimensions + 1): a vector by the spread of its similarity to the keywords of
+    others, and the mean of that by the spread, so that one product with a text's vector and -1
+    tells how similar they are in standard deviations. rows: int32 (n,). centres: float32 (lists,
+    dimensions), or None where all are compared; starts: where each list begins among the vectors,
+    which are sorted by list.
     """
 
-    vectors: np.ndarray
+    scaled: np.ndarray
     rows: np.ndarray
-    usual: np.ndarray
-    spread: np.ndarray
     centres: np.ndarray | None = None
     starts: np.ndarray | None = None
 
     def near(self, vector: np.ndarray) -> np.ndarray:
-        """Return the rows that a text fits by meaning, at most about `MOST_NEAR`; int32 (n,)."""
+        """Return the rows that a text fits by meaning, at most `MOST_NEAR`; int32 (n,)."""
+        asked = np.append(vector, np.float32(-1))
         if self.centres is None or self.starts is None:
-            return self._fitting(slice(0, len(self.rows)), vector)
-        lists = np.argpartition(-(self.centres @ vector), _LISTS_READ)[:_LISTS_READ].tolist()
-        parts = [slice(int(self.starts[n]), int(self.starts[n + 1])) for n in lists]
-        return np.concatenate([self._fitting(part, vector) for part in parts])
+            return _fitting(self.rows, self.scaled @ asked)
+        scores = self.centres @ vector
+        lists = np.argpartition(scores, -_LISTS_READ)[-_LISTS_READ:]
+        bounds = zip(self.starts[lists].tolist(), self.starts[lists + 1].tolist(), strict=True)
+        parts = [slice(start, end) for start, end in bounds]
+        found = np.concatenate([self.scaled[part] @ asked for part in parts])
+        return _fitting(np.concatenate([self.rows[part] for part in parts]), found)
 
-    def _fitting(self, part: slice, vector: np.ndarray) -> np.ndarray:
-        found = self.vectors[part] @ vector
-        found -= self.usual[part]
-        found /= self.spread[part]
-        fits = np.flatnonzero(found >= SIMILAR_ENOUGH)
-        if len(fits) > MOST_NEAR:
-            fits = fits[np.argpartition(-found[fits], MOST_NEAR)[:MOST_NEAR]]
-        return self.rows[part][fits]
+
+def _fitting(rows: np.ndarray, similarity: np.ndarray) -> np.ndarray:
+    fits = np.flatnonzero(similarity >= SIMILAR_ENOUGH)
+    if len(fits) > MOST_NEAR:
+        fits = fits[np.argpartition(-similarity[fits], MOST_NEAR)[:MOST_NEAR]]
+    return rows[fits]
 
 
 def scaled(vectors: np.ndarray, background: np.ndarray, is_own: np.ndarray) -> np.ndarray:
-    """Return mean and spread of the similarity of others' keywords to vectors, float32 (n, 2).
+    """Return vectors on the scale of their similarity to others' keywords, as `Vectors` has them.
 
     background: vectors of keywords, (b, dimensions). is_own: which of them are a vector's own, bool
     (n, b).
@@ -77,7 +78,9 @@ def scaled(vectors: np.ndarray, background: np.ndarray, is_own: np.ndarray) -> n
     apart = np.where(others, similarity - mean[:, None], 0)
     spread = np.sqrt((apart**2).sum(axis=1) / np.maximum(count, 1))
     has_scale = (count >= LEAST_BACKGROUND) & (spread > 0)
-    return np.column_stack([mean, np.where(has_scale, spread, np.inf)]).astype(np.float32)
+    by_spread = np.where(has_scale, 1 / np.where(has_scale, spread, 1), 0)
+    whole = np.column_stack([vectors * by_spread[:, None], mean * by_spread])
+    return whole.astype(np.float32)
 
 
 def sorted_into_lists(found: Vectors, before: Vectors | None = None) -> Vectors:
@@ -89,12 +92,11 @@ def sorted_into_lists(found: Vectors, before: Vectors | None = None) -> Vectors:
         return found
     centres = None if before is None else before.centres
     if before is None or centres is None or 2 * len(before.rows) < len(found.rows):
-        centres = _centres(found.vectors)
-    of_list = nearest_centres(found.vectors, centres)
+        centres = _centres(found.scaled[:, :-1])
+    of_list = nearest_centres(found.scaled[:, :-1], centres)
     order = np.argsort(of_list, kind="stable")
     starts = np.searchsorted(of_list[order], np.arange(len(centres) + 1))
-    vectors, rows = found.vectors[order], found.rows[order]
-    return Vectors(vectors, rows, found.usual[order], found.spread[order], centres, starts)
+    return Vectors(found.scaled[order], found.rows[order], centres, starts)
 
 
 def _centres(vectors: np.ndarray) -> np.ndarray:
@@ -125,7 +127,7 @@ class Meanings:
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self._vectors = np.zeros((_TOGETHER, embedder.dimensions), np.float32)
-        self._scales = np.zeros((_TOGETHER, 2), np.float32)
+        self._scaled = np.zeros((_TOGETHER, embedder.dimensions + 1), np.float32)
         self._rows = np.full(_TOGETHER, _DEAD, np.int32)
         self._count = 0
         self._of_row = NumberLists()
@@ -146,10 +148,10 @@ class Meanings:
         first, end = self._count, self._count + len(vectors)
         while end > len(self._rows):
             self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
-            self._scales = np.concatenate([self._scales, np.zeros_like(self._scales)])
+            self._scaled = np.concatenate([self._scaled, np.zeros_like(self._scaled)])
             self._rows = np.concatenate([self._rows, np.full(len(self._rows), _DEAD, np.int32)])
         self._vectors[first:end], self._count = vectors, end
-        self._scales[first:end] = scaled(
+        self._scaled[first:end] = scaled(
             vectors, self._background, np.zeros((len(vectors), len(self._background)), bool)
         )
         for row, some in texts:
@@ -171,7 +173,7 @@ class Meanings:
             numbers, places = bids.of(self._rows[some])
             sampled = place_of[numbers]
             is_own[places[sampled >= 0], sampled[sampled >= 0]] = True
-            self._scales[some] = scaled(self._vectors[some], self._background, is_own)
+            self._scaled[some] = scaled(self._vectors[some], self._background, is_own)
 
     def all(self) -> Vectors:
         """Return all vectors that live."""
@@ -182,15 +184,16 @@ class Meanings:
         return self._chosen(self._of_row.of(np.array(list(rows), np.int64))[0])
 
     def _chosen(self, places: np.ndarray) -> Vectors:
-        usual, spread = self._scales[places].T
-        return Vectors(self._vectors[places], self._rows[places], usual, spread)
+        return Vectors(self._scaled[places], self._rows[places])
 
     def similarity(self, rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
         """Return how similar a text is to each row at its nearest, float32 (n,)."""
         places, of = self._of_row.of(rows)
-        scales = self._scales[places]
+        similarity = self._scaled[places] @ np.append(vector, np.float32(-1))
+        if len(places) == len(rows):  # one meaning each
+            return similarity
         found = np.full(len(rows), -np.inf, np.float32)
-        np.maximum.at(found, of, (self._vectors[places] @ vector - scales[:, 0]) / scales[:, 1])
+        np.maximum.at(found, of, similarity)
         return found
 
 
