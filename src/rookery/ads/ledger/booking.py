@@ -195,14 +195,17 @@ class _Purses:
         return key, self._dates[named]
 
     def _open_days(self, days: Iterable[tuple[int, str]]) -> dict[tuple[int, str], _Purse]:
-        """Read the rows of days, making those that are missing."""
+        """Read the rows of days, making those that are missing; their campaigns are locked."""
         wanted = sorted(days)
-        named = [dict(zip(("campaign", "day"), one, strict=True)) for one in wanted]
-        for one in named:
-            one |= {"budget_micros": self._budgets[one["campaign"]], "spent_micros": 0}
-        insert_rows(self._connection, campaign_day, named)
         rows = self._connection.execute(_DAYS, {"days": wanted})
-        return {(r.campaign, r.day): _Purse(r.budget_micros - r.spent_micros) for r in rows}
+        found = {(r.campaign, r.day): _Purse(r.budget_micros - r.spent_micros) for r in rows}
+        missing = [named for named in wanted if named not in found]
+        new = [
+            {"campaign": key, "day": day, "budget_micros": self._budgets[key], "spent_micros": 0}
+            for key, day in missing
+        ]
+        insert_rows(self._connection, campaign_day, new)
+        return found | {named: _Purse(self._budgets[named[0]]) for named in missing}
 
     def take(self, event: Event, micros: int) -> str:
         """Take money for an event, or return why there is not enough."""

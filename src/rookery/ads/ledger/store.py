@@ -187,22 +187,23 @@ def insert_once(connection: Connection, table: Table, **values: Any) -> bool:
 def insert_rows(
     connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], is_once: bool = True
 ) -> None:
-    """Insert rows that have the same columns; is_once: passing over keys that are there.
+    """Insert rows that have the same columns in one order; is_once: passing over keys there are.
 
     PostgreSQL is sent an array for each column: long lists of values are several times slower.
     """
     if not rows:
         return
-    if connection.dialect.name == "sqlite":
-        once = _INSERTS["sqlite"][table] if is_once else table.insert()
-        connection.execute(once, list(rows))
-        return
     names = list(rows[0])
+    columns = ", ".join(names)
+    if connection.dialect.name == "sqlite":  # by the driver itself, which is twice as quick
+        verb, marks = "INSERT OR IGNORE" if is_once else "INSERT", ", ".join("?" * len(names))
+        inserted = f"{verb} INTO {table.name} ({columns}) VALUES ({marks})"
+        connection.exec_driver_sql(inserted, [tuple(row.values()) for row in rows])
+        return
     arrays = ", ".join(
         f"CAST(:{n} AS {table.c[n].type.compile(connection.dialect)}[])" for n in names
     )
     end = " ON CONFLICT DO NOTHING" if is_once else ""
-    columns = ", ".join(names)
     statement = text(f"INSERT INTO {table.name} ({columns}) SELECT * FROM unnest({arrays}){end}")
     connection.execute(statement, {n: [row[n] for row in rows] for n in names})
 
