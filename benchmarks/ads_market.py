@@ -19,9 +19,9 @@ from rookery.ads.offers import AdRequest
 from rookery.ads.select.words import words_of
 from rookery.ads.terms.objects import (
     Ad,
+    AdBook,
     AdVersion,
     Advertiser,
-    Book,
     Campaign,
     Cap,
     Group,
@@ -84,7 +84,7 @@ class Source:
         places = {word: n for n, word in enumerate(self.words)}
         self.embedder = WordVectors(vectors.astype(np.float32), places)
 
-    def book(self, count: int) -> Book:
+    def book(self, count: int) -> AdBook:
         """Return so many campaigns, with one group and two ads each."""
         draw = np.random.default_rng(1)
         drawn = draw.choice(len(self.words), (count, KEYWORDS), p=self._chances)
@@ -127,7 +127,7 @@ class Source:
                     AdVersion(one, 1, title, " ".join(words), "https://example.com", "approved")
                 )
         advertisers = tuple(Advertiser(f"a{n}", f"Advertiser {n}") for n in range(ADVERTISERS))
-        return Book(
+        return AdBook(
             "EUR", advertisers, (), tuple(campaigns), tuple(groups), tuple(ads), tuple(versions)
         )
 

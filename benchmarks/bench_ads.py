@@ -32,7 +32,7 @@ from rookery.ads.offers import AdRequest
 from rookery.ads.select.nearness import SIMILAR_ENOUGH
 from rookery.ads.select.words import words_of
 from rookery.ads.server import AdServer
-from rookery.ads.terms.objects import Book
+from rookery.ads.terms.objects import AdBook
 from rookery.core.context import SystemClock
 
 SIZES = (10_000, 100_000)
@@ -71,7 +71,7 @@ def measured(tweets: Path, folder: Path, size: int, count: int) -> dict:
     if not count:
         store = open_store(sqlite_url(path), "OFF")
         with writing(store) as connection:
-            save_book(connection, Book("EUR"), source.book(size))
+            save_book(connection, AdBook("EUR"), source.book(size))
         return {}
     requests = list(source.requests(count))
     gc.collect()

@@ -23,14 +23,14 @@ from sqlalchemy import Engine
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from rookery.ads.ledger.book import save_book
-from rookery.ads.ledger.booking import Event, book
+from rookery.ads.ledger.booking import AdEvent, book
 from rookery.ads.ledger.store import open_store, sqlite_url, writing
 from rookery.ads.ledger.token import OfferTerms
 from rookery.ads.terms.objects import (
     Ad,
+    AdBook,
     AdVersion,
     Advertiser,
-    Book,
     Campaign,
     Group,
     GroupBid,
@@ -42,7 +42,7 @@ OF_BARE, OF_SQLITE = 0.15, 0.3
 
 
 def main() -> None:
-    """Book the same events on all three, and write the page of results."""
+    """AdBook the same events on all three, and write the page of results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--groups", type=int, default=60)
     groups = made_groups(parser.parse_args().groups)
@@ -66,7 +66,7 @@ def main() -> None:
     print(write_result("ads_booking", "Booking", ["sqlalchemy", "psycopg"], body).read_text())
 
 
-def made_groups(count: int) -> list[list[Event]]:
+def made_groups(count: int) -> list[list[AdEvent]]:
     """Return groups of events; a click comes in a group after its view."""
     draw, groups, seen = random.Random(1), [], []
     for n in range(count):
@@ -78,7 +78,7 @@ def made_groups(count: int) -> list[list[Event]]:
                 kind, number = "view", draw.choice(seen)
             else:
                 kind, number = "view", n * GROUP + k
-            events.append(Event(kind, terms(number), NOW))
+            events.append(AdEvent(kind, terms(number), NOW))
         seen += [e.terms.offer >> 2 for e in events if e.kind == "view" and e.terms]
         groups.append(events)
     return groups
@@ -94,13 +94,13 @@ def terms(number: int) -> OfferTerms:
 
 
 def measured(
-    folder: Path, postgres: str, groups: Sequence[Sequence[Event]]
+    folder: Path, postgres: str, groups: Sequence[Sequence[AdEvent]]
 ) -> dict[str, tuple[float, float]]:
     """Return events a second, and a CPU-second, of each way to write them."""
     stores = {"SQLite": sqlite_url(folder / "ads.sqlite"), "PostgreSQL": postgres}
     books = {name: _sold(open_store(url)) for name, url in stores.items()}
     bare = _Bare(folder / "bare.sqlite")
-    ways: dict[str, Callable[[Sequence[Event]], object]] = {"bare sqlite3": bare.insert}
+    ways: dict[str, Callable[[Sequence[AdEvent]], object]] = {"bare sqlite3": bare.insert}
     for name, store in books.items():
         ways[name] = lambda events, store=store: book(store, events)
     spent = {name: [0.0, 0.0] for name in ways}
@@ -116,7 +116,7 @@ def measured(
 
 def _sold(store: Engine) -> Engine:
     names = [f"c{n:04}" for n in range(CAMPAIGNS)]
-    book_ = Book(
+    book_ = AdBook(
         "EUR",
         (Advertiser("a", "A"),),
         (),
@@ -126,7 +126,7 @@ def _sold(store: Engine) -> Engine:
         tuple(AdVersion(n, 1, "T", "B", "https://example.com", "approved") for n in names),
     )
     with writing(store) as connection:
-        save_book(connection, Book("EUR"), book_)
+        save_book(connection, AdBook("EUR"), book_)
     return store
 
 
@@ -146,7 +146,7 @@ class _Bare:
             " WITHOUT ROWID"
         )
 
-    def insert(self, events: Sequence[Event]) -> None:
+    def insert(self, events: Sequence[AdEvent]) -> None:
         """Insert the rows of a group, passing over what is there."""
         rows: dict[str, list[tuple]] = {"view": [], "click": []}
         for event in events:

@@ -1,6 +1,6 @@
 """The report: counts and amounts of each campaign."""
 
-from rookery.ads.ledger.booking import Event, book
+from rookery.ads.ledger.booking import AdEvent, book
 from rookery.ads.ledger.reasons import OFFERED, add_reasons
 from rookery.ads.ledger.store import reading
 from rookery.ads.report import report, report_of
@@ -19,8 +19,8 @@ def test_a_campaign_s_line_says_what_it_got_and_paid(any_store):
     offers = [an_offer(any_store, n, price_micros=100_000 + n * 50_000) for n in range(4)]
     add_reasons(any_store, "2026-01-01", {(1, OFFERED): 3, (1, "paused"): 9})
     add_reasons(any_store, "2026-01-01", {(1, OFFERED): 1})
-    book(any_store, [Event("view", offer, NOW) for offer in offers])
-    book(any_store, [Event("click", offer, NOW) for offer in offers[:2]])
+    book(any_store, [AdEvent("view", offer, NOW) for offer in offers])
+    book(any_store, [AdEvent("click", offer, NOW) for offer in offers[:2]])
     with reading(any_store) as connection:
         found = report_of(connection)
     rows = {row["campaign"]: row for row in found["campaigns"]}

@@ -97,3 +97,82 @@ def test_what_cannot_be_read_or_judged_is_refused_in_one_line(click_log, choice_
         assert refused.returncode == 2
         assert message in refused.stderr
         assert refused.stderr.count("\n") == 1
+
+
+# What is sold, previews and the books
+# -------------------------------------------------------------------------------------------------
+
+CAMPAIGNS = """\
+currency = "EUR"
+[[campaign]]
+id = "tea"
+advertiser = "Tea House"
+title = "Tea above the harbour"
+body = "Forty teas."
+url = "https://example.com/tea"
+bid = 0.25
+budget = 50
+keywords = ["tea"]
+"""
+
+
+@pytest.fixture
+def selling(home, tmp_path):
+    """A home into which a campaign was imported; and a function that runs `rookery ads` on it."""
+    file = tmp_path / "campaigns.toml"
+    file.write_text(CAMPAIGNS)
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        return ads(*words, "--home", home.path)
+
+    assert "new" in run("import", file).stdout
+    return run
+
+
+def test_a_campaign_is_imported_approved_resumed_previewed_and_exported(selling, tmp_path):
+    assert "unreviewed" in selling("serve", "tea").stdout
+    assert "Approved: tea" in selling("approve", "--all").stdout
+    assert "3 in all" in selling("resume", "campaign", "tea", "--below").stdout
+    told = json.loads(selling("serve", "a cup of tea", "--json").stdout)
+    assert told["offers"][0]["title"] == "Tea above the harbour"
+    assert "Paid for by Tea House" in selling("serve", "tea").stdout
+    selling("pause", "group", "tea")
+    assert "paused" in selling("serve", "tea").stdout
+    for form in ("csv", "json", "toml"):
+        file = tmp_path / f"again.{form}"
+        selling("export", file)
+        counts = json.loads(selling("import", file, "--json").stdout)
+        assert (counts["new"], counts["changed"], counts["unchanged"]) == (0, 0, 4)
+
+
+def test_the_books_are_reported_audited_and_reasons_told(selling):
+    assert json.loads(selling("report", "--json").stdout)["totals"]["ledger_agrees"]
+    assert selling("audit").stdout == "The books agree.\n"
+    assert json.loads(selling("why", "tea", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["import", "nowhere.toml"], "cannot be read"),
+        (["approve"], "no ad is named"),
+        (["approve", "nothing"], "there is no ad nothing"),
+        (["pause", "campaign", "nothing"], "there is no campaign nothing"),
+        (["why", "nothing"], "there is no campaign nothing"),
+        (["explain", "17"], "there is no record of auction 16"),
+    ],
+)
+def test_a_mistake_is_one_line_and_code_2(selling, words, line):
+    refused = selling(*words)
+    assert refused.returncode == 2
+    assert line in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) <= 3
+
+
+def test_a_file_with_faults_is_told_with_row_and_field_and_not_taken(selling, tmp_path):
+    file = tmp_path / "faults.csv"
+    file.write_text("campaign,group,bid,budget\nnew,new,abc,5\ntea,tea,0.5,much\n")
+    refused = selling("import", file)
+    assert refused.returncode == 2
+    for part in ("row 2, bid", "row 3, budget", "Nothing was imported"):
+        assert part in refused.stderr

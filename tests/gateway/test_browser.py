@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 from rookery.ads.ledger.store import opened_store
-from rookery.ads.terms.objects import Book
+from rookery.ads.terms.objects import AdBook
 from rookery.core.context import Context, SystemClock
 from rookery.core.home import create_home
 from rookery.core.protocols import HashedEmbedder
@@ -52,7 +52,7 @@ def town(tmp_path_factory):
     return home
 
 
-def advertised(topic) -> Book:
+def advertised(topic) -> AdBook:
     """Return a campaign with the first advert of a topic, at a quarter per click."""
     advert = topic.adverts[0]
     return campaign(

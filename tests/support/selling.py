@@ -10,9 +10,9 @@ from rookery.ads.ledger.store import writing
 from rookery.ads.terms.files import slug_of
 from rookery.ads.terms.objects import (
     Ad,
+    AdBook,
     AdVersion,
     Advertiser,
-    Book,
     Campaign,
     Funding,
     Group,
@@ -26,7 +26,7 @@ _OF_CAMPAIGN = set(Campaign.__dataclass_fields__)
 _OF_TARGETING = set(Targeting.__dataclass_fields__)
 
 
-def campaign(name: str = "tea", **fields: Any) -> Book:
+def campaign(name: str = "tea", **fields: Any) -> AdBook:
     """Return a campaign that runs, with sensible fields, changed where a test cares.
 
     advertiser: its name. keywords, excluded: texts or keywords. ads: texts of further ads.
@@ -46,7 +46,7 @@ def campaign(name: str = "tea", **fields: Any) -> Book:
     of = Campaign(id=name, advertiser=slug_of(advertiser), **(usual | fields))
     ads = [name, *(f"{name}-{n}" for n in range(2, 2 + len(others)))]
     titles = [words["title"], *others]
-    return Book(
+    return AdBook(
         "EUR",
         (Advertiser(of.advertiser, advertiser),),
         (),
@@ -60,14 +60,14 @@ def campaign(name: str = "tea", **fields: Any) -> Book:
     )
 
 
-def funded(book: Book, name: str, budget_micros: int) -> Book:
+def funded(book: AdBook, name: str, budget_micros: int) -> AdBook:
     """Return the same campaign with money that it shares."""
     (of,) = book.campaigns
     money = Funding(name, of.advertiser, budget_micros)
     return replace(book, fundings=(money,), campaigns=(replace(of, funding=name),))
 
 
-def sell(store: Engine, *books: Book) -> None:
+def sell(store: Engine, *books: AdBook) -> None:
     """Save what books sell in a store; what is there with the same id is changed."""
     with writing(store) as connection:
         before = read_book(connection)
@@ -80,11 +80,11 @@ def sell(store: Engine, *books: Book) -> None:
 _KINDS = ("advertisers", "fundings", "campaigns", "groups", "ads")
 
 
-def _with(before: Book, book: Book) -> Book:
+def _with(before: AdBook, book: AdBook) -> AdBook:
     merged: dict[str, Any] = {}
     for kind in _KINDS:
         found = {one.id: one for one in getattr(before, kind)}
         found |= {one.id: one for one in getattr(book, kind)}
         merged[kind] = tuple(found[name] for name in sorted(found))
     versions = {(one.ad, one.number): one for one in (*before.versions, *book.versions)}
-    return Book(book.currency, **merged, versions=tuple(versions[k] for k in sorted(versions)))
+    return AdBook(book.currency, **merged, versions=tuple(versions[k] for k in sorted(versions)))

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rookery.ads.market import RESERVE_MICROS, Moment
+from rookery.ads.market import RESERVE_MICROS, MarketMoment
 from rookery.ads.predict.features import view_buckets
-from rookery.ads.price.places import Place, Rule, sell, weights_of
+from rookery.ads.price.places import Rule, SoldPlace, sell, weights_of
 from rookery.ads.select.caps import Seen, capped
-from rookery.ads.select.columns import Columns
+from rookery.ads.select.columns import GroupColumns
 from rookery.ads.select.index import Candidates, Inventory
 from rookery.ads.select.nearness import SIMILAR_ENOUGH
 from rookery.ads.select.rules import CODES, RUNS, Page, judge
@@ -26,7 +26,7 @@ from rookery.core.protocols import ClickPredictor
 
 SQUASH = 0.75
 """Trusts a prediction of clicks a little less than its number; see `places.py`."""
-_MIX = 0x9E3779B1
+_MIX = 0x9E3779B1  # 2^32 by the golden ratio: neighbours get hashes far apart
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ class Auction:
 
     number: int
     at_seconds: float
-    moment: Moment
+    moment: MarketMoment
     seen: Sequence[Seen]
     bidders: Bidders
-    places: tuple[Place, ...]
+    places: tuple[SoldPlace, ...]
 
 
 def fitting(
-    columns: Columns,
+    columns: GroupColumns,
     found: Candidates,
     page: Page,
     seen: Sequence[Seen],
@@ -90,11 +90,13 @@ def fitting(
     seen: what counts of the viewer. standing: codes by row, of those that do not run.
     """
     codes = judge(columns, found.rows, page)
+    # caps come last: they are the dearest to look at
     codes[(codes == RUNS) & found.excluded] = CODES["excluded_word"]
     codes[(codes == RUNS) & capped(columns, found.rows, seen, now_seconds)] = CODES[
         "frequency_capped"
     ]
     passes = codes == RUNS
+    # whoever did not run at all was not judged, and has the reason of this moment
     refused = np.concatenate([found.rows[~passes], found.others])
     return found.only(passes), refused, np.concatenate([codes[~passes], standing[found.others]])
 
@@ -102,7 +104,7 @@ def fitting(
 def bidders(
     inventory: Inventory,
     found: Candidates,
-    moment: Moment,
+    moment: MarketMoment,
     predictor: ClickPredictor,
     words: Sequence[str],
     language: str | None,
@@ -112,6 +114,7 @@ def bidders(
     """Return those that take part, with predictions and weights."""
     columns = inventory.columns
     pays_for = columns.rows["pays_for"][found.rows]
+    # most words of a text are of a few lengths
     moved = functools.cache(functools.partial(columns.moved_codes, found.rows))
     keywords = [inventory.keywords.texts[number] for number in found.keywords]
     similarity = found.similarity.astype(np.float64)
@@ -125,6 +128,7 @@ def bidders(
         moved,
     )
     pctr, pcvr = predictor.predict(buckets), moment.conversions[found.rows]
+    # what barely fits is worth half as much beside the text as what was asked for by a keyword
     by_meaning = np.clip(similarity / (2 * SIMILAR_ENOUGH), 0.5, 1.0)
     quality = np.where(found.matched.any(axis=1), 1.0, by_meaning)
     return Bidders(
@@ -142,20 +146,22 @@ def bidders(
     )
 
 
-def ties(columns: Columns, rows: np.ndarray, auction: int) -> np.ndarray:
+def ties(columns: GroupColumns, rows: np.ndarray, auction: int) -> np.ndarray:
     """Return what orders equal scores, uint32 (n,): by chance, and the same again for an auction.
 
     So equals take turns.
     """
+    # a hash and no generator: the same for a group, whoever else takes part
     seed = np.uint32((auction ^ auction >> 32) * _MIX & 0xFFFFFFFF)
     mixed = (columns.rows["group"][rows].astype(np.uint32) ^ seed) * np.uint32(_MIX)
     return mixed ^ mixed >> np.uint32(15)
 
 
 def sell_places(
-    bidders: Bidders, columns: Columns, auction: int, places: int, rule: Rule
-) -> list[Place]:
+    bidders: Bidders, columns: GroupColumns, auction: int, places: int, rule: Rule
+) -> list[SoldPlace]:
     """Sell the places of an auction."""
+    # the reserve is for a click and not weighted; see places.py
     reserves = np.full(len(bidders.bids), RESERVE_MICROS, np.int64)
     order = ties(columns, bidders.found.rows, auction)
     return sell(bidders.bids, bidders.weights, reserves, bidders.advertisers, order, places, rule)
@@ -164,18 +170,22 @@ def sell_places(
 def costs_of_winning(bidders: Bidders) -> np.ndarray:
     """Return the least bid with which each would have won the first place, float64 micros (n,)."""
     scores = bidders.bids * bidders.weights.astype(np.float64)
+    # alone, the reserve was all there was to beat
     if len(scores) < 2:
         return np.full(len(scores), float(RESERVE_MICROS))
     second, first = np.partition(scores, -2)[-2:]
+    # the best one had to beat the second, everybody else the best
     rival = np.where(scores == first, second, first)
     return np.maximum(rival / bidders.weights, RESERVE_MICROS)
 
 
-def cost_and_chance(taking_part: Bidders, sold: Place) -> tuple[int, float]:
+def cost_and_chance(taking_part: Bidders, sold: SoldPlace) -> tuple[int, float]:
     """Return what one event that is paid costs at most, and how likely a view brings it."""
     kind = PAYMENTS[taking_part.pays_for[sold.candidate]]
+    # a view that is paid for costs its price for certain, rounded up so that no promise is too low
     if kind == "views":
         return -(-sold.price_micros // VIEWS_AT_ONCE), 1.0
+    # not squashed: this is money, and no ranking
     clicks = float(taking_part.pctr[sold.candidate])
     bought = float(taking_part.pcvr[sold.candidate]) if kind == "conversion" else 1.0
     return sold.price_micros, clicks * bought

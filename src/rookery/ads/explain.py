@@ -21,8 +21,8 @@ from rookery.ads.ledger.schema import ad_group, campaign, reason
 from rookery.ads.ledger.store import reading
 from rookery.ads.ledger.token import auction_of, seconds_of
 from rookery.ads.market import RESERVE_MICROS
-from rookery.ads.price.places import Place, Rule, sell, weights_of
-from rookery.ads.select.columns import Columns
+from rookery.ads.price.places import Rule, SoldPlace, sell, weights_of
+from rookery.ads.select.columns import GroupColumns
 from rookery.ads.select.rules import REASONS
 from rookery.ads.terms.money import as_currency
 from rookery.ads.terms.objects import PAYMENTS
@@ -34,7 +34,7 @@ MOST_RECORDED = 32
 
 
 def record_of(
-    auction: Auction, sold: Sequence[Sold], columns: Columns, book: int, rule: Rule, asked: int
+    auction: Auction, sold: Sequence[Sold], columns: GroupColumns, book: int, rule: Rule, asked: int
 ) -> AuctionRecord:
     """Return what an auction leaves behind. sold: by candidate. asked: how many places were."""
     from_ = auction.bidders
@@ -76,7 +76,7 @@ _COLUMNS = {
 }
 
 
-def held_again(record: AuctionRecord) -> list[Place]:
+def held_again(record: AuctionRecord) -> list[SoldPlace]:
     """Return what an auction sells that is held again from its record."""
     found = record.candidates
     weights = weights_of(

@@ -23,7 +23,7 @@ from rookery.ads.predict.rates import Rates, click_rates, conversion_rates
 from rookery.ads.price.accounts import Accounts
 from rookery.ads.price.bids import Usual, bids_of, unit_costs
 from rookery.ads.price.places import CONVERSION, VIEWS
-from rookery.ads.select.columns import Columns
+from rookery.ads.select.columns import GroupColumns
 from rookery.ads.select.index import Inventory
 from rookery.ads.select.rules import CODES, RUNS, standing
 from rookery.ads.terms.objects import VIEWS_AT_ONCE, Campaign, Listing
@@ -39,7 +39,7 @@ RESERVE_MICROS = 10_000
 
 
 @dataclass(frozen=True)
-class Moment:
+class MarketMoment:
     """What every group bids at a moment, by its row in the inventory.
 
     accounts: numbers of its campaign's account. standing: the code of why it does not run, or
@@ -72,7 +72,7 @@ class Market:
         """End the watch over the store."""
         self._watch.close()
 
-    def at(self, now_seconds: float) -> Moment:
+    def at(self, now_seconds: float) -> MarketMoment:
         """Return the bids of now."""
         if self._watch.changed():
             self._follow(now_seconds)
@@ -127,7 +127,7 @@ class Market:
         for funding, spent_micros in fundings:
             self.accounts.know(self.accounts.put_funding(funding), spent_micros)
 
-    def _refresh(self, now_seconds: float) -> Moment:
+    def _refresh(self, now_seconds: float) -> MarketMoment:
         """Return what every group bids as of now."""
         if abs(now_seconds - self._balanced) >= BALANCES_SECONDS:
             self._balance(now_seconds)
@@ -155,10 +155,10 @@ class Market:
         chance = np.where(rows["pays_for"] == CONVERSION, clicks * conversions, clicks)
         chance = np.where(rows["pays_for"] == VIEWS, 1 / VIEWS_AT_ONCE, chance)
         worth = bids * chance * (found == RUNS)
-        return Moment(accounts, found, bids, clicks, conversions, worth)
+        return MarketMoment(accounts, found, bids, clicks, conversions, worth)
 
     def _standing(
-        self, columns: Columns, accounts: np.ndarray, bids: np.ndarray, now_seconds: float
+        self, columns: GroupColumns, accounts: np.ndarray, bids: np.ndarray, now_seconds: float
     ) -> np.ndarray:
         """Return why each group does not run now, by its own state and by its money."""
         found, prices = standing(columns, now_seconds), columns.rows["bid_micros"]

@@ -39,8 +39,8 @@ from rookery.ads.ledger.book import url_of
 from rookery.ads.ledger.booking import (
     CONVERSION_SECONDS,
     PAID_BY,
+    AdEvent,
     Booked,
-    Event,
     GroupBooking,
     Kind,
 )
@@ -50,7 +50,7 @@ from rookery.ads.ledger.reasons import OFFERED, add_reasons
 from rookery.ads.ledger.store import open_store, reading, store_url, writing
 from rookery.ads.ledger.token import OfferTerms
 from rookery.ads.ledger.traffic import OTHER_VIEWER, Visitor, judge
-from rookery.ads.market import Market, Moment
+from rookery.ads.market import Market, MarketMoment
 from rookery.ads.offers import AdRequest, Offer, shown
 from rookery.ads.predict.calibration import CalibratedPredictor
 from rookery.ads.predict.exploring import Choice, chosen_ad
@@ -59,7 +59,7 @@ from rookery.ads.predict.learning import learn_from_ledger, learn_rates, stored_
 from rookery.ads.predict.rates import CLICKED, SEEN
 from rookery.ads.preview import Preview, told
 from rookery.ads.price.bids import AUTOMATIC
-from rookery.ads.price.places import Place, Rule
+from rookery.ads.price.places import Rule, SoldPlace
 from rookery.ads.select.caps import Caps, Seen, capped_versions
 from rookery.ads.select.rules import CODES, REASONS, RUNS
 from rookery.ads.select.words import words_of
@@ -137,7 +137,7 @@ class AdServer:
         self.close()
 
     def close(self) -> None:
-        """Book and write what waits, give the engine's number back, and close the store."""
+        """AdBook and write what waits, give the engine's number back, and close the store."""
         self._booking.close()
         self._flush(self._now())
         give_back(self.store, self._engine)
@@ -198,7 +198,12 @@ class AdServer:
             taking_part = taking_part.without(lacks)
 
     def _promise(
-        self, number: int, moment: Moment, taking_part: Bidders, places: list[Place], now: float
+        self,
+        number: int,
+        moment: MarketMoment,
+        taking_part: Bidders,
+        places: list[SoldPlace],
+        now: float,
     ) -> int | None:
         """Promise the money of all places, or return who has not enough left, promising none."""
         accounts = self._market.accounts
@@ -305,7 +310,7 @@ class AdServer:
     def _book(
         self, kind: Kind, token: str, visitor: Visitor | None
     ) -> tuple[Verdict, OfferTerms | None]:
-        """Book an event, and return what became of it when it was committed."""
+        """AdBook an event, and return what became of it when it was committed."""
         now, terms = int(self._now()), tokens.unseal(token, self._keys)
         verdict = KEEP if visitor is None else judge(visitor)
         if visitor is not None and terms is not None and verdict == KEEP:
@@ -315,9 +320,9 @@ class AdServer:
             )
             verdict = KEEP if is_viewer else Drop(OTHER_VIEWER)
         refused = verdict.reason if isinstance(verdict, Drop) else ""
-        return self._booking.submit(Event(kind, terms, now, refused)).result().verdict, terms
+        return self._booking.submit(AdEvent(kind, terms, now, refused)).result().verdict, terms
 
-    def _on_booked(self, event: Event, booked: Booked) -> None:
+    def _on_booked(self, event: AdEvent, booked: Booked) -> None:
         """Follow what was booked: its money is spent, and a view counts among the caps."""
         if event.terms is None or not booked.is_counted:
             return
@@ -401,7 +406,7 @@ class AdServer:
         return vector
 
 
-def _sold(one: _Chosen, place: Place) -> Sold:
+def _sold(one: _Chosen, place: SoldPlace) -> Sold:
     terms, choice = one.terms, one.choice
     return Sold(
         place.candidate, place.price_micros, terms.ad_version, choice.propensity, choice.explored

@@ -15,7 +15,7 @@ from rookery.ads.ledger import book
 from rookery.ads.ledger.store import reading, writing
 from rookery.ads.terms.files import Sheet
 from rookery.ads.terms.merging import Changes, merge
-from rookery.ads.terms.objects import Book
+from rookery.ads.terms.objects import AdBook
 
 Pausable = Literal["campaign", "group", "ad"]
 
@@ -34,7 +34,7 @@ def import_sheet(engine: Engine, sheet: Sheet, is_dry_run: bool = False) -> Chan
     return changes
 
 
-def export_book(engine: Engine) -> Book:
+def export_book(engine: Engine) -> AdBook:
     """Return all that is sold."""
     with reading(engine) as connection:
         return book.read_book(connection)
@@ -76,7 +76,7 @@ def set_paused(
     return len(names)
 
 
-def _below(sold: Book, kind: Pausable, name: str) -> list[tuple[Pausable, str]]:
+def _below(sold: AdBook, kind: Pausable, name: str) -> list[tuple[Pausable, str]]:
     """Return the groups and ads of a campaign, or the ads of a group."""
     groups = {one.id for one in sold.groups if kind == "campaign" and one.campaign == name}
     above = groups | ({name} if kind == "group" else set())

@@ -27,7 +27,7 @@ class Form(StrEnum):
     CSV = "csv"
 
 
-class Kind(StrEnum):
+class Pausable(StrEnum):
     """A kind of object that can be paused."""
 
     CAMPAIGN = "campaign"
@@ -35,7 +35,7 @@ class Kind(StrEnum):
     AD = "ad"
 
 
-KindArgument = Annotated[Kind, typer.Argument(help="What it is: campaign, group or ad.")]
+KindArgument = Annotated[Pausable, typer.Argument(help="What it is: campaign, group or ad.")]
 NameArgument = Annotated[str, typer.Argument(help="Its id.")]
 BelowOption = Annotated[bool, typer.Option("--below", help="And all groups and ads below it.")]
 AdsArgument = Annotated[list[str] | None, typer.Argument(help="The ids of ads.")]
@@ -154,7 +154,7 @@ def resume(
     _set_paused(home, kind, name, False, below)
 
 
-def _set_paused(home: Path, kind: Kind, name: str, paused: bool, below: bool) -> None:
+def _set_paused(home: Path, kind: Pausable, name: str, paused: bool, below: bool) -> None:
     from rookery.ads.sold import set_paused
 
     with _store(home) as engine:

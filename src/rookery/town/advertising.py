@@ -23,7 +23,7 @@ from rookery.ads.ledger import store
 from rookery.ads.ledger.book import book_version, save_book
 from rookery.ads.ledger.token import TOKEN_KEYS, VIEWER_KEY
 from rookery.ads.report import report_of
-from rookery.ads.terms.objects import Book
+from rookery.ads.terms.objects import AdBook
 from rookery.core.artifact import Artifact
 from rookery.core.atomic import write_atomically
 from rookery.core.context import Context
@@ -139,7 +139,7 @@ def _simulate(
         simulation.visits(market, _interests(config, themes, random), config.searches, random)
     )
     with store.writing(engine) as connection:
-        save_book(connection, Book(CURRENCY), market.book)
+        save_book(connection, AdBook(CURRENCY), market.book)
         store.set_state(connection, VIEWER_KEY, _SIMULATED_KEY)
         store.set_state(connection, TOKEN_KEYS, _SIMULATED_TOKEN_KEYS)
         store.set_state(connection, SIMULATION, f"{key} {book_version(connection)}".encode())

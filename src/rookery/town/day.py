@@ -20,7 +20,7 @@ from rookery.ads.ledger.store import reading
 from rookery.ads.server import AdRequest, AdServer
 from rookery.core.context import FixedClock, Task
 from rookery.core.protocols import Embedder
-from rookery.town.themes import Market, Theme
+from rookery.town.themes import Theme, TownMarket
 
 DAY_BEGINS = datetime(2026, 1, 1, tzinfo=UTC)
 _SEEN, _SENT_TWICE = 0.97, 0.02
@@ -50,7 +50,7 @@ class Quality:
 
 
 def visits(
-    market: Market, interests: np.ndarray, count: int, random: np.random.Generator
+    market: TownMarket, interests: np.ndarray, count: int, random: np.random.Generator
 ) -> Iterator[Visit]:
     """Yield a day of searches in the order of time, busiest in the evening.
 
@@ -74,7 +74,12 @@ def _query(theme: Theme, random: np.random.Generator) -> str:
 
 
 def simulate_visits(
-    store: Engine, embedder: Embedder, market: Market, day: Sequence[Visit], seed: int, task: Task
+    store: Engine,
+    embedder: Embedder,
+    market: TownMarket,
+    day: Sequence[Visit],
+    seed: int,
+    task: Task,
 ) -> dict[int, float]:
     """Simulate every visit on a store that holds what the market sells.
 

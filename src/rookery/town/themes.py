@@ -17,9 +17,9 @@ from rookery.ads.select.words import words_of
 from rookery.ads.terms.files import slug_of
 from rookery.ads.terms.objects import (
     Ad,
+    AdBook,
     AdVersion,
     Advertiser,
-    Book,
     Campaign,
     Cap,
     Group,
@@ -48,7 +48,7 @@ class Theme:
 
 
 @dataclass(frozen=True)
-class Market:
+class TownMarket:
     """The themes, what is sold, and how likely viewers click.
 
     truth: float64 (themes, campaigns), the probability that a view becomes a click; each campaign
@@ -56,7 +56,7 @@ class Market:
     """
 
     themes: tuple[Theme, ...]
-    book: Book
+    book: AdBook
     truth: np.ndarray
 
 
@@ -145,7 +145,7 @@ def _theme(words: Sequence[str]) -> Theme:
     return Theme(seed, tuple(words), tuple(f"{seed} {word}" for word in words[1:4]), adverts)
 
 
-def make_market(themes: Sequence[Theme], seed: int) -> Market:
+def make_market(themes: Sequence[Theme], seed: int) -> TownMarket:
     """Return campaigns for themes, and the truth.
 
     Each campaign also bids on half of the words of the next theme.
@@ -159,13 +159,13 @@ def make_market(themes: Sequence[Theme], seed: int) -> Market:
             truth[:, len(sold)] = _click_probabilities(random, place, len(themes))
             keywords = (*theme.words, *neighbour.words[number::2])
             sold.append(_sold(theme, place, number, advert, keywords, random))
-    return Market(tuple(themes), _book(sold), truth)
+    return TownMarket(tuple(themes), _book(sold), truth)
 
 
-def _book(sold: Sequence["_Sold"]) -> Book:
+def _book(sold: Sequence["_Sold"]) -> AdBook:
     advertisers, campaigns, groups, ads, versions = zip(*sold, strict=True)
     named = {one.id: one for one in advertisers}
-    return Book(CURRENCY, tuple(named.values()), (), campaigns, groups, ads, versions)
+    return AdBook(CURRENCY, tuple(named.values()), (), campaigns, groups, ads, versions)
 
 
 def _click_probabilities(random: np.random.Generator, own: int, themes: int) -> np.ndarray:

@@ -181,7 +181,7 @@ TOPICS: tuple[Topic, ...] = (
                 "half past one",
                 (
                     "The night tram 12 runs until half past one.",
-                    "Last night tram 12 leaves Old Market at half past one, it runs no later.",
+                    "Last night tram 12 leaves Old TownMarket at half past one, it runs no later.",
                     "Good to know: night tram 12 runs until half past one, also on Sundays.",
                 ),
             ),
@@ -190,7 +190,7 @@ TOPICS: tuple[Topic, ...] = (
                 "line 4",
                 (
                     "Tram line 4 goes to the harbour every ten minutes.",
-                    "To the harbour you take tram line 4 from Old Market.",
+                    "To the harbour you take tram line 4 from Old TownMarket.",
                     "Since May only tram line 4 goes all the way to the harbour.",
                 ),
             ),

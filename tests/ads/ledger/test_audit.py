@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from rookery.ads.ledger.audit import audit
-from rookery.ads.ledger.booking import Event, book
+from rookery.ads.ledger.booking import AdEvent, book
 from rookery.ads.ledger.store import open_store, reading, sqlite_url, writing
 from rookery.ads.report import report_of
 from tests.ads.conftest import NOW, an_offer
@@ -16,7 +16,7 @@ def booked(store):
     """A store with a click that was paid, without constraints that forbid to change it."""
     sell(store, funded(campaign(), "pot", 9_000_000), campaign("rum"))
     offer = an_offer(store, 1)
-    book(store, [Event("view", offer, NOW), Event("click", offer, NOW)])
+    book(store, [AdEvent("view", offer, NOW), AdEvent("click", offer, NOW)])
     return store
 
 

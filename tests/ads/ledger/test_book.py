@@ -10,12 +10,12 @@ from rookery.ads.ledger import schema
 from rookery.ads.ledger.book import book_version, read_book, read_listings, save_book
 from rookery.ads.ledger.store import reading, writing
 from rookery.ads.terms.files import sheet_of
-from rookery.ads.terms.objects import Book, Cap, Keyword
+from rookery.ads.terms.objects import AdBook, Cap, Keyword
 from rookery.core.errors import DataError, UsageError
 from tests.support.selling import campaign, funded, sell
 
 
-def rich() -> Book:
+def rich() -> AdBook:
     return funded(
         campaign(
             keywords=(Keyword("tea", "word"), Keyword("old harbour", "exact"), "茶"),
@@ -121,7 +121,7 @@ budget = 50
 def test_an_import_counts_what_it_does_and_a_dry_run_does_nothing(any_store):
     sheet = sheet_of(NEW.encode(), "toml")
     dry = sold.import_sheet(any_store, sheet, is_dry_run=True)
-    assert sold.export_book(any_store) == Book("")
+    assert sold.export_book(any_store) == AdBook("")
     assert sold.import_sheet(any_store, sheet).count() == dry.count()
     assert dry.count() == {"new": 4, "changed": 0, "unchanged": 0, "to_review": 1}
     again = sold.import_sheet(any_store, sheet)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from rookery.ads.ledger import schema
 from rookery.ads.ledger.audit import audit
-from rookery.ads.ledger.booking import CONVERSION_SECONDS, Event, GroupBooking, book, cost_of
+from rookery.ads.ledger.booking import CONVERSION_SECONDS, AdEvent, GroupBooking, book, cost_of
 from rookery.ads.ledger.store import open_store, reading, sqlite_url, writing
 from rookery.ads.report import report_of
 from rookery.core.errors import StorageError
@@ -36,8 +36,8 @@ def totals(store) -> dict:
 
 
 def told(store, *events) -> list:
-    """Book events as one group, and return KEEP or the reason of each."""
-    booked = book(store, [Event(kind, terms, at) for kind, terms, at in events])
+    """AdBook events as one group, and return KEEP or the reason of each."""
+    booked = book(store, [AdEvent(kind, terms, at) for kind, terms, at in events])
     return [getattr(one.verdict, "reason", "kept") for one in booked]
 
 
@@ -73,7 +73,7 @@ def test_what_cannot_count_is_dropped_with_a_reason_and_counted(any_store):
 def test_a_visitor_that_was_refused_counts_for_nothing(any_store):
     sell(any_store, campaign())
     offer = an_offer(any_store, 1)
-    assert book(any_store, [Event("view", offer, NOW, "robot")])[0].verdict == Drop("robot")
+    assert book(any_store, [AdEvent("view", offer, NOW, "robot")])[0].verdict == Drop("robot")
     found = totals(any_store)
     assert (found["views"], found["refused"]) == (0, {"view robot": 1})
 
@@ -226,7 +226,7 @@ def test_many_threads_are_answered_after_the_commit_of_their_group(any_store):
     def report(mine):
         for offer in mine:
             for kind in ("view", "click"):
-                answers.append(booking.submit(Event(kind, offer, NOW)).result().verdict)
+                answers.append(booking.submit(AdEvent(kind, offer, NOW)).result().verdict)
 
     threads = [threading.Thread(target=report, args=(offers[n::6],)) for n in range(6)]
     for thread in threads:
@@ -241,11 +241,11 @@ def test_many_threads_are_answered_after_the_commit_of_their_group(any_store):
 def test_what_waits_is_booked_before_it_closes_and_nothing_after(store):
     sell(store, campaign())
     booking = GroupBooking(store)
-    futures = [booking.submit(Event("view", an_offer(store, n), NOW)) for n in range(50)]
+    futures = [booking.submit(AdEvent("view", an_offer(store, n), NOW)) for n in range(50)]
     booking.close()
     assert [future.result().verdict for future in futures] == [KEEP] * 50
     with pytest.raises(StorageError, match="is closed"):
-        booking.submit(Event("view", an_offer(store, 99), NOW)).result()
+        booking.submit(AdEvent("view", an_offer(store, 99), NOW)).result()
 
 
 def test_an_event_that_cannot_be_booked_keeps_no_other_from_it(store):
@@ -253,7 +253,7 @@ def test_an_event_that_cannot_be_booked_keeps_no_other_from_it(store):
     stranger = replace(an_offer(store, 1), campaign=77)  # as after a restore of an older backup
     booking = GroupBooking(store)
     futures = [
-        booking.submit(Event("view", terms, NOW)) for terms in (stranger, an_offer(store, 2))
+        booking.submit(AdEvent("view", terms, NOW)) for terms in (stranger, an_offer(store, 2))
     ]
     booking.close()
     with pytest.raises(KeyError):
@@ -277,14 +277,14 @@ def test_a_full_disk_is_told_and_what_was_answered_stays(tmp_path):
     event.listen(store, "connect", small)
     store.dispose()  # every connection from now on meets a full disk
     booking = GroupBooking(store, retry_seconds=0.3)
-    futures = [booking.submit(Event("view", offer, NOW)) for offer in offers[1:]]
+    futures = [booking.submit(AdEvent("view", offer, NOW)) for offer in offers[1:]]
     errors = [future.exception() for future in futures]
     assert all(isinstance(error, StorageError) for error in errors if error)
     assert any(errors)
     assert "cannot be written" in next(error.line() for error in errors if error)
     event.remove(store, "connect", small)
     store.dispose()
-    again = [booking.submit(Event("view", offer, NOW)) for offer in offers[1:]]
+    again = [booking.submit(AdEvent("view", offer, NOW)) for offer in offers[1:]]
     kept = [future.result().verdict for future in again]
     booking.close()
     assert [one == KEEP for one in kept] == [error is not None for error in errors]
@@ -299,7 +299,7 @@ def test_a_lock_that_another_process_holds_is_waited_for(tmp_path):
     with contextlib.closing(sqlite3.connect(tmp_path / "ads.sqlite")) as other:
         other.isolation_level = None
         other.execute("BEGIN IMMEDIATE")
-        future = booking.submit(Event("view", offer, NOW))
+        future = booking.submit(AdEvent("view", offer, NOW))
         time.sleep(0.3)
         assert not future.done()
         other.execute("ROLLBACK")
@@ -322,9 +322,9 @@ def test_a_database_that_is_restarted_is_waited_for(durable_postgres):
     sell(store, campaign())
     booking = GroupBooking(store, retry_seconds=60)
     first, second = an_offer(store, 1), an_offer(store, 2)
-    assert booking.submit(Event("view", first, NOW)).result().verdict == KEEP
+    assert booking.submit(AdEvent("view", first, NOW)).result().verdict == KEEP
     postgres.stop("immediate")
-    future = booking.submit(Event("view", second, NOW))
+    future = booking.submit(AdEvent("view", second, NOW))
     time.sleep(0.3)
     assert not future.done()
     postgres.start()
@@ -350,7 +350,7 @@ def _send_all(url: str, seed: int, acknowledged: str) -> None:
     with open(acknowledged, "a", buffering=1, encoding="ascii") as log:
         for start in range(0, len(order), 8):
             some = order[start : start + 8]
-            futures = [booking.submit(Event(kind, offers[n], NOW)) for kind, n in some]
+            futures = [booking.submit(AdEvent(kind, offers[n], NOW)) for kind, n in some]
             for (kind, n), future in zip(some, futures, strict=True):
                 if future.result().is_counted:
                     log.write(f"{kind} {n}\n")

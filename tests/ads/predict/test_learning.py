@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rookery.ads.ledger.booking import Event, book
+from rookery.ads.ledger.booking import AdEvent, book
 from rookery.ads.ledger.store import set_state, writing
 from rookery.ads.predict.calibration import CalibratedPredictor
 from rookery.ads.predict.ftrl import PRIOR_CTR, FtrlPredictor
@@ -32,11 +32,11 @@ def offered(store):
 
 
 def add_view(store, name: str, at: int) -> None:
-    book(store, [Event("view", _offers[name], at)])
+    book(store, [AdEvent("view", _offers[name], at)])
 
 
 def add_click(store, name: str, at: int) -> None:
-    book(store, [Event("click", _offers[name], at)])
+    book(store, [AdEvent("click", _offers[name], at)])
 
 
 def _predicted(predictor: FtrlPredictor) -> float:
@@ -149,6 +149,6 @@ def test_rates_count_what_expired_and_conversions_when_they_come(store, take, of
     add_click(store, "a", NOW), add_click(store, "b", NOW)
     assert learn_rates(store, EXPIRED - 1).of(np.array([1])).tolist() == [[0, 0, 0]]
     assert learn_rates(store, EXPIRED).of(np.array([1, -1])).tolist() == [[3, 2, 0], [0, 0, 0]]
-    book(store, [Event("conversion", _offers["a"], EXPIRED + 60)])
+    book(store, [AdEvent("conversion", _offers["a"], EXPIRED + 60)])
     again = [learn_rates(store, EXPIRED + n).of(np.array([1])).tolist() for n in (30, 60, 90)]
     assert again == [[[3, 2, 0]], [[3, 2, 1]], [[3, 2, 1]]]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from rookery.ads.select.columns import Columns
+from rookery.ads.select.columns import GroupColumns
 from rookery.ads.select.rules import REASONS, Page, judge, standing
 from rookery.ads.terms.objects import Listing
 from tests.ads.select.test_index import listing
@@ -14,7 +14,7 @@ NOON = datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp()  # a Monday
 
 
 def why(fields: dict, now: float = NOON, page: Page = Page()) -> str:
-    columns = Columns()
+    columns = GroupColumns()
     columns.put(listing(1, **fields))
     code = standing(columns, now)[0] or judge(columns, np.array([0]), page)[0]
     return REASONS[code]
@@ -46,14 +46,14 @@ def test_each_rule_drops_what_it_says(fields, page, reason):
 
 
 def test_what_was_never_approved_is_unreviewed_and_what_has_no_ad_that_runs_is_paused():
-    columns, one = Columns(), listing(1)
+    columns, one = GroupColumns(), listing(1)
     columns.put(Listing(1, one.group, 1, one.campaign, one.advertiser, (), is_reviewed=False))
     columns.put(Listing(2, one.group, 1, one.campaign, one.advertiser, (), is_reviewed=True))
     assert [REASONS[code] for code in standing(columns, NOON)] == ["unreviewed", "paused"]
 
 
 def test_rows_of_many_sets_are_judged_at_once():
-    columns = Columns()
+    columns = GroupColumns()
     for n, languages in enumerate([(), ("de",), ("en",), ("fr", "en"), ("de",)], 1):
         columns.put(listing(n, languages=languages))
     codes = judge(columns, np.arange(5), Page("en"))

@@ -17,9 +17,9 @@ from rookery.ads.terms.objects import (
     PAYMENTS,
     STRATEGIES,
     Ad,
+    AdBook,
     AdVersion,
     Advertiser,
-    Book,
     Campaign,
     Cap,
     Funding,
@@ -89,7 +89,7 @@ url = "https://example.com/tea"
 def taken(tmp_path):
     """Merge a file into what is stored."""
 
-    def take(text, stored=Book(""), suffix=".toml", encoding="utf-8"):
+    def take(text, stored=AdBook(""), suffix=".toml", encoding="utf-8"):
         path = tmp_path / f"sold{suffix}"
         path.write_text(text, encoding=encoding, newline="")
         return merge(stored, read_sheet(path))
@@ -320,7 +320,7 @@ def books(draw):
     def by_id(some):
         return tuple(sorted(some, key=lambda one: one.id))
 
-    return Book(
+    return AdBook(
         "EUR", by_id(Advertiser(one, draw(lines)) for one in advertisers), by_id(fundings),
         by_id(campaigns), by_id(groups), by_id(ads),
         tuple(sorted(versions, key=lambda one: (one.ad, one.number))),

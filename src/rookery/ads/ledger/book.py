@@ -21,9 +21,9 @@ from rookery.ads.ledger.store import get_state, insert_once, set_state
 from rookery.ads.terms.money import as_currency
 from rookery.ads.terms.objects import (
     Ad,
+    AdBook,
     AdVersion,
     Advertiser,
-    Book,
     Campaign,
     Cap,
     Funding,
@@ -64,7 +64,7 @@ def _parts(items: Iterable[_T]) -> Iterator[list[_T]]:
 # -------------------------------------------------------------------------------------------------
 
 
-def read_book(connection: Connection) -> Book:
+def read_book(connection: Connection) -> AdBook:
     """Return all that is sold, in the order of ids."""
     advertisers = _by_key(connection, schema.advertiser, lambda r: Advertiser(r.id, r.name))
     fundings = _by_key(
@@ -84,7 +84,7 @@ def read_book(connection: Connection) -> Book:
     versions = [
         _version(row, ads[row.ad].id) for row in connection.execute(select(schema.ad_version))
     ]
-    return Book(
+    return AdBook(
         currency_of(connection),
         _sorted(advertisers),
         _sorted(fundings),
@@ -255,7 +255,7 @@ def url_of(connection: Connection, version_key: int) -> str | None:
 # -------------------------------------------------------------------------------------------------
 
 
-def save_book(connection: Connection, before: Book, after: Book) -> None:
+def save_book(connection: Connection, before: AdBook, after: AdBook) -> None:
     """Save what differs between two books.
 
     Raises `UsageError`, and saves nothing, if a budget would fall below what was spent of it.

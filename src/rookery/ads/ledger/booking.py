@@ -53,7 +53,7 @@ PAID_BY: dict[Payment, Kind] = {"views": "view", "click": "click", "conversion":
 
 
 @dataclass(frozen=True)
-class Event:
+class AdEvent:
     """Something that is said to have happened to an offer. refused: why it cannot count, if known.
 
     terms: None for an offer that is unknown.
@@ -89,8 +89,8 @@ def cost_of(terms: OfferTerms, kind: str) -> int:
     return whole + (spread % VIEWS_AT_ONCE < rest)
 
 
-def book(store: Engine, events: Sequence[Event]) -> list[Booked]:
-    """Book a group of events in one transaction, and return what became of each."""
+def book(store: Engine, events: Sequence[AdEvent]) -> list[Booked]:
+    """AdBook a group of events in one transaction, and return what became of each."""
     for _ in range(_MOST_COLLISIONS):
         try:
             with writing(store) as connection:
@@ -100,8 +100,8 @@ def book(store: Engine, events: Sequence[Event]) -> list[Booked]:
     raise StorageError("the ads ledger refuses a group of events, again and again")
 
 
-def book_within(connection: Connection, events: Sequence[Event]) -> list[Booked]:
-    """Book a group of events inside a transaction: views first, then what needs them."""
+def book_within(connection: Connection, events: Sequence[AdEvent]) -> list[Booked]:
+    """AdBook a group of events inside a transaction: views first, then what needs them."""
     found: list[Booked] = [Booked(KEEP)] * len(events)
     for kind in _TABLES:
         mine = [n for n, event in enumerate(events) if event.kind == kind]
@@ -112,14 +112,14 @@ def book_within(connection: Connection, events: Sequence[Event]) -> list[Booked]
     return found
 
 
-def _book_kind(connection: Connection, kind: str, events: Sequence[Event]) -> list[Booked]:
+def _book_kind(connection: Connection, kind: str, events: Sequence[AdEvent]) -> list[Booked]:
     if not events:
         return []
     offers = {event.terms.offer for event in events if event.terms and not event.refused}
     known = _present(connection, _TABLES[kind], offers)
     before = _present(connection, _TABLES[_AFTER[kind]], offers) if kind in _AFTER else offers
     verdicts: list[Verdict] = []
-    new: list[Event] = []
+    new: list[AdEvent] = []
     for event in events:
         reason = _refusal_of(kind, event, known, before)
         verdicts.append(Drop(reason) if reason else KEEP)
@@ -130,7 +130,7 @@ def _book_kind(connection: Connection, kind: str, events: Sequence[Event]) -> li
     return [Booked(v) if v != KEEP else next(costs) for v in verdicts]
 
 
-def _refusal_of(kind: str, event: Event, known: set[int], before: set[int]) -> str:
+def _refusal_of(kind: str, event: AdEvent, known: set[int], before: set[int]) -> str:
     """Return why an event does not count, or ""."""
     if event.terms is None:
         return "unknown_offer"
@@ -174,7 +174,7 @@ class _Purse:
 class _Purses:
     """The budgets that a group of events is charged to, read once and locked until its commit."""
 
-    def __init__(self, connection: Connection, events: Sequence[Event]) -> None:
+    def __init__(self, connection: Connection, events: Sequence[AdEvent]) -> None:
         self._connection = connection
         keys = sorted({event.terms.campaign for event in events if event.terms})
         rows = connection.execute(_CAMPAIGNS, {"keys": keys}).all()
@@ -186,7 +186,7 @@ class _Purses:
         self._dates: dict[tuple[str, int], str] = {}
         self._days = self._open_days({self.day_of(event) for event in events})
 
-    def day_of(self, event: Event) -> tuple[int, str]:
+    def day_of(self, event: AdEvent) -> tuple[int, str]:
         """Return the campaign and its day, in its zone, of an event."""
         key = event.terms.campaign if event.terms else 0
         named = self._zones[key], event.at_seconds
@@ -207,7 +207,7 @@ class _Purses:
         insert_rows(self._connection, campaign_day, new)
         return found | {named: _Purse(self._budgets[named[0]]) for named in missing}
 
-    def take(self, event: Event, micros: int) -> str:
+    def take(self, event: AdEvent, micros: int) -> str:
         """Take money for an event, or return why there is not enough."""
         day = self.day_of(event)
         shares = self._shares[day[0]]
@@ -241,7 +241,7 @@ def _read(connection: Connection, statement: Any, keys: Iterable[int]) -> dict[i
     return {row.key: _Purse(row.budget_micros - row.spent_micros) for row in rows}
 
 
-def _charge(connection: Connection, kind: str, events: Sequence[Event]) -> list[Booked]:
+def _charge(connection: Connection, kind: str, events: Sequence[AdEvent]) -> list[Booked]:
     """Insert the rows of events that count, and charge what they cost."""
     if not events:
         return []
@@ -264,7 +264,7 @@ def _charge(connection: Connection, kind: str, events: Sequence[Event]) -> list[
     return booked
 
 
-def _row(kind: str, event: Event, terms: OfferTerms) -> dict[str, Any]:
+def _row(kind: str, event: AdEvent, terms: OfferTerms) -> dict[str, Any]:
     row: dict[str, Any] = {"offer": terms.offer, "at": event.at_seconds}
     if kind == "view":
         row |= {
@@ -279,7 +279,7 @@ def _row(kind: str, event: Event, terms: OfferTerms) -> dict[str, Any]:
 
 
 def _count_refusals(
-    connection: Connection, events: Sequence[Event], booked: Sequence[Booked]
+    connection: Connection, events: Sequence[AdEvent], booked: Sequence[Booked]
 ) -> None:
     """Count what did not count, by kind, reason, campaign and day."""
     counts = Counter(
@@ -349,17 +349,17 @@ class GroupBooking:
     def __init__(
         self,
         store: Engine,
-        on_booked: Callable[[Event, Booked], None] = lambda event, booked: None,
+        on_booked: Callable[[AdEvent, Booked], None] = lambda event, booked: None,
         retry_seconds: float = 10.0,
     ) -> None:
         self._store, self._on_booked, self._retry = store, on_booked, retry_seconds
-        self._waiting: list[tuple[Event, Future[Booked]]] = []
+        self._waiting: list[tuple[AdEvent, Future[Booked]]] = []
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="booking", daemon=True)
         self._thread.start()
 
-    def submit(self, event: Event) -> "Future[Booked]":
+    def submit(self, event: AdEvent) -> "Future[Booked]":
         """Take an event; the result is there when it was committed.
 
         The result is a `StorageError` if the database did not answer in time, or if so many wait
@@ -376,7 +376,7 @@ class GroupBooking:
         return future
 
     def close(self) -> None:
-        """Book what waits, and end."""
+        """AdBook what waits, and end."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -393,7 +393,7 @@ class GroupBooking:
                 return
             self._book(group)
 
-    def _book(self, group: Sequence[tuple[Event, "Future[Booked]"]]) -> None:
+    def _book(self, group: Sequence[tuple[AdEvent, "Future[Booked]"]]) -> None:
         events = [event for event, _ in group]
         try:
             booked = self._book_in_time(events)
@@ -409,8 +409,8 @@ class GroupBooking:
             self._on_booked(event, one)
             future.set_result(one)
 
-    def _book_in_time(self, events: Sequence[Event]) -> list[Booked]:
-        """Book a group, again and again while the database cannot be written, for some time."""
+    def _book_in_time(self, events: Sequence[AdEvent]) -> list[Booked]:
+        """AdBook a group, again and again while the database cannot be written, for some time."""
         until = time.monotonic() + self._retry
         while True:
             try:

@@ -13,7 +13,7 @@ the best ones get the places in order.
 
 A price is at least the reserve, which is per click (or view, or conversion) and not weighted: in
 simulations (Thompson and Leyton-Brown 2013) that earns clearly more than reserves that depend on
-quality. Not here: who may take part (`select/`), and how much of a bid is used (`pacing.py`).
+quality. Not here: who may take part (`select/`), and how much of a bid is used (`bids.py`).
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _SHARES = (1000, 700, 500, 400)
 
 
 @dataclass(frozen=True)
-class Place:
+class SoldPlace:
     """A place that was sold.
 
     candidate: its number. price_micros: for one of what it pays for. beaten_score: of the candidate
@@ -67,7 +67,7 @@ def sell(
     ties: np.ndarray,
     places: int = 1,
     rule: Rule = "second_price",
-) -> list[Place]:
+) -> list[SoldPlace]:
     """Sell up to four places among candidates (n,), best first; none that no bid reaches.
 
     bids, reserves: int64 micros. advertisers: of which each gets one place at most. ties: uint32,
@@ -84,7 +84,7 @@ def sell(
         behind = scores[place + 1] if place + 1 < len(ranked) else 0
         asked = price(place, ranked, scores, weights, ties, places)
         micros = min(int(bids[n]), max(int(reserves[n]), asked))
-        sold.append(Place(n, micros, behind))
+        sold.append(SoldPlace(n, micros, behind))
     return sold
 
 

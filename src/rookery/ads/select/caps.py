@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rookery.ads.select.columns import Columns
+from rookery.ads.select.columns import GroupColumns
 from rookery.ads.terms.objects import Cap
 
 MOST_DAYS = 31
@@ -78,7 +78,7 @@ class Caps:
 
 
 def capped(
-    columns: Columns, rows: np.ndarray, seen: Sequence[Seen], now_seconds: float
+    columns: GroupColumns, rows: np.ndarray, seen: Sequence[Seen], now_seconds: float
 ) -> np.ndarray:
     """Return which of some rows a viewer saw as often as is allowed; bool (n,)."""
     found = np.zeros(len(rows), bool)
@@ -98,7 +98,7 @@ def capped(
 
 
 def capped_versions(
-    columns: Columns, row: int, seen: Sequence[Seen], now_seconds: float
+    columns: GroupColumns, row: int, seen: Sequence[Seen], now_seconds: float
 ) -> np.ndarray:
     """Return which ads of a row a viewer saw as often as is allowed; bool (ads,)."""
     versions = columns.versions_of(row)
@@ -111,7 +111,9 @@ def capped_versions(
     return found
 
 
-def _count(columns: Columns, cap: Cap, row: int, seen: Iterable[Seen], now_seconds: float) -> int:
+def _count(
+    columns: GroupColumns, cap: Cap, row: int, seen: Iterable[Seen], now_seconds: float
+) -> int:
     """Return how often a viewer saw what a cap counts, within its window."""
     if cap.level == "group":
         return sum(one.row == row for one in _recent(seen, cap, now_seconds))

@@ -1,4 +1,4 @@
-"""Columns: what a request has to know of each group, in arrays by row.
+"""GroupColumns: what a request has to know of each group, in arrays by row.
 
 A row is a group, and keeps its number as long as a process serves. Texts of ads lie in one store of
 bytes, as a hundred thousand of them are read only when they win. Sets (languages, countries,
@@ -116,7 +116,7 @@ class AdText:
     url: str
 
 
-class Rows:
+class GroupRows:
     """The rows that there are, by the names of their columns."""
 
     __slots__ = ("_columns", "_count")
@@ -131,7 +131,7 @@ class Rows:
         return self._columns[name][: self._count]
 
 
-class Columns:
+class GroupColumns:
     """The columns of all groups."""
 
     def __init__(self) -> None:
@@ -159,9 +159,9 @@ class Columns:
         return -(-max(windows, default=0) // 86_400)
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> GroupRows:
         """Return the rows that there are."""
-        return Rows(self._columns, self._count)
+        return GroupRows(self._columns, self._count)
 
     def put(self, listing: Listing) -> int:
         """Put a group in, or change it, and return its row."""

@@ -18,7 +18,7 @@ from itertools import islice
 
 import numpy as np
 
-from rookery.ads.select.columns import Columns, NumberLists
+from rookery.ads.select.columns import GroupColumns, NumberLists
 from rookery.ads.select.nearness import (
     FEW,
     SIMILAR_ENOUGH,
@@ -96,7 +96,7 @@ class Inventory:
     """All groups that are sold."""
 
     def __init__(self, embedder: Embedder) -> None:
-        self.columns, self.keywords = Columns(), Keywords()
+        self.columns, self.keywords = GroupColumns(), Keywords()
         self._bids, self._excluded = NumberLists(), NumberLists()
         self._meanings = Meanings(embedder)
         self._words_of: list[int] = []  # a hash of the words of each row

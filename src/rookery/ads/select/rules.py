@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from rookery.ads.select.columns import Columns
+from rookery.ads.select.columns import GroupColumns
 
 RUNS = 0
 """The code of no reason."""
@@ -28,24 +28,24 @@ class Page:
     device: str | None = None
 
 
-def paused(columns: Columns, now_seconds: float) -> np.ndarray:
+def paused(columns: GroupColumns, now_seconds: float) -> np.ndarray:
     """Drop groups that are paused, or whose campaign is, or all of whose ads are."""
     rows = columns.rows
     return rows["paused"] | (rows["reviewed"] & (rows["versions"] == 0))
 
 
-def unreviewed(columns: Columns, now_seconds: float) -> np.ndarray:
+def unreviewed(columns: GroupColumns, now_seconds: float) -> np.ndarray:
     """Drop groups none of whose ads was ever approved."""
     return ~columns.rows["reviewed"]
 
 
-def outside_schedule(columns: Columns, now_seconds: float) -> np.ndarray:
+def outside_schedule(columns: GroupColumns, now_seconds: float) -> np.ndarray:
     """Drop groups before the start of their campaign, and from its end on."""
     rows = columns.rows
     return (now_seconds < rows["start"]) | (now_seconds >= rows["end"])
 
 
-def wrong_hour(columns: Columns, now_seconds: float) -> np.ndarray:
+def wrong_hour(columns: GroupColumns, now_seconds: float) -> np.ndarray:
     """Drop groups that do not run in this hour of the week in their campaign's zone."""
     if not columns.rows["hours"].any():
         return np.zeros(len(columns), bool)
@@ -58,34 +58,34 @@ def _hour(zone: str, now_seconds: float) -> int:
     return 24 * here.weekday() + here.hour
 
 
-def wrong_language(columns: Columns, rows: np.ndarray, page: Page) -> np.ndarray:
+def wrong_language(columns: GroupColumns, rows: np.ndarray, page: Page) -> np.ndarray:
     """Drop groups for other languages; a reader of unknown language may see every ad."""
     if page.language is None:
         return np.zeros(len(rows), bool)
     return ~columns.languages.with_item(page.language)[columns.rows["languages"][rows]]
 
 
-def wrong_country(columns: Columns, rows: np.ndarray, page: Page) -> np.ndarray:
+def wrong_country(columns: GroupColumns, rows: np.ndarray, page: Page) -> np.ndarray:
     """Drop groups for other countries; a reader in an unknown one may see every ad."""
     if page.country is None:
         return np.zeros(len(rows), bool)
     return ~columns.countries.with_item(page.country)[columns.rows["countries"][rows]]
 
 
-def wrong_device(columns: Columns, rows: np.ndarray, page: Page) -> np.ndarray:
+def wrong_device(columns: GroupColumns, rows: np.ndarray, page: Page) -> np.ndarray:
     """Drop groups for other devices; one that is unknown may show every ad."""
     if page.device is None:
         return np.zeros(len(rows), bool)
     return ~columns.devices.with_item(page.device)[columns.rows["devices"][rows]]
 
 
-STANDING: tuple[Callable[[Columns, float], np.ndarray], ...] = (
+STANDING: tuple[Callable[[GroupColumns, float], np.ndarray], ...] = (
     unreviewed,
     paused,
     outside_schedule,
     wrong_hour,
 )
-FITTING: tuple[Callable[[Columns, np.ndarray, Page], np.ndarray], ...] = (
+FITTING: tuple[Callable[[GroupColumns, np.ndarray, Page], np.ndarray], ...] = (
     wrong_language,
     wrong_country,
     wrong_device,
@@ -102,7 +102,7 @@ REASONS = (
 CODES = {reason: code for code, reason in enumerate(REASONS)}
 
 
-def standing(columns: Columns, now_seconds: float) -> np.ndarray:
+def standing(columns: GroupColumns, now_seconds: float) -> np.ndarray:
     """Return the code of why each row does not run now, or `RUNS`; uint8 (rows,)."""
     found = np.zeros(len(columns), np.uint8)
     for rule in reversed(STANDING):  # so that the first one has the last word
@@ -110,7 +110,7 @@ def standing(columns: Columns, now_seconds: float) -> np.ndarray:
     return found
 
 
-def judge(columns: Columns, rows: np.ndarray, page: Page) -> np.ndarray:
+def judge(columns: GroupColumns, rows: np.ndarray, page: Page) -> np.ndarray:
     """Return the code of why each of some rows does not fit a request; uint8 (n,)."""
     found = np.zeros(len(rows), np.uint8)
     for rule in reversed(FITTING):

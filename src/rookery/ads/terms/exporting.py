@@ -19,12 +19,12 @@ from rookery.ads.terms.fields import (
     written_money,
 )
 from rookery.ads.terms.files import COLUMNS
-from rookery.ads.terms.objects import Ad, AdVersion, Book, Campaign, Group
+from rookery.ads.terms.objects import Ad, AdBook, AdVersion, Campaign, Group
 
 Plain = dict[str, Any]
 
 
-def plain_of(book: Book) -> Plain:
+def plain_of(book: AdBook) -> Plain:
     """Return all objects as tables of their fields; what is empty is left out."""
     latest = {one.ad: one for one in book.versions}  # sorted by number, so that the last one stays
     lists: dict[str, list[Plain]] = {
@@ -86,7 +86,7 @@ def _said(**fields: Any) -> Plain:
     return {name: value for name, value in fields.items() if value not in (None, "", [])}
 
 
-def as_json(book: Book) -> str:
+def as_json(book: AdBook) -> str:
     """Return a file of JSON; amounts are numbers with all their digits."""
     marked = json.dumps(plain_of(book), ensure_ascii=False, indent=1, default=_marked)
     return marked.replace(f'"{_MARK}', "").replace(f'{_MARK}"', "") + "\n"
@@ -101,7 +101,7 @@ def _marked(value: Any) -> str:
     return f"{_MARK}{value}{_MARK}"
 
 
-def as_toml(book: Book) -> str:
+def as_toml(book: AdBook) -> str:
     """Return a file of TOML."""
     plain = plain_of(book)
     lines = [f"currency = {_toml(plain['currency'])}"]
@@ -120,7 +120,7 @@ def _toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)  # its strings and truths are TOML's as well
 
 
-def as_csv(book: Book) -> str:
+def as_csv(book: AdBook) -> str:
     """Return a file of CSV: a row for each ad, and for what has none."""
     out = io.StringIO()
     rows = csv.DictWriter(out, ["currency", *COLUMNS])

@@ -17,6 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from iso4217 import Currency
+
 from rookery.ads.terms.money import MICROS, to_micros
 from rookery.ads.terms.objects import (
     DEVICES,
@@ -80,7 +82,11 @@ def money(value: Any) -> int:
 
 def currency(value: Any) -> str:
     """Read a currency by its three letters (ISO 4217)."""
-    return _matching(r"[A-Z]{3}", 'must be three capital letters, such as "EUR"')(value)
+    must = 'must be a currency by its three letters, such as "EUR"'
+    code = _matching(r"[A-Z]{3}", must)(value)
+    if code not in {one.code for one in Currency}:
+        raise ValueError(must)
+    return code
 
 
 def zone(value: Any) -> str:
@@ -251,54 +257,54 @@ def _matching(pattern: str, must: str) -> Callable[[Any], str]:
 
 
 @dataclass(frozen=True)
-class Field:
+class AdField:
     """A field of a kind of object. is_needed: whether a new object must have it."""
 
     read: Reader
     is_needed: bool = False
 
 
-KINDS: dict[str, dict[str, Field]] = {
-    "advertiser": {"id": Field(name_id, True), "name": Field(line(80), True)},
+KINDS: dict[str, dict[str, AdField]] = {
+    "advertiser": {"id": AdField(name_id, True), "name": AdField(line(80), True)},
     "funding": {
-        "id": Field(name_id, True),
-        "advertiser": Field(name_id, True),
-        "budget": Field(money, True),
+        "id": AdField(name_id, True),
+        "advertiser": AdField(name_id, True),
+        "budget": AdField(money, True),
     },
     "campaign": {
-        "id": Field(name_id, True),
-        "advertiser": Field(name_id, True),
-        "budget": Field(money, True),
-        "daily_budget": Field(money),
-        "funding": Field(name_id),
-        "zone": Field(zone),
-        "start": Field(moment),
-        "end": Field(moment),
-        "pays_for": Field(one_of(PAYMENTS)),
-        "caps": Field(list_of(cap)),
-        "paused": Field(yes_or_no),
+        "id": AdField(name_id, True),
+        "advertiser": AdField(name_id, True),
+        "budget": AdField(money, True),
+        "daily_budget": AdField(money),
+        "funding": AdField(name_id),
+        "zone": AdField(zone),
+        "start": AdField(moment),
+        "end": AdField(moment),
+        "pays_for": AdField(one_of(PAYMENTS)),
+        "caps": AdField(list_of(cap)),
+        "paused": AdField(yes_or_no),
     },
     "group": {
-        "id": Field(name_id, True),
-        "campaign": Field(name_id, True),
-        "bid": Field(money, True),
-        "strategy": Field(one_of(STRATEGIES)),
-        "keywords": Field(list_of(keyword)),
-        "excluded": Field(list_of(keyword)),
-        "meaning": Field(list_of(line(200))),
-        "languages": Field(list_of(language)),
-        "hours": Field(hours),
-        "countries": Field(list_of(country)),
-        "devices": Field(list_of(one_of(DEVICES))),
-        "paused": Field(yes_or_no),
+        "id": AdField(name_id, True),
+        "campaign": AdField(name_id, True),
+        "bid": AdField(money, True),
+        "strategy": AdField(one_of(STRATEGIES)),
+        "keywords": AdField(list_of(keyword)),
+        "excluded": AdField(list_of(keyword)),
+        "meaning": AdField(list_of(line(200))),
+        "languages": AdField(list_of(language)),
+        "hours": AdField(hours),
+        "countries": AdField(list_of(country)),
+        "devices": AdField(list_of(one_of(DEVICES))),
+        "paused": AdField(yes_or_no),
     },
     "ad": {
-        "id": Field(name_id, True),
-        "group": Field(name_id, True),
-        "title": Field(line(80), True),
-        "body": Field(line(200), True),
-        "url": Field(url, True),
-        "paused": Field(yes_or_no),
+        "id": AdField(name_id, True),
+        "group": AdField(name_id, True),
+        "title": AdField(line(80), True),
+        "body": AdField(line(200), True),
+        "url": AdField(url, True),
+        "paused": AdField(yes_or_no),
     },
 }
 """The fields of each kind of object, in the order in which they are written."""

@@ -18,9 +18,9 @@ from rookery.ads.terms.files import Fault, Faults, Row, Sheet
 from rookery.ads.terms.money import as_currency
 from rookery.ads.terms.objects import (
     Ad,
+    AdBook,
     AdVersion,
     Advertiser,
-    Book,
     Campaign,
     Funding,
     Group,
@@ -48,7 +48,7 @@ class Changes:
         }
 
 
-def merge(stored: Book, sheet: Sheet) -> tuple[Book, Changes]:
+def merge(stored: AdBook, sheet: Sheet) -> tuple[AdBook, Changes]:
     """Return what is sold after an import, and what changes by it; raise `Faults` for any fault."""
     merging = _Merging(stored, sheet)
     for kind in KINDS:  # what is named is merged before what names it
@@ -65,7 +65,7 @@ def merge(stored: Book, sheet: Sheet) -> tuple[Book, Changes]:
 class _Merging:
     """The objects by kind and id, as they are after the rows that were merged so far."""
 
-    def __init__(self, stored: Book, sheet: Sheet) -> None:
+    def __init__(self, stored: AdBook, sheet: Sheet) -> None:
         self.faults: list[Fault] = []
         self.changes = Changes()
         self.where: dict[tuple[str, str], str] = {}
@@ -137,10 +137,10 @@ class _Merging:
         )
         return True
 
-    def book(self) -> Book:
+    def book(self) -> AdBook:
         """Return all objects, in the order of their ids."""
         in_order = {kind: tuple(of[one] for one in sorted(of)) for kind, of in self._found.items()}
-        return Book(
+        return AdBook(
             currency=self._currency,
             advertisers=in_order["advertiser"],
             fundings=in_order["funding"],
@@ -217,7 +217,7 @@ _MAKE: dict[str, Callable[[Any, Mapping[str, Any], Any], Any]] = {
 # -------------------------------------------------------------------------------------------------
 
 
-def faults_of(book: Book, where: Mapping[tuple[str, str], str]) -> list[Fault]:
+def faults_of(book: AdBook, where: Mapping[tuple[str, str], str]) -> list[Fault]:
     """Return the faults of objects that name each other. where: of each, by kind and id."""
     advertisers = {one.id for one in book.advertisers}
     fundings = {one.id: one for one in book.fundings}

@@ -1,7 +1,7 @@
 """Money: whole micros (millionths of a currency unit) for programs, two decimals for people.
 
 Money is never a float. Not here: names of currencies or exchange; a home keeps its books in one
-currency, which the campaign file names (`campaigns.py`).
+currency, which its first file names (`files.py`).
 """
 
 from decimal import ROUND_HALF_UP, Decimal

@@ -160,7 +160,7 @@ class Ad:
 
 
 @dataclass(frozen=True)
-class Book:
+class AdBook:
     """All that a home sells: what a file names, or what is stored."""
 
     currency: str
