@@ -9,6 +9,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
 from pathlib import Path
 
 import anyio.to_thread
@@ -148,7 +149,9 @@ def _crashed(path: str, error: Exception) -> Response:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):  # the handler is registered for these alone
         raise error
-    what = "There is nothing at this address" if error.status_code == 404 else str(error.detail)
+    is_bare = error.detail == HTTPStatus(error.status_code).phrase
+    is_nothing = is_bare and error.status_code == 404
+    what = "There is nothing at this address" if is_nothing else str(error.detail)
     return error_response(request.url.path, error.status_code, what, headers=error.headers)
 
 

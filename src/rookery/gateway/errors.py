@@ -1,7 +1,7 @@
 """The form of errors: that of the API whose path it is, JSON for other programs, a page for people.
 
 OpenAI's envelope under `/v1`, `{"error", "message"}` under `/xrpc` (AT protocol), and `{"error"}`
-under `/api` (Mastodon).
+under `/api` (Mastodon) and `/ads/v1`.
 
 No response holds a traceback. Which error it is, is decided where it happens.
 """
@@ -38,6 +38,6 @@ def _form(path: str, status: int, what: str, kind: str, param: str | None) -> Re
     if path.startswith("/xrpc"):
         name = "InvalidRequest" if status < 500 else "InternalServerError"
         return JSONResponse({"error": name, "message": what}, status)
-    if path.startswith("/api/") or path.endswith(".json") or path in _FOR_PROGRAMS:
+    if path.startswith(("/api/", "/ads/v1/")) or path.endswith(".json") or path in _FOR_PROGRAMS:
         return JSONResponse({"error": what}, status)
     return render_error(status, what)
