@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from alembic import op
-from sqlalchemy import text
+from sqlalchemy import select, text, update
 from sqlalchemy.engine import Connection
 
 from rookery.ads.ledger import schema
@@ -37,9 +37,27 @@ def upgrade() -> None:
     _carry_refusals(connection, keys)
     for name in _OLD:
         connection.execute(text(f"DROP TABLE old_{name}"))
-    version = {"name": "book_version", "value": b"1"}
-    connection.execute(schema.state.insert(), [version])
-    connection.execute(text("DELETE FROM state WHERE name = 'campaigns_version'"))
+    _carry_version(connection)
+
+
+def _carry_version(connection: Connection) -> None:
+    """Number the versions of what is sold, where they had digests.
+
+    A simulated day (`town/advertising.py`) knows by it whether anything was sold since.
+    """
+    state = schema.state.c
+    before = connection.execute(
+        select(state.value).where(state.name == "campaigns_version")
+    ).scalar()
+    connection.execute(schema.state.delete().where(state.name == "campaigns_version"))
+    connection.execute(schema.state.insert().values(name="book_version", value=b"1"))
+    simulated = connection.execute(select(state.value).where(state.name == "simulation")).scalar()
+    if simulated is not None:
+        key, _, of_day = simulated.partition(b" ")
+        told = key + (b" 1" if of_day == before else b" 0")
+        connection.execute(
+            update(schema.state).where(state.name == "simulation").values(value=told)
+        )
 
 
 def _carry_campaigns(connection: Connection) -> dict[str, int]:
