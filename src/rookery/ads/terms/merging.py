@@ -83,6 +83,7 @@ class _Merging:
             "ad": {one.id: one for one in stored.ads},
         }
         self._versions = list(stored.versions)
+        self._latest = {one.ad: one for one in stored.versions}  # sorted, so that the last stays
 
     def take(self, row: Row) -> None:
         """Merge one row."""
@@ -123,18 +124,17 @@ class _Merging:
 
     def _take_version(self, ad: str, values: Mapping[str, Any]) -> bool:
         """Add a version of an ad if its words or its address are new; return whether they are."""
-        of_ad = [one for one in self._versions if one.ad == ad]
-        latest = max(of_ad, key=lambda one: one.number, default=None)
+        latest = self._latest.get(ad)
         words = {name: values[name] for name in ("title", "body", "url") if name in values}
         if latest is None:
-            self._versions.append(AdVersion(ad, 1, **words))
-            return True
-        made = replace(latest, **words)
-        if made == latest:
+            new = AdVersion(ad, 1, **words)
+        elif replace(latest, **words) == latest:
             return False
-        self._versions.append(
-            replace(made, number=latest.number + 1, review="unreviewed", reason="")
-        )
+        else:
+            number = latest.number + 1
+            new = replace(latest, **words, number=number, review="unreviewed", reason="")
+        self._latest[ad] = new
+        self._versions.append(new)
         return True
 
     def book(self) -> AdBook:
