@@ -17,6 +17,7 @@ from sqlalchemy.engine import Engine
 
 from rookery.ads.ledger.balances import read_balances, read_fundings
 from rookery.ads.ledger.book import book_version, read_listings
+from rookery.ads.ledger.engines import living
 from rookery.ads.ledger.store import reading
 from rookery.ads.ledger.watch import Watch
 from rookery.ads.predict.rates import Rates, click_rates, conversion_rates
@@ -33,7 +34,8 @@ from rookery.core.protocols import Embedder
 REFRESH_SECONDS = 0.1
 REFRESH_SECONDS_PER_GROUP = 1e-6
 """The more there are, the longer it takes: so it takes about a twentieth of the time."""
-BALANCES_SECONDS = 30.0
+BALANCES_SECONDS = 10.0
+"""How often the ledger is asked what all processes have spent, and how many they are."""
 RESERVE_MICROS = 10_000
 """Nothing is sold for less than 0.01."""
 
@@ -56,12 +58,14 @@ class MarketMoment:
 
 
 class Market:
-    """The market of a store."""
+    """The market of a store. engine: the number of who serves from it, if anybody does."""
 
-    def __init__(self, store: Engine, embedder: Embedder, clock: Clock) -> None:
+    def __init__(
+        self, store: Engine, embedder: Embedder, clock: Clock, engine: int | None = None
+    ) -> None:
         self.inventory, self.accounts = Inventory(embedder), Accounts()
         self.rates, self.usual = Rates(), Usual()
-        self.version = 0
+        self.version, self._engine = 0, engine
         self._store, self._watch = store, Watch(store, clock)
         self._account_of_key = np.zeros(1, np.int64)
         self._chances: tuple[np.ndarray, np.ndarray] | None = None
@@ -121,6 +125,9 @@ class Market:
         """Take over what the ledger says was spent."""
         with reading(self._store) as connection:
             balances, fundings = read_balances(connection, now_seconds), read_fundings(connection)
+            engines = living(connection, now_seconds)
+        if self._engine in engines:
+            self.accounts.share(engines.index(self._engine), len(engines))
         for one in balances:
             if (number := self.accounts.number_of(one.campaign)) is not None:
                 self.accounts.know(number, one.spent_micros, one.today_micros)

@@ -110,7 +110,7 @@ class AdServer:
             self._keys = tokens.read_keys(connection, int(now), CONVERSION_SECONDS)
             self._viewer_key = tokens.read_viewer_key(connection)
         self._numbers = tokens.OfferNumbers(self._engine, clock)
-        self._market = Market(store, embedder, clock)
+        self._market = Market(store, embedder, clock, self._engine)
         self._market.at(now)
         self._caps = self._restored_caps(now)
         self._booking = GroupBooking(store, self._on_booked)

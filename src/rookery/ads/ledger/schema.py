@@ -4,7 +4,7 @@
         └► funding ──┘  └► campaign_day                             and what was spent of it
     view ──► click ──► conversion     what happened: at most one row each, after the one before
     refusal, reason                   events that did not count, and why groups did not run
-    engine ──► lease                  who serves, and how much of whose money each may promise
+    engine                            who serves
     state                             currency, keys, the click predictor
 
 An offer is a signed token and no row (`token.py`); its number is the key of its view, of the click
@@ -193,14 +193,6 @@ engine = Table(
     "engine",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("until", BigInteger, nullable=False),
-)
-lease = Table(
-    "lease",
-    metadata,
-    Column("engine", ForeignKey("engine.number"), primary_key=True, autoincrement=False),
-    Column("campaign", ForeignKey("campaign.key"), primary_key=True, autoincrement=False),
-    Column("micros", BigInteger, nullable=False),
     Column("until", BigInteger, nullable=False),
 )
 state = Table(

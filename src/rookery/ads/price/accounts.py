@@ -8,9 +8,16 @@ budget, that of the day in its own time zone, what was spent of each, and what o
 have promised. It begins with what the ledger says and follows what is booked. It decides what is
 offered; what is charged the ledger alone decides.
 
+Where several processes serve from one store, each has an equal part of what was left when it last
+asked the ledger, until it asks again; what is less than a part's worth is that of one of them, by
+the account. So they never promise more together than there is, and a process that is gone leaves
+its part to the others once it is no longer counted (`ledger/engines.py`).
+
 The clock is an argument. Not here: how a shadow price follows (`spending.py`), and whether a
 campaign may run at all (`select/rules.py`).
 """
+
+import zlib
 
 import numpy as np
 
@@ -23,8 +30,8 @@ _NO_LIMIT = 1 << 60
 _NONE = -1
 _FIRST_ROWS = 64
 _ACCOUNT = np.dtype(
-    [(name, "<i8") for name in ("budget", "spent", "daily", "today", "start", "end")]
-    + [("zone", "<i4"), ("shares", "<i4")]
+    [(name, "<i8") for name in ("budget", "spent", "daily", "today", "own", "start", "end")]
+    + [("zone", "<i4"), ("shares", "<i4"), ("turn", "<u4")]
 )
 
 
@@ -39,6 +46,7 @@ class Accounts:
         self._rows = np.zeros(_FIRST_ROWS, _ACCOUNT)
         self._numbers: dict[str, int] = {}  # by kind and id
         self._promised = Promised(_FIRST_ROWS)
+        self._parts, self._rank = 1, 0
         self._zones: dict[str, int] = {}
         self._days: list[Period] = []
 
@@ -76,18 +84,27 @@ class Accounts:
         if not row["end"]:
             row["budget"] = row["daily"] = row["end"] = _NO_LIMIT
             row["start"], row["shares"] = -_NO_LIMIT, _NONE
+            row["turn"] = zlib.crc32(name.encode())  # the same in every process
         return number
 
     def know(self, number: int, spent_micros: int, today_micros: int = 0) -> None:
         """Take over what the ledger says was spent of an account, and of its day."""
-        self._rows[number]["spent"], self._rows[number]["today"] = spent_micros, today_micros
+        row = self._rows[number]
+        row["spent"], row["today"], row["own"] = spent_micros, today_micros, 0
+
+    def share(self, rank: int, parts: int) -> None:
+        """Take the part of one of several processes in all money, from the next `know` on.
+
+        rank: which of them this one is, from 0.
+        """
+        self._rank, self._parts = rank, parts
 
     def settle(self, number: int, offer: int, micros: int) -> None:
         """Follow an event that was booked: it was charged so much, and ends what was promised."""
         self._promised.settle(offer)
         for one in self._purses(number):
-            self._rows[one]["spent"] += micros
-            self._rows[one]["today"] += micros
+            for name in ("spent", "today", "own"):
+                self._rows[one][name] += micros
 
     def _purses(self, number: int) -> tuple[int, ...]:
         """Return the account of a campaign, and of the money that it shares."""
@@ -100,8 +117,7 @@ class Accounts:
         """Promise money for an offer if there is enough, and return whether there is."""
         purses = self._purses(number)
         for one in purses:
-            row = self._rows[one]
-            left = int(min(row["budget"] - row["spent"], row["daily"] - row["today"]))
+            left = int(self._parted(self._rows[one : one + 1], price_micros)[0])
             if not self._promised.allows(one, left, price_micros, chance):
                 return False
         micros = promise_of(price_micros, chance)
@@ -137,6 +153,18 @@ class Accounts:
                 self._days[zone] = day_in(name, now_seconds)
                 self._rows["today"][self._rows["zone"] == zone] = 0
 
+    def _parted(self, rows: np.ndarray, least_micros: np.ndarray | int) -> np.ndarray:
+        """Return what this process may spend or promise of accounts; int64 micros (n,).
+
+        least_micros: what less than which is of no use; where a part is, one process has the whole.
+        """
+        left = np.minimum(rows["budget"] - rows["spent"], rows["daily"] - rows["today"])
+        if self._parts == 1:
+            return left
+        part = (left + rows["own"]) // self._parts - rows["own"]
+        mine = rows["turn"] % self._parts == self._rank
+        return np.where(part >= least_micros, part, np.where(mine, left, 0))
+
     def left(self) -> tuple[np.ndarray, np.ndarray]:
         """Return what is left of each account in all, and of its day; int64 micros (accounts,).
 
@@ -146,10 +174,9 @@ class Accounts:
         return self._with_shared(rows["budget"] - rows["spent"]), rows["daily"] - rows["today"]
 
     def free(self) -> np.ndarray:
-        """Return what is left of each account that no offer has promised; int64 (accounts,)."""
+        """Return what this process may still promise of each account; int64 (accounts,)."""
         rows = self._rows[: len(self._numbers)]
-        whole = np.minimum(rows["budget"] - rows["spent"], rows["daily"] - rows["today"])
-        return self._with_shared(whole - self._promised.sums[: len(rows)])
+        return self._with_shared(self._parted(rows, 1) - self._promised.sums[: len(rows)])
 
     def _with_shared(self, whole: np.ndarray) -> np.ndarray:
         shares = self._rows["shares"][: len(whole)]
