@@ -8,12 +8,19 @@ import pytest
 from sqlalchemy import select
 
 from rookery.ads.ledger import schema
-from rookery.ads.ledger.store import get_state, reading
+from rookery.ads.ledger.store import get_state, reading, writing
+from rookery.ads.ledger.token import replace_key
 from rookery.ads.ledger.traffic import Visitor
 from rookery.ads.market import RESERVE_MICROS
 from rookery.ads.predict.ftrl import PRIOR_CTR, FtrlPredictor
 from rookery.ads.report import report, report_of
-from rookery.ads.server import LEARN_EVERY_SECONDS, OFFER_LIFETIME_SECONDS, AdRequest, AdServer
+from rookery.ads.server import (
+    FLUSH_SECONDS,
+    LEARN_EVERY_SECONDS,
+    OFFER_LIFETIME_SECONDS,
+    AdRequest,
+    AdServer,
+)
 from rookery.ads.sold import set_paused
 from rookery.ads.terms.objects import Cap
 from rookery.core.config import to_plain
@@ -435,3 +442,17 @@ def test_a_ledger_that_cannot_be_written_costs_ads_nothing_but_their_counts(serv
         server.view(token)
     assert server.click(token) == (Drop("not_booked"), URL)
     assert server.serve(ask(viewer="eve"))
+
+
+def test_a_key_that_was_renewed_signs_from_then_on_and_offers_that_are_out_count(
+    store, server, clock, take
+):
+    take(campaign())
+    before = only(server.serve(ask())).token
+    with writing(store) as connection:
+        replace_key(connection, int(clock.now().timestamp()))
+    clock.time += timedelta(seconds=FLUSH_SECONDS)
+    server.tick()
+    after = only(server.serve(ask(viewer="eve"))).token
+    assert (before[:4], after[:4]) == ("AQAA", "AQEA")  # format 1, keys 0 and 1
+    assert (server.view(before), server.view(after)) == (KEEP, KEEP)

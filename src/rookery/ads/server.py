@@ -349,7 +349,9 @@ class AdServer:
             hold_number(self.store, self._engine, int(now))
 
     def _flush(self, now: float) -> None:
-        """Write the counts of reasons, and the records of auctions."""
+        """Write the counts of reasons and the records of auctions; read keys that are new."""
+        with reading(self.store) as connection:
+            self._keys = tokens.read_keys(connection, int(now), CONVERSION_SECONDS)
         with self._lock:
             rows, codes = self._reasons.nonzero()
             times = self._reasons[rows, codes].tolist()

@@ -162,6 +162,18 @@ def _set_paused(home: Path, kind: Pausable, name: str, paused: bool, below: bool
     print(f"{'Paused' if paused else 'Resumed'}: {kind.value} {name}, {count} in all")
 
 
+@app.command("renew-key")
+def renew_key(home: HomeOption = DEFAULT_HOME) -> None:
+    """Make a new key to sign offers with, within seconds; those that are out still count."""
+    from rookery.ads.ledger.store import writing
+    from rookery.ads.ledger.token import replace_key
+    from rookery.cli.show import context
+
+    with _store(home) as engine, writing(engine) as connection:
+        replace_key(connection, int(context().clock.now().timestamp()))
+    print("There is a new key.")
+
+
 def _named(ads: list[str] | None) -> list[str]:
     from rookery.core.errors import UsageError
 

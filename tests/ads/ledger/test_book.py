@@ -9,7 +9,7 @@ from rookery.ads import sold
 from rookery.ads.ledger import schema
 from rookery.ads.ledger.book import book_version, read_book, read_listings, save_book
 from rookery.ads.ledger.store import reading, writing
-from rookery.ads.terms.files import sheet_of
+from rookery.ads.terms.files import read_sheet, sheet_of
 from rookery.ads.terms.objects import AdBook, Cap, Keyword
 from rookery.core.errors import DataError, UsageError
 from tests.support.selling import campaign, funded, sell
@@ -192,3 +192,19 @@ def test_a_lower_daily_budget_never_falls_below_what_the_day_has_spent(any_store
     with reading(any_store) as connection:
         rows = connection.execute(day.select().order_by(day.c.day)).all()
     assert [row.budget_micros for row in rows] == [4_000_000, 2_000_000]
+
+
+@pytest.mark.soak
+def test_a_million_rows_are_imported(any_store, tmp_path):
+    file = tmp_path / "million.csv"
+    columns = "currency,advertiser,advertiser_name,campaign,budget,group,bid,keywords,ad,title,body"
+    with file.open("w") as rows:
+        rows.write(f"{columns},url\n")
+        for n in range(1_000_000):
+            of = n // 4
+            rows.write(
+                f"EUR,a{of % 997},Advertiser {of % 997},c{of},100,g{of},0.25,word{of % 5_000},"
+                f"ad{n},Title {n},Body,https://example.com/{n}\n"
+            )
+    counts = sold.import_sheet(any_store, read_sheet(file)).count()
+    assert counts == {"new": 1_500_997, "changed": 0, "unchanged": 0, "to_review": 1_000_000}

@@ -17,6 +17,7 @@ from rookery.search.lag import Lag
 from rookery.search.post import PostPage
 from rookery.search.search import Results
 from rookery.search.suggest import Trend
+from tests.support.selling import campaign, sell
 
 HOSTILE = (
     '<script>alert(1)</script> "><img src=x onerror=alert(2)> javascript:alert(3) &amp; {{ 70*70 }}'
@@ -313,3 +314,21 @@ def test_a_search_says_since_when_posts_are_missing(ask):
     page, answer = ask("/?q=rook", "/v1/search?q=rook")
     assert "missing" not in page.text
     assert "lag" not in answer.json()
+
+
+def test_a_ledger_that_cannot_be_written_counts_nothing_and_links_lead_on(page, ads, home):
+    token = token_of(page.get("/?q=tea"))
+    ads._booking.close()  # as when the disk is full for long
+    told = page.post(f"/ads/{token}/view")
+    assert (told.status_code, told.json()) == (503, {"counted": False, "reason": "not_booked"})
+    assert page.get(f"/ads/{token}/view.gif").status_code == 200
+    assert page.get(f"/ads/{token}/click").status_code == 303
+    assert report(home)["totals"]["views"] == 0
+
+
+def test_a_browser_that_says_it_is_on_a_phone_is_shown_ads_for_phones(page, ads):
+    sell(ads.store, campaign("phones", keywords=("tea",), devices=("phone",), advertiser="P",
+                             title="Tea on the phone", bid_micros=900_000))  # fmt: skip
+    on = {mobile: page.get("/?q=tea", headers={"sec-ch-ua-mobile": mobile}).text
+          for mobile in ("?0", "?1")}  # fmt: skip
+    assert ("Tea on the phone" in on["?0"], "Tea on the phone" in on["?1"]) == (False, True)

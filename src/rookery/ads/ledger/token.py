@@ -135,7 +135,7 @@ def _signature(signed: bytes, key: bytes) -> bytes:
 
 
 def read_keys(connection: Connection, now_seconds: int, keep_seconds: int) -> Keys:
-    """Return the keys that seal or still open tokens, making the first one.
+    """Return the keys that seal or still open tokens; in a new store, make the first one.
 
     keep_seconds: for how long an older key opens tokens after the next one was made.
     """

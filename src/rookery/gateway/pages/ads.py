@@ -1,6 +1,7 @@
 """The routes of the promoted post: views, clicks, and the report of the ads for the operator."""
 
 import base64
+import contextlib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from rookery.ads.ledger.traffic import Visitor
 from rookery.ads.server import AdRequest, Offer
+from rookery.core.errors import StorageError
 from rookery.core.verdict import Drop
 from rookery.gateway.pages.render import render, render_error
 from rookery.gateway.parts import Parts
@@ -31,7 +33,10 @@ def ad_routes(parts: Parts, operator_only: Callable[[Request], Any]) -> APIRoute
     @routes.post("/ads/{token}/view")
     def view(token: str, request: Request) -> JSONResponse:
         """Count a view: the promoted post was on the screen."""
-        verdict = parts.ads.view(token, _visitor(request))
+        try:
+            verdict = parts.ads.view(token, _visitor(request))
+        except StorageError:  # the log of the server says why
+            return JSONResponse({"counted": False, "reason": "not_booked"}, 503)
         return JSONResponse(
             {"counted": not isinstance(verdict, Drop), "reason": getattr(verdict, "reason", None)}
         )
@@ -39,7 +44,8 @@ def ad_routes(parts: Parts, operator_only: Callable[[Request], Any]) -> APIRoute
     @routes.get("/ads/{token}/view.gif")
     def view_without_script(token: str, request: Request) -> Response:
         """Count a view in a browser that runs no script, which loads this image instead."""
-        parts.ads.view(token, _visitor(request))
+        with contextlib.suppress(StorageError):  # the image is there all the same
+            parts.ads.view(token, _visitor(request))
         return Response(
             _TRANSPARENT_PIXEL, media_type="image/gif", headers={"cache-control": "no-store"}
         )
@@ -79,15 +85,24 @@ def ad_routes(parts: Parts, operator_only: Callable[[Request], Any]) -> APIRoute
     return routes
 
 
+def device_of(request: Request) -> str | None:
+    """Return the device that a browser says it runs on, or None if it does not say."""
+    says = request.headers.get("sec-ch-ua-mobile")
+    return {"?1": "phone", "?0": "desktop"}.get(says or "")
+
+
 def viewer_of(request: Request) -> str | None:
     """Return the name in the viewer's cookie, or None if there is none of ours."""
     viewer = request.cookies.get(VIEWER, "")
     return viewer if _VIEWER_NAME.fullmatch(viewer) else None
 
 
-def offer(parts: Parts, query: str, language: str | None, viewer: str) -> Offer | None:
+def offer(
+    parts: Parts, query: str, language: str | None, viewer: str, device: str | None = None
+) -> Offer | None:
     """Return the ad that wins a place beside the results of a query, or None."""
-    offers = parts.ads.serve(AdRequest(text=query, language=language, viewer=viewer))
+    request = AdRequest(text=query, language=language, viewer=viewer, device=device)
+    offers = parts.ads.serve(request)
     return offers[0] if offers else None
 
 

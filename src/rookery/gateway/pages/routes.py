@@ -23,7 +23,7 @@ from fastapi.responses import HTMLResponse, Response
 from rookery.core.errors import RookeryError, UsageError
 from rookery.core.protocols import SeededGenerator
 from rookery.gateway.api.asked import json_response, zone_named
-from rookery.gateway.pages.ads import VIEWER, offer, viewer_of
+from rookery.gateway.pages.ads import VIEWER, device_of, offer, viewer_of
 from rookery.gateway.pages.render import render, render_error
 from rookery.gateway.parts import Parts
 from rookery.workflows.models import sample_of
@@ -91,7 +91,8 @@ def page_routes(parts: Parts, new_id: Callable[[], str]) -> APIRouter:
         if not problem:
             lag = await in_thread(_or_none, "the lag", parts.lag)
             language = _language(request)
-            made = functools.partial(offer, parts, asked.query, language, viewer)
+            device = device_of(request)
+            made = functools.partial(offer, parts, asked.query, language, viewer, device)
             ad = await in_thread(_or_none, "the ad", made)
         if found and asked.cursor is None and parts.correct is not None:
             correct = functools.partial(parts.correct, asked.query)
