@@ -456,3 +456,22 @@ def test_a_key_that_was_renewed_signs_from_then_on_and_offers_that_are_out_count
     after = only(server.serve(ask(viewer="eve"))).token
     assert (before[:4], after[:4]) == ("AQAA", "AQEA")  # format 1, keys 0 and 1
     assert (server.view(before), server.view(after)) == (KEEP, KEEP)
+
+
+def test_a_change_that_could_not_be_read_is_read_when_the_store_answers_again(
+    store, server, take, monkeypatch
+):
+    from rookery.ads import market
+
+    take(campaign())
+    assert server.serve(ask())
+    set_paused(store, "campaign", "tea", True)
+
+    def away(*_):
+        raise StorageError("the ads database cannot be reached")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(market, "book_version", away)
+        with pytest.raises(StorageError):
+            server.serve(ask())
+    assert server.serve(ask()) == ()

@@ -65,7 +65,7 @@ class Market:
     ) -> None:
         self.inventory, self.accounts = Inventory(embedder), Accounts()
         self.rates, self.usual = Rates(), Usual()
-        self.version, self._engine = 0, engine
+        self.version, self._engine, self._behind = 0, engine, True
         self._store, self._watch = store, Watch(store, clock)
         self._account_of_key = np.zeros(1, np.int64)
         self._chances: tuple[np.ndarray, np.ndarray] | None = None
@@ -78,8 +78,10 @@ class Market:
 
     def at(self, now_seconds: float) -> MarketMoment:
         """Return the bids of now."""
-        if self._watch.changed():
+        self._behind = self._behind or self._watch.changed()
+        if self._behind:
             self._follow(now_seconds)
+            self._behind = False  # not before: a store that does not answer is asked again
         often = REFRESH_SECONDS + len(self.inventory.columns) * REFRESH_SECONDS_PER_GROUP
         if abs(now_seconds - self._refreshed) >= often:  # a clock may jump back
             self._moment = self._refresh(now_seconds)

@@ -139,10 +139,12 @@ class AdServer:
     def close(self) -> None:
         """AdBook and write what waits, give the engine's number back, and close the store."""
         self._booking.close()
-        self._flush(self._now())
-        give_back(self.store, self._engine)
-        self._market.close()
-        self.store.dispose()
+        try:
+            self._flush(self._now())
+            give_back(self.store, self._engine)
+        finally:
+            self._market.close()
+            self.store.dispose()
 
     def _restored_caps(self, now: float) -> Caps:
         """Return what viewers saw as far back as any cap looks."""

@@ -33,6 +33,10 @@ VIEWER_KEY = "viewer_key"
 # What SQLite and PostgreSQL write in errors that a person can mend.
 _CANNOT_WRITE = ("is full", "disk i/o", "readonly", "unable to open", "no space left")
 _CANNOT_READ = ("not a database", "malformed")
+_OPTIONS: dict[str, dict[str, Any]] = {
+    # a connection of before a restart is noticed, and a server that hangs keeps nobody for long
+    "postgresql": {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+}
 RESTORE = "Restore it from a backup; the ledger cannot be rebuilt from anything else"
 
 # Statements of every group are built once: building one takes longer than running it.
@@ -89,7 +93,7 @@ def open_store(url: URL | str, synchronous: str = "FULL") -> Engine:
     `DataError` if it is no store or a later release's, `StorageError` if it cannot be reached.
     """
     try:
-        engine = create_engine(url)
+        engine = create_engine(url, **_OPTIONS.get(make_url(url).get_backend_name(), {}))
     except (NoSuchModuleError, ModuleNotFoundError):
         hint = "Install it with `pip install 'rookery[postgres]'`"
         raise UsageError("PostgreSQL needs its driver", hint=hint) from None
