@@ -108,6 +108,9 @@ def why(
     if as_json:
         show_json([asdict(one) for one in rows])
         return
+    if not rows:
+        print("No request has concerned it yet; `rookery ads serve` previews one.")
+        return
     show_table(["group", "reason", "times"], [[r.group, r.reason, r.times] for r in rows])
 
 
