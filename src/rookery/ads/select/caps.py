@@ -17,6 +17,7 @@ from rookery.ads.terms.objects import Cap
 
 MOST_DAYS = 31
 """The longest window of a cap."""
+_VIEWERS_TOGETHER = 10_000
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class Caps:
     def __init__(self) -> None:
         self._seen: dict[bytes, list[Seen]] = {}
         self._of_offer: dict[int, Seen] = {}
+        self._to_look_at: list[bytes] = []
 
     def note(self, viewer: bytes, seen: Seen) -> None:
         """Note an offer to a viewer, or what it saw."""
@@ -58,23 +60,25 @@ class Caps:
         ]
 
     def forget(self, now_seconds: float, keep_seconds: float = MOST_DAYS * 86_400.0) -> None:
-        """Forget what no window reaches any more, and offers that expired unseen."""
-        for name, seen in list(self._seen.items()):
-            kept = [
-                one
-                for one in seen
-                if one.at_seconds > now_seconds - keep_seconds
-                and (one.until is None or one.until > now_seconds)
-            ]
+        """Forget what no window reaches any more, and offers that expired unseen.
+
+        Of some viewers at a time, so that nobody waits for it; called again, of the next ones.
+        """
+        if not self._to_look_at:
+            self._to_look_at = list(self._seen)
+        for name in self._to_look_at[-_VIEWERS_TOGETHER:]:
+            kept = []
+            for one in self._seen.get(name, ()):
+                has_expired = one.until is not None and one.until <= now_seconds
+                if has_expired:
+                    self._of_offer.pop(one.offer, None)
+                elif one.at_seconds > now_seconds - keep_seconds:
+                    kept.append(one)
             if kept:
                 self._seen[name] = kept
             else:
-                del self._seen[name]
-        self._of_offer = {
-            offer: one
-            for offer, one in self._of_offer.items()
-            if one.until is not None and one.until > now_seconds
-        }
+                self._seen.pop(name, None)
+        del self._to_look_at[-_VIEWERS_TOGETHER:]
 
 
 def capped(
