@@ -475,3 +475,32 @@ def test_a_change_that_could_not_be_read_is_read_when_the_store_answers_again(
         with pytest.raises(StorageError):
             server.serve(ask())
     assert server.serve(ask()) == ()
+
+
+def test_a_group_with_a_target_bids_more_after_it_paid_less(server, clock, take):
+    take(campaign(strategy="target", bid_micros=200_000))
+    bids = [server.preview(ask()).decisions[0].bid_micros]
+    for n in range(12):  # alone, it pays the reserve
+        offer = only(server.serve(ask(viewer=str(n))))
+        server.view(offer.token), server.click(offer.token)
+        clock.time += timedelta(seconds=1)
+        bids.append(server.preview(ask()).decisions[0].bid_micros)
+    assert bids[0] == 200_000
+    assert bids == sorted(bids)
+    assert bids[-1] == 400_000  # up to twice the target
+
+
+def test_an_automatic_bid_learns_what_places_cost(server, clock, take):
+    take(
+        campaign(strategy="automatic", bid_micros=900_000, daily_budget_micros=10_000_000),
+        campaign("rival", bid_micros=100_000, advertiser="B"),
+    )
+    clock.time += timedelta(hours=12)  # half of its day is due, and nothing spent
+    server.tick()
+    first = server.preview(ask()).decisions[0]
+    for n in range(40):
+        server.serve(ask(viewer=str(n)))
+        clock.time += timedelta(seconds=1)
+    assert first.bid_micros == pytest.approx(900_000, abs=1)
+    usual = server._market.usual.prices[server._market.inventory.columns.row_of(2)]
+    assert usual == pytest.approx(100_000, rel=0.1)

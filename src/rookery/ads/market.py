@@ -19,6 +19,7 @@ from rookery.ads.ledger.balances import read_balances, read_fundings
 from rookery.ads.ledger.book import book_version, read_listings
 from rookery.ads.ledger.engines import living
 from rookery.ads.ledger.store import reading
+from rookery.ads.ledger.token import OfferTerms
 from rookery.ads.ledger.watch import Watch
 from rookery.ads.predict.rates import Rates, click_rates, conversion_rates
 from rookery.ads.price.accounts import Accounts
@@ -91,10 +92,13 @@ class Market:
         """Take over rates that were learned."""
         self.rates, self._chances, self._refreshed = rates, None, float("-inf")
 
-    def account_of(self, campaign_key: int) -> int | None:
-        """Return the number of a campaign's account, or None if the campaign is not known."""
-        known = 0 < campaign_key < len(self._account_of_key)
-        return int(self._account_of_key[campaign_key]) if known else None
+    def paid(self, terms: OfferTerms, micros: int) -> None:
+        """Follow an event that was booked and is what its offer is paid for."""
+        row = self.inventory.columns.row_of_version(terms.ad_version)
+        if row is not None:  # else it is of a group that is not sold here yet
+            account = int(self._account_of_key[terms.campaign])
+            self.accounts.settle(account, terms.offer, micros)
+            self.usual.buy(row, micros)
 
     def _follow(self, now_seconds: float) -> None:
         """Take over what changed of what is sold."""
@@ -150,8 +154,7 @@ class Market:
             counts = columns.sums_by_row(self.rates.counts)
             self._chances = click_rates(counts), conversion_rates(counts)
         clicks, conversions = self._chances
-        if len(rows) > len(self.usual.prices):
-            self.usual.grow(len(rows))
+        self.usual.grow(len(rows))
         bids = bids_of(
             rows["bid_micros"],
             rows["strategy"],

@@ -331,9 +331,8 @@ class AdServer:
         with self._lock:
             if event.kind == "view":
                 self._caps.confirm(event.terms.offer)
-            account = self._market.account_of(event.terms.campaign)
-            if account is not None and event.kind == PAID_BY[event.terms.pays_for]:
-                self._market.accounts.settle(account, event.terms.offer, booked.micros)
+            if event.kind == PAID_BY[event.terms.pays_for]:
+                self._market.paid(event.terms, booked.micros)
 
     # Beside requests
     # ---------------------------------------------------------------------------------------------

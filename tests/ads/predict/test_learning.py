@@ -148,7 +148,7 @@ def test_rates_count_what_expired_and_conversions_when_they_come(store, take, of
         add_view(store, offered(name), NOW)
     add_click(store, "a", NOW), add_click(store, "b", NOW)
     assert learn_rates(store, EXPIRED - 1).of(np.array([1])).tolist() == [[0, 0, 0]]
-    assert learn_rates(store, EXPIRED).of(np.array([1, -1])).tolist() == [[3, 2, 0], [0, 0, 0]]
+    assert learn_rates(store, EXPIRED).of(np.array([1, 7])).tolist() == [[3, 2, 0], [0, 0, 0]]
     book(store, [AdEvent("conversion", _offers["a"], EXPIRED + 60)])
     again = [learn_rates(store, EXPIRED + n).of(np.array([1])).tolist() for n in (30, 60, 90)]
     assert again == [[[3, 2, 0]], [[3, 2, 1]], [[3, 2, 1]]]

@@ -98,11 +98,14 @@ def _joined(moved: Callable[[int], np.ndarray], seconds: Sequence[str], count: i
     of the first, moved on by the length of the second, exclusive or that of the second
     (`crc32_combine` of zlib).
     """
-    joined = np.empty((len(seconds), count), dtype=np.uint32)
-    for place, second in enumerate(seconds):
-        data = second.encode()
-        np.bitwise_xor(moved(len(data)), np.uint32(zlib.crc32(data)), out=joined[place])
-    return joined.T
+    texts = [second.encode() for second in seconds]
+    lengths = sorted({len(text) for text in texts})
+    if not lengths:
+        return np.empty((count, 0), dtype=np.uint32)
+    by_length = np.stack([moved(length) for length in lengths])
+    places = [lengths.index(len(text)) for text in texts]
+    codes = np.array([zlib.crc32(text) for text in texts], dtype=np.uint32)
+    return (by_length[places] ^ codes[:, None]).T
 
 
 @functools.lru_cache(maxsize=256)

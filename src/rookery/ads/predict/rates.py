@@ -29,11 +29,9 @@ class Rates:
         self.counts[keys, kind] += times
 
     def of(self, keys: np.ndarray) -> np.ndarray:
-        """Return the counts of versions, int64 (…, 3); keys of none, such as -1, have none."""
-        if keys.min(initial=0) >= 0 and keys.max(initial=0) < len(self.counts):
-            return self.counts[keys]
-        known = (keys >= 0) & (keys < len(self.counts))
-        return np.where(known[..., None], self.counts[np.where(known, keys, 0)], 0)
+        """Return the counts of a few versions by their keys, int64 (n, 3); 0 is nobody's key."""
+        size = len(self.counts)
+        return self.counts[[key if key < size else 0 for key in keys.tolist()]]
 
     def to_bytes(self) -> bytes:
         """Return the counts of those that have any."""

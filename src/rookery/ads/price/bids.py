@@ -59,12 +59,15 @@ class Usual:
     def grow(self, groups: int) -> None:
         """Make room for more groups."""
         more = groups - len(self.prices)
+        if more <= 0:
+            return
         self.prices = np.concatenate([self.prices, np.zeros(more)])
         self.spent = np.concatenate([self.spent, np.zeros(more, np.int64)])
         self.bought = np.concatenate([self.bought, np.zeros(more, np.int64)])
 
     def buy(self, group: int, micros: int) -> None:
-        """Note that a group was charged."""
+        """Note that a group was charged; a group that is new since has room made for it."""
+        self.grow(group + 1)
         self.spent[group] += micros
         self.bought[group] += 1
 

@@ -90,8 +90,9 @@ def capped(
         return found
     caps, advertisers = columns.rows["caps"][rows], columns.rows["advertiser"]
     # what a cap counts at any level is of the same advertiser
-    known = np.unique(advertisers[[one.row for one in seen]])
-    for place in np.flatnonzero((caps > 0) & np.isin(advertisers[rows], known)).tolist():
+    was_seen = np.zeros(columns.advertisers, bool)
+    was_seen[advertisers[[one.row for one in seen]]] = True
+    for place in np.flatnonzero((caps > 0) & was_seen[advertisers[rows]]).tolist():
         row = int(rows[place])
         found[place] = any(
             _count(columns, cap, row, seen, now_seconds) >= cap.views

@@ -16,10 +16,9 @@ import numpy as np
 from rookery.ads.predict.features import ad_codes, moved_codes
 from rookery.ads.terms.objects import PAYMENTS, STRATEGIES, Cap, KnownVersion, Listing
 
-NO_VERSION = -1
 HOURS = 24 * 7
 _FIRST_ROWS = 64
-_FOREVER = 1 << 60
+_FOREVER, _NOWHERE = 1 << 60, -1
 _KINDS = {
     "group": "<i4",  # keys of the ledger
     "campaign": "<i4",
@@ -146,6 +145,7 @@ class GroupColumns:
         self._versions = np.zeros(_FIRST_ROWS, np.int32)
         self._text_ends = np.zeros(_FIRST_ROWS + 1, np.int64)
         self._version_count = 0
+        self._row_of_version = np.full(_FIRST_ROWS, _NOWHERE, np.int32)  # by key
         self._texts = bytearray()
         self._moved: dict[int, np.ndarray] = {}
 
@@ -157,6 +157,11 @@ class GroupColumns:
         """Return how many days before today a cap may look back to."""
         windows = [cap.window_seconds for caps in self.caps for cap in caps]
         return -(-max(windows, default=0) // 86_400)
+
+    @property
+    def advertisers(self) -> int:
+        """Return how many advertisers there are."""
+        return len(self._advertisers)
 
     @property
     def rows(self) -> GroupRows:
@@ -226,11 +231,23 @@ class GroupColumns:
             self._versions = np.concatenate([self._versions, np.zeros(more, np.int32)])
             self._text_ends = np.concatenate([self._text_ends, np.zeros(more, np.int64)])
         for place, one in enumerate(versions, first):
+            self._note_version(one.key, row)
             words = one.version
             self._texts += "\0".join((words.ad, words.title, words.body, words.url)).encode()
             self._versions[place] = one.key
             self._text_ends[place + 1] = len(self._texts)
         return first
+
+    def _note_version(self, key: int, row: int) -> None:
+        while key >= len(self._row_of_version):
+            more = np.full_like(self._row_of_version, _NOWHERE)
+            self._row_of_version = np.concatenate([self._row_of_version, more])
+        self._row_of_version[key] = row
+
+    def row_of_version(self, key: int) -> int | None:
+        """Return the row of a version of an ad by its key, or None."""
+        row = int(self._row_of_version[key]) if key < len(self._row_of_version) else _NOWHERE
+        return None if row == _NOWHERE else row
 
     def versions_of(self, row: int) -> np.ndarray:
         """Return the keys of the versions of a row's ads, int32 (ads,)."""

@@ -26,7 +26,7 @@ MOST_NEAR = 64
 FEW = 2_000
 """Vectors that are all compared, and measured anew with each change."""
 _TOGETHER = 1_024
-_LISTS_READ = 8
+_LISTS_READ = 6
 
 
 @dataclass(frozen=True)
