@@ -504,3 +504,14 @@ def test_an_automatic_bid_learns_what_places_cost(server, clock, take):
     assert first.bid_micros == pytest.approx(900_000, abs=1)
     usual = server._market.usual.prices[server._market.inventory.columns.row_of(2)]
     assert usual == pytest.approx(100_000, rel=0.1)
+
+
+def test_an_import_of_many_groups_is_taken_over_beside_the_requests(server, take):
+    server.tick()  # somebody keeps it up to date
+    take(*(campaign(f"c{n:03}", advertiser=f"A{n}", keywords=("tea",)) for n in range(600)))
+    waited_for = server.serve(ask())
+    server.tick()
+    assert (waited_for, len(server._market.inventory.columns)) == ((), 600)
+    assert only(server.serve(ask()))
+    take(campaign("c007", paused=True, keywords=("tea",), advertiser="A7"))  # a small one, at once
+    assert reasons(server)["c007"] == "paused"

@@ -10,10 +10,12 @@ does so under one lock. It holds no auction (`server.py`) and writes nothing.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 from rookery.ads.ledger.balances import read_balances, read_fundings
 from rookery.ads.ledger.book import book_version, read_listings
@@ -32,6 +34,8 @@ from rookery.ads.terms.objects import VIEWS_AT_ONCE, Campaign, Listing
 from rookery.core.context import Clock
 from rookery.core.protocols import Embedder
 
+_AT_ONCE = 256
+"""Groups whose change nobody notices to wait for."""
 REFRESH_SECONDS = 0.1
 REFRESH_SECONDS_PER_GROUP = 1e-6
 """The more there are, the longer it takes: so it takes about a twentieth of the time."""
@@ -66,7 +70,8 @@ class Market:
     ) -> None:
         self.inventory, self.accounts = Inventory(embedder), Accounts()
         self.rates, self.usual = Rates(), Usual()
-        self.version, self._engine, self._behind = 0, engine, True
+        self.version, self._engine = 0, engine
+        self._behind, self._is_left, self._is_kept_up = True, False, False
         self._store, self._watch = store, Watch(store, clock)
         self._account_of_key = np.zeros(1, np.int64)
         self._chances: tuple[np.ndarray, np.ndarray] | None = None
@@ -78,11 +83,14 @@ class Market:
         self._watch.close()
 
     def at(self, now_seconds: float) -> MarketMoment:
-        """Return the bids of now."""
+        """Return the bids of now.
+
+        A change of many groups is left to `keep_up`, where that is called now and then.
+        """
         self._behind = self._behind or self._watch.changed()
-        if self._behind:
-            self._follow(now_seconds)
-            self._behind = False  # not before: a store that does not answer is asked again
+        if self._behind and not self._is_left:
+            self._is_left = not self._follow(now_seconds, _AT_ONCE if self._is_kept_up else None)
+            self._behind = self._is_left  # a store that did not answer is asked again
         often = REFRESH_SECONDS + len(self.inventory.columns) * REFRESH_SECONDS_PER_GROUP
         if abs(now_seconds - self._refreshed) >= often:  # a clock may jump back
             self._moment = self._refresh(now_seconds)
@@ -100,19 +108,53 @@ class Market:
             self.accounts.settle(account, terms.offer, micros)
             self.usual.buy(row, micros)
 
-    def _follow(self, now_seconds: float) -> None:
-        """Take over what changed of what is sold."""
+    def _follow(self, now_seconds: float, most: int | None = None) -> bool:
+        """Take over what changed of what is sold; return False, doing nothing, if it is too much.
+
+        most: groups that are not too much, or None if any number is to be taken over.
+        """
         with reading(self._store) as connection:
             version = book_version(connection)
             if version == self.version:
-                return
-            for funding, _ in read_fundings(connection):
-                self.accounts.put_funding(funding)
+                return True
+            listings = read_listings(connection, self.version)
+            if most is not None:
+                first = list(islice(listings, most + 1))
+                if len(first) > most:
+                    return False
+                listings = iter(first)
+            self._open_fundings(connection)
             take = self.inventory.load if self.version == 0 else self.inventory.change
-            take(self._opened(read_listings(connection, self.version), now_seconds))
+            take(self._opened(listings, now_seconds))
         self.version = version
         self._balanced = self._refreshed = float("-inf")
         self._chances = None
+        return True
+
+    def keep_up(self, now_seconds: float, lock: AbstractContextManager) -> None:
+        """Take over a change of many groups, some at a time, so that requests go on in between.
+
+        For a thread beside the requests, without the lock under which they are answered.
+        """
+        self._is_kept_up = True
+        if not self._behind:
+            return
+        with reading(self._store) as connection:
+            version = book_version(connection)
+            with lock:
+                self._open_fundings(connection)
+            listings = read_listings(connection, self.version)
+            while some := list(islice(listings, _AT_ONCE)):
+                with lock:
+                    self.inventory.change(list(self._opened(some, now_seconds)))
+                    self._chances, self._balanced = None, float("-inf")
+                    self._moment = self._refresh(now_seconds)
+        with lock:
+            self.version, self._behind, self._is_left = version, False, False
+
+    def _open_fundings(self, connection: Connection) -> None:
+        for funding, _ in read_fundings(connection):
+            self.accounts.put_funding(funding)
 
     def _opened(self, listings: Iterable[Listing], now_seconds: float) -> Iterator[Listing]:
         """Yield groups, after the accounts of their campaigns were opened or changed."""

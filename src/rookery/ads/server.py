@@ -342,6 +342,7 @@ class AdServer:
         now = self._now()
         with self._lock:
             self._market.at(now)
+        self._market.keep_up(now, self._lock)
         if abs(now - self._flushed_at) >= FLUSH_SECONDS:
             self._flushed_at = now
             self._flush(now)
