@@ -42,7 +42,7 @@ OF_BARE, OF_SQLITE = 0.15, 0.3
 
 
 def main() -> None:
-    """AdBook the same events on all three, and write the page of results."""
+    """Book the same events on all three, and write the page of results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--groups", type=int, default=60)
     groups = made_groups(parser.parse_args().groups)

@@ -45,7 +45,7 @@ from rookery.ads.ledger.booking import (
     Kind,
 )
 from rookery.ads.ledger.engines import LIVES_SECONDS, give_back, hold_number, take_number
-from rookery.ads.ledger.history import views_since
+from rookery.ads.ledger.history import newest_offer, views_since
 from rookery.ads.ledger.reasons import OFFERED, add_reasons
 from rookery.ads.ledger.store import open_store, reading, store_url, writing
 from rookery.ads.ledger.token import OfferTerms
@@ -109,7 +109,8 @@ class AdServer:
         with writing(store) as connection:
             self._keys = tokens.read_keys(connection, int(now), CONVERSION_SECONDS)
             self._viewer_key = tokens.read_viewer_key(connection)
-        self._numbers = tokens.OfferNumbers(self._engine, clock)
+            newest = newest_offer(connection)
+        self._numbers = tokens.OfferNumbers(self._engine, clock, after=newest)
         self._market = Market(store, embedder, clock, self._engine)
         self._market.at(now)
         self._caps = self._restored_caps(now)
@@ -137,7 +138,7 @@ class AdServer:
         self.close()
 
     def close(self) -> None:
-        """AdBook and write what waits, give the engine's number back, and close the store."""
+        """Book and write what waits, give the engine's number back, and close the store."""
         self._booking.close()
         try:
             self._flush(self._now())
@@ -312,7 +313,7 @@ class AdServer:
     def _book(
         self, kind: Kind, token: str, visitor: Visitor | None
     ) -> tuple[Verdict, OfferTerms | None]:
-        """AdBook an event, and return what became of it when it was committed."""
+        """Book an event, and return what became of it when it was committed."""
         now, terms = int(self._now()), tokens.unseal(token, self._keys)
         verdict = KEEP if visitor is None else judge(visitor)
         if visitor is not None and terms is not None and verdict == KEEP:

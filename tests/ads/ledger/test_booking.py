@@ -8,11 +8,12 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from rookery.ads.ledger import schema
@@ -20,7 +21,7 @@ from rookery.ads.ledger.audit import audit
 from rookery.ads.ledger.booking import CONVERSION_SECONDS, AdEvent, GroupBooking, book, cost_of
 from rookery.ads.ledger.store import open_store, reading, sqlite_url, writing
 from rookery.ads.report import report_of
-from rookery.core.errors import StorageError
+from rookery.core.errors import DataError, StorageError
 from rookery.core.verdict import KEEP, Drop
 from tests.ads.conftest import LIFETIME_SECONDS, NOW, an_offer
 from tests.support.postgres import Postgres
@@ -36,7 +37,7 @@ def totals(store) -> dict:
 
 
 def told(store, *events) -> list:
-    """AdBook events as one group, and return KEEP or the reason of each."""
+    """Book events as one group, and return KEEP or the reason of each."""
     booked = book(store, [AdEvent(kind, terms, at) for kind, terms, at in events])
     return [getattr(one.verdict, "reason", "kept") for one in booked]
 
@@ -107,6 +108,9 @@ def test_a_day_ends_at_its_budget_in_the_zone_of_the_campaign(any_store):
               zip(offers, (NOW, midnight - 1, midnight), strict=True)]  # fmt: skip
     assert told(any_store, *clicks) == ["kept", "over_daily_budget", "kept"]
     assert totals(any_store)["spend_micros"] == 400_000
+    with reading(any_store) as connection:
+        given = connection.execute(select(schema.click.c.given)).scalars().all()
+    assert sorted(given) == ["", "", "over_daily_budget"]
 
 
 def test_money_that_is_shared_ends_for_all_that_share_it(any_store):
@@ -250,15 +254,31 @@ def test_what_waits_is_booked_before_it_closes_and_nothing_after(store):
 
 def test_an_event_that_cannot_be_booked_keeps_no_other_from_it(store):
     sell(store, campaign())
-    stranger = replace(an_offer(store, 1), campaign=77)  # as after a restore of an older backup
+    offer = an_offer(store, 1)
+    strangers = [replace(offer, campaign=77), replace(offer, ad_version=77)]  # of another backup
     booking = GroupBooking(store)
-    futures = [
-        booking.submit(AdEvent("view", terms, NOW)) for terms in (stranger, an_offer(store, 2))
-    ]
+    events = [AdEvent("view", terms, NOW) for terms in (*strangers, an_offer(store, 2))]
+    futures = [booking.submit(event) for event in events]
     booking.close()
-    with pytest.raises(KeyError):
-        futures[0].result()
-    assert futures[1].result().verdict == KEEP
+    assert futures[0].result().verdict == Drop("unknown_offer")
+    with pytest.raises(DataError, match="an ad that it does not know"):
+        futures[1].result()
+    assert futures[2].result().verdict == KEEP
+
+
+def test_whoever_has_gone_and_what_follows_of_a_booking_end_no_booking(store):
+    sell(store, campaign())
+
+    def fails(event, booked):
+        raise RuntimeError("what follows failed")
+
+    booking = GroupBooking(store, fails)
+    gone = [booking.submit(AdEvent("view", an_offer(store, n), NOW)) for n in range(50)]
+    cancelled = sum(future.cancel() for future in gone)
+    last = booking.submit(AdEvent("view", an_offer(store, 99), NOW))
+    assert last.result(timeout=30).verdict == KEEP
+    booking.close()
+    assert totals(store)["views"] == 51 - cancelled
 
 
 def test_a_full_disk_is_told_and_what_was_answered_stays(tmp_path):
@@ -334,18 +354,49 @@ def test_a_database_that_is_restarted_is_waited_for(durable_postgres):
     store.dispose()
 
 
+@pytest.mark.slow
+def test_processes_that_book_each_other_s_campaigns_do_not_wait_for_ever(postgres):
+    url = postgres.database()
+    store = open_store(url)
+    sell(store, campaign("a"), campaign("b", advertiser="B"))
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_book_crosswise, args=(url, turn)) for turn in (0, 1)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    assert totals(store)["clicks"] == 2 * CROSSED
+    store.dispose()
+
+
+CROSSED = 150
+
+
+def _book_crosswise(url: str, turn: int) -> None:
+    """Book a view of one campaign and a click on the other in each group."""
+    store = open_store(url)
+    names = ("a", "b") if turn else ("b", "a")
+    offers = [an_offer(store, 1_000 * turn + n, names[n % 2]) for n in range(CROSSED + 1)]
+    book(store, [AdEvent("view", offers[0], NOW)])
+    for before, after in pairwise(offers):
+        book(store, [AdEvent("view", after, NOW), AdEvent("click", before, NOW)])
+    store.dispose()
+
+
 # Kills
 # -------------------------------------------------------------------------------------------------
 
-OFFERS, PRICE, BUDGET = 120, 7, 500
+OFFERS, AGAIN, PRICE = 60, 60, 7
 
 
-def _send_all(url: str, seed: int, acknowledged: str) -> None:
-    """Send every event of every offer again and again; write down what was acknowledged."""
+def _send_all(url: str, first: int, count: int, acknowledged: str) -> None:
+    """Send every event of some offers again and again; write down what was acknowledged."""
     store = open_store(url, "NORMAL")
-    offers = [an_offer(store, n, price_micros=PRICE) for n in range(OFFERS)]
-    order = [(kind, n) for n in range(OFFERS) for kind in ("view", "click")] * 6
-    random.Random(seed).shuffle(order)
+    usual = an_offer(store, 0, price_micros=PRICE)
+    offers = {n: replace(usual, offer=n << 2) for n in range(max(0, first), first + count)}
+    order = [(kind, n) for n in offers for kind in ("view", "click")] * 4
+    random.Random(first).shuffle(order)
     booking = GroupBooking(store)
     with open(acknowledged, "a", buffering=1, encoding="ascii") as log:
         for start in range(0, len(order), 8):
@@ -359,21 +410,25 @@ def _send_all(url: str, seed: int, acknowledged: str) -> None:
 
 
 def _killed_and_sent_anew(url: str, folder, kills: int) -> None:
-    """Kill four processes again and again, then send all once more and compare the books."""
-    store = open_store(url)
-    sell(store, campaign(budget_micros=BUDGET, bid_micros=PRICE))
-    context = multiprocessing.get_context("spawn")
-    draw = random.Random(1)
+    """Kill four processes again and again, each at new offers and at some that others send, too;
+    then send all once more and compare the books.
+    """
+    store, total = open_store(url), OFFERS * (kills + 4)
+    budget = total * PRICE // 2 + 3  # for half of all clicks, and a rest
+    sell(store, campaign(budget_micros=budget, bid_micros=PRICE))
+    context, draw = multiprocessing.get_context("spawn"), random.Random(1)
 
-    def begun(seed: int):
-        arguments = (str(url), seed, str(folder / f"log{seed % 4}"))
+    def begun(number: int):
+        arguments = (url, OFFERS * number - AGAIN, OFFERS + AGAIN, str(folder / f"log{number % 4}"))
         process = context.Process(target=_send_all, args=arguments)
         process.start()
         return process
 
-    workers = [begun(seed) for seed in range(4)]
+    workers = [begun(number) for number in range(4)]
     for kill in range(kills):
-        time.sleep(draw.uniform(0.05, 0.6))
+        before, until = _booked(store), time.monotonic() + 5
+        while _booked(store) < before + draw.randrange(1, 60) and time.monotonic() < until:
+            time.sleep(0.005)  # in the middle of something
         place = kill % 4
         workers[place].kill()  # SIGKILL
         workers[place].join()
@@ -382,7 +437,10 @@ def _killed_and_sent_anew(url: str, folder, kills: int) -> None:
             totals(store)
     for worker in workers:
         worker.join()
-    _send_all(str(url), 999, str(folder / "last"))
+    usual = an_offer(store, 0, price_micros=PRICE)
+    for start in range(0, total, 500):  # whatever clicks came before their views every time
+        some = [replace(usual, offer=n << 2) for n in range(start, min(start + 500, total))]
+        book(store, [AdEvent(kind, offer, NOW) for kind in ("view", "click") for offer in some])
     found = totals(store)
     with reading(store) as connection:
         booked = {
@@ -392,11 +450,17 @@ def _killed_and_sent_anew(url: str, folder, kills: int) -> None:
         }
     store.dispose()
     logged = [line for path in folder.glob("log*") for line in path.read_text().splitlines()]
+    assert len(logged) > total // 4
     assert set(logged) <= booked  # what was acknowledged is there
     assert len(logged) == len(set(logged))  # and was acknowledged as counted once
-    assert found["views"] == found["clicks"] == OFFERS
-    assert found["spend_micros"] == BUDGET // PRICE * PRICE
-    assert found["clicks_given_away"] == OFFERS - BUDGET // PRICE
+    assert found["views"] == found["clicks"] == total
+    assert found["spend_micros"] == budget // PRICE * PRICE
+    assert found["clicks_given_away"] == total - budget // PRICE
+
+
+def _booked(store) -> int:
+    with reading(store) as connection:
+        return connection.execute(select(func.count()).select_from(schema.view)).scalar_one()
 
 
 @pytest.mark.slow

@@ -129,3 +129,9 @@ def test_a_store_that_lost_its_key_is_one_clear_error(store):
         delete_state(connection, "viewer_key")
         with pytest.raises(DataError, match="no key for viewers' names"):
             read_viewer_key(connection)
+
+
+def test_numbers_go_on_after_the_newest_though_the_clock_was_set_back_before_a_restart(clock):
+    before = OfferNumbers(0, clock).next()
+    clock.time -= timedelta(hours=2)
+    assert OfferNumbers(0, clock, after=before).next() > before

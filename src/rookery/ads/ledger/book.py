@@ -263,6 +263,8 @@ def save_book(connection: Connection, before: AdBook, after: AdBook) -> None:
     if connection.dialect.name == "postgresql":  # two that save take turns
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7267)")
     insert_once(connection, schema.state, name=CURRENCY, value=after.currency.encode())
+    _lock_differing(connection, schema.campaign, before.campaigns, after.campaigns)
+    _lock_differing(connection, schema.funding, before.fundings, after.fundings)
     saving = _Saving(connection, book_version(connection) + 1)
     saving.save(schema.advertiser, before.advertisers, after.advertisers, _advertiser_row)
     saving.save(schema.funding, before.fundings, after.fundings, _funding_row)
@@ -272,6 +274,17 @@ def save_book(connection: Connection, before: AdBook, after: AdBook) -> None:
     saving.save_versions(before.versions, after.versions)
     if saving.has_saved:
         set_state(connection, BOOK_VERSION, str(saving.version).encode())
+
+
+def _lock_differing(
+    connection: Connection, table: Table, before: Sequence[Any], after: Sequence[Any]
+) -> None:
+    """Lock the rows that will change, in the order in which booking locks them (`purses.py`)."""
+    known = {one.id: one for one in before}
+    differing = [one.id for one in after if one.id in known and known[one.id] != one]
+    for some in _parts(differing):
+        locked = select(table.c.key).where(table.c.id.in_(some)).order_by(table.c.key)
+        connection.execute(locked.with_for_update())
 
 
 class _Saving:

@@ -11,6 +11,7 @@ hold the price is counted and given away, and its row says why. What does not co
 counted among the refusals. Not here: whether a visitor is a person (`traffic.py`).
 """
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -19,32 +20,26 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Table, and_, bindparam, select, tuple_, update
+from sqlalchemy import Table, and_, bindparam, select, update
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from rookery.ads.ledger.schema import (
-    campaign,
-    campaign_day,
-    click,
-    conversion,
-    funding,
-    refusal,
-    view,
-)
+from rookery.ads.ledger.purses import Purses
+from rookery.ads.ledger.schema import click, conversion, refusal, view
 from rookery.ads.ledger.store import insert_rows, writing
 from rookery.ads.ledger.token import OfferTerms, utc_day
-from rookery.ads.terms.days import date_in
 from rookery.ads.terms.objects import VIEWS_AT_ONCE, Payment
-from rookery.core.errors import StorageError
+from rookery.core.errors import DataError, StorageError
 from rookery.core.verdict import KEEP, Drop, Verdict
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["view", "click", "conversion"]
 CONVERSION_SECONDS = 7 * 86_400
 """How long after its offer a conversion counts."""
 MOST_TOGETHER = 2_000
 MOST_WAITING = 20_000
-_MOST_COLLISIONS = 20
+_MOST_COLLISIONS = 5
 _REFUSAL = ("kind", "reason", "campaign", "day")
 
 _TABLES: dict[str, Table] = {"view": view, "click": click, "conversion": conversion}
@@ -90,29 +85,33 @@ def cost_of(terms: OfferTerms, kind: str) -> int:
 
 
 def book(store: Engine, events: Sequence[AdEvent]) -> list[Booked]:
-    """AdBook a group of events in one transaction, and return what became of each."""
+    """Book a group of events in one transaction, and return what became of each."""
     for _ in range(_MOST_COLLISIONS):
         try:
             with writing(store) as connection:
                 return book_within(connection, events)
         except IntegrityError:  # another process booked one of them meanwhile: look again
             continue
-    raise StorageError("the ads ledger refuses a group of events, again and again")
+    raise DataError("the ads ledger refuses an event of an ad that it does not know")
 
 
 def book_within(connection: Connection, events: Sequence[AdEvent]) -> list[Booked]:
-    """AdBook a group of events inside a transaction: views first, then what needs them."""
+    """Book a group of events inside a transaction: views first, then what needs them."""
     found: list[Booked] = [Booked(KEEP)] * len(events)
+    purses = Purses(connection, {event.terms.campaign for event in events if event.terms})
     for kind in _TABLES:
         mine = [n for n, event in enumerate(events) if event.kind == kind]
-        booked = _book_kind(connection, kind, [events[n] for n in mine])
+        booked = _book_kind(connection, kind, [events[n] for n in mine], purses)
         for n, one in zip(mine, booked, strict=True):
             found[n] = one
+    purses.write()
     _count_refusals(connection, events, found)
     return found
 
 
-def _book_kind(connection: Connection, kind: str, events: Sequence[AdEvent]) -> list[Booked]:
+def _book_kind(
+    connection: Connection, kind: str, events: Sequence[AdEvent], purses: Purses
+) -> list[Booked]:
     if not events:
         return []
     offers = {event.terms.offer for event in events if event.terms and not event.refused}
@@ -122,11 +121,13 @@ def _book_kind(connection: Connection, kind: str, events: Sequence[AdEvent]) -> 
     new: list[AdEvent] = []
     for event in events:
         reason = _refusal_of(kind, event, known, before)
+        if event.terms and event.terms.campaign not in purses:
+            reason = "unknown_offer"  # of a campaign that a restored backup does not have
         verdicts.append(Drop(reason) if reason else KEEP)
         if not reason and event.terms:
             known.add(event.terms.offer)
             new.append(event)
-    costs = iter(_charge(connection, kind, new))
+    costs = iter(_charge(connection, kind, new, purses))
     return [Booked(v) if v != KEEP else next(costs) for v in verdicts]
 
 
@@ -163,104 +164,21 @@ _PRESENT = {
 # -------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Purse:
-    """What is left of a budget while a group is charged, and what the group takes."""
-
-    left: int
-    taken: int = 0
-
-
-class _Purses:
-    """The budgets that a group of events is charged to, read once and locked until its commit."""
-
-    def __init__(self, connection: Connection, events: Sequence[AdEvent]) -> None:
-        self._connection = connection
-        keys = sorted({event.terms.campaign for event in events if event.terms})
-        rows = connection.execute(_CAMPAIGNS, {"keys": keys}).all()
-        self._campaigns = {r.key: _Purse(r.budget_micros - r.spent_micros) for r in rows}
-        self._fundings = _read(connection, _FUNDINGS, {r.funding for r in rows if r.funding})
-        self._shares = {row.key: row.funding for row in rows}
-        self._zones = {row.key: row.zone for row in rows}
-        self._budgets = {r.key: r.daily_budget_micros or r.budget_micros for r in rows}
-        self._dates: dict[tuple[str, int], str] = {}
-        self._days = self._open_days({self.day_of(event) for event in events})
-
-    def day_of(self, event: AdEvent) -> tuple[int, str]:
-        """Return the campaign and its day, in its zone, of an event."""
-        key = event.terms.campaign if event.terms else 0
-        named = self._zones[key], event.at_seconds
-        if named not in self._dates:
-            self._dates[named] = date_in(*named)
-        return key, self._dates[named]
-
-    def _open_days(self, days: Iterable[tuple[int, str]]) -> dict[tuple[int, str], _Purse]:
-        """Read the rows of days, making those that are missing; their campaigns are locked."""
-        wanted = sorted(days)
-        rows = self._connection.execute(_DAYS, {"days": wanted})
-        found = {(r.campaign, r.day): _Purse(r.budget_micros - r.spent_micros) for r in rows}
-        missing = [named for named in wanted if named not in found]
-        new = [
-            {"campaign": key, "day": day, "budget_micros": self._budgets[key], "spent_micros": 0}
-            for key, day in missing
-        ]
-        insert_rows(self._connection, campaign_day, new)
-        return found | {named: _Purse(self._budgets[named[0]]) for named in missing}
-
-    def take(self, event: AdEvent, micros: int) -> str:
-        """Take money for an event, or return why there is not enough."""
-        day = self.day_of(event)
-        shares = self._shares[day[0]]
-        purses = {"over_budget": self._campaigns[day[0]], "over_daily_budget": self._days[day]}
-        if shares:
-            purses["over_funding"] = self._fundings[shares]
-        for reason, purse in purses.items():
-            if purse.taken + micros > purse.left:
-                return reason
-        for purse in purses.values():
-            purse.taken += micros
-        return ""
-
-    def write(self) -> None:
-        """Write what was taken; the constraints of the database check it once more."""
-        for statement, purses in ((_SPEND, self._campaigns), (_SPEND_FUNDING, self._fundings)):
-            rows = [{"which": k, "more": p.taken} for k, p in purses.items() if p.taken]
-            if rows:
-                self._connection.execute(statement, rows)
-        rows = [
-            {"which": key, "date": day, "more": purse.taken}
-            for (key, day), purse in self._days.items()
-            if purse.taken
-        ]
-        if rows:
-            self._connection.execute(_SPEND_DAY, rows)
-
-
-def _read(connection: Connection, statement: Any, keys: Iterable[int]) -> dict[int, _Purse]:
-    rows = connection.execute(statement, {"keys": sorted(keys)})
-    return {row.key: _Purse(row.budget_micros - row.spent_micros) for row in rows}
-
-
-def _charge(connection: Connection, kind: str, events: Sequence[AdEvent]) -> list[Booked]:
-    """Insert the rows of events that count, and charge what they cost."""
-    if not events:
-        return []
-    purses = _Purses(connection, events)
+def _charge(
+    connection: Connection, kind: str, events: Sequence[AdEvent], purses: Purses
+) -> list[Booked]:
+    """Insert the rows of events that count, and take what they cost."""
+    told = [(e, e.terms, purses.date_of(e.terms.campaign, e.at_seconds)) for e in events if e.terms]
+    purses.open_days((terms.campaign, day) for _, terms, day in told)
     booked, rows = [], []
-    for event in events:
-        terms = event.terms
-        assert terms is not None
+    for event, terms, day in told:
         micros = cost_of(terms, kind)
-        given = purses.take(event, micros) if micros else ""
+        given = purses.take(terms.campaign, day, micros) if micros else ""
         micros = 0 if given else micros
         booked.append(Booked(Drop(given) if given else KEEP, micros, True))
-        key, day = purses.day_of(event)
-        rows.append(
-            _row(kind, event, terms)
-            | {"campaign": key, "day": day, "micros": micros, "given": given}
-        )
+        charged = {"campaign": terms.campaign, "day": day, "micros": micros, "given": given}
+        rows.append(_row(kind, event, terms) | charged)
     insert_rows(connection, _TABLES[kind], rows, is_once=False)
-    purses.write()
     return booked
 
 
@@ -297,40 +215,6 @@ def _count_refusals(
         connection.execute(_REFUSE, more)
 
 
-# Built once, since they run with every group.
-_KEYS: Any = bindparam("keys", expanding=True)
-_CAMPAIGNS = (
-    select(
-        campaign.c.key,
-        campaign.c.funding,
-        campaign.c.zone,
-        campaign.c.budget_micros,
-        campaign.c.spent_micros,
-        campaign.c.daily_budget_micros,
-    )
-    .where(campaign.c.key.in_(_KEYS))
-    .order_by(campaign.c.key)  # two that book at once lock in one order
-    .with_for_update()
-)
-_FUNDINGS = (
-    select(funding.c.key, funding.c.budget_micros, funding.c.spent_micros)
-    .where(funding.c.key.in_(_KEYS))
-    .order_by(funding.c.key)
-    .with_for_update()
-)
-_DAYS = select(campaign_day).where(
-    tuple_(campaign_day.c.campaign, campaign_day.c.day).in_(bindparam("days", expanding=True))
-)
-
-
-def _spend(table: Table, *more: Any) -> Any:
-    key: Any = table.c["key"] if "key" in table.c else table.c["campaign"]
-    spent = table.c.spent_micros + bindparam("more")
-    return update(table).where(key == bindparam("which"), *more).values(spent_micros=spent)
-
-
-_SPEND, _SPEND_FUNDING = _spend(campaign), _spend(funding)
-_SPEND_DAY = _spend(campaign_day, campaign_day.c.day == bindparam("date"))
 _REFUSED: Any = and_(*(refusal.c[name] == bindparam(f"which_{name}") for name in _REFUSAL))
 _REFUSE = update(refusal).where(_REFUSED).values(times=refusal.c.times + bindparam("more"))
 
@@ -376,7 +260,7 @@ class GroupBooking:
         return future
 
     def close(self) -> None:
-        """AdBook what waits, and end."""
+        """Book what waits, and end."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -391,7 +275,10 @@ class GroupBooking:
                 del self._waiting[:MOST_TOGETHER]
             if not group:
                 return
-            self._book(group)
+            # whoever has gone meanwhile is not waited for, and its event not booked
+            group = [one for one in group if one[1].set_running_or_notify_cancel()]
+            if group:
+                self._book(group)
 
     def _book(self, group: Sequence[tuple[AdEvent, "Future[Booked]"]]) -> None:
         events = [event for event, _ in group]
@@ -406,11 +293,14 @@ class GroupBooking:
                 future.set_exception(error)
             return
         for (event, future), one in zip(group, booked, strict=True):
-            self._on_booked(event, one)
             future.set_result(one)
+            try:
+                self._on_booked(event, one)
+            except Exception:  # it is booked, whatever follows of it here
+                log.exception("what follows from a booking failed")
 
     def _book_in_time(self, events: Sequence[AdEvent]) -> list[Booked]:
-        """AdBook a group, again and again while the database cannot be written, for some time."""
+        """Book a group, again and again while the database cannot be written, for some time."""
         until = time.monotonic() + self._retry
         while True:
             try:

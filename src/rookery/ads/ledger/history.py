@@ -1,4 +1,4 @@
-"""History: what viewers saw before a process began, for their caps.
+"""History: what was seen before a process began: by whom, for caps, and the newest offer.
 
 Nothing is written here: that is in `booking.py`.
 """
@@ -6,7 +6,7 @@ Nothing is written here: that is in `booking.py`.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from rookery.ads.ledger.schema import ad, ad_version, view
@@ -21,6 +21,11 @@ class PastView:
     at_seconds: int
     group: int
     version: int
+
+
+def newest_offer(connection: Connection) -> int:
+    """Return the greatest number of an offer that was seen, 0 if none was."""
+    return connection.execute(select(func.max(view.c.offer))).scalar() or 0
 
 
 def views_since(connection: Connection, since_seconds: float) -> Iterator[PastView]:

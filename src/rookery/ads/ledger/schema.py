@@ -147,7 +147,7 @@ def _event(name: str, after: str | None, *more: Column) -> Table:
         Column("campaign", Integer, nullable=False),
         Column("day", _DAY, nullable=False),
         Column("micros", BigInteger, nullable=False),
-        Column("given", String(16), nullable=False),  # why it cost nothing, or empty
+        Column("given", String(32), nullable=False),  # why it cost nothing, or empty
         *more,
         CheckConstraint("micros >= 0", name=f"{name}_costs"),
         ForeignKeyConstraint(["campaign", "day"], ["campaign_day.campaign", "campaign_day.day"]),

@@ -177,9 +177,10 @@ class OfferNumbers:
     63 bits: milliseconds since 2020, a count within one, the engine, and the place, which is 0.
     """
 
-    def __init__(self, engine: int, clock: Clock) -> None:
+    def __init__(self, engine: int, clock: Clock, after: int = 0) -> None:
+        """after: an offer that was made before, by whoever had the number of this engine."""
         self._engine, self._clock = engine, clock
-        self._last = 0
+        self._last = after >> (_ENGINE_BITS + _PLACE_BITS)
         self._lock = threading.Lock()
 
     def next(self) -> int:
