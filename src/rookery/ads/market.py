@@ -34,6 +34,7 @@ from rookery.ads.terms.objects import VIEWS_AT_ONCE, Campaign, Listing
 from rookery.core.context import Clock
 from rookery.core.protocols import Embedder
 
+_OVERDUE = 5
 _AT_ONCE = 256
 """Groups whose change nobody notices to wait for."""
 REFRESH_SECONDS = 0.1
@@ -82,16 +83,19 @@ class Market:
         """End the watch over the store."""
         self._watch.close()
 
-    def at(self, now_seconds: float) -> MarketMoment:
+    def at(self, now_seconds: float, is_request: bool = True) -> MarketMoment:
         """Return the bids of now.
 
-        A change of many groups is left to `keep_up`, where that is called now and then.
+        Where `keep_up` is called now and then, a request leaves a change of many groups to it, and
+        sets bids only if they are long overdue.
         """
         self._behind = self._behind or self._watch.changed()
         if self._behind and not self._is_left:
             self._is_left = not self._follow(now_seconds, _AT_ONCE if self._is_kept_up else None)
             self._behind = self._is_left  # a store that did not answer is asked again
         often = REFRESH_SECONDS + len(self.inventory.columns) * REFRESH_SECONDS_PER_GROUP
+        if is_request and self._is_kept_up:
+            often *= _OVERDUE
         if abs(now_seconds - self._refreshed) >= often:  # a clock may jump back
             self._moment = self._refresh(now_seconds)
         return self._moment

@@ -342,7 +342,7 @@ class AdServer:
         """Do what is due beside requests: follow the store, write what waits, stay alive."""
         now = self._now()
         with self._lock:
-            self._market.at(now)
+            self._market.at(now, is_request=False)
         self._market.keep_up(now, self._lock)
         if abs(now - self._flushed_at) >= FLUSH_SECONDS:
             self._flushed_at = now
