@@ -86,10 +86,10 @@ def test_what_a_process_that_was_killed_held_is_free_again(any_store, clock, eng
     clock.time += timedelta(seconds=LIVES_SECONDS / 2)
     first.tick()
     clock.time += timedelta(seconds=LIVES_SECONDS / 2 + BALANCES_SECONDS)
+    first.tick()
     assert sold_by(first, clock, "b")
     clock.time += timedelta(seconds=2_000)  # its own offers have expired
     first.tick()
-    clock.time += timedelta(seconds=BALANCES_SECONDS)
     for offer in sold_by(first, clock, "c")[:4]:
         first.view(offer.token), first.click(offer.token)
     found = totals(any_store)

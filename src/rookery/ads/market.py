@@ -10,7 +10,7 @@ does so under one lock. It holds no auction (`server.py`) and writes nothing.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 
@@ -34,7 +34,7 @@ from rookery.ads.terms.objects import VIEWS_AT_ONCE, Campaign, Listing
 from rookery.core.context import Clock
 from rookery.core.protocols import Embedder
 
-_OVERDUE = 5
+_OVERDUE, _NOBODY = 5, -1
 _AT_ONCE = 256
 """Groups whose change nobody notices to wait for."""
 REFRESH_SECONDS = 0.1
@@ -73,8 +73,9 @@ class Market:
         self.rates, self.usual = Rates(), Usual()
         self.version, self._engine = 0, engine
         self._behind, self._is_left, self._is_kept_up = True, False, False
+        self._is_asked_soon = False
         self._store, self._watch = store, Watch(store, clock)
-        self._account_of_key = np.zeros(1, np.int64)
+        self._account_of_key = np.full(1, _NOBODY, np.int64)
         self._chances: tuple[np.ndarray, np.ndarray] | None = None
         self._refreshed = self._balanced = float("-inf")
         self._moment = self._refresh(clock.now().timestamp())
@@ -131,18 +132,25 @@ class Market:
             take = self.inventory.load if self.version == 0 else self.inventory.change
             take(self._opened(listings, now_seconds))
         self.version = version
-        self._balanced = self._refreshed = float("-inf")
-        self._chances = None
+        self._refreshed, self._chances = float("-inf"), None
+        self._is_asked_soon = True  # what was spent of a campaign that is new here
         return True
 
     def keep_up(self, now_seconds: float, lock: AbstractContextManager) -> None:
-        """Take over a change of many groups, some at a time, so that requests go on in between.
+        """Take over what takes long, in parts, so that requests go on in between.
 
-        For a thread beside the requests, without the lock under which they are answered.
+        That is a change of many groups, and what the ledger says. For a thread beside the requests,
+        without the lock under which they are answered.
         """
         self._is_kept_up = True
-        if not self._behind:
-            return
+        if self._behind:
+            self._follow_in_parts(now_seconds, lock)
+        if self._is_asked_soon or abs(now_seconds - self._balanced) >= BALANCES_SECONDS:
+            self._balance(now_seconds, lock)
+            with lock:
+                self._moment = self._refresh(now_seconds)
+
+    def _follow_in_parts(self, now_seconds: float, lock: AbstractContextManager) -> None:
         with reading(self._store) as connection:
             version = book_version(connection)
             with lock:
@@ -151,10 +159,11 @@ class Market:
             while some := list(islice(listings, _AT_ONCE)):
                 with lock:
                     self.inventory.change(list(self._opened(some, now_seconds)))
-                    self._chances, self._balanced = None, float("-inf")
+                    self._chances = None
                     self._moment = self._refresh(now_seconds)
         with lock:
             self.version, self._behind, self._is_left = version, False, False
+            self._is_asked_soon = True
 
     def _open_fundings(self, connection: Connection) -> None:
         for funding, _ in read_fundings(connection):
@@ -169,28 +178,38 @@ class Market:
     def _open_account(self, key: int, campaign: Campaign, now_seconds: float) -> None:
         missing = key + 1 - len(self._account_of_key)
         if missing > 0:
-            more = np.zeros(max(missing, len(self._account_of_key)), np.int64)
+            more = np.full(max(missing, len(self._account_of_key)), _NOBODY, np.int64)
             self._account_of_key = np.concatenate([self._account_of_key, more])
         self._account_of_key[key] = self.accounts.put(campaign, now_seconds)
 
-    def _balance(self, now_seconds: float) -> None:
-        """Take over what the ledger says was spent."""
+    def _balance(self, now_seconds: float, lock: AbstractContextManager) -> None:
+        """Take over what the ledger says was spent, and how many processes serve."""
+        with lock:
+            self.accounts.ask()
         with reading(self._store) as connection:
             balances, fundings = read_balances(connection, now_seconds), read_fundings(connection)
             engines = living(connection, now_seconds)
-        if self._engine in engines:
-            self.accounts.share(engines.index(self._engine), len(engines))
-        for one in balances:
-            if (number := self.accounts.number_of(one.campaign)) is not None:
-                self.accounts.know(number, one.spent_micros, one.today_micros)
-        for funding, spent_micros in fundings:
-            self.accounts.know(self.accounts.put_funding(funding), spent_micros)
+        with lock:
+            if self._engine in engines:
+                self.accounts.share(engines.index(self._engine), len(engines))
+            shared = np.array([self.accounts.put_funding(one) for one, _ in fundings], np.int64)
+            of_shared = np.array([spent for _, spent in fundings], np.int64)
+            known = balances.keys < len(self._account_of_key)
+            numbers = self._account_of_key[balances.keys[known]]
+            opened = numbers != _NOBODY  # else it is of a campaign that is not followed yet
+            self.accounts.know(
+                np.concatenate([numbers[opened], shared]),
+                np.concatenate([balances.spent[known][opened], of_shared]),
+                np.concatenate([balances.today[known][opened], 0 * of_shared]),
+            )
+            self._balanced, self._is_asked_soon = now_seconds, False
 
     def _refresh(self, now_seconds: float) -> MarketMoment:
         """Return what every group bids as of now."""
-        if abs(now_seconds - self._balanced) >= BALANCES_SECONDS:
-            self._balance(now_seconds)
-            self._balanced = now_seconds
+        often = BALANCES_SECONDS * (_OVERDUE if self._is_kept_up else 1)
+        is_due = self._is_asked_soon and not self._is_kept_up
+        if is_due or abs(now_seconds - self._balanced) >= often:
+            self._balance(now_seconds, nullcontext())
         self._refreshed = now_seconds
         self.accounts.refresh(now_seconds)
         columns = self.inventory.columns

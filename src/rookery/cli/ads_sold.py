@@ -162,9 +162,9 @@ def _set_paused(home: Path, kind: Pausable, name: str, paused: bool, below: bool
     print(f"{'Paused' if paused else 'Resumed'}: {kind.value} {name}, {count} in all")
 
 
-@app.command("renew-key")
-def renew_key(home: HomeOption = DEFAULT_HOME) -> None:
-    """Make a new key to sign offers with, within seconds; those that are out still count."""
+@app.command()
+def renew(home: HomeOption = DEFAULT_HOME) -> None:
+    """Renew the key that signs offers, within seconds; those that are out still count."""
     from rookery.ads.ledger.store import writing
     from rookery.ads.ledger.token import replace_key
     from rookery.cli.show import context

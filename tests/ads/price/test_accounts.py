@@ -20,6 +20,10 @@ def left(accounts: Accounts, number: int) -> tuple[int, int]:
     return tuple(int(one[number]) for one in accounts.left())
 
 
+def know(accounts: Accounts, number: int, spent: int, today: int) -> None:
+    accounts.know(*(np.array([one]) for one in (number, spent, today)))
+
+
 def free(accounts: Accounts, number: int) -> int:
     return int(accounts.free()[number])
 
@@ -27,7 +31,7 @@ def free(accounts: Accounts, number: int) -> int:
 def test_what_is_left_is_less_what_was_spent_and_promised():
     accounts = Accounts()
     tea = accounts.put(campaign(daily_budget_micros=300), NOON)
-    accounts.know(tea, 400, 100)
+    know(accounts, tea, 400, 100)
     assert left(accounts, tea) == (600, 200)
     assert accounts.promise(1, tea, 100, 0.5, NOON + 60)
     assert (left(accounts, tea), free(accounts, tea)) == ((600, 200), 150)
@@ -63,7 +67,7 @@ def test_promises_end_with_their_offers():
 def test_a_day_begins_in_the_zone_of_its_campaign(zone, hours):
     accounts = Accounts()
     tea = accounts.put(campaign(daily_budget_micros=300, zone=zone), NOON)
-    accounts.know(tea, 300, 300)
+    know(accounts, tea, 300, 300)
     accounts.refresh(NOON + hours * HOUR - 1)
     assert left(accounts, tea) == (700, 0)
     accounts.refresh(NOON + hours * HOUR)
@@ -74,7 +78,7 @@ def test_a_budget_presses_more_the_further_it_is_ahead_of_its_day():
     accounts = Accounts()
     numbers = [accounts.put(campaign(str(n), daily_budget_micros=1_000), NOON) for n in range(3)]
     for number, spent in zip(numbers, (400, 500, 600), strict=True):
-        accounts.know(number, spent, spent)
+        know(accounts, number, spent, spent)
     accounts.refresh(NOON)
     behind, right, ahead = accounts.pressure[numbers]
     assert behind < right < ahead
@@ -93,7 +97,7 @@ def test_what_is_due_is_counted_from_when_a_campaign_begins():
 def test_a_campaign_without_day_and_end_has_nothing_to_pace():
     accounts = Accounts()
     tea = accounts.put(campaign(), NOON)
-    accounts.know(tea, 900, 900)
+    know(accounts, tea, 900, 900)
     accounts.refresh(NOON)
     assert accounts.pressure[tea] == 0.0
 
@@ -105,3 +109,15 @@ def test_many_accounts_keep_what_they_were():
     more = [accounts.put(campaign(str(n)), NOON) for n in range(400)]
     assert more[:200] == numbers
     assert (free(accounts, 3), free(accounts, 399)) == (900, 1_000)
+
+
+def test_what_is_settled_while_the_ledger_is_asked_is_not_forgotten():
+    accounts = Accounts()
+    tea = accounts.put(campaign(), NOON)
+    accounts.settle(tea, 1, 100)
+    accounts.ask()
+    accounts.settle(tea, 2, 50)
+    know(accounts, tea, 100, 100)  # as it was when it was asked
+    assert left(accounts, tea)[0] == 850
+    know(accounts, tea, 150, 150)
+    assert left(accounts, tea)[0] == 850

@@ -7,7 +7,8 @@ Nothing is written here: that is in `booking.py`.
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import and_, select
+import numpy as np
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from rookery.ads.ledger.schema import advertiser, campaign, campaign_day, funding
@@ -16,36 +17,32 @@ from rookery.ads.terms.objects import Funding
 
 
 @dataclass(frozen=True)
-class Balance:
-    """What was spent of a campaign, and of its day where that was the day that is now."""
+class Balances:
+    """What was spent of campaigns by their keys, and of the day that is now in their zones.
 
-    campaign: str
-    spent_micros: int
-    today_micros: int
+    keys, spent, today: int64 (campaigns,), micros.
+    """
+
+    keys: np.ndarray
+    spent: np.ndarray
+    today: np.ndarray
 
 
-def read_balances(connection: Connection, now_seconds: float) -> list[Balance]:
-    """Return the balances of all campaigns; the day of each is that of its zone."""
+def read_balances(connection: Connection, now_seconds: float) -> Balances:
+    """Return the balances of all campaigns."""
+    rows = connection.execute(
+        select(campaign.c.key, campaign.c.zone, campaign.c.spent_micros)
+    ).all()
+    dates = {zone: date_in(zone, now_seconds) for zone in {row.zone for row in rows}}
     now = datetime.fromtimestamp(now_seconds, UTC)
     near = [(now + timedelta(days=n)).date().isoformat() for n in (-1, 0, 1)]
-    of_day = and_(campaign_day.c.campaign == campaign.c.key, campaign_day.c.day.in_(near))
-    rows = connection.execute(
-        select(
-            campaign.c.id,
-            campaign.c.zone,
-            campaign.c.spent_micros,
-            campaign_day.c.day,
-            campaign_day.c.spent_micros.label("today"),
-        ).select_from(campaign.outerjoin(campaign_day, of_day))
-    )
-    dates: dict[str, str] = {}
-    found: dict[str, Balance] = {}
-    for row in rows:
-        date = dates.setdefault(row.zone, date_in(row.zone, now_seconds))
-        if row.id not in found or row.day == date:
-            today = row.today if row.day == date else 0
-            found[row.id] = Balance(row.id, row.spent_micros, today)
-    return list(found.values())
+    days = {
+        (row.campaign, row.day): row.spent_micros
+        for row in connection.execute(select(campaign_day).where(campaign_day.c.day.in_(near)))
+    }
+    today = [days.get((row.key, dates[row.zone]), 0) for row in rows]
+    keys, spent = ([getattr(row, name) for row in rows] for name in ("key", "spent_micros"))
+    return Balances(*(np.array(column, np.int64) for column in (keys, spent, today)))
 
 
 def read_fundings(connection: Connection) -> list[tuple[Funding, int]]:

@@ -47,12 +47,9 @@ class Accounts:
         self._numbers: dict[str, int] = {}  # by kind and id
         self._promised = Promised(_FIRST_ROWS)
         self._parts, self._rank = 1, 0
+        self._settled_since: list[tuple[int, int]] = []
         self._zones: dict[str, int] = {}
         self._days: list[Period] = []
-
-    def number_of(self, campaign: str) -> int | None:
-        """Return the number of a campaign's account, or None if it has none."""
-        return self._numbers.get(f"campaign {campaign}")
 
     def put(self, campaign: Campaign, now_seconds: float) -> int:
         """Open or change the account of a campaign, and return its number."""
@@ -87,10 +84,20 @@ class Accounts:
             row["turn"] = zlib.crc32(name.encode())  # the same in every process
         return number
 
-    def know(self, number: int, spent_micros: int, today_micros: int = 0) -> None:
-        """Take over what the ledger says was spent of an account, and of its day."""
-        row = self._rows[number]
-        row["spent"], row["today"], row["own"] = spent_micros, today_micros, 0
+    def ask(self) -> None:
+        """Begin to ask the ledger: what is settled from now on may not be in its answer."""
+        self._settled_since = []
+
+    def know(self, numbers: np.ndarray, spent_micros: np.ndarray, today_micros: np.ndarray) -> None:
+        """Take over what the ledger says was spent of accounts, and of their days; int64 (n,)."""
+        for name, values in (("spent", spent_micros), ("today", today_micros), ("own", 0)):
+            self._rows[name][numbers] = values
+        since, self._settled_since = self._settled_since, []
+        for (
+            number,
+            micros,
+        ) in since:  # counted twice rather than not at all, until it is asked again
+            self._add(number, micros)
 
     def share(self, rank: int, parts: int) -> None:
         """Take the part of one of several processes in all money, from the next `know` on.
@@ -103,8 +110,12 @@ class Accounts:
         """Follow an event that was booked: it was charged so much, and ends what was promised."""
         self._promised.settle(offer)
         for one in self._purses(number):
-            for name in ("spent", "today", "own"):
-                self._rows[one][name] += micros
+            self._add(one, micros)
+            self._settled_since.append((one, micros))
+
+    def _add(self, number: int, micros: int) -> None:
+        for name in ("spent", "today", "own"):
+            self._rows[number][name] += micros
 
     def _purses(self, number: int) -> tuple[int, ...]:
         """Return the account of a campaign, and of the money that it shares."""
