@@ -293,11 +293,11 @@ class GroupBooking:
                 future.set_exception(error)
             return
         for (event, future), one in zip(group, booked, strict=True):
-            future.set_result(one)
             try:
-                self._on_booked(event, one)
+                self._on_booked(event, one)  # first, so that who is answered meets what follows
             except Exception:  # it is booked, whatever follows of it here
                 log.exception("what follows from a booking failed")
+            future.set_result(one)
 
     def _book_in_time(self, events: Sequence[AdEvent]) -> list[Booked]:
         """Book a group, again and again while the database cannot be written, for some time."""
