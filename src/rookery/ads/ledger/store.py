@@ -22,7 +22,7 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 
-from rookery.ads.ledger.schema import metadata, state
+from rookery.ads.ledger.schema import create_tables, metadata, state
 from rookery.core.errors import DataError, StorageError, UsageError
 from rookery.core.home import Home
 
@@ -115,7 +115,7 @@ def _make_current(connection: Connection) -> None:
     has_any = inspect(connection).has_table(state.name)
     found = get_state(connection, "format") if has_any else None
     if found is None:
-        metadata.create_all(connection)
+        create_tables(connection)
         insert_once(connection, state, name="format", value=FORMAT)
         insert_once(connection, state, name=VIEWER_KEY, value=secrets.token_bytes(32))
     elif found != FORMAT:

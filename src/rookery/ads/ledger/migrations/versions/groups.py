@@ -30,7 +30,7 @@ def upgrade() -> None:
         connection.execute(text(f"ALTER TABLE {name} RENAME TO old_{name}"))
     for index in ("offer_by_viewer", "offer_by_expiry"):
         connection.execute(text(f"DROP INDEX IF EXISTS {index}"))
-    schema.metadata.create_all(connection)
+    schema.create_tables(connection)
     keys = _carry_campaigns(connection)
     _carry_days(connection, keys)
     _carry_events(connection, keys)
